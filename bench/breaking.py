@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.replay import plans, played
-from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning.sizing import speed
 
 WANTED = 0.9

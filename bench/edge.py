@@ -188,7 +188,7 @@ def prepare() -> Path:
 
 
 def main(words: list[str]) -> int:
-    from isthmus.contracts.errors import IsthmusError
+    from isthmus.core.errors import IsthmusError
 
     if words == ["attack"]:
         from bench import edge_attack

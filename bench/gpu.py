@@ -27,11 +27,11 @@ from typing import Any, cast
 
 import httpx
 
-from components.onprem.model_args import ModelServerArgs
-from components.onprem.vllm import ENVIRONMENT, arguments
-from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.contracts.gpus import GPUS
-from isthmus.contracts.vllm_flags import VERSION
+from components.serving.arguments import ModelServerArgs
+from components.serving.vllm_arguments import ENVIRONMENT, arguments
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.reference.vllm_flags import VERSION
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import question
 from isthmus.planning.sizing import size as sizing

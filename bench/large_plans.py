@@ -15,7 +15,7 @@ from isthmus.planning.options.option import Rules
 from isthmus.planning.solver import solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 GPUS = ("h100-sxm-80gb", "h200-sxm-141gb", "l40s-48gb", "a100-sxm-80gb")
 NODES = {"h100-sxm-80gb": (320000, 10.2), "h200-sxm-141gb": (380000, 10.2), "l40s-48gb": (110000, 4.0)}

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.simulate import Seen, Stream, replay
-from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts import yamlfile
-from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_files
 from isthmus.planning import planner
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import demand, speed
@@ -43,12 +43,12 @@ MODELS = (
 
 def read(data: dict[str, Any]) -> Requirements:
     """Requirements from data, with their digest."""
-    return requirements_of.parse(yamlfile.Document(copy.deepcopy(data)))
+    return requirements_of.parse(yaml_files.Document(copy.deepcopy(data)))
 
 
 def at_random(chance: random.Random) -> dict[str, Any]:
     """Requirements of the bank's form: one to four workloads, pools of one to four nodes."""
-    data = copy.deepcopy(yamlfile.load(BANK).data)
+    data = copy.deepcopy(yaml_files.load(BANK).data)
     data["budget"] = {"monthly_usd": 1e7}
     data["objective"] = {"cost_basis": "allocated", "near_tie_pct": chance.choice([0, 5])}
     for pool in data["sites"][0]["pools"]:
@@ -188,7 +188,7 @@ def played(
 
 def main(words: list[str]) -> int:
     count, seed = (int(each) for each in (*words, "200", "1")[:2]) if len(words) != 1 else (int(words[0]), 1)
-    bank = read(yamlfile.load(BANK).data)
+    bank = read(yaml_files.load(BANK).data)
     faults = broken(bank, planner.plan(bank, OFFERS, TODAY).plan, seed)
     print(f"the bank: {'holds' if not faults else '; '.join(faults)}", flush=True)
     held = 0

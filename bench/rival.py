@@ -29,7 +29,7 @@ from typing import Any
 
 from bench.replay import TODAY, read
 from bench.simulate import Seen, Stream, replay
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules

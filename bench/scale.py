@@ -45,7 +45,7 @@ class Fleet:
     """A project folder with a fleet's stack in it."""
 
     def __init__(self, folder: Path, endpoints: int) -> None:
-        from isthmus.contracts import yamlfile
+        from isthmus.core import yaml_files
 
         self.endpoints, self.project = endpoints, folder
         folder.mkdir(parents=True)
@@ -53,7 +53,7 @@ class Fleet:
         self.requirements = folder / "wanted.yaml"
         nodes = max(8, round(endpoints * 1.2))
         data = fleet.requirements_data(endpoints, nodes, most_rps=MOST_RPS)
-        yamlfile.dump(data, "", self.requirements)
+        yaml_files.dump(data, "", self.requirements)
         self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._isthmus("init", STACK, "--requirements", str(self.requirements), "--sandbox")
 
@@ -66,13 +66,13 @@ class Fleet:
 
     def in_layers(self, serving: int) -> list[str]:
         """Make an estate of it: a foundation, a platform, and so many stacks that each serve a part of the models."""
-        from isthmus.contracts import yamlfile
+        from isthmus.core import yaml_files
 
         stacks = self.project / "stacks"
         file = stacks / f"Pulumi.{STACK}.yaml"
-        config = dict(yamlfile.load(file).data["config"])
+        config = dict(yaml_files.load(file).data["config"])
         overrides = config.pop("isthmus:overrides")
-        yamlfile.dump(overrides, "", stacks / f"{STACK}.overrides.yaml")
+        yaml_files.dump(overrides, "", stacks / f"{STACK}.overrides.yaml")
         file.unlink()
         ids = [each["id"] for each in overrides["endpoints"]]
         said: dict[str, dict[str, object]] = {
@@ -82,7 +82,7 @@ class Fleet:
             said[f"serving{number}"] = {"isthmus:layer": "serving", "isthmus:serves": ids[number::serving]}
         for name, more in said.items():
             data = {"config": {**config, "isthmus:of": STACK, **more}}
-            yamlfile.dump(data, "", stacks / f"Pulumi.{STACK}-{name}.yaml")
+            yaml_files.dump(data, "", stacks / f"Pulumi.{STACK}-{name}.yaml")
         return [f"{STACK}-{name}" for name in said]
 
     def _isthmus(self, *words: str) -> float:

@@ -8,68 +8,68 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components.aws.bedrock_access import BedrockAccess
-    from components.aws.eks_cluster import EksCluster
-    from components.aws.eks_node_group import EksNodeGroup
-    from components.aws.invocation_logging import InvocationLogging
-    from components.aws.network import Network
-    from components.aws.private_endpoints import PrivateEndpoints
-    from components.aws.records_identity import RecordsIdentity
-    from components.aws.records_share import RecordsShare
-    from components.aws.sagemaker_access import SageMakerAccess
-    from components.aws.sagemaker_endpoint import SageMakerEndpoint
-    from components.aws.sealing_endpoint import SealingEndpoint
-    from components.aws.task_identity import TaskIdentity
-    from components.aws.trust_anchor import TrustAnchor
-    from components.aws.workload_identity import WorkloadIdentity
+    from components.aws.account.budgets import Budgets
+    from components.aws.bedrock.access import BedrockAccess
+    from components.aws.bedrock.invocation_logging import InvocationLogging
+    from components.aws.eks.cluster import EksCluster
+    from components.aws.eks.node_group import EksNodeGroup
+    from components.aws.identity.task_identity import TaskIdentity
+    from components.aws.identity.trust_anchor import TrustAnchor
+    from components.aws.identity.workload_identity import WorkloadIdentity
+    from components.aws.link.site_link import SiteLink
+    from components.aws.network.network import Network
+    from components.aws.network.private_endpoints import PrivateEndpoints
+    from components.aws.records.identity import RecordsIdentity
+    from components.aws.records.sealing_endpoint import SealingEndpoint
+    from components.aws.records.share import RecordsShare
+    from components.aws.records.trail import AuditTrail
+    from components.aws.sagemaker.access import SageMakerAccess
+    from components.aws.sagemaker.endpoint import SageMakerEndpoint
+    from components.cluster.admission import AdmissionGuard
+    from components.cluster.class_namespace import ClassNamespace
     from components.gateway.audit_sealer import AuditSealer
-    from components.gateway.fargate_execution import TaskExecution
-    from components.gateway.fargate_gateway import FargateGateway
+    from components.gateway.fargate.execution_role import TaskExecution
+    from components.gateway.fargate.gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
-    from components.gateway.reviews import Reviews
-    from components.governance.audit_trail import AuditTrail
-    from components.governance.budgets import Budgets
-    from components.link.site_link import SiteLink
     from components.llm_platform import LlmPlatform
-    from components.onprem.admission import AdmissionGuard
-    from components.onprem.device_plugin import DevicePluginConfigs
-    from components.onprem.gpu_operator import GpuOperator
-    from components.onprem.gpu_pool import GpuPool
-    from components.onprem.mig import MigLayouts
-    from components.onprem.model_server import ModelServer
-    from components.onprem.namespace import ClassNamespace
+    from components.pools.device_plugin import DevicePluginConfigs
+    from components.pools.gpu_operator import GpuOperator
+    from components.pools.gpu_pool import GpuPool
+    from components.pools.mig import MigLayouts
+    from components.reviews.service import Reviews
+    from components.serving.model_server import ModelServer
 
 _WHERE = {
-    "AdmissionGuard": "components.onprem.admission",
+    "AdmissionGuard": "components.cluster.admission",
     "AuditSealer": "components.gateway.audit_sealer",
-    "AuditTrail": "components.governance.audit_trail",
-    "BedrockAccess": "components.aws.bedrock_access",
-    "Budgets": "components.governance.budgets",
-    "ClassNamespace": "components.onprem.namespace",
-    "DevicePluginConfigs": "components.onprem.device_plugin",
-    "EksCluster": "components.aws.eks_cluster",
-    "EksNodeGroup": "components.aws.eks_node_group",
-    "FargateGateway": "components.gateway.fargate_gateway",
-    "GpuOperator": "components.onprem.gpu_operator",
-    "GpuPool": "components.onprem.gpu_pool",
+    "AuditTrail": "components.aws.records.trail",
+    "BedrockAccess": "components.aws.bedrock.access",
+    "Budgets": "components.aws.account.budgets",
+    "ClassNamespace": "components.cluster.class_namespace",
+    "DevicePluginConfigs": "components.pools.device_plugin",
+    "EksCluster": "components.aws.eks.cluster",
+    "EksNodeGroup": "components.aws.eks.node_group",
+    "FargateGateway": "components.gateway.fargate.gateway",
+    "GpuOperator": "components.pools.gpu_operator",
+    "GpuPool": "components.pools.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
-    "InvocationLogging": "components.aws.invocation_logging",
+    "InvocationLogging": "components.aws.bedrock.invocation_logging",
     "LlmPlatform": "components.llm_platform",
-    "MigLayouts": "components.onprem.mig",
-    "ModelServer": "components.onprem.model_server",
-    "Network": "components.aws.network",
-    "PrivateEndpoints": "components.aws.private_endpoints",
-    "RecordsIdentity": "components.aws.records_identity",
-    "RecordsShare": "components.aws.records_share",
-    "Reviews": "components.gateway.reviews",
-    "SageMakerAccess": "components.aws.sagemaker_access",
-    "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
-    "SealingEndpoint": "components.aws.sealing_endpoint",
-    "SiteLink": "components.link.site_link",
-    "TaskExecution": "components.gateway.fargate_execution",
-    "TaskIdentity": "components.aws.task_identity",
-    "TrustAnchor": "components.aws.trust_anchor",
-    "WorkloadIdentity": "components.aws.workload_identity",
+    "MigLayouts": "components.pools.mig",
+    "ModelServer": "components.serving.model_server",
+    "Network": "components.aws.network.network",
+    "PrivateEndpoints": "components.aws.network.private_endpoints",
+    "RecordsIdentity": "components.aws.records.identity",
+    "RecordsShare": "components.aws.records.share",
+    "Reviews": "components.reviews.service",
+    "SageMakerAccess": "components.aws.sagemaker.access",
+    "SageMakerEndpoint": "components.aws.sagemaker.endpoint",
+    "SealingEndpoint": "components.aws.records.sealing_endpoint",
+    "SiteLink": "components.aws.link.site_link",
+    "TaskExecution": "components.gateway.fargate.execution_role",
+    "TaskIdentity": "components.aws.identity.task_identity",
+    "TrustAnchor": "components.aws.identity.trust_anchor",
+    "WorkloadIdentity": "components.aws.identity.workload_identity",
 }
 
 __all__ = [

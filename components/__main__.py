@@ -73,6 +73,6 @@ HOSTED = [
 ]
 
 if __name__ == "__main__":
-    from components.hosting import serve
+    from components.base.hosting import serve
 
     serve(HOSTED, "isthmus", "0.1.0", sys.argv[1:])

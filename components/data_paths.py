@@ -1,7 +1,7 @@
 """Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
 
-from components.lookups import region_of, regions_of
-from isthmus.contracts.platform import Endpoint, Platform
+from components.base.platform_lookups import region_of, regions_of
+from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
 
 def data_paths(platform: Platform) -> list[str]:

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components import stated
-from components.adoption import Adopting
-from components.arguments import (
+from components.aws.identity.mapping import CloudSide
+from components.base.adoption import Adopting
+from components.base.platform_lookups import region_of
+from components.base.stack_scope import WHOLE, Scope
+from components.cluster.pod_priorities import pod_priorities
+from components.cluster.retention import Keeping
+from components.data_paths import data_paths
+from components.pools.mapping import device_plugin_args, gpu_operator_args, queue_of
+from components.serving.mapping import (
     admission_args,
     audit_args,
     classes_at,
@@ -19,28 +26,21 @@ from components.arguments import (
     pool_args,
     served_on,
 )
-from components.arguments_aws import CloudSide
-from components.arguments_pools import device_plugin_args, gpu_operator_args, queue_of
-from components.data_paths import data_paths
-from components.lifecycle import Keeping
-from components.lookups import region_of
-from components.people_site import make_account, make_cluster
-from components.pod_priorities import pod_priorities
-from components.scope import WHOLE, Scope
-from components.sealing_site import Sealed, sealers_of
-from components.site_gateways import make_gateways
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.layers import GIVES
-from isthmus.contracts.moving import Standing, claim_of
-from isthmus.contracts.platform import Endpoint, Platform, Pool, Site
-from isthmus.contracts.platform_break_glass import Access
-from isthmus.contracts.platform_eks import kubernetes_sites, provider_key
-from isthmus.contracts.words import CALLED_TARGETS
+from components.sites.gateways import make_gateways
+from components.sites.people import make_account, make_cluster
+from components.sites.record_sealing import Sealed, sealers_of
+from isthmus.contracts.platform.layers import GIVES
+from isthmus.contracts.platform.migration.capacity import Standing, claim_of
+from isthmus.contracts.platform.model.aws.eks import kubernetes_sites, provider_key
+from isthmus.contracts.platform.model.emergency_access import Access
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.vocabulary import CALLED_TARGETS
+from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
-    from components.arguments_eks import ClusterAccess
-    from components.onprem.door import ModelDoor
-    from components.onprem.weights import Claims
+    from components.aws.eks.mapping import ClusterAccess
+    from components.serving.model_network import ModelDoor
+    from components.serving.weights.claims import Claims
 
 Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
 """Makes the Kubernetes provider of a cluster in AWS from what is known once it is made."""
@@ -108,7 +108,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._platform = platform
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {part: {} for part in GIVES}
-        """What the layers above are given (`isthmus.contracts.layers.Given`)."""
+        """What the layers above are given (`isthmus.contracts.platform.layers.Given`)."""
         self._by_key = dict(providers)
         self._connect = connect
         self._sides: dict[str, CloudSide] = {}
@@ -177,11 +177,11 @@ class LlmPlatform(pulumi.ComponentResource):
 
     def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
         """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
-        from components.onprem.admission import AdmissionGuard
-        from components.onprem.gpu_pool import GpuPool
-        from components.onprem.model_server import ModelServer
-        from components.onprem.namespace import ClassNamespace
-        from components.onprem.weights import shared_claims
+        from components.cluster.admission import AdmissionGuard
+        from components.cluster.class_namespace import ClassNamespace
+        from components.pools.gpu_pool import GpuPool
+        from components.serving.model_server import ModelServer
+        from components.serving.weights.claims import shared_claims
 
         platform, scope = self._platform, self._scope
         at, key = f"{self._name}-{site.name}", provider_key(site)
@@ -263,7 +263,7 @@ class LlmPlatform(pulumi.ComponentResource):
             )
 
     def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":
-        from components.onprem.door import ModelDoor
+        from components.serving.model_network import ModelDoor
 
         args = door_args(self._platform, endpoint)
         key = provider_key(self._platform.site(endpoint.site))
@@ -281,23 +281,23 @@ class LlmPlatform(pulumi.ComponentResource):
             self._platform, site, layouts=layouts is not None, configs=configs is not None
         )
         if operator is not None:
-            from components.onprem.gpu_operator import GpuOperator
+            from components.pools.gpu_operator import GpuOperator
 
             known.append(GpuOperator(f"{at}-gpu-operator", operator, self._at(key)))
         after = list(known)
         if layouts is not None:
-            from components.onprem.mig import MigLayouts
+            from components.pools.mig import MigLayouts
 
             known.append(MigLayouts(f"{at}-mig", layouts, self._at(key, after)))
         if configs is not None:
-            from components.onprem.device_plugin import DevicePluginConfigs
+            from components.pools.device_plugin import DevicePluginConfigs
 
             known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(key, after)))
         return known
 
     def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
         """The machines of each pool of the site's cluster."""
-        from components.aws_site import AwsSite
+        from components.sites.aws import AwsSite
 
         sealed = self._sealed.get(site.name)
         made = AwsSite(self._name, self._platform, site, self._at, self._scope, sealed)
@@ -328,7 +328,7 @@ class LlmPlatform(pulumi.ComponentResource):
         return made.cluster.machines if made.cluster is not None else {}
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
-        from components.governance.audit_trail import AuditTrail
+        from components.aws.records.trail import AuditTrail
 
         described: list[dict[str, Any]] = []
         retained: list[Any] = []

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from isthmus.contracts import platform_stated
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform import policy_view
+from isthmus.contracts.platform.model.platform import Platform
 
 
 def inputs(platform: Platform) -> dict[str, Any]:
     """As `policies` find them among the resources of a preview."""
-    return {"platform": platform.name, "contract": platform_stated.stated(platform)}
+    return {"platform": platform.name, "contract": policy_view.stated(platform)}

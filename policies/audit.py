@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts import handling
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference import handling
 from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached

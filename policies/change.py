@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.findings import Verdict
-from isthmus.contracts.preview import RuleChange
+from isthmus.contracts.reports.findings import Verdict
+from isthmus.contracts.reports.preview import RuleChange
 from policies import frameworks as fw
 from policies.rule import Broken, Rule, Subject
 

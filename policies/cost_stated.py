@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_aws import TAG_KEYS
-from isthmus.contracts.platform_aws import Budget as Stated
+from isthmus.contracts.platform.model.aws.account import TAG_KEYS
+from isthmus.contracts.platform.model.aws.account import Budget as Stated
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.capacity import number

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
-from isthmus.contracts import jurisdictions
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.words import Sensitivity
+from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.vocabulary import Sensitivity
+from isthmus.core.errors import IsthmusError
 from isthmus.graph.data_path.paths import Finder, Found
 from isthmus.graph.data_path.verdicts import Judge
 from isthmus.graph.network import private_endpoints, routes, sagemaker_isolation

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.graph.resources.resources import Graph, Resource, listed
 from isthmus.graph.resources.texts import loaded
 from policies.values import unknown

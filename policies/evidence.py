@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
-from isthmus.contracts.evidence import Result, Row
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Off, Settings
+from isthmus.contracts.reports.evidence import Result, Row
+from isthmus.contracts.reports.findings import Finding
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.asked import asked
 from policies.catalogue import RULES

@@ -7,7 +7,7 @@ rule, was taken out; of the last ones SA-2 (budgets for security, not of a cloud
 
 from __future__ import annotations
 
-from isthmus.contracts.findings import Control
+from isthmus.contracts.reports.findings import Control
 
 
 def _of(framework: str, version: str, ids: tuple[str, ...]) -> tuple[Control, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.graph.resources.resources import Resource
 from isthmus.graph.resources.texts import loaded
 from policies import frameworks as fw

@@ -11,9 +11,9 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from isthmus.contracts.errors import InputError, IsthmusError
-from isthmus.contracts.findings import Finding
 from isthmus.contracts.policy_settings import joined
+from isthmus.contracts.reports.findings import Finding
+from isthmus.core.errors import InputError, IsthmusError
 from isthmus.graph.resources.state import named
 from policies import reading, seen
 from policies.info import NAME, UNDECIDED, level, severity, supports

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.aws_calls import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
 from isthmus.graph.iam.permissions import covers, roles
 from isthmus.graph.resources.resources import Resource, listed
 from policies import frameworks as fw

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.contracts import aws_calls
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference import aws_actions
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource, listed
@@ -35,7 +35,7 @@ _TOLD = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:s
 _ADMINS = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 _KEPT = tuple(
     each
-    for each in (*aws_calls.TRAIL, *aws_calls.WATCH, *aws_calls.KEYS, *aws_calls.ONWARD)
+    for each in (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
     if "*" not in each
 )
 """Calls that every boundary denies. Those on records may be denied on the records' buckets alone."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts import handling
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.reference import handling
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import CLASS, POLICY, chosen, namespaces
 from isthmus.graph.resources.resources import Resource, place
 from isthmus.graph.workloads.servers import known

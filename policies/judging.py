@@ -6,11 +6,11 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from isthmus.contracts.findings import SEVERITIES, Finding, Silence
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
-from isthmus.contracts.preview import RuleChange
-from isthmus.contracts.words import Sensitivity
+from isthmus.contracts.reports.findings import SEVERITIES, Finding, Silence
+from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 from policies import boundaries, data_path
 from policies.catalogue import RULES

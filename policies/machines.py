@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from isthmus.contracts.platform import Platform, Pool
-from isthmus.contracts.platform_system_nodes import sized
+from isthmus.contracts.platform.model.platform import Platform, Pool
+from isthmus.contracts.platform.model.system_nodes import sized
 from isthmus.graph.resources.resources import Resource
 from policies import frameworks as fw
 from policies.capacity import Sum, number, summed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.contracts.evidence import NotChecked
+from isthmus.contracts.reports.evidence import NotChecked
 from policies import frameworks as fw
 
 NOT_CHECKED = (

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf import empty_pb2
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.core.errors import IsthmusError
 from policies import info
 from policies.wire import analyzer_pb2 as wire
 from policies.wire import plugin_pb2

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
 from isthmus.contracts.policy_settings import FILE, Settings, parse
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from policies.catalogue import IDS
 
 KEY = "policies"
@@ -21,7 +21,7 @@ def settings(root: Path) -> Settings:
     Raises `InputError` for a setting or a rule that there is not.
     """
     file = root / FILE
-    return parse(yamlfile.load(file), IDS) if file.exists() else Settings()
+    return parse(yaml_files.load(file), IDS) if file.exists() else Settings()
 
 
 def stated(value: Any, where: str) -> Settings:
@@ -37,4 +37,4 @@ def stated(value: Any, where: str) -> Settings:
             where=where or f"isthmus:{KEY}",
             todo="Write `off`, `silences` and `figures` below it, as docs/policies.md shows",
         )
-    return parse(yamlfile.Document(value, where or None), IDS)
+    return parse(yaml_files.Document(value, where or None), IDS)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts import handling
-from isthmus.contracts.platform import AuditStore
-from isthmus.contracts.platform_eks import AGENT
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.platform import AuditStore
+from isthmus.contracts.reference import handling
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import POLICY
 from isthmus.graph.resources.resources import Resource, place
 from isthmus.graph.workloads import sealers as sealing

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.moving import claim_of
-from isthmus.contracts.platform import Endpoint, Platform, Workload
-from isthmus.contracts.words import CALLED_TARGETS, WHILE_LOADING
+from isthmus.contracts.platform.migration.capacity import claim_of
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
+from isthmus.contracts.vocabulary import CALLED_TARGETS, WHILE_LOADING
 from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies.documents import configurations

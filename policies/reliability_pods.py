@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.platform_pools import HOST_LABEL, ZONE_LABEL, failure_domain_label
-from isthmus.contracts.platform_serving import scaled
+from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL, failure_domain_label
+from isthmus.contracts.platform.model.serving import scaled
 from isthmus.graph.resources.resources import place
 from policies import frameworks as fw
 from policies.pods import Pod, not_known, of_box, pods

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.platform import Gateway, Workload
+from isthmus.contracts.platform.model.platform import Gateway, Workload
 from isthmus.graph.network.reachability import CLASS, POLICY
 from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from isthmus.contracts.findings import Control, Severity, Verdict
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
-from isthmus.contracts.preview import RuleChange
-from isthmus.contracts.words import Sensitivity
+from isthmus.contracts.reports.findings import Control, Severity, Verdict
+from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.resources.resources import Graph, Resource
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts import handling
-from isthmus.contracts.platform import Gateway
-from isthmus.contracts.platform_screening import LEAVING, SECRETS, demanded
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.platform.model.platform import Gateway
+from isthmus.contracts.platform.model.screening import LEAVING, SECRETS, demanded
+from isthmus.contracts.reference import handling
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource
 from policies import frameworks as fw
 from policies.documents import configurations, containers

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts import platform_stated
-from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWN_TEXT, UNKNOWNS
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform import policy_view
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWN_TEXT, UNKNOWNS
 
 PLATFORM = "isthmus:index:LlmPlatform"
 CONTRACT = "contract"
@@ -83,4 +83,4 @@ def platform(resources: Sequence[Seen]) -> Platform | None:
     Raises `ValueError` where what is stated is no platform: nothing may then be judged as if there were none.
     """
     found = [each for each in resources if each.type == PLATFORM and CONTRACT in each.inputs]
-    return platform_stated.read(found[0].inputs[CONTRACT]) if found else None
+    return policy_view.read(found[0].inputs[CONTRACT]) if found else None

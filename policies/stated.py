@@ -1,7 +1,7 @@
 """What the platform states of a resource: of which class its namespace is, and which endpoint or gateway it is.
 
-Under the engine the platform's word is shorter (`isthmus.contracts.platform_stated`): of an endpoint's release, its
-weights, its precision, its size, it says nothing there. What is not said is held against nobody.
+Under the engine the policies see less of the platform (`isthmus.contracts.platform.policy_view`): not an endpoint's
+release, weights, precision or size. A rule does not report what it cannot see.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.contracts.platform import Endpoint, Identity, Platform
+from isthmus.contracts.platform.model.platform import Endpoint, Identity, Platform
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.graph.workloads.servers import ENDPOINT, classes, known

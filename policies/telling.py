@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from isthmus.contracts.findings import SEVERITIES, Finding
+from isthmus.contracts.reports.findings import SEVERITIES, Finding
 from policies.judging import standing
 
 

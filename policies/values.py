@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.findings import Verdict
-from isthmus.contracts.marks import MASK
+from isthmus.contracts.reports.findings import Verdict
+from isthmus.core.pulumi_values import MASK
 from isthmus.graph.resources.resources import Resource
 from policies.rule import Broken
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox import processes
 from sandbox.cluster.kwok import free_ports
 from sandbox.home import Home

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox import endpoint
 from sandbox.home import Home, write_private
 from sandbox.status import missing_processes

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault, IsthmusError
+from isthmus.core.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isthmus.contracts.model_profiles import ModelProfile, profiles
+from isthmus.contracts.reference.model_profiles import ModelProfile, profiles
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "components-serving.md"
 BEGIN = "<!-- made by `python -m scripts.model_profiles_table` -->"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from isthmus.contracts.findings import Control
+from isthmus.contracts.reports.findings import Control
 from policies.catalogue import CHANGES, RULES
 from policies.info import LIST
 from policies.judging import STOPS

@@ -13,7 +13,7 @@ gc.disable()
 _HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(_HERE.parent), *(each for each in sys.path if Path(each).resolve() != _HERE)]
 
-from isthmus.contracts.errors import IsthmusError  # noqa: E402
+from isthmus.core.errors import IsthmusError  # noqa: E402
 from stacks.program import program  # noqa: E402
 
 SHOWN = 32

@@ -12,17 +12,18 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import bedrock_quotas, platform_aws_checks
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.platform.rules.aws import account as aws_account_rules
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from stacks import instance_quotas, model_access, service_roles
 
 if TYPE_CHECKING:
     import pulumi
 
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.platform import Endpoint, Platform, Site
-    from isthmus.contracts.platform_aws import Network
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.aws.account import Network
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
+    from isthmus.contracts.requirements.document import Requirements
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def check(
     of, `EnvironmentFault` where it does not answer.
     """
     today = today or datetime.datetime.now(datetime.UTC).date()
-    told = platform_aws_checks.authorities_hold(platform, today)
+    told = aws_account_rules.authorities_hold(platform, today)
     for site in platform.sites:
         if site.kind != "aws":
             continue

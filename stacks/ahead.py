@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 MODULES = {
     "aws": (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.platform_sagemaker import most_instances
+from isthmus.contracts.platform.model.aws.sagemaker import most_instances
+from isthmus.core.errors import AnswerIsNo
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from stacks.account import Asked
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.scope import Scope
+from components.base.stack_scope import Scope
 from isthmus.blueprints import estate_migration, estates
-from isthmus.contracts import layers
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.layers import GIVEN, GIVES
-from isthmus.contracts.moving import STANDING, Standing
-from isthmus.contracts.words import UP_STANDING
+from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.layers import GIVEN, GIVES
+from isthmus.contracts.platform.migration.capacity import STANDING, Standing
+from isthmus.contracts.vocabulary import UP_STANDING
+from isthmus.core.errors import EnvironmentFault
 from stacks import account
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from components import LlmPlatform
     from isthmus.blueprints import StackFiles
     from isthmus.blueprints.estates import Estate, Member
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 Outputs = Mapping[str, Mapping[str, Any]]
 """By stack: what a stack of an estate says of itself."""
@@ -46,7 +46,7 @@ def scope(platform: Platform, member: Member, estate: Estate, given: Outputs | N
     below = []
     for each in estate.below(member):
         said = given[each.stack].get(GIVEN) if given is not None else _referred(each.stack, GIVEN)
-        below.append(layers.taken(said, platform, estate.name, each.layer, each.stack))
+        below.append(platform_layers.taken(said, platform, estate.name, each.layer, each.stack))
     parts: dict[str, dict[str, Any]] = {
         part: {name: one for each in below for name, one in getattr(each, part).items()} for part in GIVES
     }
@@ -112,7 +112,7 @@ def said(built: LlmPlatform, platform: Platform, member: Member, everything: lis
         "isthmus": "v1",
         "estate": member.estate,
         "layer": member.layer,
-        "digest": layers.digest(platform, member.layer),
+        "digest": platform_layers.digest(platform, member.layer),
         **{key: value for key, value in built.gives.items() if value},
     }
     there = pulumi.Output.all(*(each.urn for each in everything))

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus import aws_session
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, IsthmusError
+from isthmus.core import aws_session
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, IsthmusError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Endpoint, Site
+    from isthmus.contracts.platform.model.platform import Endpoint, Site
 
 _WHY = "whether it may call the plan's models"
 _GUIDE = "docs/stacks.md, `Access to models`"

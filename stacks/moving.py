@@ -10,31 +10,32 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import moving, moving_words
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.moving import STANDING, Standing
-from isthmus.contracts.platform_eks import provider_key
-from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.migration import messages as migration_messages
+from isthmus.contracts.platform.migration.capacity import STANDING, Standing
+from isthmus.contracts.platform.model.aws.eks import provider_key
+from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING
+from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     import pulumi
 
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 
 def going(platform: Platform, stack: str) -> tuple[Standing, ...]:
     """What stands of an earlier plan and goes once this one's endpoints serve.
 
-    Raises, or warns of in a preview, what would wait for ever: `isthmus.contracts.moving_words.refusal`.
+    Raises, or warns of in a preview, what would wait for ever: `isthmus.contracts.platform.migration.messages.refusal`.
     """
     import pulumi
 
     told = os.environ.get(UP_STANDING)
     listed = json.loads(told) if told is not None else _own_outputs(stack).get(STANDING) or []
-    found = moving.move([Standing.model_validate(each) for each in listed], platform)
+    found = migration_capacity.move([Standing.model_validate(each) for each in listed], platform)
     if told is not None:
         return found.going
-    refused = moving_words.refusal(found, platform, stack)
+    refused = migration_messages.refusal(found, platform, stack)
     if refused is not None:
         if not pulumi.runtime.is_dry_run():
             raise refused
@@ -42,7 +43,7 @@ def going(platform: Platform, stack: str) -> tuple[Standing, ...]:
         pulumi.log.warn(f"`pulumi up` will refuse this: {refused}")
     elif found.going:
         pulumi.log.warn(
-            f"{moving_words.ids(found.going)} serves until the new plan's endpoints do, and goes after that; the"
+            f"{migration_messages.ids(found.going)} serves until the new plan's endpoints do, and goes after that; the"
             " namespaces' quotas hold both until the next run of this command (`isthmus up` does it at once)"
         )
     return found.going

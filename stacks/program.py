@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import blueprints
 from isthmus.blueprints import emergency_access, estates
-from isthmus.contracts import layers
-from isthmus.contracts import moving as moves
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_eks import provider_key, reached_sites
-from isthmus.contracts.words import UP_STEP
+from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.migration import capacity as moves
+from isthmus.contracts.platform.model.aws.eks import provider_key, reached_sites
+from isthmus.contracts.vocabulary import UP_STEP
+from isthmus.core.errors import InputError
 from stacks import account, ahead, layering, moving, providers, surroundings, tagging
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from components import LlmPlatform
     from isthmus.blueprints import StackFiles
     from isthmus.blueprints.estates import Estate, Member
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.platform import Platform
 
 FROM_ENVIRONMENT = "${KUBECONFIG}"
 """Stands for the kubeconfig where nothing is reached and none is named."""
 
 
-SAID: dict[layers.Layer, tuple[str, ...]] = {
+SAID: dict[platform_layers.Layer, tuple[str, ...]] = {
     "foundation": ("audit", "retained", "links"),
     "platform": ("gateways", "endpoints", "pools", "data_paths", "retained", "people", "break_glass"),
     "serving": ("plan", moves.STANDING, "retained"),
@@ -110,7 +110,7 @@ def layer_program(
 
     overrides = estates.overrides(settings.folder, estate.name)
     files, platform = read(settings, estate.name, overrides, said_in=f"{estate.name}{estates.OVERRIDES}")
-    reached = layers.reached(platform, member.layer, estate.served_by(platform, member))
+    reached = platform_layers.reached(platform, member.layer, estate.served_by(platform, member))
     if live:
         surroundings.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     scope = layering.scope(platform, member, estate, None if live else given or {})
@@ -163,7 +163,7 @@ def layer_program(
         found[moves.STANDING] = [each for each in stands if each["id"] in scope.serves]
     for name, value in found.items():
         pulumi.export(name, value)
-    pulumi.export(layers.GIVEN, layering.said(built, platform, member, everything))
+    pulumi.export(platform_layers.GIVEN, layering.said(built, platform, member, everything))
 
 
 def read(

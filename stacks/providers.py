@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isthmus import aws_session
+from isthmus.core import aws_session
 
 if TYPE_CHECKING:
     import pulumi
 
-    from components.arguments_eks import ClusterAccess
-    from isthmus.contracts.platform import Site
+    from components.aws.eks.mapping import ClusterAccess
+    from isthmus.contracts.platform.model.platform import Site
 
 
 def kubernetes(site: Site, kubeconfig: str) -> pulumi.ProviderResource:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus import aws_session
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import aws_session
+from isthmus.core.errors import EnvironmentFault
 from stacks.model_access import account_session
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform, Site
+    from isthmus.contracts.platform.model.platform import Platform, Site
 
 AUTO_SCALING = "AWSServiceRoleForAutoScaling"
 CREATE_IT = "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com"

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts import addresses
-from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.contracts.platform_eks import reached_sites
+from isthmus.contracts.platform.model.aws.eks import reached_sites
+from isthmus.core import ip_addresses
+from isthmus.core.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 _MEND = 'Run `isthmus sandbox up`, then `eval "$(isthmus sandbox env)"` in this shell'
 _SWITCH = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
@@ -41,7 +41,7 @@ def check(
 def addresses_are_real(platform: Platform) -> None:
     """No link of a stack in earnest leads to an address that stands in documentation only; `InputError`."""
     for link in platform.links:
-        if link.mode == "manage" and link.peer_ip and (inside := addresses.documented(link.peer_ip)):
+        if link.mode == "manage" and link.peer_ip and (inside := ip_addresses.documented(link.peer_ip)):
             raise InputError(
                 f"the peer `{link.peer_ip}` is an example: {inside} is for documentation, and nobody answers there",
                 where=f"links[{link.name}].peer_ip",
@@ -76,10 +76,10 @@ def is_loopback(url: str) -> bool:
 
 
 def _clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     try:
-        data = yamlfile.load(path).data
+        data = yaml_files.load(path).data
     except InputError as error:
         raise EnvironmentFault(
             f"the kubeconfig cannot be used: {error.what}", where=path, todo=_MEND

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.blueprints.estates import OVERRIDES
-from isthmus.contracts import overrides as overriding
-from isthmus.contracts import requirements, yamlfile
+from isthmus.contracts.platform import overrides as overriding
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
 from isthmus.engine.project.project import Project
 from tests.catalogue.bank import ROOT, STACK
 from tests.laying import lay
@@ -31,10 +32,10 @@ def bank_estate(root: Path, layers: Mapping[str, Mapping[str, Any]] = LAYERS) ->
     stacks = lay(root)
     for part in ("requirements", "plan"):
         shutil.copy(ROOT / "stacks" / f"{STACK}.{part}.yaml", stacks / f"{ESTATE}.{part}.yaml")
-    config = dict(yamlfile.load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml").data["config"])
-    yamlfile.dump(config.pop("isthmus:overrides"), "", stacks / f"{ESTATE}.overrides.yaml")
+    config = dict(yaml_files.load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml").data["config"])
+    yaml_files.dump(config.pop("isthmus:overrides"), "", stacks / f"{ESTATE}.overrides.yaml")
     for name, said in layers.items():
-        yamlfile.dump(
+        yaml_files.dump(
             {"config": {**config, "isthmus:of": ESTATE, **said}}, "", stacks / f"Pulumi.{name}.yaml"
         )
     return Project(root)
@@ -43,9 +44,9 @@ def bank_estate(root: Path, layers: Mapping[str, Mapping[str, Any]] = LAYERS) ->
 def change_overrides(project: Project, change: Any) -> None:
     """Change the estate's overrides in place."""
     file = project.stacks_dir / f"{ESTATE}.overrides.yaml"
-    data = yamlfile.load(file).data
+    data = yaml_files.load(file).data
     change(data)
-    yamlfile.dump(data, "", file)
+    yaml_files.dump(data, "", file)
 
 
 def release(overrides: dict[str, Any]) -> None:
@@ -62,17 +63,17 @@ def small_estate(root: Path) -> Project:
     project = bank_estate(root)
     stacks = project.stacks_dir
     files = {part: stacks / f"{ESTATE}.{part}.yaml" for part in ("requirements", "plan")}
-    wanted, plan = (yamlfile.load(file).data for file in files.values())
+    wanted, plan = (yaml_files.load(file).data for file in files.values())
     wanted["workloads"] = [each for each in wanted["workloads"] if each["sensitivity"] != "public"]
-    yamlfile.dump(wanted, "", files["requirements"])
+    yaml_files.dump(wanted, "", files["requirements"])
     for part, class_ in (("endpoints", "class"), ("gateways", "class"), ("placements", "sensitivity")):
         plan[part] = [each for each in plan[part] if each[class_] != "public"]
-    plan["requirements_sha256"] = requirements.load(files["requirements"]).digest
-    yamlfile.dump(plan, "", files["plan"])
+    plan["requirements_sha256"] = requirements_document.load(files["requirements"]).digest
+    yaml_files.dump(plan, "", files["plan"])
     settings = stacks / "Pulumi.bank-onboarding.yaml"
-    said = yamlfile.load(settings).data
+    said = yaml_files.load(settings).data
     said["config"]["isthmus:serves"] = ["confidential"]
-    yamlfile.dump(said, "", settings)
+    yaml_files.dump(said, "", settings)
 
     def less(overrides: dict[str, Any]) -> None:
         overrides |= {
@@ -140,9 +141,9 @@ def with_more(project: Project) -> Project:
     """A small estate with all of `MORE`, which the stack of the confidential model serves."""
     change_overrides(project, lambda overrides: overrides.update(overriding.merge(overrides, MORE)))
     settings = project.stacks_dir / "Pulumi.bank-onboarding.yaml"
-    said = yamlfile.load(settings).data
+    said = yaml_files.load(settings).data
     said["config"]["isthmus:serves"] = ["confidential", HOSTED]
-    yamlfile.dump(said, "", settings)
+    yaml_files.dump(said, "", settings)
     return project
 
 
@@ -150,8 +151,8 @@ def into_layers(root: Path, name: str, serving: Mapping[str, Sequence[str] | Non
     """The project at `root`, whose stack `name` becomes an estate of that name: `serving` by stack, what it serves."""
     stacks = Project(root).stacks_dir
     file = stacks / f"Pulumi.{name}.yaml"
-    config = dict(yamlfile.load(file).data["config"])
-    yamlfile.dump(config.pop("isthmus:overrides"), "", stacks / f"{name}{OVERRIDES}")
+    config = dict(yaml_files.load(file).data["config"])
+    yaml_files.dump(config.pop("isthmus:overrides"), "", stacks / f"{name}{OVERRIDES}")
     file.unlink()
     said: dict[str, dict[str, Any]] = {
         f"{name}-{layer}": {"isthmus:layer": layer} for layer in ("foundation", "platform")
@@ -160,5 +161,5 @@ def into_layers(root: Path, name: str, serving: Mapping[str, Sequence[str] | Non
         said[stack] = {"isthmus:layer": "serving", **({"isthmus:serves": list(serves)} if serves else {})}
     for stack, more in said.items():
         settings = {"config": {**config, "isthmus:of": name, **more}}
-        yamlfile.dump(settings, "", stacks / f"Pulumi.{stack}.yaml")
+        yaml_files.dump(settings, "", stacks / f"Pulumi.{stack}.yaml")
     return Project(root)

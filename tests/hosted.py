@@ -77,10 +77,11 @@ def _rendered() -> dict[str, Any]:
     from isthmus import blueprints
     from isthmus.blueprints import image_digests
     from isthmus.cli.plan_command import offers
-    from isthmus.contracts import overrides, requirements
+    from isthmus.contracts.platform import overrides
+    from isthmus.contracts.requirements import document as requirements_document
     from isthmus.planning import planner
 
-    wanted = requirements.load(ROOT / "examples" / "hosted.requirements.yaml")
+    wanted = requirements_document.load(ROOT / "examples" / "hosted.requirements.yaml")
     plan = planner.plan(wanted, offers(), "2026-11-26").plan
     merged = overrides.merge(blueprints.render(plan.blueprint, wanted, plan), OVERRIDES)
     return image_digests.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)

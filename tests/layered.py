@@ -13,8 +13,8 @@ from typing import Any
 
 from isthmus.blueprints.estates import OVERRIDES
 from isthmus.cli import main
-from isthmus.contracts import overrides as merging
-from isthmus.contracts import yamlfile
+from isthmus.contracts.platform import overrides as merging
+from isthmus.core import yaml_files
 from isthmus.engine.project.project import Project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
@@ -44,9 +44,9 @@ class Case:
         """The estate after a change of its overrides, which is taken back."""
         file = self.project.stacks_dir / f"{self.name}{OVERRIDES}"
         before = file.read_text()
-        data = yamlfile.load(file).data
+        data = yaml_files.load(file).data
         change(data)
-        yamlfile.dump(data, "", file)
+        yaml_files.dump(data, "", file)
         try:
             return rendering.render_estate(self.project.stack(self.last))
         finally:
@@ -88,10 +88,10 @@ def case(
                 (root / "stacks" / f"{STACK}.{part}").rename(root / "stacks" / f"{name}.{part}")
             (root / "stacks" / f"Pulumi.{STACK}.yaml").rename(root / "stacks" / f"Pulumi.{name}.yaml")
         file = root / "stacks" / f"Pulumi.{name}.yaml"
-        settings = yamlfile.load(file).data
+        settings = yaml_files.load(file).data
         config = settings["config"]
         config["isthmus:overrides"] = merging.merge(config["isthmus:overrides"], more)
-        yamlfile.dump(settings, "", file)
+        yaml_files.dump(settings, "", file)
         projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
     alone, layered = projects
     parts = rendering.render_estate(layered.stack(f"{name}-foundation"))

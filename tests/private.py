@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 
 DIGEST = "sha256:" + "a" * 64
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/"

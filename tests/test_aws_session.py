@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 import pytest
 
-from isthmus import aws_session
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import aws_session
+from isthmus.core.errors import EnvironmentFault
 
 
 class Sts:

@@ -6,14 +6,11 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.checks import sensitivity, within
-from components.gateway.config import config_map, sealer_config
-from components.gateway.records import Share, SharedFolders, share
-from components.gateway.translator import ROLE_ANNOTATION, NamedDestination, ways_out
-from components.kube import GPU, labels, metadata, sealer_namespace, selector
-from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.onprem.namespace import closed, pod_security
-from components.pods import (
+from components.base.argument_checks import sensitivity, within
+from components.cluster.class_namespace import closed, pod_security
+from components.cluster.edge_files import config_map, sealer_config
+from components.cluster.objects import GPU, labels, metadata, sealer_namespace, selector
+from components.cluster.pod_defaults import (
     NO_RESOLVER,
     edge_container,
     edge_volumes,
@@ -23,8 +20,11 @@ from components.pods import (
     same,
     share_security,
 )
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.platform_eks import AGENT
+from components.gateway.records import Share, SharedFolders, share
+from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, ways_out
+from components.observability.pod_monitor import pod_monitor, scraped_from
+from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.core.errors import AnswerIsNo
 
 USER = 2001
 """Another than the gateways': on a share that knows users, neither writes the other's folder."""

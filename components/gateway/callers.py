@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
-from components.checks import within
-from components.gateway.translator import ways_out
+from components.base.argument_checks import within
+from components.gateway.translator.translator import ways_out
 
 _FOLDER = "/etc/isthmus/callers"
 

@@ -5,8 +5,8 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.kube import metadata
-from isthmus.contracts.errors import InputError
+from components.cluster.objects import metadata
+from isthmus.core.errors import InputError
 
 _FOLDER = "/etc/isthmus/calibrations"
 

@@ -5,27 +5,10 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.certificates import CertificateIssuer, certificate
-from components.checks import may_use_aws, sensitivity, within, without_outputs
-from components.gateway.callers import (
-    GatewayDatabase,
-    GatewayTeam,
-    by_address,
-    known_callers,
-    way_to,
-)
-from components.gateway.confidence import Calibrations
-from components.gateway.config import config_map, gateway_config, trusting
-from components.gateway.held import GatewayHeld, Held
-from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
-from components.gateway.records import GatewayAudit, Records
-from components.gateway.router import GatewayRouter, routed, through, to_router
-from components.gateway.routes import GatewayRoute, beyond, direct, led_to
-from components.gateway.screening import GatewayScreening, addresses_of, screened, servers_of
-from components.gateway.traces import GatewayTraces, host_of, mounted, traced, way_to_collector
-from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
-from components.gateway.workload import serve
-from components.kube import (
+from components.base.argument_checks import may_use_aws, sensitivity, within, without_outputs
+from components.cluster.certificates import CertificateIssuer, certificate
+from components.cluster.edge_files import config_map, gateway_config, trusting
+from components.cluster.objects import (
     CLASS_LABEL,
     ENDPOINT_LABEL,
     ROLE_LABEL,
@@ -36,11 +19,33 @@ from components.kube import (
     metadata,
     selector,
 )
+from components.cluster.pod_defaults import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
+from components.gateway.callers import (
+    GatewayDatabase,
+    GatewayTeam,
+    by_address,
+    known_callers,
+    way_to,
+)
+from components.gateway.confidence import Calibrations
+from components.gateway.edge_workload import serve
+from components.gateway.held_answers import GatewayHeld, Held
+from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
+from components.gateway.records import GatewayAudit, Records
+from components.gateway.router import GatewayRouter, routed, through, to_router
+from components.gateway.routes import GatewayRoute, beyond, direct, led_to
+from components.gateway.screening import GatewayScreening, addresses_of, screened, servers_of
+from components.gateway.traces import GatewayTraces, host_of, mounted, traced, way_to_collector
+from components.gateway.translator.translator import (
+    NamedDestination,
+    TranslatorSettings,
+    translator,
+    ways_out,
+)
 from components.observability.pod_monitor import scraped_from
-from components.onprem.spread import ZONE
-from components.pods import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import CALLED_TARGETS, Target
+from components.serving.placement import ZONE
+from isthmus.contracts.vocabulary import CALLED_TARGETS, Target
+from isthmus.core.errors import InputError
 
 
 class InferenceGatewayArgs(TypedDict):

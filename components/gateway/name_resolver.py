@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.aws.names import domain as aws_domain
-from components.dns import DnsPeer, both_protocols, dns_egress
-from components.gateway.translator import TranslatorSettings
-from components.kube import CLASS_LABEL, ROLE_LABEL, labels, metadata, selector
+from components.aws.common.names import domain as aws_domain
+from components.cluster.dns import DnsPeer, both_protocols, dns_egress
+from components.cluster.objects import CLASS_LABEL, ROLE_LABEL, labels, metadata, selector
+from components.cluster.pod_defaults import container_security, health_probe, pod, ranked, same
+from components.gateway.translator.translator import TranslatorSettings
 from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.onprem.spread import ZONE, over_domains
-from components.pods import container_security, health_probe, pod, ranked, same
-from isthmus.contracts.errors import InputError
+from components.serving.placement import ZONE, over_domains
+from isthmus.core.errors import InputError
 
 DNS_PORT = 1053
 """Of its pods; the Service has 53."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.certificates import CertificateIssuer, certificate
-from components.dns import DnsPeer, dns_egress
-from components.kube import (
+from components.cluster.certificates import CertificateIssuer, certificate
+from components.cluster.dns import DnsPeer, dns_egress
+from components.cluster.objects import (
     CLASS_LABEL,
     ENDPOINT_LABEL,
     GATEWAY_LABEL,
@@ -26,8 +26,8 @@ from components.kube import (
     router_name,
     selector,
 )
-from components.onprem.model_args import ModelPicker
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.serving.arguments import ModelPicker
+from isthmus.core.errors import AnswerIsNo, InputError
 
 if TYPE_CHECKING:
     from components.gateway.inference_gateway import GatewayRoute

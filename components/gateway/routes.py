@@ -4,11 +4,11 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.cluster.objects import SERVING_PORT, dns_name
 from components.gateway.callers import GatewayAllowance
 from components.gateway.confidence import GatewayConfidence, GatewayReview
-from components.kube import SERVING_PORT, dns_name
-from components.onprem.model_args import ModelPicker
-from isthmus.contracts.errors import InputError
+from components.serving.arguments import ModelPicker
+from isthmus.core.errors import InputError
 
 
 class TokenPrice(TypedDict):

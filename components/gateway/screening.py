@@ -12,11 +12,11 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.gateway.config import config_map
-from components.kube import SERVING_PORT, dns_name
+from components.cluster.edge_files import config_map
+from components.cluster.objects import SERVING_PORT, dns_name
+from components.cluster.pod_defaults import container_security, health_probe, same
 from components.observability.pod_monitor import scraped_from
-from components.pods import container_security, health_probe, same
-from isthmus.contracts.platform_screening import Screening
+from isthmus.contracts.platform.model.screening import Screening
 
 DETECTOR_PORT = 8460
 """On the pod's loopback: what comes here is what redaction has not seen yet."""

@@ -3,8 +3,8 @@
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
-from components.checks import within
-from components.gateway.translator import ways_out
+from components.base.argument_checks import within
+from components.gateway.translator.translator import ways_out
 
 _FOLDER = "/etc/isthmus/traces"
 

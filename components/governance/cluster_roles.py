@@ -5,11 +5,11 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.checks import one_of, sensitivity
-from components.kube import CLASS_LABEL, class_namespace, enforced, labels, metadata
-from isthmus.contracts import roles
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.vllm_flags import OWNER_FLAGS
+from components.base.argument_checks import one_of, sensitivity
+from components.cluster.objects import CLASS_LABEL, class_namespace, enforced, labels, metadata
+from isthmus.contracts.reference import roles
+from isthmus.contracts.reference.vllm_flags import OWNER_FLAGS
+from isthmus.core.errors import InputError
 
 _RBAC = "rbac.authorization.k8s.io"
 FROZEN = (
@@ -27,7 +27,7 @@ class RoleMembers(TypedDict):
     """Who has one role."""
 
     role: str
-    """One of `isthmus.contracts.roles`: platform, model-owner, reviewer, auditor or application."""
+    """One of `isthmus.contracts.reference.roles`: platform, model-owner, reviewer, auditor or application."""
     groups: list[str]
     """Groups as the API server knows them."""
     classes: NotRequired[list[str]]
@@ -55,7 +55,7 @@ class ClusterRolesArgs(TypedDict):
 
 
 class ClusterRoles(pulumi.ComponentResource):
-    """Kubernetes roles and their bindings to groups, from `isthmus.contracts.roles`."""
+    """Kubernetes roles and their bindings to groups, from `isthmus.contracts.reference.roles`."""
 
     granted: pulumi.Output[list[str]]
     """A line for each binding: role, namespace and groups."""

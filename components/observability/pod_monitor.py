@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.kube import HEALTH_PORT, NAMESPACE_LABEL, custom, metadata
+from components.cluster.objects import HEALTH_PORT, NAMESPACE_LABEL, custom, metadata
 
 
 def scraped_from(monitoring_namespace: str, port: int = HEALTH_PORT) -> dict[str, Any]:

@@ -23,8 +23,7 @@ CONTENT_DAYS: dict[DataClass, int | None] = {
     "confidential": 30,
     "restricted": None,
 }
-"""How long content may be kept: the table of `isthmus.contracts.handling`, to which a test holds it. None: as the
-regimes say."""
+"""How long content is kept. A test compares it with `isthmus.contracts.reference.handling`. None: see the regimes."""
 
 
 class Content(Strict):

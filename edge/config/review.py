@@ -24,7 +24,7 @@ LOW_CONFIDENCE: dict[DataClass, bool] = {
     "restricted": True,
 }
 SAMPLE_RATE: dict[DataClass, float] = {"public": 0, "internal": 0.01, "confidential": 0, "restricted": 0}
-"""The column `human review` of `isthmus.contracts.handling`, to which a test holds all three."""
+"""The column `human review` of `isthmus.contracts.reference.handling`, to which a test holds all three."""
 KEEP_DAYS: dict[DataClass, int | None] = {"public": 7, "internal": 7, "confidential": 30, "restricted": None}
 """How long a held answer may be there at all, decided or not. Public and internal keep no content: theirs is there for
 its review only, and goes a day after the decision. None: as the regimes say."""

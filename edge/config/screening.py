@@ -16,7 +16,7 @@ REDACTED: dict[DataClass, tuple[Redacted, ...]] = {
     "confidential": ("prompts-leaving-site", "leaving-class", "logs"),
     "restricted": ("leaving-class", "logs"),
 }
-"""What a class demands: the table of `isthmus.contracts.handling`, to which a test holds it. Logs hold no content."""
+"""What a class demands. A test compares it with `isthmus.contracts.reference.handling`. Logs hold no content."""
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 

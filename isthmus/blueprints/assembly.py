@@ -17,14 +17,14 @@ from isthmus.blueprints import (
     retention,
 )
 from isthmus.blueprints import catalogue as shelf
-from isthmus.contracts.errors import InputError, Where
-from isthmus.contracts.explain import did_you_mean
 from isthmus.core import file_cache
+from isthmus.core.errors import InputError, Where
+from isthmus.core.validation_errors import did_you_mean
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.platform import Platform
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.requirements.document import Requirements
 
 OVERRIDES = "isthmus:overrides"
 _PARTS = {
@@ -62,15 +62,15 @@ def read(folder: Path, stack: str) -> StackFiles:
     Raises `InputError` for what is not understood or made from other requirements, `AnswerIsNo` for a
     plan that breaks handling, residency or what a site allows.
     """
-    from isthmus.contracts import plan as plans
-    from isthmus.contracts import plan_checks
-    from isthmus.contracts import requirements as wanted
+    from isthmus.contracts.plan import document as plans
+    from isthmus.contracts.plan import rules as plan_rules
+    from isthmus.contracts.requirements import document as wanted
 
     files = folder / f"{stack}.requirements.yaml", folder / f"{stack}.plan.yaml"
 
     def made() -> StackFiles:
         requirements, plan = wanted.load(files[0]), plans.load(files[1])
-        plan_checks.check(plan, requirements)
+        plan_rules.check(plan, requirements)
         return StackFiles(stack, folder, requirements, plan)
 
     return file_cache.once("files", (stack, folder, file_cache.stamp(files)), made)
@@ -114,7 +114,7 @@ def _assembled(
     lock_file: Path,
     said_in: str,
 ) -> Platform:
-    from isthmus.contracts import overrides as laying
+    from isthmus.contracts.platform import overrides as laying
 
     file = f"{files.folder.name}/{said_in or f'Pulumi.{files.stack}.yaml'}"
     laying.check(overrides, OVERRIDES, file)

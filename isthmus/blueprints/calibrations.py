@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import InputError, Where
+from isthmus.core.errors import InputError, Where
 
 
 def fill(merged: dict[str, Any], folder: Path, said_in: str) -> dict[str, Any]:

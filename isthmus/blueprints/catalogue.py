@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import TARGETS, VLLM_TARGETS, Buildable, Part, Sensitivity
+from isthmus.contracts.vocabulary import TARGETS, VLLM_TARGETS, Buildable, Part, Sensitivity
+from isthmus.core.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[2] / "blueprints"
 """The catalogue of this checkout."""
@@ -125,7 +125,7 @@ def show(name: str, folder: Path | None = None) -> Blueprint:
     }
     if name in known:
         return _read(known[name])
-    from isthmus.contracts.explain import did_you_mean
+    from isthmus.core.validation_errors import did_you_mean
 
     names = sorted(known)
     told = f"The catalogue has: {', '.join(names)}" if names else f"The catalogue at {folder} is empty"
@@ -148,7 +148,7 @@ def _searched(folder: Path | None) -> list[Path]:
 
 
 def _read(folder: Path) -> Blueprint:
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     path = folder / TEMPLATE
     text = path.read_text("utf-8")
@@ -160,7 +160,7 @@ def _read(folder: Path) -> Blueprint:
             todo="Begin the file with a line `---`, the header's YAML, and a line `---`",
         )
     # A blank line in place of the fence keeps the numbers of the lines right in errors.
-    header = yamlfile.parse(Header, yamlfile.loads(f"\n{head}\n", str(path)))
+    header = yaml_files.parse(Header, yaml_files.loads(f"\n{head}\n", str(path)))
     if header.name != folder.name:
         raise InputError(
             f"the header names `{header.name}`, the folder `{folder.name}`",

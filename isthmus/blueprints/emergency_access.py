@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.errors import AnswerIsNo, InputError, Where
-from isthmus.contracts.platform_break_glass import NAMESPACE, Access, BreakGlass, Record, Records
-from isthmus.contracts.platform_eks import kubernetes_sites
+from isthmus.contracts.platform.model.aws.eks import kubernetes_sites
+from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Access, BreakGlass, Record, Records
+from isthmus.core.errors import AnswerIsNo, InputError, Where
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 
 @dataclass
@@ -31,10 +31,10 @@ def file_of(folder: Path, stack: str) -> Path:
 
 def load(folder: Path, stack: str) -> Records:
     """The record; empty where there is none."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     file = file_of(folder, stack)
-    return yamlfile.parse(Records, yamlfile.load(file)) if file.is_file() else Records()
+    return yaml_files.parse(Records, yaml_files.load(file)) if file.is_file() else Records()
 
 
 def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | None = None) -> Accesses:
@@ -69,7 +69,7 @@ def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | 
 
 
 def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, where: Where) -> Access:
-    from isthmus.contracts import ssh_signatures
+    from isthmus.core import ssh_signatures
 
     people = {each.name: each for each in held.keyholders}
     for who in (record.requester, record.approver):

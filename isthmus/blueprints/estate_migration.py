@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.moving import Move, Standing, elsewhere
-from isthmus.contracts.moving_words import FLAG, ids, price
+from isthmus.contracts.platform.migration.capacity import Move, Standing, elsewhere
+from isthmus.contracts.platform.migration.messages import FLAG, ids, price
+from isthmus.core.errors import AnswerIsNo
 
 if TYPE_CHECKING:
     from isthmus.blueprints.estates import Estate, Member
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 
 def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -> tuple[Standing, ...]:

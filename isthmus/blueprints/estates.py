@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.layers import BELOW, LAYERS, RUNS_HERE, Layer
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.platform.layers import BELOW, LAYERS, RUNS_HERE, Layer
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core import file_cache
+from isthmus.core.errors import InputError
+from isthmus.core.validation_errors import did_you_mean
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 SETTINGS = ("layer", "of", "serves")
 OVERRIDES = ".overrides.yaml"
@@ -86,7 +86,7 @@ class Estate:
 
     def _claims(self, platform: Platform, owners: dict[str, list[Member]]) -> None:
         """A claim on weights is made by one stack: two that read it would each delete what the other needs."""
-        from isthmus.contracts.moving import claim_of
+        from isthmus.contracts.platform.migration.capacity import claim_of
 
         readers: dict[tuple[str, str, str], Member] = {}
         for each in platform.endpoints:
@@ -157,12 +157,12 @@ def estates(folder: Path, project: str = "isthmus") -> dict[str, Estate]:
 
 
 def _read(files: Sequence[Path], project: str) -> dict[str, Estate]:
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     found: dict[str, list[Member]] = {}
     stacks = {file.name[len("Pulumi.") : -len(".yaml")]: file for file in files}
     for stack, file in sorted(stacks.items()):
-        said = yamlfile.load(file).data.get("config") or {}
+        said = yaml_files.load(file).data.get("config") or {}
         if not isinstance(said, dict):
             continue
         whole = {key if ":" in key else f"{project}:{key}": value for key, value in said.items()}
@@ -173,10 +173,10 @@ def _read(files: Sequence[Path], project: str) -> dict[str, Estate]:
 
 def overrides(folder: Path, estate: str) -> dict[str, Any]:
     """What `ESTATE.overrides.yaml` says; nothing where there is no such file."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     file = folder / f"{estate}{OVERRIDES}"
-    return yamlfile.load(file).data if file.is_file() else {}
+    return yaml_files.load(file).data if file.is_file() else {}
 
 
 def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Estate:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import InputError
 from isthmus.contracts.images_lock import FILE, IMAGES, Image
-from isthmus.contracts.words import VLLM_TARGETS
+from isthmus.contracts.vocabulary import VLLM_TARGETS
+from isthmus.core.errors import InputError
 
 __all__ = ["FILE", "fill", "needed"]
 

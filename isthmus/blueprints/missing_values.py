@@ -11,10 +11,10 @@ import re
 from typing import Any
 
 from isthmus.blueprints import image_digests
-from isthmus.contracts import handling
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_screening import ENGLISH, as_yaml
-from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
+from isthmus.contracts.platform.model.screening import ENGLISH, as_yaml
+from isthmus.contracts.reference import handling
+from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
+from isthmus.core.errors import InputError
 
 _DIGEST = "sha256:<64 hex digits>"
 _NAMES = as_yaml(ENGLISH)

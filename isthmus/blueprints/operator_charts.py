@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import InputError
 from isthmus.contracts.images_lock import FILE
+from isthmus.core.errors import InputError
 
 GPU_OPERATOR = "gpu-operator"
 

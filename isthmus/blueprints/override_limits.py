@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints.template_filters import redacted_besides, retention_days
-from isthmus.contracts import handling
-from isthmus.contracts.errors import AnswerIsNo, InputError, Where
+from isthmus.contracts.reference import handling
+from isthmus.core.errors import AnswerIsNo, InputError, Where
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_workloads import Review
+    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.workloads import Review
 
 
 def check(platform: Platform, requirements: Requirements, file: str) -> None:

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import catalogue, template_filters
-from isthmus.contracts import gateway_size, plan_machines
-from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
-from isthmus.contracts.platform_screening import ENGLISH
+from isthmus.contracts.plan import aws_machines
+from isthmus.contracts.platform.lookups import gateway_size
+from isthmus.contracts.platform.model.screening import ENGLISH
+from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError, Where
 
 if TYPE_CHECKING:
     from jinja2 import TemplateError
 
-    from isthmus.contracts.plan import Plan, PlannedEndpoint
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.words import Buildable
+    from isthmus.contracts.plan.document import Plan, PlannedEndpoint
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.vocabulary import Buildable
 
 
 def render(name: str, requirements: Requirements, plan: Plan, folder: Path | None = None) -> dict[str, Any]:
@@ -31,12 +32,12 @@ def render(name: str, requirements: Requirements, plan: Plan, folder: Path | Non
     Raises `InputError` for an unknown blueprint or a fault in the template, `AnswerIsNo` where the
     blueprint is not made for a class of the plan, or does not build what an endpoint needs.
     """
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     blueprint = catalogue.show(name, folder)
     _covers(blueprint, plan)
     _overflows(blueprint, plan)
-    return yamlfile.loads(text(blueprint, requirements, plan), f"blueprint {name}, rendered").data
+    return yaml_files.loads(text(blueprint, requirements, plan), f"blueprint {name}, rendered").data
 
 
 def text(blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan) -> str:
@@ -44,7 +45,7 @@ def text(blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan)
     from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    machines = functools.cache(functools.partial(plan_machines.machines, plan, requirements))
+    machines = functools.cache(functools.partial(aws_machines.machines, plan, requirements))
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(
             [blueprint.folder.parent / catalogue.PARTS, catalogue.FOLDER / catalogue.PARTS]
@@ -106,7 +107,7 @@ def text(blueprint: catalogue.Blueprint, requirements: Requirements, plan: Plan)
 
 
 def _pool_name(site: str, gpu: str) -> str:
-    from isthmus.contracts.plan import pool_name
+    from isthmus.contracts.plan.document import pool_name
 
     return pool_name(site, gpu)
 

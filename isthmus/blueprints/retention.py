@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo, Where
+from isthmus.core.errors import AnswerIsNo, Where
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
 
 def fill(merged: dict[str, Any], *, sandbox: bool) -> dict[str, Any]:

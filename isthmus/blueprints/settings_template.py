@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 _STEP = re.compile(r"(?P<key>\w+)(\[(?P<part>[^\]]+)\])?(\.|$)")
 
@@ -20,11 +20,11 @@ def overrides(wanted: list[tuple[str, str]], answer: Answer | None = None) -> di
     `wanted`: paths such as `endpoints[ID].weights.uri`, each with an example as YAML (`catalogue.missing`).
     Its value is what `answer` says, or the example.
     """
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     tree: dict[str, Any] = {}
     for path, example in wanted:
-        value = yamlfile.loads(f"value: {example}").data["value"]
+        value = yaml_files.loads(f"value: {example}").data["value"]
         _lay(tree, path, answer(path, value) if answer is not None else value)
     return tree
 
@@ -68,17 +68,17 @@ Every value below is a SANDBOX VALUE: no such image, weights or authority exist.
 
 def text(stack: str, tree: dict[str, Any], *, sandbox: bool) -> str:
     """`Pulumi.STACK.yaml`: for the sandbox with the tree in force, else with it as lines to complete."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     # No provider may configure itself from the surroundings: what has no explicit one fails.
     config: dict[str, Any] = {"pulumi:disable-default-providers": ["*"]}
     head = _HEAD.format(stack=stack)
     if sandbox:
         config |= {"isthmus:sandbox": "true", **({"isthmus:overrides": tree} if tree else {})}
-        return yamlfile.dumps({"config": config}, head + _CLOSED)
-    made = yamlfile.dumps({"config": config}, head)
+        return yaml_files.dumps({"config": config}, head + _CLOSED)
+    made = yaml_files.dumps({"config": config}, head)
     if not tree:
         return made
-    open_ = yamlfile.dumps({"isthmus:overrides": tree})
+    open_ = yaml_files.dumps({"isthmus:overrides": tree})
     notes = "".join(f"  # {line}".rstrip() + "\n" for line in _OPEN.format(stack=stack).strip().splitlines())
     return made + notes + "".join(f"  # {line}\n" for line in open_.splitlines())

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from isthmus.contracts import handling, inference_profiles, node_share, plan_capacity, plan_machines
-from isthmus.contracts.errors import AnswerIsNo, At, InputError
-from isthmus.contracts.gpus import GPUS
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import AwsSite, OnPremSite, Requirements
-from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, SURVIVES
+from isthmus.contracts.hardware import node_share
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.plan import aws_machines, capacity_rules
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.reference import handling, inference_profiles
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Requirements
+from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, SURVIVES
+from isthmus.core.errors import AnswerIsNo, At, InputError
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
@@ -33,7 +35,7 @@ def given(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 def product(gpu: str) -> str:
     """The label `nvidia.com/gpu.product` of a GPU id."""
     if gpu not in GPUS:
-        from isthmus.contracts.explain import did_you_mean
+        from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(f"`{gpu}` is not a known GPU", todo=did_you_mean(gpu, GPUS))
     return GPUS[gpu].product
@@ -64,7 +66,7 @@ def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> 
     )
     found: dict[tuple[str, str], int] = {}
     try:
-        for cut in plan_capacity.cut_gpus(plan, requirements, site, pool):
+        for cut in capacity_rules.cut_gpus(plan, requirements, site, pool):
             key = (cut.class_, cut.profile)
             found[key] = found.get(key, 0) + cut.gpus
     except At as error:
@@ -75,7 +77,7 @@ def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> 
     ]
 
 
-MachinesAt = Callable[[str], Sequence[plan_machines.Machines]]
+MachinesAt = Callable[[str], Sequence[aws_machines.Machines]]
 """The pools of an AWS site, as the plan counted them (`plan_machines.machines`)."""
 
 
@@ -106,7 +108,7 @@ def node_groups(site: str, *, machines: MachinesAt, requirements: Requirements) 
 def on_machines(endpoint: dict[str, Any], *, machines: MachinesAt) -> dict[str, Any]:
     """Where an endpoint on EKS stands, and its part of a machine: `pool`, `cpu`, `memory`."""
     mine = next(each for each in machines(endpoint["site"]) if endpoint["id"] in each.endpoints)
-    cpu, memory = plan_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
+    cpu, memory = aws_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
     return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
 
 

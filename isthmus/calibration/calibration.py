@@ -11,8 +11,8 @@ from edge.confidence.calibration import Calibration, Error, Threshold
 from isthmus import __version__
 from isthmus.calibration import beta, quality
 from isthmus.calibration.judged_answers import Answer, Judged
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.reliability import Reliability
+from isthmus.contracts.reports.calibration import Reliability
+from isthmus.core.errors import AnswerIsNo, InputError
 
 LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1500, 10
 MOST_CALIBRATION_ERROR = 0.05

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from edge.confidence.calibration import logs
 from edge.confidence.measure import MEASURE, Kind, Unmeasured, measured, said
 from edge.confidence.tokens import NoTokens, Tokens
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 GIVEN = "given"
 _KEYS = frozenset(["id", "model", "model_digest", "domain", "right", "choice", "score", "note"])

@@ -10,7 +10,7 @@ import numpy as np
 from edge.confidence.calibration import Curve
 from isthmus.calibration.intervals import upper, wilson
 from isthmus.calibration.judged_answers import Answer
-from isthmus.contracts.reliability import Bin, Candidate
+from isthmus.contracts.reports.calibration import Bin, Candidate
 
 CONFIDENCE = 0.95
 _BINS, _LEAST_IN_A_BIN = 10, 30

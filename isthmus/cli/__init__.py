@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _told(error: Exception) -> tuple[str, int]:
     """An error as one paragraph, and the exit code."""
-    from isthmus.contracts.errors import IsthmusError
+    from isthmus.core.errors import IsthmusError
 
     if isinstance(error, IsthmusError):
         return f"isthmus: {' '.join(str(error).split())}", error.exit_code

@@ -31,7 +31,7 @@ NotMade = Annotated[
 
 def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
     """The two options together; `InputError` where they do not have their form, or contradict each other."""
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
     from isthmus.engine.recovery.recovery import Answers
 
     ids = {}

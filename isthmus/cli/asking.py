@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus.cli import console
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -81,7 +81,7 @@ def verify(
     the record contradicts itself.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.core.errors import AnswerIsNo
 
     proof = _proof(
         store, public_key, volume, since, as_of, (endpoint, region, credentials, ca), anchor=_anchor(anchor)
@@ -161,7 +161,7 @@ def report(
     without approval, or if records were changed.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.contracts.errors import AnswerIsNo, InputError
+    from isthmus.core.errors import AnswerIsNo, InputError
     from isthmus.reports.audit import flow_logs
     from isthmus.reports.audit import report as audit_report
 
@@ -207,7 +207,7 @@ def _proof(
 ) -> Proof:
     from edge.audit import seal_format
     from edge.audit import verify as verifying
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     keys: dict[str, Any] = {}
     for file in public_key:
@@ -232,7 +232,7 @@ def _proof(
 
 
 def _anchor(text: str | None) -> tuple[int, str] | None:
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     if text is None:
         return None
@@ -245,8 +245,8 @@ def _anchor(text: str | None) -> tuple[int, str] | None:
 
 
 def _addresses(texts: list[str]) -> dict[str, Any]:
-    from isthmus.contracts.errors import InputError
-    from isthmus.contracts.words import SENSITIVITIES
+    from isthmus.contracts.vocabulary import SENSITIVITIES
+    from isthmus.core.errors import InputError
     from isthmus.reports.audit import flow_logs
 
     found: dict[str, Any] = {}

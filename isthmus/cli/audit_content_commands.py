@@ -63,7 +63,7 @@ def content(
     from edge.audit.keys import Keys, read_key
     from edge.audit.records import parse
     from isthmus.cli import console
-    from isthmus.contracts.errors import AnswerIsNo, InputError
+    from isthmus.core.errors import AnswerIsNo, InputError
 
     opened = open_store(store, (endpoint, region, credentials, ca))
     try:
@@ -118,7 +118,7 @@ def release(
 ) -> None:
     """End a legal hold."""
     from edge.audit import keys as key_files
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.core.errors import AnswerIsNo
 
     whose = "all" if everybody else _subject(user, subject, site_key)
     if whose not in key_files.holds(folder(keys)):
@@ -138,7 +138,7 @@ def erase(
 ) -> None:
     """Destroy a subject's keys: what was kept of its requests can be read by nobody then. Ends with 1 under a hold."""
     from edge.audit import keys as key_files
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.core.errors import AnswerIsNo
 
     whose = _subject(user, subject, site_key)
     try:
@@ -160,7 +160,7 @@ def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
 def _record(volume: Path, kind: str, **fields: str) -> None:
     """Into the chain, before it is done: what cannot be recorded is not done."""
     from edge.audit.acts import NoPlace, record
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     try:
         record(folder(volume), kind, fields)
@@ -173,7 +173,7 @@ def _record(volume: Path, kind: str, **fields: str) -> None:
 def _subject(user: str | None, subject: str | None, site_key: Path | None) -> str:
     import re
 
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     if (user is None) == (subject is None):
         raise InputError(

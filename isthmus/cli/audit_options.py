@@ -72,7 +72,7 @@ def s3_client(asked: Asked, why: str) -> Any:
         from edge.fetch import client
 
         return client(endpoint, region, credentials, ca)
-    from isthmus.aws_session import session
+    from isthmus.core.aws_session import session
 
     verified = str(ca) if ca else None
     return session(region, why=why).client("s3", endpoint_url=endpoint, verify=verified)
@@ -82,7 +82,7 @@ def s3_client(asked: Asked, why: str) -> Any:
 def store_told() -> Iterator[None]:
     """What a store fails in, as the environment's fault."""
     from edge.audit.stores import StoreFault
-    from isthmus.contracts.errors import EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault
 
     try:
         yield
@@ -94,7 +94,7 @@ def store_told() -> Iterator[None]:
 
 def folder(path: Path) -> Path:
     """The path, where a folder is there; raises InputError."""
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     if not path.is_dir():
         raise InputError("there is no such folder", where=str(path))
@@ -103,7 +103,7 @@ def folder(path: Path) -> Path:
 
 def time(text: str, where: str) -> datetime:
     """A day or a time, UTC where it names no zone; raises InputError."""
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     try:
         found = datetime.fromisoformat(text)

@@ -20,7 +20,7 @@ def break_glass(
 ) -> None:
     """Print what two people sign for emergency access, with `ssh-keygen -Y sign -n isthmus-break-glass`."""
     from isthmus.blueprints import emergency_access as records
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
     from isthmus.engine.project import project as projects
 
     chosen = projects.find(project).chosen([stack])[0]

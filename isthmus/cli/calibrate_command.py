@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.contracts.reliability import Reliability
+    from isthmus.contracts.reports.calibration import Reliability
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -59,8 +59,8 @@ def calibrate(
 
     from isthmus.calibration import calibration, judged_answers
     from isthmus.cli import console
-    from isthmus.contracts import yamlfile
-    from isthmus.contracts.errors import InputError
+    from isthmus.core import yaml_files
+    from isthmus.core.errors import InputError
     from isthmus.planning.catalogues import price_age
     from isthmus.reports import calibration_page
 
@@ -82,7 +82,7 @@ def calibrate(
     if refusal is not None:
         raise refusal
     if output is not None:
-        yamlfile.write_text(output, made.model_dump_json(indent=2) + "\n")
+        yaml_files.write_text(output, made.model_dump_json(indent=2) + "\n")
         console.err().print(f"{output} is written", markup=False)
     if made.model_digest is None or made.measure == judged_answers.GIVEN:
         why = "which weights" if made.model_digest is None else "how its scores were made"

@@ -15,7 +15,7 @@ from isthmus.cli.previews import Output
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from isthmus.contracts.drift import Drift
+    from isthmus.contracts.reports.drift import Drift
     from isthmus.engine.drift.drift import Looked
     from isthmus.engine.project.project import Project, Stack
 
@@ -119,7 +119,7 @@ def _text(
 
 def _end(found: Sequence[Looked], why: Sequence[str]) -> None:
     """Raise what the exit code says: what failed, then what was found, then what could not be looked at."""
-    from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 
     for each in found:
         if each.error is not None:

@@ -13,7 +13,7 @@ from isthmus.cli.options import ProjectDir, StackName
 if TYPE_CHECKING:
     from datetime import date
 
-    from isthmus.contracts.evidence import Evidence
+    from isthmus.contracts.reports.evidence import Evidence
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -68,7 +68,7 @@ def evidence(
 
     from isthmus.cli import console
     from isthmus.cli.previews import writable
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
     from isthmus.engine.policy import evidence as policy_evidence
     from isthmus.engine.project import project as projects
 
@@ -81,7 +81,7 @@ def evidence(
     if output is None:
         sys.stdout.write(said)
     else:
-        yamlfile.write_text(output, said)
+        yaml_files.write_text(output, said)
         console.err().print(f"written to {output}", markup=False)
 
 

@@ -58,7 +58,7 @@ def images(
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts import images_lock
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import rendering
     from isthmus.reports.images import inventory as images_inventory
@@ -96,8 +96,9 @@ def _resolved(
 ) -> ImagesLock:
     """The lock with what the registries say, written; told on stderr, what is not as it should be raised."""
     from isthmus.cli import console
-    from isthmus.contracts import images_lock, yamlfile
-    from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.contracts import images_lock
+    from isthmus.core import yaml_files
+    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
     from isthmus.engine.images import lock_update, registry_logins
     from isthmus.engine.images.registry import Registries, mirror
 
@@ -113,7 +114,7 @@ def _resolved(
     finally:
         asking.close()
     if after != lock:
-        yamlfile.write_text(file, images_lock.text(after))
+        yaml_files.write_text(file, images_lock.text(after))
     for each in outcomes:
         console.err().print(_told(each, update=update), markup=False)
     moved = [each for each in outcomes if each.state == "moved" and not update]

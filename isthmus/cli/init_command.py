@@ -44,8 +44,9 @@ def init(
     from isthmus import blueprints
     from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
-    from isthmus.contracts import plan_checks, yamlfile
-    from isthmus.contracts import requirements as requirements_of
+    from isthmus.contracts.plan import rules as plan_rules
+    from isthmus.contracts.requirements import document as requirements_of
+    from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
 
     chosen = projects.find(project)
@@ -56,7 +57,7 @@ def init(
     plan_command.show_text(found)
     if not found.plan.feasible:
         raise typer.Exit(1)
-    plan_checks.check(found.plan, wanted)
+    plan_rules.check(found.plan, wanted)
     platform = blueprints.render(found.plan.blueprint, wanted, found.plan)
     left = missing_values.wanted(platform)
     tree = _tree(platform, left, sandbox=sandbox)
@@ -66,7 +67,7 @@ def init(
         f"Pulumi.{stack}.yaml": settings_template.text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
-        yamlfile.write_text(chosen.stacks_dir / name, content)
+        yaml_files.write_text(chosen.stacks_dir / name, content)
     err = console.err()
     err.print(f"written to {chosen.stacks_dir}: {', '.join(files)}", markup=False)
     file = chosen.stacks_dir / f"{stack}.requirements.yaml"
@@ -96,7 +97,7 @@ def _free(stack: str, folder: Path, requirements: Path) -> None:
     """The name is a stack's, and no file of it is there but the requirements themselves."""
     import re
 
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
 
     # Pulumi's own form of a stack's name, without the dot, which would hide where the name ends in a file's.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", stack):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
+    from isthmus.contracts.reports.findings import Finding
     from isthmus.engine.project.project import Stack
     from isthmus.graph.resources.resources import Resource
 

@@ -10,7 +10,7 @@ import typer
 
 def complete_stack(incomplete: str) -> list[str]:
     """Stack names of the project around the working folder; nothing where there is none."""
-    from isthmus.contracts.errors import IsthmusError
+    from isthmus.core.errors import IsthmusError
     from isthmus.engine.project import project
 
     try:
@@ -23,7 +23,7 @@ def complete_stack(incomplete: str) -> list[str]:
 def complete_blueprint(incomplete: str) -> list[str]:
     """Names of the blueprints of this checkout."""
     from isthmus import blueprints
-    from isthmus.contracts.errors import IsthmusError
+    from isthmus.core.errors import IsthmusError
 
     try:
         return [found.name for found in blueprints.blueprints() if found.name.startswith(incomplete)]

@@ -11,8 +11,8 @@ import typer
 from isthmus.cli.options import complete_blueprint
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.planner import Offer, Planned
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -56,8 +56,8 @@ def plan(
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
     """
     from isthmus.cli import console
-    from isthmus.contracts import plan_checks
-    from isthmus.contracts import requirements as requirements_of
+    from isthmus.contracts.plan import rules as plan_rules
+    from isthmus.contracts.requirements import document as requirements_of
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
@@ -67,7 +67,7 @@ def plan(
     found = make_plan(requirements, wanted, today, blueprint=blueprint, before=before)
     if found.plan.feasible:
         # What was made must hold to what every plan is held to, or it is not shown.
-        plan_checks.check(found.plan, wanted)
+        plan_rules.check(found.plan, wanted)
     err = console.err()
     words, old = age.told(found.plan.prices_as_of, today)
     err.print(f"{'warning: ' if old else ''}{words}", markup=False)
@@ -102,8 +102,8 @@ def make_plan(
     before: Plan | None = None,
 ) -> Planned:
     """The planner's answer for the requirements of a file. Raises `InputError` with the file's line."""
-    from isthmus.contracts import requirements as requirements_of
-    from isthmus.contracts.errors import InputError
+    from isthmus.contracts.requirements import document as requirements_of
+    from isthmus.core.errors import InputError
     from isthmus.planning import planner
 
     try:
@@ -132,7 +132,7 @@ def offers() -> list[Offer]:
 
 def _before(requirements: Path, output: Path | None) -> Plan | None:
     """The plan that is there: in PLAN, else beside the requirements; None where there is none."""
-    from isthmus.contracts import plan as plan_of
+    from isthmus.contracts.plan import document as plan_of
 
     beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
     path = output or (beside if requirements.name.endswith(REQUIREMENTS) else None)
@@ -149,16 +149,16 @@ Made by `isthmus plan`: a lock, which only that command changes. Figures rest on
 
 def text(plan: Plan) -> str:
     """The plan's file."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
-    return yamlfile.dumps(
-        _data(plan), HEADER.format(schema=yamlfile.schema_header("../docs/schemas/plan.json"))
+    return yaml_files.dumps(
+        _data(plan), HEADER.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
     )
 
 
 def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     from isthmus.cli import console
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     if not plan.feasible and before is not None and before.feasible:
         console.err().print(f"{path} is left as it is: it is feasible, and this one is not", markup=False)
@@ -167,7 +167,7 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     if path.exists() and path.read_text("utf-8") == made:
         console.err().print(f"{path}: nothing changed", markup=False)
         return
-    yamlfile.write_text(path, made)
+    yaml_files.write_text(path, made)
     console.err().print(f"{path} is written", markup=False)
 
 

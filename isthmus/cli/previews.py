@@ -14,8 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from isthmus.contracts.preview import Preview
-    from isthmus.contracts.words import Part
+    from isthmus.contracts.reports.preview import Preview
+    from isthmus.contracts.vocabulary import Part
     from isthmus.engine.preview.preview import Previewed
     from isthmus.reports.preview.thresholds import Threshold
 
@@ -81,7 +81,7 @@ def asked(format: Format, output: Path | None, fail_on: list[str] | None, root: 
 
 def writable(file: Path) -> None:
     """Raise where a file cannot be written."""
-    from isthmus.contracts.errors import EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault
 
     folder = file.absolute().parent
     if not folder.is_dir():
@@ -113,7 +113,7 @@ def put(
     import sys
 
     from isthmus.cli import console
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     if parts is not None and output is None and sys.stdout.isatty():
         out = console.out()
@@ -122,7 +122,7 @@ def put(
     elif output is None:
         sys.stdout.write(text())
     else:
-        yamlfile.write_text(output, text())
+        yaml_files.write_text(output, text())
         console.err().print(f"written to {output}", markup=False)
 
 
@@ -130,7 +130,7 @@ def comment(
     short: Callable[[str], str], whole: Callable[[], str] | None, output: Path | None, root: Path, name: str
 ) -> str:
     """A comment of Markdown. `whole`: all of it, where it is cut; it goes to a file that the comment names."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     if whole is None:
         return short("")
@@ -142,7 +142,7 @@ def comment(
         rest = root / "out" / f"{name}.whole.md"
         called = str(rest.relative_to(root))
     rest.parent.mkdir(parents=True, exist_ok=True)
-    yamlfile.write_text(rest, whole())
+    yaml_files.write_text(rest, whole())
     return short(called)
 
 
@@ -183,7 +183,7 @@ def as_json(previews: Sequence[Part]) -> str:
 
 def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:
     """Raise what the exit code says: first what failed, then what was seen in part, then what is not to be."""
-    from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 
     for each in found:
         if each.error is not None:

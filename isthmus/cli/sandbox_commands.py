@@ -101,7 +101,7 @@ def status(
 ) -> None:
     """Show what runs, and where. Changes nothing."""
     from isthmus.cli import console
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
     from sandbox import api
 
     if format not in ("text", "json"):
@@ -140,7 +140,7 @@ def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None
 
     Nothing is made for requirements that belong to no sandbox stack, or before the engine is installed.
     """
-    from isthmus.contracts.errors import InputError
+    from isthmus.core.errors import InputError
     from isthmus.engine.automation.stack_engine import Engine
     from isthmus.engine.project import project
     from isthmus.engine.project.prerequisites import is_sandbox, surroundings

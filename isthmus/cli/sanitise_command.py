@@ -106,8 +106,8 @@ def sanitise(
 
     from isthmus.cli import console
     from isthmus.cli.file_progress import FileProgress
-    from isthmus.contracts import handling
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.contracts.reference import handling
+    from isthmus.core.errors import AnswerIsNo
 
     with _told():
         from edge.sanitising import Asked
@@ -154,10 +154,10 @@ def _rules(file: Path) -> Rules:
     from pydantic import ValidationError
 
     from edge.redaction import Rules
-    from isthmus.contracts import yamlfile
-    from isthmus.contracts.errors import InputError
+    from isthmus.core import yaml_files
+    from isthmus.core.errors import InputError
 
-    document = yamlfile.load(file)
+    document = yaml_files.load(file)
     own = document.data.get("mode") != "detector"
     said, at = (document.data, ()) if own else (document.data.get("rules") or {}, ("rules",))
     try:
@@ -226,7 +226,7 @@ def _told() -> Iterator[None]:
     """What goes wrong below, as errors of the command line."""
     import errno
 
-    from isthmus.contracts.errors import EnvironmentFault, InputError
+    from isthmus.core.errors import EnvironmentFault, InputError
 
     try:
         from edge.redaction import NoModel
@@ -262,7 +262,7 @@ def _told() -> Iterator[None]:
 
 
 def _missing(error: ModuleNotFoundError) -> Exception:
-    from isthmus.contracts.errors import EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault
 
     return EnvironmentFault(
         f"{error.name} is not installed",

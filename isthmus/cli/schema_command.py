@@ -25,6 +25,6 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a file that you write, for editors and checks."""
     from isthmus.cli import console
-    from isthmus.contracts import schema as schemas
+    from isthmus.contracts import json_schemas as schemas
 
     console.print_json(schemas.schema(file.value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Project, Stack
     from isthmus.engine.recovery.recovery import Answers
     from isthmus.engine.run.approval import Approval

@@ -23,7 +23,7 @@ def verify(
     reported too. The exit code is 1 if something is missing or different.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.core.errors import AnswerIsNo
     from isthmus.engine.kubernetes import pool_health
     from isthmus.engine.project import project as projects
     from isthmus.engine.project.prerequisites import clusters, surroundings

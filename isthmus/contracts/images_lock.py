@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from isthmus.contracts import references, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, At, InputError
-from isthmus.contracts.references import LOCAL, Reference
-from isthmus.contracts.words import DnsLabel, FilePart, Sha256
+from isthmus.contracts.vocabulary import DnsLabel, FilePart, Sha256
+from isthmus.core import image_references, yaml_files
+from isthmus.core.errors import AnswerIsNo, At, InputError
+from isthmus.core.image_references import LOCAL, Reference
 
 FILE = "images.lock.yaml"
 Image = Literal["edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"]
@@ -48,7 +48,7 @@ class LockedImage(Locked):
     @classmethod
     def _by_tag(cls, value: str) -> str:
         try:
-            found = references.parse(value)
+            found = image_references.parse(value)
         except InputError as error:
             raise At(error.what, todo=error.todo) from None
         if found.digest or not found.tag:
@@ -60,7 +60,7 @@ class LockedImage(Locked):
 
     @property
     def upstream(self) -> Reference:
-        return references.parse(self.reference)
+        return image_references.parse(self.reference)
 
 
 class LockedChart(Locked):
@@ -76,7 +76,9 @@ class LockedChart(Locked):
         """In its registry; None where the repository is none."""
         if not self.repository.startswith("oci://"):
             return None
-        return references.parse(f"{self.repository.removeprefix('oci://').rstrip('/')}/{name}:{self.tag}")
+        return image_references.parse(
+            f"{self.repository.removeprefix('oci://').rstrip('/')}/{name}:{self.tag}"
+        )
 
     def in_mirror(self, name: str, registry: str) -> Reference:
         """In the organisation's registry; one of a repository with an index stands below `charts/`."""
@@ -138,12 +140,12 @@ class ImagesLock(FilePart):
 
 def load(path: str | os.PathLike[str]) -> ImagesLock:
     """Read the lock; a fault is an `InputError` with file and line."""
-    return yamlfile.parse(ImagesLock, yamlfile.load(path))
+    return yaml_files.parse(ImagesLock, yaml_files.load(path))
 
 
 def text(lock: ImagesLock) -> str:
     """The lock as its file has it: the same bytes for the same lock."""
-    schema = yamlfile.schema_header("docs/schemas/images.json")
+    schema = yaml_files.schema_header("docs/schemas/images.json")
     data: dict[str, Any] = {
         "isthmus": lock.isthmus,
         "images": {name: _ordered(each, ("reference",)) for name, each in lock.images.items()},
@@ -152,7 +154,7 @@ def text(lock: ImagesLock) -> str:
             for name, each in lock.charts.items()
         },
     }
-    return yamlfile.dumps(data, f"{schema}\n{HEADER}")
+    return yaml_files.dumps(data, f"{schema}\n{HEADER}")
 
 
 def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.explain import did_you_mean, explain
-from isthmus.contracts.findings import Silence
-from isthmus.contracts.words import Part
-from isthmus.contracts.yamlfile import Document
+from isthmus.contracts.reports.findings import Silence
+from isthmus.contracts.vocabulary import Part
+from isthmus.core.errors import InputError
+from isthmus.core.validation_errors import did_you_mean, explain
+from isthmus.core.yaml_files import Document
 
 FILE = "policies.yaml"
 

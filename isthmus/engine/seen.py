@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from isthmus.contracts.errors import InputError, IsthmusError
-from isthmus.contracts.findings import Finding, Severity
 from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.reports.findings import Finding, Severity
+from isthmus.core.errors import InputError, IsthmusError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Project
     from isthmus.engine.render.recorder import Resource
 
@@ -115,7 +115,7 @@ def _seen(project: Project, name: str, rendered: dict[str, list[Resource]], judg
 
 def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], judging: bool) -> None:
     """What can be said of a stack. `rendered`: whole estates, which each of their stacks asks for."""
-    from isthmus.contracts import handling
+    from isthmus.contracts.reference import handling
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.preview import preview
     from isthmus.engine.render import rendering
@@ -152,7 +152,7 @@ def _judged(mine: Seen, other: Seen) -> list[Finding]:
 
 
 def platform_of(seen: Seen) -> Platform:
-    from isthmus.contracts import overrides
+    from isthmus.contracts.platform import overrides
 
     return overrides.validate(seen.platform or {}, f"the platform of {seen.stack}")
 

@@ -11,11 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
-from isthmus.contracts import model_profiles, plan_machines
-from isthmus.contracts.instances import INSTANCES
-from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedEndpoint, PlannedGateway
-from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
+from isthmus.contracts.hardware.aws_instances import INSTANCES
+from isthmus.contracts.plan import aws_machines
+from isthmus.contracts.plan.document import (
+    Alternative,
+    CostItem,
+    Placement,
+    Plan,
+    PlannedEndpoint,
+    PlannedGateway,
+)
+from isthmus.contracts.reference import model_profiles
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options import gateway_sites as gateways
 from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
@@ -27,7 +35,7 @@ from isthmus.planning.solver import solution as solving
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.requirements.document import Requirements, Workload
 
 
 MATERIAL = 0.01
@@ -140,8 +148,8 @@ def _dearer(other: Judged, chosen: Judged) -> str:
 def _known(blueprint: str | None, offers: Sequence[Offer]) -> None:
     names = [offer.name for offer in offers]
     if blueprint is not None and blueprint not in names:
-        from isthmus.contracts.errors import InputError
-        from isthmus.contracts.explain import did_you_mean
+        from isthmus.core.errors import InputError
+        from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
             f"there is no blueprint `{blueprint}`",
@@ -220,7 +228,7 @@ def in_use(replicas: Mapping[Column, int]) -> int:
 
 def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
     """The blueprint that was asked for, else the cheapest that fits, else the one whose failure is explained."""
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.core.errors import AnswerIsNo
 
     # At one cost the blueprint that builds the least: whoever does not overflow needs none that could.
     fitting = sorted(
@@ -347,7 +355,7 @@ def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
         warnings.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
     instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
     if endpoint.target == "eks-vllm" and instance is not None:
-        cpus, least = plan_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
+        cpus, least = aws_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
         if cpus < least:
             warnings.append(
                 f"{endpoint.id}: {endpoint.instance_type} leaves it {cpus} CPUs, and vLLM runs {least} processes; "

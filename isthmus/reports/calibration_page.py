@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from isthmus.contracts.reliability import Reliability
+    from isthmus.contracts.reports.calibration import Reliability
 
 _LEFT, _TOP, _SIDE = 44, 12, 484
 

@@ -7,8 +7,8 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from isthmus.contracts.evidence import RESULTS, Evidence, Row
-from isthmus.contracts.findings import Control
+from isthmus.contracts.reports.evidence import RESULTS, Evidence, Row
+from isthmus.contracts.reports.findings import Control
 from isthmus.reports.format.escaping import code, visible
 from isthmus.reports.format.escaping import row as table_row
 

@@ -17,18 +17,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import At
-from isthmus.contracts.plan_capacity import cut_gpus
-from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
+from isthmus.contracts.plan.capacity_rules import cut_gpus
+from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
+from isthmus.core.errors import At
 from isthmus.reports.format.numbers import bar, number, per_cent, predicted, scale, times, usd
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from isthmus.contracts.plan import CostItem, Placement, Plan, PlannedEndpoint, Predicted
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Pool
-    from isthmus.contracts.requirements_workloads import Workload
+    from isthmus.contracts.plan.document import CostItem, Placement, Plan, PlannedEndpoint, Predicted
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Pool
+    from isthmus.contracts.requirements.workloads import Workload
 
 _TARGETS = {
     "onprem-vllm": "on-prem, vLLM",
@@ -162,8 +162,8 @@ def region(requirements: Requirements, endpoint: PlannedEndpoint) -> str:
 
 def routes(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list[str]:
     """Where a Bedrock endpoint may serve a request, each region with its country; empty for any other."""
-    from isthmus.contracts import inference_profiles, jurisdictions
-    from isthmus.contracts.errors import IsthmusError
+    from isthmus.contracts.reference import inference_profiles, jurisdictions
+    from isthmus.core.errors import IsthmusError
 
     if endpoint is None or endpoint.target != "bedrock":
         return []
@@ -222,7 +222,7 @@ def evidence(
     plan: Plan, requirements: Requirements
 ) -> tuple[dict[tuple[str, str, str], list[str]], list[str]]:
     """Figures by what they rest on (kind, source, date), in the plan's order; and those that name no source."""
-    from isthmus.contracts import inference_profiles
+    from isthmus.contracts.reference import inference_profiles
 
     found: dict[tuple[str, str, str], list[str]] = {}
     loose: list[str] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from sandbox.aws.refusals import CallRefused, Tries, refusal
 from sandbox.aws.schema import UNKNOWN, nearest
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import jmespath
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from sandbox.aws import tokens
 from sandbox.aws.assuming import Role, credentials
 from sandbox.aws.loopback import require_loopback_url

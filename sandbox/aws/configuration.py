@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from sandbox.aws import assuming
 from sandbox.aws.calls import Settings
 from sandbox.aws.loopback import require_loopback_url

@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault, IsthmusError
+from isthmus.core.errors import EnvironmentFault, IsthmusError
 from sandbox.aws.loopback import require_loopback_host
 
 HEALTH = "/isthmus/health"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from pulumi.runtime.proto import plugin_pb2, status_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc as rpc
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.core.errors import IsthmusError
 from sandbox.aws import configuration
 from sandbox.aws.calls import Api, CallRefused, Settings
 from sandbox.aws.checking import check

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import yaml_files
+from isthmus.core.errors import EnvironmentFault
 
 MANAGER = "isthmus-sandbox"
 """Field manager of everything that the sandbox applies."""
@@ -63,7 +63,7 @@ class KubeClient:
             raise EnvironmentFault(
                 "there is no kubeconfig", where=str(kubeconfig), todo="Run `isthmus sandbox up REQUIREMENTS`"
             )
-        data = yamlfile.load(kubeconfig).data
+        data = yaml_files.load(kubeconfig).data
         try:
             chosen = _named(data["contexts"], context)["context"]
             cluster = _named(data["clusters"], chosen["cluster"])["cluster"]

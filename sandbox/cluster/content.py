@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox.cluster import nodes, records, weights
 from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -81,7 +81,7 @@ def _of_folder(folder: Path) -> dict[str, Definition]:
 def table() -> tuple[dict[str, Any], ...]:
     """Rows of standins.yaml: `group`, `versions` (the stored one first), `kind`, `plural`, `scope`."""
     text = (Path(__file__).parent / "standins.yaml").read_text("utf-8")
-    return tuple(yamlfile.loads("rows:\n" + text, "standins.yaml").data["rows"])
+    return tuple(yaml_files.loads("rows:\n" + text, "standins.yaml").data["rows"])
 
 
 def stand_ins() -> dict[str, Definition]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from sandbox.home import write_private
 
 
@@ -48,7 +48,7 @@ def write(path: Path, contexts: Mapping[str, Access]) -> None:
             }
         )
         named.append({"name": context, "context": {"cluster": context, "user": context}})
-    text = yamlfile.dumps(
+    text = yaml_files.dumps(
         {
             "apiVersion": "v1",
             "kind": "Config",

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import yaml_files
+from isthmus.core.errors import EnvironmentFault
 from sandbox import processes
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kubeconfig import Access
@@ -70,7 +70,7 @@ class Cluster:
     @property
     def access(self) -> Access:
         """Address and certificates, from what kwokctl wrote."""
-        options = yamlfile.load(self.folder / "kubeconfig.yaml").data
+        options = yaml_files.load(self.folder / "kubeconfig.yaml").data
         pki = self.folder / "pki"
         return Access(
             options["clusters"][0]["cluster"]["server"], pki / "ca.crt", pki / "admin.crt", pki / "admin.key"
@@ -137,7 +137,7 @@ class Cluster:
         }
         stages = (Path(__file__).parent / "stages.yaml").read_text("utf-8")
         file = self.home.kwok / f"{self.name}.yaml"
-        yamlfile.write_text(file, f"{json.dumps(configuration, indent=1)}\n---\n{stages}")
+        yaml_files.write_text(file, f"{json.dumps(configuration, indent=1)}\n---\n{stages}")
         # kwokctl adds its own context to a kubeconfig; ours is written apart, this one is for nobody.
         unused = self.home.kwok / f"{self.name}.kubeconfig"
         self._kwokctl("create", "cluster", "--config", str(file), "--kubeconfig", str(unused))

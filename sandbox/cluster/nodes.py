@@ -9,7 +9,7 @@ from __future__ import annotations
 from string import ascii_lowercase
 from typing import Any
 
-from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.hardware.gpus import GPUS
 from sandbox.cluster.sites import OnPremSite, Pool
 
 _COMPUTE = {"ampere": (8, 0), "ada-lovelace": (8, 9), "hopper": (9, 0), "blackwell": (10, 0)}

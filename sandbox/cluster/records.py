@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from sandbox.cluster.weights import LABEL
 
 SHARES = (

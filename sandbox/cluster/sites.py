@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.contracts import plan, plan_machines, requirements
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.plan import aws_machines
+from isthmus.contracts.plan import document as plan_document
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ def slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
-def _planned(wanted: requirements.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
+def _planned(wanted: requirements_document.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
     """The machines that a plan beside the requirements (`NAME.plan.yaml`) has made at an AWS site; None without one."""
     file = path.with_name(path.name.replace(".requirements.", ".plan."))
     if file == path or not file.exists():
         return None
     try:
-        found = plan_machines.machines(plan.load(file), wanted, site)
+        found = aws_machines.machines(plan_document.load(file), wanted, site)
     except InputError:
         # A plan that is wrong is refused where it is used; the sandbox comes up for what it can read.
         return None
@@ -72,7 +74,7 @@ def _planned(wanted: requirements.Requirements, path: Path, site: str) -> tuple[
 
 
 def _in_aws(
-    wanted: requirements.Requirements, path: Path, site: requirements.AwsSite, alone: bool
+    wanted: requirements_document.Requirements, path: Path, site: requirements_document.AwsSite, alone: bool
 ) -> OnPremSite | None:
     """The cluster of an AWS site; `alone`: there is no on-prem site."""
     if "eks" not in site.allow:
@@ -84,7 +86,7 @@ def _in_aws(
     return None
 
 
-def _on_prem(site: requirements.OnPremSite) -> OnPremSite:
+def _on_prem(site: requirements_document.OnPremSite) -> OnPremSite:
     pools = tuple(
         Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)
         for pool in site.pools
@@ -94,14 +96,14 @@ def _on_prem(site: requirements.OnPremSite) -> OnPremSite:
 
 def read(path: str | os.PathLike[str]) -> Wanted:
     """Read and check the requirements; what is wrong with them is an `InputError` with its place."""
-    wanted = requirements.load(path)
+    wanted = requirements_document.load(path)
     sites: list[OnPremSite] = []
-    aws = [site for site in wanted.sites if isinstance(site, requirements.AwsSite)]
+    aws = [site for site in wanted.sites if isinstance(site, requirements_document.AwsSite)]
     alone = len(aws) == len(wanted.sites)
     for site in wanted.sites:
         made = (
             _in_aws(wanted, Path(path), site, alone)
-            if isinstance(site, requirements.AwsSite)
+            if isinstance(site, requirements_document.AwsSite)
             else _on_prem(site)
         )
         if made is None:

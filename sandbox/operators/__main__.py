@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.core.errors import IsthmusError
 from sandbox.cluster.client import KubeClient
 from sandbox.operators import groups, labels, mig
 

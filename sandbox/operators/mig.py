@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.core import yaml_files
 from sandbox.cluster.client import KubeClient
 
 NODES = "/api/v1/nodes"
@@ -46,7 +46,7 @@ class Manager:
             return
         policy = self.client.find(POLICY) or {}
         text = self._configured(policy, "migManager").get("config.yaml")
-        layouts = yamlfile.loads(text, "MIG layouts").data["mig-configs"] if text else {}
+        layouts = yaml_files.loads(text, "MIG layouts").data["mig-configs"] if text else {}
         plugin = self._configured(policy, "devicePlugin")
         for node in nodes:
             meta = node["metadata"]
@@ -81,7 +81,7 @@ class Manager:
 
 def _shared(wanted: dict[str, str], config: str | None) -> dict[str, str]:
     """What a machine advertises whose device plugin has this configuration."""
-    sharing = yamlfile.loads(config, "device plugin").data.get("sharing") if config else None
+    sharing = yaml_files.loads(config, "device plugin").data.get("sharing") if config else None
     if not sharing:
         return wanted
     slicing = sharing["timeSlicing"]

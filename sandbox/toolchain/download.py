@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urldefrag
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox.toolchain import cache
 from sandbox.toolchain.progress import Progress
 from sandbox.toolchain.table import (

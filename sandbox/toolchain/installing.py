@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from sandbox.toolchain import cache, finding, gobuild, scripts
 from sandbox.toolchain.finding import ToolStatus
 from sandbox.toolchain.progress import Progress

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import sandbox.aws
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from sandbox.aws.endpoint import make_server
 
 ROOT = Path(sandbox.aws.__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.contracts import inference_profiles
+from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside.service_quotas import _ROWS
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform_aws import SERVICES
+from isthmus.contracts.platform.model.aws.account import SERVICES
 from tests.aws_sandbox.cases.network import group, route_table, subnet, vpc
 from tests.aws_sandbox.cases.network_endpoints import flow_log, interface_endpoint, policy
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World

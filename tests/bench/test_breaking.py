@@ -10,7 +10,7 @@ import pytest
 
 from bench import breaking, replay
 from bench.breaking import Compared
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from isthmus.planning import planner
 from isthmus.planning.sizing import demand, speed
 from isthmus.planning.sizing import fit as fits
@@ -51,7 +51,7 @@ def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides()
 
 def two(peaks: tuple[float, float], classes: tuple[str, str]) -> replay.Requirements:
     """Short answers and long prompts, of one model."""
-    data = copy.deepcopy(yamlfile.load(replay.BANK).data)
+    data = copy.deepcopy(yaml_files.load(replay.BANK).data)
     data["objective"] = {"cost_basis": "allocated", "near_tie_pct": 0}
     data["sites"][0]["pools"] = [each for each in data["sites"][0]["pools"] if "h100" in each["gpu"]]
     data["workloads"] = [

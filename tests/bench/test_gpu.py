@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bench import gpu
-from isthmus.contracts import vllm_flags
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.reference import vllm_flags
+from isthmus.core.errors import EnvironmentFault, InputError
 
 LOG = """
 INFO 11-29 10:00:01 [gpu_model_runner.py:5089] Model loading took 1.12 GiB memory and 0.412345 seconds

@@ -7,13 +7,13 @@ import random
 import pytest
 
 from bench import replay
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from isthmus.planning import planner
 
 
 @pytest.fixture(scope="module")
 def bank() -> tuple[replay.Requirements, replay.Plan]:
-    requirements = replay.read(yamlfile.load(replay.BANK).data)
+    requirements = replay.read(yaml_files.load(replay.BANK).data)
     return requirements, planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
 
 

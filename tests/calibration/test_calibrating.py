@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from isthmus.calibration import beta, calibration
 from isthmus.calibration.intervals import tail, upper, wilson
 from isthmus.calibration.judged_answers import Answer
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.calibration.simulating import AS_OF, judged
 
 

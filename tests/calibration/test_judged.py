@@ -12,7 +12,7 @@ import pytest
 
 from edge.confidence.measure import MEASURE
 from isthmus.calibration import judged_answers
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from scripts.judged_answers import DIGEST, MODEL, SHAPES, lines
 
 GIVEN: dict[str, Any] = {

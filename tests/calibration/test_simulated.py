@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from isthmus.calibration import calibration
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 from tests.calibration.simulating import AS_OF, FOLLOWED, RATE, Outcome, judged, outcomes
 
 SEEDS, COUNT = 12, 1500

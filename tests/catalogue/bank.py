@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from isthmus import blueprints
-from isthmus.contracts import plan as plans
-from isthmus.contracts import requirements as wanted
-from isthmus.contracts import yamlfile
-from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan import document as plans
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.requirements import document as wanted
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.rendering import Rendered
@@ -25,23 +25,23 @@ LOCK = ROOT / "images.lock.yaml"
 
 
 def requirements_data() -> dict[str, Any]:
-    return yamlfile.load(STACKS / f"{STACK}.requirements.yaml").data
+    return yaml_files.load(STACKS / f"{STACK}.requirements.yaml").data
 
 
 def plan_data() -> dict[str, Any]:
-    return copy.deepcopy(yamlfile.load(STACKS / f"{STACK}.plan.yaml").data)
+    return copy.deepcopy(yaml_files.load(STACKS / f"{STACK}.plan.yaml").data)
 
 
 def overrides() -> dict[str, Any]:
-    return yamlfile.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]["isthmus:overrides"]
+    return yaml_files.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]["isthmus:overrides"]
 
 
 def write(folder: Path, requirements: dict[str, Any], plan: dict[str, Any], *, sealed: bool = True) -> None:
     """A stack's two files; `sealed`: the plan names the digest of these requirements."""
     if sealed:
-        plan = {**plan, "requirements_sha256": yamlfile.digest(requirements)}
-    yamlfile.dump(requirements, "", folder / f"{STACK}.requirements.yaml")
-    yamlfile.dump(plan, "", folder / f"{STACK}.plan.yaml")
+        plan = {**plan, "requirements_sha256": yaml_files.digest(requirements)}
+    yaml_files.dump(requirements, "", folder / f"{STACK}.requirements.yaml")
+    yaml_files.dump(plan, "", folder / f"{STACK}.plan.yaml")
 
 
 def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
@@ -67,7 +67,7 @@ def rendered() -> Rendered:
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:
     """The bank's platform, `changes` laid over its overrides; the caller's own."""
-    from isthmus.contracts.overrides import merge
+    from isthmus.contracts.platform.overrides import merge
 
     if folder == STACKS and not changes:
         return _as_it_is().model_copy(deep=True)

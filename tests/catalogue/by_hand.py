@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import overrides as laying
-from isthmus.contracts import yamlfile
+from isthmus.contracts.platform import overrides as laying
+from isthmus.core import yaml_files
 from tests.catalogue import bank
 from tests.contracts.bank import DIGEST
 from tests.contracts.bank import plan_data as shape
@@ -28,7 +28,7 @@ def plan_data() -> dict[str, Any]:
         endpoint["evidence"] = dict(EVIDENCE)
     return {
         **made,
-        "requirements_sha256": yamlfile.digest(bank.requirements_data()),
+        "requirements_sha256": yaml_files.digest(bank.requirements_data()),
         "gateways": lock["gateways"],
         "warnings": [WARNING],
     }
@@ -57,8 +57,8 @@ def overrides() -> dict[str, Any]:
 
 def write(folder: Path) -> None:
     """Take the place of the plan and of its weights in a folder of stacks."""
-    yamlfile.dump(plan_data(), "", folder / f"{bank.STACK}.plan.yaml")
+    yaml_files.dump(plan_data(), "", folder / f"{bank.STACK}.plan.yaml")
     settings = folder / f"Pulumi.{bank.STACK}.yaml"
-    data = yamlfile.load(settings).data
+    data = yaml_files.load(settings).data
     data["config"]["isthmus:overrides"] = overrides()
-    yamlfile.dump(data, "", settings)
+    yaml_files.dump(data, "", settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.blueprints import missing_values
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.catalogue import by_hand
 from tests.catalogue.bank import (
     assembled,

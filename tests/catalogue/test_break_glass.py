@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import emergency_access
-from isthmus.contracts import ssh_signatures, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_break_glass import NAMESPACE, Record
+from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import ssh_signatures, yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.platforms import bank
 
 NOON = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
@@ -65,7 +65,7 @@ def record(keys: Path, folder: Path, by: tuple[str, str] = ("ann", "bob"), **cha
     text = Record.model_validate(given).text("bank")
     names = (given["requester"], given["approver"])
     given["signatures"] = {name: signed(keys, key, text) for name, key in zip(names, by, strict=True)}
-    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", emergency_access.file_of(folder, "bank"))
+    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", emergency_access.file_of(folder, "bank"))
 
 
 def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(

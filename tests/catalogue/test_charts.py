@@ -11,8 +11,8 @@ import pytest
 
 from isthmus import blueprints
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_pools import GpuOperatorRelease
+from isthmus.contracts.platform.model.pools import GpuOperatorRelease
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.catalogue import bank
 from tests.contracts.bank import DIGEST
 

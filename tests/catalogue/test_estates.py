@@ -9,9 +9,9 @@ import pytest
 
 from isthmus.blueprints import estates
 from isthmus.blueprints.estates import Estate, Member
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse
 
@@ -128,7 +128,7 @@ def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every
 def files(folder: Path, **stacks: dict[str, Any]) -> Path:
     for name, said in stacks.items():
         config = {f"isthmus:{key}": value for key, value in said.items()}
-        yamlfile.dump({"config": config}, "", folder / f"Pulumi.{name}.yaml")
+        yaml_files.dump({"config": config}, "", folder / f"Pulumi.{name}.yaml")
     return folder
 
 

@@ -10,11 +10,11 @@ import pytest
 from isthmus import blueprints
 from isthmus.blueprints import missing_values
 from isthmus.cli.plan_command import offers
-from isthmus.contracts import plan_checks
-from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.planning import planner
 from isthmus.reports import plan_page
 
@@ -44,7 +44,7 @@ def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
 def test_an_example_is_planned_for_its_blueprint_and_rendered_by_it(name: str, blueprint: str):
     requirements, plan = planned(name)
     assert (plan.feasible, plan.blueprint) == (True, blueprint)
-    plan_checks.check(plan, requirements)
+    plan_rules.check(plan, requirements)
     platform = blueprints.render(blueprint, requirements, plan)
     assert [each["id"] for each in platform["endpoints"]] == [each.id for each in plan.endpoints]
     assert {each["class"] for each in platform["gateways"]} == {each.class_ for each in plan.gateways}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from isthmus.blueprints import estate_migration
 from isthmus.blueprints.estates import Estate, Member
-from isthmus.contracts import moving
-from isthmus.contracts.moving import Standing
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.migration.capacity import Standing
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse
 
@@ -18,7 +18,7 @@ ESTATE = Estate("bank", (Member("f", "bank", "foundation"), BELOW, ONE, OTHER))
 
 def stands(member: Member) -> list[Standing]:
     mine = ESTATE.served_by(PLATFORM, member)
-    return [each for each in moving.standing(PLATFORM) if each.id in mine]
+    return [each for each in migration_capacity.standing(PLATFORM) if each.id in mine]
 
 
 def old(**more: object) -> Standing:

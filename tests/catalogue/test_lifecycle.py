@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import retention
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import AnswerIsNo
 from tests.components.platforms import bank
 
 

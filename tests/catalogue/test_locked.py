@@ -10,7 +10,7 @@ import pytest
 from isthmus import blueprints
 from isthmus.blueprints import image_digests
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.catalogue import bank
 from tests.contracts.bank import DIGEST
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from isthmus import blueprints
 from isthmus.blueprints import rendering, template_filters
-from isthmus.contracts import handling, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.platform_screening import ENGLISH
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.platform.model.screening import ENGLISH
+from isthmus.contracts.reference import handling
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.catalogue.bank import both, plan_data, requirements_data, write
 from tests.catalogue.test_shelf import HEADER, shelf
 
@@ -84,7 +85,7 @@ def test_no_text_of_the_requirements_can_break_the_platform(text: str):
 
 @given(st.recursive(st.text() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3)))
 def test_whatever_a_template_emits_is_read_back_as_it_was(value: object):
-    assert yamlfile.loads(f"key: {template_filters.quoted(value)}\nother: 1\n").data == {
+    assert yaml_files.loads(f"key: {template_filters.quoted(value)}\nother: 1\n").data == {
         "key": value,
         "other": 1,
     }

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.overrides import merge
+from isthmus.contracts.platform.overrides import merge
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.catalogue.bank import (
     STACK,
     STACKS,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isthmus import blueprints
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 HEADER = """---
 name: tiny

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from isthmus.blueprints import settings_template
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 
 WANTED = [
     ("images.registry", "registry.example"),
@@ -42,10 +42,10 @@ def test_a_path_that_is_none_is_refused():
 
 def test_settings_of_the_sandbox_are_in_force_and_others_stand_as_lines_to_complete():
     tree = settings_template.overrides(WANTED)
-    closed = yamlfile.loads(settings_template.text("s", tree, sandbox=True)).data["config"]
+    closed = yaml_files.loads(settings_template.text("s", tree, sandbox=True)).data["config"]
     assert closed["isthmus:overrides"] == tree
     assert closed["isthmus:sandbox"] == "true"
     text = settings_template.text("s", tree, sandbox=False)
-    assert set(yamlfile.loads(text).data["config"]) == {"pulumi:disable-default-providers"}
+    assert set(yaml_files.loads(text).data["config"]) == {"pulumi:disable-default-providers"}
     body = text.partition("  # isthmus:overrides:\n")[2]
-    assert yamlfile.loads("".join(f"{line[4:]}\n" for line in body.splitlines())).data == tree
+    assert yaml_files.loads("".join(f"{line[4:]}\n" for line in body.splitlines())).data == tree

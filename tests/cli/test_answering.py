@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.cli.answering import answers
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 URN = "urn:pulumi:bank-dev::isthmus::isthmus:index:SiteLink$aws:ec2/vpc:Vpc::bank-vpc"
 OTHER = "urn:pulumi:bank-dev::isthmus::aws:ec2/internetGateway:InternetGateway::bank-vpc"

@@ -16,13 +16,15 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from isthmus.cli import main
-from isthmus.contracts import overrides, requirements, yamlfile
-from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
+from isthmus.core.errors import IsthmusError
 from tests import authority
 from tests.cli import test_bad_input as files
 from tests.cli.conftest import resolve
 
-CASES: dict[str, dict[str, Any]] = yamlfile.load(Path(__file__).with_name("bad_aws_input.yaml")).data
+CASES: dict[str, dict[str, Any]] = yaml_files.load(Path(__file__).with_name("bad_aws_input.yaml")).data
 OVERRIDES = "isthmus:overrides"
 ISSUED, KEY = authority.make()
 CERTIFICATES = {
@@ -39,9 +41,9 @@ def override(project: Path, parts: dict[str, Any]) -> None:
     for trust in parts.get("trust", []):
         if text := CERTIFICATES.get(trust.get("ca_certificates", "")):
             trust["ca_certificates"] = text
-    data = yamlfile.load(files.settings(project)).data
+    data = yaml_files.load(files.settings(project)).data
     data["config"][OVERRIDES] = overrides.merge(data["config"][OVERRIDES], parts)
-    yamlfile.dump(data, "", files.settings(project))
+    yaml_files.dump(data, "", files.settings(project))
 
 
 def change(project: Path, case: dict[str, Any]) -> None:
@@ -54,7 +56,7 @@ def change(project: Path, case: dict[str, Any]) -> None:
         override(project, case["override"])
     if "requirements" in case:
         try:
-            digest = requirements.load(files.requirements(project)).digest
+            digest = requirements_document.load(files.requirements(project)).digest
         except IsthmusError:
             return
         files.edit(files.plan(project), r"requirements_sha256: \w+", f"requirements_sha256: {digest}")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.preview import Preview
+from isthmus.core import yaml_files
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project.project import Project
@@ -62,9 +62,9 @@ def lowered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     off = [{"rule": "identity/translators-only", "owner": "me", "reason": "mine"}]
     # The organisation's settings hold for the new stack too, whose rules are the same.
     file = stacks / f"Pulumi.{STACK}.yaml"
-    settings = yamlfile.load(file).data
+    settings = yaml_files.load(file).data
     settings["config"]["isthmus:policies"] = {"silences": silences, "off": off}
-    yamlfile.dump(settings, "", file)
+    yaml_files.dump(settings, "", file)
     return root
 
 
@@ -205,7 +205,7 @@ def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     lay(tmp_path, bank=True)
     for each in OWN:
         shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
-    yamlfile.dump({"isthmus": "v1", "figures": {"log_days_min": 9999}}, "", tmp_path / "policies.yaml")
+    yaml_files.dump({"isthmus": "v1", "figures": {"log_days_min": 9999}}, "", tmp_path / "policies.yaml")
     commit(tmp_path, "base")
     file = tmp_path / "policies" / "judging.py"
     file.write_text(file.read_text().replace("    chosen = settings or Settings()\n", "    return []\n", 1))

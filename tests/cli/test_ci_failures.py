@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project.project import Project
 from isthmus.engine.pull_request import commit_pair, pull_request
@@ -101,7 +101,7 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
     commit(tmp_path, "base")
     file.write_text(sound)
     off = [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]
-    yamlfile.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
+    yaml_files.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
     words = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
     code, out, err = ran(tmp_path, *words, capsys=capsys)
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err

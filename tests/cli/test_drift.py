@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main
-from isthmus.contracts.drift import Drift
-from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.contracts.preview import Diagnostic
+from isthmus.contracts.reports.drift import Drift
+from isthmus.contracts.reports.preview import Diagnostic
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.drift import drift as drifting
 from isthmus.engine.drift.drift import Looked
 from tests.estate import bank_estate

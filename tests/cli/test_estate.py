@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.cli.conftest import Isthmus
 from tests.estate import ESTATE, LAYERS, bank_estate
 
@@ -50,9 +50,9 @@ def test_what_is_asked_wrongly_is_told_and_nothing_begins(
 
 def test_a_model_that_no_stack_serves_is_refused_whichever_layer_is_asked_for(isthmus: Isthmus, estate: Path):
     file = estate / "stacks" / "Pulumi.bank-onboarding.yaml"
-    said = yamlfile.load(file).data
+    said = yaml_files.load(file).data
     said["config"]["isthmus:serves"] = ["internal"]
-    yamlfile.dump(said, "", file)
+    yaml_files.dump(said, "", file)
     for name in ("bank-foundation", ESTATE):
         ran = isthmus("up", name, "--yes", "--project", estate)
         assert ran.code == 2
@@ -65,7 +65,7 @@ def test_an_emergency_access_is_recorded_and_signed_for_the_estate(isthmus: Isth
         **{"site": "fra1", "class": "restricted"},
         **{"since": "2026-11-26T10:00:00Z", "until": "2026-11-26T14:00:00Z"},
     }
-    yamlfile.dump(
+    yaml_files.dump(
         {"isthmus": "v1", "accesses": [access]}, "", estate / "stacks" / f"{ESTATE}.break-glass.yaml"
     )
     said = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.evidence import Evidence
+from isthmus.contracts.reports.evidence import Evidence
 from policies.catalogue import RULES
 from tests.cli.conftest import Isthmus
 

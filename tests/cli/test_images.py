@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from isthmus.contracts import images_lock, yamlfile
+from isthmus.contracts import images_lock
+from isthmus.core import yaml_files
 from tests.cli.conftest import Isthmus, resolve
 from tests.contracts.bank import DIGEST
 
@@ -108,9 +109,9 @@ def test_registries_that_cannot_be_reached_leave_the_lock_as_it_is(isthmus: Isth
 
 def test_a_lock_with_a_fault_is_told_with_its_line(isthmus: Isthmus, project):
     file = project / images_lock.FILE
-    data = yamlfile.load(file).data
+    data = yaml_files.load(file).data
     data["images"]["vllm"]["referense"] = data["images"]["vllm"].pop("reference")
-    yamlfile.dump(data, "", file)
+    yaml_files.dump(data, "", file)
     ran = isthmus("images", "bank-dev", "--project", project)
     assert ran.code == 2
     assert "images.lock.yaml:" in ran.err

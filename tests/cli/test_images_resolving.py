@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.references import Reference
+from isthmus.core.errors import EnvironmentFault
+from isthmus.core.image_references import Reference
 from isthmus.engine.images.registry import Registries
 from isthmus.engine.images.registry_logins import Logins
 from sandbox.toolchain import find, install

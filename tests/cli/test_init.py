@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -39,7 +39,7 @@ def test_its_settings_name_all_that_only_the_organisation_knows_as_lines_to_comp
     head, _, rest = text.partition("  # isthmus:overrides:")
     lines = ["  # isthmus:overrides:", *rest.strip("\n").split("\n")]
     file.write_text(head + "\n".join(line.replace("  # ", "  ", 1) for line in lines if line) + "\n")
-    assert "isthmus:overrides" in yamlfile.load(file).data["config"]
+    assert "isthmus:overrides" in yaml_files.load(file).data["config"]
     done = isthmus("render", "fresh", "--project", project)
     assert "missing" not in done.err
     assert "`isthmus images fresh --resolve`" in done.err, "what is left is the images' digests"

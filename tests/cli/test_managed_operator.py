@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.cli.conftest import Isthmus
 from tests.contracts.bank import DIGEST
 
@@ -18,11 +18,11 @@ CHART = "oci://registry.bank.example/llm/charts/gpu-operator"
 @pytest.fixture
 def managed(project: Path) -> Path:
     settings = project / "stacks" / "Pulumi.bank-dev.yaml"
-    data = yamlfile.load(settings).data
+    data = yaml_files.load(settings).data
     release = {"chart": CHART, "version": "v26.7.0", "digest": DIGEST}
     operators = {"gpu_operator": "manage", "gpu_operator_release": release}
     data["config"]["isthmus:overrides"]["operators"] = operators
-    yamlfile.dump(data, "", settings)
+    yaml_files.dump(data, "", settings)
     return project
 
 
@@ -40,9 +40,9 @@ def test_a_privileged_operator_is_excused_where_the_platform_states_it_and_nowhe
     isthmus: Isthmus, managed: Path
 ):
     other = managed / "stacks" / "Pulumi.bank-dev.yaml"
-    data = yamlfile.load(other).data
+    data = yaml_files.load(other).data
     data["config"]["isthmus:overrides"]["operators"]["gpu_operator_namespace"] = "isthmus-restricted"
-    yamlfile.dump(data, "", other)
+    yaml_files.dump(data, "", other)
     ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
     assert ran.code != 0, "a class's namespace would be privileged"
 

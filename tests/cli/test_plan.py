@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import plan as plan_of
-from isthmus.contracts import plan_checks, requirements
+from isthmus.contracts.plan import document as plan_of
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.requirements import document as requirements_document
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = [
@@ -45,7 +46,7 @@ def test_the_plan_that_is_written_can_be_built(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
     ran = isthmus("plan", bank, "-o", target, *AS_OF)
     assert ran.code == 0
-    plan_checks.check(plan_of.load(target), requirements.load(bank))
+    plan_rules.check(plan_of.load(target), requirements_document.load(bank))
     assert [each.name for each in tmp_path.iterdir() if each.suffix not in (".yaml",)] == []
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.preview import Change, DataPaths, Diagnostic, Preview
+from isthmus.contracts.reports.findings import Finding
+from isthmus.contracts.reports.preview import Change, DataPaths, Diagnostic, Preview
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.preview import preview as previewing
 from isthmus.engine.preview.preview import Previewed
 from tests.estate import bank_estate
@@ -203,12 +203,12 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
 def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path, where: str):
     said = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
     if where == "policies.yaml":
-        yamlfile.dump({"isthmus": "v1", **said}, "", project / where)
+        yaml_files.dump({"isthmus": "v1", **said}, "", project / where)
     else:
         file = project / "stacks" / "Pulumi.bank-dev.yaml"
-        settings = yamlfile.load(file).data
+        settings = yaml_files.load(file).data
         settings["config"]["isthmus:policies"] = said
-        yamlfile.dump(settings, "", file)
+        yaml_files.dump(settings, "", file)
     code, out, err = call("--format", "markdown")
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
     assert "there is no rule `encryption/nothing-of-the-kind`" in err

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from sandbox.cluster import nodes, sites
 from tests.contracts.bank import REQUIREMENTS
 
@@ -19,13 +19,13 @@ EXAMPLE = ROOT / "examples" / "cloud-private.requirements.yaml"
 def planned(folder: Path) -> Path:
     """The example's requirements with a plan beside them."""
     from isthmus.cli.plan_command import offers
-    from isthmus.contracts import requirements
+    from isthmus.contracts.requirements import document as requirements_document
     from isthmus.planning import planner
 
     file = folder / "insurer.requirements.yaml"
     shutil.copy(EXAMPLE, file)
-    plan = planner.plan(requirements.load(file), offers(), "2026-11-25").plan
-    yamlfile.dump(plan.model_dump(mode="json", by_alias=True), "", folder / "insurer.plan.yaml")
+    plan = planner.plan(requirements_document.load(file), offers(), "2026-11-25").plan
+    yaml_files.dump(plan.model_dump(mode="json", by_alias=True), "", folder / "insurer.plan.yaml")
     return file
 
 
@@ -54,10 +54,10 @@ def test_without_a_plan_a_cluster_stands_in_aws_for_those_alone_who_have_no_othe
 @pytest.mark.parametrize("first", ["frankfurt", "fra1"])
 def test_a_context_called_as_an_aws_site_with_a_cluster_is_refused(tmp_path: Path, first: str) -> None:
     file = planned(tmp_path)
-    wanted = yamlfile.load(file).data
-    [site] = [each for each in yamlfile.loads(REQUIREMENTS, "bank").data["sites"] if each["name"] == "fra1"]
+    wanted = yaml_files.load(file).data
+    [site] = [each for each in yaml_files.loads(REQUIREMENTS, "bank").data["sites"] if each["name"] == "fra1"]
     own = {**site, "kube_context": "frankfurt"}
     wanted["sites"] = sorted([*wanted["sites"], own], key=lambda each: each["name"] != first)
-    yamlfile.dump(wanted, "", file)
+    yaml_files.dump(wanted, "", file)
     with pytest.raises(InputError, match="name the same kube_context, `frankfurt`"):
         sites.read(file)

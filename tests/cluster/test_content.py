@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from sandbox.cluster import crds, kubeconfig, nodes, sites, weights
 from sandbox.cluster.sites import OnPremSite, Pool
 
@@ -87,7 +87,7 @@ def test_a_stand_in_is_what_the_real_definition_is(row):
     text = (REAL / f"{row['plural']}.{row['group']}.yaml").read_text()
     # Without the schemas, which take a second each to parse.
     shallow = "".join(line for line in text.splitlines(True) if re.match(r" {0,3}[^ ]| {4}[^ -]", line))
-    real = yamlfile.loads(shallow).data["spec"]
+    real = yaml_files.loads(shallow).data["spec"]
     served = [version for version in real["versions"] if version["served"]]
     stored = [version["name"] for version in served if version["storage"]]
     assert (row["group"], row["kind"], row["plural"], row["scope"]) == (
@@ -127,7 +127,7 @@ def test_the_kubeconfig_stands_alone_and_is_for_its_user_only(tmp_path):
     file = tmp_path / "kubeconfig"
     kubeconfig.write(file, {"admin@one": access, "two": access})
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    data = yamlfile.load(file).data
+    data = yaml_files.load(file).data
     assert [entry["name"] for entry in data["contexts"]] == ["admin@one", "two"]
     assert data["current-context"] == "admin@one"
     assert str(tmp_path) not in file.read_text(), "it refers to other files"

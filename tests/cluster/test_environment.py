@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox import environment, processes
 from sandbox.endpoint import NAME
 from sandbox.home import Home

@@ -223,7 +223,7 @@ def build(
     from pulumi_kubernetes import Provider as Kubernetes
 
     from components import LlmPlatform
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
 
     def program() -> pulumi.ComponentResource:
         providers: dict[str, pulumi.ProviderResource] = {

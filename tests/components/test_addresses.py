@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.addresses import ipv4_network, ipv4_networks, label, public_address
-from isthmus.contracts.errors import InputError
+from components.aws.common.ip_addresses import ipv4_network, ipv4_networks, label, public_address
+from isthmus.core.errors import InputError
 
 ADDRESSES = st.ip_addresses(v=4)
 NETWORKS = st.builds(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from components.aws.names import aws_name
-from components.governance.cloud_trail import BEDROCK_DATA, SAGEMAKER_DATA
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.aws.common.names import aws_name
+from components.aws.records.cloud_trail import BEDROCK_DATA, SAGEMAKER_DATA
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
 from tests.components.trail import (

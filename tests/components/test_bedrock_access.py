@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.aws.names import aws_name, partition
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.aws.common.names import aws_name, partition
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.bedrock import (
     CLAIMS,
     FILTERED,

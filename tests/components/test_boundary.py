@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws import boundary
-from components.aws.boundary import boundary_arn, boundary_policy, fitting
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.aws.identity import boundary
+from components.aws.identity.boundary import boundary_arn, boundary_policy, fitting
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine
 from tests.components.policies import allowed
 

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import Budgets, arguments_budgets
-from components.aws.names import aws_name
-from components.governance.budget_action import CALLS, denying
-from components.governance.budgets import TAG_KEYS
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
+from components import Budgets
+from components.aws.account import mapping as budget_mapping
+from components.aws.account.budget_action import CALLS, denying
+from components.aws.account.budgets import TAG_KEYS
+from components.aws.common.names import aws_name
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.platforms import bank
 
@@ -187,7 +188,7 @@ def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
     data["identities"].append({**data["identities"][0], "name": "internal-second"})
     platform = Platform.model_validate(data)
     roles = {one.name: f"{one.name}-role" for one in platform.identities}
-    made = arguments_budgets.budgets_args(platform, platform.sites[1], roles)
+    made = budget_mapping.budgets_args(platform, platform.sites[1], roles)
     assert made is not None
     denied = {each["name"]: each.get("role_names") for each in made["budgets"]}
     assert denied["internal-frankfurt"] == ["internal-bedrock-role", "internal-second-role"]

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from components import InferenceGateway
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 

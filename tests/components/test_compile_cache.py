@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST, REGISTRY
 from tests.components.test_model_server import args
@@ -181,7 +181,7 @@ def test_a_platform_names_a_place_that_it_has(cache: dict[str, Any], says: str) 
 
 
 def test_a_platforms_setting_reaches_the_pod() -> None:
-    from components.arguments import model_args
+    from components.serving.mapping import model_args
 
     data = platform_data()
     data["endpoints"][0]["compile_cache"] = {"place": "volume", "storage_class": "shared"}

@@ -9,21 +9,24 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
-from components.aws import sagemaker_args
-from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
-from components.aws.eks_cluster import EksAdmin, EksClusterArgs, EksHybridNodes
-from components.aws.eks_node_group import EksNodeGroupArgs
-from components.aws.guardrail import GuardrailPii, GuardrailSettings
-from components.aws.invocation_logging import InvocationLoggingArgs
-from components.aws.network import NetworkArgs
-from components.aws.trust_anchor import TrustAnchorArgs
-from components.certificates import CertificateIssuer
+from components.aws.account.budgets import BudgetSettings
+from components.aws.bedrock.access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
+from components.aws.bedrock.guardrail import GuardrailPii, GuardrailSettings
+from components.aws.bedrock.invocation_logging import InvocationLoggingArgs
+from components.aws.eks.cluster import EksAdmin, EksClusterArgs, EksHybridNodes
+from components.aws.eks.node_group import EksNodeGroupArgs
+from components.aws.identity.trust_anchor import TrustAnchorArgs
+from components.aws.link.site_link import SiteLinkArgs
+from components.aws.network.network import NetworkArgs
+from components.aws.records.cloud_trail import TrailSettings
+from components.aws.records.trail import AuditTrailArgs
+from components.aws.sagemaker import arguments as sagemaker_arguments
+from components.cluster.certificates import CertificateIssuer
 from components.gateway.callers import GatewayAllowance, GatewayDatabase, GatewayTeam
 from components.gateway.confidence import GatewayCalibration, GatewayReview
-from components.gateway.fargate_gateway import FargateSettings
+from components.gateway.fargate.gateway import FargateSettings
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.records import GatewayAudit, GatewayContent
-from components.gateway.reviews import GatewayReviewer, ReviewsArgs
 from components.gateway.router import GatewayRouter
 from components.gateway.routes import GatewayCanary, GatewayRoute, TokenPrice
 from components.gateway.screening import (
@@ -34,16 +37,13 @@ from components.gateway.screening import (
     ScreeningTopic,
 )
 from components.gateway.traces import GatewayTraces
-from components.gateway.translator import NamedDestination
-from components.gateway.way_out import TranslatorProxy
-from components.governance.audit_trail import AuditTrailArgs
-from components.governance.budgets import BudgetSettings
-from components.governance.cloud_trail import TrailSettings
-from components.link.site_link import SiteLinkArgs
-from components.onprem import pool_args
-from components.onprem.gpu_operator import GpuOperatorArgs
-from components.onprem.gpu_pool import GpuPoolArgs
-from components.onprem.model_args import (
+from components.gateway.translator.proxy import TranslatorProxy
+from components.gateway.translator.translator import NamedDestination
+from components.pools import arguments as pool_arguments
+from components.pools.gpu_operator import GpuOperatorArgs
+from components.pools.gpu_pool import GpuPoolArgs
+from components.reviews.service import GatewayReviewer, ReviewsArgs
+from components.serving.arguments import (
     LoraAdapter,
     ModelCompileCache,
     ModelPicker,
@@ -54,28 +54,26 @@ from components.onprem.model_args import (
     ModelWeights,
     ModelWeightStore,
 )
-from isthmus.contracts import (
-    platform,
-    platform_accounts,
-    platform_aws,
-    platform_callers,
-    platform_eks,
-    platform_fargate,
-    platform_pools,
-    platform_records,
-    platform_reviews,
-    platform_sagemaker,
-    platform_screening,
-    platform_serving,
-    requirements_workloads,
-)
+from isthmus.contracts.platform.model import callers as platform_callers
+from isthmus.contracts.platform.model import costs_and_traces
+from isthmus.contracts.platform.model import platform as platform_model
+from isthmus.contracts.platform.model import pools as platform_pools
+from isthmus.contracts.platform.model import records as platform_records
+from isthmus.contracts.platform.model import reviews as platform_reviews
+from isthmus.contracts.platform.model import screening as platform_screening
+from isthmus.contracts.platform.model import serving as platform_serving
+from isthmus.contracts.platform.model.aws import account as platform_aws
+from isthmus.contracts.platform.model.aws import eks as platform_eks
+from isthmus.contracts.platform.model.aws import fargate as platform_fargate
+from isthmus.contracts.platform.model.aws import sagemaker as platform_sagemaker
+from isthmus.contracts.requirements import workloads as requirements_workloads
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
 
 ELSEWHERE: dict[type, set[str]] = {
     # The site is which provider a component gets; the pool gives product and failure domains.
-    platform.Endpoint: {
+    platform_model.Endpoint: {
         *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions", "sagemaker"),
         # They decide in which queue its pods wait, and before whom.
@@ -84,13 +82,13 @@ ELSEWHERE: dict[type, set[str]] = {
         "cost",
     },
     # What a machine has, the planner and the rules on endpoints count with.
-    platform.Pool: {
+    platform_model.Pool: {
         *("site", "gpu", "failure_domains", "node_group", "cpus_per_node", "memory_gib_per_node"),
         # `isthmus up` sets it: a patch would own the taints of others too.
         "taint",
     },
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
-    platform.Gateway: {
+    platform_model.Gateway: {
         *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),
         # Which component it is, and the settings of the other one.
         *("runs_on", "fargate"),
@@ -98,7 +96,7 @@ ELSEWHERE: dict[type, set[str]] = {
         "redacted",
     },
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
-    platform.Identity: {
+    platform_model.Identity: {
         *(
             "assumed_by",
             "name",
@@ -111,7 +109,7 @@ ELSEWHERE: dict[type, set[str]] = {
         ),
     },
     # A team is whose salt its requests bear.
-    platform.Workload: {
+    platform_model.Workload: {
         "name",
         "overflow",
         "overflow_when_waiting",
@@ -130,7 +128,7 @@ ELSEWHERE: dict[type, set[str]] = {
     # They are the sealer's, in a namespace of its own.
     platform_records.GatewayAudit: {"sealer_volume", "sealer_secret", "earlier_keys"},
     # Where sealers reach it is theirs to know.
-    platform.AuditStore: {"address"},
+    platform_model.AuditStore: {"address"},
     platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
     # The site works out the names of its DNS firewall, and names deployers in policies of endpoints.
@@ -153,23 +151,23 @@ ELSEWHERE: dict[type, set[str]] = {
 """Fields of the contract that the component does not take, since others decide them."""
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
-    (GpuPoolArgs, platform.Pool),
-    (pool_args.PoolSharing, platform_pools.Sharing),
-    (pool_args.ClassShare, platform_pools.ClassShare),
-    (pool_args.TeamShare, platform_pools.TeamShare),
-    (pool_args.QueuePreemption, platform_pools.Preemption),
-    (pool_args.QueuePriority, platform_pools.Priority),
-    (pool_args.PoolTopology, platform_pools.PoolTopology),
-    (pool_args.PoolTimeSlicing, platform_pools.TimeSlicing),
-    (pool_args.PoolDriver, platform_pools.Driver),
-    (pool_args.DriverUpgrade, platform_pools.DriverUpgrade),
-    (pool_args.DriverDrain, platform_pools.Drain),
-    (pool_args.PoolFabric, platform_pools.Fabric),
-    (pool_args.PoolRdma, platform_pools.Rdma),
-    (pool_args.RdmaNetwork, platform_pools.RdmaNetwork),
+    (GpuPoolArgs, platform_model.Pool),
+    (pool_arguments.PoolSharing, platform_pools.Sharing),
+    (pool_arguments.ClassShare, platform_pools.ClassShare),
+    (pool_arguments.TeamShare, platform_pools.TeamShare),
+    (pool_arguments.QueuePreemption, platform_pools.Preemption),
+    (pool_arguments.QueuePriority, platform_pools.Priority),
+    (pool_arguments.PoolTopology, platform_pools.PoolTopology),
+    (pool_arguments.PoolTimeSlicing, platform_pools.TimeSlicing),
+    (pool_arguments.PoolDriver, platform_pools.Driver),
+    (pool_arguments.DriverUpgrade, platform_pools.DriverUpgrade),
+    (pool_arguments.DriverDrain, platform_pools.Drain),
+    (pool_arguments.PoolFabric, platform_pools.Fabric),
+    (pool_arguments.PoolRdma, platform_pools.Rdma),
+    (pool_arguments.RdmaNetwork, platform_pools.RdmaNetwork),
     (GpuOperatorArgs, platform_pools.GpuOperatorRelease),
-    (ModelServerArgs, platform.Endpoint),
-    (ModelWeights, platform.Weights),
+    (ModelServerArgs, platform_model.Endpoint),
+    (ModelWeights, platform_model.Weights),
     (ModelWeightStore, platform_serving.WeightStore),
     (ModelWeightCache, platform_serving.WeightCache),
     (ModelCompileCache, platform_serving.CompileCache),
@@ -183,7 +181,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayDatabase, platform_callers.GatewayDatabase),
     (GatewayAudit, platform_records.GatewayAudit),
     (GatewayContent, platform_records.KeptContent),
-    (GatewayTraces, platform_accounts.Traces),
+    (GatewayTraces, costs_and_traces.Traces),
     (GatewayScreening, platform_screening.Screening),
     (ScreeningModel, platform_screening.EntityModel),
     (ScreeningPattern, platform_screening.ScreeningPattern),
@@ -193,16 +191,16 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayReviewer, platform_reviews.Reviewer),
     (GatewayReview, requirements_workloads.Review),
     (GatewayCalibration, platform_reviews.Calibration),
-    (TokenPrice, platform_accounts.TokenPrice),
-    (LoraAdapter, platform.Adapter),
-    (InferenceGatewayArgs, platform.Gateway),
-    (GatewayRoute, platform.Workload),
-    (TranslatorProxy, platform.Proxy),
-    (NamedDestination, platform.Destination),
+    (TokenPrice, costs_and_traces.TokenPrice),
+    (LoraAdapter, platform_model.Adapter),
+    (InferenceGatewayArgs, platform_model.Gateway),
+    (GatewayRoute, platform_model.Workload),
+    (TranslatorProxy, platform_model.Proxy),
+    (NamedDestination, platform_model.Destination),
     (FargateSettings, platform_fargate.Fargate),
-    (BedrockAccessArgs, platform.Identity),
-    (AuditTrailArgs, platform.AuditStore),
-    (CertificateIssuer, platform.Issuer),
+    (BedrockAccessArgs, platform_model.Identity),
+    (AuditTrailArgs, platform_model.AuditStore),
+    (CertificateIssuer, platform_model.Issuer),
     (NetworkArgs, platform_aws.Network),
     (SiteLinkArgs, platform_aws.Link),
     (TrustAnchorArgs, platform_aws.Trust),
@@ -212,13 +210,13 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (InvocationLoggingArgs, platform_aws.InvocationLogging),
     (TrailSettings, platform_aws.Trail),
     (BudgetSettings, platform_aws.Budget),
-    (sagemaker_args.SageMakerEndpointArgs, platform_sagemaker.SageMaker),
-    (sagemaker_args.SealingKeySettings, platform_sagemaker.SealingKey),
-    (sagemaker_args.AutoscalingSettings, platform_sagemaker.Autoscaling),
-    (sagemaker_args.ShadowSettings, platform_sagemaker.ShadowModel),
-    (sagemaker_args.CaptureSettings, platform_sagemaker.Capture),
-    (sagemaker_args.RollbackSettings, platform_sagemaker.Rollback),
-    (sagemaker_args.RolloutSettings, platform_sagemaker.Rollout),
+    (sagemaker_arguments.SageMakerEndpointArgs, platform_sagemaker.SageMaker),
+    (sagemaker_arguments.SealingKeySettings, platform_sagemaker.SealingKey),
+    (sagemaker_arguments.AutoscalingSettings, platform_sagemaker.Autoscaling),
+    (sagemaker_arguments.ShadowSettings, platform_sagemaker.ShadowModel),
+    (sagemaker_arguments.CaptureSettings, platform_sagemaker.Capture),
+    (sagemaker_arguments.RollbackSettings, platform_sagemaker.Rollback),
+    (sagemaker_arguments.RolloutSettings, platform_sagemaker.Rollout),
     (EksClusterArgs, platform_eks.Cluster),
     (EksAdmin, platform_eks.Admin),
     (EksHybridNodes, platform_eks.HybridNodes),
@@ -278,4 +276,4 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
 
 
 def test_a_bedrock_model_takes_its_endpoints_fields_and_the_workload_on_whose_account() -> None:
-    assert set(BedrockModel.__annotations__) - set(platform.Endpoint.model_fields) == {"workload"}
+    assert set(BedrockModel.__annotations__) - set(platform_model.Endpoint.model_fields) == {"workload"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 from tests.components.test_model_server import args

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from components.arguments_dns import needed_names
-from isthmus.contracts import overrides
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Platform
+from components.gateway.dns_mapping import needed_names
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import private
 from tests.catalogue import bank
 from tests.components import fargate

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from components import EksCluster, EksNodeGroup, WorkloadIdentity
-from components.aws.eks_roles import CNI_CHANGES
+from components.aws.eks.roles import CNI_CHANGES
 from components.llm_platform import LlmPlatform
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_system_nodes import sized, system_pods
-from isthmus.contracts.quantities import amount
-from isthmus.contracts.system_nodes import ADDONS, OPERATORS
+from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.model.system_nodes import sized, system_pods
+from isthmus.core.errors import InputError
+from isthmus.core.quantities import amount
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
 from tests.components.policies import allowed

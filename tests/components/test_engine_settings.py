@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from isthmus.contracts import vllm_flags
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.reference import vllm_flags
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import deploy
 from tests.components.test_vllm import given

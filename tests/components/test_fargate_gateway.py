@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.gateway.fargate_execution import TaskExecution
-from components.gateway.fargate_gateway import FargateGateway
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.gateway.fargate.execution_role import TaskExecution
+from components.gateway.fargate.gateway import FargateGateway
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, Made
 from tests.components.fargate import HOST, execution_args, gateway_args, secret
 

@@ -10,7 +10,7 @@ import pytest
 from pulumi_aws import Provider
 
 from components import LlmPlatform
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from tests.components.conftest import Engine
 from tests.components.fargate import HOST, cloud
 

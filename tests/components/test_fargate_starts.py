@@ -25,7 +25,7 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from components.gateway.fargate_gateway import FargateGateway, translator_host
+from components.gateway.fargate.gateway import FargateGateway, translator_host
 from tests.components.conftest import Engine
 from tests.components.fargate import HOST, gateway_args, secret
 from tests.edge.certificates import Authority

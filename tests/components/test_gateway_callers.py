@@ -9,11 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from components import InferenceGateway
-from components.arguments_serving import place_args
+from components.serving.scaling_mapping import place_args
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.platform import Endpoint, Platform
-from isthmus.contracts.platform_pools import Pool
+from isthmus.contracts.platform.model.platform import Endpoint, Platform
+from isthmus.contracts.platform.model.pools import Pool
+from isthmus.core.errors import AnswerIsNo
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import GpuOperator
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, Made, build
 
 DIGEST = "sha256:" + "c" * 64

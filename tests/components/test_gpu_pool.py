@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from components import GpuPool
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.onprem.door import known_groups
-from isthmus.contracts import vllm_flags
-from isthmus.contracts.errors import InputError
+from components.serving.model_network import known_groups
+from isthmus.contracts.reference import vllm_flags
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import args
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.guardrail import digest, settings_of
-from isthmus.contracts.errors import InputError
+from components.aws.bedrock.guardrail import digest, settings_of
+from isthmus.core.errors import InputError
 from tests.components.bedrock import (
     CLAIMS,
     FILTERED,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.__main__ import HOSTED
-from components.hosting import Host, whole
+from components.base.hosting import Host, whole
 
 SCHEMA: dict[str, Any] = json.loads(Host(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 INTEGER = {"type": "integer"}

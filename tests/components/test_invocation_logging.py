@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from components import InvocationLogging
-from components.aws.names import aws_name
-from isthmus.contracts.errors import InputError
+from components.aws.common.names import aws_name
+from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
 

@@ -5,13 +5,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.arguments_eks import ClusterAccess
-from components.onprem.door import ModelDoor, known_groups
-from components.onprem.model_server import ModelServer
-from components.scope import Scope
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
-from isthmus.contracts.platform import Platform, Site
+from components.aws.eks.mapping import ClusterAccess
+from components.base.stack_scope import Scope
+from components.serving.model_network import ModelDoor, known_groups
+from components.serving.model_server import ModelServer
+from isthmus.contracts.platform.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
+from isthmus.contracts.platform.model.platform import Platform, Site
+from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, bank
 

@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, bank, build
 
 WIDE, OWN = (f"arn:aws:iam::123456789012:policy/{name}" for name in ("wide", "isthmus-boundary"))
@@ -237,7 +237,7 @@ def test_a_stack_without_aws_imports_no_aws(engine: Engine, platform: dict[str, 
     import sys
 
     program = (
-        "import sys, components.llm_platform, components.arguments;"
+        "import sys, components.llm_platform, components.serving.mapping;"
         "sys.exit(any(m.startswith(('pulumi_aws', 'pulumi_kubernetes')) for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -247,7 +247,7 @@ def test_a_gateway_is_not_registered_with_another_components_address(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     """All that the gateway is made of would wait for the model's Service: 10 s of every first `up`."""
-    from components.checks import without_outputs
+    from components.base.argument_checks import without_outputs
 
     address = pulumi.Output.from_input("10.96.0.1")
     given = {"routes": [{"workload": "a", "cluster_ip": address}], "replicas": 2, "role": address}

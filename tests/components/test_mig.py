@@ -6,8 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from components import GpuPool, MigLayouts, ModelServer
-from components.onprem.mig import CutMachine, layout, layout_name
-from isthmus.contracts.errors import InputError
+from components.pools.mig import CutMachine, layout, layout_name
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
 from tests.components.test_model_server import args
 

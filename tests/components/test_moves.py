@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.arguments import namespace_args, pool_args
-from isthmus.contracts.moving import Standing
-from isthmus.contracts.platform import Platform
+from components.serving.mapping import namespace_args, pool_args
+from isthmus.contracts.platform.migration.capacity import Standing
+from isthmus.contracts.platform.model.platform import Platform
 from tests.components.conftest import Engine, Made, bank, build
 
 OLD = Standing(

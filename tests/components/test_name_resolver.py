@@ -9,7 +9,7 @@ import pytest
 
 from components import ClassNamespace
 from components.gateway.name_resolver import corefile
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 from tests.components.test_gateways import AWS, CLOUD, ONPREM, TRANSLATOR, deploy

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.aws.names import for_auto_name
+from components.aws.common.names import for_auto_name
 from sandbox.aws.checking import check
 from sandbox.aws.table import TYPES
 from tests.components.conftest import Engine, build

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import Network
-from components.aws.log_group import RETENTIONS, retention
-from components.aws.names import aws_name
-from components.aws.network import subnet_plan
-from isthmus.contracts.errors import InputError
+from components.aws.common.log_group import RETENTIONS, retention
+from components.aws.common.names import aws_name
+from components.aws.network.network import subnet_plan
+from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 
 REGION = "eu-central-1"

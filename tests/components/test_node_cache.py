@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.arguments import namespace_args
-from components.arguments_serving import fetching
-from isthmus.contracts import moving
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
+from components.serving.mapping import namespace_args
+from components.serving.scaling_mapping import fetching
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST
@@ -278,7 +278,7 @@ def on_disks(platform: dict[str, Any]) -> Platform:
     return Platform.model_validate(platform)
 
 
-def quota(platform: Platform, going: list[moving.Standing] | None = None) -> dict[str, float]:
+def quota(platform: Platform, going: list[migration_capacity.Standing] | None = None) -> dict[str, float]:
     found = namespace_args(platform, platform.sites[0], "confidential", going or [])["quota"]  # type: ignore[typeddict-item]
     return {key: float(value.removesuffix("Mi").removesuffix("Gi")) for key, value in found.items()}
 
@@ -302,13 +302,13 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
 
 def test_what_stands_of_an_earlier_plan_counts_until_it_goes(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
-    stands = next(each for each in moving.standing(checked) if each.id == checked.endpoints[1].id)
+    stands = next(each for each in migration_capacity.standing(checked) if each.id == checked.endpoints[1].id)
     assert stands.fetchers > 1
     old = stands.model_copy(update={"id": "old", "replicas": 0})
     more, less = quota(checked, [old]), quota(checked, [old.model_copy(update={"fetchers": 0})])
     assert more["pods"] - less["pods"] == stands.fetchers
     assert "fetchers" not in old.model_copy(update={"fetchers": 0}).model_dump()
-    assert moving.Standing.model_validate(old.model_dump()).fetchers == stands.fetchers
+    assert migration_capacity.Standing.model_validate(old.model_dump()).fetchers == stands.fetchers
 
 
 def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from components.governance.cluster_roles import ClusterRoles
-from isthmus.contracts import aws_calls, roles
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_break_glass import Access
+from isthmus.contracts.platform.model.emergency_access import Access
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference import aws_actions, roles
+from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine, build
 from tests.components.platforms import bank
 from tests.components.policies import allowed
@@ -122,7 +122,7 @@ def test_what_the_table_allows_is_allowed_and_all_else_denied_by_two_evaluators(
     other = IAMPolicy(json.dumps(policy))
     every = {action for cells in roles.ACCOUNT.values() for actions in cells.values() for action in actions}
     mine = {action for actions in roles.ACCOUNT[role].values() for action in actions}
-    for action in sorted(every | set(NOBODY_IN_AWS) | set(aws_calls.TRAIL) | set(aws_calls.KEYS)):
+    for action in sorted(every | set(NOBODY_IN_AWS) | set(aws_actions.TRAIL) | set(aws_actions.KEYS)):
         wanted = action in mine
         assert allowed(policy, action, "arn:aws:any") == wanted, f"{role} {action}"
         said = other.is_action_permitted(action, "arn:aws:any")
@@ -187,7 +187,7 @@ def access(**more: Any) -> Access:
 
 
 def test_an_emergency_access_belongs_to_a_timer_and_is_one_persons(engine: Engine) -> None:
-    from components.governance.break_glass import EmergencyAccesses
+    from components.governance.emergency_access import EmergencyAccesses
 
     one = access()
     given = {

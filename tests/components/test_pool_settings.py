@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from components import DevicePluginConfigs, GpuPool, ModelServer
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import args
 

@@ -8,8 +8,8 @@ import pulumi
 import pytest
 
 from components import PrivateEndpoints
-from components.aws.endpoint_policy import endpoint_policy
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from components.aws.network.endpoint_policy import endpoint_policy
+from isthmus.core.errors import EnvironmentFault, InputError
 from tests.components.conftest import COMPUTED, Engine
 from tests.components.policies import allowed
 

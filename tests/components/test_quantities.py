@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from components.quantities import amount, as_cpu, as_memory
-from isthmus.contracts.errors import InputError
+from components.cluster.quantities import amount, as_cpu, as_memory
+from isthmus.core.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import GpuPool
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, Made
 
 ZONE, RACK, HOST = "topology.kubernetes.io/zone", "example.com/rack", "kubernetes.io/hostname"

@@ -11,14 +11,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from components import AuditSealer
-from components.aws.records_identity import RecordsIdentity
-from components.aws.records_share import POINTS, RecordsShare
-from components.aws.sealing_endpoint import SealingEndpoint, sealing_addresses
+from components.aws.records.identity import RecordsIdentity
+from components.aws.records.sealing_endpoint import SealingEndpoint, sealing_addresses
+from components.aws.records.share import POINTS, RecordsShare
 from components.llm_platform import LlmPlatform
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
 from tests.components.policies import allowed

@@ -25,7 +25,7 @@ from edge import reviewers
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from tests import private
 from tests.components.conftest import BUCKET, Engine, build, providers
 from tests.components.platforms import DIGEST, bank, reviewed

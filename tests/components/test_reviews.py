@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from components import InferenceGateway, Reviews
 from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import CLOSED, DIGEST, REGISTRY, bank, reviewed
 

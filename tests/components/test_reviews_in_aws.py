@@ -12,8 +12,8 @@ from components import Reviews
 from components.llm_platform import LlmPlatform
 from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, Made, providers
 from tests.components.test_reviews import REVIEWS as ALONE

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from components import InferenceGateway, ModelServer
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components import test_model_server
 from tests.components.conftest import Engine, build
 from tests.components.test_canaries import args as gateway_args

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from components import SageMakerEndpoint
-from components.aws.sagemaker_endpoint import endpoint_name
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from components.aws.sagemaker.endpoint import endpoint_name
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from tests.components.conftest import ACCOUNT, Engine
 
 DIGEST = "sha256:" + "a" * 64
@@ -264,7 +264,7 @@ def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
 
 
 def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
-    from components.aws.sagemaker_endpoint import _moved
+    from components.aws.sagemaker.endpoint import _moved
 
     assert _moved("new", "new", "endpoints.qwen") == "new"
     with pytest.raises(EnvironmentFault, match="old still serves, not new"):

@@ -7,9 +7,9 @@ import pytest
 
 from components import SageMakerAccess
 from components.data_paths import data_paths
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine, build
 from tests.components.platforms import bank
 from tests.hosted import HOSTED, endpoint, platform
@@ -178,7 +178,9 @@ def test_an_identity_that_calls_both_has_a_policy_for_each_and_the_guardrail_for
         for each in made.all("ConfigMap")
         if "provider: sagemaker" in (text := each.inputs["data"].get("config.yaml", ""))
     )
-    hosted, filtered = sorted(yamlfile.loads(config, "config").data["models"], key=lambda m: "guardrail" in m)
+    hosted, filtered = sorted(
+        yaml_files.loads(config, "config").data["models"], key=lambda m: "guardrail" in m
+    )
     assert (hosted["name"], "guardrail" in hosted) == ("internal-open--drafts", False)
     assert "guardrail" in filtered
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import args
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.arguments import namespace_args
+from components.serving.mapping import namespace_args
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_screening import Screening
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.model.screening import Screening
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY, bank
 from tests.components.test_gateways import deploy

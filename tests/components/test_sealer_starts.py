@@ -23,7 +23,7 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from components.gateway.fargate_gateway import FargateGateway, translator_host
+from components.gateway.fargate.gateway import FargateGateway, translator_host
 from components.gateway.records import RECORDS, SEALS
 from components.llm_platform import LlmPlatform
 from edge.audit.seal_format import public_keys

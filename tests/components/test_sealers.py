@@ -13,7 +13,7 @@ from components import AuditSealer
 from components.governance.cluster_roles import ClusterRoles
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 from tests.components.conftest import Engine, Made, build
 from tests.components.platforms import CLOSED, DIGEST, REGISTRY
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import SiteLink
-from components.link.direct_connect import next_asn
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from components.aws.link.direct_connect import next_asn
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine
 
 REGION = "eu-central-1"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import AuditTrail
-from components.aws.boundary import TRAIL as NEVER
-from components.governance import trail_alarms
-from components.governance.topic import addresses
-from isthmus.contracts.errors import InputError
+from components.aws.common.topic import addresses
+from components.aws.identity.boundary import TRAIL as NEVER
+from components.aws.records import trail_alarms
+from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.trail import REGION, Account, names, statements, trailed
 

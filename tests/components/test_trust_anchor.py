@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import TrustAnchor
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import authority
 from tests.components.conftest import Engine
 

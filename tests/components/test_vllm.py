@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from components.onprem.model_args import ModelServerArgs
-from components.onprem.vllm import LORA_RANKS, arguments
-from isthmus.contracts import vllm_flags
-from isthmus.contracts.errors import InputError
+from components.serving.arguments import ModelServerArgs
+from components.serving.vllm_arguments import LORA_RANKS, arguments
+from isthmus.contracts.reference import vllm_flags
+from isthmus.core.errors import InputError
 from tests.components.platforms import DIGEST
 
 

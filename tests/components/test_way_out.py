@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge.config import TranslatorConfig, check
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Images
+from isthmus.contracts.platform.model.platform import Images
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, build
 from tests.components.test_gateways import AWS, CLOUD, ONPREM, TRANSLATOR, config, deploy
 from tests.components.test_pods import boxes

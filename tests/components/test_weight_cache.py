@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.onprem.weight_cache import FETCH_CPU
-from isthmus.contracts.errors import InputError
+from components.serving.weights.cache import FETCH_CPU
+from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST, REGISTRY
 from tests.components.test_model_server import args
@@ -182,8 +182,8 @@ def test_what_cannot_be_fetched_is_refused(
 
 
 def test_the_job_counts_in_its_classs_quota(engine: Engine, platform: dict[str, Any]) -> None:
-    from components.arguments import namespace_args
-    from isthmus.contracts.platform import Platform
+    from components.serving.mapping import namespace_args
+    from isthmus.contracts.platform.model.platform import Platform
 
     def cpus() -> float:
         checked = Platform.model_validate(platform)

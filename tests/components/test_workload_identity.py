@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components import WorkloadIdentity
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
 

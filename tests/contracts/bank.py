@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from edge.redaction.models import TRUSTED
-from isthmus.contracts import overrides, plan_checks, yamlfile
-from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_files
 from tests.authority import aws_half
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -97,7 +99,7 @@ links:
 
 def requirements(text: str = REQUIREMENTS) -> Requirements:
     """Requirements parsed from text, with their digest."""
-    return requirements_of.parse(yamlfile.loads(text, "bank.requirements.yaml"))
+    return requirements_of.parse(yaml_files.loads(text, "bank.requirements.yaml"))
 
 
 def _gpu(id_: str, class_: str, gpu: str, model: str, **rest: Any) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
     """Parse and check a plan given as data."""
     wanted = wanted or requirements()
     data = {**data, "requirements_sha256": wanted.digest}
-    plan_checks.check(yamlfile.parse(Plan, yamlfile.Document(data, "bank.plan.yaml")), wanted)
+    plan_rules.check(yaml_files.parse(Plan, yaml_files.Document(data, "bank.plan.yaml")), wanted)
 
 
 DIGEST = "sha256:" + "a" * 64

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.contracts import addresses
-from isthmus.contracts.errors import At
+from isthmus.core import ip_addresses
+from isthmus.core.errors import At
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from isthmus.contracts.errors import At
 )
 def test_what_is_no_network_is_told_how_to_write_it(text: str, todo: str):
     with pytest.raises(At) as caught:
-        addresses.network(text, "sites", 0)
+        ip_addresses.network(text, "sites", 0)
     assert todo in caught.value.todo
     assert caught.value.path == ("sites", 0)
 
@@ -30,21 +30,21 @@ def test_what_is_no_network_is_told_how_to_write_it(text: str, todo: str):
 )
 def test_no_site_stands_where_no_machine_can(text: str):
     with pytest.raises(At, match="no machine of a site can have"):
-        addresses.site_network(text)
+        ip_addresses.site_network(text)
 
 
 @pytest.mark.parametrize("text", ["10.40.0.0/16", "100.64.0.0/16", "8.8.0.0/16"])
 def test_private_shared_and_public_networks_can_be_a_sites(text: str):
-    assert str(addresses.site_network(text)) == text
+    assert str(ip_addresses.site_network(text)) == text
 
 
 @pytest.mark.parametrize("text", ["10.1.2.3", "0.1.2.3", "192.168.1.1", "255.255.255.255", "100.64.0.1"])
 def test_a_peer_that_the_internet_cannot_reach_is_refused(text: str):
     with pytest.raises(At, match=f"the peer `{text}` lies in .*, which AWS cannot reach"):
-        addresses.public_address(text)
+        ip_addresses.public_address(text)
 
 
 def test_an_address_of_documentation_is_known_as_one():
-    assert addresses.documented("198.51.100.10") == "198.51.100.0/24"
-    assert addresses.documented("52.29.1.2") == ""
-    assert str(addresses.public_address("198.51.100.10")) == "198.51.100.10"
+    assert ip_addresses.documented("198.51.100.10") == "198.51.100.0/24"
+    assert ip_addresses.documented("52.29.1.2") == ""
+    assert str(ip_addresses.public_address("198.51.100.10")) == "198.51.100.10"

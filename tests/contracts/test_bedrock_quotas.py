@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts import bedrock_quotas, yamlfile
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.plan.document import Plan
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS, check, plan_data, requirements
 
 TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
 
 
 def needs() -> dict[tuple[str, str], int]:
-    plan = yamlfile.parse(Plan, yamlfile.Document(plan_data(), "plan"))
+    plan = yaml_files.parse(Plan, yaml_files.Document(plan_data(), "plan"))
     found = bedrock_quotas.needs(plan, requirements())
     return {(need.model, need.kind): need.amount for need in found}
 

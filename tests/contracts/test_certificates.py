@@ -15,13 +15,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from isthmus.contracts.certificates import (
+from isthmus.contracts.reference.certificate_authorities import (
     certificates_only,
     check_ca,
     check_current,
     check_signed_by,
 )
-from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError
 
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 

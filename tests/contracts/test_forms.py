@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import forms, overrides
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import overrides
+from isthmus.core import value_formats
+from isthmus.core.errors import InputError
 
-CONTRACTS = Path(forms.__file__).parent
+CONTRACTS = Path(overrides.__file__).parents[1]
 PATTERNS = sorted(
     {
         pattern
-        for file in CONTRACTS.glob("*.py")
+        for file in CONTRACTS.rglob("*.py")
         for pattern in re.findall(r"""pattern=r"(.+?)"\s*\)""", file.read_text("utf-8"))
     }
 )
@@ -22,12 +23,12 @@ PATTERNS = sorted(
 
 def test_every_pattern_of_the_contracts_is_said_in_words():
     assert len(PATTERNS) > 15
-    assert set(PATTERNS) == set(forms.FORMS)
+    assert set(PATTERNS) == set(value_formats.FORMS)
 
 
-@pytest.mark.parametrize("pattern", [one for one in PATTERNS if "like" in forms.FORMS[one]])
+@pytest.mark.parametrize("pattern", [one for one in PATTERNS if "like" in value_formats.FORMS[one]])
 def test_the_examples_are_of_the_form(pattern: str):
-    for example in re.findall(r"`([^`]+)`", forms.FORMS[pattern]):
+    for example in re.findall(r"`([^`]+)`", value_formats.FORMS[pattern]):
         assert re.fullmatch(pattern, example), f"{example} is not of the form {pattern}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.contracts.gateway_size import copies, planned_copies
+from isthmus.contracts.platform.lookups.gateway_size import copies, planned_copies
 from tests.contracts.bank import requirements
 
 

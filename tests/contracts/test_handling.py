@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts import handling
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.handling import HANDLING, Exception_
-from isthmus.contracts.words import SENSITIVITIES, TARGETS, Sensitivity, Target
+from isthmus.contracts.reference import handling
+from isthmus.contracts.reference.handling import HANDLING, Exception_
+from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, Sensitivity, Target
+from isthmus.core.errors import AnswerIsNo, InputError
 
 
 @pytest.mark.parametrize("class_", SENSITIVITIES)

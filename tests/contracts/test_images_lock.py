@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import images_lock, vllm_flags, yamlfile
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Images
+from isthmus.contracts import images_lock
+from isthmus.contracts.platform.model.platform import Images
+from isthmus.contracts.reference import vllm_flags
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from tests.contracts.bank import DIGEST
 
 FILE = Path(__file__).parents[2] / images_lock.FILE
@@ -41,12 +43,12 @@ def test_digests_change_what_they_name_and_nothing_else():
 
 
 def broken(tmp_path: Path, *keys: str, value: Any) -> str:
-    data = yamlfile.load(FILE).data
+    data = yaml_files.load(FILE).data
     part = data
     for key in keys[:-1]:
         part = part[key]
     part[keys[-1]] = value
-    yamlfile.dump(data, "", tmp_path / "lock.yaml")
+    yaml_files.dump(data, "", tmp_path / "lock.yaml")
     with pytest.raises(InputError) as caught:
         images_lock.load(tmp_path / "lock.yaml")
     return str(caught.value)
@@ -76,9 +78,9 @@ def test_a_fault_is_told_with_file_line_and_path(
 
 
 def test_a_lock_without_one_of_the_images_is_told_which(tmp_path: Path):
-    data = yamlfile.load(FILE).data
+    data = yaml_files.load(FILE).data
     del data["images"]["edge"]
-    yamlfile.dump(data, "", tmp_path / "lock.yaml")
+    yaml_files.dump(data, "", tmp_path / "lock.yaml")
     with pytest.raises(InputError, match="there is no image edge"):
         images_lock.load(tmp_path / "lock.yaml")
 

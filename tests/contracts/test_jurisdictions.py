@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts import jurisdictions as j
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.reference import jurisdictions as j
+from isthmus.core.errors import InputError
 
 CODES = st.sampled_from(sorted(j.PARENTS))
 

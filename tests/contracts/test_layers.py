@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import layers
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.platform import Endpoint, Platform
-from isthmus.contracts.platform_sagemaker import SageMaker
+from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.model.aws.sagemaker import SageMaker
+from isthmus.contracts.platform.model.platform import Endpoint, Platform
+from isthmus.core.errors import EnvironmentFault
 from tests import hosted, private
 from tests.contracts import test_platform_serving
 from tests.contracts.bank import DIGEST, platform_data
@@ -24,7 +24,7 @@ def changed(**endpoint: Any) -> Platform:
 
 
 def digests(platform: Platform) -> dict[str, str]:
-    return {each: layers.digest(platform, each) for each in layers.LAYERS}
+    return {each: platform_layers.digest(platform, each) for each in platform_layers.LAYERS}
 
 
 WAS = digests(parse(platform_data()))
@@ -120,14 +120,14 @@ def test_a_hosted_models_release_is_news_below_serving_where_roles_fetch_from_el
     change: Callable[[dict[str, Any]], object], news: list[str]
 ):
     was, now = hosted_with(lambda _: None), hosted_with(change)
-    assert [layer for layer in layers.LAYERS if now[layer] != was[layer]] == news
+    assert [layer for layer in platform_layers.LAYERS if now[layer] != was[layer]] == news
 
 
 def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_where_it_has_none():
     platform = Platform.model_validate(hosted.platform())
 
     def sites(*serves: str) -> list[str]:
-        found = layers.reached(platform, "serving", frozenset(serves))
+        found = platform_layers.reached(platform, "serving", frozenset(serves))
         assert found.networks == []
         return sorted(site.kind for site in found.sites)
 
@@ -139,28 +139,30 @@ def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_wh
 def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
     platform = private.platform()
     (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
-    assert [site.kind for site in layers.reached(platform, "serving", frozenset({model.id})).sites] == ["aws"]
-    assert layers.reached(platform, "serving", frozenset()).sites == []
+    assert [
+        site.kind for site in platform_layers.reached(platform, "serving", frozenset({model.id})).sites
+    ] == ["aws"]
+    assert platform_layers.reached(platform, "serving", frozenset()).sites == []
 
 
 def test_a_platform_that_tells_no_address_of_its_cluster_is_of_another_version():
     platform = private.platform()
-    said = given(layer="platform", digest=layers.digest(platform, "platform"))
+    said = given(layer="platform", digest=platform_layers.digest(platform, "platform"))
     with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
-        layers.taken(said, platform, "bank", "platform", "bank-platform")
+        platform_layers.taken(said, platform, "bank", "platform", "bank-platform")
 
 
 def test_a_platform_that_tells_no_names_of_hosted_models_is_of_another_version():
     platform = Platform.model_validate(hosted.platform())
-    said = given(layer="platform", digest=layers.digest(platform, "platform"))
+    said = given(layer="platform", digest=platform_layers.digest(platform, "platform"))
     with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
-        layers.taken(said, platform, "bank", "platform", "bank-platform")
+        platform_layers.taken(said, platform, "bank", "platform", "bank-platform")
 
 
 def test_the_fields_of_a_release_are_an_endpoints():
-    assert set(layers._OF_A_RELEASE) <= set(Endpoint.model_fields)
-    assert set(layers._OF_A_HOSTED_RELEASE) <= set(SageMaker.model_fields)
-    assert set(layers._FOUNDATION) | set(layers._NOT_PLATFORM) <= set(Platform.model_fields)
+    assert set(platform_layers._OF_A_RELEASE) <= set(Endpoint.model_fields)
+    assert set(platform_layers._OF_A_HOSTED_RELEASE) <= set(SageMaker.model_fields)
+    assert set(platform_layers._FOUNDATION) | set(platform_layers._NOT_PLATFORM) <= set(Platform.model_fields)
 
 
 def given(**more: Any) -> dict[str, Any]:
@@ -175,8 +177,8 @@ def given(**more: Any) -> dict[str, Any]:
     }
 
 
-def take(said: Any) -> layers.Given:
-    return layers.taken(said, parse(platform_data()), "bank", "foundation", "bank-foundation")
+def take(said: Any) -> platform_layers.Given:
+    return platform_layers.taken(said, parse(platform_data()), "bank", "foundation", "bank-foundation")
 
 
 def test_what_fits_is_taken_with_its_types():
@@ -207,8 +209,8 @@ def test_what_does_not_fit_is_refused_and_says_what_to_run(said: Any, wrong: str
 def test_a_layer_reaches_only_where_it_makes_something():
     platform = parse(platform_data())
     kinds = {
-        layer: {site.kind for site in layers.reached(platform, layer).sites}
-        for layer in ("all", *layers.LAYERS)
+        layer: {site.kind for site in platform_layers.reached(platform, layer).sites}
+        for layer in ("all", *platform_layers.LAYERS)
     }
     assert kinds == {
         "all": {"aws", "on-prem"},
@@ -216,5 +218,5 @@ def test_a_layer_reaches_only_where_it_makes_something():
         "platform": {"aws", "on-prem"},
         "serving": {"on-prem"},
     }
-    assert layers.reached(platform, "foundation").endpoints == []
-    assert layers.reached(platform, "all") == platform
+    assert platform_layers.reached(platform, "foundation").endpoints == []
+    assert platform_layers.reached(platform, "all") == platform

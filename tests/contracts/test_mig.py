@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.errors import At
-from isthmus.contracts.gpus import GPUS
-from isthmus.contracts.mig import Cut, Sliced, cut_gpus, cuts, instances, lay_out, owner_of, skew
-from isthmus.contracts.packing import Replica, pack
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.hardware.mig import Cut, Sliced, cut_gpus, cuts, instances, lay_out, owner_of, skew
+from isthmus.contracts.hardware.packing import Replica, pack
+from isthmus.core.errors import At
 
 H100 = "h100-sxm-80gb"
 SMALL, LARGE = "1g.10gb", "3g.40gb"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import model_profiles, vllm_flags
-from isthmus.contracts.errors import At, InputError
+from isthmus.contracts.reference import model_profiles, vllm_flags
+from isthmus.core.errors import At, InputError
 from isthmus.planning.catalogues import models
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import moving, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.moving import Move, Standing, move
-from isthmus.contracts.moving_words import refusal
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.migration.capacity import Move, Standing, move
+from isthmus.contracts.platform.migration.messages import refusal
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.components.platforms import bank as platform_data
 
 H100, L40S = "fra1-h100-sxm-80gb", "fra1-l40s-48gb"
@@ -27,7 +28,7 @@ def platform(**changes: dict[str, Any]) -> Platform:
             at = ENDPOINTS.get(workload["endpoint"])
             if at is not None:
                 workload["endpoint"] = data["endpoints"][at]["id"]
-    return yamlfile.parse(Platform, yamlfile.Document(data, "platform"))
+    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
 
 
 def old(id_: str, replicas: int, gpus: int = 1, pool: str = H100, **more: Any) -> Standing:
@@ -41,7 +42,7 @@ def ids(standing: tuple[Standing, ...]) -> set[str]:
 
 def test_what_the_plan_still_has_does_not_move():
     now = platform()
-    assert move(moving.standing(now), now) == Move()
+    assert move(migration_capacity.standing(now), now) == Move()
 
 
 def test_both_stand_where_the_pool_holds_the_old_and_the_new():
@@ -89,7 +90,7 @@ def test_what_makes_room_already_holds_nothing():
 def test_reserved_gpus_are_no_room():
     data = platform_data()
     data["pools"][0]["reserved_gpus"] = 1
-    found = yamlfile.parse(Platform, yamlfile.Document(data, "platform"))
+    found = yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
     assert ids(move([old("restricted-qwen3-32b", 8)], found).first) == {"restricted-qwen3-32b"}
 
 
@@ -123,7 +124,7 @@ def test_consent_lets_it_begin_and_a_move_beside_needs_none():
 @pytest.mark.parametrize("consent", [False, True])
 def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent: bool):
     now = platform()
-    [wanted] = [each for each in moving.standing(now) if each.id == "restricted-llama-70b"]
+    [wanted] = [each for each in migration_capacity.standing(now) if each.id == "restricted-llama-70b"]
     stood = wanted.model_copy(update={"id": "restricted-old", "claim": "of-the-old"})
     refused = refusal(move([stood], now), now, "bank", consent=consent)
     assert isinstance(refused, InputError), "no downtime frees a volume that is kept"
@@ -132,7 +133,7 @@ def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent:
 
 def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
     now = platform()
-    [wanted] = [each for each in moving.standing(now) if each.id == "restricted-llama-70b"]
+    [wanted] = [each for each in migration_capacity.standing(now) if each.id == "restricted-llama-70b"]
     refused = refusal(move([wanted.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank")
     assert "A volume serves one class" in str(refused)
     assert "pvc://" not in str(refused)
@@ -140,7 +141,9 @@ def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
 
 def test_old_and_new_endpoint_of_one_model_share_their_claim():
     now = platform()
-    renamed = [each.model_copy(update={"id": f"{each.class_}-older"}) for each in moving.standing(now)]
+    renamed = [
+        each.model_copy(update={"id": f"{each.class_}-older"}) for each in migration_capacity.standing(now)
+    ]
     assert move(renamed, now).held == ()
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts import overrides
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import overrides
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
 
 KEYS = st.sampled_from(["a", "b", "c", "name", "id"])

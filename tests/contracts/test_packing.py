@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.packing import Replica, capacities, pack
+from isthmus.contracts.hardware.packing import Replica, capacities, pack
 
 NODES = st.lists(st.integers(0, 8), min_size=1, max_size=5)
 REPLICAS = st.lists(st.builds(Replica, st.integers(1, 8), st.integers(1, 2)), max_size=5)

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import plan, plan_capacity, plan_checks, requirements, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.plan import capacity_rules
+from isthmus.contracts.plan import document as plan_document
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
 
@@ -48,16 +52,16 @@ def test_the_banks_plan_passes():
 
 
 def test_the_stacks_plan_passes():
-    wanted = requirements.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
-    plan_checks.check(plan.load(ROOT / "stacks" / "bank-dev.plan.yaml"), wanted)
+    wanted = requirements_document.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
+    plan_rules.check(plan_document.load(ROOT / "stacks" / "bank-dev.plan.yaml"), wanted)
 
 
 def test_a_plan_from_other_requirements_is_refused_with_the_way_to_mend_it(tmp_path: Path):
     path = tmp_path / "bank.plan.yaml"
-    yamlfile.dump(bank.plan_data(), "", path)
+    yaml_files.dump(bank.plan_data(), "", path)
     other = bank.requirements(REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: 4.0"))
     with pytest.raises(InputError) as caught:
-        plan_checks.check(plan.load(path), other)
+        plan_rules.check(plan_document.load(path), other)
     assert "made from other requirements" in caught.value.what
     assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.todo
     assert caught.value.where == f"{path}:2 (requirements_sha256)"
@@ -171,10 +175,10 @@ def test_slices_are_no_whole_gpus():
     slices(data, {"fra1-a": 14, "fra1-b": 14}, replicas=replicas, gpus=replicas)
     bank.check(data)
     wanted = bank.requirements()
-    made = yamlfile.parse(plan.Plan, yamlfile.Document(data, "plan"))
-    pool = plan_capacity.pool_of(made.endpoints[0], wanted)
+    made = yaml_files.parse(plan_document.Plan, yaml_files.Document(data, "plan"))
+    pool = capacity_rules.pool_of(made.endpoints[0], wanted)
     assert pool is not None
-    assert [cut.gpus for cut in plan_capacity.cut_gpus(made, wanted, "fra1", pool)] == [14]
+    assert [cut.gpus for cut in capacity_rules.cut_gpus(made, wanted, "fra1", pool)] == [14]
 
 
 WRONG: list[tuple[str, Change]] = [
@@ -249,5 +253,10 @@ def test_reserved_gpus_and_spare_nodes_are_left_alone():
 
 
 def test_a_pool_has_the_name_that_nodes_bear():
-    assert plan.pool_name("fra1", "l40s-48gb") == "fra1-l40s-48gb"
-    assert [plan.zone_name("fra1", n) for n in (0, 1, 25, 26)] == ["fra1-a", "fra1-b", "fra1-z", "fra1-aa"]
+    assert plan_document.pool_name("fra1", "l40s-48gb") == "fra1-l40s-48gb"
+    assert [plan_document.zone_name("fra1", n) for n in (0, 1, 25, 26)] == [
+        "fra1-a",
+        "fra1-b",
+        "fra1-z",
+        "fra1-aa",
+    ]

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import platform_mig, yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.lookups import mig as platform_mig
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
 
 Change = Callable[[dict[str, Any]], object]
 
 
 def parse(data: dict[str, Any]) -> Platform:
-    return yamlfile.parse(Platform, yamlfile.Document(data, "platform"))
+    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
 
 
 def refused(kind: type[Exception], change: Change, of: Callable[[], dict[str, Any]] = platform_data) -> str:

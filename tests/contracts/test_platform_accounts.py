@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import overrides
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import overrides
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_records import Change, refused
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_aws_checks import languages_of, tier_of
+from isthmus.contracts.platform.rules.aws.account import languages_of, tier_of
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import authority
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused

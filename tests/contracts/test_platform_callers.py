@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, IsthmusError
+from isthmus.core.errors import AnswerIsNo, IsthmusError
 from tests.components.platforms import bank
 from tests.contracts.test_platform import parse
 

@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import instances, plan_machines
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
+from isthmus.contracts.hardware import aws_instances as instances
+from isthmus.contracts.plan import aws_machines
+from isthmus.contracts.platform.model.aws.eks import (
+    kubernetes_sites,
+    nodes_by_zone,
+    provider_key,
+    reached_sites,
+)
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
 from tests.contracts import test_platform
@@ -194,13 +200,13 @@ def test_the_contracts_table_of_machines_is_the_planners():
 
 
 def test_a_replica_has_its_part_of_a_machine_and_the_system_the_rest():
-    assert plan_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
-    cpu, memory = plan_machines.share(instances.INSTANCES["g6.xlarge"], 1)
+    assert aws_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
+    cpu, memory = aws_machines.share(instances.INSTANCES["g6.xlarge"], 1)
     assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
 
 
 def test_a_pools_name_is_no_longer_than_a_name_may_be_and_still_tells_pools_apart():
-    long = [plan_machines._name("frankfurt", f"confidential-{'x' * 40}-{end}") for end in "ab"]
+    long = [aws_machines._name("frankfurt", f"confidential-{'x' * 40}-{end}") for end in "ab"]
     assert len(set(long)) == 2
     assert all(len(each) <= 40 for each in long)
 

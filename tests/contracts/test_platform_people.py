@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_break_glass import BreakGlass, Record
-from isthmus.contracts.platform_people import People
+from isthmus.contracts.platform.model.emergency_access import BreakGlass, Record
+from isthmus.contracts.platform.model.people import People
+from isthmus.contracts.platform.model.platform import Platform
 from tests.components.platforms import bank
 
 OPS = {"name": "ops", "role": "platform", "groups": ["oidc:ops"]}

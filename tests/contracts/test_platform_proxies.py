@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import platform_boundaries
-from isthmus.contracts.errors import AnswerIsNo, At, InputError
-from isthmus.contracts.platform import Platform, Proxy
+from isthmus.contracts.platform.model.platform import Platform, Proxy
+from isthmus.contracts.platform.rules import boundaries as boundary_rules
+from isthmus.core.errors import AnswerIsNo, At, InputError
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
 
@@ -40,7 +40,7 @@ def by_proxy(url: str) -> Any:
 
 
 def check(change: Any) -> None:
-    platform_boundaries.proxies_are_the_sites_and_for_few(change(parse(platform_data())))
+    boundary_rules.proxies_are_the_sites_and_for_few(change(parse(platform_data())))
 
 
 def test_an_internal_translator_may_have_authorities_and_no_proxy():
@@ -82,4 +82,4 @@ def test_a_gateway_without_a_translator_has_nothing_that_leaves():
     built = by_proxy(PROXY["url"])(parse(platform_data()))
     bare = [each.model_copy(update={"identity": None}) for each in built.gateways]
     with pytest.raises(At, match="nothing behind gateway internal-fra1 leaves the site"):
-        platform_boundaries.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))
+        boundary_rules.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))

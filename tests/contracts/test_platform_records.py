@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from edge.config.audit import UNSEALED_S
-from isthmus.contracts import overrides, platform_records
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model import records as platform_records
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import private
 from tests.components.fargate import cloud, secret
 from tests.contracts.bank import platform_data, refused

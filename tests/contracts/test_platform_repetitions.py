@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from tests.contracts.test_platform import refused
 
 

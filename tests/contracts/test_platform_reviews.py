@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from edge.config import review as edge
-from isthmus.contracts import handling, overrides, platform_reviews
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model import reviews as platform_reviews
+from isthmus.contracts.reference import handling
+from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests import private
 from tests.components.fargate import cloud
 from tests.contracts.bank import platform_data, refused

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_sagemaker import SageMaker, has_disks, most_instances, takes_key
+from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, most_instances, takes_key
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.test_platform import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
 

@@ -13,9 +13,11 @@ from edge.redaction.identifiers import IDENTIFIERS
 from edge.redaction.models import TRUSTED
 from edge.redaction.rules import ModelFile, OwnPattern, Topic
 from isthmus.blueprints import image_digests, missing_values
-from isthmus.contracts import overrides, platform_screening, platform_screening_checks
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_screening import Jurisdiction
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model import screening as platform_screening
+from isthmus.contracts.platform.model.screening import Jurisdiction
+from isthmus.contracts.platform.rules import screening as screening_rules
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import GERMAN, platform_data, refused, screening
 
 Change = Callable[[dict[str, Any]], object]
@@ -88,9 +90,9 @@ def test_where_no_prompt_leaves_somebody_looks_through_answers_all_the_same() ->
     stays = checked.gateways[INTERNAL].model_copy(update={"workloads": [], "screening": None})
     says = "class internal demands that secrets in answers are redacted, and gateway internal-fra1 has no detector"
     with pytest.raises(Exception, match=says):
-        platform_screening_checks.answers_are_looked_through(checked.model_copy(update={"gateways": [stays]}))
+        screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [stays]}))
     empty = stays.model_copy(update={"screening": platform_screening.Screening()})
-    platform_screening_checks.answers_are_looked_through(checked.model_copy(update={"gateways": [empty]}))
+    screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [empty]}))
 
 
 def test_an_organisation_that_has_them_redacted_of_confidential_work_too_is_held_to_it() -> None:
@@ -172,7 +174,7 @@ def test_on_fargate_no_guardrail_stands_before_a_model_of_ours() -> None:
     hosted = checked.endpoints[0].model_copy(update={"target": "sagemaker"})
     ours = checked.model_copy(update={"endpoints": [hosted]})
     with pytest.raises(Exception, match="without a detector, and internal-haiku is none of Bedrock's"):
-        platform_screening_checks.answers_are_looked_through(ours)
+        screening_rules.answers_are_looked_through(ours)
 
 
 def test_fargate_cannot_redact_so_nothing_leaves_it() -> None:
@@ -183,7 +185,7 @@ def test_fargate_cannot_redact_so_nothing_leaves_it() -> None:
     moved = checked.endpoints[0].model_copy(update={"site": "elsewhere"})
     beyond = checked.model_copy(update={"endpoints": [moved]})
     with pytest.raises(Exception, match="nothing redacts them on Fargate"):
-        platform_screening_checks.what_leaves_is_redacted(beyond)
+        screening_rules.what_leaves_is_redacted(beyond)
 
 
 def test_a_missing_model_is_asked_for_with_one_that_the_edge_trusts() -> None:
@@ -206,7 +208,7 @@ def fields(one: Any) -> set[str]:
 def test_the_contract_states_what_the_edge_takes() -> None:
     known = {place for each in IDENTIFIERS for place in each.jurisdictions}
     assert known == set(Jurisdiction.__args__)
-    assert SECRETS == platform_screening_checks.OWN_GUARD
+    assert SECRETS == screening_rules.OWN_GUARD
     assert fields(platform_screening.ScreeningPattern) == fields(OwnPattern)
     assert fields(platform_screening.ScreeningTopic) == fields(Topic)
     assert fields(platform_screening.EntityModel) == fields(ModelFile)

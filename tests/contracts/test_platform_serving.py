@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import moving
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_node_cache import fetchers
-from isthmus.contracts.platform_serving import at_most
+from isthmus.contracts.platform.lookups.node_cache import fetchers
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.model.serving import at_most
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
 
@@ -102,7 +102,7 @@ def test_quotas_and_pools_hold_the_most_replicas() -> None:
 
 
 def test_a_move_leaves_room_for_the_most_replicas() -> None:
-    stands = {each.id: each.replicas for each in moving.standing(parse(changed(scale)))}
+    stands = {each.id: each.replicas for each in migration_capacity.standing(parse(changed(scale)))}
     assert stands[LLAMA] == 8
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from isthmus.contracts import platform_stated
-from isthmus.contracts.platform import Endpoint, Platform
+from isthmus.contracts.platform import policy_view
+from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from policies.judging import judge
 from tests.catalogue import bank
 from tests.estate import release
@@ -15,7 +15,7 @@ from tests.estate import release
 
 def test_it_is_read_as_the_parts_that_it_was():
     whole = bank.platform()
-    read = platform_stated.read(json.loads(json.dumps(platform_stated.stated(whole))))
+    read = policy_view.read(json.loads(json.dumps(policy_view.stated(whole))))
     for part in Platform.model_fields:
         if part not in ("endpoints", "images"):
             assert getattr(read, part) == getattr(whole, part), part
@@ -29,13 +29,13 @@ def test_a_models_release_changes_nothing_of_it():
     release(said)
     after = Platform.model_validate(said)
     assert after != before
-    assert platform_stated.stated(after) == platform_stated.stated(before)
+    assert policy_view.stated(after) == policy_view.stated(before)
 
 
 @pytest.mark.parametrize("change", [{"isthmus": "v2"}, {"sites": None}, {"zites": []}])
 def test_what_is_no_platform_of_this_version_is_refused(change: dict[str, object]):
     with pytest.raises(ValueError):  # noqa: PT011 (pydantic's, or our own)
-        platform_stated.read({**platform_stated.stated(bank.platform()), **change})
+        policy_view.read({**policy_view.stated(bank.platform()), **change})
 
 
 def test_where_weights_are_fetched_is_known_and_which_they_are_is_not():
@@ -48,8 +48,8 @@ def test_where_weights_are_fetched_is_known_and_which_they_are_is_not():
     }
     said["weights"] |= {"uri": "s3://weights/secret-name", "store": store}
     whole = bank.platform().model_copy(update={"endpoints": [Endpoint.model_validate(said)]})
-    told = platform_stated.stated(whole)
-    [read] = platform_stated.read(told).endpoints
+    told = policy_view.stated(whole)
+    [read] = policy_view.read(told).endpoints
     assert read.weights is not None
     assert read.weights.store is not None
     assert read.weights.store.host == "s3.fra1.bank.example"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.references import Reference, parse
+from isthmus.core.errors import InputError
+from isthmus.core.image_references import Reference, parse
 
 DIGEST = "sha256:" + "0a" * 32
 WORD = st.from_regex(r"[a-z0-9]{1,8}((\.|_|__|-)[a-z0-9]{1,8}){0,2}", fullmatch=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.requirements import Requirements, load
+from isthmus.contracts.requirements.document import Requirements, load
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import REQUIREMENTS, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_banks_requirements_load_with_their_digest():
     path = ROOT / "stacks" / "bank-dev.requirements.yaml"
     bank = load(path)
-    assert bank.digest == yamlfile.digest(yamlfile.load(path).data)
+    assert bank.digest == yaml_files.digest(yaml_files.load(path).data)
     assert [workload.sensitivity for workload in bank.workloads] == [
         "restricted",
         "confidential",
@@ -124,7 +124,7 @@ def test_no_exception_opens_bedrock_to_restricted_work():
 def test_importing_the_requirements_stays_light():
     """The command line loads them for every command."""
     program = (
-        "import sys, isthmus.contracts.requirements as r\n"
+        "import sys, isthmus.contracts.requirements.document as r\n"
         f"r.load({str(ROOT / 'stacks' / 'bank-dev.requirements.yaml')!r})\n"
         "heavy = {'pulumi', 'boto3', 'jinja2', 'typer', 'rich', 'numpy', 'asyncio', 'jsonschema'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -8,35 +8,36 @@ from typing import Any
 import jsonschema
 import pytest
 
-from isthmus.contracts import schema, yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.contracts import json_schemas
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from tests.contracts.bank import PLAN, REQUIREMENTS, plan_data
 
 ROOT = Path(__file__).parents[2]
 
 
 def errors(name: str, data: Any) -> list[str]:
-    checker = jsonschema.Draft202012Validator(schema.schema(name))
+    checker = jsonschema.Draft202012Validator(json_schemas.schema(name))
     return [error.json_path for error in checker.iter_errors(data)]
 
 
-@pytest.mark.parametrize("name", schema.NAMES)
+@pytest.mark.parametrize("name", json_schemas.NAMES)
 def test_each_schema_is_a_schema(name: str):
-    jsonschema.Draft202012Validator.check_schema(schema.schema(name))
+    jsonschema.Draft202012Validator.check_schema(json_schemas.schema(name))
 
 
-@pytest.mark.parametrize("name", schema.NAMES)
+@pytest.mark.parametrize("name", json_schemas.NAMES)
 def test_the_written_schema_is_the_contracts(name: str):
     written = (ROOT / "docs" / "schemas" / f"{name}.json").read_text("utf-8")
-    assert written == schema.text(name), f"write `isthmus schema {name}` to docs/schemas/{name}.json"
+    assert written == json_schemas.text(name), f"write `isthmus schema {name}` to docs/schemas/{name}.json"
 
 
 def test_the_banks_files_are_valid():
     stacks = ROOT / "stacks"
-    assert errors("requirements", yamlfile.load(stacks / "bank-dev.requirements.yaml").data) == []
-    assert errors("requirements", yamlfile.loads(REQUIREMENTS).data) == []
-    assert errors("plan", yamlfile.load(stacks / "bank-dev.plan.yaml").data) == []
-    config = yamlfile.load(stacks / "Pulumi.bank-dev.yaml").data["config"]
+    assert errors("requirements", yaml_files.load(stacks / "bank-dev.requirements.yaml").data) == []
+    assert errors("requirements", yaml_files.loads(REQUIREMENTS).data) == []
+    assert errors("plan", yaml_files.load(stacks / "bank-dev.plan.yaml").data) == []
+    config = yaml_files.load(stacks / "Pulumi.bank-dev.yaml").data["config"]
     assert errors("overrides", config["isthmus:overrides"]) == []
 
 
@@ -46,7 +47,7 @@ def test_a_plan_by_hand_may_leave_predictions_and_prices_null():
 
 
 def test_a_misspelt_key_and_a_wrong_name_are_marked():
-    data = yamlfile.loads(REQUIREMENTS.replace("impact: high", "impact: huge")).data
+    data = yaml_files.loads(REQUIREMENTS.replace("impact: high", "impact: huge")).data
     data["budgt"] = {}
     assert errors("requirements", data) == ["$", "$.workloads[0].impact"]
     data = plan_data()
@@ -56,7 +57,7 @@ def test_a_misspelt_key_and_a_wrong_name_are_marked():
 
 def test_unknown_gpus_regions_and_jurisdictions_are_marked():
     text = REQUIREMENTS.replace("gpu: l40s-48gb", "gpu: l40").replace("residency: [eu]", "residency: [ue]", 1)
-    data = yamlfile.loads(text.replace("region: eu-central-1", "region: eu-centre-1")).data
+    data = yaml_files.loads(text.replace("region: eu-central-1", "region: eu-centre-1")).data
     found = errors("requirements", data)
     assert any("sites[0]" in path for path in found)
     assert any("sites[1]" in path for path in found)
@@ -72,10 +73,11 @@ def test_overrides_require_nothing_and_null_is_allowed():
 
 def test_there_is_no_other_schema():
     with pytest.raises(InputError, match="Did you mean `plan`"):
-        schema.schema("plans")
+        json_schemas.schema("plans")
 
 
 def test_the_header_names_the_schema_from_the_file():
     assert (
-        schema.header("plan", "../docs/schemas") == "yaml-language-server: $schema=../docs/schemas/plan.json"
+        json_schemas.header("plan", "../docs/schemas")
+        == "yaml-language-server: $schema=../docs/schemas/plan.json"
     )

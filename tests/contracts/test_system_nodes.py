@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import platform_system_nodes, system_nodes
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size, fits, smallest
+from isthmus.contracts.hardware import system_nodes
+from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size, fits, smallest
+from isthmus.contracts.platform.model import system_nodes as platform_system_nodes
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import InputError
 from tests import private
 from tests.contracts.test_platform import parse, refused
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import inference_profiles as profiles
-from isthmus.contracts import jurisdictions, vllm_flags
-from isthmus.contracts.errors import AnswerIsNo, At, InputError, IsthmusError, Where
-from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.reference import inference_profiles as profiles
+from isthmus.contracts.reference import jurisdictions, vllm_flags
+from isthmus.core.errors import AnswerIsNo, At, InputError, IsthmusError, Where
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 

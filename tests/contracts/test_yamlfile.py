@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.core import yaml_files
+from isthmus.core.errors import EnvironmentFault, InputError
 from tests.contracts.bank import REQUIREMENTS
 
 FAULTS = [
@@ -44,7 +44,7 @@ FAULTS = [
 @pytest.mark.parametrize(("text", "place", "what"), FAULTS)
 def test_a_file_that_cannot_be_read_says_where_and_what(text: str, place: str, what: str):
     with pytest.raises(InputError) as caught:
-        yamlfile.loads(text, "f.yaml")
+        yaml_files.loads(text, "f.yaml")
     assert caught.value.where == place
     assert what in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -52,23 +52,23 @@ def test_a_file_that_cannot_be_read_says_where_and_what(text: str, place: str, w
 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"none\.yaml: there is no such file"):
-        yamlfile.load(tmp_path / "none.yaml")
+        yaml_files.load(tmp_path / "none.yaml")
 
 
 def test_a_folder_is_no_file(tmp_path: Path):
     with pytest.raises(InputError, match="this is a folder"):
-        yamlfile.load(tmp_path)
+        yaml_files.load(tmp_path)
 
 
 def test_a_file_that_is_not_utf_8_names_the_line(tmp_path: Path):
     path = tmp_path / "latin.yaml"
     path.write_bytes(b"a: 1\nb: caf\xe9\n")
     with pytest.raises(InputError, match=r"latin\.yaml:2: the file is not UTF-8"):
-        yamlfile.load(path)
+        yaml_files.load(path)
 
 
 def test_on_off_yes_no_and_dates_are_text():
-    data = yamlfile.loads("a: off\nb: on\nc: no\nd: yes\ne: 2026-01-01\nf: true\ng: 0o17\nh: ~\n").data
+    data = yaml_files.loads("a: off\nb: on\nc: no\nd: yes\ne: 2026-01-01\nf: true\ng: 0o17\nh: ~\n").data
     assert data == {
         "a": "off",
         "b": "on",
@@ -82,7 +82,7 @@ def test_on_off_yes_no_and_dates_are_text():
 
 
 def test_the_place_of_a_value_is_its_line_and_named_path():
-    document = yamlfile.loads(REQUIREMENTS, "r.yaml")
+    document = yaml_files.loads(REQUIREMENTS, "r.yaml")
     where = document.where(("workloads", 1, "model", "candidates", 0, "scores", "fp8"))
     line = REQUIREMENTS.splitlines().index("          scores: {bf16: 0.91, fp8: 0.90}") + 1
     assert str(where) == (
@@ -95,7 +95,7 @@ def test_a_misspelt_key_is_told_with_the_nearest_one():
     text = REQUIREMENTS.replace("kube_context", "kube_contxt")
     line = next(number for number, one in enumerate(text.splitlines(), 1) if "kube_contxt" in one)
     with pytest.raises(InputError) as caught:
-        yamlfile.parse(Requirements, yamlfile.loads(text, "r.yaml"))
+        yaml_files.parse(Requirements, yaml_files.loads(text, "r.yaml"))
     message = str(caught.value)
     assert message.startswith(f"r.yaml:{line} (sites[fra1].kube_contxt): unknown key `kube_contxt`")
     assert "Did you mean `kube_context`?" in message
@@ -105,7 +105,7 @@ def test_a_misspelt_key_is_told_with_the_nearest_one():
 def test_several_faults_give_the_first_and_the_paths_of_the_others():
     text = REQUIREMENTS.replace("impact: high", "impact: huge").replace("impact: material", "impact: big")
     with pytest.raises(InputError) as caught:
-        yamlfile.parse(Requirements, yamlfile.loads(text, "r.yaml"))
+        yaml_files.parse(Requirements, yaml_files.loads(text, "r.yaml"))
     assert "`huge` is not one of low, material, high" in caught.value.what
     assert "and 1 more: workloads[kyc-extraction].impact" in caught.value.what
 
@@ -125,17 +125,18 @@ def _shuffled(value: object) -> object:
 
 @given(st.dictionaries(st.text(), PLAIN, max_size=5))
 def test_the_digest_does_not_depend_on_the_order_of_keys(data: dict[str, object]):
-    assert yamlfile.digest(_shuffled(data)) == yamlfile.digest(data)
+    assert yaml_files.digest(_shuffled(data)) == yaml_files.digest(data)
 
 
 def test_the_digest_is_of_the_files_content_and_no_defaults():
     import hashlib
 
     assert (
-        yamlfile.digest({"b": 1.5, "a": ["ü"]}) == hashlib.sha256('{"a":["ü"],"b":1.5}'.encode()).hexdigest()
+        yaml_files.digest({"b": 1.5, "a": ["ü"]})
+        == hashlib.sha256('{"a":["ü"],"b":1.5}'.encode()).hexdigest()
     )
-    one, two = yamlfile.loads("a: 1").data, yamlfile.loads("a: 1\nb: ~").data
-    assert yamlfile.digest(one) != yamlfile.digest(two)
+    one, two = yaml_files.loads("a: 1").data, yaml_files.loads("a: 1\nb: ~").data
+    assert yaml_files.digest(one) != yaml_files.digest(two)
 
 
 SAFE = st.text(
@@ -145,10 +146,10 @@ SAFE = st.text(
 
 @given(st.dictionaries(SAFE, SAFE | st.integers() | st.booleans() | st.none() | st.lists(SAFE), min_size=1))
 def test_what_is_written_reads_back_the_same(data: dict[str, object]):
-    text = yamlfile.dumps(data, "a header\nof two lines")
+    text = yaml_files.dumps(data, "a header\nof two lines")
     assert text.startswith("# a header\n# of two lines\n")
-    assert yamlfile.loads(text).data == data
-    assert yamlfile.dumps(data, "a header\nof two lines") == text
+    assert yaml_files.loads(text).data == data
+    assert yaml_files.dumps(data, "a header\nof two lines") == text
 
 
 WORDS = st.lists(
@@ -158,8 +159,8 @@ WORDS = st.lists(
 
 @given(st.lists(WORDS.map(" ".join), min_size=1, max_size=3))
 def test_long_texts_are_folded_with_no_blank_at_the_end_of_a_line(texts: list[str]):
-    text = yamlfile.dumps({"texts": texts, "one": texts[0]})
-    assert yamlfile.loads(text).data == {"texts": texts, "one": texts[0]}
+    text = yaml_files.dumps({"texts": texts, "one": texts[0]})
+    assert yaml_files.loads(text).data == {"texts": texts, "one": texts[0]}
     assert [line for line in text.splitlines() if line.endswith(" ")] == []
 
 
@@ -167,7 +168,7 @@ def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path):
     path = tmp_path / "f.yaml"
     path.write_text("old")
     path.chmod(0o640)
-    yamlfile.dump({"b": 1, "a": [2]}, yamlfile.schema_header("schemas/plan.json"), path)
+    yaml_files.dump({"b": 1, "a": [2]}, yaml_files.schema_header("schemas/plan.json"), path)
     assert path.read_text() == "# yaml-language-server: $schema=schemas/plan.json\nb: 1\na:\n  - 2\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert [one.name for one in tmp_path.iterdir()] == ["f.yaml"]
@@ -175,4 +176,4 @@ def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path):
 
 def test_a_folder_that_is_not_there_is_a_fault_of_the_surroundings(tmp_path: Path):
     with pytest.raises(EnvironmentFault, match="cannot be written"):
-        yamlfile.dump({"a": 1}, "", tmp_path / "none" / "f.yaml")
+        yaml_files.dump({"a": 1}, "", tmp_path / "none" / "f.yaml")

@@ -52,8 +52,8 @@ def test_the_three_shapes_are_accepted():
 
 
 def test_what_the_components_write_is_what_the_edge_reads():
-    from components.gateway.config import gateway_config as gateway_file
-    from components.gateway.config import sidecar_config, to_yaml, translator_config
+    from components.cluster.edge_files import gateway_config as gateway_file
+    from components.cluster.edge_files import sidecar_config, to_yaml, translator_config
 
     model = {"name": "m", "region": "eu-central-1", "inference_profile": "eu.a.x", "endpoint_url": None}
     for written in (

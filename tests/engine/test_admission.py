@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.kubernetes import admission_proof
 from isthmus.engine.kubernetes.client import Cluster
 
@@ -67,7 +67,7 @@ def test_every_trial_must_be_refused_by_our_policy(server):
 
 
 def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
-    from components.onprem.admission import admission_policies
+    from components.cluster.admission import admission_policies
 
     tried = {trial.what for trial in admission_proof.trials("isthmus-restricted", "registry.example/")}
     # Pods are tried twice: for credentials and for images.

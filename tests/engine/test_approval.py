@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.preview import Change, Op, Preview, PropertyChange
+from isthmus.contracts.reports.preview import Change, Op, Preview, PropertyChange
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.engine.preview.changes import digest
 from isthmus.engine.run import approval
 

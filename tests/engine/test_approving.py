@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.preview import Change, Diagnostic, Op, Preview
-from isthmus.contracts.words import UP_STEP
+from isthmus.contracts.reports.preview import Change, Diagnostic, Op, Preview
+from isthmus.contracts.vocabulary import UP_STEP
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.automation import stack_engine
 from isthmus.engine.preview import preview as previewing
 from isthmus.engine.preview.changes import digest

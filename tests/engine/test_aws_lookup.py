@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.project import aws_account
 from isthmus.engine.project.aws_account import Aws, Denied
 from isthmus.engine.recovery.aws.lookup import RESOURCE_TAG, STACK_TAG, child, named, plain, tagged, unheard

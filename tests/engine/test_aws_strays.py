@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.drift import Drifted
+from isthmus.contracts.reports.drift import Drifted
 from isthmus.engine.drift import aws_foreign
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project.aws_account import Aws, Denied

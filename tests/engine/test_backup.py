@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.state import backup as state_backup
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

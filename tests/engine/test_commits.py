@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.project import commits
 from tests.repository import commit, git
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.drift.severity import brought, scaled, severity
 

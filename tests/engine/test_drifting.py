@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.drift import drift as drifting
 from isthmus.engine.drift.drift import Looked
 from isthmus.engine.project import project

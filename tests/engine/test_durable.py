@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 from isthmus.engine.run import retained_resources
 
 SITE = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt::1"

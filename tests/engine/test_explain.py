@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.automation.events import Failure
 from isthmus.engine.automation.failures import failure
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.engine.project.project import Project
 from isthmus.engine.recovery.recovery import Answers
 from isthmus.engine.run import multi_stack, retained_resources, stack_process, up_and_destroy

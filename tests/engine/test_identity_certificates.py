@@ -10,9 +10,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components import arguments_aws
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.contracts.platform import Platform
+from components.aws.identity import mapping as identity_mapping
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.kubernetes import identity_certificates
 from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.aws_sandbox.authority import DAY, Authority
@@ -79,7 +79,7 @@ def check(
 def test_what_is_looked_for_is_what_the_components_make():
     built = platform(None)
     (one,) = identity_certificates.bearers(built)
-    assert one.subject == arguments_aws.subject(built.identities[0]) == SUBJECT
+    assert one.subject == identity_mapping.subject(built.identities[0]) == SUBJECT
     assert (one.site, one.namespace, one.secret) == (
         *("fra1", "isthmus-internal"),
         "internal-translator-identity",

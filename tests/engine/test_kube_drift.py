@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.drift import Drifted
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.reports.drift import Drifted
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.discovery import Live
 from tests.engine.drift_world import RESTRICTED, Api, claim, looked, state, taken
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.marks import MASK
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
 from isthmus.engine.kubernetes.managed_fields import fields
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, Refused
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.recovery.kubernetes_lookup import look

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import moving as moves
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.contracts.platform.migration import capacity as moves
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.project.project import Project
 from tests.estate import LAYERS, bank_estate
@@ -121,8 +121,8 @@ def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
     project = bank_estate(tmp_path / "p")
     estate_layers.agree(project.chosen(["bank"]))
     file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"
-    data = yamlfile.load(file).data
+    data = yaml_files.load(file).data
     data["config"]["isthmus:sandbox"] = "false"
-    yamlfile.dump(data, "", file)
+    yaml_files.dump(data, "", file)
     with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
         estate_layers.agree(Project(project.root).chosen(["bank"]))

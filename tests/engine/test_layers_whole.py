@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints.emergency_access import file_of
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.platform_break_glass import Record
+from isthmus.contracts.platform.model.emergency_access import Record
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.engine.render import rendering
 from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
@@ -157,7 +157,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     project = bank_estate(tmp_path / "estate")
     people, accesses = emergency(tmp_path)
     change_overrides(project, lambda data: data.update(people=people))
-    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
     platform = rendering.render(project.stack("bank-platform"))
     (access,) = platform.outputs["break_glass"]
     assert (access["id"], access["class"]) == ("inc-1", "restricted")
@@ -166,7 +166,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     ]
     assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
     accesses["accesses"][0]["reason"] = "INC-1: another reason"
-    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
     with pytest.raises(AnswerIsNo, match="has not signed this"):
         rendering.render(project.stack("bank-platform"))
     file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))

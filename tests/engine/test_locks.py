@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.state import locks as state_locks
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import handling, yamlfile
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.policy_settings import Settings
-from isthmus.contracts.preview import RuleChange
-from isthmus.contracts.requirements import Requirements, parse
+from isthmus.contracts.reference import handling
+from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.requirements.document import Requirements, parse
+from isthmus.core import yaml_files
 from isthmus.engine.pull_request import relaxed_files, relaxed_rules
 from policies.change import ITSELF, UNJUDGED
 from tests.catalogue import bank
@@ -34,7 +35,7 @@ def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[R
     wanted, plan = copy.deepcopy(as_they_are())
     edit(wanted)
     replan(plan)
-    return parse(yamlfile.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
+    return parse(yaml_files.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
 
 
 def told(changes: Any) -> Told:

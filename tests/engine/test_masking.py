@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.marks import MASK
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.preview.changes import properties
 from isthmus.engine.preview.masking import Masker
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.moving import Move
-from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.platform.migration.capacity import Move
+from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.automation.events import Run
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes.client import Cluster, Refused

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.contracts.bank import platform_data

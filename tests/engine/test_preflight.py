@@ -9,9 +9,9 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.findings import Silence
 from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.reports.findings import Silence
+from isthmus.core.errors import AnswerIsNo
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering

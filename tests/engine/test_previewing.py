@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.preview import Diagnostic
+from isthmus.contracts.reports.preview import Diagnostic
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.preview import preview
 from isthmus.engine.preview.assembly import Parts, Side
 from isthmus.engine.preview.masking import Masker

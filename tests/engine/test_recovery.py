@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.project.project import Project, Stack
 from isthmus.engine.recovery import kubernetes_lookup, recovery
 from isthmus.engine.recovery.aws import types as aws_types

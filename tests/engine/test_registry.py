@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import images_lock
-from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.contracts.references import Reference
+from isthmus.core.errors import EnvironmentFault, InputError
+from isthmus.core.image_references import Reference
 from isthmus.engine.images import lock_update, registry_logins
 from isthmus.engine.images import registry as images_registry
 from isthmus.engine.images.registry import Registries

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.pull_request import commit_pair
 from isthmus.engine.pull_request.commit_pair import Commit
 from isthmus.engine.seen import Order

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes import pool_health
 from isthmus.engine.kubernetes.client import Cluster, Refused
 

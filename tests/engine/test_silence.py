@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.kubernetes import watchdog
 from isthmus.engine.kubernetes.client import Refused
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from isthmus.contracts.preview import Change, Preview
+from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview.assembly import Parts
 from isthmus.engine.preview.engine_steps import Account

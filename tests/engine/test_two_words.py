@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.findings import Finding, Silence
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reports.findings import Finding, Silence
 from isthmus.engine.preview.assembly import Side
 from isthmus.engine.pull_request import base_and_head
 from isthmus.graph.data_path import declared_policy

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.state import unconfirmed_creations
 from isthmus.engine.state.interrupted_creations import Creation
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.marks import UNKNOWN_TEXT
+from isthmus.core.errors import EnvironmentFault
+from isthmus.core.pulumi_values import UNKNOWN_TEXT
 from isthmus.engine.automation import update_plans
 from isthmus.engine.automation.update_plans import loosen
 

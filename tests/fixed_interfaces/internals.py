@@ -79,12 +79,12 @@ def package_schema() -> dict[str, Any]:
 def output_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema of each output or file, by the command that prints or reads it."""
     from edge.confidence.calibration import Calibration
-    from isthmus.contracts.drift import Drift
-    from isthmus.contracts.evidence import Evidence
-    from isthmus.contracts.layers import Given
-    from isthmus.contracts.platform_break_glass import Record
-    from isthmus.contracts.preview import Preview
-    from isthmus.contracts.reliability import Reliability
+    from isthmus.contracts.platform.layers import Given
+    from isthmus.contracts.platform.model.emergency_access import Record
+    from isthmus.contracts.reports.calibration import Reliability
+    from isthmus.contracts.reports.drift import Drift
+    from isthmus.contracts.reports.evidence import Evidence
+    from isthmus.contracts.reports.preview import Preview
     from isthmus.engine.seen import Answer, Order
     from sandbox.status import Status
 
@@ -353,7 +353,7 @@ def read_seal(data: bytes) -> bool:
 
 def emergency_access_text() -> str:
     """What two people sign for access in an emergency: `isthmus break-glass STACK ID`."""
-    from isthmus.contracts.platform_break_glass import Record
+    from isthmus.contracts.platform.model.emergency_access import Record
 
     record = Record.model_validate(
         {

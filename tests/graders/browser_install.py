@@ -13,7 +13,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox.toolchain import cache
 
 SOURCES = Path(__file__).with_name("browser")

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox.toolchain import cache
 from sandbox.toolchain.gobuild import FLAGS, require_go
 

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from isthmus.cli import main
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import files as render_files
 from isthmus.engine.render import gitops, rendering
@@ -41,7 +41,7 @@ class Rendering:
     @cached_property
     def platform(self) -> dict[str, Any]:
         """The validated platform: what the classes allow, said by the plan and not by the manifests."""
-        return yamlfile.load(self.folder / "platform.yaml").data
+        return yaml_files.load(self.folder / "platform.yaml").data
 
     @property
     def blueprint(self) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from isthmus.contracts.words import VLLM_TARGETS
+from isthmus.contracts.vocabulary import VLLM_TARGETS
 from tests.graders import tools
 from tests.graders.manifests import Body, as_pods, pod
 

@@ -8,9 +8,9 @@ from collections import defaultdict
 import pytest
 
 from isthmus import blueprints
-from isthmus.contracts import plan as plans
-from isthmus.contracts import requirements as wanted
-from isthmus.contracts.system_nodes import vcpus as vcpus_of
+from isthmus.contracts.hardware.system_nodes import vcpus as vcpus_of
+from isthmus.contracts.plan import document as plans
+from isthmus.contracts.requirements import document as wanted
 from isthmus.planning.options.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS, FixedCosts
 from tests.graders import examples
 from tests.graders.examples import Rendering

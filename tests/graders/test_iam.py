@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from components.aws.endpoint_policy import PREFIX
-from isthmus.contracts import roles as roles_of_people
+from components.aws.network.endpoint_policy import PREFIX
+from isthmus.contracts.reference import roles as roles_of_people
 from tests.graders import aws_values, iam_documents, parliament, terraform
 from tests.graders.examples import Rendering, data
 from tests.graders.iam_documents import Document

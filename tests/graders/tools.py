@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault, IsthmusError
+from isthmus.core.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
 from tests.graders import actionlint_install, browser_install, coredns_install
 

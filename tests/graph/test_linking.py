@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from isthmus.contracts.marks import UNKNOWN
+from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.references import linked, undecided
 from isthmus.graph.resources.resources import Graph, joined

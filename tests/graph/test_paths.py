@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.handling import Exception_
-from isthmus.contracts.marks import UNKNOWN
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.preview import DataPath
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reference.handling import Exception_
+from isthmus.contracts.reports.preview import DataPath
+from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph

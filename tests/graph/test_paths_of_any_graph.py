@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import CLOUD_DOMAINS
-from isthmus.contracts.marks import UNKNOWN
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.data_path.egress import CLOUDS
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph

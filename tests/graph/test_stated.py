@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.marks import SECRET as SECRET_KIND
-from isthmus.contracts.marks import SIGNATURE
+from isthmus.core.errors import InputError
+from isthmus.core.pulumi_values import SECRET as SECRET_KIND
+from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.render.recorder import MASK as ENGINES
 from isthmus.engine.render.recorder import Resource, placeholder
 from isthmus.graph.resources import state as graph_state

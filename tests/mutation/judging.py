@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.contracts.findings import Finding
+from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render.recorder import Resource
 from policies import judging
 from tests.mutation.meant import FAMILY_OF, POLICIES

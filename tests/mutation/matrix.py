@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from isthmus.contracts.findings import Finding
+from isthmus.contracts.reports.findings import Finding
 from tests.mutation import judging, outside, stacks
 from tests.mutation.shapes import Operator
 from tests.mutation.stacks import Stack

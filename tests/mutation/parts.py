@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 
 At = tuple[str | int, ...]
 """The way to a part: keys of maps and indices of lists, as they stand in the graph."""
@@ -129,11 +129,11 @@ def _configs(inputs: Any) -> Iterator[At]:
 
 def _open_config(inputs: Any, at: At) -> dict[str, Any]:
     held = _definitions(inputs) if at[0] == "containerDefinitions" else inputs["data"]
-    return yamlfile.loads(follow(held, at[1:])).data
+    return yaml_files.loads(follow(held, at[1:])).data
 
 
 def _store_config(inputs: Any, at: At, part: Any) -> None:
-    text = yamlfile.dumps(part)
+    text = yaml_files.dumps(part)
     if at[0] == "data":
         inputs["data"]["config.yaml"] = text
         return

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render.recorder import Resource
 from tests.graders.examples import Rendering

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.mutation import outside, registry, stacks, table
 from tests.mutation.__main__ import BEGIN, DOC
 from tests.mutation.matrix import Matrix
@@ -127,7 +127,7 @@ def test_a_container_and_a_configuration_are_read_and_written_back_as_they_were(
         for at in CONFIGS.find(each.inputs):
             inputs, part = json.loads(json.dumps(each.inputs)), CONFIGS.open(each.inputs, at)
             CONFIGS.close(inputs, at, part)
-            assert CONFIGS.open(inputs, at) == part == yamlfile.loads(yamlfile.dumps(part)).data
+            assert CONFIGS.open(inputs, at) == part == yaml_files.loads(yaml_files.dumps(part)).data
             configs += 1
     assert boxes > 40
     assert configs > 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import BUILDS, Option
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.replay import CLASSES, TODAY, read
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning import planner
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Rules

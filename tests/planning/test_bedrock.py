@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import bedrock
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
-from isthmus.contracts import bedrock_quotas, yamlfile
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.plan.document import Plan
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from isthmus.planning import planner
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates
@@ -41,7 +42,7 @@ def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
 
 
 def test_what_overflows_counts_against_a_quota_by_its_part_of_the_peak() -> None:
-    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
+    data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     plan = make(data, OFFERS)
     [over] = [each for each in plan.placements if each.role == "overflow"]
     assert over.peak_share is not None

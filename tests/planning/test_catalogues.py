@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import gpus as contract
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.hardware import gpus as contract
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import gpus, models
 
 DATA = Path(models.__file__).with_name("data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.replay import TODAY
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning import planner
 from isthmus.planning.catalogues import fixed_prices
 from isthmus.planning.planner import Offer

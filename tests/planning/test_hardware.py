@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, settings
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.blueprints import render
-from isthmus.contracts import model_profiles, plan_checks
-from isthmus.contracts.errors import InputError, IsthmusError
-from isthmus.contracts.plan import Plan, PlannedEndpoint
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint
+from isthmus.contracts.reference import model_profiles
+from isthmus.core.errors import InputError, IsthmusError
 from isthmus.planning import planner
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates, hardware
@@ -62,7 +63,7 @@ def make(data: dict[str, Any], offers: tuple[Offer, ...] = EVERYTHING) -> Plan:
     requirements = read(data)
     plan = planner.plan(requirements, offers, TODAY).plan
     if plan.feasible:
-        plan_checks.check(plan, requirements)
+        plan_rules.check(plan, requirements)
         assert recomputed(plan) == plan.monthly_cost_usd
     return plan
 
@@ -281,7 +282,7 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
     with pytest.raises(
         IsthmusError, match=r"is at ber1, and the class has no gateway there|no private link joins"
     ):
-        plan_checks.check(plan.model_copy(update={"gateways": moved}), read(data))
+        plan_rules.check(plan.model_copy(update={"gateways": moved}), read(data))
 
 
 # -- CPU and memory of nodes
@@ -330,7 +331,7 @@ def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> Non
 
 
 def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_the_profiles() -> None:
-    from isthmus.contracts import node_share
+    from isthmus.contracts.hardware import node_share
 
     data = small("none", cpus_per_node=48, memory_gib_per_node=512, gpus_per_node=8, nodes=2)
     requirements = read(data)

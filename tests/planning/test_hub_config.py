@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import model_config, models
 
 LLAMA = next(row["config"] for row in models.rows() if row["id"] == "meta-llama/Llama-3.1-8B-Instruct")

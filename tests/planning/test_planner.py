@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from bench.replay import BANK, OFFERS, TODAY, read
-from isthmus.contracts import plan_checks, yamlfile
-from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.core import yaml_files
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
@@ -32,7 +33,7 @@ def bank(**changes: Any) -> dict[str, Any]:
 
 @functools.cache
 def _read_once() -> dict[str, Any]:
-    return yamlfile.load(BANK).data
+    return yaml_files.load(BANK).data
 
 
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def test_the_bank_is_feasible_and_its_plan_holds_to_all_that_plans_are_held_to(
     bank_plan: planner.Planned,
 ) -> None:
     assert bank_plan.plan.feasible
-    plan_checks.check(bank_plan.plan, read(bank()))
+    plan_rules.check(bank_plan.plan, read(bank()))
 
 
 def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.Planned) -> None:

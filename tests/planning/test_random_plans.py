@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
-from isthmus.contracts import jurisdictions, plan_checks
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan import rules as plan_rules
+from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options import hardware
@@ -207,7 +208,7 @@ def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data:
     if not found.plan.feasible:
         assert found.plan.conflicts
         return
-    plan_checks.check(found.plan, requirements)
+    plan_rules.check(found.plan, requirements)
     assert recomputed(found.plan) == found.plan.monthly_cost_usd
     for endpoint in found.plan.endpoints:
         assert endpoint.evidence is not None
@@ -230,5 +231,5 @@ def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data:
         assert endpoint is not None
         if each.sensitivity == "restricted":
             assert endpoint.target == "onprem-vllm"
-        for region in plan_checks.destinations(endpoint, requirements):
+        for region in plan_rules.destinations(endpoint, requirements):
             assert jurisdictions.meets(jurisdictions.of_region(region), list(each.residency or []))

@@ -9,7 +9,7 @@ import pytest
 
 from bench.replay import OFFERS
 from isthmus.cli.plan_command import offers
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.planning.test_hardware import copy, make
 from tests.planning.test_planner import ROOT, workload
 
@@ -55,7 +55,7 @@ def test_where_a_score_must_be_had_a_model_server_is_all_that_is_left() -> None:
 
 
 def test_of_what_overflows_the_part_that_does_is_named() -> None:
-    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
+    data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     (over,) = [each for each in make(data, OFFERS).placements if each.role == "overflow"]
     workload(data, over.workload)["review"] = {"domain": "hr", "below_confidence": 0.5}
     (said,) = [each for each in held(data) if each.startswith(over.workload)]
@@ -63,7 +63,7 @@ def test_of_what_overflows_the_part_that_does_is_named() -> None:
 
 
 def test_in_a_cluster_in_aws_they_are_held_too() -> None:
-    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "cloud-private.requirements.yaml").data))
+    data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "cloud-private.requirements.yaml").data))
     (mine,) = [each for each in data["workloads"] if each["sensitivity"] == "internal"]
     mine["review"] = {"domain": "hr", "below_confidence": 0.5}
     plan = make(data, tuple(offers()))
@@ -73,7 +73,7 @@ def test_in_a_cluster_in_aws_they_are_held_too() -> None:
 
 
 def test_a_gateway_on_fargate_holds_nothing() -> None:
-    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "cloud-managed.requirements.yaml").data))
+    data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "cloud-managed.requirements.yaml").data))
     for each in data["workloads"]:
         each["review"] = {"domain": "claims", "below_confidence": 0.5}
     plan = make(data, OFFERS)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import question
 from isthmus.planning.sizing import size as sizing

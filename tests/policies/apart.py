@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.overrides import merge
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.overrides import merge
+from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
@@ -57,8 +57,8 @@ def apart() -> tuple[Graph, Platform]:
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         file = lay(folder, bank=True) / f"Pulumi.{STACK}.yaml"
-        data = yamlfile.load(file).data
+        data = yaml_files.load(file).data
         data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
-        yamlfile.dump(data, "", file)
+        yaml_files.dump(data, "", file)
         stack = project.find(folder).stack(STACK)
         return Graph(rendering.render(stack).resources), stack.platform()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from isthmus.contracts import aws_calls
-from isthmus.contracts.platform import Contacts, Site
-from isthmus.contracts.platform_eks import Admin, Cluster
+from isthmus.contracts.platform.model.aws.eks import Admin, Cluster
+from isthmus.contracts.platform.model.platform import Contacts, Site
+from isthmus.contracts.reference import aws_actions
 from tests.policies.cases import Case
 from tests.policies.cases_aws import DEPUTY, allow, policy
 from tests.policies.cases_cluster import TASK_BOX
@@ -53,7 +53,7 @@ def denies(*calls: str) -> dict[str, Any]:
     return {"Effect": "Deny", "Action": list(calls), "Resource": "*"}
 
 
-EVERY = (*aws_calls.TRAIL, *aws_calls.WATCH, *aws_calls.KEYS, *aws_calls.ONWARD)
+EVERY = (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
 BOUND = made("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
 ADMITS = made(
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",

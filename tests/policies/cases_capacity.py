@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.platform import Endpoint
-from isthmus.contracts.platform_eks import Cluster, SystemNodes
-from isthmus.contracts.platform_pools import Pool
+from isthmus.contracts.platform.model.aws.eks import Cluster, SystemNodes
+from isthmus.contracts.platform.model.platform import Endpoint
+from isthmus.contracts.platform.model.pools import Pool
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, GPU, QUOTA, deployment
 from tests.policies.cases_inside import space

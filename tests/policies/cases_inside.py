@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.platform import Endpoint, Gateway, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Site
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, FIRST, POD, deployment, policy
 from tests.policies.cases_models import BEHIND, EDGE, GUARD, SERVES, config, told

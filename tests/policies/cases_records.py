@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from isthmus.contracts.platform import AuditStore, Gateway, Site
+from isthmus.contracts.platform.model.platform import AuditStore, Gateway, Site
 from tests.policies.cases import Case, changed
 from tests.policies.cases_cluster import BOX, deployment
 from tests.policies.making import made, stated

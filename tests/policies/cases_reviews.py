@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from isthmus.contracts.platform import Gateway, Monitoring
-from isthmus.contracts.platform_callers import GatewayDatabase
-from isthmus.contracts.platform_reviews import GatewayReviews
+from isthmus.contracts.platform.model.callers import GatewayDatabase
+from isthmus.contracts.platform.model.platform import Gateway, Monitoring
+from isthmus.contracts.platform.model.reviews import GatewayReviews
 from tests.policies.cases import Case, changed
 from tests.policies.cases_cluster import BOX, POD, deployment
 from tests.policies.cases_records import config, of_rights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from isthmus.contracts.platform import Endpoint, Gateway, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Site
 from tests.policies.cases import Case
 from tests.policies.cases_models import told
 from tests.policies.making import made, stated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.platform import Endpoint, Gateway
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, FIRST, LABELS, POD, deployment
 from tests.policies.cases_inside import space

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.platform import Endpoint, Gateway, Identity
-from isthmus.contracts.platform_aws import Anomalies, Budget, Provisioned
+from isthmus.contracts.platform.model.aws.account import Anomalies, Budget, Provisioned
+from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Identity
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import DIGEST, FIRST, deployment
 from tests.policies.cases_inside import space

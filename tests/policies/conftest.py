@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph
 from policies import boundaries, data_path, identity
 from policies.rule import Rule, Subject

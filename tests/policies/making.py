@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.platform import Images, Monitoring, Platform
+from isthmus.contracts.platform.model.platform import Images, Monitoring, Platform
 from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render.recorder import Resource
 from policies.judging import judge
 

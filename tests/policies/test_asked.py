@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.asked import _ASKED, asked

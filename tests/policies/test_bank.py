@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import policies
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from policies.judging import judge
 from policies.telling import lines

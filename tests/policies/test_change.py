@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from isthmus.contracts.policy_settings import Settings
-from isthmus.contracts.preview import RuleChange
+from isthmus.contracts.reports.preview import RuleChange
 from isthmus.engine.pull_request import base_and_head
 from policies.catalogue import CHANGES, IDS, RULES
 from policies.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.tags import BARE, bears_tags

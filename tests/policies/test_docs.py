@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.contracts import yamlfile
 from isthmus.contracts.policy_settings import parse
+from isthmus.core import yaml_files
 from policies.catalogue import IDS
 from policies.info import LIST
 from scripts import policies_table
@@ -22,7 +22,7 @@ def test_the_settings_that_it_shows_can_be_read():
     text = policies_table.DOC.read_text("utf-8")
     block = text.partition("    isthmus: v1\n")[2].partition("\n\n")[0]
     lines = [line.removeprefix("    ") for line in block.splitlines()]
-    settings = parse(yamlfile.loads("\n".join(["isthmus: v1", *lines])), IDS)
+    settings = parse(yaml_files.loads("\n".join(["isthmus: v1", *lines])), IDS)
     assert settings.off
     assert settings.silences[0].owner == "ana@bank.example"
     assert settings.figures.log_days_min == 365

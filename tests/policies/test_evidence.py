@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.evidence import Row
-from isthmus.contracts.findings import Silence
 from isthmus.contracts.policy_settings import Off, Settings
+from isthmus.contracts.reports.evidence import Row
+from isthmus.contracts.reports.findings import Silence
 from policies.catalogue import RULES
 from policies.evidence import evidence
 from policies.rule import Broken, Rule, Subject

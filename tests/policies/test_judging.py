@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.findings import Silence
 from isthmus.contracts.policy_settings import Off, Settings, joined, parse
+from isthmus.contracts.reports.findings import Silence
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from policies.catalogue import IDS, RULES
 from policies.judging import judge, standing
 from policies.rule import Broken, Rule, Subject
@@ -90,12 +90,12 @@ def test_a_rule_that_stumbles_has_not_been_kept():
 )
 def test_settings_that_do_not_exist_are_refused_with_the_nearest_name(text: str, says: str, line: int):
     with pytest.raises(InputError, match=says) as error:
-        parse(yamlfile.loads(f"isthmus: v1\n{text}\n", "policies.yaml"), IDS)
+        parse(yaml_files.loads(f"isthmus: v1\n{text}\n", "policies.yaml"), IDS)
     assert f"policies.yaml:{line}" in error.value.where
 
 
 def test_a_stacks_settings_come_on_top_of_the_organisations():
-    ours = parse(yamlfile.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS)
+    ours = parse(yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS)
     one = Settings.model_validate(
         {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
     )

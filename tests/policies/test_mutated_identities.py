@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from components.aws import boundary
-from components.governance import trail_alarms
-from isthmus.contracts.platform import Platform
+from components.aws.identity import boundary
+from components.aws.records import trail_alarms
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.iam import permissions
 from isthmus.graph.resources.resources import Graph

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.network import reachability
 from isthmus.graph.resources.resources import Graph

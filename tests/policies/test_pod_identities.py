@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.audit_trail import nobody_switches_the_trail_off
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.workloads.translators import translators

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
 from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state
 from policies.judging import judge
@@ -50,9 +50,9 @@ def _told(change: Any) -> Change:
     """The gateway's configuration, otherwise."""
 
     def changed(inputs: dict[str, Any]) -> None:
-        said = yamlfile.loads(inputs["data"]["config.yaml"]).data
+        said = yaml_files.loads(inputs["data"]["config.yaml"]).data
         change(said)
-        inputs["data"]["config.yaml"] = yamlfile.dumps(said)
+        inputs["data"]["config.yaml"] = yaml_files.dumps(said)
 
     return changed
 

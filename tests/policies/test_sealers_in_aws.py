@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import overrides
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state

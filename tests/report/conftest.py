@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.drift import Drift, Drifted, Unseen
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.preview import DataPath, DataPaths, Diagnostic, Hop, PropertyChange
+from isthmus.contracts.reports.drift import Drift, Drifted, Unseen
+from isthmus.contracts.reports.findings import Finding
+from isthmus.contracts.reports.preview import DataPath, DataPaths, Diagnostic, Hop, PropertyChange
 from tests.report.previews import EVIL
 
 STACK = "bank-dev"

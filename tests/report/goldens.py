@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.preview import Preview
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine import seen
 from isthmus.engine.preview import preview
 from isthmus.engine.preview.assembly import Parts

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from isthmus.engine.project.project import Project, Stack
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
@@ -90,9 +90,9 @@ def lowered_to_the_cloud(folder: Path) -> Stack:
 
 
 def _override(stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
-    settings = yamlfile.load(stack.config_file).data
+    settings = yaml_files.load(stack.config_file).data
     change(settings["config"]["isthmus:overrides"])
-    yamlfile.dump(settings, "", stack.config_file)
+    yaml_files.dump(settings, "", stack.config_file)
 
 
 def restricted_in_the_cloud(folder: Path) -> Stack:
@@ -110,5 +110,5 @@ def restricted_in_the_cloud(folder: Path) -> Stack:
 
 def _stack(folder: Path, plan: dict[str, Any]) -> Stack:
     stacks = lay(folder, bank=True)
-    yamlfile.dump(plan, "", stacks / f"{bank.STACK}.plan.yaml")
+    yaml_files.dump(plan, "", stacks / f"{bank.STACK}.plan.yaml")
     return Project(folder).stack(bank.STACK)

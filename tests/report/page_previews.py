@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from isthmus.contracts.preview import OPS, Preview
+from isthmus.contracts.reports.preview import OPS, Preview
 
 URN = "urn:pulumi:bank-dev::bank::isthmus:index:{component}${type}::{name}"
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from isthmus.contracts.findings import Control, Finding, Silence
-from isthmus.contracts.preview import (
+from isthmus.contracts.reports.findings import Control, Finding, Silence
+from isthmus.contracts.reports.preview import (
     Capacities,
     Change,
     Cost,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.handling import Exception_
+from isthmus.contracts.reference.handling import Exception_
 from isthmus.reports.audit.report import AuditReport, as_markdown, as_text
 
 DAY = datetime(2026, 11, 26, tzinfo=UTC)

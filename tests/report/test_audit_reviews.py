@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.handling import HANDLING
+from isthmus.contracts.reference.handling import HANDLING
 from isthmus.reports.audit.report import as_markdown, as_text
 from tests.report.test_audit_report import outcome, report
 

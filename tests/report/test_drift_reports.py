@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from isthmus.contracts.drift import Drift
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.preview import DataPaths, Diagnostic
+from isthmus.contracts.reports.drift import Drift
+from isthmus.contracts.reports.preview import DataPaths, Diagnostic
+from isthmus.core.errors import InputError
 from isthmus.reports.drift import markdown as drift_markdown
 from isthmus.reports.drift import sarif as drift_sarif
 from isthmus.reports.drift import text as drift_text

@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.evidence import Evidence, NotChecked, Result, Row
-from isthmus.contracts.findings import Control
+from isthmus.contracts.reports.evidence import Evidence, NotChecked, Result, Row
+from isthmus.contracts.reports.findings import Control
 from isthmus.reports import evidence as evidence_report
 from tests.report.reading_markdown import shape
 

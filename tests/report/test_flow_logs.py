@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.reports.audit.flow_logs import Flow, Missing, networks, read
 from isthmus.reports.audit.report import AuditReport
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from isthmus.cli.plan_command import offers
-from isthmus.contracts import images_lock, requirements, yamlfile
-from isthmus.contracts.platform import Platform
+from isthmus.contracts import images_lock
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
@@ -33,10 +35,12 @@ def made() -> tuple[list[Resource], Platform]:
         folder = Path(base)
         file = lay(folder) / "hosted.requirements.yaml"
         shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", file)
-        plan = planner.plan(requirements.load(file), offers(), "2026-11-26").plan
-        yamlfile.dump(plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml")
+        plan = planner.plan(requirements_document.load(file), offers(), "2026-11-26").plan
+        yaml_files.dump(
+            plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml"
+        )
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
-        yamlfile.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
+        yaml_files.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
         stack = project.find(folder).stack("hosted")
         return list(rendering.render(stack).resources), stack.platform()
 

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from isthmus.contracts import images_lock
-from isthmus.contracts.platform import Images
+from isthmus.contracts.platform.model.platform import Images
 from isthmus.reports.images import inventory as images_inventory
 from isthmus.reports.images import mirror_lists
 from isthmus.reports.images.inventory import Inventory

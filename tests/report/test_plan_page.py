@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.requirements.document import Requirements
 from isthmus.reports import plan_page
 from isthmus.reports.format import numbers as format_numbers
 from tests.catalogue import by_hand

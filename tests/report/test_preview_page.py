@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.preview import Preview, PropertyChange
+from isthmus.contracts.reports.preview import Preview, PropertyChange
 from isthmus.reports.preview.data_paths import ways
 from isthmus.reports.preview.page import page as preview_page
 from isthmus.reports.preview.page.picture import picture

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.preview import Preview
 from isthmus.reports.preview import markdown as preview_markdown
 from isthmus.reports.preview import sarif as preview_sarif
 from isthmus.reports.preview import text as preview_text

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from isthmus.contracts.reliability import Bin, Candidate, Reliability
+from isthmus.contracts.reports.calibration import Bin, Candidate, Reliability
 from isthmus.reports.calibration_page import page, sentences
 
 CHOSEN = Candidate(0.8, 400, 12, 0.047)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.reports.stack import summary as stack_summary
 from tests.catalogue import bank
 from tests.components import platforms

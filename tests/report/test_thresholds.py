@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.findings import Finding, Silence
-from isthmus.contracts.preview import Change, Cost, Costs, DataPath, DataPaths, Preview
+from isthmus.contracts.reports.findings import Finding, Silence
+from isthmus.contracts.reports.preview import Change, Cost, Costs, DataPath, DataPaths, Preview
+from isthmus.core.errors import InputError
 from isthmus.reports.preview import thresholds as preview_thresholds
 
 

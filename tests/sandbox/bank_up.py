@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.preview import Preview
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.render.recorder import Resource
 from tests.accounting import aws

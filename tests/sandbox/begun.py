@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts import yamlfile
+from isthmus.contracts.requirements import document as requirements_of
+from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster import sites
 from sandbox.cluster.client import KubeClient
@@ -38,12 +38,12 @@ class Begun(Project):
 
     def override(self, **parts: list[dict[str, Any]]) -> None:
         """Lay further parts over the overrides, each merged with the part of its name."""
-        from isthmus.contracts import overrides
+        from isthmus.contracts.platform import overrides
 
-        data = yamlfile.load(self.settings).data
+        data = yaml_files.load(self.settings).data
         given = data["config"].setdefault("isthmus:overrides", {})
         data["config"]["isthmus:overrides"] = overrides.merge(given, parts)
-        yamlfile.dump(data, "", self.settings)
+        yaml_files.dump(data, "", self.settings)
 
     def clusters(self) -> list[KubeClient]:
         contexts = [site.context for site in sites.read(self.requirements).sites]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.drift import Drift
+from isthmus.contracts.reports.drift import Drift
 from isthmus.reports.drift import wording as drift_wording
 from tests.sandbox.bank_up import Bank
 

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from isthmus.engine.kubernetes import client as kubernetes_client
 from isthmus.engine.kubernetes import pool_health
 from tests.sandbox.projects import Alone
@@ -141,7 +141,7 @@ class Pools(Alone):
 
     def __init__(self, root: Path, home: Path) -> None:
         super().__init__(root, home, "pools", files=("Pulumi.yaml",))
-        yamlfile.dump(REQUIREMENTS, "", self.requirements)
+        yaml_files.dump(REQUIREMENTS, "", self.requirements)
         self.plan(PLAN)
         self.settle(overrides(packed(self.stacks / "gpu-operator.tgz")))
         self.begin("fra1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from isthmus.contracts.preview import Change
+from isthmus.contracts.reports.preview import Change
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.render.recorder import Resource
 from tests.sandbox.bank_up import Bank

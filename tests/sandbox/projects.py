@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isthmus.contracts import requirements, yamlfile
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
@@ -97,8 +98,8 @@ class Alone(Project):
 
     def plan(self, plan: dict[str, Any]) -> None:
         """This is the plan of its requirements."""
-        digest = requirements.load(self.requirements).digest
-        yamlfile.dump({**plan, "requirements_sha256": digest}, "", self.stacks / f"{self.stack}.plan.yaml")
+        digest = requirements_document.load(self.requirements).digest
+        yaml_files.dump({**plan, "requirements_sha256": digest}, "", self.stacks / f"{self.stack}.plan.yaml")
 
     def settle(self, overrides: dict[str, Any]) -> None:
         """These are all its overrides."""
@@ -107,7 +108,7 @@ class Alone(Project):
             "isthmus:sandbox": "true",
             "isthmus:overrides": overrides,
         }
-        yamlfile.dump({"config": config}, "", self.settings)
+        yaml_files.dump({"config": config}, "", self.settings)
 
     def begin(self, context: str) -> None:
         """Its sandbox, with the cluster of this context."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.sandbox.projects import Alone
 
 POOL = "fra1-l40s-48gb"
@@ -91,7 +91,7 @@ class Small(Alone):
 
     def __init__(self, root: Path, home: Path, overrides: dict[str, Any]) -> None:
         super().__init__(root, home, "small", files=("Pulumi.yaml",))
-        yamlfile.dump(REQUIREMENTS, "", self.requirements)
+        yaml_files.dump(REQUIREMENTS, "", self.requirements)
         self.plan(PLAN)
         self.override(overrides)
         self.begin("fra1")

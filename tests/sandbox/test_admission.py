@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.onprem.admission import SHAPES, admission_policies, class_policies
+from components.cluster.admission import SHAPES, admission_policies, class_policies
 from sandbox.cluster.client import ApiError, KubeClient
 from tests.components.platforms import CLOSED
 

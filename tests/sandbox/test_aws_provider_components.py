@@ -24,8 +24,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def platform(days: int = 400) -> None:
     import pulumi
 
-    from components.governance.audit_trail import AuditTrail
-    from isthmus.contracts.platform import Site
+    from components.aws.records.trail import AuditTrail
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
 
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")

@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from isthmus.contracts import overrides, requirements, yamlfile
+from isthmus.contracts.platform import overrides
+from isthmus.contracts.requirements import document as requirements_document
+from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
@@ -62,10 +64,10 @@ class Account:
 
     def override(self, **parts: Any) -> None:
         settings = self.file("Pulumi.bank-dev.yaml")
-        data = yamlfile.load(settings).data
+        data = yaml_files.load(settings).data
         config = data["config"]
         config["isthmus:overrides"] = overrides.merge(config["isthmus:overrides"], parts)
-        yamlfile.dump(data, "", settings)
+        yaml_files.dump(data, "", settings)
 
     def edit(self, name: str, pattern: str, by: str) -> None:
         text, count = re.subn(pattern, by, self.file(name).read_text())
@@ -159,7 +161,7 @@ def a_model_whose_terms_nobody_agreed_to(account: Account) -> list[str]:
 def a_model_that_the_region_has_not(account: Account) -> list[str]:
     model = "mistral.mistral-large-2407-v1:0"
     account.edit("bank-dev.requirements.yaml", r"amazon\.nova-lite-v1:0", model)
-    digest = requirements.load(account.file("bank-dev.requirements.yaml")).digest
+    digest = requirements_document.load(account.file("bank-dev.requirements.yaml")).digest
     account.edit("bank-dev.plan.yaml", r"requirements_sha256: \w+", f"requirements_sha256: {digest}")
     account.edit(
         "bank-dev.plan.yaml", r"inference_profile: eu\.amazon\.nova-lite-v1:0", "inference_profile: null"

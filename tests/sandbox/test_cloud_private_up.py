@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from isthmus.cli.plan_command import offers
-from isthmus.contracts import requirements
+from isthmus.contracts.requirements import document as requirements_document
 from isthmus.planning import planner
 from sandbox import api
 from tests.accounting import cluster
@@ -72,7 +72,9 @@ class Private(Alone):
     def __init__(self, root: Path, home: Path) -> None:
         super().__init__(root, home, "insurer")
         shutil.copy(ROOT / "examples" / "cloud-private.requirements.yaml", self.requirements)
-        self.planned = planner.plan(requirements.load(self.requirements), offers(), "2026-11-25").plan
+        self.planned = planner.plan(
+            requirements_document.load(self.requirements), offers(), "2026-11-25"
+        ).plan
         self.plan(self.planned.model_dump(mode="json", by_alias=True))
         self.settle(OVERRIDES)
         self.begin(SITE)

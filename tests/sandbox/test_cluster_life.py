@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox import api, processes
 from sandbox.cluster import content, crds
 from sandbox.cluster.client import KubeClient

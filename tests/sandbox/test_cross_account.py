@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform import Site
+from isthmus.contracts.platform.model.platform import Site
 from stacks import providers
 from tests.aws_sandbox.driver import REGION
 from tests.aws_sandbox.stack import Stack, endpoint, kinds

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from bench import fleet
-from isthmus.contracts import plan as plan_of
-from isthmus.contracts import yamlfile
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan import document as plan_of
+from isthmus.contracts.plan.document import Plan
+from isthmus.core import yaml_files
 from sandbox.cluster.client import ApiError, KubeClient
 from tests.sandbox import projects
 from tests.sandbox.begun import Begun, begun
@@ -53,7 +53,7 @@ class Fleet:
 def applied(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
     wanted = folder / "wanted.yaml"
-    yamlfile.dump(fleet.requirements_data(ENDPOINTS, NODES), "", wanted)
+    yaml_files.dump(fleet.requirements_data(ENDPOINTS, NODES), "", wanted)
     with begun("fleet", wanted, folder) as stack:
         out = stack.root / "out"
         stack.must("render", "fleet", "-o", str(out))
@@ -76,7 +76,7 @@ def apply(client: KubeClient, folder: Path) -> None:
     def one(text: str) -> str | None:
         resource = text.partition("\n")[0].rpartition("::")[2]
         text = PLACEHOLDER.sub(lambda found: given.get(found["name"], {}).get("clusterIP", found[0]), text)
-        manifest = yamlfile.loads(text).data
+        manifest = yaml_files.loads(text).data
         kind, meta = kinds[manifest["apiVersion"], manifest["kind"]], manifest["metadata"]
         space = f"namespaces/{meta['namespace']}/" if "namespace" in meta else ""
         root = "/api/v1" if manifest["apiVersion"] == "v1" else f"/apis/{manifest['apiVersion']}"

@@ -38,7 +38,7 @@ def maker() -> Callable[[str, dict[str, Any]], Any]:
     """What makes a component by its schema's names: nothing is imported from `components`."""
     import pulumi
 
-    from isthmus.contracts.platform import Site
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
 
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)

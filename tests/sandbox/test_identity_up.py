@@ -40,7 +40,7 @@ def site(strength: str = "medium", workloads: tuple[str, ...] = ("claims", "lett
     import pulumi
 
     from components import BedrockAccess, InvocationLogging, TrustAnchor, WorkloadIdentity
-    from isthmus.contracts.platform import Site
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
 
     place = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.run import retained_resources
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 from tests.components.platforms import bank
@@ -29,10 +29,10 @@ def whole(lifecycle: str, imports: dict[str, str]) -> Any:
     def program() -> None:
         import pulumi
 
-        from components.adoption import Adopting
-        from components.governance.audit_trail import AuditTrail
-        from components.lifecycle import Keeping
-        from isthmus.contracts.platform import Site
+        from components.aws.records.trail import AuditTrail
+        from components.base.adoption import Adopting
+        from components.cluster.retention import Keeping
+        from isthmus.contracts.platform.model.platform import Site
         from stacks import providers
 
         platform = Platform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})

@@ -52,7 +52,7 @@ def path(sources: list[str] = SOURCES, zones: str = "abc", link: dict[str, Any] 
     import pulumi
 
     from components import Network, PrivateEndpoints, SiteLink
-    from isthmus.contracts.platform import Site
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
 
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from components.kube import GPU_TAINT
-from isthmus.contracts.platform import Platform
+from components.cluster.objects import GPU_TAINT
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.kubernetes import client as kubernetes_client
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 from sandbox.cluster.client import KubeClient

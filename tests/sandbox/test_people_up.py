@@ -17,8 +17,9 @@ import httpx
 import pytest
 
 from isthmus.blueprints import emergency_access
-from isthmus.contracts import roles, yamlfile
-from isthmus.contracts.platform_break_glass import NAMESPACE, Record
+from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
+from isthmus.contracts.reference import roles
+from isthmus.core import yaml_files
 from tests.sandbox.projects import standing
 from tests.sandbox.small_project import Small
 from tests.sandbox.waiting import eventually
@@ -54,11 +55,11 @@ def write_access(stack: Small, keys: Path, since: float, until: float) -> None:
         "until": (now + datetime.timedelta(hours=until)).isoformat(),
     }
     file = emergency_access.file_of(stack.stacks, "small")
-    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", file)
+    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", file)
     shown = stack.isthmus("break-glass", "small", "inc-4711")
     assert shown.stdout == Record.model_validate(given).text("small"), shown.stderr
     given["signatures"] = {who: sign(keys, who, shown.stdout) for who in ("ann", "bob")}
-    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", file)
+    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", file)
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,9 @@ def theirs(*, rotates: bool) -> None:
     import pulumi
     import pulumi_aws as aws
 
-    from components.aws.network import Network, NetworkArgs
-    from components.aws.trust_anchor import TrustAnchor
-    from isthmus.contracts.platform import Site
+    from components.aws.identity.trust_anchor import TrustAnchor
+    from components.aws.network.network import Network, NetworkArgs
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
     from tests import authority
 

@@ -30,11 +30,11 @@ class World:
     """A small sandbox, and programs that run in it."""
 
     def __init__(self, folder: Path) -> None:
-        from isthmus.contracts import yamlfile
+        from isthmus.core import yaml_files
 
         self.folder, self.home = folder, folder / "home"
         wanted = folder / "small.requirements.yaml"
-        yamlfile.dump(REQUIREMENTS, "", wanted)
+        yaml_files.dump(REQUIREMENTS, "", wanted)
         api.up(wanted, home=self.home)
         self.env = kept() | api.environment(self.home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.cluster = KubeClient.of(self.home / "kubeconfig", "fra1")

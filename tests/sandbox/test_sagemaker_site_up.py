@@ -30,8 +30,8 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
     def program() -> None:
         import pulumi
 
-        from components.aws_site import AwsSite
-        from isthmus.contracts.platform import Platform
+        from components.sites.aws import AwsSite
+        from isthmus.contracts.platform.model.platform import Platform
         from stacks import providers
 
         data = platform()

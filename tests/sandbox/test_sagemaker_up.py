@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.accounting import aws
 from tests.hosted import DIGESTS, OVERRIDES
 from tests.laying import ROOT
@@ -114,7 +114,7 @@ def test_its_translator_calls_it_by_the_private_endpoint(hosted: Hosted) -> None
         for each in hosted.cluster.get(space)["items"]
         if each["metadata"]["name"].startswith("confidential-translator-config")
     ]
-    (model,) = yamlfile.loads(config, "config").data["models"]
+    (model,) = yaml_files.loads(config, "config").data["models"]
     assert model["provider"] == "sagemaker"
     assert model["endpoint"] == hosted.endpoint["EndpointName"]
     assert model["model"] == "Qwen/Qwen3-8B"

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from components.gateway.credential_helper import AwsIdentity, credential_helper
+from components.gateway.translator.credential_helper import AwsIdentity, credential_helper
 from sandbox.toolchain import find, install
 from tests.aws_sandbox.authority import Authority, ec_key
 from tests.aws_sandbox.driver import REGION
@@ -63,8 +63,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         def program(aws: Any, opts: Any) -> None:
             import pulumi
 
-            from components.aws.trust_anchor import TrustAnchor
-            from components.aws.workload_identity import WorkloadIdentity
+            from components.aws.identity.trust_anchor import TrustAnchor
+            from components.aws.identity.workload_identity import WorkloadIdentity
 
             provider = opts().provider
             at = pulumi.ResourceOptions(providers=[provider])

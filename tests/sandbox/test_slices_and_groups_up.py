@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.core import yaml_files
 from tests.accounting import cluster
 from tests.sandbox import projects
 from tests.sandbox.projects import Alone, standing
@@ -139,15 +139,15 @@ class Mixed(Alone):
         overrides: dict[str, Any] = OVERRIDES,
     ) -> None:
         super().__init__(root, home, "mixed", files=("Pulumi.yaml",))
-        yamlfile.dump(asked, "", self.requirements)
+        yaml_files.dump(asked, "", self.requirements)
         self.plan(plan)
         self.settle(overrides)
         self.begin("fra1")
 
     def override(self, change: Callable[[dict[str, Any]], object]) -> None:
-        data = yamlfile.load(self.settings).data
+        data = yaml_files.load(self.settings).data
         change(data["config"]["isthmus:overrides"])
-        yamlfile.dump(data, "", self.settings)
+        yaml_files.dump(data, "", self.settings)
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
         return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")

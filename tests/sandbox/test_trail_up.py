@@ -29,9 +29,9 @@ def account(days: int = 400, monthly_usd: float = 4000) -> None:
     import pulumi
     from pulumi_aws.iam import Role
 
-    from components.governance.audit_trail import AuditTrail
-    from components.governance.budgets import Budgets
-    from isthmus.contracts.platform import Site
+    from components.aws.account.budgets import Budgets
+    from components.aws.records.trail import AuditTrail
+    from isthmus.contracts.platform.model.platform import Site
     from stacks import providers
 
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")

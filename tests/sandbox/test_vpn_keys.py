@@ -28,7 +28,7 @@ def test_no_key_of_either_kind_stands_in_the_state_s_file_in_the_clear(stack: St
         import pulumi
         import pulumi_aws as aws
 
-        from isthmus.contracts.platform import Site
+        from isthmus.contracts.platform.model.platform import Site
         from stacks import providers
 
         place = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from stacks import account, model_access
 from tests import authority
 from tests.catalogue.bank import both

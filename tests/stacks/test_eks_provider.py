@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.arguments_eks import ClusterAccess
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Site
+from components.aws.eks.mapping import ClusterAccess
+from isthmus.contracts.platform.model.platform import Site
+from isthmus.core.errors import InputError
 from stacks import moving, providers
 from tests import private
 from tests.components.conftest import Engine

@@ -9,9 +9,9 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
-from isthmus.contracts import moving
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.words import UP_STANDING
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.vocabulary import UP_STANDING
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.project.project import Project
 from stacks import layering
 from tests.estate import LAYERS, bank_estate
@@ -107,7 +107,7 @@ def begin(project: Project, stack: str, monkeypatch: pytest.MonkeyPatch, *, dry:
 def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_warned(
     project: Project, beside: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    model, _ = moving.standing(project.stack(PLATFORM).platform())
+    model, _ = migration_capacity.standing(project.stack(PLATFORM).platform())
     old = model.model_copy(update={"id": "restricted-old"}).model_dump(mode="json")
     beside[INVESTIGATIONS] = {"standing": [old]}
     for stack in (PLATFORM, INVESTIGATIONS):
@@ -127,7 +127,8 @@ def test_a_stack_makes_nothing_that_stands_in_another(
 ):
     beside[ONBOARDING] = {
         "standing": [
-            each.model_dump(mode="json") for each in moving.standing(project.stack(PLATFORM).platform())
+            each.model_dump(mode="json")
+            for each in migration_capacity.standing(project.stack(PLATFORM).platform())
         ]
     }
     with pytest.raises(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus import aws_session
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.platform import Endpoint, Site
+from isthmus.contracts.platform.model.platform import Endpoint, Site
+from isthmus.core import aws_session
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from stacks import model_access
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse

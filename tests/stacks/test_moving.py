@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from isthmus.contracts import moving as moves
-from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.moving import Standing
-from isthmus.contracts.words import UP_ROOM, UP_STANDING
+from isthmus.contracts.platform.migration import capacity as moves
+from isthmus.contracts.platform.migration.capacity import Standing
+from isthmus.contracts.vocabulary import UP_ROOM, UP_STANDING
+from isthmus.core.errors import AnswerIsNo
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from stacks import moving

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from tests.catalogue import bank
@@ -78,7 +78,7 @@ def test_the_stack_says_what_it_is(rendered: rendering.Rendered):
 
 
 def test_default_providers_are_off():
-    config = yamlfile.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]
+    config = yaml_files.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]
     assert config["pulumi:disable-default-providers"] == ["*"]
 
 
@@ -115,9 +115,9 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
     copied = tmp_path / "stacks"
     copied.mkdir()
     (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
-    settings = yamlfile.load(STACKS / f"Pulumi.{STACK}.yaml").data
+    settings = yaml_files.load(STACKS / f"Pulumi.{STACK}.yaml").data
     settings["config"]["isthmus:overrides"] = ["images"]
-    yamlfile.dump(settings, "", copied / f"Pulumi.{STACK}.yaml")
+    yaml_files.dump(settings, "", copied / f"Pulumi.{STACK}.yaml")
     from stacks import program
 
     with pytest.raises(InputError, match=r"overrides are not a mapping|of a wrong kind"):
@@ -130,7 +130,7 @@ def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
 
 
 def test_a_stack_in_aws_alone_asks_for_no_kubeconfig(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from stacks import program, providers, surroundings
     from tests.components.fargate import cloud
 

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from isthmus import aws_session
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import aws_session
+from isthmus.core.errors import EnvironmentFault
 from stacks import account, model_access, service_roles
 from tests import private
 from tests.catalogue.bank import both

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import yaml_files
+from isthmus.core.errors import EnvironmentFault
 from stacks import surroundings
 from tests.catalogue.bank import platform
 
@@ -21,7 +21,7 @@ def kubeconfig(folder: Path, server: str = HERE, context: str = "fra1") -> str:
         "clusters": [{"name": "one", "cluster": {"server": server}}],
         "contexts": [{"name": context, "context": {"cluster": "one", "user": "me"}}],
     }
-    yamlfile.dump(data, "", path)
+    yaml_files.dump(data, "", path)
     return str(path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from sandbox import toolchain
 from sandbox.toolchain import cache, download, table
 from sandbox.toolchain.progress import Progress

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from sandbox import toolchain
 from sandbox.toolchain import cache, table
 from sandbox.toolchain.progress import Estimate, LineProgress, Progress

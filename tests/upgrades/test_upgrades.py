@@ -13,9 +13,9 @@ import pytest
 from isthmus import blueprints
 from isthmus.blueprints import assembly as blueprints_assembly
 from isthmus.blueprints import image_digests, missing_values, settings_template
-from isthmus.contracts import overrides as laying
-from isthmus.contracts import yamlfile
-from isthmus.contracts.handling import HANDLING
+from isthmus.contracts.platform import overrides as laying
+from isthmus.contracts.reference.handling import HANDLING
+from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.environment import kept
 from tests.contracts.bank import DIGEST, screening
@@ -25,7 +25,7 @@ from tests.upgrades.judging import Loss, losses, written
 from tests.upgrades.taking import PLACEHOLDER
 
 SNAPSHOTS = sorted(each for each in (Path(__file__).parent / "snapshots").iterdir() if each.is_dir())
-MIGRATIONS: list[dict[str, Any]] = yamlfile.load(ROOT / "docs" / "migrations.yaml").data["migrations"]
+MIGRATIONS: list[dict[str, Any]] = yaml_files.load(ROOT / "docs" / "migrations.yaml").data["migrations"]
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 BANK = "bank-dev"
 """The stack of the snapshots whose sandbox the other tests have, too."""
@@ -48,15 +48,15 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
     """What versions since have asked for anew (docs/migrations.md), written into a stack's overrides."""
     networks = {
         each["name"]: each["network"]["cidrs"][0]
-        for each in yamlfile.load(requirements).data["sites"]
+        for each in yaml_files.load(requirements).data["sites"]
         if each["kind"] == "on-prem"
     }
-    said = yamlfile.load(settings).data
+    said = yaml_files.load(settings).data
     given = said["config"]["isthmus:overrides"]
     for store in given.get("audit", []):
         if store["name"] in networks:
             store.setdefault("address", networks[store["name"]].rpartition(".")[0] + ".9")
-    planned = yamlfile.load(plan).data
+    planned = yaml_files.load(plan).data
     for gateway in planned["gateways"]:
         class_, site = gateway["class"], gateway["site"]
         away = [one for one in planned["endpoints"] if one["class"] == class_ and one["site"] != site]
@@ -83,7 +83,7 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         if each[0].startswith("gateways[")
     ]
     said["config"]["isthmus:overrides"] = laying.merge(given, settings_template.overrides(left))
-    yamlfile.dump(said, "", settings)
+    yaml_files.dump(said, "", settings)
 
 
 def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[str, Any], int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.state.interrupted_creations import Creation, as_entry
 
 CREATE, UPDATE, DELETE, SAME, REPLACE = "create", "update", "delete", "same", "replace"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
 from isthmus.engine.automation.events import Failure, named
 
 _AGAIN = (

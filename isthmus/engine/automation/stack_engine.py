@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.automation import failures, orphan_plugins
 from isthmus.engine.automation.events import Run, Watcher
 from isthmus.engine.project.project import Stack
@@ -98,7 +98,7 @@ class Engine:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
-        from isthmus.contracts.marks import MASK
+        from isthmus.core.pulumi_values import MASK
 
         return {
             name: MASK if output.secret else output.value for name, output in self._engine.outputs().items()

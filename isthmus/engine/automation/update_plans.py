@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.marks import UNKNOWN_TEXT
+from isthmus.core.errors import EnvironmentFault
+from isthmus.core.pulumi_values import UNKNOWN_TEXT
 
 _UNTOUCHED = ("same", "read", "refresh")
 

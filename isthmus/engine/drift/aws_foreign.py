@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.drift import Drifted, Unseen
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.drift import Drifted, Unseen
+from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project.aws_account import Aws, Denied

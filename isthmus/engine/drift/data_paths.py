@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.preview import DataPaths
+from isthmus.contracts.reports.preview import DataPaths
 from isthmus.engine.policy import evaluation as judged
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.reports.findings import Finding
     from isthmus.engine.drift.kubernetes_objects import Stands
     from isthmus.engine.project.project import Stack
     from isthmus.graph.resources.state import Stated

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.drift import WHATS, Drift, Drifted, Unseen
-from isthmus.contracts.errors import InputError, IsthmusError
-from isthmus.contracts.findings import SEVERITIES
-from isthmus.contracts.preview import DataPaths, Diagnostic
+from isthmus.contracts.reports.drift import WHATS, Drift, Drifted, Unseen
+from isthmus.contracts.reports.findings import SEVERITIES
+from isthmus.contracts.reports.preview import DataPaths, Diagnostic
+from isthmus.core.errors import InputError, IsthmusError
 from isthmus.engine.automation.events import Watcher
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.drift import aws_foreign, kubernetes_objects
@@ -37,7 +37,7 @@ from isthmus.graph.resources.state import Stated
 from isthmus.reports.drift import wording as drift_wording
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Stack
 
 Say = Callable[[str], None]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from isthmus.contracts.marks import MASK
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.kubernetes.managed_fields import Fields, Owned, Step
 from isthmus.engine.preview.value_diff import step as spelt
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.drift import Drifted, Unseen, What
-from isthmus.contracts.marks import MASK
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.drift import Drifted, Unseen, What
+from isthmus.contracts.reports.preview import PropertyChange
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
 from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.drift.kubernetes_fields import Found

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from isthmus.contracts.drift import Drifted
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.drift import Drifted
+from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.kubernetes.discovery import Kind, Live
 from isthmus.engine.kubernetes.ownership import Whose
 from isthmus.engine.preview.masking import Masker

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.preview import Diagnostic, PropertyChange
+from isthmus.contracts.reports.preview import Diagnostic, PropertyChange
 from isthmus.engine.preview.changes import properties
 from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker

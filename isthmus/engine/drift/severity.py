@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.contracts.drift import What
-from isthmus.contracts.findings import SEVERITIES, Severity
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.drift import What
+from isthmus.contracts.reports.findings import SEVERITIES, Severity
+from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.drift.kubernetes_fields import CLAIMS
 from isthmus.engine.preview.stateful_types import stateful
 

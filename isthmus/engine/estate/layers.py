@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import estate_migration as layered_moves
-from isthmus.contracts import moving as moves
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.moving import Move, Standing
+from isthmus.contracts.platform.migration import capacity as moves
+from isthmus.contracts.platform.migration.capacity import Move, Standing
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.automation import failures
 from isthmus.engine.estate import migration as estate_migration
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Stack
 
 

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import moving, moving_words
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.marks import SIGNATURE
-from isthmus.contracts.moving import Move, Standing
-from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.migration import messages as migration_messages
+from isthmus.contracts.platform.migration.capacity import Move, Standing
+from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.core.errors import EnvironmentFault
+from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.automation.events import site_of
 from isthmus.engine.kubernetes.client import Refused
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.automation.events import Run, Watcher
     from isthmus.engine.automation.stack_engine import Engine
     from isthmus.engine.kubernetes.client import Cluster
@@ -167,13 +168,17 @@ def _workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
 
 def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:
     """Say what the move does, or raise why it may not begin. Nothing is changed."""
-    refused = moving_words.refusal(move, platform, stack, consent=in_place)
+    refused = migration_messages.refusal(move, platform, stack, consent=in_place)
     if refused is not None:
         raise refused
     if move.first:
-        say(f"{moving_words.ids(move.first)} goes first, as asked: {moving_words.price(move, platform)}")
+        say(
+            f"{migration_messages.ids(move.first)} goes first, as asked: {migration_messages.price(move, platform)}"
+        )
     if move.beside:
-        say(f"{moving_words.ids(move.beside)} serves until the new plan's endpoints do, and goes after that")
+        say(
+            f"{migration_messages.ids(move.beside)} serves until the new plan's endpoints do, and goes after that"
+        )
 
 
 @contextlib.contextmanager
@@ -205,7 +210,7 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     stands = [
         each.model_copy(update={"replicas": 0}) if each.id in names else each for each in standing(state)
     ]
-    outputs = {**outputs_of(state), moving.STANDING: [each.model_dump() for each in stands]}
+    outputs = {**outputs_of(state), migration_capacity.STANDING: [each.model_dump() for each in stands]}
     os.environ[UP_STEP] = "room"
     os.environ[UP_ROOM] = json.dumps(
         {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.images_lock import Image, ImagesLock
-from isthmus.contracts.references import LOCAL, Reference
+from isthmus.core.errors import InputError, IsthmusError
+from isthmus.core.image_references import LOCAL, Reference
 
 State = Literal["new", "same", "moved", "failed"]
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.images.registry_logins import Logins, is_loopback
 
 if TYPE_CHECKING:
     import httpx
 
-    from isthmus.contracts.references import Reference
+    from isthmus.core.image_references import Reference
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",

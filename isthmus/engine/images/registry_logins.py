@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 _HUB = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
 """Further names of docker.io in such files."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 from isthmus.engine.kubernetes.client import Cluster, Refused
 
 POLICY = "isthmus-restricted"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 
 
 class Refused(Exception):
@@ -114,7 +114,7 @@ def kubeconfig_files(environment: dict[str, str] | None = None) -> list[Path]:
 
 def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
     """The cluster of a context. Raises `EnvironmentFault` where kubeconfig or context is missing."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     contexts: dict[str, Any] = {}
     clusters: dict[str, tuple[Any, Path]] = {}
@@ -122,7 +122,7 @@ def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
     files = kubeconfig_files(environment)
     found = [file for file in files if file.is_file()]
     for file in found:
-        data = yamlfile.load(file).data
+        data = yaml_files.load(file).data
         for entry in data.get("contexts") or []:
             contexts.setdefault(entry["name"], entry.get("context") or {})
         for entry in data.get("clusters") or []:

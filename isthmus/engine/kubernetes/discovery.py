@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from isthmus.contracts.drift import Unseen
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.reports.drift import Unseen
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, Refused
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import certificates
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.contracts.reference import certificate_authorities
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.kubernetes.client import Refused
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Identity, Platform
-    from isthmus.contracts.platform_aws import Trust
+    from isthmus.contracts.platform.model.aws.account import Trust
+    from isthmus.contracts.platform.model.platform import Identity, Platform
     from isthmus.engine.kubernetes.client import Cluster
 
 _ISSUER = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind")
@@ -85,9 +85,11 @@ def _held(one: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
             f"{one.where}: another issuer signed the certificate that is there; cert-manager is to replace it"
         )
     if one.trust.ca_certificates and one.trust.mode == "manage":
-        certificates.check_signed_by(certificates.first_only(pem), one.trust.ca_certificates, one.where)
+        certificate_authorities.check_signed_by(
+            certificate_authorities.first_only(pem), one.trust.ca_certificates, one.where
+        )
     try:
-        certificates.check_bearer(pem, one.subject, now, one.where)
+        certificate_authorities.check_bearer(pem, one.subject, now, one.where)
     except (AnswerIsNo, InputError) as error:
         if one.identity.certificate_secret is None:
             return f"{one.where}: {error.what}; cert-manager is to replace it"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.engine.kubernetes.client import Refused
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.kubernetes.client import Cluster
 
 PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"

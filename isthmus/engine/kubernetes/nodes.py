@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.platform_pools import failure_domain_label
+from isthmus.contracts.platform.model.pools import failure_domain_label
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Refused
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform, Pool
+    from isthmus.contracts.platform.model.platform import Platform, Pool
     from isthmus.engine.kubernetes.client import Cluster
 
 NODES = "/api/v1/nodes"
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
-"""On machines with GPUs, so that nothing else settles there; as `components.kube` tolerates it."""
+"""On machines with GPUs, so that nothing else settles there; as `components.cluster.objects` tolerates it."""
 SET_BY = "isthmus.dev/tainted-by"
 """Annotation of a node whose taint was set here: the platform that removes it again."""
 _KEEPS_OUT = ("NoSchedule", "NoExecute")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from isthmus.contracts.errors import EnvironmentFault, InputError, IsthmusError
+from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError
 from isthmus.engine.kubernetes.client import Cluster, Refused
 
 VARIABLE = "ISTHMUS_SILENCE_S"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
-    from isthmus.contracts.words import Sensitivity
+    from isthmus.contracts.reports.findings import Finding
+    from isthmus.contracts.vocabulary import Sensitivity
     from isthmus.engine.project.project import Stack
     from isthmus.graph.resources.resources import Resource
 

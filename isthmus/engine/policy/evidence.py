@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.evidence import Evidence, Of, Row
+from isthmus.contracts.reports.evidence import Evidence, Of, Row
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.project import commits
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Stack
 
 

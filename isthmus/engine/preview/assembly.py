@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from isthmus.contracts.preview import (
+from isthmus.contracts.reports.preview import (
     Capacities,
     Change,
     Cost,
@@ -25,10 +25,10 @@ from isthmus.engine.preview.masking import Masker
 from isthmus.reports.preview import cost_and_capacity
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.moving import Standing
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.migration.capacity import Standing
+    from isthmus.contracts.reports.findings import Finding
+    from isthmus.contracts.requirements.document import Requirements
 
 
 @dataclass(frozen=True)

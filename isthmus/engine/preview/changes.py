@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.contracts.marks import MASK
-from isthmus.contracts.preview import OPS, Change, Op, PropertyChange
+from isthmus.contracts.reports.preview import OPS, Change, Op, PropertyChange
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.preview.masking import Masker, masked
 from isthmus.engine.preview.noise import noise
 from isthmus.engine.preview.value_diff import at, differences, keys

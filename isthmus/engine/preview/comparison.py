@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.contracts.preview import Change, Op, PropertyChange
+from isthmus.contracts.reports.preview import Change, Op, PropertyChange
 from isthmus.engine.preview.changes import ordered, properties
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.preview.replacements import forced, within

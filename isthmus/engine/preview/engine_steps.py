@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.findings import Finding, Severity
-from isthmus.contracts.preview import Change, Diagnostic, Op
+from isthmus.contracts.reports.findings import Finding, Severity
+from isthmus.contracts.reports.preview import Change, Diagnostic, Op
 from isthmus.engine.preview.changes import DEFAULTS, counts, ordered, properties
 from isthmus.engine.preview.comparison import shown
 from isthmus.engine.preview.masking import Masker

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWNS
+from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWNS
 
 _CIPHER = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
 """An encrypted value of a stack's configuration."""

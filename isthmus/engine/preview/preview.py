@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus import blueprints
-from isthmus.contracts import moving as moves
-from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
-from isthmus.contracts.moving import Standing
-from isthmus.contracts.preview import Diagnostic, Preview
+from isthmus.contracts.platform.migration import capacity as moves
+from isthmus.contracts.platform.migration.capacity import Standing
+from isthmus.contracts.reports.preview import Diagnostic, Preview
+from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError
 from isthmus.engine.automation.events import Run, Watcher
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.estate import layers as estate_layers
@@ -41,9 +41,9 @@ from isthmus.reports.preview.cost_and_capacity import priced
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.platform import Platform
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.engine.project.project import Stack
     from isthmus.engine.render.rendering import Rendered
 
@@ -181,7 +181,7 @@ def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
     """The plan that a stack's outputs have."""
     from pydantic import ValidationError
 
-    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.plan.document import Plan
 
     if not said:
         return None
@@ -251,11 +251,11 @@ def _all_new(rendered: Rendered, parts: Parts) -> None:
 
 
 def _warn_of_move(stack: Stack, platform: Platform, stands: Sequence[Any], parts: Parts) -> None:
-    from isthmus.contracts import moving_words
+    from isthmus.contracts.platform.migration import messages as migration_messages
 
     try:
         estate_layers.before_up(stack, platform, in_place=False)
-        no = moving_words.refusal(estate_layers.move(stands, platform, stack), platform, stack.name)
+        no = migration_messages.refusal(estate_layers.move(stands, platform, stack), platform, stack.name)
     except (AnswerIsNo, InputError) as error:
         no = error
     if no is not None:
@@ -283,8 +283,8 @@ def rendering(stack: Stack) -> dict[str, Rendered]:
 
 def files(stack: Stack) -> tuple[Requirements, Plan]:
     """The two files of its platform, each read by itself. Raises what reading them raises."""
-    from isthmus.contracts import plan as plans
-    from isthmus.contracts import requirements as wanted
+    from isthmus.contracts.plan import document as plans
+    from isthmus.contracts.requirements import document as wanted
 
     folder = stack.project.stacks_dir
     return (

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from isthmus import aws_session
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core import aws_session
+from isthmus.core.errors import EnvironmentFault
 
 _WHY = "what an earlier run has made"
 _ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")

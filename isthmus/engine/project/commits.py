@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 
 _TIMEOUT_S = 300
 _NO_FILTERS = tuple(

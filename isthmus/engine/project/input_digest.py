@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
     from isthmus.engine.project.project import Project
@@ -45,11 +45,11 @@ def fingerprint(project: Project) -> str:
 
 def _settings(file: Path) -> bytes:
     """What a stack's settings say, however they are written."""
-    from isthmus.contracts import yamlfile
+    from isthmus.core import yaml_files
 
     text = file.read_text("utf-8")
     try:
-        said = yamlfile.loads(text).data
+        said = yaml_files.loads(text).data
     except InputError:
         return text.encode()
     if isinstance(said, dict):

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.platform_eks import reached_sites
+from isthmus.contracts.platform.model.aws.eks import reached_sites
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.project.project import Stack
 
 _TOOLS = ("pulumi", "pulumi-language-python")

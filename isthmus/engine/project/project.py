@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import estates
-from isthmus.contracts import layers
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import layers as platform_layers
+from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.blueprints.estates import Estate, Member
-    from isthmus.contracts.layers import Layer
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.layers import Layer
+    from isthmus.contracts.platform.model.platform import Platform
 
 SETTINGS = ("overrides", "policies", "sandbox", "kubeconfig", *estates.SETTINGS)
 """What a stack's configuration may say of ours (`stacks.program.Settings`)."""
@@ -32,9 +32,9 @@ class Project:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """`Pulumi.yaml`, parsed; `InputError` where it does not parse."""
-        from isthmus.contracts import yamlfile
+        from isthmus.core import yaml_files
 
-        return yamlfile.load(self.root / "Pulumi.yaml").data
+        return yaml_files.load(self.root / "Pulumi.yaml").data
 
     @property
     def name(self) -> str:
@@ -110,9 +110,9 @@ class Stack:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The stack's file, parsed: `config`, `encryptionsalt`, `secretsprovider`."""
-        from isthmus.contracts import yamlfile
+        from isthmus.core import yaml_files
 
-        return yamlfile.load(self.config_file).data
+        return yaml_files.load(self.config_file).data
 
     @property
     def config(self) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class Stack:
         """Its platform with the sites alone that it has something at."""
         if self.member is None or self.estate is None:
             return platform
-        return layers.reached(platform, self.layer, self.estate.served_by(platform, self.member))
+        return platform_layers.reached(platform, self.layer, self.estate.served_by(platform, self.member))
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
         """Stacks of its estate."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.data_path import declared_policy
 from isthmus.graph.data_path import paths as ways
 from isthmus.graph.data_path.verdicts import WORDS
 from isthmus.graph.resources.resources import Graph
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
-    from isthmus.contracts.preview import DataPath, RuleChange
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.reports.findings import Finding
+    from isthmus.contracts.reports.preview import DataPath, RuleChange
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.engine.preview.assembly import Side
     from isthmus.graph.resources.resources import Resource
 

@@ -16,8 +16,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
-from isthmus.contracts.preview import Cost, Diagnostic, Op, PoolCapacity, RuleChange
+from isthmus.contracts.reports.preview import Cost, Diagnostic, Op, PoolCapacity, RuleChange
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
 from isthmus.engine import seen
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
@@ -32,10 +32,10 @@ from isthmus.engine.pull_request.commit_pair import Commit
 from isthmus.engine.seen import Order, Seen
 
 if TYPE_CHECKING:
-    from isthmus.contracts.findings import Finding
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.platform import Platform
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.reports.findings import Finding
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.engine.render.recorder import Resource
 
     _Files = tuple[Requirements, Plan] | tuple[()] | None

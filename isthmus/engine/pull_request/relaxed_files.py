@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import handling, inference_profiles, jurisdictions
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.preview import RuleChange
-from isthmus.contracts.words import SENSITIVITIES, TARGETS
+from isthmus.contracts.reference import handling, inference_profiles, jurisdictions
+from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS
+from isthmus.core.errors import IsthmusError
 from policies.change import UNDER_ANOTHER_NAME
 
 if TYPE_CHECKING:
-    from isthmus.contracts.handling import Exception_
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.reference.handling import Exception_
+    from isthmus.contracts.requirements.document import Requirements, Workload
 
 _IMPACTS = ("low", "material", "high")
 

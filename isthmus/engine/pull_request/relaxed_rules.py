@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from isthmus.contracts.findings import SEVERITIES, Severity, Silence
 from isthmus.contracts.policy_settings import Figures, Settings
-from isthmus.contracts.preview import RuleChange
+from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
+from isthmus.contracts.reports.preview import RuleChange
 from policies.change import ITSELF, UNJUDGED
 
 _NAMED = 5

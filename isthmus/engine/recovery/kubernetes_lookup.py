@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, Refused, cluster
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.automation.events import named
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery import kubernetes_lookup

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.core import yaml_files
+from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.render.words import MARKER
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def files(rendered: Rendered, platform: Any) -> dict[str, str]:
         made[path] = text
     made["graph.json"] = _json({"resources": [resource.as_json() for resource in rendered.resources]})
     made["outputs.json"] = _json(rendered.outputs)
-    made["platform.yaml"] = yamlfile.dumps(
+    made["platform.yaml"] = yaml_files.dumps(
         platform, "The validated platform: blueprint and overrides, merged."
     )
     return dict(sorted(made.items()))
@@ -112,14 +112,14 @@ def manifest(resource: Resource) -> tuple[str, str]:
     ordered = {"apiVersion": api, "kind": kind, "metadata": meta, **rest}
     place = _slug(str(meta.get("namespace") or "cluster"))
     path = f"kubernetes/{site}/{place}/{_slug(label)}-{_slug(str(meta.get('name') or resource.name))}.yaml"
-    return path, yamlfile.dumps(ordered, resource.urn)
+    return path, yaml_files.dumps(ordered, resource.urn)
 
 
 def _release(resource: Resource, site: str) -> tuple[str, str]:
     """A Helm release is no object of the API: what Helm, Argo CD or Flux must be told of it."""
     told = {key: resource.inputs.get(key) for key in ("name", "namespace", "chart", "version", "values")}
     path = f"helm/{site}/{_slug(str(told['namespace']))}/{_slug(str(told['name']))}.yaml"
-    return path, yamlfile.dumps(
+    return path, yaml_files.dumps(
         {key: value for key, value in told.items() if value is not None}, resource.urn
     )
 

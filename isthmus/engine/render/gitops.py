@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from isthmus.contracts import yamlfile
-from isthmus.contracts.marks import MASK
+from isthmus.core import yaml_files
+from isthmus.core.pulumi_values import MASK
 from isthmus.engine.render import files as render_files
 
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ def _kustomizations(stack: str, site: str, steps: list[int], source: str) -> str
             "metadata": {"name": f"{stack}-{site}-{step:02d}", "namespace": "flux-system"},
             "spec": spec,
         }
-        texts.append(yamlfile.dumps(body, ""))
+        texts.append(yaml_files.dumps(body, ""))
     return "---\n".join(texts)

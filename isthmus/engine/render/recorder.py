@@ -15,7 +15,7 @@ import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 
-from isthmus.contracts.marks import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
+from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
 
 _NO_STACK = "pulumi:pulumi:Stack"
 

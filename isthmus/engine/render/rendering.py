@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import InputError, IsthmusError, Where
-from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.layers import LAYERS
+from isthmus.contracts.platform.layers import LAYERS
+from isthmus.core.errors import InputError, IsthmusError, Where
+from isthmus.core.validation_errors import did_you_mean
 from isthmus.engine.project.project import Stack
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
 
     An encrypted value cannot be read here and is not needed: a placeholder stands for it.
     """
-    from isthmus.contracts.marks import MASK
+    from isthmus.core.pulumi_values import MASK
 
     values: dict[str, str] = {}
     secrets: list[str] = []

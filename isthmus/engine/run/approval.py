@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.preview import Change, Op, Preview
+from isthmus.contracts.reports.preview import Change, Op, Preview
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.engine.automation.events import named
 from isthmus.engine.preview.changes import counts, digest
 from isthmus.reports.format.escaping import visible

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.words import UP_STEP
+from isthmus.contracts.vocabulary import UP_STEP
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.automation.update_plans import loosen
 from isthmus.engine.preview import preview
@@ -28,7 +28,7 @@ from isthmus.engine.render import rendering
 from isthmus.engine.run import approval
 
 if TYPE_CHECKING:
-    from isthmus.contracts.preview import Preview
+    from isthmus.contracts.reports.preview import Preview
     from isthmus.engine.automation.events import Run, Watcher
     from isthmus.engine.project.project import Stack
     from isthmus.engine.run.approval import Approval

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.engine.recovery.recovery import NO_ANSWERS
 from isthmus.engine.run import stack_process
 

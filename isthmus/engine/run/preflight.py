@@ -6,11 +6,11 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import platform_aws_checks
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.platform.rules.aws import account as aws_account_rules
+from isthmus.core.errors import AnswerIsNo
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.policy_settings import Settings
     from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.project.project import Stack
@@ -33,7 +33,7 @@ def of_files(
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()
-    for line in platform_aws_checks.authorities_hold(platform, day, file):
+    for line in aws_account_rules.authorities_hold(platform, day, file):
         say(line)
     # A boundary is of the whole platform, whichever stack makes which part of it.
     rendered = rendering.render_estate(stack)

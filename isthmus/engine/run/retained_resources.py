@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.core.errors import AnswerIsNo
 from isthmus.engine.automation.events import named, site_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.core.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.engine.automation.events import Run

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints import emergency_access
-from isthmus.contracts.errors import EnvironmentFault, IsthmusError
-from isthmus.contracts.words import UP_STEP
+from isthmus.contracts.vocabulary import UP_STEP
+from isthmus.core.errors import EnvironmentFault, IsthmusError
 from isthmus.engine.automation.events import Run, Watcher
 from isthmus.engine.automation.stack_engine import Engine
 from isthmus.engine.estate import layers as estate_layers
@@ -27,7 +27,7 @@ from isthmus.engine.state import backend as state_backend
 from isthmus.engine.state import locks as state_locks
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform.model.platform import Platform
     from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.render.rendering import Rendered
     from isthmus.engine.run.approval import Approval

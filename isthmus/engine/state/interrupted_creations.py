@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.marks import MASK, SECRET, SIGNATURE
+from isthmus.core.pulumi_values import MASK, SECRET, SIGNATURE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.core.errors import EnvironmentFault
 
 NEWEST = 4
 """The newest version of a deployment that the engine reads (`DeploymentSchemaVersionLatest` in

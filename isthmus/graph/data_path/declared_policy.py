@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.words import SENSITIVITIES, Sensitivity
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
 
 
 @dataclass(frozen=True)

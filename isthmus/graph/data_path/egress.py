@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from isthmus.contracts import handling
-from isthmus.contracts.platform_dns import ClusterDns
-from isthmus.contracts.platform_eks import AGENT
-from isthmus.contracts.preview import Hop
-from isthmus.contracts.words import Sensitivity
+from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.dns import ClusterDns
+from isthmus.contracts.reference import handling
+from isthmus.contracts.reports.preview import Hop
+from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.data_path.model_services import HOSTS
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 from isthmus.graph.network.private_endpoints import own

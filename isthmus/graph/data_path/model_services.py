@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from isthmus.contracts import inference_profiles
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.reference import inference_profiles
+from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.graph.network.private_endpoints import own
 from isthmus.graph.resources.references import undecided
 from isthmus.graph.resources.resources import Graph, Resource

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.preview import DataPath, Hop
-from isthmus.contracts.words import SENSITIVITIES, Sensitivity
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reports.preview import DataPath, Hop
+from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity
 from isthmus.graph.data_path.egress import CLOUDS, Outside
 from isthmus.graph.data_path.model_services import PROFILE, Served, served
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided

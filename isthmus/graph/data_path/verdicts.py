@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.contracts import handling, jurisdictions
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.platform import Platform, Workload
-from isthmus.contracts.words import SENSITIVITIES, Sensitivity, Target
+from isthmus.contracts.platform.model.platform import Platform, Workload
+from isthmus.contracts.reference import handling, jurisdictions
+from isthmus.contracts.vocabulary import SENSITIVITIES, Sensitivity, Target
+from isthmus.core.errors import IsthmusError
 from isthmus.graph.data_path.model_services import Served, public_host
 from isthmus.graph.resources.sites import Place
 

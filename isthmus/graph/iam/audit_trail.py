@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.permissions import SWITCHING_OFF, astray, covers, roles
 from isthmus.graph.resources.resources import Fault, Graph, Resource, listed, not_known, statements, unread
 

@@ -10,15 +10,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts import aws_calls
+from isthmus.contracts.reference import aws_actions
 from isthmus.graph.resources.resources import Graph, Resource, listed, statements, unread
 
 SWITCHING_OFF = (
-    *aws_calls.TRAIL,
-    *aws_calls.WATCH,
-    *aws_calls.RECORDS,
-    *aws_calls.KEYS,
-    *(each for each in aws_calls.ONWARD if "*" not in each),
+    *aws_actions.TRAIL,
+    *aws_actions.WATCH,
+    *aws_actions.RECORDS,
+    *aws_actions.KEYS,
+    *(each for each in aws_actions.ONWARD if "*" not in each),
     "cloudwatch:PutMetricAlarm",
     "logs:AssociateKmsKey",
     "logs:PutMetricFilter",

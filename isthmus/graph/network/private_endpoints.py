@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from isthmus.contracts.aws_calls import UNSCOPED, any_resource
-from isthmus.contracts.platform_aws import CONTROL_SERVICES
+from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES
+from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
 from isthmus.graph.iam.permissions import covers
 from isthmus.graph.network.reachability import public, within
 from isthmus.graph.resources.resources import Fault, Graph, Resource, listed, not_known, statements, unread

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts import handling
+from isthmus.contracts.reference import handling
 from isthmus.graph.network.private_endpoints import let_in, policies
 from isthmus.graph.resources.resources import Fault, Graph, Resource, listed
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from isthmus.contracts.marks import UNKNOWN
+from isthmus.core.pulumi_values import UNKNOWN
 from isthmus.graph.resources.state import Stated
 
 PROPERTY = "unknown"

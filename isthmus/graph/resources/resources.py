@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from isthmus.contracts.findings import Verdict
+from isthmus.contracts.reports.findings import Verdict
 from isthmus.graph.resources.references import linked
 
 _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")

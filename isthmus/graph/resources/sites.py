@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isthmus.contracts.platform import Platform, Site
+from isthmus.contracts.platform.model.platform import Platform, Site
 from isthmus.graph.resources.resources import Graph, Resource, place
 
 Kind = Literal["on-prem", "aws", ""]

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE
+from isthmus.core.errors import InputError
+from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE
 
 _GIVEN = re.compile(
     r"arn:aws[\w-]*:\S+"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 
 @functools.lru_cache(maxsize=1024)

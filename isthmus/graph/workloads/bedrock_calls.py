@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.findings import Verdict
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.reports.findings import Verdict
+from isthmus.core.errors import IsthmusError
 from isthmus.graph.network import sagemaker_isolation
 from isthmus.graph.network.private_endpoints import lets, own, unknown
 from isthmus.graph.resources.references import undecided

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.access_keys import VARIABLES
 from isthmus.graph.network.private_endpoints import lets, own
 from isthmus.graph.network.reachability import within

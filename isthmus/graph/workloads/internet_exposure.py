@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.network.private_endpoints import callers, policies
 from isthmus.graph.network.reachability import ANYWHERE, Network, overlaps, public
 from isthmus.graph.network.routes import beyond, leaving

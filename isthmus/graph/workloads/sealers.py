@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from isthmus.core.errors import IsthmusError
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.private_endpoints import lets, unknown
 from isthmus.graph.resources.references import undecided

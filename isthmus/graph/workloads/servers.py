@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.errors import IsthmusError
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.core.errors import IsthmusError
 from isthmus.graph.network.reachability import BY_CONTROLLERS, CLASS
 from isthmus.graph.resources.references import undecided
 from isthmus.graph.resources.resources import Graph, Resource, boxes, place

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts import inference_profiles
+from isthmus.contracts.reference import inference_profiles
 from isthmus.planning.catalogues import stated_prices, tables
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import stated_prices, tables
 
 Unit = Literal["hour", "month", "GB month", "GB"]

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import tables
 from isthmus.planning.sizing.roofline import Card
 
@@ -77,7 +77,7 @@ def find(id: str) -> GpuKind:
     for row in rows():
         if row["id"] == id:
             return _of_row(row)
-    from isthmus.contracts.explain import did_you_mean
+    from isthmus.core.validation_errors import did_you_mean
 
     raise InputError(
         f"the GPU `{id}` is not known",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import model_feed_forward as feed_forward
 from isthmus.planning.catalogues.architecture import Architecture, Cache
 from isthmus.planning.catalogues.model_config_reader import UNGATED, Read, Shape
@@ -64,7 +64,7 @@ def architecture(config: Config, where: str = "config.json") -> Architecture:
     told = _text(config)
     read = Read(told, where)
     if read.kind not in KNOWN:
-        from isthmus.contracts.explain import did_you_mean
+        from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
             f"models of the type `{read.kind}` are not known",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 UNGATED = frozenset(("nemotron_h", "bert", "roberta", "xlm-roberta"))
 """Feed-forward layers of two matrices; all others have a gate, so three."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import tables
 from isthmus.planning.catalogues.architecture import Architecture
 from isthmus.planning.catalogues.model_config import architecture
@@ -66,7 +66,7 @@ def find(id: str) -> Model:
     path = Path(id)
     if path.suffix == ".json" or path.is_dir() or id.startswith((".", "/")):
         return of_config(path / "config.json" if path.is_dir() else path)
-    from isthmus.contracts.explain import nearest
+    from isthmus.core.validation_errors import nearest
 
     # Without an owner where none was given.
     names = {(each if "/" in id else each.partition("/")[2]): each for each in ids()}

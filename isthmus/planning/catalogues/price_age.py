@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 OLD_DAYS = 90
 

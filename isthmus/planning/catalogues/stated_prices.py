@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 
 
 def mapping(value: Any, name: str, where: str, todo: str) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import jurisdictions
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.requirements import AwsSite
+from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.requirements.document import AwsSite
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import bedrock
 from isthmus.planning.options.option import OnApi
 from isthmus.planning.sizing import demand

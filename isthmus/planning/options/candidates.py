@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import bedrock_quotas, inference_profiles
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.requirements import AwsSite
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.reference import inference_profiles
+from isthmus.contracts.requirements.document import AwsSite
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import aws_instances, bedrock, fixed_prices, models
 from isthmus.planning.options import bedrock as bedrock_options
 from isthmus.planning.options import gpu as gpu_options
 from isthmus.planning.options.option import Case, Options, Rules
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_workloads import Candidate
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.workloads import Candidate
 
 
 def find(requirements: Requirements, rules: Rules) -> Options:
@@ -64,7 +65,7 @@ def _base(candidate: Candidate, bases: dict[str, str], where: str) -> str:
 
 
 def _unknown(id: str, where: str) -> None:
-    from isthmus.contracts.explain import did_you_mean
+    from isthmus.core.validation_errors import did_you_mean
 
     raise InputError(
         f"the model `{id}` is in no catalogue",
@@ -101,7 +102,7 @@ def _prices_are_of_something(requirements: Requirements) -> None:
                     if buys:
                         _check_price(name, site, f"sites.{index}.prices.{name}")
                     continue
-                from isthmus.contracts.explain import did_you_mean
+                from isthmus.core.validation_errors import did_you_mean
 
                 known = sorted(
                     {*calls, *((*aws_instances.names(), *fixed_prices.item_names()) if buys else ())}

@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from isthmus.contracts import handling, system_nodes
-from isthmus.contracts.platform_screening import Screening
-from isthmus.contracts.quantities import amount
-from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.system_nodes import ADDONS, OPERATORS, Room, Size, gateway_pods, smallest
-from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
+from isthmus.contracts.hardware import system_nodes
+from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Room, Size, gateway_pods, smallest
+from isthmus.contracts.platform.model.screening import Screening
+from isthmus.contracts.reference import handling
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.contracts.vocabulary import SENSITIVITIES, VLLM_TARGETS
+from isthmus.core.quantities import amount
 from isthmus.planning.catalogues import aws_instances, fixed_prices
 from isthmus.planning.catalogues.fixed_prices import UnitPrice
 from isthmus.planning.options import gateway_sites
@@ -26,9 +27,9 @@ from isthmus.planning.sizing import demand
 from isthmus.planning.sizing.demand import HOURS
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Link
-    from isthmus.contracts.words import Sensitivity, Target
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Link
+    from isthmus.contracts.vocabulary import Sensitivity, Target
     from isthmus.planning.options.option import Option
 
 ZONES = 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import jurisdictions
-from isthmus.contracts.requirements import OnPremSite
+from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.requirements.document import OnPremSite
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 
 def home(requirements: Requirements, class_: str) -> str | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import jurisdictions, node_share
-from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.contracts.hardware import node_share
+from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.catalogues import aws_instances, gpus, models
 from isthmus.planning.catalogues.precision import weight_bytes
 from isthmus.planning.options import monthly_costs
@@ -19,9 +20,9 @@ from isthmus.planning.sizing import fit as fits
 from isthmus.planning.sizing.memory import Adapter
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Pool
-    from isthmus.contracts.words import Target
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Pool
+    from isthmus.contracts.vocabulary import Target
     from isthmus.planning.options.option import Case
 
 DEGREES = (1, 2, 4, 8, 16)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import mig
-from isthmus.contracts.packing import capacities
-from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.contracts.hardware import mig
+from isthmus.contracts.hardware.packing import capacities
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import monthly_costs
 from isthmus.planning.options.gpu import SERVICES
@@ -21,8 +21,8 @@ from isthmus.planning.options.option import Column
 from isthmus.planning.sizing.demand import HOURS
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Pool
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Pool
 
 ZONES = 2
 """Availability zones that an AWS site is used in."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from isthmus.planning.sizing.demand import HOURS
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import OnPremSite
-    from isthmus.contracts.requirements_sites import Link, Pool
+    from isthmus.contracts.requirements.document import OnPremSite
+    from isthmus.contracts.requirements.sites import Link, Pool
 
 BYTES_PER_TOKEN = 5
 BYTES_PER_REQUEST = 2000

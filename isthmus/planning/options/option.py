@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling, jurisdictions
+from isthmus.contracts.reference import handling, jurisdictions
 from isthmus.planning.catalogues.bedrock import Call
 from isthmus.planning.options import gateway_sites, monthly_costs
 from isthmus.planning.sizing import demand
 from isthmus.planning.sizing.fit import Fit
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import AwsSite, Requirements, Workload
-    from isthmus.contracts.words import Sensitivity, Survive, Target
+    from isthmus.contracts.requirements.document import AwsSite, Requirements, Workload
+    from isthmus.contracts.vocabulary import Sensitivity, Survive, Target
 
 BUILDS = frozenset({"onprem-vllm", "bedrock", "overflow"})
 """What a blueprint builds that says nothing of it."""

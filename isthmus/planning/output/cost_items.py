@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.plan import CostItem, Sourced
-from isthmus.contracts.requirements import OnPremSite
+from isthmus.contracts.plan.document import CostItem, Sourced
+from isthmus.contracts.requirements.document import OnPremSite
 from isthmus.planning.options import gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import Column, OnApi
@@ -14,8 +14,8 @@ from isthmus.planning.sizing import demand
 from isthmus.planning.solver.program import Choice, crosses
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Link, OnPremCost, Pool
+    from isthmus.contracts.requirements.document import Requirements
+    from isthmus.contracts.requirements.sites import Link, OnPremCost, Pool
 
 
 def items(

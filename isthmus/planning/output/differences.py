@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.contracts.plan import Plan, PlannedEndpoint
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint
 
 _SHOWN = (
     "precision",

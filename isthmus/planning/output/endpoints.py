@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.plan import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
-from isthmus.contracts.requirements import AwsSite
-from isthmus.contracts.words import SURVIVES
+from isthmus.contracts.plan.document import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
+from isthmus.contracts.requirements.document import AwsSite
+from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options.option import Column, OnApi, Options
 from isthmus.planning.sizing import demand, load, rounding, speed
 from isthmus.planning.sizing.demand import Demand
@@ -23,10 +23,10 @@ from isthmus.planning.solver.program import Solution
 from isthmus.planning.solver.shared_load import Sharers
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 ENGINE = "0.33.0"
-"""vLLM's, which the model servers are made for (isthmus/contracts/vllm_flags.json)."""
+"""vLLM's, which the model servers are made for (isthmus/contracts/reference/vllm_flags.json)."""
 LONGEST_NAME = 40
 
 

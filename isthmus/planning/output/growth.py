@@ -12,7 +12,7 @@ from isthmus.planning.output.endpoints import Made
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 MOST_MONTHS = 120
 """Ten years: nobody plans further, and growth does not go on so long."""

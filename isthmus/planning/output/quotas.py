@@ -1,7 +1,7 @@
 """What a workload on Bedrock takes of an account's quotas at its peak, and where AWS's defaults may be too small.
 
-Bedrock's quotas stand in `isthmus.contracts.bedrock_quotas`, by AWS's own names; what a site states of them holds in
-the program. What it does not state nobody promises: the plan warns where it needs more than AWS's default was.
+`isthmus.contracts.plan.bedrock_quotas` lists Bedrock's quotas by AWS's names. The solver keeps within the quotas that a
+site states. Where a site states none, the plan warns if it needs more than AWS's default.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import bedrock_quotas
-from isthmus.contracts.requirements import AwsSite
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.requirements.document import AwsSite
 from isthmus.planning.catalogues import tables
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.planning.catalogues.bedrock import Call
 
 

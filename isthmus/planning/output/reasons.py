@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling
+from isthmus.contracts.reference import handling
 from isthmus.planning.options.gpu import words
 from isthmus.planning.options.option import OnApi, OnGpus, Options
 from isthmus.planning.solver.program import Choice, Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.requirements.document import Requirements, Workload
 
 _RULES = {
     "restricted": "Restricted work runs on-prem only.",

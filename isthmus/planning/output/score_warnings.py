@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform_reviews import SCORED
+from isthmus.contracts.platform.model.reviews import SCORED
 from isthmus.planning.options import gateway_sites
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.requirements.document import Requirements, Workload
 
 
 def warnings(plan: Plan, requirements: Requirements, builds: Collection[str]) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.plan import Stress
+from isthmus.contracts.plan.document import Stress
 from isthmus.planning.options.hardware import each_holds, pool_of, taken, usable
 from isthmus.planning.options.option import Column
 from isthmus.planning.output import growth
@@ -15,7 +15,7 @@ from isthmus.planning.sizing.rounding import three
 from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 
 def of(

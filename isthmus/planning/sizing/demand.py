@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from isthmus.planning.sizing.load import Lengths
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Workload
+    from isthmus.contracts.requirements.document import Workload
 
 HOURS = 730.0
 """Of a month."""

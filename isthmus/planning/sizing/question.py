@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues.gpus import GpuKind
 from isthmus.planning.catalogues.models import Model
 from isthmus.planning.catalogues.precision import BYTES
@@ -27,7 +27,7 @@ def asked(
 ) -> Asked:
     """The question; `rest` are the fields of `Asked`. Raises `InputError` for numbers that cannot be, or contradict."""
     if precision is not None and precision not in BYTES:
-        from isthmus.contracts.explain import did_you_mean
+        from isthmus.core.validation_errors import did_you_mean
 
         raise InputError(
             f"`{precision}` is no precision",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from isthmus.contracts.errors import InputError
+from isthmus.core.errors import InputError
 from isthmus.planning.catalogues.gpus import GpuKind
 from isthmus.planning.catalogues.models import Model
 from isthmus.planning.catalogues.precision import BYTES, CACHE_BYTES

@@ -21,7 +21,7 @@ from isthmus.planning.options.option import Column
 from isthmus.planning.sizing.demand import HOURS
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.solver.milp import Rows
     from isthmus.planning.solver.program import Problem
 

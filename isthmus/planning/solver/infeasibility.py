@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.plan import WayOut
-from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.words import SURVIVES
+from isthmus.contracts.plan.document import WayOut
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
 from isthmus.planning.sizing.rounding import three
 from isthmus.planning.solver import solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
 
 MOST_WAYS = 3
 NODES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

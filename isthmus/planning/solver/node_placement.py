@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts import mig
-from isthmus.contracts.packing import Replica, capacities
-from isthmus.contracts.plan import zone_name
-from isthmus.contracts.requirements import OnPremSite, Requirements
-from isthmus.contracts.requirements_sites import Pool
-from isthmus.contracts.words import SURVIVES
+from isthmus.contracts.hardware import mig
+from isthmus.contracts.hardware.packing import Replica, capacities
+from isthmus.contracts.plan.document import zone_name
+from isthmus.contracts.requirements.document import OnPremSite, Requirements
+from isthmus.contracts.requirements.sites import Pool
+from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import hardware
 from isthmus.planning.options.hardware import pool_of, shared, spread
 from isthmus.planning.options.option import Column

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import bedrock_quotas
-from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.words import SURVIVES
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.requirements.document import AwsSite, OnPremSite
+from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.planning.options import gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Options
@@ -22,8 +22,8 @@ from isthmus.planning.solver import capacity_rows
 from isthmus.planning.solver.milp import Rows
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements, Workload
-    from isthmus.contracts.requirements_sites import Link
+    from isthmus.contracts.requirements.document import Requirements, Workload
+    from isthmus.contracts.requirements.sites import Link
 
 PARTS = (0.75, 0.5, 0.25)
 """Parts of the peak that may stay on GPUs where the rest may overflow to an API."""

@@ -20,7 +20,7 @@ from isthmus.planning.solver.program import Choice, Crowd
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.solver.program import Solution
 
 NEVER = 1e6

@@ -14,8 +14,8 @@ from isthmus.planning.solver import node_placement, program, shared_load
 from isthmus.planning.solver.program import Problem, Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan import Plan
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.requirements.document import Requirements
 
 MOST_CUTS = 40
 NEAR, MOST_WHOLE = 0.01, 3

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.vocabulary import SENSITIVITIES
+from isthmus.core.errors import InputError
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAMESPACE = "isthmus-"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from isthmus.contracts.handling import Exception_, Handling, may_use_aws, refusal
-from isthmus.contracts.words import SENSITIVITIES, TARGETS
+from isthmus.contracts.reference.handling import Exception_, Handling, may_use_aws, refusal
+from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS
 from isthmus.reports.audit.flow_logs import Flow, Missing, Net, inside
 from isthmus.reports.audit.reviews import Reviews
 from isthmus.reports.format.escaping import code, row, visible

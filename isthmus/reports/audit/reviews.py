@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.handling import HANDLING, Handling
+from isthmus.contracts.reference.handling import HANDLING, Handling
 
 ENDS = ("approved", "rejected", "expired")
 

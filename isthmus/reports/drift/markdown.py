@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from isthmus.contracts.drift import Drift, Drifted
+from isthmus.contracts.reports.drift import Drift, Drifted
 from isthmus.reports.drift import wording as words
 from isthmus.reports.format.escaping import code, fence, html_code, row
 from isthmus.reports.preview import wording as preview_wording

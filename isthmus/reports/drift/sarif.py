@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus.contracts.drift import Drift, Drifted, What
+from isthmus.contracts.reports.drift import Drift, Drifted, What
 from isthmus.reports.drift import wording as words
 from isthmus.reports.format.escaping import visible
 from isthmus.reports.preview import sarif as shared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.drift import Drift, Drifted
+from isthmus.contracts.reports.drift import Drift, Drifted
 from isthmus.reports.drift import wording as words
 from isthmus.reports.preview import text as shared
 from isthmus.reports.preview import wording as preview_wording

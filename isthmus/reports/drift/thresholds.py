@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isthmus.contracts.drift import Drift
+from isthmus.contracts.reports.drift import Drift
 from isthmus.reports.drift import wording as words
 from isthmus.reports.preview import thresholds as preview_thresholds
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from isthmus.contracts.drift import WHATS, Drift, Drifted
-from isthmus.contracts.preview import DataPath, DataPaths, Preview
+from isthmus.contracts.reports.drift import WHATS, Drift, Drifted
+from isthmus.contracts.reports.preview import DataPath, DataPaths, Preview
 from isthmus.reports.preview import wording as preview_wording
 
 Verdict = Literal["FAILED", "REFUSED", "DRIFT", "PARTIAL", "NO DRIFT"]

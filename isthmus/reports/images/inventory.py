@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from isthmus.contracts import references
 from isthmus.contracts.images_lock import IMAGES, Image, ImagesLock
-from isthmus.contracts.platform import Images
+from isthmus.contracts.platform.model.platform import Images
+from isthmus.core import image_references
 from isthmus.graph.resources.resources import Resource, boxes, place, templates
 
 
@@ -37,7 +37,9 @@ class Item:
         if self.upstream is None:
             return self.target
         return (
-            self.upstream if self.digest is None else references.parse(self.upstream).by_digest(self.digest)
+            self.upstream
+            if self.digest is None
+            else image_references.parse(self.upstream).by_digest(self.digest)
         )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.contracts import yamlfile
 from isthmus.contracts.images_lock import ImagesLock
+from isthmus.core import yaml_files
 from isthmus.reports.images.inventory import Inventory
 
 HAULER = "content.hauler.cattle.io/v1"
@@ -27,7 +27,7 @@ def hauler(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
         for kind, spec, wanted in (("Images", images, inventory.images), ("Charts", charts, inventory.charts))
         if wanted
     ]
-    return "---\n".join(yamlfile.dumps(each) for each in documents)
+    return "---\n".join(yaml_files.dumps(each) for each in documents)
 
 
 def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
@@ -56,7 +56,7 @@ def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
         "metadata": {"name": f"{stack}-images", "description": f"Images and charts of stack {stack}"},
         "components": components,
     }
-    return yamlfile.dumps(package)
+    return yaml_files.dumps(package)
 
 
 def _zarf_chart(name: str, lock: ImagesLock) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from isthmus.contracts.gpus import GPUS
-from isthmus.contracts.moving import Standing
-from isthmus.contracts.plan import Plan, pool_name
-from isthmus.contracts.preview import Cost, CostItem, PoolCapacity
-from isthmus.contracts.requirements import OnPremSite, Requirements
-from isthmus.contracts.words import ON_PREM_TARGETS
+from isthmus.contracts.hardware.gpus import GPUS
+from isthmus.contracts.plan.document import Plan, pool_name
+from isthmus.contracts.platform.migration.capacity import Standing
+from isthmus.contracts.reports.preview import Cost, CostItem, PoolCapacity
+from isthmus.contracts.requirements.document import OnPremSite, Requirements
+from isthmus.contracts.vocabulary import ON_PREM_TARGETS
 
 
 def cost(plan: Plan, *, known: bool = True) -> Cost:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.contracts.preview import DataPath, DataPaths
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.reports.preview import DataPath, DataPaths
+from isthmus.contracts.vocabulary import SENSITIVITIES
 
 Mark = Literal["refused", "undecided", "allowed", "added", "removed", "same"]
 MARKS: tuple[Mark, ...] = ("refused", "undecided", "allowed", "added", "removed", "same")

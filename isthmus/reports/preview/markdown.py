@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.preview import Preview
 from isthmus.reports.format.escaping import code, row
 from isthmus.reports.preview import wording as words
 from isthmus.reports.preview.markdown_details import Block

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from isthmus.contracts.preview import OPS, Change, Preview, PropertyChange
+from isthmus.contracts.reports.preview import OPS, Change, Preview, PropertyChange
 from isthmus.reports.format.escaping import code, cut, fence, html_code, shown, visible
 from isthmus.reports.preview import wording as words
 

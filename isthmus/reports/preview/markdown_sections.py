@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from isthmus.contracts.findings import Finding
-from isthmus.contracts.preview import Capacities, DataPath, PoolCapacity, Preview
+from isthmus.contracts.reports.findings import Finding
+from isthmus.contracts.reports.preview import Capacities, DataPath, PoolCapacity, Preview
 from isthmus.reports.format.escaping import code, row
 from isthmus.reports.preview import wording as words
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from isthmus.contracts import handling
-from isthmus.contracts.plan import Plan
-from isthmus.contracts.plan_checks import served_by
-from isthmus.contracts.preview import DataPath, Hop
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.plan.rules import served_by
+from isthmus.contracts.reference import handling
+from isthmus.contracts.reports.preview import DataPath, Hop
+from isthmus.contracts.requirements.document import Requirements
 
 
 def of_plan(plan: Plan, requirements: Requirements) -> list[DataPath]:

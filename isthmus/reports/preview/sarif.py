@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus import __version__
-from isthmus.contracts.findings import Finding, Severity
-from isthmus.contracts.preview import DataPath, Preview
+from isthmus.contracts.reports.findings import Finding, Severity
+from isthmus.contracts.reports.preview import DataPath, Preview
 from isthmus.reports.format.escaping import visible
 from isthmus.reports.preview import wording as words
 

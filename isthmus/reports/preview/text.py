@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.preview import Change, Preview
+from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.reports.format.escaping import cut, visible
 from isthmus.reports.preview import wording as words
 from isthmus.reports.preview.markdown_details import lines_of, quiet

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.findings import SEVERITIES, Severity
-from isthmus.contracts.preview import Preview
+from isthmus.contracts.reports.findings import SEVERITIES, Severity
+from isthmus.contracts.reports.preview import Preview
+from isthmus.core.errors import InputError
+from isthmus.core.validation_errors import did_you_mean
 from isthmus.reports.preview import wording as words
 
 WORDS = ("critical", "high", "medium", "replace", "delete-stateful", "undecided")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.contracts.findings import SEVERITIES, Finding
-from isthmus.contracts.preview import OPS, Change, Cost, Costs, DataPath, Preview
+from isthmus.contracts.reports.findings import SEVERITIES, Finding
+from isthmus.contracts.reports.preview import OPS, Change, Cost, Costs, DataPath, Preview
 
 Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
 """In the order of what can hurt."""

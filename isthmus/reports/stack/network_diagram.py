@@ -9,8 +9,8 @@ import json
 import re
 from typing import Any
 
-from isthmus.contracts.platform import Platform
-from isthmus.contracts.platform_eks import kubernetes_sites
+from isthmus.contracts.platform.model.aws.eks import kubernetes_sites
+from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.permissions import roles
 from isthmus.graph.network.reachability import Network, Pods, overlaps
 from isthmus.graph.resources.resources import Graph, Resource, listed, statements

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from isthmus.contracts.platform import Endpoint, Platform
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform
 
 _PLACES = {"onprem-vllm": "on-prem, vLLM", "eks-vllm": "AWS, vLLM on EKS"}
 
@@ -58,7 +58,7 @@ def size(endpoint: Endpoint) -> str:
 
 def pools(platform: Platform) -> list[tuple[str, str, int, int]]:
     """Per pool: name, GPU, GPUs requested, GPUs that it has."""
-    from isthmus.contracts import platform_mig
+    from isthmus.contracts.platform.lookups import mig as platform_mig
 
     found = []
     for pool in platform.pools:

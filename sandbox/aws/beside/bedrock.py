@@ -1,7 +1,7 @@
 """Amazon Bedrock's inference profiles, of which moto has none.
 
 The system-defined profiles of a region, with the regions that each may route to, are those of
-`isthmus.contracts.inference_profiles`, which carry their source and date. A profile that is missing there
+`isthmus.contracts.reference.inference_profiles`, which carry their source and date. A profile that is missing there
 does not exist here, as it may not be used by a plan either. Application profiles copy one of them, or one
 model of the region, and bear the tags by which cost is told apart.
 """
@@ -12,7 +12,7 @@ import datetime
 import re
 from typing import Any
 
-from isthmus.contracts import inference_profiles
+from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside import bedrock_models
 from sandbox.aws.beside.bedrock_state import HELD, arn, new_id, not_found, page, tagged
 from sandbox.aws.beside.naming import now

@@ -1,6 +1,6 @@
 """Amazon Bedrock's foundation models and bought throughput, of which moto has none.
 
-The models of a region are those that `isthmus.contracts.inference_profiles` calls or routes to there, so that
+The models of a region are those that `isthmus.contracts.reference.inference_profiles` calls or routes to there, so that
 no model is made up; `PUT /isthmus/bedrock/models` adds others, as an account elsewhere may have them. Names
 and abilities that the table does not state are left away.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from isthmus.contracts import inference_profiles
+from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, page, tagged
 from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused

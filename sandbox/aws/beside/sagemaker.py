@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts.platform_sagemaker import has_disks
+from isthmus.contracts.platform.model.aws.sagemaker import has_disks
 from sandbox.aws.beside import autoscaling, naming
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import now

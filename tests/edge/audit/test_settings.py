@@ -13,7 +13,7 @@ from edge.audit.log import AuditLog
 from edge.config import AuditSettings, ConfigError, GatewayConfig, SealerConfig, check
 from edge.config.audit import CONTENT_DAYS
 from edge.metrics import Metrics
-from isthmus.contracts.handling import HANDLING
+from isthmus.contracts.reference.handling import HANDLING
 from tests.edge.processes import ROOT
 from tests.edge.test_config import FILE, gateway
 

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.core.errors import IsthmusError
 from sandbox.toolchain import cache
 from tests.graders import tools
 from tests.graders.browser_install import run_node

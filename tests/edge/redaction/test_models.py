@@ -13,7 +13,7 @@ import pytest
 
 from edge.redaction import Detector, ModelFile, Placeholders, Rules
 from edge.redaction.models import TRUSTED
-from isthmus.contracts.platform_screening import ENGLISH
+from isthmus.contracts.platform.model.screening import ENGLISH
 from tests.edge.redaction.models import LOCK, ROOT, fetch_english_model
 
 RECORD = Path(__file__).with_name("data") / "en_core_web_sm-3.8.0.record"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge.config import DataClass, ReviewRule
 from edge.config.review import APPROVERS, KEEP_DAYS, LOW_CONFIDENCE, SAMPLE_RATE, Impact
 from edge.reviews.trigger import Demand, demand_of, draw, reasons
-from isthmus.contracts.handling import HANDLING
+from isthmus.contracts.reference.handling import HANDLING
 
 NEVER = 1.0
 """A draw that no rate reaches."""

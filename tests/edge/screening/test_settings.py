@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from edge.config import ConfigError, DetectorConfig, GatewayConfig, check
 from edge.config.screening import REDACTED
-from isthmus.contracts.handling import HANDLING
+from isthmus.contracts.reference.handling import HANDLING
 from tests.edge.processes import ROOT
 from tests.edge.test_config import FILE, gateway
 

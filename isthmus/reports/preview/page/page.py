@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.findings import SEVERITIES, Finding
-from isthmus.contracts.preview import OPS, Change, Preview
+from isthmus.contracts.reports.findings import SEVERITIES, Finding
+from isthmus.contracts.reports.preview import OPS, Change, Preview
 from isthmus.reports.format.numbers import bar, number, usd
 from isthmus.reports.preview.data_paths import SIGNS, Way, ways
 from isthmus.reports.preview.page.picture import picture

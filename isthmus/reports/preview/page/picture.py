@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from isthmus.contracts.preview import Capacities, PoolCapacity
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.reports.preview import Capacities, PoolCapacity
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.reports.format.numbers import number
 from isthmus.reports.preview.data_paths import MARKS, WORDS, Mark, Way
 from isthmus.reports.preview.page.picture_boxes import LINE, Chain, Key, Node, edges_of, fill, short

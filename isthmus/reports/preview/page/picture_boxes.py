@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.reports.preview.data_paths import MARKS, SIGNS, WORDS, Mark, Way
 from isthmus.reports.preview.page.values import visible
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from isthmus.contracts.preview import OPS, Capacities, Change, Cost, CostItem, Costs, PoolCapacity, Preview
+from isthmus.contracts.reports.preview import (
+    OPS,
+    Capacities,
+    Change,
+    Cost,
+    CostItem,
+    Costs,
+    PoolCapacity,
+    Preview,
+)
 from isthmus.reports.format.numbers import number, usd
 from isthmus.reports.preview.data_paths import ways
 from isthmus.reports.preview.wording import counting, dangerous

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.preview import PropertyChange
+from isthmus.contracts.reports.preview import PropertyChange
 
 LONGEST = 600
 """Characters of one value."""

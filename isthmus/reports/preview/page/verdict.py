@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.contracts.preview import OPS, Preview
+from isthmus.contracts.reports.preview import OPS, Preview
 from isthmus.reports.preview.data_paths import ways
 from isthmus.reports.preview.page.totals import money
 from isthmus.reports.preview.wording import counting

@@ -1,0 +1,151 @@
+"""Who may do what in an account: IAM roles that sessions of the organisation's sign-on may take."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import aws_name, partition
+from components.aws.common.role_policy import role_policy
+from components.aws.identity.boundary import boundary_arn
+from components.base.argument_checks import one_of
+from isthmus.contracts.reference import roles
+from isthmus.core.errors import InputError
+
+
+class SignedOn(TypedDict):
+    """Who may take one role."""
+
+    role: str
+    """platform, model-owner, reviewer or auditor; an application team has none in AWS."""
+    permission_sets: list[str]
+    """Permission sets of IAM Identity Center whose sessions may take it."""
+
+
+class RecordsAtSite(TypedDict):
+    """Where the account's records lie, for auditors."""
+
+    log_group: NotRequired[pulumi.Input[str]]
+    """ARN pattern of the trail's searchable copy."""
+    bucket: NotRequired[pulumi.Input[str]]
+    """ARN of the audit store."""
+    key: NotRequired[pulumi.Input[str]]
+    """ARN of its key."""
+
+
+class AwsRolesArgs(TypedDict):
+    """Who may do what in an account."""
+
+    region: str
+    """AWS region of the site."""
+    account: pulumi.Input[str]
+    """The account's id."""
+    members: list[SignedOn]
+    """Who may take which role."""
+    saml_provider: NotRequired[str]
+    """ARN of the account's SAML provider, where there is no Identity Center."""
+    records: RecordsAtSite
+    """What auditors read."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds every role; absent, one is made beside each."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class AwsRoles(pulumi.ComponentResource):
+    """A role of the account for each role of `isthmus.contracts.reference.roles` that somebody may take."""
+
+    arns: pulumi.Output[dict[str, str]]
+    """By role: its ARN, which a permission set must be let assume, or a SAML assertion name."""
+
+    def __init__(self, name: str, args: AwsRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:AwsRoles", name, dict(args), opts)
+        arns: dict[str, Any] = {}
+        known = tuple(roles.ACCOUNT)
+        for at, each in enumerate(args["members"]):
+            one_of(each["role"], known, f"{name}.members.{at}.role")
+        for role in known:
+            sets = sorted({s for m in args["members"] if m["role"] == role for s in m["permission_sets"]})
+            asked = any(member["role"] == role for member in args["members"])
+            if sets or (asked and args.get("saml_provider")):
+                arns[role] = self._role(f"{name}-{role}", role, sets, args)
+        self.arns = pulumi.Output.from_input(arns)
+        self.register_outputs({"arns": self.arns})
+
+    def _role(
+        self, name: str, role: roles.RoleName, sets: list[str], args: AwsRolesArgs
+    ) -> pulumi.Output[str]:
+        from pulumi_aws.iam import Role
+
+        child, tags = pulumi.ResourceOptions(parent=self), args.get("tags", {})
+        records, of = args["records"], partition(args["region"])
+        suffix = "amazonaws.com.cn" if of == "aws-cn" else "amazonaws.com"
+        statements = roles.in_account(
+            role,
+            roles.Records(
+                **{key: _known(records.get(key)) for key in ("log_group", "bucket", "key")},
+                via=f"s3.{args['region']}.{suffix}",
+            ),
+        )
+        made = Role(
+            f"{name}-role",
+            name=aws_name(name, 64),
+            description=f"Isthmus {role}: {roles.ABOUT[role]}"[:1000],
+            assume_role_policy=pulumi.Output.json_dumps(
+                trust_policy(of, args["account"], sets, args.get("saml_provider"), name)
+            ),
+            # Of a session that was taken from another one AWS allows no more.
+            max_session_duration=3600,
+            permissions_boundary=boundary_arn(
+                name, args.get("permissions_boundary"), statements, child, tags=tags
+            ),
+            tags=tags,
+            opts=child,
+        )
+        role_policy(f"{name}-policy", made, statements, child)
+        return made.arn
+
+
+def trust_policy(
+    of: str, account: pulumi.Input[str], sets: list[str], saml: str | None, where: str
+) -> dict[str, Any]:
+    """Sessions of these permission sets in this account; or what the account's SAML provider asserts.
+
+    Identity Center names the role of a permission set with an ending that is not known beforehand. So the account is
+    the principal and the session's role a condition, as the IAM Identity Center user guide has it ("Referencing
+    permission sets in resource policies"): in the default region and in any other.
+    """
+    statements: list[dict[str, Any]] = []
+    if sets:
+        reserved = "arn:{}:iam::{}:role/aws-reserved/sso.amazonaws.com/{}AWSReservedSSO_{}_*"
+        patterns = [
+            pulumi.Output.format(reserved, of, account, region, each)
+            for each in sets
+            for region in ("", "*/")
+        ]
+        statements.append(
+            {
+                "Sid": "IdentityCenter",
+                "Effect": "Allow",
+                "Principal": {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)},
+                "Action": "sts:AssumeRole",
+                "Condition": {"ArnLike": {"aws:PrincipalArn": patterns}},
+            }
+        )
+    if saml:
+        statements.append(
+            {
+                "Sid": "Saml",
+                "Effect": "Allow",
+                "Principal": {"Federated": saml},
+                "Action": "sts:AssumeRoleWithSAML",
+                "Condition": {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}},
+            }
+        )
+    if not statements:
+        raise InputError("nobody could take the role", where=where, todo="Name permission sets")
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _known(value: Any) -> Any:
+    """An output as it is, a text as it is; what is empty is not there."""
+    return value if value is None or isinstance(value, pulumi.Output) else (value or None)

@@ -1,0 +1,232 @@
+"""A Bedrock guardrail and its numbered version: a filter on top of the boundary, never the boundary."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import aws_name
+from components.base.argument_checks import MODES, one_of
+from isthmus.contracts.reference import guardrail_tiers
+from isthmus.core.errors import InputError
+from isthmus.core.validation_errors import did_you_mean
+
+PII = (
+    *("ADDRESS", "AGE", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "CA_HEALTH_NUMBER", "CA_SOCIAL_INSURANCE_NUMBER"),
+    *("CREDIT_DEBIT_CARD_CVV", "CREDIT_DEBIT_CARD_EXPIRY", "CREDIT_DEBIT_CARD_NUMBER", "DRIVER_ID", "EMAIL"),
+    *("INTERNATIONAL_BANK_ACCOUNT_NUMBER", "IP_ADDRESS", "LICENSE_PLATE", "MAC_ADDRESS", "NAME", "PASSWORD"),
+    *("PHONE", "PIN", "SWIFT_CODE", "UK_NATIONAL_HEALTH_SERVICE_NUMBER", "UK_NATIONAL_INSURANCE_NUMBER"),
+    *("UK_UNIQUE_TAXPAYER_REFERENCE_NUMBER", "URL", "USERNAME", "US_BANK_ACCOUNT_NUMBER"),
+    *("US_BANK_ROUTING_NUMBER", "US_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", "US_PASSPORT_NUMBER"),
+    *("US_SOCIAL_SECURITY_NUMBER", "VEHICLE_IDENTIFICATION_NUMBER"),
+)
+"""Kinds of personal data that a guardrail knows (API model of `CreateGuardrail`, botocore, 2026-11)."""
+UNFILTERED = ("embed", "rerank", "sonic")
+"""In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
+GUARDRAIL = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
+TIERS = ("classic", "standard")
+STRENGTHS = ("none", "low", "medium", "high")
+_CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
+
+
+class GuardrailPii(TypedDict):
+    """What a guardrail does about one kind of personal data, in prompts and answers."""
+
+    name: str
+    """As Bedrock names it, e.g. EMAIL."""
+    action: str
+    """`block`: the request or the answer. `anonymize`: only this."""
+
+
+class GuardrailSettings(TypedDict):
+    """The guardrail that every call of a class must name."""
+
+    mode: str
+    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    guardrail_id: NotRequired[str]
+    """`existing`: its id or ARN."""
+    version: NotRequired[str]
+    """`existing`: a numbered version of it; never DRAFT, which anyone may change."""
+    earlier_versions: NotRequired[list[str]]
+    """Versions that calls may name besides, while pods that know the new one replace those that do not."""
+    pii: NotRequired[list[GuardrailPii]]
+    """Kinds of personal data that it looks for."""
+    attack_strength: NotRequired[str]
+    """Filter on prompts that attack the model's instructions: low, medium or high (default)."""
+    content_strength: NotRequired[str]
+    """Filters on hate, insults, sexual content, violence and misconduct: none, low, medium (default), high."""
+    grounding: NotRequired[float]
+    """Least score of grounding and relevance, 0 to 0.99; absent: not looked at."""
+    blocked_message: NotRequired[str]
+    """What a caller reads in place of what was blocked."""
+    tier: NotRequired[str]
+    """`classic` (default): English, French, Spanish. `standard`: most languages, in any region of the geography."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the key that seals its settings; absent: AWS's own. Its policy must let in the role that calls."""
+
+
+@dataclass(frozen=True)
+class GuardrailInUse:
+    """A guardrail as calls name it."""
+
+    arn: pulumi.Output[str]
+    version: pulumi.Output[str]
+    earlier: tuple[str, ...] = ()
+    profiles: tuple[pulumi.Input[str], ...] = ()
+    """ARNs of the guardrail profile, in each region in which content may be looked at."""
+
+    def named(self) -> list[pulumi.Output[str]]:
+        """Values of the condition key `bedrock:GuardrailIdentifier`: ARN and version, joined by a colon."""
+        versions = (self.version, *map(pulumi.Output.from_input, self.earlier))
+        return [pulumi.Output.concat(self.arn, ":", version) for version in versions]
+
+
+def settings_of(given: GuardrailSettings, where: str) -> dict[str, Any]:
+    """Arguments of the guardrail that its version depends on, checked."""
+    attack = one_of(given.get("attack_strength", "high"), STRENGTHS[1:], f"{where}.attack_strength").upper()
+    content = one_of(given.get("content_strength", "medium"), STRENGTHS, f"{where}.content_strength").upper()
+    # What a model answers cannot attack its instructions: AWS takes NONE only.
+    filters = [{"type": "PROMPT_ATTACK", "input_strength": attack, "output_strength": "NONE"}]
+    if content != "NONE":
+        filters += [
+            {"type": kind, "input_strength": content, "output_strength": content} for kind in _CONTENT
+        ]
+    message = given.get("blocked_message", "This request was blocked by policy.")
+    if not 1 <= len(message) <= 500:
+        raise InputError(
+            f"a message of {len(message)} characters", where=f"{where}.blocked_message", todo="Use 1 to 500"
+        )
+    made: dict[str, Any] = {
+        "blocked_input_messaging": message,
+        "blocked_outputs_messaging": message,
+        "content_policy_config": {"filters_configs": filters},
+    }
+    if one_of(given.get("tier", "classic"), TIERS, f"{where}.tier") == "standard":
+        made["content_policy_config"]["tier_configs"] = [{"tier_name": "STANDARD"}]
+    if given.get("pii"):
+        made["sensitive_information_policy_config"] = {
+            "pii_entities_configs": _pii(given.get("pii", []), f"{where}.pii")
+        }
+    least = given.get("grounding")
+    if least is not None:
+        if not 0 <= least <= 0.99:
+            raise InputError(f"a score of {least}", where=f"{where}.grounding", todo="Use 0 to 0.99")
+        kinds = ("GROUNDING", "RELEVANCE")
+        made["contextual_grounding_policy_config"] = {
+            "filters_configs": [{"type": kind, "threshold": least} for kind in kinds]
+        }
+    return made
+
+
+def guardrail(
+    name: str,
+    given: GuardrailSettings,
+    where: str,
+    region: str,
+    arn_in: Callable[[str, str], pulumi.Input[str]],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> GuardrailInUse | None:
+    """The guardrail of one class in one region, made or named; None where it is off.
+
+    `arn_in`: from a region, and kind and id (`guardrail/ID`), to the ARN. Children: `NAME-guardrail`, `NAME-version`.
+    The version's description holds a digest of the settings, so that a change of them makes a new version; the
+    old one stays, since pods that roll still name it, and goes with the guardrail. In the Classic tier content
+    is looked at in the region itself, in the Standard tier in any region of the region's guardrail profile.
+    """
+    mode = one_of(given["mode"], MODES, f"{where}.mode")
+    earlier = tuple(
+        _numbered(each, f"{where}.earlier_versions") for each in given.get("earlier_versions", [])
+    )
+    if mode == "off":
+        return None
+    if mode == "existing":
+        id, version = given.get("guardrail_id", ""), given.get("version", "")
+        if not id:
+            raise InputError("names no guardrail_id", where=where, todo="Give the guardrail's id or ARN")
+        version = _numbered(version, f"{where}.version")
+        named = re.fullmatch(GUARDRAIL, id)
+        if named is None:
+            raise InputError(
+                f"'{id}' is no guardrail's id or ARN",
+                where=f"{where}.guardrail_id",
+                todo="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
+            )
+        if found := named["region"]:
+            if found != region:
+                raise InputError(
+                    f"the guardrail {id} does not stand in {region}",
+                    where=f"{where}.guardrail_id",
+                    todo="A call is filtered by a guardrail of its own region",
+                )
+            arn = pulumi.Output.from_input(id)
+        else:
+            arn = pulumi.Output.from_input(arn_in(region, f"guardrail/{id}"))
+        return GuardrailInUse(arn, pulumi.Output.from_input(version), earlier)
+    from pulumi_aws import bedrock
+
+    settings = settings_of(given, where)
+    across: dict[str, Any] = {}
+    profiles: tuple[pulumi.Input[str], ...] = ()
+    if given.get("tier") == "standard":
+        profile, regions = guardrail_tiers.profile(region)
+        named_in = [arn_in(each, f"guardrail-profile/{profile}") for each in (region, *regions)]
+        # By its ARN: given the id, AWS answers with the ARN, and every run would see a change.
+        across = {"cross_region_config": {"guardrail_profile_identifier": named_in[0]}}
+        profiles = tuple(named_in[1:])
+    made = bedrock.Guardrail(
+        f"{name}-guardrail",
+        name=aws_name(f"{name}-guardrail", 50),
+        description=f"Prompts and answers of {tags.get('isthmus.dev/class', 'one')} work",
+        region=region,
+        kms_key_arn=given.get("kms_key"),
+        tags=tags,
+        opts=opts,
+        **settings,
+        **across,
+    )
+    version = bedrock.GuardrailVersion(
+        f"{name}-version",
+        guardrail_arn=made.guardrail_arn,
+        description=f"Settings {digest(settings)}",
+        region=region,
+        # Made before the old one would go; AWS keeps 20 (quotas of Bedrock, 2026-11).
+        skip_destroy=True,
+        opts=opts,
+    )
+    return GuardrailInUse(made.guardrail_arn, version.version, earlier, profiles)
+
+
+def digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _pii(kinds: list[GuardrailPii], where: str) -> list[dict[str, str]]:
+    names = [kind["name"] for kind in kinds]
+    for at, kind in enumerate(kinds):
+        if kind["name"] not in PII:
+            raise InputError(
+                f"'{kind['name']}' is no kind of personal data that Bedrock knows",
+                where=f"{where}.{at}",
+                todo=did_you_mean(kind["name"], PII) or f"Known: {', '.join(PII)}",
+            )
+        if names.count(kind["name"]) > 1:
+            raise InputError(f"'{kind['name']}' twice", where=f"{where}.{at}", todo="Leave one out")
+        one_of(kind["action"], ("block", "anonymize"), f"{where}.{at}.action")
+    # In the order of their names: the same settings, said in another order, are no new version.
+    ordered = sorted(kinds, key=lambda kind: kind["name"])
+    return [{"type": kind["name"], "action": kind["action"].upper()} for kind in ordered]
+
+
+def _numbered(version: str, where: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,7}", version):
+        raise InputError(
+            f"'{version}' is not a numbered version",
+            where=where,
+            todo="Publish one (aws bedrock create-guardrail-version); DRAFT may be changed under its callers",
+        )
+    return version

@@ -1,0 +1,135 @@
+"""Bedrock's log of calls: one an account and region, so it follows the strictest class there."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.log_group import sealed_log_group
+from components.aws.common.names import aws_name, partition
+from components.aws.common.role_policy import role_policy
+from components.aws.identity.boundary import boundary_arn
+from components.base.argument_checks import MODES, one_of
+
+STREAM = "aws/bedrock/modelinvocations"
+"""The only log stream that Bedrock writes to (user guide, model invocation logging)."""
+
+
+class InvocationLoggingArgs(TypedDict):
+    """Bedrock's log of calls in one account and region."""
+
+    name: str
+    """Name of the log."""
+    region: str
+    """AWS region, whose calls are logged."""
+    mode: str
+    """`manage`: made here. `existing`: the organisation keeps one, and nothing is touched. `off`: none."""
+    text: bool
+    """Prompts and answers too; else only who called what, when, with how many tokens."""
+    retention_days: int
+    """How long records are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the log's role; absent, one is made beside it."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class InvocationLogging(pulumi.ComponentResource):
+    """Every call of a model in the region, into a log group under a key of its own.
+
+    AWS keeps one such setting an account and region: it replaces whatever was set before. Group and key stay
+    when the stack is destroyed.
+    """
+
+    log_group: pulumi.Output[str]
+    """Name of the log group; empty where none is made here."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left on purpose when the stack is destroyed: the log group and its key."""
+
+    def __init__(
+        self, name: str, args: InvocationLoggingArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:InvocationLogging", name, dict(args), opts)
+        mode = one_of(args["mode"], MODES, f"invocation_logging.{args['name']}.mode")
+        self.log_group = pulumi.Output.from_input("")
+        self.retained = pulumi.Output.from_input([])
+        if mode == "manage":
+            self._make(name, args)
+        self.register_outputs({"log_group": self.log_group, "retained": self.retained})
+
+    def _make(self, name: str, args: InvocationLoggingArgs) -> None:
+        from pulumi_aws import get_caller_identity_output
+        from pulumi_aws.bedrockmodel import InvocationLoggingConfiguration
+        from pulumi_aws.iam import Role
+
+        region, tags = args["region"], args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        group = sealed_log_group(
+            name,
+            f"/isthmus/bedrock/{name}/calls-",
+            region=region,
+            account=account,
+            days=args["retention_days"],
+            where=f"invocation_logging.{args['name']}.retention_days",
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            kms_key=args.get("kms_key"),
+        )
+        writes = [
+            {
+                "Sid": "WriteCalls",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": [pulumi.Output.concat(group.arn, ":log-stream:", STREAM)],
+            }
+        ]
+        role = Role(
+            f"{name}-role",
+            name=aws_name(f"{name}-role", 64),
+            description=f"Writes Bedrock's log of calls in {region}",
+            assume_role_policy=pulumi.Output.json_dumps(trust_policy(region, account)),
+            permissions_boundary=boundary_arn(
+                name, args.get("permissions_boundary"), writes, child, tags=tags
+            ),
+            tags=tags,
+            opts=child,
+        )
+        policy = role_policy(f"{name}-policy", role, writes, child)
+        InvocationLoggingConfiguration(
+            f"{name}-logging",
+            logging_config={
+                "text_data_delivery_enabled": args["text"],
+                # Never: what is larger than a log event would go to a bucket, and none is made for content.
+                "image_data_delivery_enabled": False,
+                "embedding_data_delivery_enabled": False,
+                "video_data_delivery_enabled": False,
+                "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
+            },
+            region=region,
+            # Bedrock tries the role when it is told: without its policy it refuses.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+        self.log_group = group.name
+        self.retained = pulumi.Output.all(*group.made)
+
+
+def trust_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
+    """Bedrock of this account and region alone: no other account's can be made to write with this role."""
+    source = pulumi.Output.format("arn:{}:bedrock:{}:{}:*", partition(region), region, account)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Bedrock",
+                "Effect": "Allow",
+                "Principal": {"Service": "bedrock.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": account},
+                    "ArnLike": {"aws:SourceArn": source},
+                },
+            }
+        ],
+    }

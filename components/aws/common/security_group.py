@@ -1,0 +1,77 @@
+"""A security group for one port and one direction; the other way nothing passes."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pulumi
+
+from components.aws.common.ip_addresses import label
+
+Direction = Literal["ingress", "egress"]
+
+
+def peer_rule(
+    name: str,
+    direction: Direction,
+    group: pulumi.Input[str],
+    description: str,
+    port: int,
+    *,
+    protocol: str = "tcp",
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    **peer: pulumi.Input[str],
+) -> Any:
+    """A rule of a group for one port and one peer: `cidr_ipv4`, `referenced_security_group_id` or `prefix_list_id`."""
+    from pulumi_aws import vpc
+
+    rule: Any = vpc.SecurityGroupIngressRule if direction == "ingress" else vpc.SecurityGroupEgressRule
+    return rule(
+        name,
+        security_group_id=group,
+        description=description,
+        ip_protocol=protocol,
+        from_port=port,
+        to_port=port,
+        tags=tags,
+        opts=opts,
+        **peer,
+    )
+
+
+def one_way_group(
+    name: str,
+    direction: Direction,
+    *,
+    description: str,
+    vpc_id: pulumi.Input[str],
+    protocols: Sequence[str],
+    port: int,
+    peers: Sequence[str],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Output[str]:
+    """Id of a group that lets `peers` (CIDRs) in, or out to, on one port; a rule for each, described and tagged.
+
+    The provider takes away the rule by which AWS lets a new group out to everywhere. A rule that someone
+    adds by hand is no part of the stack: AWS Config or an audit finds it, `pulumi refresh` does not.
+    """
+    from pulumi_aws import ec2
+
+    group = ec2.SecurityGroup(
+        f"{name}-group", description=description, vpc_id=vpc_id, tags={**tags, "Name": name}, opts=opts
+    )
+    for peer in peers:
+        for protocol in protocols:
+            peer_rule(
+                f"{name}-{protocol}-{label(peer)}",
+                direction,
+                group.id,
+                description,
+                port,
+                protocol=protocol,
+                tags=tags,
+                opts=opts,
+                cidr_ipv4=peer,
+            )
+    return group.id

@@ -1,0 +1,153 @@
+"""An SNS topic, encrypted, to which only named AWS services publish."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+from components.aws.common.keys import administered, rotated_key
+from components.aws.common.names import aws_name
+from isthmus.core.errors import InputError
+
+EMAILS = 10
+"""Most addresses of one notification of AWS Budgets (API reference, as of knowledge, not checked)."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """An AWS service that may publish to a topic, and on what conditions."""
+
+    sid: str
+    service: str
+    """Its principal, e.g. `cloudwatch.amazonaws.com`."""
+    publishing: dict[str, Any] = field(default_factory=dict)
+    """Condition on `sns:Publish`."""
+    sealing: dict[str, Any] = field(default_factory=dict)
+    """Condition on the use of the topic's key."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    arn: pulumi.Output[str]
+    ready: pulumi.Resource
+    """What whoever publishes waits for."""
+
+
+def topic_name(name: str) -> str:
+    """Known before the topic is made, so that its key's policy can name it."""
+    return aws_name(name, 256)
+
+
+def sealed_topic(
+    name: str,
+    says: str,
+    publishers: list[Publisher],
+    *,
+    account: pulumi.Input[str],
+    partition: pulumi.Input[str],
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+) -> Topic:
+    """The topic `topic_name(name)` and its key. `says`: whom its messages are from, as e-mails show it."""
+    from pulumi_aws import sns
+
+    child = pulumi.ResourceOptions(parent=parent)
+    sealed = rotated_key(
+        f"{name}-key",
+        f"Messages of {name}",
+        _key_policy(partition, account, publishers),
+        tags,
+        child,
+        days=7,
+    )
+    topic = sns.Topic(
+        name, name=topic_name(name), display_name=says, kms_master_key_id=sealed.arn, tags=tags, opts=child
+    )
+    policy = sns.TopicPolicy(
+        f"{name}-policy",
+        arn=topic.arn,
+        policy=pulumi.Output.json_dumps(_topic_policy(topic.arn, publishers)),
+        opts=child,
+    )
+    return Topic(topic.arn, policy)
+
+
+def _key_policy(
+    partition: pulumi.Input[str], account: pulumi.Input[str], publishers: list[Publisher]
+) -> dict[str, Any]:
+    """The account administers the key; who publishes seals with it."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            administered(partition, account),
+            *(
+                _conditional(
+                    {
+                        "Sid": f"{each.sid}Seals",
+                        "Effect": "Allow",
+                        "Principal": {"Service": each.service},
+                        "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                        "Resource": "*",
+                    },
+                    each.sealing,
+                )
+                for each in publishers
+            ),
+        ],
+    }
+
+
+def _topic_policy(topic: pulumi.Output[str], publishers: list[Publisher]) -> dict[str, Any]:
+    """Principals of the account need no word here: for them their own IAM policies are enough."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sns:Publish",
+                "Resource": topic,
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+            *(
+                _conditional(
+                    {
+                        "Sid": f"{each.sid}Publishes",
+                        "Effect": "Allow",
+                        "Principal": {"Service": each.service},
+                        "Action": "sns:Publish",
+                        "Resource": topic,
+                    },
+                    each.publishing,
+                )
+                for each in publishers
+            ),
+        ],
+    }
+
+
+def _conditional(statement: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def addresses(notify: list[str], where: str, why: str) -> list[str]:
+    """E-mail addresses to tell, each once; `why`: what nobody would hear of without one."""
+    for address in notify:
+        name, _, host = address.partition("@")
+        if not name or "." not in host.strip(".") or any(sign.isspace() for sign in address) or "@" in host:
+            raise InputError(
+                f"'{address}' is no e-mail address",
+                where=f"{where}.notify",
+                todo="Write it as group@example.com",
+            )
+    told = sorted(set(notify))
+    if not told:
+        raise InputError(why, where=f"{where}.notify", todo="Name the e-mail address of a group")
+    if len(told) > EMAILS:
+        raise InputError(
+            f"{len(told)} addresses are to be told, AWS takes {EMAILS}",
+            where=f"{where}.notify",
+            todo="Name a group's address in place of its members'",
+        )
+    return told

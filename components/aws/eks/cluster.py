@@ -1,0 +1,362 @@
+"""A private Kubernetes cluster in AWS (Amazon EKS): control plane, key, logs, who is let in, and its addons."""
+
+import re
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.efs_mount import mounting
+from components.aws.common.ip_addresses import ipv4_networks, label
+from components.aws.common.keys import rotated_key
+from components.aws.common.log_group import key_policy, retention
+from components.aws.common.names import aws_name, partition
+from components.aws.eks import roles as eks_roles
+from isthmus.core.errors import InputError
+
+LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+"""All that a control plane logs."""
+ADMINISTERS = "cluster-access-policy/AmazonEKSClusterAdminPolicy"
+EARLY = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
+"""Addons that run on every machine: there before the first comes. What needs machines comes with these."""
+
+
+class EksAdmin(TypedDict):
+    """Who administers a cluster."""
+
+    name: str
+    """Name of the entry."""
+    principal: pulumi.Input[str]
+    """ARN of an IAM role."""
+
+
+class EksHybridNodes(TypedDict):
+    """Machines of a site of the organisation's that join a cluster in AWS."""
+
+    node_networks: list[str]
+    """Their networks."""
+    pod_networks: NotRequired[list[str]]
+    """Networks of the pods on them."""
+    role: pulumi.Input[str]
+    """ARN of the role that such a machine bears."""
+
+
+class EksClusterArgs(TypedDict):
+    """A private Kubernetes cluster in AWS."""
+
+    name: str
+    """Name of the cluster; in EKS digits of its own follow."""
+    region: str
+    """AWS region."""
+    version: str
+    """Version of Kubernetes, e.g. 1.36."""
+    subnet_ids: pulumi.Input[list[pulumi.Input[str]]]
+    """Ids of private subnets in two zones at least."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the key that seals Secrets and volumes; absent, one is made."""
+    log_retention_days: int
+    """How long the control plane's logs are kept, days; CloudWatch Logs takes the next longer period."""
+    admins: list[EksAdmin]
+    """Who administers it, and nobody else."""
+    access: NotRequired[list[str]]
+    """Networks that reach the API server besides the nodes."""
+    service_cidr: NotRequired[str]
+    """Addresses of services (default 172.20.0.0/16)."""
+    hybrid_nodes: NotRequired[EksHybridNodes]
+    """Machines of a site that join it."""
+    repositories: NotRequired[list[str]]
+    """ARNs of registries' repositories that nodes pull from, besides the addons'."""
+    addon_account: NotRequired[str]
+    """AWS's account that holds the addons' images (default that of most regions)."""
+    addons: NotRequired[dict[str, str]]
+    """Versions of addons; absent, AWS's default for the cluster's version."""
+    mounts_shares: NotRequired[bool]
+    """Whether its machines mount shares of records, as those shares' own policies let them (default false)."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds its roles; absent, one is made beside each."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class EksCluster(pulumi.ComponentResource):
+    """A control plane that answers inside its network only, and the roles of what will run in it.
+
+    `retained` names what stays when the stack is destroyed: the control plane's logs and their key.
+    """
+
+    cluster_name: pulumi.Output[str]
+    """Its name in EKS."""
+    cluster_arn: pulumi.Output[str]
+    """Its ARN."""
+    endpoint: pulumi.Output[str]
+    """URL of its API server; known once its administrators are let in."""
+    certificate_authority: pulumi.Output[str]
+    """The authority of the API server's certificate, base64 of its PEM."""
+    kms_key: pulumi.Output[str]
+    """ARN of the key of Secrets and volumes."""
+    node_role: pulumi.Output[str]
+    """ARN of the role of its machines."""
+    cni_role: pulumi.Output[str]
+    """ARN of the role of its network plugin."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left on purpose when the stack is destroyed."""
+
+    def __init__(self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:EksCluster", name, dict(args), opts)
+        from pulumi_aws import get_caller_identity_output
+        from pulumi_aws.eks import Cluster
+
+        where = f"clusters.{args['name']}"
+        if not args["admins"]:
+            raise InputError(
+                "nobody may administer the cluster",
+                where=f"{where}.admins",
+                todo="Name a role: who makes a cluster does not become its administrator by it",
+            )
+        retention(args["log_retention_days"], f"{where}.log_retention_days")
+        reach = [str(each) for each in ipv4_networks(args.get("access", []), f"{where}.access")]
+        child = pulumi.ResourceOptions(parent=self)
+        tags = {**args.get("tags", {}), "isthmus.dev/cluster": args["name"]}
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        called, logs = self._logs(name, args, account, tags)
+        self.kms_key = self._key(name, args, account, tags)
+        role = eks_roles.bounded_role(
+            name,
+            f"Control plane of {name}",
+            eks_roles.cluster_trust(args["region"], account),
+            eks_roles.cluster_statements(args["region"], account),
+            args.get("permissions_boundary"),
+            tags,
+            child,
+        )
+        remote: Any = {}
+        if "hybrid_nodes" in args:
+            pods = list(args["hybrid_nodes"].get("pod_networks", []))
+            remote["remote_network_config"] = {
+                "remote_node_networks": {"cidrs": list(args["hybrid_nodes"]["node_networks"])},
+                **({"remote_pod_networks": {"cidrs": pods}} if pods else {}),
+            }
+        inside: Any = {
+            "subnet_ids": args["subnet_ids"],
+            "endpoint_private_access": True,
+            "endpoint_public_access": False,
+        }
+        sealed: Any = {"provider": {"key_arn": self.kms_key}, "resources": ["secrets"]}
+        # Whoever makes a cluster would stay its administrator, out of every review's sight.
+        entries: Any = {
+            "authentication_mode": "API",
+            "bootstrap_cluster_creator_admin_permissions": False,
+        }
+        services: Any = {"service_ipv4_cidr": args.get("service_cidr", "172.20.0.0/16"), "ip_family": "ipv4"}
+        cluster = Cluster(
+            f"{name}-cluster",
+            name=called,
+            version=args["version"],
+            role_arn=role,
+            vpc_config=inside,
+            access_config=entries,
+            # Its own would come without network policy, and stay when ours goes.
+            bootstrap_self_managed_addons=False,
+            enabled_cluster_log_types=list(LOGS),
+            encryption_config=sealed,
+            kubernetes_network_config=services,
+            tags=tags,
+            # Without the group EKS makes one itself, unsealed and kept for ever.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            **remote,
+        )
+        self.cluster_name, self.cluster_arn = cluster.name, cluster.arn
+        self._let_in(name, cluster, reach, tags)
+        let_in = self._admit(name, args, cluster, tags)
+        self._roles(name, args, cluster, account, tags)
+        self._addons(name, args, cluster, tags)
+        # Nobody asks the API server for anything before somebody may.
+        self.endpoint = pulumi.Output.all(cluster.endpoint, *let_in).apply(lambda found: str(found[0]))
+        self.certificate_authority = cluster.certificate_authority.apply(_data)
+        self.register_outputs(
+            {
+                "cluster_name": self.cluster_name,
+                "cluster_arn": self.cluster_arn,
+                "endpoint": self.endpoint,
+                "certificate_authority": self.certificate_authority,
+                "kms_key": self.kms_key,
+                "node_role": self.node_role,
+                "cni_role": self.cni_role,
+                "retained": self.retained,
+            }
+        )
+
+    def _logs(
+        self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]
+    ) -> tuple[pulumi.Output[str], pulumi.Resource]:
+        """The cluster's name, and the group that EKS will write its logs to, by that name.
+
+        A group that an earlier cluster left behind has its name for ever, so each life has another: digits of
+        the logs' key, which is made anew with each.
+        """
+        from pulumi_aws.cloudwatch import LogGroup
+
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        short = aws_name(name, 80)
+        sealed = rotated_key(
+            f"{name}-log-key",
+            f"Control plane's logs of {name}",
+            key_policy(args["region"], account, f"/aws/eks/{short}"),
+            tags,
+            kept,
+        )
+        called = pulumi.Output.concat(short, "-", sealed.key_id.apply(_first_digits))
+        group = LogGroup(
+            f"{name}-logs",
+            name=pulumi.Output.concat("/aws/eks/", called, "/cluster"),
+            retention_in_days=retention(args["log_retention_days"], f"clusters.{args['name']}"),
+            kms_key_id=sealed.arn,
+            tags=tags,
+            opts=kept,
+        )
+        self.retained = pulumi.Output.all(group.arn, sealed.arn)
+        return called, group
+
+    def _key(self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]) -> pulumi.Output[str]:
+        if "kms_key" in args:
+            return pulumi.Output.from_input(args["kms_key"])
+        return rotated_key(
+            f"{name}-key",
+            f"Secrets and volumes of {name}",
+            eks_roles.sealing_policy(args["region"], account),
+            tags,
+            pulumi.ResourceOptions(parent=self),
+        ).arn
+
+    def _let_in(self, name: str, cluster: Any, reach: list[str], tags: dict[str, str]) -> None:
+        """Networks that reach the API server, by the security group that EKS made for it."""
+        from pulumi_aws.vpc import SecurityGroupIngressRule
+
+        for peer in reach:
+            SecurityGroupIngressRule(
+                f"{name}-api-{label(peer)}",
+                security_group_id=cluster.vpc_config.apply(_security_group),
+                description=f"API server of {name}",
+                ip_protocol="tcp",
+                from_port=443,
+                to_port=443,
+                cidr_ipv4=peer,
+                tags=tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+    def _admit(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> list[Any]:
+        from pulumi_aws.eks import AccessEntry, AccessPolicyAssociation
+
+        whole: Any = {"type": "cluster"}
+        found: list[Any] = []
+        for admin in args["admins"]:
+            entry = AccessEntry(
+                f"{name}-admin-{admin['name']}",
+                cluster_name=cluster.name,
+                principal_arn=admin["principal"],
+                type="STANDARD",
+                tags=tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            may = AccessPolicyAssociation(
+                f"{name}-admin-{admin['name']}-policy",
+                cluster_name=cluster.name,
+                principal_arn=admin["principal"],
+                policy_arn=f"arn:{partition(args['region'])}:eks::aws:{ADMINISTERS}",
+                access_scope=whole,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
+            )
+            found.append(may.id)
+        if "hybrid_nodes" in args:
+            AccessEntry(
+                f"{name}-hybrid-nodes",
+                cluster_name=cluster.name,
+                principal_arn=args["hybrid_nodes"]["role"],
+                type="HYBRID_LINUX",
+                tags=tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        return found
+
+    def _roles(
+        self, name: str, args: EksClusterArgs, cluster: Any, account: Any, tags: dict[str, str]
+    ) -> None:
+        """Of the machines, which EKS lets in by itself, and of the plugin that gives pods addresses."""
+        region, given = args["region"], args.get("permissions_boundary")
+        child = pulumi.ResourceOptions(parent=self)
+        images = [
+            *eks_roles.addon_repositories(region, args.get("addon_account", "602401143452")),
+            *args.get("repositories", []),
+        ]
+        self.node_role = eks_roles.bounded_role(
+            f"{name}-node",
+            f"Machines of {name}",
+            eks_roles.service_trust("ec2.amazonaws.com"),
+            eks_roles.node_statements(cluster.arn, images),
+            given,
+            tags,
+            child,
+            boundary_only=[mounting(region, account)] if args.get("mounts_shares", False) else [],
+        )
+        self.cni_role = eks_roles.bounded_role(
+            f"{name}-cni",
+            f"Network plugin of {name}",
+            eks_roles.cni_trust(cluster.name, cluster.arn, account),
+            eks_roles.cni_statements(region, account),
+            given,
+            tags,
+            child,
+        )
+
+    def _addons(self, name: str, args: EksClusterArgs, cluster: Any, tags: dict[str, str]) -> None:
+        for called in EARLY:
+            more: dict[str, Any] = {}
+            if called == "vpc-cni":
+                # Without it a NetworkPolicy is a piece of paper.
+                more["configuration_values"] = '{"enableNetworkPolicy":"true"}'
+                more["pod_identity_associations"] = [
+                    {"role_arn": self.cni_role, "service_account": eks_roles.CNI_ACCOUNT}
+                ]
+            addon(f"{name}-{called}", called, cluster.name, args.get("addons", {}), tags, self, **more)
+
+
+def addon(
+    name: str,
+    called: str,
+    cluster: Any,
+    versions: dict[str, str],
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+    after: list[pulumi.Resource] | None = None,
+    **more: Any,
+) -> pulumi.Resource:
+    """An addon of EKS's; what someone else has set in the cluster yields to ours."""
+    from pulumi_aws.eks import Addon
+
+    return Addon(
+        name,
+        cluster_name=cluster,
+        addon_name=called,
+        addon_version=versions.get(called),
+        resolve_conflicts_on_create="OVERWRITE",
+        resolve_conflicts_on_update="OVERWRITE",
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=after or []),
+        **more,
+    )
+
+
+def _first_digits(key: str) -> str:
+    """Eight of a key's id; what is none (a placeholder of `isthmus render`) stays whole."""
+    found = re.match(r"[0-9a-f]{8}(?=-)", key)
+    return found[0] if found else key
+
+
+def _security_group(inside: Any) -> str:
+    if isinstance(inside, dict):
+        return str(inside.get("cluster_security_group_id") or inside.get("clusterSecurityGroupId") or "")
+    return str(inside.cluster_security_group_id or "")
+
+
+def _data(authority: Any) -> str:
+    return str(authority["data"] if isinstance(authority, dict) else authority.data)

@@ -1,0 +1,181 @@
+"""From the platform's contract to the arguments of a cluster in AWS and its machines. Nothing is decided twice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.aws.common.image_pull import PULL
+from components.aws.common.names import partition
+from components.aws.eks import roles as eks_roles
+from components.aws.eks.cluster import EksClusterArgs
+from components.aws.eks.node_group import EksNodeGroupArgs
+from components.aws.identity.mapping import bounded, region_at, site_of, tags
+from components.aws.identity.pod_identity import PodIdentity
+from components.aws.network.private_endpoints import EndpointGrant
+from components.cluster.objects import class_namespace, sealer_namespace
+from isthmus.contracts.platform.model.aws.eks import Cluster, nodes_by_zone
+from isthmus.contracts.platform.model.records import sealed_in_aws, share_is_made
+from isthmus.contracts.platform.model.system_nodes import sized
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from isthmus.contracts.platform.model.aws.account import Network
+    from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform, Pool
+
+_ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.[a-z.]+/(.*)")
+
+
+@dataclass(frozen=True)
+class ClusterAccess:
+    """How a program reaches a cluster in AWS: what a Kubernetes provider is made of."""
+
+    name: pulumi.Input[str]
+    """In EKS."""
+    endpoint: pulumi.Input[str]
+    certificate_authority: pulumi.Input[str]
+    """Base64 of its PEM."""
+
+
+def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClusterArgs:
+    site = site_of(platform, cluster.site)
+    given = cluster.model_dump(
+        include={
+            *("name", "version", "kms_key", "log_retention_days", "admins", "access", "service_cidr"),
+            *("hybrid_nodes", "addon_account", "addons"),
+        },
+        exclude_none=True,
+    )
+    made: dict[str, Any] = {
+        **given,
+        "region": region_at(platform, cluster.site),
+        "subnet_ids": subnets,
+        "repositories": repositories(platform),
+        "tags": tags(platform),
+        **({"mounts_shares": True} if shares_at(platform, cluster) else {}),
+        **bounded(site),
+    }
+    return made  # type: ignore[return-value]
+
+
+def shares_at(platform: Platform, cluster: Cluster) -> list[Gateway]:
+    """Gateways in the cluster whose share of records is made here."""
+    mine = sealed_in_aws(platform, cluster.site)
+    return [each for each in mine if each.runs_on == "kubernetes" and share_is_made(each)]
+
+
+def repositories(platform: Platform) -> list[str]:
+    """The platform's own repositories, where its registry is Amazon's; from any other nodes pull as anybody does."""
+    found = [match for each in platform.images.registries if (match := _ECR.fullmatch(each))]
+    return [
+        f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path or 'isthmus/'}*"
+        for account, region, path in (match.groups() for match in found)
+    ]
+
+
+def _machines(platform: Platform, cluster: Any) -> dict[str, Any]:
+    return {
+        "cluster": cluster.cluster_name,
+        "node_role": cluster.node_role,
+        "kms_key": cluster.kms_key,
+        "tags": tags(platform),
+    }
+
+
+def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[str, Any]) -> EksNodeGroupArgs:
+    """Machines without GPUs, in every zone of the network, and the addons that need machines."""
+    size = sized(platform, cluster)
+    wanted = nodes_by_zone(size.nodes, list(by_zone))
+    zones = [zone for zone, count in wanted.items() if count]
+    later = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
+    later += ["aws-efs-csi-driver"] if shares_at(platform, cluster) else []
+    versions: dict[str, str] = {str(name): version for name, version in cluster.addons.items()}
+    args: dict[str, Any] = {
+        **_machines(platform, made),
+        "name": "system",
+        "subnets": {zone: by_zone[zone] for zone in zones},
+        "nodes": {zone: wanted[zone] for zone in zones},
+        "instance_type": size.instance_type,
+        "volume_gib": cluster.system_nodes.volume_gib,
+        "addons": {name: versions.get(name, "") for name in later},
+    }
+    if cluster.ebs_csi_role:
+        args["addon_roles"] = {"aws-ebs-csi-driver": cluster.ebs_csi_role}
+    return args  # type: ignore[return-value]
+
+
+def pool_machines_args(
+    platform: Platform, pool: Pool, made: Any, by_zone: dict[str, Any]
+) -> EksNodeGroupArgs:
+    """The machines of a pool, as many in each zone as the contract's domains say."""
+    group = pool.node_group
+    assert group is not None
+    given = group.model_dump(
+        include={*("instance_type", "purchase", "reservation", "ami_type", "release_version", "volume_gib")},
+        exclude_none=True,
+    )
+    args: dict[str, Any] = {
+        **_machines(platform, made),
+        **given,
+        "name": pool.name,
+        "subnets": {zone: by_zone[zone] for zone in group.zones},
+        "nodes": nodes_by_zone(pool.nodes, list(group.zones)),
+        "gpu": True,
+    }
+    for key in ("min_nodes", "max_nodes"):
+        if getattr(group, key) is not None:
+            args[key] = nodes_by_zone(getattr(group, key), list(group.zones))
+    return args  # type: ignore[return-value]
+
+
+def subnets_by_zone(network: Network, zones: list[str], subnets: list[Any]) -> dict[str, Any]:
+    """A private subnet of each zone: of a network made here by its zones, of another in the order of the names."""
+    return dict(
+        zip(sorted(network.zones) if network.mode == "manage" else sorted(zones), subnets, strict=False)
+    )
+
+
+def cluster_grants(
+    platform: Platform, cluster: Cluster, made: Any, account: pulumi.Input[str]
+) -> list[EndpointGrant]:
+    """What machines call before they are any use, each through a private endpoint that names them."""
+    region = region_at(platform, cluster.site)
+    images = [*eks_roles.addon_repositories(region, cluster.addon_account), *repositories(platform)]
+    node, cni = made.node_role, made.cni_role
+
+    def grant(service: str, principals: list[Any], actions: list[str], resources: Any) -> EndpointGrant:
+        return {"service": service, "principals": principals, "actions": actions, "resources": resources}
+
+    log_in = ["ecr:GetAuthorizationToken"]
+    return [
+        grant("ec2", [node, cni], eks_roles.CNI_LOOKS, ["*"]),
+        grant("ec2", [cni], eks_roles.CNI_CHANGES, eks_roles.cni_resources(region, account)),
+        grant("ecr.api", [node], log_in, ["*"]),
+        grant("ecr.api", [node], PULL, images),
+        grant("ecr.dkr", [node], PULL, images),
+        grant("eks", [node], ["eks:DescribeCluster"], [made.cluster_arn]),
+        grant("eks-auth", [node], ["eks-auth:AssumeRoleForPodIdentity"], [made.cluster_arn]),
+        grant("sts", [node, cni], ["sts:GetCallerIdentity"], ["*"]),
+    ]
+
+
+def pod_of(identity: Identity, cluster: Cluster, name: Any, arn: Any) -> PodIdentity:
+    """The translators that bear an identity: their service account is named as they are."""
+    return {
+        "cluster": name,
+        "cluster_arn": arn,
+        "namespace": class_namespace(identity.class_),
+        "service_account": f"{identity.class_}-translator",
+    }
+
+
+def sealer_pod(gateway: Gateway, name: Any, arn: Any) -> PodIdentity:
+    """The sealer of a gateway's records."""
+    return {
+        "cluster": name,
+        "cluster_arn": arn,
+        "namespace": sealer_namespace(gateway.class_),
+        "service_account": f"{gateway.class_}-sealer",
+    }

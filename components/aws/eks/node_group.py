@@ -1,0 +1,190 @@
+"""Machines of an EKS cluster: a managed node group for each zone, all alike, labelled and tainted from the start."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import for_auto_name
+from components.aws.eks.cluster import addon
+from components.base.argument_checks import one_of
+from components.cluster.objects import GPU_TAINT, POOL_LABEL
+from isthmus.core.errors import InputError
+
+PURCHASES = ("on-demand", "spot", "capacity-reservation", "capacity-block")
+_CAPACITY = {"spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
+"""As EKS calls it; a capacity reservation is on-demand capacity that is kept."""
+LONGEST_NAME = 63
+"""Characters of a node group's name (as pulumi-aws refuses more)."""
+SYSTEM_AMI = "AL2023_x86_64_STANDARD"
+LATER_ADDONS = ("coredns", "aws-ebs-csi-driver", "aws-efs-csi-driver")
+"""Addons that are healthy only where their pods have machines."""
+
+
+class EksNodeGroupArgs(TypedDict):
+    """The machines of a pool in AWS."""
+
+    name: str
+    """Name of the pool, the value of its nodes' label; of machines without GPUs, `system`."""
+    cluster: pulumi.Input[str]
+    """Name of the cluster in EKS."""
+    node_role: pulumi.Input[str]
+    """ARN of the machines' role."""
+    kms_key: pulumi.Input[str]
+    """ARN of the key of their volumes."""
+    subnets: dict[str, pulumi.Input[str]]
+    """Id of a private subnet by the zone it lies in; a node group in each."""
+    nodes: dict[str, int]
+    """Machines by zone."""
+    instance_type: str
+    """EC2 instance type."""
+    purchase: NotRequired[str]
+    """`on-demand` (default), `spot`, `capacity-reservation` or `capacity-block`."""
+    reservation: NotRequired[str]
+    """Id of the capacity reservation or block to launch into."""
+    ami_type: NotRequired[str]
+    """Image, by EKS's name (default AL2023_x86_64_STANDARD, which has no GPU driver)."""
+    release_version: NotRequired[str]
+    """Of the image; absent, the newest when the group is made."""
+    min_nodes: NotRequired[dict[str, int]]
+    """Least by zone; absent, `nodes`. Where it is below `max_nodes` an autoscaler decides between the two."""
+    max_nodes: NotRequired[dict[str, int]]
+    """Most by zone; absent, `nodes`."""
+    volume_gib: NotRequired[int]
+    """GiB of each machine's root volume (default 100)."""
+    gpu: NotRequired[bool]
+    """Whether they have GPUs: labelled as the pool's, and tainted so that nothing else settles there."""
+    addons: NotRequired[dict[str, str]]
+    """Addons to install once the machines are there, and their versions (empty: AWS's default)."""
+    addon_roles: NotRequired[dict[str, pulumi.Input[str]]]
+    """ARN of the role that an addon's pods bear, by the addon."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made, machines and volumes among them."""
+
+
+class EksNodeGroup(pulumi.ComponentResource):
+    """A launch template, and a managed node group for each zone.
+
+    One group over several zones may come up in one of them, and a replica's second zone would be none.
+    """
+
+    group_names: pulumi.Output[list[str]]
+    """Names of the node groups, in the order of their zones."""
+    launch_template: pulumi.Output[str]
+    """Id of the launch template."""
+
+    def __init__(self, name: str, args: EksNodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:EksNodeGroup", name, dict(args), opts)
+        from pulumi_aws.eks import NodeGroup
+
+        where = f"pools.{args['name']}"
+        purchase = one_of(args.get("purchase", "on-demand"), PURCHASES, f"{where}.purchase")
+        _check(args, purchase, where)
+        tags = {**args.get("tags", {}), "isthmus.dev/pool": args["name"]}
+        template = self._template(name, args, purchase, tags)
+        marks: Any = {}
+        if args.get("gpu", False):
+            taint = {"key": GPU_TAINT["key"], "value": GPU_TAINT["value"], "effect": "NO_SCHEDULE"}
+            marks = {"labels": {POOL_LABEL: args["name"]}, "taints": [taint]}
+        groups: list[NodeGroup] = []
+        for zone, subnet in args["subnets"].items():
+            wanted = args["nodes"][zone]
+            least = args.get("min_nodes", {}).get(zone, wanted)
+            most = args.get("max_nodes", {}).get(zone, wanted)
+            scaled = least != most
+            size: Any = {"min_size": least, "desired_size": wanted, "max_size": most}
+            one_at_a_time: Any = {"max_unavailable": 1}
+            version: Any = {"id": template.id, "version": template.latest_version.apply(str)}
+            groups.append(
+                NodeGroup(
+                    for_auto_name(f"{name}-{zone}", LONGEST_NAME),
+                    cluster_name=args["cluster"],
+                    node_role_arn=args["node_role"],
+                    subnet_ids=[subnet],
+                    ami_type=args.get("ami_type", SYSTEM_AMI),
+                    capacity_type=_CAPACITY.get(purchase, "ON_DEMAND"),
+                    launch_template=version,
+                    scaling_config=size,
+                    update_config=one_at_a_time,
+                    release_version=args.get("release_version"),
+                    tags=tags,
+                    opts=pulumi.ResourceOptions(
+                        parent=self,
+                        # What an autoscaler has decided is not taken back at every `up`.
+                        ignore_changes=["scalingConfig.desiredSize"] if scaled else [],
+                        # A machine with eight GPUs takes its time, and drains before it goes.
+                        custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
+                    ),
+                    **marks,
+                )
+            )
+        for called, version in args.get("addons", {}).items():
+            role = args.get("addon_roles", {}).get(called)
+            more: dict[str, Any] = {}
+            if role is not None:
+                bears = {"role_arn": role, "service_account": "ebs-csi-controller-sa"}
+                more["pod_identity_associations"] = [bears]
+            versions = {called: version} if version else {}
+            addon(f"{name}-{called}", called, args["cluster"], versions, tags, self, list(groups), **more)
+        self.group_names = pulumi.Output.all(*[group.node_group_name for group in groups])
+        self.launch_template = template.id
+        self.register_outputs({"group_names": self.group_names, "launch_template": self.launch_template})
+
+    def _template(self, name: str, args: EksNodeGroupArgs, purchase: str, tags: dict[str, str]) -> Any:
+        from pulumi_aws.ec2 import LaunchTemplate
+
+        # One hop: a pod, which is a hop away, never gets the machine's own credentials.
+        metadata: Any = {
+            "http_endpoint": "enabled",
+            "http_tokens": "required",
+            "http_put_response_hop_limit": 1,
+            "instance_metadata_tags": "disabled",
+        }
+        volume: Any = {
+            "device_name": "/dev/xvdb"
+            if args.get("ami_type", "").startswith("BOTTLEROCKET")
+            else "/dev/xvda",
+            "ebs": {
+                "volume_size": args.get("volume_gib", 100),
+                "volume_type": "gp3",
+                "encrypted": "true",
+                "kms_key_id": args["kms_key"],
+                "delete_on_termination": "true",
+            },
+        }
+        into: dict[str, Any] = {}
+        if "reservation" in args:
+            target = {"capacity_reservation_id": args["reservation"]}
+            into["capacity_reservation_specification"] = {"capacity_reservation_target": target}
+        if purchase == "capacity-block":
+            into["instance_market_options"] = {"market_type": "capacity-block"}
+        marked: Any = [{"resource_type": kind, "tags": tags} for kind in ("instance", "volume")]
+        return LaunchTemplate(
+            f"{name}-template",
+            description=f"Machines of {name}",
+            instance_type=args["instance_type"],
+            update_default_version=True,
+            metadata_options=metadata,
+            block_device_mappings=[volume],
+            tag_specifications=marked,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+            **into,
+        )
+
+
+def _check(args: EksNodeGroupArgs, purchase: str, where: str) -> None:
+    zones = list(args["subnets"])
+    reserved = purchase in ("capacity-reservation", "capacity-block")
+    if reserved != ("reservation" in args):
+        what = f"machines bought {purchase} name {'no' if reserved else 'a'} reservation"
+        todo = "Name the id of one (cr-…)" if reserved else "Leave it out, or say how they are bought"
+        raise InputError(what, where=f"{where}.reservation", todo=todo)
+    if reserved and len(zones) != 1:
+        raise InputError(
+            f"a {purchase} lies in one zone, and {len(zones)} are named", where=f"{where}.subnets"
+        )
+    if not zones or set(zones) != set(args["nodes"]):
+        what = f"machines in {', '.join(args['nodes']) or 'no zone'}, and subnets in {', '.join(zones) or 'none'}"
+        raise InputError(what, where=f"{where}.nodes", todo="Say for each zone how many, and its subnet")
+    for called in args.get("addons", {}):
+        one_of(called, LATER_ADDONS, f"{where}.addons")

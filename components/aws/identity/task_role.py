@@ -1,0 +1,63 @@
+"""Who may take a role that tasks of Amazon ECS run with, and the role itself with its boundary."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+from components.aws.common.names import aws_name, partition
+from components.aws.identity.boundary import boundary_arn
+
+
+def tasks_only(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
+    """The trust policy: ECS, on behalf of tasks of this account and region, and nobody else's through it.
+
+    ECS names no narrower source yet than all of a region's tasks (Amazon ECS developer guide, "Amazon ECS task IAM
+    role", read 2026-11): which tasks get the role is decided by who may pass it (iam:PassRole).
+    """
+    source = pulumi.Output.format("arn:{}:ecs:{}:{}:*", partition(region), region, account)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TasksOfThisAccount",
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": account},
+                    "ArnLike": {"aws:SourceArn": source},
+                },
+            }
+        ],
+    }
+
+
+def task_role(
+    name: str,
+    *,
+    description: str,
+    region: str,
+    account: pulumi.Input[str],
+    most: Sequence[dict[str, Any]],
+    permissions_boundary: pulumi.Input[str] | None,
+    bedrock_regions: Sequence[str] = (),
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> tuple[Any, pulumi.Output[str]]:
+    """The role `NAME-role`, without a policy yet, and the ARN of what bounds it: `most`, or what is given."""
+    from pulumi_aws.iam import Role
+
+    bound = boundary_arn(
+        name, permissions_boundary, most, opts, tags=tags, bedrock_regions=list(bedrock_regions)
+    )
+    role = Role(
+        f"{name}-role",
+        name=aws_name(f"{name}-role", 64),
+        description=description,
+        assume_role_policy=pulumi.Output.json_dumps(tasks_only(region, account)),
+        permissions_boundary=bound,
+        tags=tags,
+        opts=opts,
+    )
+    return role, bound

@@ -1,0 +1,112 @@
+"""The certificate authority whose certificates AWS takes for identities (IAM Roles Anywhere), one a site."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.base.argument_checks import MODES, one_of
+from isthmus.contracts.reference.certificate_authorities import certificates_only, check_ca
+from isthmus.core.errors import InputError
+
+NOTICE_DAYS = 30
+
+
+class TrustAnchorArgs(TypedDict):
+    """The certificate authority whose certificates AWS takes for identities."""
+
+    name: str
+    """Name of the trust."""
+    region: str
+    """AWS region, in which sessions are asked for."""
+    mode: str
+    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    ca_certificates: NotRequired[str]
+    """`manage`: the authority's certificates as PEM, two at most; never a public web authority's."""
+    acm_pca: NotRequired[str]
+    """`manage`: in place of it, ARN of a private authority of AWS Certificate Manager in the region."""
+    trust_anchor: NotRequired[str]
+    """`existing`: ARN of the trust anchor."""
+    notice_days: NotRequired[int]
+    """How long before the authority's end AWS tells of it, days (default 30)."""
+    bearer_notice_days: NotRequired[int]
+    """The same for bearers' certificates; absent, it does not: those of a day are always near their end."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of the trust anchor."""
+
+
+class TrustAnchor(pulumi.ComponentResource):
+    """A trust anchor of IAM Roles Anywhere: only who bears a certificate of this authority gets a session."""
+
+    arn: pulumi.Output[str]
+    """ARN of the trust anchor; empty with `off`."""
+
+    def __init__(self, name: str, args: TrustAnchorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:TrustAnchor", name, dict(args), opts)
+        where = f"trust.{args['name']}"
+        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        if mode == "manage":
+            self.arn = self._make(name, args, _source(args, where))
+        elif mode == "existing":
+            self.arn = pulumi.Output.from_input(_existing(args, where))
+        else:
+            self.arn = pulumi.Output.from_input("")
+        self.register_outputs({"arn": self.arn})
+
+    def _make(self, name: str, args: TrustAnchorArgs, source: dict[str, Any]) -> pulumi.Output[str]:
+        from pulumi_aws import rolesanywhere
+
+        bearers = args.get("bearer_notice_days")
+        made = rolesanywhere.TrustAnchor(
+            f"{name}-anchor",
+            enabled=True,
+            source=source,  # type: ignore[arg-type]
+            # Both named: what is not, AWS sets to 45 days.
+            notification_settings=[  # type: ignore[arg-type]
+                _notice("CA_CERTIFICATE_EXPIRY", args.get("notice_days", NOTICE_DAYS)),
+                _notice("END_ENTITY_CERTIFICATE_EXPIRY", bearers),
+            ],
+            tags=args.get("tags", {}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return made.arn
+
+
+def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
+    """What AWS is to trust, checked."""
+    pem, authority = args.get("ca_certificates"), args.get("acm_pca")
+    if (pem is None) == (authority is None):
+        raise InputError(
+            "needs ca_certificates or acm_pca, one of the two",
+            where=where,
+            todo="Give the PEM of the authority that signs the identities' certificates",
+        )
+    if pem is not None:
+        check_ca(pem, f"{where}.ca_certificates")
+        return {
+            "source_type": "CERTIFICATE_BUNDLE",
+            "source_data": {"x509_certificate_data": certificates_only(pem)},
+        }
+    _in_region(authority or "", "acm-pca", args["region"], f"{where}.acm_pca")
+    return {"source_type": "AWS_ACM_PCA", "source_data": {"acm_pca_arn": authority}}
+
+
+def _existing(args: TrustAnchorArgs, where: str) -> str:
+    arn = args.get("trust_anchor", "")
+    if not arn:
+        raise InputError("names no trust_anchor", where=where, todo="Give its ARN")
+    _in_region(arn, "rolesanywhere", args["region"], f"{where}.trust_anchor")
+    return arn
+
+
+def _in_region(arn: str, service: str, region: str, where: str) -> None:
+    parts = arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn" or parts[2] != service or parts[3] != region:
+        raise InputError(
+            f"'{arn}' is not an ARN of {service} in {region}",
+            where=where,
+            todo="Trust anchor, authority and profile stand in one region",
+        )
+
+
+def _notice(event: str, days: int | None) -> dict[str, Any]:
+    return {"event": event, "channel": "ALL", "enabled": days is not None, "threshold": days or NOTICE_DAYS}

@@ -1,0 +1,269 @@
+"""An AWS identity for pods outside AWS: a role that one certificate can assume, and what bounds its sessions."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import aws_name
+from components.aws.identity.bedrock_policy import open_guardrail
+from components.aws.identity.boundary import boundary_arn, boundary_policy, fitting
+from components.aws.identity.pod_identity import PodIdentity, associated, pod_trust
+from components.base.argument_checks import may_use_aws, sensitivity
+from isthmus.contracts.vocabulary import Target
+from isthmus.core.errors import AnswerIsNo, InputError
+
+SESSION_POLICY_CHARACTERS = 2048
+"""Longest session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
+SHORTEST, LONGEST = 900, 43200
+"""Seconds of a session (`CreateProfile`, API model of botocore)."""
+LONGEST_NAME = 64
+"""Characters of a certificate's common name (RFC 5280, ub-common-name)."""
+_TARGETS: tuple[tuple[Target, str], ...] = (("bedrock", "bedrock:"), ("sagemaker", "sagemaker:"))
+"""What an identity calls, told by its actions; a class may be let on one and not on the other."""
+_SUBJECT = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+
+
+class WorkloadIdentityArgs(TypedDict):
+    """An AWS identity for pods, outside AWS or in an EKS cluster."""
+
+    name: str
+    """Name of the identity."""
+    sensitivity: str
+    """The class whose pods bear it."""
+    trust_anchor: NotRequired[pulumi.Input[str]]
+    """ARN of the trust anchor that vouches for the certificate."""
+    subject: str
+    """DNS name in the certificate: its common name and its first alternative name."""
+    pod: NotRequired[PodIdentity]
+    """In place of a certificate: the pods of an EKS cluster that bear it."""
+    actions: list[str]
+    """Actions that a session may take at most, each named in full."""
+    resources: list[pulumi.Input[str]]
+    """ARNs that a session may touch at most; patterns where the exact ones are made later."""
+    session_seconds: int
+    """How long a session lasts, 900 to 43200 seconds."""
+    bedrock_regions: NotRequired[list[str]]
+    """Every region in which a call may be served; named, the boundary denies all others."""
+    source_vpc: NotRequired[pulumi.Input[str]]
+    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    routed_resources: NotRequired[list[pulumi.Input[str]]]
+    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    routed_regions: NotRequired[list[str]]
+    """The other regions in which it may ask so."""
+    guardrail_key: NotRequired[pulumi.Input[str]]
+    """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    exception: NotRequired[str]
+    """Reference of the recorded exception by which a confidential class may use AWS."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class WorkloadIdentity(pulumi.ComponentResource):
+    """A role for one certificate of one authority or one service account, its boundary, and what bounds its sessions.
+
+    A session may do what the role's own policy, the boundary and the session policy all allow. The role has
+    no policy of its own yet: BedrockAccess gives it one. No access key is made. Pods of an EKS cluster have no
+    session policy: the boundary says the same.
+    """
+
+    role_arn: pulumi.Output[str]
+    """ARN of the role."""
+    role_name: pulumi.Output[str]
+    """Name of the role, to attach policies to."""
+    profile_arn: pulumi.Output[str]
+    """ARN of the Roles Anywhere profile, named when a session is asked for; empty for pods of an EKS cluster."""
+    boundary_arn: pulumi.Output[str]
+    """ARN of the policy that bounds the role."""
+
+    def __init__(
+        self, name: str, args: WorkloadIdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:WorkloadIdentity", name, dict(args), opts)
+        from pulumi_aws.iam import Role
+
+        where = f"identities.{args['name']}"
+        held = sensitivity(args["sensitivity"], where)
+        for target, action in _TARGETS:
+            if any(each.startswith(action) for each in args["actions"]):
+                may_use_aws(held, where, args.get("exception", ""), target)
+        _check(args, where)
+        most = at_most(
+            args["actions"],
+            args["resources"],
+            args.get("source_vpc"),
+            args.get("guardrail_key"),
+            args.get("routed_resources", []),
+            args.get("routed_regions", []),
+        )
+        boundary_policy(most)  # refused before anything is made, even where the boundary is given
+        child = pulumi.ResourceOptions(parent=self)
+        tags = {
+            **args.get("tags", {}),
+            "isthmus.dev/class": held,
+            "isthmus.dev/identity": args["name"],
+        }
+        self.boundary_arn = boundary_arn(
+            name,
+            args.get("permissions_boundary"),
+            most,
+            child,
+            tags=tags,
+            bedrock_regions=args.get("bedrock_regions", []),
+        )
+        pod = args.get("pod")
+        trust = pod_trust(pod, _account(self)) if pod else trust_policy(args["trust_anchor"], args["subject"])  # type: ignore[typeddict-item]
+        role = Role(
+            f"{name}-role",
+            name=aws_name(f"{name}-role", 64),
+            description=f"{args['subject']}, by {'pod identity' if pod else 'certificate'}",
+            assume_role_policy=pulumi.Output.json_dumps(trust),
+            # AWS knows no shorter one than an hour; the profile's is what a session gets.
+            max_session_duration=max(3600, args["session_seconds"]),
+            permissions_boundary=self.boundary_arn,
+            tags=tags,
+            opts=child,
+        )
+        profile = pulumi.Output.from_input("")
+        if pod:
+            bound = associated(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
+            # Known once the pods bear it: a translator that comes before would have no identity.
+            self.role_arn = pulumi.Output.all(role.arn, bound).apply(lambda found: str(found[0]))
+        else:
+            profile = self._profile(name, args, role, most, tags)
+            self.role_arn = role.arn
+        self.role_name, self.profile_arn = role.name, profile
+        self.register_outputs(
+            {
+                "role_arn": self.role_arn,
+                "role_name": self.role_name,
+                "profile_arn": self.profile_arn,
+                "boundary_arn": self.boundary_arn,
+            }
+        )
+
+    def _profile(
+        self,
+        name: str,
+        args: WorkloadIdentityArgs,
+        role: Any,
+        most: list[dict[str, Any]],
+        tags: dict[str, str],
+    ) -> pulumi.Output[str]:
+        """ARN of the profile that bounds sessions by certificate."""
+        from pulumi_aws.rolesanywhere import Profile
+
+        where = f"identities.{args['name']}"
+        session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": most})
+        return Profile(
+            f"{name}-profile",
+            enabled=True,
+            role_arns=[role.arn],
+            duration_seconds=args["session_seconds"],
+            session_policy=session.apply(
+                lambda text: fitting(text, f"{where} (session policy)", SESSION_POLICY_CHARACTERS)
+            ),
+            # Instance properties are said by the caller: they prove nothing.
+            require_instance_properties=False,
+            # A session bears its certificate's serial number, which the trail can be searched for.
+            accept_role_session_name=False,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        ).arn
+
+
+def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any]:
+    """Who may assume the role: the bearer of a certificate of this authority with this name, twice.
+
+    A common name alone proves nothing: another trust anchor of the account may sign the same, so the anchor
+    is named (IAM Roles Anywhere user guide, trust model and attribute mapping, read 2026-11). `x509SAN/DNS`
+    is the *first* DNS name; several values of a field are joined by `/` and match nothing here.
+    """
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "OneCertificate",
+                "Effect": "Allow",
+                "Principal": {"Service": "rolesanywhere.amazonaws.com"},
+                # The certificate's fields become session tags and its name the source identity, for the trail.
+                "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+                "Condition": {
+                    "ArnEquals": {"aws:SourceArn": [trust_anchor]},
+                    "StringEquals": {
+                        "aws:PrincipalTag/x509Subject/CN": subject,
+                        "aws:PrincipalTag/x509SAN/DNS": subject,
+                    },
+                },
+            }
+        ],
+    }
+
+
+def _account(parent: pulumi.Resource) -> pulumi.Output[str]:
+    from pulumi_aws import get_caller_identity_output
+
+    return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=parent)).account_id
+
+
+def at_most(
+    actions: list[str],
+    resources: list[pulumi.Input[str]],
+    vpc: Any = None,
+    key: Any = None,
+    routed: Sequence[pulumi.Input[str]] = (),
+    routed_regions: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """What sessions may do at most: in the boundary and in the session policy alike.
+
+    `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings; `routed`: what Bedrock asks
+    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock_policy.call_policy`).
+    """
+    statement: dict[str, Any] = {
+        "Sid": "AtMost",
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": list(resources),
+    }
+    if vpc is not None:
+        statement["Condition"] = {"StringEquals": {"aws:SourceVpc": vpc}}
+    made = [statement]
+    if vpc is not None and routed and routed_regions:
+        made.append(
+            {
+                "Sid": "Routed",
+                "Effect": "Allow",
+                "Action": [each for each in actions if each.startswith("bedrock:")],
+                "Resource": list(routed),
+                "Condition": {"StringEquals": {"aws:RequestedRegion": sorted(routed_regions)}},
+            }
+        )
+    # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
+    return [*made, *([open_guardrail(key)] if key is not None else [])]
+
+
+def _check(args: WorkloadIdentityArgs, where: str) -> None:
+    if ("pod" in args) == ("trust_anchor" in args):
+        what = "two proofs of who it is" if "pod" in args else "nothing proves who it is"
+        todo = "Name the trust anchor of a certificate, or the pods that bear it"
+        raise InputError(what, where=f"{where}.trust_anchor", todo=todo)
+    subject = args["subject"]
+    if not _SUBJECT.match(subject) or len(subject) > LONGEST_NAME:
+        raise InputError(
+            f"'{subject}' is not a DNS name of at most {LONGEST_NAME} characters",
+            where=f"{where}.subject",
+            todo="Name what the certificate bears as its common name and first alternative name",
+        )
+    if not SHORTEST <= args["session_seconds"] <= LONGEST:
+        raise InputError(
+            f"a session of {args['session_seconds']} seconds",
+            where=f"{where}.session_seconds",
+            todo=f"AWS takes {SHORTEST} to {LONGEST}",
+        )
+    if "*" in [each for each in args["resources"] if isinstance(each, str)]:
+        raise AnswerIsNo(
+            "a session that may touch everything", where=f"{where}.resources", todo="Name patterns of ARNs"
+        )

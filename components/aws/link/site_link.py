@@ -1,0 +1,167 @@
+"""The private link of an on-prem site to a network in AWS: VPN or Direct Connect on a transit gateway, and DNS."""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.link import direct_connect, resolvers, transit_gateway, vpn
+from components.aws.link.arguments import LOG_DAYS, check_link, check_resolvers, route_tables
+from components.base.argument_checks import MODES, one_of
+
+KINDS = ("vpn", "direct-connect")
+
+
+class SiteLinkArgs(TypedDict):
+    """The private link between an on-prem site and an AWS site."""
+
+    name: str
+    """Name of the link."""
+    kind: str
+    """`vpn` or `direct-connect`."""
+    mode: str
+    """`manage`: made here. `existing`: the organisation's, which routes already; only resolvers are made. `off`."""
+    region: str
+    """AWS region of the network."""
+    vpc_id: pulumi.Input[str]
+    """Id of the VPC at the AWS end."""
+    vpc_cidr: str
+    """The VPC's network: all that the site may reach."""
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Ids of private subnets, one a zone, two at least; resolvers stand in the first two."""
+    route_table_ids: list[pulumi.Input[str]]
+    """Ids of the subnets' route tables. A list whose length is known: each gets a route for each source."""
+    sources: list[str]
+    """Networks of the site that may cross: all that the VPC may reach."""
+    peer_ip: NotRequired[str]
+    """`vpn`: the public address of the site's end."""
+    site_asn: NotRequired[int]
+    """BGP number of the site's end."""
+    amazon_asn: int
+    """BGP number of the transit gateway, a private one; not used for a gateway that exists."""
+    transit_gateway: NotRequired[pulumi.Input[str]]
+    """Id of a transit gateway that exists; absent, one is made."""
+    direct_connect_gateway: NotRequired[pulumi.Input[str]]
+    """`direct-connect`: id of a gateway that exists; absent, one is made."""
+    direct_connect_asn: NotRequired[int]
+    """`direct-connect`: BGP number of the gateway that is made; absent, a private one that neither end has."""
+    connection: NotRequired[str]
+    """`direct-connect`: the ordered connection for a transit interface; may be absent for a gateway that exists."""
+    vlan: NotRequired[int]
+    """`direct-connect`: VLAN of the transit interface."""
+    resolvers: str
+    """`manage`: site and VPC ask each other for their zones. `existing` and `off`: nothing is made."""
+    site_dns: list[str]
+    """Addresses of the site's DNS servers, within `sources`."""
+    zones: list[str]
+    """DNS zones of the site that the VPC may ask the site for."""
+    classes: list[str]
+    """Classes whose traffic crosses; never restricted."""
+    log_days: NotRequired[int]
+    """`vpn`: how long the tunnels' log is kept, days (default 365)."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class SiteLink(pulumi.ComponentResource):
+    """A link over which the site reaches the VPC and nothing else, and the VPC the site's `sources` only.
+
+    Keys are AWS's to make and keep: none is among the inputs or outputs.
+    """
+
+    transit_gateway_id: pulumi.Output[str]
+    """Id of the transit gateway; empty where there is none."""
+    vpn_connection_id: pulumi.Output[str]
+    """Id of the VPN connection; empty for Direct Connect."""
+    preshared_key_arn: pulumi.Output[str]
+    """ARN of the secret that holds the tunnels' keys in AWS Secrets Manager; empty for Direct Connect."""
+    inbound_resolver_ips: pulumi.Output[list[str]]
+    """Addresses that the site's DNS servers ask for AWS's zones."""
+
+    def __init__(self, name: str, args: SiteLinkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:SiteLink", name, dict(args), opts)
+        where = f"links.{args['name']}"
+        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        one_of(args["kind"], KINDS, f"{where}.kind")
+        asks = one_of(args["resolvers"], MODES, f"{where}.resolvers") == "manage" and mode != "off"
+        if mode != "off":
+            check_link(args, where, whole=mode == "manage")
+        if asks:
+            check_resolvers(args, where)
+
+        gateway: Any = args.get("transit_gateway", "") if mode == "existing" else ""
+        self.vpn_connection_id = pulumi.Output.from_input("")
+        self.preshared_key_arn = pulumi.Output.from_input("")
+        self.inbound_resolver_ips = pulumi.Output.from_input([])
+        tags = dict(args.get("tags", {}))
+        if len(args["classes"]) == 1:
+            tags["isthmus.dev/class"] = args["classes"][0]
+        if mode == "manage":
+            gateway = self._link(name, args, tags, where)
+        if asks:
+            self.inbound_resolver_ips = resolvers.make(
+                name,
+                parent=self,
+                vpc_id=args["vpc_id"],
+                subnet_ids=args["subnet_ids"],
+                site_dns=args["site_dns"],
+                zones=args["zones"],
+                tags=tags,
+            )
+        self.transit_gateway_id = pulumi.Output.from_input(gateway)
+        self.register_outputs(
+            {
+                "transit_gateway_id": self.transit_gateway_id,
+                "vpn_connection_id": self.vpn_connection_id,
+                "preshared_key_arn": self.preshared_key_arn,
+                "inbound_resolver_ips": self.inbound_resolver_ips,
+            }
+        )
+
+    def _link(self, name: str, args: SiteLinkArgs, tags: dict[str, str], where: str) -> pulumi.Input[str]:
+        gateway = transit_gateway.gateway(
+            name, parent=self, existing=args.get("transit_gateway"), asn=args["amazon_asn"], tags=tags
+        )
+        if args["kind"] == "vpn":
+            made = vpn.make(
+                name,
+                parent=self,
+                region=args["region"],
+                gateway=gateway,
+                peer_ip=args.get("peer_ip", ""),
+                site_asn=args.get("site_asn", 0),
+                log_days=args.get("log_days", LOG_DAYS),
+                where=where,
+                tags=tags,
+            )
+            self.vpn_connection_id = made.connection_id
+            self.preshared_key_arn = made.preshared_key_arn
+            site_attachment = made.attachment_id
+        else:
+            site_attachment = direct_connect.make(
+                name,
+                parent=self,
+                transit_gateway=gateway,
+                existing=args.get("direct_connect_gateway"),
+                asn=args.get("direct_connect_asn")
+                or direct_connect.next_asn(args["amazon_asn"], args.get("site_asn", 0)),
+                connection=args.get("connection"),
+                vlan=args.get("vlan", 0),
+                site_asn=args.get("site_asn", 0),
+                prefixes=[args["vpc_cidr"]],
+                tags=tags,
+            )
+        transit_gateway.routes(
+            name,
+            parent=self,
+            gateway=gateway,
+            existing=args.get("transit_gateway") is not None,
+            site_attachment=site_attachment,
+            vpc_id=args["vpc_id"],
+            vpc_cidr=args["vpc_cidr"],
+            subnet_ids=args["subnet_ids"],
+            vpc_route_tables=route_tables(args, where),
+            sources=args["sources"],
+            tags=tags,
+        )
+        return gateway

@@ -1,0 +1,335 @@
+"""The private network of an AWS site: nothing in it can be reached from outside, or reach out, by itself."""
+
+import string
+from ipaddress import IPv4Network
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.ip_addresses import ipv4_network
+from components.aws.common.log_group import SealedLogGroup, retention, sealed_log_group
+from components.aws.common.names import aws_name, domain, partition
+from components.aws.common.role_policy import role_policy
+from components.aws.identity.boundary import boundary_arn
+from components.aws.network import dns_firewall
+from components.base.argument_checks import MODES, one_of
+from isthmus.core.errors import InputError
+
+SLOTS = 8
+"""Parts into which a VPC's network is cut, one for each letter of a zone: a zone added, taken away or moved
+in the list leaves every other subnet as it is. No region has more than six zones, so two stay free."""
+WIDEST, NARROWEST = 16, 24
+"""Prefix lengths of a VPC. AWS takes /16 to /28 (VPC quotas, as of knowledge, not checked); a /24 gives
+subnets of /27, 27 free addresses, where ten endpoints, a transit attachment and two resolvers have room."""
+
+
+class NetworkArgs(TypedDict):
+    """A private network of an AWS site."""
+
+    name: str
+    """Name of the network."""
+    region: str
+    """AWS region."""
+    mode: str
+    """`manage`: made here. `existing`: the organisation's, named below. `off`: none."""
+    cidr: NotRequired[str]
+    """`manage`: the VPC's network, /16 to /24. `existing`: the VPC's network, passed on."""
+    zones: NotRequired[list[str]]
+    """`manage`: availability zones, two at least; each gets a private subnet."""
+    vpc: NotRequired[pulumi.Input[str]]
+    """`existing`: id of the VPC."""
+    subnets: NotRequired[list[str]]
+    """`existing`: ids of private subnets; the first two lie in different zones."""
+    route_tables: NotRequired[list[str]]
+    """`existing`: ids of the route tables of those subnets."""
+    internet: NotRequired[bool]
+    """Whether there is an internet gateway, with a route to it (default false)."""
+    flow_log_days: int
+    """How long flow logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    dns_mode: NotRequired[str]
+    """Who keeps the DNS firewall: `manage`, `existing` (the organisation) or `off`; absent: as `mode`."""
+    dns_names: NotRequired[list[str]]
+    """The only names that are answered, each whole or `*.zone`; absent: those of AWS in the region."""
+    query_log_days: NotRequired[int]
+    """How long the log of DNS questions is kept, days (default: `flow_log_days`)."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the flow logs' role; absent, one is made beside it."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC with a private subnet in each zone, one route table, no open security group, flow logs, and a DNS firewall
+    that answers named names only.
+
+    `retained` names what stays when the stack is destroyed: the record of who spoke with whom, and its key.
+    """
+
+    vpc_id: pulumi.Output[str]
+    """Id of the VPC; empty with `off`."""
+    subnet_ids: pulumi.Output[list[str]]
+    """Ids of the private subnets, in the order of their zones."""
+    route_table_ids: pulumi.Output[list[str]]
+    """Ids of the subnets' route tables."""
+    cidr: pulumi.Output[str]
+    """The VPC's network; empty where none is named."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left on purpose when the stack is destroyed: the logs of flows and questions, and their keys."""
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:Network", name, dict(args), opts)
+        where = f"networks.{args['name']}"
+        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        # In Python their number is known before they are made: who adds a route to each table can count them.
+        subnets: list[Any] = []
+        route_tables: list[Any] = []
+        vpc: pulumi.Input[str] = ""
+        self._made: list[pulumi.Output[str]] = []
+        dns = one_of(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
+        names = []
+        if mode != "off" and dns == "manage":
+            given = args.get("dns_names")
+            names = dns_firewall.check_names(
+                regional_names(args["region"]) if given is None else given, f"{where}.dns_names"
+            )
+        if mode == "existing":
+            _check_existing(args, where)
+            vpc = args.get("vpc", "")
+            subnets, route_tables = list(args.get("subnets", [])), list(args.get("route_tables", []))
+        elif mode == "manage":
+            retention(args["flow_log_days"], f"{where}.flow_log_days")
+            plan = subnet_plan(args.get("cidr", ""), args.get("zones", []), args["region"], where)
+            vpc, subnets, route_tables = self._make(name, args, plan)
+        if names:
+            self._made += dns_firewall.make(
+                name,
+                vpc=vpc,
+                names=names,
+                region=args["region"],
+                account=self._account(),
+                log_days=args.get("query_log_days", args["flow_log_days"]),
+                kms_key=args.get("kms_key"),
+                tags=args.get("tags", {}),
+                parent=self,
+                where=where,
+            )
+        self.retained = pulumi.Output.all(*self._made)
+        self.subnets = subnets
+        self.route_tables = route_tables
+        self.vpc_id = pulumi.Output.from_input(vpc)
+        self.subnet_ids = pulumi.Output.from_input(subnets)
+        self.route_table_ids = pulumi.Output.from_input(route_tables)
+        self.cidr = pulumi.Output.from_input("" if mode == "off" else args.get("cidr", ""))
+        self.register_outputs(
+            {
+                "vpc_id": self.vpc_id,
+                "subnet_ids": self.subnet_ids,
+                "route_table_ids": self.route_table_ids,
+                "cidr": self.cidr,
+                "retained": self.retained,
+            }
+        )
+
+    def _make(
+        self, name: str, args: NetworkArgs, plan: dict[str, str]
+    ) -> tuple[pulumi.Output[str], list[Any], list[Any]]:
+        from pulumi_aws import ec2
+
+        tags = args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        vpc = ec2.Vpc(
+            f"{name}-vpc",
+            cidr_block=args.get("cidr"),
+            # Both on: private DNS of the endpoints and the resolvers ask for them.
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            tags={**tags, "Name": f"{name}-vpc"},
+            opts=child,
+        )
+        # What is put into the VPC without a group of its own lands in this one: it lets nothing in or out.
+        ec2.DefaultSecurityGroup(
+            f"{name}-default-group", vpc_id=vpc.id, ingress=[], egress=[], tags=tags, opts=child
+        )
+        # One table for all: transit gateway and gateway endpoints are the same in every zone, and one table
+        # is one place to review, where no zone can come to differ. A table a zone is for NAT gateways.
+        table = ec2.RouteTable(
+            f"{name}-routes", vpc_id=vpc.id, tags={**tags, "Name": f"{name}-private"}, opts=child
+        )
+        subnets: list[Any] = []
+        for zone, cidr in plan.items():
+            subnet = ec2.Subnet(
+                f"{name}-{zone}",
+                vpc_id=vpc.id,
+                availability_zone=zone,
+                cidr_block=cidr,
+                map_public_ip_on_launch=False,
+                tags={**tags, "Name": f"{name}-{zone}"},
+                opts=child,
+            )
+            ec2.RouteTableAssociation(
+                f"{name}-{zone}-routes", subnet_id=subnet.id, route_table_id=table.id, opts=child
+            )
+            subnets.append(subnet.id)
+        if args.get("internet", False):
+            gateway = ec2.InternetGateway(f"{name}-internet", vpc_id=vpc.id, tags=tags, opts=child)
+            ec2.Route(
+                f"{name}-internet-route",
+                route_table_id=table.id,
+                destination_cidr_block="0.0.0.0/0",
+                gateway_id=gateway.id,
+                opts=child,
+            )
+        self._flow_logs(name, args, vpc.id)
+        return vpc.id, subnets, [table.id]
+
+    def _flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
+        from pulumi_aws import ec2
+        from pulumi_aws.iam import Role
+
+        region, tags = args["region"], args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        account = self._account()
+        group = sealed_log_group(
+            f"{name}-flow",
+            f"/isthmus/network/{name}/flow-",
+            region=region,
+            account=account,
+            days=args["flow_log_days"],
+            where=f"networks.{args['name']}.flow_log_days",
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            kms_key=args.get("kms_key"),
+        )
+        writes = _writes(region, account, group)
+        role = Role(
+            f"{name}-flow-role",
+            # A made-up name could be longer than the 64 characters that IAM takes.
+            name=aws_name(f"{name}-flow", 64),
+            description=f"Writes the flow logs of {name}",
+            assume_role_policy=pulumi.Output.json_dumps(_trust(region, account)),
+            permissions_boundary=boundary_arn(
+                f"{name}-flow", args.get("permissions_boundary"), writes, child, tags=tags
+            ),
+            tags=tags,
+            opts=child,
+        )
+        policy = role_policy(f"{name}-flow-policy", role, writes, child)
+        ec2.FlowLog(
+            f"{name}-flow",
+            vpc_id=vpc,
+            traffic_type="ALL",
+            log_destination_type="cloud-watch-logs",
+            log_destination=group.arn,
+            iam_role_arn=role.arn,
+            # The shorter of the two that AWS knows: ten minutes would blur a short connection.
+            max_aggregation_interval=60,
+            tags=tags,
+            # A role without its policy writes nothing, and AWS says so in the flow log's state only.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+        self._made += group.made
+
+    def _account(self) -> pulumi.Output[str]:
+        from pulumi_aws import get_caller_identity_output
+
+        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+
+
+def regional_names(region: str) -> list[str]:
+    """Names of AWS's services in a region, and of what is in the VPC: nobody but AWS answers for their zones."""
+    return [f"*.{region}.{domain(region)}", f"s3.{region}.{domain(region)}", inside(region)]
+
+
+def inside(region: str) -> str:
+    """Names that AWS gives to machines of a VPC; its resolver asks nobody for them."""
+    return "*.ec2.internal" if region == "us-east-1" else f"*.{region}.compute.internal"
+
+
+def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[str, str]:
+    """Each zone's subnet, by zone in alphabetical order: the part of the VPC that its letter stands for.
+
+    A subnet's size is an eighth of the VPC (/19 of a /16, /27 of a /24) whatever the number of zones, and
+    at least a quarter of the VPC stays free for what comes later.
+    """
+    whole = _vpc_network(cidr, where)
+    if len(set(zones)) < 2:
+        raise InputError(
+            f"the network lies in {len(set(zones))} zones: one failure would take all of it",
+            where=f"{where}.zones",
+            todo=f"Name two or more, like [{region}a, {region}b]",
+        )
+    parts = list(whole.subnets(prefixlen_diff=(SLOTS - 1).bit_length()))
+    letters = string.ascii_lowercase[:SLOTS]
+    for at, zone in enumerate(zones):
+        if zone[:-1] != region or zone[-1] not in letters or zone in zones[:at]:
+            twice = "is named twice" if zone in zones[:at] else f"is not a zone of {region}"
+            raise InputError(
+                f"'{zone}' {twice}", where=f"{where}.zones.{at}", todo=f"Zones are like {region}a"
+            )
+    return {zone: str(parts[letters.index(zone[-1])]) for zone in sorted(zones)}
+
+
+def _vpc_network(cidr: str, where: str) -> IPv4Network:
+    if not cidr:
+        raise InputError(
+            "the network names no cidr", where=f"{where}.cidr", todo="Give it one like 10.60.0.0/16"
+        )
+    whole = ipv4_network(cidr, f"{where}.cidr")
+    if not WIDEST <= whole.prefixlen <= NARROWEST:
+        size = "large" if whole.prefixlen < WIDEST else "small"
+        raise InputError(
+            f"{cidr} is too {size} for a VPC of this platform",
+            where=f"{where}.cidr",
+            todo=f"Take a network between /{WIDEST} and /{NARROWEST}",
+        )
+    return whole
+
+
+def _check_existing(args: NetworkArgs, where: str) -> None:
+    if not args.get("vpc"):
+        raise InputError("the existing network names no vpc", where=f"{where}.vpc", todo="Name it (vpc-…)")
+    count = len(set(args.get("subnets", [])))
+    if count < 2:
+        raise InputError(
+            f"the existing network names {count} private subnets",
+            where=f"{where}.subnets",
+            todo="Name private subnets in two zones at least (subnet-…)",
+        )
+    if args.get("cidr"):
+        ipv4_network(args.get("cidr", ""), f"{where}.cidr")
+
+
+def _trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
+    """The flow logs of this account and region, and nobody else: not another account's, through the service."""
+    source = pulumi.Output.format("arn:{}:ec2:{}:{}:vpc-flow-log/*", partition(region), region, account)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "FlowLogs",
+                "Effect": "Allow",
+                "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": account},
+                    "ArnLike": {"aws:SourceArn": source},
+                },
+            }
+        ],
+    }
+
+
+def _writes(region: str, account: pulumi.Input[str], group: SealedLogGroup) -> list[dict[str, Any]]:
+    """What writing to the group takes. The service lists groups before it writes: names only, of all."""
+    groups = pulumi.Output.format("arn:{}:logs:{}:{}:log-group:*", partition(region), region, account)
+    return [
+        {
+            "Sid": "Write",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+            "Resource": [group.arn, pulumi.Output.concat(group.arn, ":*")],
+        },
+        {"Sid": "Find", "Effect": "Allow", "Action": ["logs:DescribeLogGroups"], "Resource": [groups]},
+    ]

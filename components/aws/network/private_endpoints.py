@@ -1,0 +1,195 @@
+"""Private endpoints of AWS services in a network, each with a policy that names who may do what to what."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.ip_addresses import ipv4_networks
+from components.aws.common.security_group import one_way_group
+from components.aws.network.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
+from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES
+from isthmus.core.errors import EnvironmentFault, InputError
+
+ECR = ("ecr.api", "ecr.dkr")
+
+
+class PrivateEndpointsArgs(TypedDict):
+    """The private endpoints of a network."""
+
+    name: str
+    """Name of the network."""
+    region: str
+    """AWS region of the network and of the services."""
+    vpc_id: pulumi.Input[str]
+    """Id of the VPC."""
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Ids of private subnets, one a zone: each endpoint has an address in each."""
+    route_table_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Ids of the subnets' route tables, for the S3 endpoint."""
+    sources: list[str]
+    """Networks that may reach the endpoints, besides the VPC's own."""
+    vpc_cidr: NotRequired[str]
+    """The VPC's own network; absent, only `sources` are let in."""
+    grants: list[EndpointGrant]
+    """Who may do what through which service's endpoint. A service that no grant names gets no endpoint."""
+    deployers: NotRequired[list[str]]
+    """ARNs of roles that make infrastructure from within; no endpoint of a service that carries prompts admits them."""
+    deployment_services: NotRequired[list[str]]
+    """Services that only they call; each gets an endpoint too."""
+    private_dns: NotRequired[bool]
+    """Whether the services' public names lead here in the VPC (default true); of a VPC's endpoints one may."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class PrivateEndpoints(pulumi.ComponentResource):
+    """An interface endpoint for each service that is granted, and S3's gateway endpoint.
+
+    A gateway endpoint serves what runs in the VPC; on-prem callers do not come through it.
+    """
+
+    urls: pulumi.Output[dict[str, str]]
+    """By service: `https://` and the endpoint's own regional DNS name. S3's gateway endpoint has none."""
+    ids: pulumi.Output[dict[str, str]]
+    """By service: id of its endpoint."""
+    group_id: pulumi.Output[str]
+    """Id of the interface endpoints' security group."""
+    s3_prefix_list: pulumi.Output[str]
+    """Id of S3's prefix list in the region, for rules that let callers out to it; empty without S3's endpoint."""
+
+    def __init__(
+        self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:PrivateEndpoints", name, dict(args), opts)
+        from pulumi_aws import ec2
+
+        where = f"networks.{args['name']}"
+        if not args["grants"]:
+            raise InputError(
+                "no service is granted to anybody", where=f"{where}.grants", todo="Leave the endpoints out"
+            )
+        by_service: dict[str, list[EndpointGrant]] = {}
+        for at, grant in enumerate(args["grants"]):
+            check_grant(grant, f"{where}.grants.{at}")
+            by_service.setdefault(grant["service"], []).append(grant)
+        deployers = args.get("deployers", [])
+        for at, service in enumerate(args.get("deployment_services", []) if deployers else []):
+            if service not in CONTROL_SERVICES:
+                raise InputError(
+                    f"'{service}' makes no infrastructure",
+                    where=f"{where}.deployment_services.{at}",
+                    todo=f"Known: {', '.join(CONTROL_SERVICES)}",
+                )
+            by_service.setdefault(service, [])
+        pulls = any(service in by_service for service in ECR)
+        if pulls:
+            # An image's layers come from S3: without it a pull ends half-way.
+            by_service.setdefault("s3", [])
+        tables: Any = args["route_table_ids"]
+        if "s3" in by_service and isinstance(tables, list) and not tables:
+            raise InputError(
+                "S3's endpoint needs route tables, and none is named",
+                where=f"{where}.route_tables",
+                todo="Name those of the private subnets (rtb-…)",
+            )
+        inside = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
+        sources = [str(net) for net in ipv4_networks([*inside, *args["sources"]], f"{where}.sources")]
+        if not sources:
+            raise InputError(
+                "nobody may reach the endpoints", where=f"{where}.sources", todo="Name networks of callers"
+            )
+
+        tags = args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        group = one_way_group(
+            name,
+            # An endpoint answers; it opens no connection of its own.
+            "ingress",
+            description="HTTPS to private endpoints from named networks",
+            vpc_id=args["vpc_id"],
+            protocols=["tcp"],
+            port=443,
+            peers=sources,
+            tags=tags,
+            opts=child,
+        )
+        common: dict[str, Any] = {"vpc_id": args["vpc_id"], "opts": child}
+        made: dict[str, ec2.VpcEndpoint] = {}
+        for service in sorted(by_service):
+            kind: dict[str, Any] = {
+                "vpc_endpoint_type": "Interface",
+                "subnet_ids": args["subnet_ids"],
+                "security_group_ids": [group],
+                # The service's public name leads here too: no caller in the VPC can go past it.
+                "private_dns_enabled": args.get("private_dns", True),
+            }
+            if service == "s3":
+                kind = {"vpc_endpoint_type": "Gateway", "route_table_ids": tables}
+            made[service] = ec2.VpcEndpoint(
+                f"{name}-{service.replace('.', '-')}",
+                service_name=f"com.amazonaws.{args['region']}.{service}",
+                policy=endpoint_policy(
+                    service,
+                    by_service[service],
+                    args["region"],
+                    layers=pulls and service == "s3",
+                    deployers=deployers,
+                ),
+                tags={**tags, "Name": f"{name}-{service}"},
+                **kind,
+                **common,
+            )
+        ids: dict[str, Any] = {service: each.id for service, each in made.items()}
+        urls: dict[str, Any] = {
+            service: each.dns_entries.apply(lambda entries, service=service: _url(entries, service))
+            for service, each in made.items()
+            if service != "s3"
+        }
+        self.ids = pulumi.Output.from_input(ids)
+        self.urls = pulumi.Output.from_input(urls)
+        self._interfaces = list(urls)
+        self.group_id = group
+        s3 = made.get("s3")
+        self.s3_prefix_list = s3.prefix_list_id if s3 is not None else pulumi.Output.from_input("")
+        self.register_outputs(
+            {
+                "urls": self.urls,
+                "ids": self.ids,
+                "group_id": self.group_id,
+                "s3_prefix_list": self.s3_prefix_list,
+            }
+        )
+
+    def url(self, service: str) -> pulumi.Output[str]:
+        """`https://` and the DNS name of the service's endpoint, which on-prem callers use.
+
+        Raises `InputError` for a service without an interface endpoint here.
+        """
+        if service not in self._interfaces:
+            raise InputError(
+                f"there is no interface endpoint of '{service}'",
+                where="networks.services",
+                todo=f"There are: {', '.join(self._interfaces) or 'none'}",
+            )
+        return self.urls.apply(lambda urls: urls[service])
+
+
+def _url(entries: Sequence[Any] | None, service: str) -> str:
+    """The regional name: those of the zones are longer by the zone, private DNS' do not start with `vpce`."""
+    names = [_name(entry) for entry in entries or ()]
+    regional = min((name for name in names if name.startswith("vpce-")), key=len, default="")
+    if not regional:
+        # An empty URL would send the caller to the public address.
+        raise EnvironmentFault(
+            f"the endpoint of {service} has no DNS name",
+            where="networks.services",
+            todo="Refresh the stack; AWS gives the name when the endpoint is available",
+        )
+    return f"https://{regional}"
+
+
+def _name(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        return entry.get("dns_name") or entry.get("dnsName") or ""
+    return entry.dns_name or ""

@@ -1,0 +1,253 @@
+"""CloudTrail: who did what in the account, in all regions, sealed in the audit store and searchable in a log group."""
+
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.log_group import sealed_log_group
+from components.aws.common.names import aws_name, partition
+from components.aws.common.role_policy import role_policy
+from components.aws.identity.boundary import boundary_arn
+from components.aws.records.store import CLOUDTRAIL, Delivery, Store
+from isthmus.core.errors import AnswerIsNo, InputError
+
+PREFIX = "cloudtrail"
+"""Folder of the bucket; other records lie beside it."""
+BEDROCK_DATA = [
+    "AWS::Bedrock::AgentAlias",
+    "AWS::Bedrock::AsyncInvoke",
+    "AWS::Bedrock::FlowAlias",
+    "AWS::Bedrock::FlowExecution",
+    "AWS::Bedrock::Guardrail",
+    "AWS::Bedrock::InlineAgent",
+    "AWS::Bedrock::KnowledgeBase",
+    "AWS::Bedrock::Model",
+    "AWS::Bedrock::PromptVersion",
+    "AWS::Bedrock::Session",
+]
+"""Resource types of Bedrock's data events: agents, flows, guardrails, knowledge bases, prompts, and calls of a model
+other than InvokeModel and Converse, which are management events. Source: CloudTrail User Guide, "Logging data
+events" (read 2026-11-25). `AWS::Bedrock::Prompt`, which other pages name, is not among them, and others report that
+CloudTrail refuses it; one unknown type would make it refuse all selectors."""
+SAGEMAKER_DATA = ["AWS::SageMaker::Endpoint"]
+"""Calls of models on SageMaker. CloudTrail records InvokeEndpointWithResponseStream by this type, and documents nothing
+of InvokeEndpoint, which the gateway's own records have. Source: CloudTrail User Guide, "CloudTrail concepts", table of
+data events (read 2026-11-29)."""
+
+
+class TrailSettings(TypedDict):
+    """The trail that records what is done in the account."""
+
+    mode: str
+    """`manage`: made here. `existing`: the organisation's. `off`: none."""
+    organization: bool
+    """A trail of the whole organisation; the account must be its management account or CloudTrail's delegate."""
+    retention_days: int
+    """How long the searchable copy in CloudWatch Logs is kept, days; not shorter than the store's."""
+    notify: list[str]
+    """`manage`: e-mail addresses told when the trail is switched off or blinded."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the role of CloudTrail; absent, one is made beside it."""
+    arn: NotRequired[str]
+    """`existing`: ARN of the trail, to be named in the outputs."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What was made."""
+
+    arn: pulumi.Output[str]
+    log_group: pulumi.Output[str]
+    """Name of the log group."""
+    retained: list[pulumi.Output[str]]
+    """ARNs of what stays when the stack is destroyed."""
+
+
+def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days: int, where: str) -> None:
+    """Refuses a trail that the store cannot hold, or whose searchable copy goes before the store's records."""
+    if store_mode == "off" or endpoint:
+        raise InputError(
+            "CloudTrail delivers to a bucket of Amazon S3, and the store is "
+            + (f"at {endpoint}" if endpoint else "off"),
+            where=f"{where}.trail",
+            todo="Give the AWS site a store: `manage`, or `existing` with a bucket of S3 and no endpoint",
+        )
+    if trail["retention_days"] < store_days:
+        raise AnswerIsNo(
+            f"the trail's searchable copy would be kept {trail['retention_days']} days, the store's records "
+            f"{store_days}",
+            where=f"{where}.trail.retention_days",
+            todo=f"Say {store_days} or more",
+        )
+
+
+def trail_name(name: str) -> str:
+    """Known before the trail is made, so that bucket, key and role can name it."""
+    return aws_name(name, 128)
+
+
+def delivery(name: str, organization: bool, region: str, account: pulumi.Input[str], parent: Any) -> Delivery:
+    """The trail's names before it is made. An organisation's trail is its management account's, whoever makes it."""
+    owner: pulumi.Input[str] = account
+    folders = [pulumi.Output.from_input(account)]
+    if organization:
+        from pulumi_aws.organizations import get_organization_output
+
+        found = get_organization_output(opts=pulumi.InvokeOutputOptions(parent=parent))
+        owner = found.master_account_id
+        folders = [owner, found.id]
+    arn = "arn:{}:cloudtrail:{}:{}:trail/{}"
+    of = partition(region)
+    return Delivery(
+        pulumi.Output.format(arn, of, region, owner, trail_name(name)),
+        pulumi.Output.format(arn, of, "*", owner, trail_name(name)),
+        PREFIX,
+        folders,
+    )
+
+
+def make_trail(
+    name: str,
+    trail: TrailSettings,
+    store: Store,
+    to: Delivery,
+    *,
+    region: str,
+    account: pulumi.Input[str],
+    where: str,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+    kms_key: pulumi.Input[str] | None = None,
+) -> Trail:
+    """The trail `trail_name(name)`, its log group and the role by which it writes there."""
+    from pulumi_aws import cloudtrail
+
+    child = pulumi.ResourceOptions(parent=parent)
+    logs = sealed_log_group(
+        name,
+        f"/isthmus/{name}-",
+        region=region,
+        account=account,
+        days=trail["retention_days"],
+        where=f"{where}.trail.retention_days",
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+        kms_key=kms_key,
+    )
+    role, policy = _role(name, trail, to, logs.arn, region, tags, child)
+    made = cloudtrail.Trail(
+        name,
+        name=trail_name(name),
+        s3_bucket_name=store.bucket,
+        s3_key_prefix=to.prefix,
+        is_multi_region_trail=True,
+        include_global_service_events=True,
+        is_organization_trail=trail["organization"],
+        enable_logging=True,
+        enable_log_file_validation=True,
+        kms_key_id=store.key_arn,
+        cloud_watch_logs_group_arn=pulumi.Output.concat(logs.arn, ":*"),
+        cloud_watch_logs_role_arn=role.arn,
+        advanced_event_selectors=event_selectors(store.bucket_arn, to.prefix),
+        tags=tags,
+        # CloudTrail tries bucket, key and role when it is made, and refuses where one does not let it.
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*store.ready, policy]),
+    )
+    return Trail(made.arn, logs.name, logs.made)
+
+
+def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
+    """All management events, read and write (calls of models on Bedrock are among them); data events of Bedrock,
+    SageMaker's endpoints and the store.
+
+    Of the store all but CloudTrail's own deliveries: each would be an event, which would be delivered, and so on.
+    """
+    objects = pulumi.Output.concat(bucket, "/")
+    in_store = [{"field": "resources.ARN", "starts_withs": [objects]}]
+    delivered = {
+        "field": "resources.ARN",
+        "starts_withs": [objects],
+        "not_starts_withs": [pulumi.Output.concat(objects, prefix, "/")],
+    }
+    return [
+        {
+            "name": "Management events",
+            "field_selectors": [{"field": "eventCategory", "equals": ["Management"]}],
+        },
+        *(_data(f"Bedrock {kind.rpartition(':')[2]}", kind, []) for kind in BEDROCK_DATA),
+        *(_data(f"SageMaker {kind.rpartition(':')[2]}", kind, []) for kind in SAGEMAKER_DATA),
+        _data(
+            "Audit store, all but writes",
+            "AWS::S3::Object",
+            [*in_store, {"field": "eventName", "not_equals": ["PutObject"]}],
+        ),
+        _data(
+            "Audit store, writes beside the trail's",
+            "AWS::S3::Object",
+            [delivered, {"field": "eventName", "equals": ["PutObject"]}],
+        ),
+    ]
+
+
+def _data(name: str, kind: str, more: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "field_selectors": [
+            {"field": "eventCategory", "equals": ["Data"]},
+            {"field": "resources.type", "equals": [kind]},
+            *more,
+        ],
+    }
+
+
+def _role(
+    name: str,
+    trail: TrailSettings,
+    to: Delivery,
+    group: pulumi.Output[str],
+    region: str,
+    tags: dict[str, str],
+    child: pulumi.ResourceOptions,
+) -> tuple[Any, Any]:
+    """The role by which CloudTrail, for this trail only, writes to the log group's streams of its own."""
+    from pulumi_aws.iam import Role
+
+    writes = {
+        "Sid": "WriteItsStreams",
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        # The stream's name is CloudTrail's: the account's id, `_CloudTrail_` and the region; of an organisation's
+        # trail its id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document
+        # for CloudTrail to use CloudWatch Logs for monitoring").
+        "Resource": [
+            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, to.folders[0], region),
+            *(pulumi.Output.format("{}:log-stream:{}_*", group, folder) for folder in to.folders[1:]),
+        ],
+    }
+    role = Role(
+        f"{name}-role",
+        name=aws_name(f"{name}-role", 64),
+        description=f"CloudTrail writes to the log group of {name}",
+        assume_role_policy=pulumi.Output.json_dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Sid": "ThisTrail",
+                        "Effect": "Allow",
+                        "Principal": CLOUDTRAIL,
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceArn": to.trail}},
+                    }
+                ],
+            }
+        ),
+        permissions_boundary=boundary_arn(
+            name, trail.get("permissions_boundary"), [writes], child, tags=tags
+        ),
+        tags=tags,
+        opts=child,
+    )
+    policy = role_policy(f"{name}-role-policy", role, [writes], child)
+    return role, policy

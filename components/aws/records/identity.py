@@ -1,0 +1,126 @@
+"""The AWS identities around a class's records: the sealer's, which may put seals, and on Fargate the gateway's, which
+may mount its share and nothing else."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.efs_mount import mounting
+from components.aws.eks.roles import bounded_role
+from components.aws.identity.boundary import boundary_policy
+from components.aws.identity.pod_identity import PodIdentity, associated, pod_trust
+from components.aws.identity.task_role import tasks_only
+from components.base.argument_checks import one_of, sensitivity
+from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from isthmus.core.errors import AnswerIsNo, InputError
+
+BEARERS = ("gateway", "sealer")
+
+
+class SealedBucket(TypedDict):
+    """Where a sealer puts its seals."""
+
+    arn: pulumi.Input[str]
+    """ARN of the audit bucket, with object lock."""
+    prefix: str
+    """Folder of the class and site in it."""
+    key: NotRequired[pulumi.Input[str]]
+    """ARN of the key that seals it; absent: S3's own."""
+
+
+class RecordsIdentityArgs(TypedDict):
+    """The AWS identity of who writes or who seals a class's records at an AWS site."""
+
+    bearer: str
+    """`sealer`, or `gateway`: its tasks on Fargate, which mount the share."""
+    sensitivity: str
+    """The class: public, internal or confidential."""
+    region: str
+    """AWS region."""
+    bucket: NotRequired[SealedBucket]
+    """Of a sealer: where it puts seals."""
+    source_vpc: pulumi.Input[str]
+    """Id of the VPC whose endpoints its calls must come through."""
+    pod: NotRequired[PodIdentity]
+    """Of a sealer: the pods of an EKS cluster that bear it; absent, tasks of ECS, which mount the share by it."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the role; absent, one is made beside it."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class RecordsIdentity(pulumi.ComponentResource):
+    """A role of its own, and what bounds it: a sealer's puts and reads back below its prefix, and deletes nothing.
+
+    A gateway's mounts. By which access point, and whether it may write there, the share's own policy says.
+    """
+
+    role_arn: pulumi.Output[str]
+    """ARN of the role; known once its policy is there, and once the pods bear it."""
+
+    def __init__(
+        self, name: str, args: RecordsIdentityArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:RecordsIdentity", name, dict(args), opts)
+        from pulumi_aws import get_caller_identity_output
+
+        bearer = one_of(args["bearer"], BEARERS, f"{name}.bearer")
+        held = sensitivity(args["sensitivity"], name)
+        if held == "restricted":
+            raise AnswerIsNo(
+                "an AWS identity for class restricted, which may not use AWS",
+                where=f"{name}.sensitivity",
+                todo="Seal its records on-prem",
+            )
+        if (bearer == "sealer") != ("bucket" in args) or (bearer == "gateway" and "pod" in args):
+            raise InputError(
+                f"a {bearer} {'without a bucket' if bearer == 'sealer' else 'with the identity of a sealer'}",
+                where=f"{name}.bearer",
+                todo="A sealer names its bucket; a gateway names neither bucket nor pods",
+            )
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        region, pod = args["region"], args.get("pod")
+        may = sealing(args["bucket"], region, args["source_vpc"]) if "bucket" in args else []
+        mounts = [mounting(region, account)] if pod is None else []
+        boundary_policy([*may, *mounts])  # refused before anything is made, even where the boundary is given
+        tags = {**args.get("tags", {}), "isthmus.dev/class": held, "isthmus.dev/records": bearer}
+        self.role_arn = bounded_role(
+            name,
+            f"The {bearer} of {held} records, by {'pod identity' if pod else 'tasks of ECS'}",
+            pod_trust(pod, account) if pod else tasks_only(region, account),
+            may,
+            args.get("permissions_boundary"),
+            tags,
+            pulumi.ResourceOptions(parent=self),
+            boundary_only=mounts,
+        )
+        if pod is not None:
+            self.role_arn = self._associate(name, pod, tags)
+        self.register_outputs({"role_arn": self.role_arn})
+
+    def _associate(self, name: str, pod: PodIdentity, tags: dict[str, str]) -> pulumi.Output[str]:
+        bound = associated(name, pod, self.role_arn, tags, pulumi.ResourceOptions(parent=self))
+        return pulumi.Output.all(self.role_arn, bound).apply(lambda found: str(found[0]))
+
+
+def sealing(bucket: SealedBucket, region: str, vpc: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """What a sealer may do: put locked seals below its prefix, see them there, and see that they are locked."""
+    through: dict[str, Any] = {"StringEquals": {"aws:SourceVpc": vpc}}
+    below = [f"{bucket['prefix']}/*"]
+    objects = pulumi.Output.concat(bucket["arn"], f"/{bucket['prefix']}/*")
+
+    def allow(sid: str, actions: tuple[str, ...], resource: Any, condition: dict[str, Any]) -> dict[str, Any]:
+        allowed = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": [resource]}
+        return {**allowed, "Condition": condition}
+
+    made = [
+        allow("Seal", SEAL_PUT, objects, through),
+        allow("ReadBack", READ_BACK, objects, through),
+        allow("Look", SEALS_LISTED, bucket["arn"], {**through, "StringLike": {"s3:prefix": below}}),
+        allow("SeeTheLock", SEAL_LOCK, bucket["arn"], through),
+    ]
+    if "key" in bucket:
+        # S3 opens the key in the caller's name, from its own network: no VPC is asked for.
+        via = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+        made.append(allow("SealUnderTheKey", SEAL_OPEN, bucket["key"], via))
+    return made

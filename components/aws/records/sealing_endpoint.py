@@ -1,0 +1,99 @@
+"""The one way of sealers in an EKS cluster to their store: an interface endpoint of S3 at addresses known beforehand.
+
+A gateway endpoint has S3's public addresses, thousands of them, to which no network policy can hold a pod.
+"""
+
+from ipaddress import ip_network
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.ip_addresses import ipv4_networks
+from components.aws.common.security_group import one_way_group
+from components.aws.network.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
+from isthmus.core.errors import InputError
+
+FROM_THE_END = 6
+"""Which address of a subnet it takes, counted from the last. AWS hands out others first come, first served, so it is
+made before machines are."""
+
+
+class SealingEndpointArgs(TypedDict):
+    """The sealers' way to S3 in one network."""
+
+    region: str
+    """AWS region."""
+    vpc_id: pulumi.Input[str]
+    """Id of the VPC."""
+    subnet_ids: list[pulumi.Input[str]]
+    """Ids of private subnets, one a zone."""
+    subnet_cidrs: list[str]
+    """Their networks, in the same order."""
+    sources: list[str]
+    """Networks that may reach it."""
+    grants: list[EndpointGrant]
+    """Which roles may do what to which bucket through it."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class SealingEndpoint(pulumi.ComponentResource):
+    """An address of S3 in each zone, at which named roles reach named buckets; by its public name nobody finds it."""
+
+    endpoint_id: pulumi.Output[str]
+    """Id of the endpoint."""
+
+    def __init__(
+        self, name: str, args: SealingEndpointArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:SealingEndpoint", name, dict(args), opts)
+        from pulumi_aws import ec2
+
+        for at, grant in enumerate(args["grants"]):
+            check_grant(grant, f"{name}.grants.{at}")
+        if not args["grants"] or len(args["subnet_ids"]) != len(args["subnet_cidrs"]):
+            raise InputError(
+                "no sealer is granted anything" if not args["grants"] else "a subnet without its network",
+                where=f"{name}.{'grants' if not args['grants'] else 'subnet_cidrs'}",
+                todo="Name a role for each sealer, and a network for each subnet",
+            )
+        tags = args.get("tags", {})
+        child = pulumi.ResourceOptions(parent=self)
+        group = one_way_group(
+            name,
+            "ingress",
+            description="HTTPS to the S3 endpoint of the sealers",
+            vpc_id=args["vpc_id"],
+            protocols=["tcp"],
+            port=443,
+            peers=[str(each) for each in ipv4_networks(args["sources"], f"{name}.sources")],
+            tags=tags,
+            opts=child,
+        )
+        fixed: Any = [
+            {"subnet_id": subnet, "ipv4": address}
+            for subnet, address in zip(
+                args["subnet_ids"], sealing_addresses(args["subnet_cidrs"]), strict=True
+            )
+        ]
+        made = ec2.VpcEndpoint(
+            f"{name}-s3",
+            vpc_id=args["vpc_id"],
+            service_name=f"com.amazonaws.{args['region']}.s3",
+            vpc_endpoint_type="Interface",
+            subnet_ids=args["subnet_ids"],
+            subnet_configurations=fixed,
+            security_group_ids=[group],
+            # Sealers know its addresses by their hosts file; all others go on by the gateway endpoint.
+            private_dns_enabled=False,
+            policy=endpoint_policy("s3", args["grants"], args["region"]),
+            tags={**tags, "Name": f"{name}-s3"},
+            opts=child,
+        )
+        self.endpoint_id = made.id
+        self.register_outputs({"endpoint_id": self.endpoint_id})
+
+
+def sealing_addresses(subnet_cidrs: list[str]) -> list[str]:
+    """The endpoint's address in each subnet."""
+    return [str(ip_network(each)[-FROM_THE_END]) for each in subnet_cidrs]

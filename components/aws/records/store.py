@@ -1,0 +1,327 @@
+"""The write-once bucket of audit records and its key: who may seal, who may deliver, and nobody may delete."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.aws.common.keys import account_root, administered, rotated_key
+from components.aws.common.names import for_auto_name, partition
+from components.aws.common.private_bucket import BUCKET_NAME, private, tls_only
+
+CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
+UPLOAD_DAYS = 7
+"""After so many days S3 drops what was never uploaded whole."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A trail that delivers to a store, known before it is made: policies name it, and it waits for them."""
+
+    trail: pulumi.Output[str]
+    """ARN of the trail."""
+    any_region: pulumi.Output[str]
+    """The trail's ARN with `*` for its region: a trail of all regions seals under the name of each."""
+    prefix: str
+    """Folder of the bucket."""
+    folders: list[pulumi.Output[str]]
+    """Names below `PREFIX/AWSLogs/`: the trail's account, with an organisation its id too."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where records are sealed."""
+
+    bucket: pulumi.Output[str]
+    """Name of the bucket."""
+    bucket_arn: pulumi.Output[str]
+    key_arn: pulumi.Output[str]
+    retained: list[pulumi.Output[str]]
+    """ARNs of what stays when the stack is destroyed."""
+    ready: list[pulumi.Resource]
+    """What a delivery waits for."""
+
+
+def make_store(
+    name: str,
+    *,
+    site: str,
+    region: str,
+    account: pulumi.Input[str],
+    retention_days: int,
+    delivery: Delivery | None,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+    kms_key: pulumi.Input[str] | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
+    delete_after_retention: bool = True,
+) -> Store:
+    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay when the stack goes.
+
+    `delete_after_retention`: whether S3 deletes records whose lock has ended.
+    `sealers`: patterns of the ARNs of the roles that alone may put; the trail, if any, delivers besides.
+    """
+    from pulumi_aws import s3
+
+    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    key = None
+    if kms_key is None:
+        key = make_key(
+            *(name, site, region, account, delivery, tags, parent),
+            sealers=sealers,
+        )
+    key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
+    bucket = s3.Bucket(
+        for_auto_name(f"{name}-bucket", BUCKET_NAME),
+        object_lock_enabled=True,
+        force_destroy=False,
+        tags=tags,
+        opts=kept,
+    )
+    versioning = s3.BucketVersioning(
+        f"{name}-versioning",
+        bucket=bucket.id,
+        versioning_configuration={"status": "Enabled"},
+        opts=kept,
+    )
+    locked = s3.BucketObjectLockConfiguration(
+        f"{name}-lock",
+        bucket=bucket.id,
+        # COMPLIANCE: not even the account's root can shorten it.
+        rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning]),
+    )
+    s3.BucketLifecycleConfiguration(
+        f"{name}-expiry",
+        bucket=bucket.id,
+        rules=expiry(retention_days, delete_after_retention),
+        # The rules of a bucket without versions delete at once; the lock comes first.
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning, locked]),
+    )
+    encrypted, closed, owned = private(name, bucket.id, key_arn, kept)
+    policy = s3.BucketPolicy(
+        f"{name}-policy",
+        bucket=bucket.id,
+        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery, sealers)),
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
+    )
+    ready = [policy, locked, encrypted, owned]
+    if key is None:
+        return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
+    return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
+
+
+def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
+    """Lifecycle rules: records go when their lock has ended, and never before.
+
+    S3 hides a record a day after its lock ended, and deletes it a day later. It deletes no version that is locked or
+    under a legal hold, whatever the rules say; but it would hide one, so the rules wait for the lock. A denial in the
+    bucket's policy does not stop S3's own deletion (S3 User Guide, "Object Lock considerations", "Managing S3 Lifecycle
+    policies with Object Lock", and "Expiring objects").
+    """
+    everything = {"status": "Enabled", "filter": {"prefix": ""}}
+    rules: list[Any] = [
+        {
+            **everything,
+            "id": "drop-unfinished-uploads",
+            "abort_incomplete_multipart_upload": {"days_after_initiation": UPLOAD_DAYS},
+        }
+    ]
+    if delete_after_retention:
+        rules += [
+            {
+                **everything,
+                "id": "delete-after-retention",
+                # The sealer's clock sets the lock of a seal, and S3's the rule: a day covers the difference.
+                "expiration": {"days": retention_days + 1},
+                "noncurrent_version_expiration": {"noncurrent_days": 1},
+            },
+            # S3 takes this in no rule that has days.
+            {
+                **everything,
+                "id": "drop-markers-of-nothing",
+                "expiration": {"expired_object_delete_marker": True},
+            },
+        ]
+    return rules
+
+
+def make_key(
+    name: str,
+    site: str,
+    region: str,
+    account: pulumi.Input[str],
+    delivery: Delivery | None,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+    *,
+    sealers: Sequence[pulumi.Input[str]] = (),
+) -> Any:
+    """The key under which records are sealed. Losing it would lose the records, so it stays."""
+    return rotated_key(
+        f"{name}-key",
+        f"Audit records of {site}",
+        key_policy(region, account, delivery, sealers),
+        tags,
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+    )
+
+
+def key_policy(
+    region: str,
+    account: pulumi.Input[str],
+    delivery: Delivery | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
+) -> dict[str, Any]:
+    """The account administers the key through IAM; in it, records are read through S3 only, and sealed by sealers."""
+    of = partition(region)
+    through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
+    statements: list[dict[str, Any]] = [
+        administered(of, account),
+        {
+            "Sid": "ReadThroughS3",
+            "Effect": "Allow",
+            "Principal": account_root(of, account),
+            "Action": ["kms:Decrypt"],
+            "Resource": "*",
+            "Condition": {"StringEquals": through_s3},
+        },
+    ]
+    if sealers:
+        # Whom the account's IAM lets, and of these the sealers alone.
+        by_sealers = {"StringEquals": through_s3, "ArnLike": {"aws:PrincipalArn": list(sealers)}}
+        statements.append(
+            {
+                "Sid": "SealThroughS3",
+                "Effect": "Allow",
+                "Principal": account_root(of, account),
+                "Action": ["kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": by_sealers,
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements + (_trail_key(delivery) if delivery else [])}
+
+
+def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
+    """CloudTrail seals for this trail only. It must decrypt too where a bucket uses bucket keys, as ours does.
+
+    Source: CloudTrail User Guide, "Configure AWS KMS key policies for CloudTrail" (read 2026-11-25).
+    """
+    ours = {"StringEquals": {"aws:SourceArn": delivery.trail}}
+    context = {"kms:EncryptionContext:aws:cloudtrail:arn": delivery.any_region}
+    use = {"Effect": "Allow", "Principal": CLOUDTRAIL, "Resource": "*"}
+    return [
+        {
+            "Sid": "SealTheTrail",
+            **use,
+            "Action": ["kms:GenerateDataKey"],
+            "Condition": {**ours, "StringLike": context},
+        },
+        {"Sid": "OpenBucketKeyForTheTrail", **use, "Action": ["kms:Decrypt"], "Condition": ours},
+        {"Sid": "DescribeToTheTrail", **use, "Action": ["kms:DescribeKey"], "Condition": ours},
+    ]
+
+
+def bucket_policy(
+    bucket: pulumi.Output[str],
+    key: pulumi.Output[str],
+    delivery: Delivery | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
+) -> dict[str, Any]:
+    """Denials for everyone: nothing without TLS, nothing under another key, nothing put but by sealers and services of
+    AWS. The trail, if any, may deliver; what other service might, nobody allows.
+
+    What names no encryption gets the bucket's own; who names one must name its key too, since without one
+    S3 takes the account's default key. A denial with `…IfExists` would meet requests that name nothing. This
+    trail is left out of it: its files bear the key that it is given, and its digests were sealed by S3's own
+    key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions before 2025).
+    """
+    objects = pulumi.Output.concat(bucket, "/*")
+    named: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
+    if delivery:
+        named["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
+    # A service of AWS has no ARN of a principal: denied by the lack of one, the trail could not deliver.
+    strangers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    if sealers:
+        strangers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
+    statements: list[dict[str, Any]] = [
+        tls_only(bucket),
+        {
+            "Sid": "SealersAlonePut",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold"],
+            "Resource": [objects],
+            "Condition": strangers,
+        },
+        {
+            "Sid": "NobodyDeletes",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+            "Resource": [objects],
+        },
+        {
+            "Sid": "NoOtherEncryption",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {**named, "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}},
+        },
+        {
+            "Sid": "NoOtherKey",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {
+                **named,
+                "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key},
+            },
+        },
+        {
+            "Sid": "NoKeyOfTheCallers",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
+        },
+    ]
+    return {
+        "Version": "2012-10-17",
+        "Statement": statements + (_trail_writes(bucket, delivery) if delivery else []),
+    }
+
+
+def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[str, Any]]:
+    """CloudTrail looks at the bucket's ACL, then writes, for this trail and into its folders only.
+
+    It sets the ACL `bucket-owner-full-control`, the only one that a bucket without ACLs takes.
+    Source: CloudTrail User Guide, "Amazon S3 bucket policy for CloudTrail" (read 2026-11-25).
+    """
+    ours = {"aws:SourceArn": delivery.trail}
+    return [
+        {
+            "Sid": "TrailLooksAtTheBucket",
+            "Effect": "Allow",
+            "Principal": CLOUDTRAIL,
+            "Action": "s3:GetBucketAcl",
+            "Resource": [bucket],
+            "Condition": {"StringEquals": ours},
+        },
+        {
+            "Sid": "TrailDelivers",
+            "Effect": "Allow",
+            "Principal": CLOUDTRAIL,
+            "Action": "s3:PutObject",
+            "Resource": [
+                pulumi.Output.format("{}/{}/AWSLogs/{}/*", bucket, delivery.prefix, folder)
+                for folder in delivery.folders
+            ],
+            "Condition": {"StringEquals": {**ours, "s3:x-amz-acl": "bucket-owner-full-control"}},
+        },
+    ]

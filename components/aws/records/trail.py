@@ -1,0 +1,187 @@
+"""Where a site's audit records are sealed, and the trail that brings them there."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import partition
+from components.aws.common.topic import addresses
+from components.aws.records.cloud_trail import TrailSettings, check_trail, delivery, make_trail
+from components.aws.records.store import Delivery, Store, make_key, make_store
+from components.aws.records.trail_alarms import Watched, make_alarms
+from components.base.argument_checks import MODES, one_of
+from isthmus.core.errors import InputError
+
+
+class AuditTrailArgs(TypedDict):
+    """Where a site's audit records are sealed, write-once, and the trail that records what is done there."""
+
+    name: str
+    """Name of the store."""
+    site: str
+    """Name of the site whose records it holds."""
+    mode: str
+    """`manage`: made here, on AWS. `existing`: the organisation's, named below. `off`: none."""
+    retention_days: int
+    """How long no one can delete a record, days."""
+    delete_after_retention: NotRequired[bool]
+    """`manage`: whether S3 deletes records once `retention_days` are over (the default); false keeps them."""
+    region: NotRequired[str]
+    """AWS region, for `manage` and for a trail."""
+    endpoint: NotRequired[str]
+    """`existing`: URL of the S3-compatible service; absent for AWS's own."""
+    bucket: NotRequired[str]
+    """`existing`: the bucket, with object lock."""
+    trail: NotRequired[TrailSettings]
+    """The trail of the AWS account; absent, none."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which records are sealed; absent, keys are made."""
+    sealers: NotRequired[list[str]]
+    """`manage`: names of the roles that alone may put seals, as IAM's patterns (`?`, `*`); absent, nobody's may."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class AuditTrail(pulumi.ComponentResource):
+    """A store of audit records that no one can alter or delete before their time, and CloudTrail delivering to it.
+
+    What holds records stays when the stack is destroyed: `retained` names it. Losing a key would lose the
+    records. The trail itself and its alarms go with the stack.
+    """
+
+    bucket: pulumi.Output[str]
+    """Name of the bucket; empty with `off`."""
+    endpoint: pulumi.Output[str]
+    """URL of an S3-compatible service; empty for AWS's own."""
+    trail_arn: pulumi.Output[str]
+    """ARN of the trail; empty where there is none, or where it exists and is not named."""
+    log_group: pulumi.Output[str]
+    """Name of the log group with the searchable copy; empty where no trail is made."""
+    alarm_topic: pulumi.Output[str]
+    """ARN of the topic that alarms go to; empty where no trail is made."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left on purpose when the stack is destroyed."""
+
+    def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:AuditTrail", name, dict(args), opts)
+        where = f"audit.{args['name']}"
+        mode = one_of(args["mode"], MODES, f"{where}.mode")
+        if mode == "existing" and not args.get("bucket"):
+            raise InputError("the audit store names no bucket", where=where, todo="Name its `bucket`")
+        if mode == "manage" and not args.get("region"):
+            raise InputError(
+                "an audit store can be made on AWS only",
+                where=where,
+                todo="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
+            )
+        trail = _trail(args, mode, where)
+        existing = mode == "existing"
+        self.bucket = pulumi.Output.from_input(args.get("bucket", "") if existing else "")
+        self.endpoint = pulumi.Output.from_input(args.get("endpoint", "") if existing else "")
+        named = args.get("trail", {})
+        self.trail_arn = pulumi.Output.from_input(
+            named.get("arn", "") if named.get("mode") == "existing" else ""
+        )
+        self.log_group = self.alarm_topic = pulumi.Output.from_input("")
+        self.retained = pulumi.Output.from_input([])
+        # For who may read what is sealed: ARNs of what is made here.
+        self.records: dict[str, pulumi.Output[str]] = {}
+        if mode == "manage" or trail:
+            self._make(name, args, trail, where)
+        self.register_outputs(
+            {
+                "bucket": self.bucket,
+                "endpoint": self.endpoint,
+                "trail_arn": self.trail_arn,
+                "log_group": self.log_group,
+                "alarm_topic": self.alarm_topic,
+                "retained": self.retained,
+            }
+        )
+
+    def _make(self, name: str, args: AuditTrailArgs, trail: TrailSettings | None, where: str) -> None:
+        from pulumi_aws import get_caller_identity_output
+
+        region = args.get("region", "")
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
+        to = delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
+        store = self._store(name, args, region, account, to, tags)
+        self.bucket = store.bucket
+        self.records = {"bucket": store.bucket_arn, "key": store.key_arn}
+        retained = list(store.retained)
+        if trail and to:
+            made = make_trail(
+                f"{name}-trail",
+                trail,
+                store,
+                to,
+                region=region,
+                account=account,
+                where=where,
+                tags=tags,
+                parent=self,
+                kms_key=args.get("kms_key"),
+            )
+            topic = make_alarms(
+                f"{name}-alarms",
+                Watched(made.arn, store.bucket, store.key_arn, made.log_group),
+                sorted(set(trail["notify"])),
+                region=region,
+                account=account,
+                tags=tags,
+                parent=self,
+            )
+            retained += made.retained
+            self.records["log_group"] = made.retained[0]
+            self.trail_arn, self.log_group, self.alarm_topic = made.arn, made.log_group, topic.arn
+        self.retained = pulumi.Output.all(*retained)
+
+    def _store(
+        self,
+        name: str,
+        args: AuditTrailArgs,
+        region: str,
+        account: pulumi.Output[str],
+        to: Delivery | None,
+        tags: dict[str, str],
+    ) -> Store:
+        """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        named = [
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, each)
+            for each in args.get("sealers", [])
+        ]
+        if args["mode"] == "manage":
+            return make_store(
+                name,
+                site=args["site"],
+                region=region,
+                account=account,
+                retention_days=args["retention_days"],
+                delete_after_retention=args.get("delete_after_retention", True),
+                delivery=to,
+                tags=tags,
+                parent=self,
+                kms_key=args.get("kms_key"),
+                sealers=named,
+            )
+        bucket = args.get("bucket", "")
+        arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
+        if given := args.get("kms_key"):
+            return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(given), [], [])
+        key = make_key(name, args["site"], region, account, to, tags, self)
+        return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
+
+
+def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
+    """The trail to make, checked; None where none is to be made."""
+    trail = args.get("trail")
+    if not trail or one_of(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
+        return None
+    check_trail(trail, mode, args.get("endpoint", ""), args["retention_days"], where)
+    if not args.get("region"):
+        raise InputError(
+            "a trail needs a home region", where=f"{where}.trail", todo="Name the store's `region`"
+        )
+    addresses(trail["notify"], f"{where}.trail", "nobody would hear that the trail was switched off")
+    return trail

@@ -1,0 +1,266 @@
+"""Who is told, and by what, when the trail is switched off, blinded, or falls silent.
+
+Two ways that share nothing but the topic: EventBridge sees the call itself, within minutes; a metric filter
+over the trail's log group sees it in the records. A third alarm sounds when no record comes at all.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.aws.common.names import aws_name, partition
+from components.aws.common.topic import Publisher, Topic, sealed_topic, topic_name
+
+NAMESPACE = "isthmus/audit"
+"""Of the metric that counts calls against the trail."""
+SILENT_HOURS = 3
+"""An account whose translators renew their sessions every hour has events in each; three without any is silence."""
+PATTERN_CHARACTERS = 1024
+"""Longest pattern of a metric filter (CloudWatch Logs quotas, as of knowledge, not checked)."""
+
+TRAIL = ["StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"]
+KEY = ["DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"]
+STORE = [
+    "DeleteBucket",
+    "DeleteBucketEncryption",
+    "DeleteBucketOwnershipControls",
+    "DeleteBucketPolicy",
+    "DeleteBucketPublicAccessBlock",
+    "PutBucketAcl",
+    "PutBucketEncryption",
+    "PutBucketLifecycle",
+    "PutBucketObjectLockConfiguration",
+    "PutBucketOwnershipControls",
+    "PutBucketPolicy",
+    "PutBucketPublicAccessBlock",
+    "PutBucketReplication",
+    "PutBucketVersioning",
+]
+LOGS = [
+    "AssociateKmsKey",
+    "DeleteLogGroup",
+    "DeleteLogStream",
+    "DeleteMetricFilter",
+    "DisassociateKmsKey",
+    "PutMetricFilter",
+    "PutRetentionPolicy",
+]
+"""A filter that is put in place of ours would match nothing."""
+RULES = ["DeleteRule", "DisableRule", "PutRule", "PutTargets", "RemoveTargets"]
+TOPIC = ["AddPermission", "DeleteTopic", "RemovePermission", "SetTopicAttributes", "Unsubscribe"]
+ALARMS = ["DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm"]
+"""An alarm that is put in place of ours would never sound."""
+KINDS = ("trail", "key", "store", "logs", "rules", "topic", "alarms")
+"""A rule for each: what it watches."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the alarms guard."""
+
+    trail: pulumi.Output[str]
+    """ARN of the trail."""
+    bucket: pulumi.Output[str]
+    """Name of the bucket."""
+    key: pulumi.Output[str]
+    """ARN of the key."""
+    log_group: pulumi.Output[str]
+    """Name of the log group."""
+
+
+def make_alarms(
+    name: str,
+    watched: Watched,
+    notify: list[str],
+    *,
+    region: str,
+    account: pulumi.Input[str],
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+) -> Topic:
+    """The topic, its subscriptions, a rule for each kind of call, the filter and two alarms."""
+    from pulumi_aws.sns import TopicSubscription
+
+    child = pulumi.ResourceOptions(parent=parent)
+    of = partition(region)
+    topic = sealed_topic(
+        name,
+        "Isthmus audit",
+        _publishers(name, of, region, account),
+        account=account,
+        partition=of,
+        tags=tags,
+        parent=parent,
+    )
+    for address in notify:
+        TopicSubscription(
+            f"{name}-{address}", topic=topic.arn, protocol="email", endpoint=address, opts=child
+        )
+    after = pulumi.ResourceOptions(parent=parent, depends_on=[topic.ready])
+    for kind, pattern in patterns(name, watched, topic.arn).items():
+        _rule(name, kind, pattern, topic, tags, after)
+    _metric_alarms(name, watched, topic, tags, after)
+    return topic
+
+
+def _publishers(name: str, of: str, region: str, account: pulumi.Input[str]) -> list[Publisher]:
+    topic = pulumi.Output.format("arn:{}:sns:{}:{}:{}", of, region, account, topic_name(name))
+    alarms = [
+        pulumi.Output.format("arn:{}:cloudwatch:{}:{}:alarm:{}", of, region, account, alarm)
+        for alarm in alarm_names(name)
+    ]
+    this_account = {"StringEquals": {"aws:SourceAccount": account}}
+    return [
+        # EventBridge sends no source account or ARN to SNS and KMS: a condition on them would drop every
+        # message in silence. What bounds it is the topic. Sources: EventBridge User Guide, "You can't use
+        # Condition blocks in Amazon SNS topic policies for EventBridge"; SNS Developer Guide, "Key management"
+        # (both read 2026-11-25).
+        Publisher(
+            "Events",
+            "events.amazonaws.com",
+            sealing={"ArnEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}},
+        ),
+        Publisher(
+            "Alarms",
+            "cloudwatch.amazonaws.com",
+            publishing={**this_account, "ArnEquals": {"aws:SourceArn": alarms}},
+            sealing=this_account,
+        ),
+    ]
+
+
+def rule_name(name: str, kind: str) -> str:
+    return aws_name(f"{name}-{kind}", 64)
+
+
+def alarm_names(name: str) -> list[str]:
+    """Of the alarm on calls against the trail, and of the one on silence."""
+    return [aws_name(f"{name}-{suffix}", 255) for suffix in ("tampering", "silence")]
+
+
+def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str, dict[str, Any]]:
+    """What each rule matches, by the rule's suffix. Calls on anything else of the account match none."""
+    rules = [rule_name(name, kind) for kind in KINDS]
+    of_rules = [{"requestParameters": {"name": rules}}, {"requestParameters": {"rule": rules}}]
+    # Deleting names several alarms, putting one; a subscription's ARN begins with its topic's.
+    alarms = alarm_names(name)
+    of_alarms = [{"requestParameters": {"alarmNames": alarms}}, {"requestParameters": {"alarmName": alarms}}]
+    subscribed = [{"prefix": pulumi.Output.concat(topic, ":")}]
+    of_topic = [
+        {"requestParameters": {"topicArn": [topic]}},
+        {"requestParameters": {"subscriptionArn": subscribed}},
+    ]
+    return {
+        # Of any trail: a call names it by name or by ARN, and an account has few.
+        "trail": _pattern("cloudtrail", TRAIL),
+        "key": _pattern("kms", KEY, resources={"ARN": [watched.key]}),
+        "store": _pattern("s3", STORE, requestParameters={"bucketName": [watched.bucket]}),
+        "logs": _pattern("logs", LOGS, requestParameters={"logGroupName": [watched.log_group]}),
+        "rules": _pattern("events", RULES, **{"$or": of_rules}),
+        "topic": _pattern("sns", TOPIC, **{"$or": of_topic}),
+        "alarms": _pattern("monitoring", ALARMS, **{"$or": of_alarms}),
+    }
+
+
+def _pattern(service: str, calls: list[str], **detail: Any) -> dict[str, Any]:
+    return {
+        "source": [f"aws.{service}"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {"eventSource": [f"{service}.amazonaws.com"], "eventName": calls, **detail},
+    }
+
+
+def filter_pattern() -> str:
+    """Calls against the trail, its keys and its stores, as a metric filter of CloudWatch Logs matches records.
+
+    Wider than the rules: any key and bucket policy of the account, since a filter has little room.
+    """
+    of = {
+        "cloudtrail": TRAIL,
+        "kms": ["DisableKey", "ScheduleKeyDeletion"],
+        "s3": ["DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy"],
+        "logs": ["DeleteLogGroup", "DeleteMetricFilter", "PutMetricFilter"],
+        "events": ["DeleteRule", "DisableRule", "RemoveTargets"],
+    }
+    return "{ " + " || ".join(_of_service(service, calls) for service, calls in of.items()) + " }"
+
+
+def _of_service(service: str, calls: list[str]) -> str:
+    any_of = " || ".join(f"($.eventName = {call})" for call in calls)
+    return f"(($.eventSource = {service}.amazonaws.com) && ({any_of}))"
+
+
+def _rule(
+    name: str,
+    kind: str,
+    pattern: dict[str, Any],
+    topic: Topic,
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    from pulumi_aws.cloudwatch import EventRule, EventTarget
+
+    rule = EventRule(
+        f"{name}-{kind}",
+        name=rule_name(name, kind),
+        description=f"Calls that could switch off or blind the audit trail ({kind})",
+        event_pattern=pulumi.Output.json_dumps(pattern),
+        state="ENABLED",
+        tags=tags,
+        opts=opts,
+    )
+    EventTarget(f"{name}-{kind}-target", rule=rule.name, target_id="topic", arn=topic.arn, opts=opts)
+
+
+def _metric_alarms(
+    name: str, watched: Watched, topic: Topic, tags: dict[str, str], opts: pulumi.ResourceOptions
+) -> None:
+    from pulumi_aws.cloudwatch import LogMetricFilter, MetricAlarm
+
+    metric = aws_name(name, 255)
+    tampering, silence = alarm_names(name)
+    LogMetricFilter(
+        f"{name}-filter",
+        name=metric,
+        log_group_name=watched.log_group,
+        pattern=filter_pattern(),
+        metric_transformation={"name": metric, "namespace": NAMESPACE, "value": "1"},
+        opts=opts,
+    )
+    MetricAlarm(
+        f"{name}-tampering",
+        name=tampering,
+        alarm_description=f"Somebody called what could switch off or blind the audit trail of {name}",
+        namespace=NAMESPACE,
+        metric_name=metric,
+        statistic="Sum",
+        period=300,
+        evaluation_periods=1,
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        threshold=1,
+        # No record of such a call is the good case.
+        treat_missing_data="notBreaching",
+        alarm_actions=[topic.arn],
+        tags=tags,
+        opts=opts,
+    )
+    MetricAlarm(
+        f"{name}-silence",
+        name=silence,
+        alarm_description=f"The trail of {name} brought no record for {SILENT_HOURS} hours",
+        namespace="AWS/Logs",
+        metric_name="IncomingLogEvents",
+        dimensions={"LogGroupName": watched.log_group},
+        statistic="Sum",
+        period=3600,
+        evaluation_periods=SILENT_HOURS,
+        comparison_operator="LessThanThreshold",
+        threshold=1,
+        # The metric itself is missing when nothing comes in: that is what this alarm is for.
+        treat_missing_data="breaching",
+        alarm_actions=[topic.arn],
+        ok_actions=[topic.arn],
+        tags=tags,
+        opts=opts,
+    )

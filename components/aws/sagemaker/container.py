@@ -1,0 +1,105 @@
+"""What SageMaker runs: the container and its environment, from which its entry point makes vLLM's arguments.
+
+The entry point turns each variable `SM_VLLM_A_B=c` into `--a-b c` and one without a value into a switch, and
+listens on port 8080 (vllm-project/vllm, examples/online_serving/sagemaker-entrypoint.sh, read 2026-11).
+"""
+
+import re
+from typing import Any
+
+import pulumi
+
+from components.aws.sagemaker.arguments import S3Weights, SageMakerEndpointArgs
+from components.serving.vllm_arguments import check_version, limits, parsers, precision
+from isthmus.contracts.reference.model_profiles import OWN_TEMPLATE
+from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args
+from isthmus.core.errors import InputError
+
+WEIGHTS = "/opt/ml/model"
+"""Where SageMaker puts them."""
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?:=(.*))?")
+_PREFIX = "SM_VLLM_"
+LONGEST_VALUE = 1024
+"""Characters of a variable's value (`CreateModel`, botocore's model)."""
+_QUIET = {
+    # The network is shut: nothing is fetched and nothing reported, and nothing waits for it.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def container(image: str, weights: S3Weights, environment: dict[str, str]) -> dict[str, Any]:
+    """A model's container. What it runs is fetched by SageMaker: it has no network itself."""
+    source: dict[str, Any] = {
+        "s3_data_type": "S3Prefix",
+        "s3_uri": weights["uri"],
+        # Loose files, as vLLM reads them: nothing to unpack.
+        "compression_type": "None",
+    }
+    return {"image": image, "environment": environment, "model_data_source": {"s3_data_sources": [source]}}
+
+
+def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, where: str) -> dict[str, str]:
+    """The container's variables. Raises `InputError` for an argument that cannot be one."""
+    check_version(args.get("engine_version", VERSION), where)
+    told: list[str] = [
+        f"--model={WEIGHTS}",
+        f"--served-model-name={model}",
+        f"--tensor-parallel-size={args.get('tensor_parallel', 1)}",
+    ]
+    told += limits(args)
+    told += precision(args.get("precision"), weights.get("precision", "bf16"), where)
+    # Which templates the image holds is its builder's to know: without one stated, the model's own is used.
+    told += parsers({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)
+    further = args.get("engine_args", [])
+    check_engine_args(further)
+    # The digest is no argument: with it, other weights in the same folder are another model, and are rolled out.
+    made = {**_QUIET, "ISTHMUS_WEIGHTS_DIGEST": weights["digest"]}
+    for argument in [*told, *further]:
+        name, value = _variable(argument, where)
+        if name in made:
+            raise InputError(
+                f"`{argument}` is given twice", where=f"{where}.engine_args", todo="Leave one out"
+            )
+        made[name] = value
+    return made
+
+
+def _variable(argument: str, where: str) -> tuple[str, str]:
+    found = _FLAG.fullmatch(argument)
+    if found is None or len(found[2] or "") > LONGEST_VALUE:
+        raise InputError(
+            f"`{argument[:80]}` cannot be handed to SageMaker's container",
+            where=f"{where}.engine_args",
+            todo=f"Write each as `--flag` or `--flag=value` on one line, {LONGEST_VALUE} characters at most",
+        )
+    return _PREFIX + found[1].replace("-", "_").upper(), found[2] or ""
+
+
+def model(
+    name: str,
+    container: dict[str, Any],
+    *,
+    role: pulumi.Input[str],
+    group: pulumi.Input[str],
+    subnets: pulumi.Input[Any],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Any:
+    """A model of SageMaker's: isolated, and in the VPC through which what it runs is fetched.
+
+    It has no name of ours: whatever changes makes another one beside it, and what serves keeps its own.
+    """
+    from pulumi_aws.sagemaker import Model
+
+    return Model(
+        name,
+        execution_role_arn=role,
+        enable_network_isolation=True,
+        vpc_config={"security_group_ids": [group], "subnets": subnets},
+        primary_container=container,  # type: ignore[arg-type]
+        tags=tags,
+        opts=opts,
+    )

@@ -1,0 +1,119 @@
+"""How a SageMaker endpoint changes: where calls go while it does, what takes it back, and how it grows with load."""
+
+from typing import Any
+
+import pulumi
+
+from components.aws.common.names import aws_name
+from components.aws.sagemaker.arguments import AutoscalingSettings, RollbackSettings, RolloutSettings
+
+VARIANT = "primary"
+"""Of the model that serves. It never changes: a deployment is watched only from a variant to its namesake."""
+SHADOW = "shadow"
+_TYPES = {"canary": "CANARY", "linear": "LINEAR", "all-at-once": "ALL_AT_ONCE"}
+SHORTEST_S, LONGEST_S = 600, 28800
+"""Seconds that a deployment may be given (botocore's model)."""
+
+
+def alarms(
+    name: str, endpoint: str, settings: RollbackSettings, tags: dict[str, str], opts: pulumi.ResourceOptions
+) -> list[Any]:
+    """On the answers of the endpoint's model, old instances and new."""
+    from pulumi_aws.cloudwatch import MetricAlarm
+
+    minutes = settings.get("minutes", 2)
+    common: dict[str, Any] = {
+        "namespace": "AWS/SageMaker",
+        "dimensions": {"EndpointName": endpoint, "VariantName": VARIANT},
+        "comparison_operator": "GreaterThanOrEqualToThreshold",
+        "period": 60,
+        "evaluation_periods": minutes,
+        # An endpoint that nobody calls fails nobody.
+        "treat_missing_data": "notBreaching",
+        "tags": tags,
+        "opts": opts,
+    }
+    made = [
+        MetricAlarm(
+            f"{name}-errors",
+            name=aws_name(f"{name}-errors", 255),
+            alarm_description=f"{endpoint} answers with 5xx",
+            metric_name="Invocation5XXErrors",
+            statistic="Sum",
+            threshold=settings.get("errors", 5),
+            **common,
+        )
+    ]
+    if (latency := settings.get("latency_p95_ms")) is not None:
+        made.append(
+            MetricAlarm(
+                f"{name}-latency",
+                name=aws_name(f"{name}-latency", 255),
+                alarm_description=f"{endpoint} answers slowly",
+                metric_name="ModelLatency",
+                extended_statistic="p95",
+                # Counted in microseconds.
+                threshold=latency * 1000,
+                **common,
+            )
+        )
+    return made
+
+
+def deployment(settings: RolloutSettings, watched: list[Any], start_s: int) -> dict[str, Any]:
+    """Blue/green by steps, taken back when an alarm goes off; `start_s`: how long new instances take at most."""
+    kind, step = settings.get("kind", "canary"), settings.get("step_pct", 25)
+    wait, kept = settings.get("wait_s", 300), settings.get("keep_old_s", 300)
+    size = {"type": "CAPACITY_PERCENT", "value": step}
+    steps = {"canary": 2, "linear": -(-100 // step), "all-at-once": 1}[kind]
+    routing: dict[str, Any] = {
+        "type": _TYPES[kind],
+        "wait_interval_in_seconds": 0 if kind == "all-at-once" else wait,
+    }
+    if kind != "all-at-once":
+        routing["canary_size" if kind == "canary" else "linear_step_size"] = size
+    longest = 2 * start_s + steps * wait + kept + SHORTEST_S
+    return {
+        "blue_green_update_policy": {
+            "traffic_routing_configuration": routing,
+            "termination_wait_in_seconds": kept,
+            "maximum_execution_timeout_in_seconds": min(LONGEST_S, max(SHORTEST_S, longest)),
+        },
+        "auto_rollback_configuration": {"alarms": [{"alarm_name": each.name} for each in watched]},
+    }
+
+
+def scale(
+    name: str, endpoint: pulumi.Output[str], settings: AutoscalingSettings, tags: dict[str, str], parent: Any
+) -> None:
+    """Instances of the model that serves, by the calls that each gets."""
+    from pulumi_aws.appautoscaling import Policy, Target
+
+    child = pulumi.ResourceOptions(parent=parent)
+    target = Target(
+        f"{name}-instances",
+        service_namespace="sagemaker",
+        scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+        resource_id=pulumi.Output.concat("endpoint/", endpoint, f"/variant/{VARIANT}"),
+        min_capacity=settings["min_instances"],
+        max_capacity=settings["max_instances"],
+        tags=tags,
+        opts=child,
+    )
+    Policy(
+        f"{name}-load",
+        name=aws_name(f"{name}-load", 255),
+        policy_type="TargetTrackingScaling",
+        service_namespace=target.service_namespace,
+        scalable_dimension=target.scalable_dimension,
+        resource_id=target.resource_id,
+        target_tracking_scaling_policy_configuration={
+            "predefined_metric_specification": {
+                "predefined_metric_type": "SageMakerVariantInvocationsPerInstance"
+            },
+            "target_value": settings["calls_per_minute"],
+            "scale_in_cooldown": settings.get("scale_in_s", 600),
+            "scale_out_cooldown": settings.get("scale_out_s", 120),
+        },
+        opts=child,
+    )

@@ -1,0 +1,56 @@
+"""How much of a platform one stack builds. What it leaves to another, that one's stack gives.
+
+What is given is `isthmus.contracts.platform.layers.Given`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isthmus.contracts.platform.layers import (
+    AnchorGiven,
+    ClusterGiven,
+    DoorGiven,
+    HostedGiven,
+    Layer,
+    NetworkGiven,
+    RecordsGiven,
+)
+from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
+from isthmus.contracts.vocabulary import VLLM_TARGETS
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The layer of a stack, the models that it serves, and what the layers below have made."""
+
+    layer: Layer = "all"
+    serves: frozenset[str] | None = None
+    """Ids of endpoints; None: every one."""
+    networks: Mapping[str, NetworkGiven] = field(default_factory=dict)
+    anchors: Mapping[str, AnchorGiven] = field(default_factory=dict)
+    records: Mapping[str, RecordsGiven] = field(default_factory=dict)
+    """By site."""
+    doors: Mapping[str, DoorGiven] = field(default_factory=dict)
+    """By endpoint."""
+    hosted: Mapping[str, HostedGiven] = field(default_factory=dict)
+    """By endpoint."""
+    clusters: Mapping[str, ClusterGiven] = field(default_factory=dict)
+    """By site."""
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether this stack builds a layer's components."""
+        return self.layer in ("all", layer)
+
+    def runs(self, endpoint: Endpoint) -> bool:
+        """Whether this stack runs an endpoint's model."""
+        return self.owns("serving") and (self.serves is None or endpoint.id in self.serves)
+
+    def in_cluster(self, platform: Platform, site: Site) -> bool:
+        """Whether this stack builds anything in a site's cluster."""
+        return self.owns("platform") or any(
+            self.runs(each) and each.site == site.name and each.target in VLLM_TARGETS
+            for each in platform.endpoints
+        )
+
+
+WHOLE = Scope()

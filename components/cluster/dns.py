@@ -1,0 +1,55 @@
+"""Egress of network policies to a cluster's resolvers."""
+
+from typing import Any, NotRequired, TypedDict
+
+from components.base.argument_checks import network
+from components.cluster.objects import NAMESPACE_LABEL
+from isthmus.contracts.platform.model.dns import PRESETS
+from isthmus.core.errors import InputError
+
+
+class DnsPeer(TypedDict):
+    """A resolver of the cluster: by an address range, or by namespace and labels of its pods."""
+
+    name: str
+    """What it is."""
+    cidr: NotRequired[str]
+    """Its address, e.g. 169.254.20.10/32."""
+    namespace: NotRequired[str]
+    """The namespace of its pods."""
+    labels: NotRequired[dict[str, str]]
+    """The labels of its pods; with `namespace`."""
+    port: NotRequired[int]
+    """At which its pods listen (default 53)."""
+
+
+KUBE_DNS: list[Any] = [peer.model_dump(exclude_none=True) for peer in PRESETS["kube-dns"]]
+"""What a cluster has unless it is told otherwise."""
+
+
+def dns_egress(peers: list[DnsPeer] | None, where: str) -> list[dict[str, Any]]:
+    """A rule for each resolver, UDP and TCP. `peers`: absent, the pods of kube-dns."""
+    return [
+        {"to": [_target(peer, where)], "ports": both_protocols(peer.get("port", 53))}
+        for peer in (KUBE_DNS if peers is None else peers)
+    ]
+
+
+def both_protocols(port: int) -> list[dict[str, Any]]:
+    """A port for DNS: answers that do not fit UDP come by TCP."""
+    return [{"protocol": protocol, "port": port} for protocol in ("UDP", "TCP")]
+
+
+def _target(peer: DnsPeer, where: str) -> dict[str, Any]:
+    if "cidr" in peer:
+        return {"ipBlock": {"cidr": str(network(peer["cidr"], f"{where}.{peer['name']}.cidr"))}}
+    if not peer.get("namespace") or not peer.get("labels"):
+        raise InputError(
+            f"the resolver '{peer['name']}' has no address, and no namespace with labels",
+            where=f"{where}.{peer['name']}",
+            todo="Give `cidr`, or `namespace` and `labels`: without labels every pod of the namespace would count",
+        )
+    return {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: peer.get("namespace")}},
+        "podSelector": {"matchLabels": dict(peer.get("labels", {}))},
+    }

@@ -1,0 +1,152 @@
+"""The edge's configuration file, for each of its modes, and the ConfigMap that carries it."""
+
+import hashlib
+from io import StringIO
+from typing import Any
+
+import pulumi
+from ruamel.yaml import YAML
+
+from components.cluster.objects import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
+from components.cluster.pod_defaults import TRUST_MOUNT
+from components.gateway.records import RECORDS, SEALS
+
+LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
+_TLS = "/etc/isthmus/tls"
+_HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
+
+
+def _listen(*, mutual: bool) -> dict[str, Any]:
+    listen: dict[str, Any] = {
+        "host": "0.0.0.0",  # noqa: S104 (a pod's own address; network policies say who may call)
+        "port": SERVING_PORT,
+        "certificate": f"{_TLS}/tls.crt",
+        "key": f"{_TLS}/tls.key",
+    }
+    if mutual:
+        listen["client_ca"] = f"{_TLS}/ca.crt"
+    return listen
+
+
+def _base(mode: str, sensitivity: str, *, mutual: bool) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "class": sensitivity,
+        "listen": _listen(mutual=mutual),
+        "health": dict(_HEALTH),
+        "limits": dict(LIMITS),
+    }
+
+
+def gateway_config(
+    sensitivity: str, site: str, routes: list[dict[str, Any]], callers: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """`routes` of workload, url, server_name, model; `callers` of `known_callers`, absent: their file alone.
+
+    Callers of a public gateway need no certificate.
+    """
+    return {
+        **_base("gateway", sensitivity, mutual=sensitivity != "public"),
+        "site": site,
+        **(callers or {"callers": "/etc/isthmus/callers/callers.yaml"}),
+        "upstream_tls": {"certificate": f"{_TLS}/tls.crt", "key": f"{_TLS}/tls.key", "ca": f"{_TLS}/ca.crt"},
+        "routes": routes,
+    }
+
+
+def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    """`store`: where seals are put; `keys`: paths of `signing_key` and `earlier_keys`."""
+    return {
+        "mode": "sealer",
+        "class": sensitivity,
+        "site": site,
+        "records": RECORDS,
+        "seals": SEALS,
+        **keys,
+        "store": store,
+        "health": dict(_HEALTH),
+    }
+
+
+def reviews_config(sensitivity: str, site: str, people: str, more: dict[str, Any]) -> dict[str, Any]:
+    """`people`: path of their certificates' authority, which is not the one of its own certificate; `more`: database,
+    audit, keys and reviewers."""
+    made = {**_base("reviews", sensitivity, mutual=True), "site": site, **more}
+    made["listen"]["client_ca"] = people
+    return made
+
+
+def sidecar_config(sensitivity: str, allowed_clients: list[str]) -> dict[str, Any]:
+    """Ends mutual TLS before vLLM, for clients by their certificates' DNS names."""
+    return {
+        **_base("sidecar", sensitivity, mutual=True),
+        "allowed_clients": allowed_clients,
+        "upstream": f"http://127.0.0.1:{ENGINE_PORT}",
+    }
+
+
+def translator_config(
+    sensitivity: str,
+    allowed_client: str,
+    models: list[dict[str, Any]],
+    outbound: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """`models` of name, region, inference_profile, endpoint_url; `model_id` and `guardrail` where there are."""
+    return {
+        **_base("translator", sensitivity, mutual=True),
+        "allowed_clients": [allowed_client],
+        "models": models,
+        **({"outbound": outbound} if outbound else {}),
+    }
+
+
+def trusting(config: dict[str, Any], trust_bundle: str | None) -> dict[str, Any]:
+    """The same configuration, believing a bundle of further CAs besides the one of its own Secret.
+
+    While a CA is replaced some Secrets hold certificates of the old one and some of the new: a bundle with both keeps
+    each side of a call believed. Without a bundle nothing changes.
+    """
+    if trust_bundle is None:
+        return config
+    more, changed = [f"{TRUST_MOUNT['mountPath']}/ca.crt"], dict(config)
+    if "client_ca" in config["listen"]:
+        changed["listen"] = {**config["listen"], "client_ca_bundles": more}
+    if "upstream_tls" in config:
+        changed["upstream_tls"] = {**config["upstream_tls"], "ca_bundles": more}
+    return changed
+
+
+def to_yaml(config: Any) -> str:
+    """The file's text; the same configuration gives the same bytes."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 4096
+    out = StringIO()
+    yaml.dump(config, out)
+    return out.getvalue()
+
+
+def config_map(
+    name: str,
+    service: str,
+    namespace: str,
+    own_labels: dict[str, str],
+    config: dict[str, Any],
+    opts: pulumi.ResourceOptions,
+) -> Any:
+    """An immutable ConfigMap, named after its content.
+
+    A change makes a new one beside the old, which rolls the pods; pods not yet rolled keep the
+    configuration that they started with, and the old one goes when the roll is done.
+    """
+    from pulumi_kubernetes.core.v1 import ConfigMap
+
+    text = pulumi.Output.from_input(config).apply(to_yaml)
+    named = text.apply(lambda t: f"{service}-config-{hashlib.sha256(t.encode()).hexdigest()[:10]}")
+    return ConfigMap(
+        f"{name}-config",
+        metadata=metadata(named, own_labels, namespace=namespace),
+        data={"config.yaml": text},
+        immutable=True,
+        opts=opts,
+    )

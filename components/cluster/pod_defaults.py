@@ -1,0 +1,150 @@
+"""What every pod of Isthmus carries, so that the Pod Security Standard `restricted` admits it.
+
+Rootless as uid 2000, gid 0: the vLLM image keeps its caches writable for group 0.
+"""
+
+from typing import Any
+
+from components.cluster.objects import GPU, HEALTH_PORT, SERVING_PORT
+
+GATEWAY_USER = 2000
+"""Of all pods but sealers, which are 2001."""
+POD_SECURITY: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": GATEWAY_USER,
+    "runAsGroup": 0,
+    "fsGroup": 2000,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def share_security(user: int) -> dict[str, Any]:
+    """Of pods that mount the shared records: `user`, which is its own further group, and no `fsGroup`.
+
+    With an `fsGroup`, kubelet would give both folders of the share to one group, to be written by it, where the CSI
+    driver says `fsGroupPolicy: File`: gateway and sealer could each write the other's. Where NFS squashes root, it
+    fails, and no pod starts. Secrets and other files of the pod are read by group 0.
+    """
+    kept = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
+    return {**kept, "runAsUser": user, "supplementalGroups": [user]}
+
+
+TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
+CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}
+TRUST_MOUNT = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": True}
+"""Of a bundle with further CAs: `ca.crt` in it."""
+TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
+TMP_VOLUME = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+NO_RESOLVER = "127.0.0.1"
+"""A resolver where none listens: Kubernetes demands one with `dnsPolicy: None`."""
+
+
+def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
+    """`read_only_root` is off for vLLM alone: the CDI hook writes into GPU containers' root file system."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": read_only_root,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def same(cpu: str, memory: str, gpus: int = 0, resource: str = GPU) -> dict[str, Any]:
+    """Requests equal to limits: quality of service Guaranteed, and what Kueue counts is what is used."""
+    amounts = {"cpu": cpu, "memory": memory}
+    if gpus:
+        amounts[resource] = str(gpus)
+    return {"requests": amounts, "limits": dict(amounts)}
+
+
+def health_probe(
+    period: int, failures: int, path: str = "/health", port: int = HEALTH_PORT
+) -> dict[str, Any]:
+    """A probe at the health port: kubelet has no client certificate, so the serving port would refuse it."""
+    return {
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def ranked(priority_class: str | None) -> dict[str, Any]:
+    """Field of a pod's spec by which the scheduler knows whom to evict first; empty: as the cluster has it."""
+    return {"priorityClassName": priority_class} if priority_class else {}
+
+
+def edge_container(
+    name: str,
+    image: Any,
+    mounts: list[dict[str, Any]],
+    resources: dict[str, Any],
+    *,
+    serves: bool = True,
+    trusts: bool = False,
+) -> dict[str, Any]:
+    """A container of the edge's image, in the mode that its configuration names.
+
+    `serves`: one that has callers; `trusts`: one that believes a bundle of further CAs.
+    """
+    return {
+        "name": name,
+        "image": image,
+        "command": ["python", "-m", "edge", "--config", "/etc/isthmus/config/config.yaml"],
+        "ports": [
+            *([{"name": "https", "containerPort": SERVING_PORT, "protocol": "TCP"}] if serves else []),
+            {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
+        ],
+        "volumeMounts": [
+            CONFIG_MOUNT,
+            *([TLS_MOUNT] if serves else []),
+            *([TRUST_MOUNT] if trusts else []),
+            *mounts,
+            TMP_MOUNT,
+        ],
+        "resources": resources,
+        "securityContext": container_security(),
+    }
+
+
+def edge_volumes(
+    config_map: Any, tls_secret: str | None, trust_bundle: str | None = None
+) -> list[dict[str, Any]]:
+    """Volumes of such a container: configuration, certificate where it serves, and a small scratch.
+
+    `trust_bundle`: a ConfigMap with `ca.crt`, further CAs."""
+    bundle: dict[str, Any] = {"name": trust_bundle, "defaultMode": 0o440}
+    tls: list[dict[str, Any]] = [{"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}}]
+    return [
+        {"name": "config", "configMap": {"name": config_map, "defaultMode": 0o440}},
+        *(tls if tls_secret is not None else []),
+        *([{"name": "trust", "configMap": bundle}] if trust_bundle is not None else []),
+        TMP_VOLUME,
+    ]
+
+
+def pod(
+    service_account: str,
+    containers: list[dict[str, Any]],
+    volumes: list[dict[str, Any]],
+    *,
+    grace_s: int = 60,
+    pull_secrets: list[str] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A pod's spec: no service-account token, no service variables, rootless."""
+    spec: dict[str, Any] = {
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "terminationGracePeriodSeconds": grace_s,
+        "containers": containers,
+        "volumes": volumes,
+        **more,
+    }
+    if pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
+    return spec

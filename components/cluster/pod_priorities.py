@@ -1,0 +1,46 @@
+"""PriorityClasses of a cluster: gateways before models, and models before whatever states no priority.
+
+Kueue orders by its own WorkloadPriorityClasses who gets GPUs (`components.pools.queues`). These order whom the
+scheduler and kubelet evict where a machine is short of CPU, memory or disk. A pod may bear both.
+"""
+
+import pulumi
+
+from components.cluster.objects import labels, metadata
+from isthmus.contracts.platform.model.sites import PodPriorities
+
+_NAME = "isthmus-priorities"
+
+
+def pod_priorities(name: str, settings: PodPriorities, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """The PriorityClasses that pods of a platform bear; none where the organisation has its own.
+
+    `name`: of the resources in the stack; `opts`: parent and provider of the cluster.
+    """
+    if settings.mode != "manage":
+        return []
+    from pulumi_kubernetes.scheduling.v1 import PriorityClass
+
+    # A gateway gets room at once: without it nobody is served. A model never evicts others: it takes minutes to load
+    # and Kueue has already decided that it may run.
+    rows: list[tuple[str, str, int, str, str]] = [
+        ("gateway", settings.gateway, settings.gateway_value, "PreemptLowerPriority", "Gateways of Isthmus"),
+        ("model", settings.model, settings.model_value, "Never", "Model servers of Isthmus"),
+    ]
+    fixed = pulumi.ResourceOptions(
+        # The API lets neither change.
+        replace_on_changes=["value", "preemptionPolicy"],
+        delete_before_replace=True,
+    )
+    return [
+        PriorityClass(
+            f"{name}-{kind}",
+            metadata=metadata(class_name, labels(_NAME)),
+            value=value,
+            preemption_policy=preemption,
+            global_default=False,
+            description=description,
+            opts=pulumi.ResourceOptions.merge(opts, fixed),
+        )
+        for kind, class_name, value, preemption, description in rows
+    ]

@@ -1,0 +1,115 @@
+"""From the platform's contract to the names that are answered in a network in AWS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from components.aws.common.names import domain
+from components.aws.network.network import inside
+from isthmus.contracts.platform.model.aws.account import Network
+from isthmus.contracts.platform.model.aws.eks import Cluster
+from isthmus.contracts.platform.model.platform import Gateway, Platform
+from isthmus.contracts.platform.model.records import sealed_in_aws
+
+MACHINES = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "s3", "sts")
+"""Services that machines and addons of a cluster call before they are any use."""
+_TASKS = ("ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
+"""Services that start a task on Fargate."""
+_HOSTS = {
+    "ecr.api": "api.ecr",
+    "ecr.dkr": "dkr.ecr",
+    "sagemaker.runtime": "runtime.sagemaker",
+    "sagemaker.api": "api.sagemaker",
+}
+"""A service's host, where it is not the service's own name."""
+_BELOW = ("ecr.dkr", "s3")
+"""Services whose registries and buckets have names of their own below the host."""
+_ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\..*")
+
+
+def needed_names(platform: Platform, network: Network) -> list[str]:
+    """Names that what runs in the network asks for, and those that the organisation adds. Every other is blocked."""
+    region = platform.site(network.site).region or ""
+    ending = domain(region)
+    needed = [f"*.{region}.vpce.{ending}", *network.dns_firewall.names]
+    services = set(network.services)
+    cluster = next((each for each in platform.clusters if _lies_in(platform, each, network)), None)
+    gateways = [each for each in platform.gateways if each.site == network.site]
+    here = [each for each in gateways if cluster is not None or each.class_ in network.classes]
+    if cluster is not None:
+        services |= set(MACHINES)
+        # The API server's name is made up by EKS.
+        needed += [f"*.{region}.eks.{ending}", inside(region)]
+    if any(each.runs_on == "fargate" for each in here):
+        services |= set(_TASKS)
+        # The translator is called by its load balancer's name, which AWS makes up.
+        needed.append(f"*.elb.{region}.{ending}")
+    if services & {"ecr.api", "ecr.dkr"}:
+        services.add("s3")
+    mounted = {each.name for each in sealed_in_aws(platform, network.site)}
+    if any(each.name in mounted for each in here):
+        services.add("s3")
+        needed.append(f"*.efs.{region}.{ending}")
+    for service in services:
+        needed += _service_names(service, region)
+    for gateway in here:
+        needed += _gateway_names(gateway)
+    if cluster is not None:
+        needed += _cluster_names(platform, network.site)
+    for link in platform.links:
+        if link.to == network.site and set(link.classes) & set(network.classes) and link.mode != "off":
+            for zone in link.zones:
+                needed += [zone, f"*.{zone}"]
+    return sorted(set(needed))
+
+
+def _lies_in(platform: Platform, cluster: Cluster, network: Network) -> bool:
+    if cluster.site != network.site:
+        return False
+    others = [each for each in platform.networks if each.site == cluster.site and each.mode != "off"]
+    return cluster.network == network.name or (cluster.network is None and others == [network])
+
+
+def _service_names(service: str, region: str) -> list[str]:
+    if service == "eks-auth":
+        # Its name is of AWS's newer form (EKS user guide, "Access Amazon EKS using AWS PrivateLink", read 2026-11).
+        return [f"eks-auth.{region}.api.aws"]
+    host = f"{_HOSTS.get(service, service)}.{region}.{domain(region)}"
+    return [host, f"*.{host}"] if service in _BELOW else [host]
+
+
+def _gateway_names(gateway: Gateway) -> Iterator[str]:
+    """The gateway's own name, and of what its pods are told by a URL."""
+    yield from _host(f"https://{gateway.host}")
+    if gateway.database is not None:
+        yield from _host(f"https://{gateway.database.host}")
+    if gateway.traces is not None:
+        yield from _host(gateway.traces.endpoint)
+
+
+def _cluster_names(platform: Platform, site: str) -> Iterator[str]:
+    """Registries that nodes pull from, and stores of weights and records outside AWS's own names."""
+    for prefix in platform.images.registries:
+        host = prefix.partition("/")[0].partition(":")[0]
+        if "." in host:
+            yield host
+            elsewhere = _ECR.fullmatch(host)
+            if elsewhere:
+                yield from _service_names("ecr.api", elsewhere[1])
+    for endpoint in platform.endpoints:
+        if endpoint.site == site and endpoint.weights is not None and endpoint.weights.store is not None:
+            yield from _host(endpoint.weights.store.endpoint)
+    for store in platform.audit:
+        if store.site == site and store.endpoint:
+            yield from _host(store.endpoint)
+    if platform.monitoring.prometheus_url:
+        yield from _host(platform.monitoring.prometheus_url)
+
+
+def _host(url: str) -> Iterator[str]:
+    """The host of a URL, where it is a name that the VPC's resolver is asked for."""
+    host = urlsplit(url).hostname or ""
+    if "." in host and not re.fullmatch(r"[0-9.]+", host) and not host.endswith((".svc", ".cluster.local")):
+        yield host

@@ -1,0 +1,151 @@
+"""What ECS itself may do to start a gateway's tasks: fetch images, read secrets, write logs."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.image_pull import PULL, repository
+from components.aws.common.log_group import retention, sealed_log_group
+from components.aws.common.names import aws_name, partition
+from components.aws.identity.boundary import fitting
+from components.aws.identity.task_role import task_role
+from components.base.argument_checks import may_use_aws, sensitivity
+
+LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+class TaskExecutionArgs(TypedDict):
+    """What ECS may do to start the tasks of a class's gateway."""
+
+    name: str
+    """Name of the gateway."""
+    sensitivity: str
+    """The class: public, internal or confidential."""
+    region: str
+    """AWS region."""
+    images: dict[str, str]
+    """By task, `edge`, `translator` and where records are sealed `sealer`: its image in Amazon ECR, by digest."""
+    secrets: dict[str, list[str]]
+    """By task: ARNs of the secrets that it is started with."""
+    secrets_key: NotRequired[str]
+    """ARN of the organisation's key that seals them; absent: Secrets Manager's own."""
+    log_days: int
+    """How long logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    source_vpc: pulumi.Input[str]
+    """Id of the VPC whose endpoints its calls must come through."""
+    permissions_boundary: NotRequired[pulumi.Input[str]]
+    """ARN of the policy that bounds the roles; absent, one is made beside each."""
+    exception: NotRequired[str]
+    """Reference of the recorded exception by which a confidential class may use AWS."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class TaskExecution(pulumi.ComponentResource):
+    """A sealed log group, and for each task the role by which ECS starts it: its image and its secrets only.
+
+    What runs in the task never has this role. The logs and their key stay when the stack is destroyed.
+    """
+
+    log_group: pulumi.Output[str]
+    """Name of the log group."""
+    log_streams: pulumi.Output[str]
+    """ARN of its streams, as a pattern."""
+    role_arns: pulumi.Output[dict[str, str]]
+    """By task: ARN of its execution role."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left on purpose when the stack is destroyed: the logs and their key."""
+
+    def __init__(
+        self, name: str, args: TaskExecutionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:TaskExecution", name, dict(args), opts)
+        from pulumi_aws import get_caller_identity_output
+        from pulumi_aws.iam import RolePolicy
+
+        where = f"gateways.{args['name']}"
+        held = sensitivity(args["sensitivity"], where)
+        may_use_aws(held, where, args.get("exception", ""))
+        retention(args["log_days"], f"{where}.fargate.log_days")
+        repositories = {task: repository(image, f"{where}.image") for task, image in args["images"].items()}
+        region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": held}
+        child = pulumi.ResourceOptions(parent=self)
+        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        group = sealed_log_group(
+            name,
+            f"/isthmus/gateway/{name}/",
+            region=region,
+            account=account,
+            days=args["log_days"],
+            where=f"{where}.fargate.log_days",
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+        )
+        streams = pulumi.Output.format(
+            "arn:{}:logs:{}:{}:log-group:{}:*", partition(region), region, account, group.name
+        )
+        self.roles: dict[str, Any] = {}
+        """By task, in Python: ARN of its execution role."""
+        for task in sorted(repositories):
+            may = self._may(args, task, repositories[task], streams)
+            role, _ = task_role(
+                f"{name}-{task}-start",
+                description=f"ECS, to start the {task} of {args['name']}",
+                region=region,
+                account=account,
+                most=may,
+                permissions_boundary=args.get("permissions_boundary"),
+                tags=tags,
+                opts=child,
+            )
+            RolePolicy(
+                f"{name}-{task}-start-policy",
+                name=aws_name(f"{name}-{task}-start-policy", 128),
+                role=role.name,
+                policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": may}).apply(
+                    lambda text: fitting(text, f"{where} (policy)")
+                ),
+                opts=child,
+            )
+            self.roles[task] = role.arn
+        self.log_group, self.log_streams = group.name, streams
+        self.role_arns = pulumi.Output.all(**self.roles)
+        self.retained = pulumi.Output.all(*group.made)
+        self.register_outputs(
+            {
+                "log_group": self.log_group,
+                "log_streams": self.log_streams,
+                "role_arns": self.role_arns,
+                "retained": self.retained,
+            }
+        )
+
+    def _may(
+        self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]
+    ) -> list[dict[str, Any]]:
+        """What the role of one task may do; the same bounds it."""
+        through = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
+        grants: list[tuple[str, list[str], list[Any]]] = [
+            ("Login", ["ecr:GetAuthorizationToken"], ["*"]),
+            ("Image", PULL, [image]),
+            ("Secrets", ["secretsmanager:GetSecretValue"], list(args["secrets"][task])),
+            ("Logs", LOG, [streams]),
+        ]
+        made: list[dict[str, Any]] = [
+            {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources, "Condition": through}
+            for sid, actions, resources in grants
+        ]
+        if key := args.get("secrets_key"):
+            # Secrets Manager opens it in the caller's name, from its own network: no VPC is asked for.
+            service = f"secretsmanager.{args['region']}.amazonaws.com"
+            via = {"StringEquals": {"kms:ViaService": service}}
+            made.append(
+                {
+                    "Sid": "OpenSecrets",
+                    "Effect": "Allow",
+                    "Action": ["kms:Decrypt"],
+                    "Resource": [key],
+                    "Condition": via,
+                }
+            )
+        return made

@@ -1,0 +1,361 @@
+"""The gateway of one class at an AWS site without a cluster: edge and translator on AWS Fargate."""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.names import aws_name
+from components.base.argument_checks import may_use_aws, one_of, sensitivity, without_outputs
+from components.gateway.fargate import tasks
+from components.gateway.fargate.load_balancer import DOOR_PORT, TASKS, Door
+from components.gateway.fargate.records import SEALER_PORTS, FargateAudit, FargateRecords
+from components.gateway.translator.translator import CloudModel
+from isthmus.contracts.platform.model.aws.fargate import SIZES
+from isthmus.core.errors import InputError
+
+PLATFORM = "1.4.0"
+"""Of Fargate; pinned, since what `LATEST` means is AWS's to change."""
+
+
+class FargateSettings(TypedDict):
+    """How a gateway's tasks run, and who may call them."""
+
+    clients: list[str]
+    """Networks of the applications that may call it, on port 443."""
+    principals: NotRequired[list[str]]
+    """ARNs of accounts, roles or users that may reach it by AWS PrivateLink; absent: nobody."""
+    translator_secret: str
+    """ARN of the translator's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
+    secrets_key: NotRequired[str]
+    """ARN of the organisation's key that seals the secrets; absent: Secrets Manager's own."""
+    zone_id: NotRequired[str]
+    """A private hosted zone in which the name is written; absent, one of that name is made."""
+    cpu: NotRequired[int]
+    """CPU units of each task (default 1024, one CPU)."""
+    memory: NotRequired[int]
+    """MiB of each task (default 2048)."""
+    architecture: NotRequired[str]
+    """`x86_64` (default) or `arm64`: what the images are built for."""
+    log_days: NotRequired[int]
+    """How long logs are kept, days (default 365)."""
+
+
+class FargateRoute(TypedDict):
+    """Where one workload's requests go."""
+
+    workload: str
+    """The workload's name: what its callers give as model."""
+    endpoint: str
+    """A model of the translator, by its name."""
+
+
+class FargateGatewayArgs(TypedDict):
+    """The gateway of one class at one AWS site."""
+
+    name: str
+    """Name of the gateway."""
+    sensitivity: str
+    """The class: public, internal or confidential; never restricted."""
+    site: str
+    """Name of the site."""
+    region: str
+    """AWS region of the site."""
+    host: str
+    """DNS name that applications call, and that its certificate bears."""
+    image: pulumi.Input[str]
+    """Image of the edge in Amazon ECR, by digest."""
+    translator_image: pulumi.Input[str]
+    """Image of the translator in Amazon ECR, by digest."""
+    routes: list[FargateRoute]
+    """Which workloads it serves, and by what."""
+    models: list[CloudModel]
+    """What the translator may call."""
+    callers_secret: str
+    """ARN of the secret whose text is `callers.yaml`: SHA-256 of each key and the workload it names."""
+    certificate_secret: str
+    """ARN of the gateway's certificate in Secrets Manager: JSON with `certificate`, `key` and `ca`."""
+    fargate: FargateSettings
+    """How its tasks run, and who may call them."""
+    replicas: NotRequired[int]
+    """Tasks of each kind (default 2), over the subnets' zones."""
+    vpc_id: pulumi.Input[str]
+    """Id of the VPC."""
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Ids of private subnets, in two zones at least."""
+    endpoints_group: pulumi.Input[str]
+    """Id of the security group of the VPC's private endpoints."""
+    s3_prefix_list: pulumi.Input[str]
+    """Id of the prefix list of S3's gateway endpoint."""
+    task_role: pulumi.Input[str]
+    """ARN of the role that the translator's tasks have: the class's identity. The edge's have that of `audit`."""
+    execution_roles: dict[str, pulumi.Input[str]]
+    """By task, `edge`, `translator` and with `audit` `sealer`: ARN of the role by which ECS starts it."""
+    log_group: pulumi.Input[str]
+    """Name of the log group."""
+    audit: NotRequired[FargateAudit]
+    """Where it writes its records, and the task that seals them; absent: it keeps none."""
+    exception: NotRequired[str]
+    """Reference of the recorded exception by which a confidential class may use AWS."""
+    tags: NotRequired[dict[str, str]]
+    """Tags of what is made."""
+
+
+class FargateGateway(pulumi.ComponentResource):
+    """The edge of one class and its translator as two services of ECS, behind one internal load balancer.
+
+    They are two tasks, not two containers of one: a task's role is every container's, and the translator alone
+    holds the class's AWS identity.
+    """
+
+    address: pulumi.Output[str]
+    """URL by which applications of the class call it."""
+    service: pulumi.Output[str]
+    """The edge's service, as CLUSTER/SERVICE."""
+    endpoint_service: pulumi.Output[str]
+    """Name of its AWS PrivateLink service; empty where nobody may come that way."""
+
+    def __init__(
+        self, name: str, args: FargateGatewayArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        # As the InferenceGateway: registered before what it is told by others is known.
+        super().__init__("isthmus:index:FargateGateway", name, without_outputs(dict(args)), opts)
+        from pulumi_aws import ecs
+
+        where = f"gateways.{args['name']}"
+        held = sensitivity(args["sensitivity"], where)
+        may_use_aws(held, where, args.get("exception", ""))
+        settings = args["fargate"]
+        self._size = _size(settings, f"{where}.fargate")
+        subnets: Any = args["subnet_ids"]
+        if isinstance(subnets, list) and len(subnets) < 2:
+            raise InputError(
+                f"{len(subnets)} subnets: one zone's failure would take the gateway",
+                where=f"{where}.subnet_ids",
+                todo="Name private subnets in two zones at least",
+            )
+        self._name, self._args, self._where = name, args, where
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = {**args.get("tags", {}), "isthmus.dev/class": held}
+        self._door = Door(
+            name,
+            vpc_id=args["vpc_id"],
+            subnet_ids=args["subnet_ids"],
+            clients=settings["clients"],
+            endpoints_group=args["endpoints_group"],
+            s3_prefix_list=args["s3_prefix_list"],
+            where=f"{where}.fargate",
+            tags=self._tags,
+            opts=self._child,
+        )
+        self._records = (
+            FargateRecords(
+                name,
+                args["audit"],
+                vpc_id=args["vpc_id"],
+                edge_group=self._door.groups["edge"],
+                endpoints_group=args["endpoints_group"],
+                s3_prefix_list=args["s3_prefix_list"],
+                tags=self._tags,
+                opts=self._child,
+            )
+            if "audit" in args
+            else None
+        )
+        self._cluster = ecs.Cluster(
+            f"{name}-cluster",
+            name=aws_name(name, 255),
+            settings=[{"name": "containerInsights", "value": "enabled"}],
+            tags=self._tags,
+            opts=self._child,
+        )
+        # The translator first: an edge that starts has someone to send requests to.
+        behind = self._serve(
+            "translator", args["translator_image"], self._behind(held), [], args["task_role"]
+        )
+        before = [behind]
+        if self._records is not None and "audit" in args:
+            # Before the edge: its tasks serve nothing until somebody seals.
+            sealer = self._records.sealer(held, args["site"], args["region"])
+            role = args["audit"]["sealer_role"]
+            before.append(self._serve("sealer", args["translator_image"], sealer, [], role))
+        mounting = args["audit"]["task_role"] if "audit" in args else None
+        front = self._serve("edge", args["image"], self._front(held), before, mounting)
+        record = self._door.named(args["host"], args["region"], settings.get("zone_id"))
+        principals = settings.get("principals", [])
+        self.endpoint_service = self._door.linked(principals) if principals else pulumi.Output.from_input("")
+        # Known once the name leads to tasks that serve.
+        self.address = pulumi.Output.all(record.id, front.id).apply(lambda _: f"https://{args['host']}")
+        self.service = pulumi.Output.concat(self._cluster.name, "/", front.name)
+        self.register_outputs(
+            {
+                "address": self.address,
+                "service": self.service,
+                "endpoint_service": self.endpoint_service,
+            }
+        )
+
+    def _front(self, held: str) -> pulumi.Output[dict[str, Any]]:
+        args = self._args
+        server = translator_host(args["host"], held)
+
+        def told(balancer: Any) -> dict[str, Any]:
+            return tasks.edge_config(
+                held,
+                args["site"],
+                [
+                    {
+                        "workload": route["workload"],
+                        "url": f"https://{balancer}:{tasks.TRANSLATOR_PORT}",
+                        "server_name": server,
+                        "model": route["endpoint"],
+                    }
+                    for route in args["routes"]
+                ],
+                self._records.section if self._records is not None else None,
+            )
+
+        tasks.fitting(told("x" * tasks.LATER), self._where)
+        return self._door.balancer.dns_name.apply(told)
+
+    def _behind(self, held: str) -> pulumi.Output[dict[str, Any]]:
+        models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in self._args["models"]]
+        tasks.fitting({"models": models}, self._where)
+        return pulumi.Output.from_input(models).apply(
+            lambda found: tasks.behind_config(held, self._args["host"], found)
+        )
+
+    def _serve(self, task: str, image: Any, config: Any, after: list[Any], role: Any) -> Any:
+        """A task definition and the service that keeps it running, over the zones."""
+        from pulumi_aws import ecs
+
+        args, name = self._args, f"{self._name}-{task}"
+        cpu, memory, architecture = self._size
+        nothing_else = {
+            # The task's role and nothing besides: no shared file, no metadata service of a machine.
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        who = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
+        shared: Any = {"volumes": self._records.volumes(who)} if self._records is not None and who else {}
+        definition = ecs.TaskDefinition(
+            f"{name}-task",
+            family=aws_name(name, 255),
+            network_mode="awsvpc",
+            requires_compatibilities=["FARGATE"],
+            cpu=str(cpu),
+            memory=str(memory),
+            runtime_platform={"operating_system_family": "LINUX", "cpu_architecture": architecture.upper()},
+            execution_role_arn=args["execution_roles"][task],
+            task_role_arn=role,
+            container_definitions=tasks.container(
+                task,
+                image,
+                config,
+                ports=TASKS.get(task, SEALER_PORTS),
+                secrets=self._secrets(task),
+                variables=nothing_else if role is not None else {},
+                log_group=args["log_group"],
+                region=args["region"],
+                mounts=FargateRecords.mounts(who) if who else (),
+            ),
+            tags=self._tags,
+            opts=self._child,
+            **shared,
+        )
+        return ecs.Service(
+            f"{name}-service",
+            name=aws_name(name, 255),
+            cluster=self._cluster.arn,
+            task_definition=definition.arn,
+            launch_type="FARGATE",
+            platform_version=PLATFORM,
+            # A new version that does not come up is taken back by ECS itself.
+            deployment_circuit_breaker={"enable": True, "rollback": True},
+            enable_execute_command=False,
+            enable_ecs_managed_tags=True,
+            propagate_tags="SERVICE",
+            # Until then the earlier revision is kept, which ECS would go back to.
+            wait_for_steady_state=True,
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*self._ways(task), *after],
+                custom_timeouts=pulumi.CustomTimeouts(create="20m", update="30m", delete="20m"),
+            ),
+            **self._running(task),
+        )
+
+    def _secrets(self, task: str) -> list[dict[str, str]]:
+        """What a task is started with."""
+        args = self._args
+        if task == "sealer":
+            return self._records.sealer_secrets() if self._records is not None else []
+        if task == "translator":
+            return tasks.tls_secrets(args["fargate"]["translator_secret"])
+        known = [*tasks.tls_secrets(args["certificate_secret"])]
+        known.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
+        return [*known, *(self._records.edge_secrets() if self._records is not None else [])]
+
+    def _ways(self, task: str) -> list[Any]:
+        """What a service waits for: it can be made once its targets are some load balancer's, and starts by its ways
+        out."""
+        shared = self._records.rules if self._records is not None and task != "translator" else []
+        return [*([self._door.listeners[task]] if task in TASKS else []), *self._door.rules, *shared]
+
+    def _running(self, task: str) -> dict[str, Any]:
+        """How many tasks of a service there are, what takes the place of what, and who is sent to them."""
+        args = self._args
+        if task == "sealer":
+            assert self._records is not None
+            return {
+                "desired_count": 1,
+                # Never two at once: the second would find its seal's name taken and begin anew.
+                "deployment_minimum_healthy_percent": 0,
+                "deployment_maximum_percent": 100,
+                "network_configuration": self._records.network(args["subnet_ids"]),
+            }
+        return {
+            "desired_count": args.get("replicas", 2),
+            # Old tasks serve until new ones do.
+            "deployment_minimum_healthy_percent": 100,
+            "deployment_maximum_percent": 200,
+            "availability_zone_rebalancing": "ENABLED",
+            "network_configuration": {
+                "subnets": args["subnet_ids"],
+                "security_groups": [self._door.groups[task]],
+                "assign_public_ip": False,
+            },
+            "load_balancers": [
+                {
+                    "target_group_arn": self._door.targets[task].arn,
+                    "container_name": task,
+                    "container_port": TASKS[task][0],
+                }
+            ],
+            "health_check_grace_period_seconds": 180,
+        }
+
+
+def translator_host(host: str, held: str) -> str:
+    """The name in the translator's certificate, beside the gateway's own."""
+    return f"{held}-translator.{host.partition('.')[2]}"
+
+
+def _size(settings: FargateSettings, where: str) -> tuple[int, int, str]:
+    cpu, memory = settings.get("cpu", 1024), settings.get("memory", 2048)
+    if memory not in SIZES.get(cpu, ()):
+        offered = "; ".join(f"{units}: {sizes[0]} to {sizes[-1]}" for units, sizes in SIZES.items())
+        raise InputError(
+            f"{memory} MiB with {cpu} CPU units, which AWS does not offer",
+            where=f"{where}.memory",
+            todo=f"CPU units and MiB, in steps of 1024: {offered}",
+        )
+    architecture = one_of(
+        settings.get("architecture", "x86_64"), ("x86_64", "arm64"), f"{where}.architecture"
+    )
+    return cpu, memory, architecture
+
+
+__all__ = ["DOOR_PORT", "FargateGateway", "FargateGatewayArgs", "FargateRoute", "FargateSettings"]

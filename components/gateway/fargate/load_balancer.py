@@ -1,0 +1,203 @@
+"""The door of a gateway on Fargate: an internal load balancer, who may pass it, and the name it is called by.
+
+TLS passes it unopened (a network load balancer, TCP): the edge ends mutual TLS itself, as on-prem. One load balancer
+serves both hops, since a task's address changes: applications come in on 443 to the edge, and the edge alone on the
+translator's port to the translator. Security groups name each other, so that nothing else reaches either.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+from components.aws.common.ip_addresses import ipv4_networks, label
+from components.aws.common.names import aws_name
+from components.aws.common.security_group import Direction, peer_rule
+from components.cluster.objects import HEALTH_PORT, SERVING_PORT
+from components.gateway.fargate.tasks import TRANSLATOR_HEALTH, TRANSLATOR_PORT
+
+DOOR_PORT = 443
+DRAIN_S = 300
+"""How long a task that goes keeps its connections: as long as a request may take."""
+TASKS = {"edge": (SERVING_PORT, HEALTH_PORT), "translator": (TRANSLATOR_PORT, TRANSLATOR_HEALTH)}
+"""By task: the ports that it serves and tells its health on."""
+
+
+class Door:
+    """The load balancer, its security group and the tasks', and the gateway's name. Children of `opts.parent`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        vpc_id: pulumi.Input[str],
+        subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
+        clients: Sequence[str],
+        endpoints_group: pulumi.Input[str],
+        s3_prefix_list: pulumi.Input[str],
+        where: str,
+        tags: dict[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        from pulumi_aws import lb
+
+        self._name, self._vpc, self._tags, self._opts = name, vpc_id, tags, opts
+        cidrs = [str(each) for each in ipv4_networks(clients, f"{where}.clients")]
+        self.group = self._group("door", "Load balancer of the gateway: named networks in, its tasks out")
+        self.groups = {
+            task: self._group(task, f"Gateway {task}: the load balancer in, private endpoints out")
+            for task in TASKS
+        }
+        self.rules = [
+            *self._rules(cidrs),
+            *self._ways_out(endpoints_group, s3_prefix_list),
+        ]
+        self.balancer = lb.LoadBalancer(
+            f"{name}-door",
+            name=aws_name(name, 32),
+            internal=True,
+            load_balancer_type="network",
+            security_groups=[self.group],
+            subnets=subnet_ids,
+            enable_cross_zone_load_balancing=True,
+            # Also those who come by PrivateLink come from named networks.
+            enforce_security_group_inbound_rules_on_private_link_traffic="on",
+            tags=tags,
+            opts=opts,
+        )
+        self.targets = {task: self._target(task) for task in TASKS}
+        self.listeners = {
+            task: lb.Listener(
+                f"{name}-{task}-listener",
+                load_balancer_arn=self.balancer.arn,
+                port=DOOR_PORT if task == "edge" else TRANSLATOR_PORT,
+                protocol="TCP",
+                default_actions=[{"type": "forward", "target_group_arn": target.arn}],
+                tags=tags,
+                opts=opts,
+            )
+            for task, target in self.targets.items()
+        }
+
+    def _group(self, part: str, description: str) -> pulumi.Output[str]:
+        from pulumi_aws import ec2
+
+        name = f"{self._name}-{part}"
+        made = ec2.SecurityGroup(
+            f"{name}-group",
+            description=description,
+            vpc_id=self._vpc,
+            tags={**self._tags, "Name": name},
+            opts=self._opts,
+        )
+        return made.id
+
+    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        known = f"{self._name}-{name}"
+        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
+
+    def _rules(self, clients: list[str]) -> list[Any]:
+        door, edge = self.group, self.groups["edge"]
+        made = [
+            self._rule("ingress", f"door-in-{label(each)}", door, "Applications", DOOR_PORT, cidr_ipv4=each)
+            for each in clients
+        ]
+
+        def rule(way: Direction, name: str, of: Any, about: str, port: int, peer: Any) -> None:
+            made.append(self._rule(way, name, of, about, port, referenced_security_group_id=peer))
+
+        rule("ingress", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT, edge)
+        for task, ports in TASKS.items():
+            for port, what in zip(ports, ("requests", "health"), strict=True):
+                group, about = self.groups[task], f"{what.capitalize()} of the {task}"
+                rule("egress", f"door-out-{task}-{what}", door, about, port, group)
+                rule("ingress", f"{task}-in-{what}", group, about, port, door)
+        rule(
+            "egress",
+            "edge-out-translator",
+            edge,
+            "Its translator, by the load balancer",
+            TRANSLATOR_PORT,
+            door,
+        )
+        return made
+
+    def _ways_out(self, endpoints: pulumi.Input[str], s3: pulumi.Input[str]) -> list[Any]:
+        """To the private endpoints and to S3's addresses, by its gateway endpoint: what starting a task takes."""
+        made: list[Any] = []
+        for task, group in self.groups.items():
+            to = (f"{task}-out-endpoints", group, "Private endpoints", 443)
+            made.append(self._rule("egress", *to, referenced_security_group_id=endpoints))
+            to = (f"{task}-out-s3", group, "Image layers, by the S3 endpoint", 443)
+            made.append(self._rule("egress", *to, prefix_list_id=s3))
+        return made
+
+    def _target(self, task: str) -> Any:
+        from pulumi_aws import lb
+
+        serving, health = TASKS[task]
+        return lb.TargetGroup(
+            f"{self._name}-{task}-targets",
+            name=aws_name(f"{self._name}-{task}", 32),
+            port=serving,
+            protocol="TCP",
+            target_type="ip",
+            vpc_id=self._vpc,
+            # The tasks' groups name the load balancer's: it is the one who speaks to them.
+            preserve_client_ip="false",
+            deregistration_delay=DRAIN_S,
+            health_check={
+                "protocol": "HTTP",
+                "port": str(health),
+                "path": "/health",
+                "matcher": "200",
+                "interval": 10,
+                "timeout": 6,
+                "healthy_threshold": 2,
+                "unhealthy_threshold": 3,
+            },
+            tags=self._tags,
+            opts=self._opts,
+        )
+
+    def named(self, host: str, region: str, zone_id: str | None) -> Any:
+        """The gateway's name in a private zone: the one given, or one of that name alone, of this VPC."""
+        from pulumi_aws import route53
+
+        zone: pulumi.Input[str] = zone_id or ""
+        if not zone_id:
+            zone = route53.Zone(
+                f"{self._name}-zone",
+                name=host,
+                comment="The name of a gateway of Isthmus",
+                vpcs=[{"vpc_id": self._vpc, "vpc_region": region}],
+                tags=self._tags,
+                opts=self._opts,
+            ).zone_id
+        alias = {
+            "name": self.balancer.dns_name,
+            "zone_id": self.balancer.zone_id,
+            "evaluate_target_health": True,
+        }
+        return route53.Record(
+            f"{self._name}-name",
+            zone_id=zone,
+            name=host,
+            type="A",
+            aliases=[alias],  # type: ignore[list-item]
+            opts=self._opts,
+        )
+
+    def linked(self, principals: Sequence[str]) -> pulumi.Output[str]:
+        """The name by which others' VPCs make an endpoint of the gateway (AWS PrivateLink)."""
+        from pulumi_aws import ec2
+
+        made = ec2.VpcEndpointService(
+            f"{self._name}-link",
+            acceptance_required=False,
+            allowed_principals=list(principals),
+            network_load_balancer_arns=[self.balancer.arn],
+            tags=self._tags,
+            opts=self._opts,
+        )
+        return made.service_name

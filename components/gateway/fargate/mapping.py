@@ -1,0 +1,187 @@
+"""From the platform's contract to the arguments of a gateway on Fargate. Nothing is decided twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from components.aws.common.image_pull import PULL, repository
+from components.aws.identity.mapping import CloudSide, bounded, bounds, cloud_models, region_at, site_of, tags
+from components.aws.identity.task_identity import TaskIdentityArgs
+from components.aws.network.endpoint_policy import EndpointGrant
+from components.base.platform_lookups import exception, model_name
+from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
+from components.gateway.fargate.gateway import FargateGatewayArgs
+from components.sites.record_sealing import Sealed
+from isthmus.contracts.platform.model.aws.fargate import Fargate
+from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform
+from isthmus.contracts.platform.model.records import prefix_of, sealed_at
+from isthmus.core.errors import InputError
+
+
+def task_identity_args(
+    platform: Platform, identity: Identity, vpc: Any, account: pulumi.Input[str], hosted: list[Any]
+) -> TaskIdentityArgs:
+    """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
+    made = {**bounds(platform, identity, vpc, account, hosted), "region": region_at(platform, identity.site)}
+    return made  # type: ignore[return-value]
+
+
+def settings_of(gateway: Gateway) -> Fargate:
+    if gateway.fargate is None:
+        raise InputError(
+            f"gateway '{gateway.name}' has no settings of Fargate", where=f"gateways.{gateway.name}.fargate"
+        )
+    return gateway.fargate
+
+
+def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
+    """By task: its image."""
+    if platform.images.translator is None:
+        raise InputError("no image of the translator is named", where="images.translator")
+    made = {"edge": platform.images.edge, "translator": platform.images.translator}
+    # What speaks to the store is in the translator's image.
+    return made | ({"sealer": platform.images.translator} if gateway.audit is not None else {})
+
+
+def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
+    """By task: ARNs of the secrets that it is started with."""
+    own = [gateway.certificate_secret or "", gateway.callers_secret]
+    made = {"edge": own, "translator": [settings_of(gateway).translator_secret]}
+    if gateway.audit is None:
+        return made
+    return made | {"edge": [*own, gateway.audit.secret], "sealer": [gateway.audit.sealer_secret]}
+
+
+def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecutionArgs:
+    settings = settings_of(gateway)
+    made: dict[str, Any] = {
+        "name": gateway.name,
+        "sensitivity": gateway.class_,
+        "region": region_at(platform, gateway.site),
+        "images": images_of(platform, gateway),
+        "secrets": secrets_of(gateway),
+        "log_days": settings.log_days,
+        "source_vpc": vpc,
+        "tags": tags(platform),
+        **bounded(site_of(platform, gateway.site)),
+        **exception(platform, [workload.name for workload in gateway.workloads]),
+    }
+    if settings.secrets_key:
+        made["secrets_key"] = settings.secrets_key
+    return made  # type: ignore[return-value]
+
+
+def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[EndpointGrant]:
+    """What ECS does through the private endpoints to start a gateway's tasks: each role for its own task."""
+    secrets = secrets_of(gateway)
+    repositories = {
+        task: repository(image, f"gateways.{gateway.name}.image")
+        for task, image in images_of(platform, gateway).items()
+    }
+    roles = execution.roles
+    made: list[EndpointGrant] = [
+        {
+            "service": "ecr.api",
+            "principals": [roles[task] for task in sorted(roles)],
+            "actions": ["ecr:GetAuthorizationToken"],
+            "resources": ["*"],
+        },
+        {
+            "service": "logs",
+            "principals": [roles[task] for task in sorted(roles)],
+            "actions": LOG,
+            "resources": [execution.log_streams],
+        },
+    ]
+    for task in sorted(roles):
+        for service in ("ecr.api", "ecr.dkr"):
+            made.append(
+                {
+                    "service": service,
+                    "principals": [roles[task]],
+                    "actions": PULL,
+                    "resources": [repositories[task]],
+                }
+            )
+        made.append(
+            {
+                "service": "secretsmanager",
+                "principals": [roles[task]],
+                "actions": ["secretsmanager:GetSecretValue"],
+                "resources": list(secrets[task]),
+            }
+        )
+    return made
+
+
+def fargate_args(
+    platform: Platform,
+    gateway: Gateway,
+    side: CloudSide,
+    role: Any,
+    execution: Any,
+    network: Any,
+    endpoints: Any,
+    sealed: Sealed | None,
+) -> FargateGatewayArgs:
+    """`network`, `endpoints`, `execution`: the components that were made for it; `sealed`: where its records go."""
+    identity = next(each for each in platform.identities if each.name == gateway.identity)
+    images = images_of(platform, gateway)
+    made: dict[str, Any] = {
+        "name": gateway.name,
+        "sensitivity": gateway.class_,
+        "site": gateway.site,
+        "region": region_at(platform, gateway.site),
+        "host": gateway.host,
+        "image": images["edge"],
+        "translator_image": images["translator"],
+        "routes": [
+            {"workload": each.name, "endpoint": model_name(each.endpoint, each.name)}
+            for each in gateway.workloads
+        ],
+        "models": cloud_models(platform, identity, side),
+        "callers_secret": gateway.callers_secret,
+        "certificate_secret": gateway.certificate_secret or "",
+        "fargate": settings_of(gateway).model_dump(exclude_none=True),
+        "replicas": gateway.replicas,
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.subnets,
+        "endpoints_group": endpoints.group_id,
+        "s3_prefix_list": endpoints.s3_prefix_list,
+        "task_role": role,
+        "execution_roles": dict(execution.roles),
+        "log_group": execution.log_group,
+        "tags": tags(platform),
+        **exception(platform, [workload.name for workload in gateway.workloads]),
+    }
+    if gateway.audit is not None and sealed is not None:
+        made["audit"] = _audit(platform, gateway, sealed)
+    return made  # type: ignore[return-value]
+
+
+def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, Any]:
+    """Of `FargateGatewayArgs`: its records."""
+    store, share = sealed_at(platform, gateway), sealed.share
+    assert (
+        gateway.audit is not None
+    )  # the contract has seen to it, and to the store; the share is always made
+    assert store is not None
+    assert share is not None
+    kept = {"secret", "sealer_secret", "earlier_keys", "policy", "max_unsealed_s"}
+    return {
+        **gateway.audit.model_dump(include=kept, exclude_none=True),
+        "share": {
+            "file_system": share.file_system_id,
+            "group": share.group_id,
+            "access_points": dict(share.points),
+        },
+        "store": {
+            "bucket": sealed.bucket,
+            "prefix": prefix_of(gateway),
+            "retention_days": store.retention_days,
+        },
+        "task_role": sealed.gateway_role,
+        "sealer_role": sealed.role,
+    }

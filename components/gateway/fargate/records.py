@@ -1,0 +1,170 @@
+"""The records of a gateway on Fargate: what its tasks mount, and the task that seals, apart from them."""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.aws.common.security_group import Direction, peer_rule
+from components.aws.records.share import NFS
+from components.cluster.edge_files import sealer_config
+from components.cluster.objects import HEALTH_PORT
+from components.gateway.fargate import tasks
+from components.gateway.records import RECORDS, SEALS, audit_section
+
+SEALER_PORTS = (HEALTH_PORT,)
+"""Its health, which ECS asks from within the container; nobody else can."""
+
+
+class FargateShare(TypedDict):
+    """A `RecordsShare` as tasks mount it."""
+
+    file_system: pulumi.Input[str]
+    """Id of the file system."""
+    group: pulumi.Input[str]
+    """Id of the security group of its addresses, which lets the tasks' in."""
+    access_points: dict[str, pulumi.Input[str]]
+    """By access point (`gateway-records`, `gateway-seals`, `sealer-records`, `sealer-seals`): its id."""
+
+
+class FargateStore(TypedDict):
+    """A bucket of S3 with Object Lock in the gateway's region."""
+
+    bucket: pulumi.Input[str]
+    """Name of the bucket."""
+    prefix: str
+    """Folder of the class and site in it."""
+    retention_days: int
+    """How long nobody can delete a seal."""
+
+
+class FargateAudit(TypedDict):
+    """Where a gateway's tasks write their records, and the task that seals them."""
+
+    secret: str
+    """ARN of a secret that is JSON with `seal_key` (the sealer's public key, PEM) and `site_key`."""
+    sealer_secret: str
+    """ARN of a secret that is JSON with `signing_key`, which no other task is started with."""
+    earlier_keys: NotRequired[bool]
+    """Whether that has `earlier_keys` too: public keys of the signing keys before this one."""
+    policy: NotRequired[str]
+    """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
+    max_unsealed_s: NotRequired[int]
+    """Seconds that a record may wait for its seal before requests are refused; never more than the class's own."""
+    share: FargateShare
+    """On which records lie."""
+    store: FargateStore
+    """Where seals are put."""
+    task_role: pulumi.Input[str]
+    """ARN of the role by which the edge's tasks mount the share, and may do nothing else."""
+    sealer_role: pulumi.Input[str]
+    """ARN of the role of the sealer's task."""
+
+
+class FargateRecords:
+    """What a gateway on Fargate with records has beside one without. Children of `opts.parent`."""
+
+    def __init__(
+        self,
+        name: str,
+        audit: FargateAudit,
+        *,
+        vpc_id: pulumi.Input[str],
+        edge_group: pulumi.Input[str],
+        endpoints_group: pulumi.Input[str],
+        s3_prefix_list: pulumi.Input[str],
+        tags: dict[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        from pulumi_aws import ec2
+
+        self._name, self._audit, self._tags, self._opts = name, audit, tags, opts
+        self.group = ec2.SecurityGroup(
+            f"{name}-sealer-group",
+            description="The sealer: private endpoints, S3 and the share out, nobody in",
+            vpc_id=vpc_id,
+            tags={**tags, "Name": f"{name}-sealer"},
+            opts=opts,
+        ).id
+        share = audit["share"]["group"]
+        way = ("sealer-out-endpoints", self.group, "Private endpoints", 443)
+        store = ("sealer-out-s3", self.group, "The store, by the S3 endpoint", 443)
+        self.rules = [
+            self._rule("egress", *way, referenced_security_group_id=endpoints_group),
+            self._rule("egress", *store, prefix_list_id=s3_prefix_list),
+        ]
+        for task, group in (("edge", edge_group), ("sealer", self.group)):
+            about = f"The share of records, by the {task}"
+            out, back = (f"{task}-out-share", group, about, NFS), (f"share-in-{task}", share, about, NFS)
+            self.rules += [
+                self._rule("egress", *out, referenced_security_group_id=share),
+                self._rule("ingress", *back, referenced_security_group_id=group),
+            ]
+
+    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        known = f"{self._name}-{name}"
+        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
+
+    def volumes(self, who: str) -> list[dict[str, Any]]:
+        """Of a task definition: each folder by the access point of `gateway` or `sealer`, over TLS, as its role."""
+        share = self._audit["share"]
+        return [
+            {
+                "name": folder,
+                "efs_volume_configuration": {
+                    "file_system_id": share["file_system"],
+                    "transit_encryption": "ENABLED",
+                    "authorization_config": {
+                        "access_point_id": share["access_points"][f"{who}-{folder}"],
+                        "iam": "ENABLED",
+                    },
+                },
+            }
+            for folder in ("records", "seals")
+        ]
+
+    @staticmethod
+    def mounts(who: str) -> list[dict[str, Any]]:
+        """Of a container: who seals reads `records` and writes `seals`, who records the other way."""
+        only_read = {"gateway": "seals", "sealer": "records"}[who]
+        return [
+            {"sourceVolume": folder, "containerPath": path, "readOnly": folder == only_read}
+            for folder, path in (("records", RECORDS), ("seals", SEALS))
+        ]
+
+    def section(self, config: dict[str, Any]) -> dict[str, Any]:
+        """`audit` of the edge's configuration, whose rest is given."""
+        return audit_section(self._audit, config)
+
+    def edge_secrets(self) -> list[dict[str, str]]:
+        return _parts(self._audit["secret"], seal_key="EDGE_SEAL_KEY", site_key="EDGE_SITE_KEY")
+
+    def sealer_secrets(self) -> list[dict[str, str]]:
+        earlier = {"earlier_keys": "EDGE_EARLIER_KEYS"} if self._audit.get("earlier_keys", False) else {}
+        return _parts(self._audit["sealer_secret"], signing_key="EDGE_SIGNING_KEY", **earlier)
+
+    def sealer(self, sensitivity: str, site: str, region: str) -> pulumi.Output[dict[str, Any]]:
+        """The sealer's configuration: S3 by its own name, with the identity of its task."""
+        store, keys = self._audit["store"], {"signing_key": tasks.SIGNING_KEY}
+        if self._audit.get("earlier_keys", False):
+            keys["earlier_keys"] = tasks.EARLIER_KEYS
+
+        def told(bucket: Any) -> dict[str, Any]:
+            place = {
+                "region": region,
+                "bucket": bucket,
+                "prefix": store["prefix"],
+                "retention_days": store["retention_days"],
+            }
+            return tasks.told_by_environment(sealer_config(sensitivity, site, place, keys))
+
+        return pulumi.Output.from_input(store["bucket"]).apply(told)
+
+    def network(self, subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]) -> dict[str, Any]:
+        """Of the sealer's service."""
+        return {"subnets": subnet_ids, "security_groups": [self.group], "assign_public_ip": False}
+
+
+def _parts(secret: str, **parts: str) -> list[dict[str, str]]:
+    """Members of one secret's JSON as variables."""
+    return [{"name": name, "valueFrom": f"{secret}:{part}::"} for part, name in sorted(parts.items())]

@@ -1,0 +1,91 @@
+"""How a translator's pods get out where the site has a proxy, or authorities of its own before AWS.
+
+Authorities widen whom a pod believes, so no class whose ways out are named addresses may have them. A proxy leads past
+private endpoints, so it is for public work alone; TLS goes through it to AWS itself (CONNECT), and the network policy
+opens to its address, nothing besides.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, NotRequired, TypedDict
+
+from components.base.argument_checks import network
+from isthmus.contracts.platform.rules.boundaries import NAMED_WAYS_ONLY
+from isthmus.core.errors import AnswerIsNo, InputError
+
+AUTHORITIES = "/etc/isthmus/authorities"
+_PROXY = re.compile(r"http://([0-9.]+):([0-9]{1,5})")
+
+
+class TranslatorProxy(TypedDict):
+    """A forward proxy between a site and AWS."""
+
+    url: str
+    """`http://ADDRESS:PORT`: an address, since a network policy cannot hold a name to anything."""
+    no_proxy: NotRequired[list[str]]
+    """Names, domains and addresses that are reached without it."""
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """What it changes in a translator's pods."""
+
+    config: dict[str, Any] | None = None
+    """`outbound` of the translator's configuration."""
+    egress: list[dict[str, Any]] = field(default_factory=list)
+    variables: list[dict[str, str]] = field(default_factory=list)
+    """Of the credential helper; the translator reads its configuration, and no proxy from its environment."""
+    arguments: list[str] = field(default_factory=list)
+    """Of the credential helper."""
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    volumes: list[dict[str, Any]] = field(default_factory=list)
+
+
+DIRECT = WayOut()
+
+
+def way_out(sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str) -> WayOut:
+    """Raises `AnswerIsNo` for a class that may have neither, `InputError` for a proxy without an address."""
+    if proxy is None and ca_bundle is None:
+        return DIRECT
+    if sensitivity in NAMED_WAYS_ONLY:
+        raise AnswerIsNo(
+            f"the {sensitivity} class may have no proxy and no authorities besides AWS's own",
+            where=where,
+            todo="Its ways out are named addresses; leave `proxy` and `ca_bundle` out",
+        )
+    if proxy is not None and sensitivity != "public":
+        raise AnswerIsNo(
+            f"the {sensitivity} class may have no proxy: it reaches AWS by private endpoints",
+            where=f"{where}.proxy",
+            todo="Leave it out; public work alone may go by AWS's public names",
+        )
+    config: dict[str, Any] = {}
+    egress: list[dict[str, Any]] = []
+    variables: dict[str, str] = {}
+    arguments: list[str] = []
+    if proxy is not None:
+        found = _PROXY.fullmatch(proxy["url"])
+        if found is None:
+            todo = "Write http://ADDRESS:PORT: a name, a user or a password does not belong there"
+            raise InputError("the proxy is no plain address", where=f"{where}.proxy.url", todo=todo)
+        block = {"ipBlock": {"cidr": str(network(f"{found[1]}/32", f"{where}.proxy.url"))}}
+        egress = [{"to": [block], "ports": [{"protocol": "TCP", "port": int(found[2])}]}]
+        past = list(proxy.get("no_proxy", []))
+        config |= {"proxy": proxy["url"], "no_proxy": past}
+        variables |= {"HTTPS_PROXY": proxy["url"], "NO_PROXY": ",".join(past)}
+        arguments = ["--with-proxy"]
+    if ca_bundle is not None:
+        config["ca"] = f"{AUTHORITIES}/ca.crt"
+        # The folder too: Go would go on believing what the image has in its own.
+        variables |= {"SSL_CERT_FILE": f"{AUTHORITIES}/ca.crt", "SSL_CERT_DIR": AUTHORITIES}
+    return WayOut(
+        config,
+        egress,
+        [{"name": key, "value": value} for key, value in variables.items() if value],
+        arguments,
+        [{"name": "authorities", "mountPath": AUTHORITIES, "readOnly": True}] if ca_bundle else [],
+        [{"name": "authorities", "configMap": {"name": ca_bundle, "defaultMode": 0o440}}]
+        if ca_bundle
+        else [],
+    )

@@ -1,0 +1,237 @@
+"""Access in an emergency: two people, some hours, on record; and the cluster itself ends it.
+
+What grants it is a RoleBinding that belongs to a Job. The Job runs nothing: it has a deadline, and Kubernetes' own
+controllers delete it then, and with it the binding. No run of ours is needed for that.
+"""
+
+import datetime
+from typing import Any, TypedDict
+
+import pulumi
+
+from components.cluster.objects import class_namespace, enforced, labels, metadata
+from isthmus.contracts.platform.model.emergency_access import LONGEST_H
+
+ROLE = "isthmus-break-glass"
+_NOTES = "isthmus.dev/break-glass-"
+RULES: list[dict[str, Any]] = [
+    {
+        "apiGroups": [""],
+        "resources": ["pods", "pods/log", "services", "events", "configmaps", "persistentvolumeclaims"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {
+        "apiGroups": [""],
+        "resources": ["pods/exec", "pods/portforward", "pods/attach"],
+        "verbs": ["create", "get"],
+    },
+    {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["get", "patch", "update"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+    # By name: who must list them does not know which one they need.
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
+    {
+        "apiGroups": ["apps", "leaderworkerset.x-k8s.io"],
+        "resources": ["deployments", "deployments/scale", "leaderworkersets", "leaderworkersets/scale"],
+        "verbs": ["get", "list", "watch", "patch", "update"],
+    },
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get", "list", "watch"]},
+]
+"""What it gives: to look into pods, to mend workloads. Not to open a network, nor to give anybody anything."""
+
+
+class EmergencyAccess(TypedDict):
+    """One access that is in force."""
+
+    id: str
+    """By which it is known."""
+    sensitivity: str
+    """The class in whose namespace it is."""
+    requester: str
+    """Who gets it, as the API server knows them."""
+    approver: str
+    """Who agreed."""
+    reason: str
+    """Why."""
+    until: str
+    """When it ends, RFC 3339 in UTC."""
+
+
+class BreakGlassArgs(TypedDict):
+    """Emergency access at a site."""
+
+    accesses: list[EmergencyAccess]
+    """Those in force."""
+    image: str
+    """An image that the cluster lets in; never run."""
+
+
+class EmergencyAccesses(pulumi.ComponentResource):
+    """The role of an emergency, the policy without which nobody is bound to it, and the accesses in force."""
+
+    def __init__(self, name: str, args: BreakGlassArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:EmergencyAccesses", name, dict(args), opts)
+        from pulumi_kubernetes.rbac.v1 import ClusterRole
+
+        own, child = labels(ROLE), pulumi.ResourceOptions(parent=self)
+        role = ClusterRole(
+            f"{name}-role",
+            metadata=metadata(ROLE, own),
+            rules=RULES,  # type: ignore[arg-type]
+            opts=child,
+        )
+        bound = enforced(f"{name}-policy", ROLE, own, binding_policy(), self)
+        for each in args["accesses"]:
+            self._grant(name, each, args["image"], [role, bound])
+        self.register_outputs({})
+
+    def _grant(self, name: str, access: EmergencyAccess, image: str, after: list[pulumi.Resource]) -> None:
+        from pulumi_kubernetes.batch.v1 import Job
+        from pulumi_kubernetes.rbac.v1 import RoleBinding
+
+        called, space = f"{ROLE}-{access['id']}", class_namespace(access["sensitivity"])
+        own = labels(called, sensitivity=access["sensitivity"])
+        notes = {f"{_NOTES}{key}": access[key] for key in ("requester", "approver", "reason", "until")}
+        timer: Any = timer_spec(access["until"], image, own)
+        job = Job(
+            f"{name}-{access['id']}-timer",
+            metadata=metadata(
+                called, own, namespace=space, annotations={**notes, "pulumi.com/skipAwait": "true"}
+            ),
+            spec=timer,
+            opts=pulumi.ResourceOptions(
+                # The time that is left is less at every run; what counts is when the Job began.
+                parent=self,
+                depends_on=after,
+                ignore_changes=["spec"],
+            ),
+        )
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": called,
+            "uid": job.metadata.apply(lambda meta: str(meta.uid)),
+        }
+        meta: Any = {**metadata(called, own, namespace=space, annotations=notes), "ownerReferences": [owner]}
+        group = "rbac.authorization.k8s.io"
+        role: Any = {"apiGroup": group, "kind": "ClusterRole", "name": ROLE}
+        person: Any = {"apiGroup": group, "kind": "User", "name": access["requester"]}
+        RoleBinding(
+            f"{name}-{access['id']}",
+            metadata=meta,
+            role_ref=role,
+            subjects=[person],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[job]),
+        )
+
+
+def timer_spec(until: str, image: str, own: dict[str, str]) -> dict[str, Any]:
+    """A Job of no pods with a deadline: failed by then, deleted at once, and what belongs to it with it."""
+    left = datetime.datetime.fromisoformat(until) - datetime.datetime.now(datetime.UTC)
+    return {
+        "parallelism": 0,
+        "completions": 1,
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": max(1, int(left.total_seconds())),
+        "ttlSecondsAfterFinished": 0,
+        "template": {
+            "metadata": {"labels": own},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [
+                    {
+                        "name": "timer",
+                        "image": image,
+                        "resources": {"requests": {"cpu": "1m"}, "limits": {"cpu": "1m", "memory": "8Mi"}},
+                        "securityContext": {
+                            "allowPrivilegeEscalation": False,
+                            "capabilities": {"drop": ["ALL"]},
+                            "readOnlyRootFilesystem": True,
+                        },
+                    }
+                ],
+            },
+        },
+    }
+
+
+def binding_policy() -> dict[str, Any]:
+    """Who may be bound to the role of an emergency: one person, agreed to by another, for hours, by a timer.
+
+    CEL knows no present time, but the API server sets an object's `creationTimestamp` before it is validated: a
+    binding is held to the hours from then on. It can be made, and taken away, and never changed.
+    """
+
+    def note(key: str) -> str:
+        return f"variables.notes[?'{_NOTES}{key}'].orValue('')"
+
+    asked = f"request.operation == 'UPDATE' || ({note('requester')} != '' && "
+    rules = [
+        (
+            "object.kind == 'RoleBinding'",
+            f"nobody is bound to {ROLE} in the whole cluster: name one class's namespace",
+        ),
+        (
+            f"{note('requester')} != '' && {note('approver')} != '' && {note('requester')} != {note('approver')}",
+            "an emergency access needs two people: who asks and, another one, who agrees",
+        ),
+        (f"{note('reason')}.size() >= 10", "an emergency access needs its reason"),
+        (
+            (
+                "object.?subjects.orValue([]).size() == 1 && object.subjects.all(s, s.kind == 'User' &&"
+                f" s.name == {note('requester')})"
+            ),
+            "an emergency access is one person's: who asked for it",
+        ),
+        (
+            (
+                "object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job' && o.name =="
+                " object.metadata.name)"
+            ),
+            "an emergency access belongs to a timer that ends it",
+        ),
+        (
+            (
+                f"{asked}timestamp({note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
+                f" timestamp({note('until')}) - timestamp(object.metadata.creationTimestamp) <="
+                f" duration('{LONGEST_H}h'))"
+            ),
+            f"an emergency access that has ended, or lasts more than {LONGEST_H} hours",
+        ),
+        (
+            (
+                "request.operation != 'UPDATE' || (object.subjects == oldObject.subjects &&"
+                f" {note('until')} == oldObject.metadata.?annotations[?'{_NOTES}until'].orValue('') &&"
+                f" {note('requester')} == oldObject.metadata.?annotations[?'{_NOTES}requester'].orValue('') &&"
+                f" {note('approver')} == oldObject.metadata.?annotations[?'{_NOTES}approver'].orValue(''))"
+            ),
+            "an emergency access is not changed: end it and ask anew",
+        ),
+    ]
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "resourceRules": [
+                {
+                    "apiGroups": ["rbac.authorization.k8s.io"],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": ["rolebindings", "clusterrolebindings"],
+                }
+            ],
+        },
+        "matchConditions": [
+            {"name": "of-an-emergency", "expression": f"object.roleRef.name.startsWith('{ROLE}')"}
+        ],
+        "variables": [{"name": "notes", "expression": "object.metadata.?annotations.orValue({})"}],
+        "validations": [
+            {"expression": expression, "message": message, "reason": "Forbidden"}
+            for expression, message in rules
+        ],
+    }

@@ -1,0 +1,146 @@
+"""NVIDIA's GPU Operator, by Helm: the release of one pinned chart, told what the pools need of it.
+
+A `Release` (Helm's own install) and not a `Chart` (its templates as resources): the chart upgrades its definitions and
+cleans up in hooks, which only Helm runs; a rollback is Helm's; and `helm list` shows what is there.
+"""
+
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.base.argument_checks import one_of
+from components.cluster.objects import labels, metadata
+from components.pools.device_plugin import WHOLE
+from components.pools.drivers import NVIDIA
+from isthmus.contracts.images_lock import check_packed
+from isthmus.core.errors import InputError
+
+RELEASE = "gpu-operator"
+_REPOSITORY = "oci://"
+
+
+class GpuOperatorArgs(TypedDict):
+    """The GPU Operator of a cluster."""
+
+    chart: str
+    """`oci://REGISTRY/PATH`, or the path of a packed chart."""
+    version: NotRequired[str]
+    """Version of the chart; needed for one in a registry."""
+    digest: NotRequired[str]
+    """`sha256:…` of the chart in its registry, which Helm then fetches by it; of the file, where it is one."""
+    namespace: NotRequired[str]
+    """Where it runs (default gpu-operator); made here, and open to privileged pods: drivers are loaded there."""
+    driver: NotRequired[str]
+    """`managed` (default): it installs drivers. `host`: the machines bring theirs."""
+    driver_version: NotRequired[str]
+    """Of all machines, unless `nvidia_drivers`; absent: the chart's."""
+    nvidia_drivers: NotRequired[bool]
+    """Drivers come from NVIDIADriver objects, one for each pool, in place of the ClusterPolicy's."""
+    mig_layouts: NotRequired[str]
+    """ConfigMap of MIG manager's layouts; absent: its own."""
+    device_plugin_configs: NotRequired[str]
+    """ConfigMap of the device plugin's configurations; absent: none."""
+    taints: NotRequired[bool]
+    """Whether Node Feature Discovery may taint machines: for pools that do not name theirs."""
+    values: NotRequired[dict[str, Any]]
+    """Further values of the chart, merged over those made here."""
+    timeout_seconds: NotRequired[int]
+    """How long its pods may take to be ready (default 600); then an update is rolled back."""
+
+
+class GpuOperator(pulumi.ComponentResource):
+    """The GPU Operator as a Helm release: drivers, device plugin, GPU and node feature discovery."""
+
+    namespace: pulumi.Output[str]
+    """Where it runs."""
+    version: pulumi.Output[str]
+    """Version of the chart, as Helm has installed it."""
+
+    def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:GpuOperator", name, dict(args), opts)
+        from pulumi_kubernetes.core.v1 import Namespace
+        from pulumi_kubernetes.helm.v3 import Release
+
+        one_of(args.get("driver", "managed"), ("managed", "host"), f"{name}.driver")
+        if args.get("driver") == "host" and (args.get("driver_version") or args.get("nvidia_drivers")):
+            what = "the machines bring their driver, and one is named"
+            raise InputError(
+                what, where=f"{name}.driver", todo="Say `managed`, or leave the driver's settings out"
+            )
+        space, version = args.get("namespace", RELEASE), args.get("version")
+        chart = _chart(args, name)
+        made = Namespace(
+            f"{name}-namespace",
+            metadata=metadata(
+                space,
+                {**labels(space), "pod-security.kubernetes.io/enforce": "privileged"},
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        release = Release(
+            f"{name}-release",
+            name=RELEASE,
+            namespace=space,
+            chart=chart,
+            version=version,
+            values=merged(values(args), args.get("values", {})),
+            # A failed update goes back to what ran; a failed install leaves nothing behind.
+            atomic=True,
+            cleanup_on_fail=True,
+            max_history=5,
+            timeout=args.get("timeout_seconds", 600),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+        )
+        self.namespace = made.metadata.apply(lambda meta: str(meta.name))
+        self.version = release.status.apply(lambda status: str((status and status.version) or version or ""))
+        self.register_outputs({"namespace": self.namespace, "version": self.version})
+
+
+def values(args: GpuOperatorArgs) -> dict[str, Any]:
+    """What the chart is told, in the keys of its values.yaml."""
+    driver: dict[str, Any] = {"enabled": args.get("driver", "managed") == "managed"}
+    if args.get("nvidia_drivers"):
+        driver["nvidiaDriverCRD"] = {"enabled": True, "deployDefaultCR": False}
+    elif version := args.get("driver_version"):
+        driver |= {"repository": NVIDIA, "version": version}
+    made: dict[str, Any] = {
+        "nfd": {"enabled": True},
+        "cdi": {"enabled": True},
+        # Slices have names of their own, whole GPUs keep theirs.
+        "mig": {"strategy": "mixed"},
+        "driver": driver,
+        # Definitions of a release before would refuse what this one's objects say.
+        "operator": {"upgradeCRD": True, "cleanupCRD": False},
+    }
+    if configs := args.get("device_plugin_configs"):
+        made["devicePlugin"] = {"config": {"name": configs, "default": WHOLE}}
+    if layouts := args.get("mig_layouts"):
+        made["migManager"] = {"config": {"name": layouts, "default": "all-disabled"}}
+    if args.get("taints"):
+        made["node-feature-discovery"] = {"master": {"config": {"enableTaints": True}}}
+    return made
+
+
+def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """As Helm merges values: maps key by key, everything else whole."""
+    made = dict(under)
+    for key, value in over.items():
+        below = made.get(key)
+        made[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return made
+
+
+def _chart(args: GpuOperatorArgs, where: str) -> str:
+    """The chart as Helm is told it. Raises for one that is not pinned, or is not what was pinned."""
+    chart, digest = args["chart"], args.get("digest")
+    if chart.startswith(_REPOSITORY):
+        if not args.get("version"):
+            todo = "Name its version, and its digest"
+            raise InputError(
+                f"the chart {chart} would be the newest there is", where=f"{where}.version", todo=todo
+            )
+        return f"{chart}@{digest}" if digest else chart
+    if digest is not None:
+        check_packed(Path(chart), digest, f"{where}.chart")
+    return chart

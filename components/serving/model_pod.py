@@ -1,0 +1,217 @@
+"""The pod of a model server: vLLM on the loopback, and the edge as a sidecar before it."""
+
+from typing import Any
+
+from components.cluster.objects import ENGINE_PORT, GPU_TOLERATION
+from components.cluster.pod_defaults import (
+    NO_RESOLVER,
+    POD_SECURITY,
+    TMP_VOLUME,
+    container_security,
+    edge_container,
+    edge_volumes,
+    health_probe,
+    pod,
+    ranked,
+    same,
+)
+from components.serving import compile_cache
+from components.serving.arguments import ModelServerArgs
+from components.serving.devices import device_claims, device_resources
+from components.serving.node_selection import machines
+from components.serving.placement import ZONE, group_placement, placement, probes_within
+from components.serving.replica_groups import PORT_RANGE, Member, worker_probe
+from components.serving.vllm_arguments import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
+from components.serving.weights.verification import cache_claim, key_volume, verification, weights_mount
+from isthmus.contracts.reference.model_profiles import SHARED_MEMORY_GIB, sidecar_millicores
+from isthmus.core.errors import InputError
+
+_ASKS_ENGINE = (
+    f"import http.client; c = http.client.HTTPConnection('127.0.0.1', {ENGINE_PORT}, timeout=4); "
+    "c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"
+)
+_DRAIN_S = 15
+"""Until every gateway knows that the pod takes no more requests."""
+_SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
+
+
+def model_pod(
+    args: ModelServerArgs,
+    account: str,
+    tls_secret: str,
+    config_name: Any,
+    chosen: dict[str, str],
+    member: Member | None = None,
+) -> dict[str, Any]:
+    """The spec of a pod that answers; `member` where it leads a group over several machines.
+
+    The edge is a sidecar in Kubernetes' sense (an init container that keeps running): it is up before
+    vLLM, and ends after it, so that answers under way are finished through it. Each of the two has its own probes,
+    so that a hung sidecar is started again and vLLM, whose start takes minutes, is not.
+    """
+    load = args.get("load_timeout_s", 1800)
+    engine = _engine(args, member)
+    engine |= {
+        "startupProbe": engine_probe(10, probes_within(load, 10)),
+        "readinessProbe": engine_probe(10, 3),
+        "livenessProbe": engine_probe(20, 6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S}}},
+    }
+    return pod(
+        account,
+        [engine],
+        [*edge_volumes(config_name, tls_secret, args.get("trust_bundle")), *_volumes(args)],
+        grace_s=grace(args),
+        pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
+        initContainers=[*verification(args), _sidecar(args)],
+        **_place(args, chosen, member),
+    )
+
+
+def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], member: Member) -> dict[str, Any]:
+    """The spec of a pod that follows a leader: vLLM alone, which serves nobody.
+
+    It is told to end when its leader is, and goes on until the leader has finished the answers under way.
+    """
+    load = args.get("load_timeout_s", 1800)
+    engine = _engine(args, member)
+    engine |= {
+        "startupProbe": worker_probe(10, probes_within(load, 10)),
+        "readinessProbe": worker_probe(10, 3),
+        "livenessProbe": worker_probe(20, 6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S)}}},
+    }
+    checks = verification(args)
+    return pod(
+        account,
+        [engine],
+        [*_volumes(args), *([TMP_VOLUME] if checks else [])],
+        grace_s=grace(args),
+        pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
+        **({"initContainers": checks} if checks else {}),
+        **_place(args, chosen, member),
+    )
+
+
+def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
+    """The edge's container. It is live while it answers; it is ready while vLLM answers it."""
+    millicores = sidecar_millicores(args.get("max_num_seqs"))
+    cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+    return {
+        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi"), trusts="trust_bundle" in args),
+        "restartPolicy": "Always",
+        "startupProbe": health_probe(2, 60, "/live"),
+        "readinessProbe": health_probe(5, 3),
+        "livenessProbe": health_probe(10, 6, "/live"),
+    }
+
+
+def engine_probe(period: int, failures: int) -> dict[str, Any]:
+    """Asks vLLM itself. It listens on the loopback only, where kubelet does not reach it, so the container asks."""
+    return {
+        "exec": {"command": ["python3", "-c", _ASKS_ENGINE]},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
+    """vLLM's container, without its probes."""
+    fixed = {**ENVIRONMENT, **compile_cache.variables(args)}
+    if member is not None:
+        fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
+    return {
+        "name": "vllm",
+        "image": args["vllm_image"],
+        "command": ["vllm", "serve"],
+        "args": arguments(args, args["id"]) + (member.arguments() if member is not None else []),
+        "env": [{"name": key, "value": value} for key, value in fixed.items()]
+        + (member.environment() if member is not None else []),
+        "volumeMounts": [
+            weights_mount(args),
+            {"name": "cache", "mountPath": CACHE},
+            *compile_cache.mounts(args),
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+        ],
+        "resources": device_resources(args),
+        "securityContext": container_security(read_only_root=False),
+    }
+
+
+def grace(args: ModelServerArgs) -> int:
+    """Seconds until a pod that ends is killed: the gateways' to forget it, the answers', and 5 to end in order."""
+    return _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S) + 5
+
+
+def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
+    return [
+        weights_volume(args),
+        *compile_cache.volumes(args),
+        *key_volume(args),
+        {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}},
+    ]
+
+
+def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None) -> dict[str, Any]:
+    """On which machines the pod may stand, and whom it may ask for names: nobody."""
+    if args.get("engine", "gpu") == "cpu":
+        return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
+    made: dict[str, Any] = {
+        "nodeSelector": machines(args),
+        "tolerations": [GPU_TOLERATION],
+        # It calls no one, so it asks no one.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": [NO_RESOLVER]},
+        **device_claims(args),
+    }
+    survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)
+    replicas, surge = args.get("replicas", 1), args.get("surge", False)
+    if member is None:
+        return made | placement(
+            survive,
+            chosen,
+            replicas=replicas,
+            failure_domains=domains,
+            surge=surge,
+            max_skew=args.get("max_skew", 1),
+            domain=args.get("failure_domain_label", ZONE),
+        )
+    made["hostAliases"] = member.aliases()
+    made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
+    return made | group_placement(
+        survive,
+        chosen,
+        leads=member.leads,
+        nodes=member.nodes,
+        replicas=replicas,
+        failure_domains=domains,
+        surge=surge,
+        domain=args.get("failure_domain_label", ZONE),
+    )
+
+
+def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
+    """A claim, or an image whose file system is the weights."""
+    uri = args["weights"]["uri"]
+    if uri.startswith("s3://"):
+        return {
+            "name": "weights",
+            "persistentVolumeClaim": {"claimName": cache_claim(args), "readOnly": True},
+        }
+    if uri.startswith("pvc://"):
+        claim = uri.removeprefix("pvc://").partition("/")[0]
+        return {"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+    if uri.startswith("oci://") and "@sha256:" in uri:
+        reference = uri.removeprefix("oci://")
+        return {"name": "weights", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+    raise InputError(
+        f"'{uri}' names no weights",
+        where=f"{args['id']}.weights.uri",
+        todo="Write pvc://CLAIM[/PATH], oci://REFERENCE@sha256:DIGEST or s3://BUCKET/PREFIX",
+    )

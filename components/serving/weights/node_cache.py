@@ -1,0 +1,190 @@
+"""Weights on the machines' own disks: one claim that means, on each machine of a pool, a folder of that machine.
+
+A `local` volume is bound to machines by its node affinity alone, and nothing asks that they be one: bound here to
+all that may run the endpoint, each kubelet mounts the folder of that path on its own disk. So Pod Security
+`restricted` holds (no `hostPath`), and a pod reads what was fetched to its machine before it came. KServe's
+LocalModelNodeGroup goes the same way.
+
+Neither spec can change, and a claim in use cannot go: names bear a digest of what they are made of, so that the new
+ones stand beside the old until every pod has been rolled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pulumi
+
+from components.cluster.objects import class_namespace, metadata
+from components.serving.arguments import ModelServerArgs
+from components.serving.node_selection import machines
+from isthmus.contracts.platform.model.serving import CACHE_TODO, FOLDER_TODO, NO_FOLDER, is_folder
+from isthmus.core.errors import InputError
+
+COMPILED = ".compiled"
+"""Below the class's folder: what endpoints compile. No endpoint's own folder begins with a dot."""
+KEPT = 2
+"""Versions that each machine keeps: the one that is served, and the one before it, while pods are rolled."""
+
+
+def node_path(args: ModelServerArgs) -> str | None:
+    """The folder on each machine that holds the classes' folders; None where weights are kept otherwise."""
+    return args["weights"].get("cache", {}).get("node_path")
+
+
+def check(args: ModelServerArgs) -> None:
+    """Raises `InputError` where it is not said, or cannot be, on which disks weights are kept."""
+    cache, where = args["weights"].get("cache"), f"{args['id']}.weights.cache"
+    if cache is None:
+        return
+    given = [key for key in ("storage_class", "node_path") if cache.get(key)]
+    if len(given) != 1:
+        raise InputError(
+            f"the cache names {' and '.join(given) or 'neither storage_class nor node_path'}",
+            where=where,
+            todo=CACHE_TODO,
+        )
+    folder = cache.get("node_path")
+    if folder is None:
+        return
+    if not is_folder(folder):
+        raise InputError(f"`{folder}` {NO_FOLDER}", where=f"{where}.node_path", todo=FOLDER_TODO)
+    if args.get("engine", "gpu") == "cpu" or not args.get("pool"):
+        raise InputError(
+            "no machines are known whose disks could hold the weights",
+            where=f"{where}.node_path",
+            todo="Name a pool and an engine on GPUs, or a storage_class in its place",
+        )
+
+
+def claim_name(args: ModelServerArgs) -> str:
+    """Name of the weights' claim, new with whatever it or its volume is made of."""
+    return _disk_name(args, "weights", _class_folder(args), _size(args))
+
+
+def volume_name(args: ModelServerArgs) -> str:
+    """Name of the weights' volume, which no other class or endpoint of the cluster has."""
+    return f"{class_namespace(args['sensitivity'])}-{claim_name(args)}"
+
+
+def volume_and_claim(
+    name: str, args: ModelServerArgs, own: dict[str, str], parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """The weights' volume and its claim."""
+    path, storage = _class_folder(args), _size(args)
+    return _pair((f"{name}-disks", f"{name}-cache"), claim_name(args), args, path, storage, own, parent)
+
+
+def compiled_claim_name(args: ModelServerArgs, storage: str) -> str:
+    """Name of the claim on the folder where what the endpoint compiles is kept."""
+    return _disk_name(args, "compiled", _compiled_folder(args), storage)
+
+
+def compiled_volume_and_claim(
+    name: str, args: ModelServerArgs, storage: str, own: dict[str, str], parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """A volume and a claim of that folder alone: whoever writes there reaches no weights and no other endpoint."""
+    called, path = compiled_claim_name(args, storage), _compiled_folder(args)
+    names = f"{name}-compiled-disks", f"{name}-compiled"
+    return _pair(names, called, args, path, storage, own, parent)
+
+
+def _pair(
+    resources: tuple[str, str],
+    called: str,
+    args: ModelServerArgs,
+    path: str,
+    storage: str,
+    own: dict[str, str],
+    parent: pulumi.Resource,
+) -> list[pulumi.Resource]:
+    """A volume and its claim. `resources`: their names in the stack."""
+    from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim
+
+    space = class_namespace(args["sensitivity"])
+    cluster_name = f"{space}-{called}"
+    of: Any = {
+        **_volume(args, path, storage),
+        # No other claim can have it, and its own no other volume.
+        "claimRef": {
+            **{"apiVersion": "v1", "kind": "PersistentVolumeClaim"},
+            **{"namespace": space, "name": called},
+        },
+    }
+    volume = PersistentVolume(
+        resources[0],
+        metadata=metadata(cluster_name, own),
+        spec=of,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    spec: Any = {**_claim(storage), "volumeName": cluster_name}
+    claim = PersistentVolumeClaim(
+        resources[1],
+        metadata=metadata(called, own, namespace=space),
+        spec=spec,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[volume]),
+    )
+    return [volume, claim]
+
+
+def _disk_name(args: ModelServerArgs, kind: str, path: str, storage: str) -> str:
+    made_of = json.dumps([_volume(args, path, storage), _claim(storage)], sort_keys=True)
+    return f"{args['id']}-{kind}-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}"
+
+
+def _class_folder(args: ModelServerArgs) -> str:
+    return f"{node_path(args)}/{args['sensitivity']}"
+
+
+def _compiled_folder(args: ModelServerArgs) -> str:
+    return f"{_class_folder(args)}/{COMPILED}/{args['id']}"
+
+
+def fetcher_spec(
+    own: dict[str, str], chosen: dict[str, str], body: dict[str, Any], notes: dict[str, str]
+) -> dict[str, Any]:
+    """Spec of the DaemonSet whose pods are these: one on each machine, all exchanged at once.
+
+    None of them serves: while one is away its machine keeps what it has.
+    """
+    return {
+        "selector": {"matchLabels": chosen},
+        "updateStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0},
+        },
+        "revisionHistoryLimit": 3,
+        "template": {"metadata": {"labels": own, "annotations": notes}, "spec": body},
+    }
+
+
+def _volume(args: ModelServerArgs, path: str, storage: str) -> dict[str, Any]:
+    chosen = [
+        {"key": key, "operator": "In", "values": [value]} for key, value in sorted(machines(args).items())
+    ]
+    return {
+        "local": {"path": path},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": chosen}]}},
+        "persistentVolumeReclaimPolicy": "Retain",
+        **_ALIKE,
+        "capacity": {"storage": storage},
+    }
+
+
+def _claim(storage: str) -> dict[str, Any]:
+    return {**_ALIKE, "resources": {"requests": {"storage": storage}}}
+
+
+_ALIKE: dict[str, Any] = {
+    # What kubelet's plugin for local volumes offers. It tells how many machines may attach a volume, and what
+    # is there already is attached by nobody: how many pods mount it, it does not say.
+    "accessModes": ["ReadWriteOnce"],
+    # No class: only the named volume will do, and none is provisioned in its place.
+    "storageClassName": "",
+}
+
+
+def _size(args: ModelServerArgs) -> str:
+    return f"{args['weights'].get('size_gib', 200)}Gi"

@@ -1,0 +1,111 @@
+"""The cluster of one AWS site, in the order in which its parts need each other; no resource of its own.
+
+Control plane and roles first; then the private endpoints by which machines come to life (`aws_site`); then
+the machines, and the addons that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.aws.eks import mapping as arguments
+from components.aws.eks.mapping import ClusterAccess
+from isthmus.contracts.platform.rules.aws.eks import network_of
+
+if TYPE_CHECKING:
+    from components.aws.identity.pod_identity import PodIdentity
+    from isthmus.contracts.platform.model.aws.eks import Cluster
+    from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform, Site
+
+At = Callable[..., pulumi.ResourceOptions]
+
+
+class AwsCluster:
+    """Of a managed cluster all that AWS holds; of an existing one, what is known of it."""
+
+    def __init__(
+        self, name: str, platform: Platform, site: Site, cluster: Cluster, networks: dict[str, Any], at: At
+    ) -> None:
+        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._cluster = cluster
+        self.control: Any = None
+        """The EksCluster, where it is managed."""
+        self.network = ""
+        """Name of the network that it lies in."""
+        self.machines: dict[str, pulumi.Resource] = {}
+        """By pool: what must be there before pods can be; `""`: the machines without GPUs."""
+        self.retained: list[Any] = []
+        self._lies_in: Any = None
+        if cluster.mode == "manage":
+            from components.aws.eks.cluster import EksCluster
+
+            network = network_of(platform, cluster)
+            self.network, self._lies_in = network.name, networks[network.name]
+            self.control = EksCluster(
+                f"{name}-{cluster.name}-eks",
+                arguments.cluster_args(platform, cluster, self._lies_in.subnets),
+                at(site.name, [self._lies_in] if isinstance(self._lies_in, pulumi.Resource) else []),
+            )
+            self.retained.append(self.control.retained)
+
+    def access(self) -> ClusterAccess | None:
+        """How its API server is reached; None for one that a kubeconfig's context leads to."""
+        if self.control is None:
+            return None
+        made = self.control
+        return ClusterAccess(made.cluster_name, made.endpoint, made.certificate_authority)
+
+    def grants(self, account: pulumi.Input[str]) -> list[Any]:
+        """What its machines call through private endpoints of its network."""
+        if self.control is None or not self._cluster.endpoints:
+            return []
+        return arguments.cluster_grants(self._platform, self._cluster, self.control, account)
+
+    def pods(self, identity: Identity, account: pulumi.Input[str]) -> PodIdentity:
+        """The pods that bear an identity in it."""
+        return arguments.pod_of(identity, self._cluster, *self._known(account))
+
+    def sealer(self, gateway: Gateway, account: pulumi.Input[str]) -> PodIdentity:
+        """The pods that seal a gateway's records."""
+        return arguments.sealer_pod(gateway, *self._known(account))
+
+    @property
+    def node_role(self) -> Any:
+        """ARN of its machines' role; None where they are the organisation's own."""
+        return self.control.node_role if self.control is not None else None
+
+    def _known(self, account: pulumi.Input[str]) -> tuple[Any, Any]:
+        """Its name in EKS and its ARN."""
+        if self.control is not None:
+            return self.control.cluster_name, self.control.cluster_arn
+        from components.aws.common.names import partition
+        from components.aws.identity.mapping import region_at
+
+        called, region = self._cluster.eks_name or "", region_at(self._platform, self._site.name)
+        arn = pulumi.Output.format("arn:{}:eks:{}:{}:cluster/{}", partition(region), region, account, called)
+        return called, arn
+
+    def raise_machines(self, endpoints: list[pulumi.Resource]) -> None:
+        """Machines come to life through the private endpoints, so these are there before."""
+        if self.control is None:
+            return
+        from components.aws.eks.node_group import EksNodeGroup
+
+        platform, at = self._platform, f"{self._name}-{self._cluster.name}-eks"
+        network = network_of(platform, self._cluster)
+        mine = [pool for pool in platform.pools if pool.site == self._site.name and pool.node_group]
+        zones = sorted({zone for pool in mine if pool.node_group for zone in pool.node_group.zones})
+        by_zone = arguments.subnets_by_zone(network, zones, self._lies_in.subnets)
+        options = self._at(self._site.name, [self.control, *endpoints])
+        self.machines[""] = EksNodeGroup(
+            f"{at}-system", arguments.system_args(platform, self._cluster, self.control, by_zone), options
+        )
+        for pool in mine:
+            self.machines[pool.name] = EksNodeGroup(
+                f"{self._name}-{pool.name}-machines",
+                arguments.pool_machines_args(platform, pool, self.control, by_zone),
+                options,
+            )

@@ -1,0 +1,288 @@
+"""Do the plan's replicas fit the hardware and survive what they must? Rules of `plan_checks.check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from isthmus.contracts.hardware import mig
+from isthmus.contracts.hardware.node_share import node_lacks
+from isthmus.contracts.hardware.packing import Replica, capacities, pack
+from isthmus.contracts.plan.document import Plan, PlannedEndpoint, pool_name, zone_name
+from isthmus.contracts.requirements.document import OnPremSite, Requirements
+from isthmus.contracts.requirements.sites import Pool
+from isthmus.contracts.vocabulary import SURVIVES, VLLM_TARGETS, Survive
+from isthmus.core.errors import At
+from isthmus.core.validation_errors import did_you_mean
+
+
+def pool_of(endpoint: PlannedEndpoint, requirements: Requirements) -> Pool | None:
+    """The requirements' pool of an on-prem endpoint."""
+    site = requirements.site(endpoint.site)
+    if not isinstance(site, OnPremSite):
+        return None
+    return next((pool for pool in site.pools if pool.gpu == endpoint.gpu), None)
+
+
+def survive_of(plan: Plan, requirements: Requirements, endpoint: str) -> Survive:
+    """The most that any workload on the endpoint asks it to survive."""
+    names = {placement.workload for placement in plan.placements if placement.endpoint == endpoint}
+    asked = {workload.survive for workload in requirements.workloads if workload.name in names}
+    for level in reversed(SURVIVES):
+        if level in asked:
+            return level
+    return "none"
+
+
+def pools_exist(plan: Plan, requirements: Requirements) -> None:
+    """An endpoint on GPUs says how it uses them; an on-prem one names a pool of its site."""
+    for index, endpoint in enumerate(plan.endpoints):
+        path = ("endpoints", index)
+        if endpoint.target not in VLLM_TARGETS:
+            continue
+        for key in ("gpu", "tensor_parallel", "nodes_per_replica", "replicas"):
+            if getattr(endpoint, key) is None:
+                raise At(
+                    f"an endpoint on {endpoint.target} says no {key}", *path, key, todo=f"Add `{key}: …`"
+                )
+        site = requirements.site(endpoint.site)
+        if isinstance(site, OnPremSite) and pool_of(endpoint, requirements) is None:
+            gpus = [pool.gpu for pool in site.pools]
+            raise At(
+                f"site {site.name} has no pool of `{endpoint.gpu}` for model {endpoint.model}",
+                *(*path, "gpu"),
+                todo=f"{did_you_mean(endpoint.gpu, gpus)} Pools: {', '.join(gpus) or 'none'}".strip(),
+            )
+
+
+def others_have_no_gpus(plan: Plan, requirements: Requirements) -> None:
+    """An API takes no GPUs."""
+    for index, endpoint in enumerate(plan.endpoints):
+        if endpoint.target == "bedrock" and (endpoint.gpus or endpoint.gpu):
+            key = "gpus" if endpoint.gpus else "gpu"
+            raise At(
+                "an endpoint on bedrock has no GPUs of ours", *("endpoints", index, key), todo="Leave it away"
+            )
+
+
+def a_node_has_that_many(plan: Plan, requirements: Requirements) -> None:
+    """Tensor parallelism stays inside a node, a replica inside the pool; MIG only where it is allowed."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        path = ("endpoints", index)
+        tensor_parallel, nodes = endpoint.tensor_parallel or 1, endpoint.nodes_per_replica or 1
+        if tensor_parallel > pool.gpus_per_node:
+            raise At(
+                f"tensor_parallel {tensor_parallel} needs {tensor_parallel} GPUs in one node, and a node of "
+                f"{pool_name(endpoint.site, pool.gpu)} has {pool.gpus_per_node}",
+                *(*path, "tensor_parallel"),
+                todo=f"Say {pool.gpus_per_node} or fewer",
+            )
+        if nodes > pool.nodes:
+            what = f"a replica over {nodes} nodes, and the pool has {pool.nodes}"
+            raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
+        if not endpoint.mig_profile:
+            continue
+        if pool.mig != "allowed":
+            raise At(f"the pool of {pool.gpu} allows no MIG", *path, "mig_profile", todo="Leave it away")
+        if tensor_parallel > 1 or nodes > 1:
+            key = "tensor_parallel" if tensor_parallel > 1 else "nodes_per_replica"
+            raise At("a replica on slices has one of them", *path, key, todo=f"Say `{key}: 1`")
+
+
+def gpus_add_up(plan: Plan, requirements: Requirements) -> None:
+    """gpus = tensor_parallel × nodes_per_replica × replicas; of an endpoint on slices they are slices."""
+    for index, endpoint in enumerate(plan.endpoints):
+        if endpoint.target not in VLLM_TARGETS:
+            continue
+        factors = (endpoint.tensor_parallel or 1, endpoint.nodes_per_replica or 1, endpoint.replicas or 1)
+        wanted = factors[0] * factors[1] * factors[2]
+        if endpoint.gpus != wanted:
+            raise At(
+                f"gpus is {endpoint.gpus}, and tensor_parallel × nodes_per_replica × replicas = "
+                f"{factors[0]} × {factors[1]} × {factors[2]} = {wanted}",
+                *("endpoints", index, "gpus"),
+                todo=f"Say `gpus: {wanted}`",
+            )
+
+
+def domains_add_up(plan: Plan, requirements: Requirements) -> None:
+    """replicas_by_domain sums to the replicas and names failure domains of the pool."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        by_domain = endpoint.replicas_by_domain
+        path = ("endpoints", index, "replicas_by_domain")
+        if by_domain is None:
+            continue
+        zones = zones_of(endpoint.site, pool)
+        for zone in by_domain:
+            if zone not in zones:
+                hint = f"{did_you_mean(zone, zones)} Domains: {', '.join(zones)}".strip()
+                raise At(f"`{zone}` is not a failure domain of the pool", *path, zone, todo=hint)
+        if sum(by_domain.values()) != endpoint.replicas:
+            total = sum(by_domain.values())
+            raise At(f"replicas_by_domain sums to {total}, and replicas is {endpoint.replicas}", *path)
+
+
+def survival_is_possible(plan: Plan, requirements: Requirements) -> None:
+    """`replica` needs two replicas, `node` two nodes, `domain` replicas in two domains."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        asked = survive_of(plan, requirements, endpoint.id)
+        path = ("endpoints", index)
+        why = f"a workload on `{endpoint.id}` must survive the loss of a {asked}"
+        if asked != "none" and (endpoint.replicas or 1) < 2:
+            raise At(f"{why}, and there is one replica", *path, "replicas", todo="Plan two or more")
+        if asked in ("node", "domain") and pool.nodes < 2 * (endpoint.nodes_per_replica or 1):
+            raise At(f"{why}, and the pool has {pool.nodes} nodes", *path, "gpu")
+        if asked == "domain":
+            by_domain = endpoint.replicas_by_domain or {}
+            if len([zone for zone, count in by_domain.items() if count]) < 2:
+                todo = "Spread the replicas over two domains or more"
+                raise At(
+                    f"{why}, and its replicas are in fewer than two", *path, "replicas_by_domain", todo=todo
+                )
+
+
+def everything_packs(plan: Plan, requirements: Requirements) -> None:
+    """The replicas of a pool fit its nodes, in their domains, and still with its spare nodes away.
+
+    Reserved GPUs are taken from the last nodes, as few nodes as possible. With `spare_nodes_per_pool`
+    nodes away, whichever they are, all replicas must still find room, in any domain.
+    """
+    for site in requirements.sites:
+        if not isinstance(site, OnPremSite):
+            continue
+        for pool in site.pools:
+            mine = [
+                (index, endpoint)
+                for index, endpoint in enumerate(plan.endpoints)
+                if endpoint.site == site.name and endpoint.gpu == pool.gpu
+            ]
+            if mine:
+                _packs(site, pool, mine, cut_gpus(plan, requirements, site.name, pool))
+
+
+def sliced(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint, pool: Pool) -> mig.Sliced:
+    """A planned endpoint with `mig_profile` as `mig.cuts` takes it."""
+    by_domain = endpoint.replicas_by_domain
+    return mig.Sliced(
+        endpoint.id,
+        endpoint.class_,
+        endpoint.mig_profile or "",
+        endpoint.replicas or 1,
+        survive_of(plan, requirements, endpoint.id),
+        tuple(by_domain.get(zone, 0) for zone in zones_of(endpoint.site, pool)) if by_domain else None,
+    )
+
+
+def cut_gpus(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> list[mig.Cut]:
+    """The GPUs of a pool that its endpoints on slices need cut. Raises `At` as `mig.cuts` does."""
+    return mig.cuts(
+        pool.gpu,
+        [
+            sliced(plan, requirements, endpoint, pool)
+            for endpoint in plan.endpoints
+            if endpoint.site == site and endpoint.gpu == pool.gpu and endpoint.mig_profile
+        ],
+    )
+
+
+def slices_add_up(plan: Plan, requirements: Requirements) -> None:
+    """A profile is one of the GPU's; what outlives a node or a domain uses every slice of its GPUs."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        if not endpoint.mig_profile:
+            continue
+        path = ("endpoints", index)
+        try:
+            mig.instances(pool.gpu, endpoint.mig_profile)
+        except At as error:
+            raise At(error.what, *path, "mig_profile", todo=error.todo) from None
+        try:
+            mig.cuts(pool.gpu, [sliced(plan, requirements, endpoint, pool)])
+        except At as error:
+            raise At(error.what, *path, "replicas", todo=error.todo) from None
+
+
+def _packs(
+    site: OnPremSite, pool: Pool, mine: list[tuple[int, PlannedEndpoint]], cuts: list[mig.Cut]
+) -> None:
+    name = pool_name(site.name, pool.gpu)
+    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+    path = ("endpoints", mine[-1][0], "replicas")
+    who = ", ".join(endpoint.id for _, endpoint in mine)
+    whole = [endpoint for _, endpoint in mine if not endpoint.mig_profile]
+    every = [replica for endpoint in whole for replica in _replicas(endpoint, endpoint.replicas or 1)]
+    cut = sum(each.gpus for each in cuts)
+    wanted = sum(endpoint.gpus for endpoint in whole) + cut
+    room = f"{wanted} GPUs of {sum(free)} usable in nodes of {pool.gpus_per_node}"
+    room += f", {cut} of them cut" if cut else ""
+    todo = "Plan fewer replicas, a smaller tensor_parallel, or another pool"
+    spare = site.maintenance.spare_nodes_per_pool
+    left = sorted(free)[: len(free) - spare]  # the roomiest are the worst to lose
+    # The GPUs of a node that is away can be cut elsewhere: a cut GPU needs room for one.
+    if pack(left, [*every, *[Replica(1)] * cut]) is None:
+        away = f" with {spare} spare node(s) away" if spare else ""
+        raise At(f"the replicas of {who} do not fit pool {name}{away} ({room})", *path, todo=todo)
+    bounds: list[list[Replica]] = []
+    for number, zone in enumerate(zones_of(site.name, pool)):
+        nodes = [free[node] for node in range(pool.nodes) if node % pool.failure_domains == number]
+        bound = [endpoint for endpoint in whole if endpoint.replicas_by_domain is not None]
+        here = [
+            replica
+            for endpoint in bound
+            for replica in _replicas(endpoint, (endpoint.replicas_by_domain or {}).get(zone, 0))
+        ]
+        bounds.append(list(here))
+        named = [each for each in cuts if each.by_domain is not None]
+        here += [Replica(1)] * sum((each.by_domain or ())[number] for each in named)
+        if pack(nodes, here) is None:
+            names = ", ".join([*(endpoint.id for endpoint in bound), *(each.owner for each in named)])
+            raise At(
+                f"the replicas of {names} in domain {zone} do not fit its nodes in pool {name}",
+                *path,
+                todo=todo,
+            )
+    if cuts and mig.lay_out(cuts, free, pool.failure_domains, every, bounds) is None:
+        raise At(
+            f"no cut of pool {name} serves {who} ({room}): a node's cut GPUs of one profile are of one class, "
+            "and what outlives a node or a domain is spread evenly",
+            *path,
+            todo="Plan other profiles for different classes, fewer slices, or another pool",
+        )
+
+
+def zones_of(site: str, pool: Pool) -> list[str]:
+    """The names of a pool's failure domains."""
+    return [zone_name(site, domain) for domain in range(pool.failure_domains)]
+
+
+def _replicas(endpoint: PlannedEndpoint, count: int) -> list[Replica]:
+    return [Replica(endpoint.tensor_parallel or 1, endpoint.nodes_per_replica or 1)] * count
+
+
+def _on_prem(plan: Plan, requirements: Requirements) -> Iterator[tuple[int, PlannedEndpoint, Pool]]:
+    for index, endpoint in enumerate(plan.endpoints):
+        pool = pool_of(endpoint, requirements)
+        if pool is not None:
+            yield index, endpoint, pool
+
+
+def nodes_hold_the_processes(plan: Plan, requirements: Requirements) -> None:
+    """A replica's part of a node has the CPU and the memory that its engine needs, where the pool states them."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        if why := node_lacks(pool, endpoint.tensor_parallel or 1, endpoint.mig_profile):
+            raise At(
+                f"endpoint {endpoint.id} does not fit its nodes: {why}",
+                *("endpoints", index, "tensor_parallel"),
+                todo="Plan it on another pool, or state what the nodes really have in the requirements",
+            )
+
+
+CHECKS: tuple[Callable[[Plan, Requirements], None], ...] = (
+    pools_exist,
+    others_have_no_gpus,
+    a_node_has_that_many,
+    gpus_add_up,
+    domains_add_up,
+    survival_is_possible,
+    slices_add_up,
+    nodes_hold_the_processes,
+    everything_packs,
+)

@@ -1,0 +1,226 @@
+"""The plan: the lock between requirements and infrastructure. Shape only; `plan_checks` holds the rules.
+
+The keys are the command line's contract (`isthmus plan --format json`). In a plan written by hand,
+`predicted`, `stress`, `cost_items`, `monthly_cost_usd` and `alternatives` may be null.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, StringConstraints
+
+from isthmus.contracts.vocabulary import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
+from isthmus.core.yaml_files import Document
+
+
+class Sourced(FilePart):
+    """Where a figure comes from."""
+
+    kind: Evidence
+    source: str
+    as_of: str
+
+
+class Predicted(FilePart):
+    """What an endpoint will do at its workloads' peak, at that moment's best knowledge."""
+
+    slo: Literal["kept", "unverified", "none"]
+    """`kept` at the slow end of the interval; `unverified` where nobody knows an API's latency; none asked for."""
+    peak_rps: float
+    """Requests a second that its workloads send at their peak, all together."""
+    capacity_rps: float | None = None
+    """Requests a second of that mixture that it carries within the goals; null for an API."""
+    after_loss_rps: float | None = None
+    """The same after the loss of what its workloads must survive."""
+    ttft_p95_ms: float | None = None
+    ttft_interval_ms: list[float] | None = None
+    """80 % of cases lie within, here and below."""
+    tpot_p95_ms: float | None = None
+    tpot_interval_ms: list[float] | None = None
+    kv_cache_tokens: int | None = None
+    """Of one replica."""
+
+
+class Stress(FilePart):
+    """What the plan does under a load beyond the peak."""
+
+    factor: float
+    """The load, as a multiple of the peak."""
+    holds: bool
+    breaks_first: str | None = None
+    """The endpoint that no longer carries its load first; null where all hold at every load (APIs)."""
+    breaks_at: float | None = None
+    """The multiple of the peak at which it does."""
+    needs: list[str] = []
+    """What it would take to hold at `factor`, a sentence each."""
+    outgrown_first: str | None = None
+    """The endpoint that growth makes too small first; null where no workload grows, or none is in ten years."""
+    outgrown_in_months: int | None = None
+    """Whole months from now until its intact replicas no longer carry the peak."""
+
+
+class WayOut(FilePart):
+    """A change that makes infeasible requirements feasible, solved again and priced."""
+
+    what: str
+    monthly_cost_usd: float = Field(ge=0)
+
+
+class PlannedAdapter(FilePart):
+    """A LoRA adapter served beside the base model."""
+
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+
+
+class PlannedEndpoint(FilePart):
+    """One served model on a target, for one class."""
+
+    id: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    target: Target
+    region: str | None = None
+    """AWS region; the site's where absent."""
+    inference_profile: str | None = None
+    model: str
+    precision: Precision
+    gpu: str | None = None
+    """GPU id. With `site` it names the pool."""
+    mig_profile: str | None = None
+    """On slices of cut GPUs, one a replica."""
+    instance_type: str | None = None
+    purchase: str | None = None
+    tensor_parallel: int | None = Field(default=None, ge=1)
+    nodes_per_replica: int | None = Field(default=None, ge=1)
+    replicas: int | None = Field(default=None, ge=1)
+    replicas_by_domain: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """Replicas by failure domain, by the name of its zone (`fra1-a`)."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs in all: tensor parallel × nodes a replica × replicas; slices where `mig_profile` is given."""
+    max_model_len: int | None = Field(default=None, ge=1)
+    """Tokens of prompt and answer together."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    kv_cache_dtype: str | None = None
+    adapters: list[PlannedAdapter] = []
+    engine_version: str | None = None
+    predicted: Predicted | None = None
+    evidence: Sourced | None = None
+
+
+class Placement(FilePart):
+    """Which endpoint serves a workload, and why."""
+
+    workload: DnsLabel
+    sensitivity: Sensitivity
+    endpoint: DnsLabel
+    role: Literal["primary", "overflow"]
+    share: float = Field(gt=0, le=1)
+    """Part of the workload's requests, 0 to 1."""
+    peak_share: float | None = Field(default=None, gt=0, le=1)
+    """Part of the workload's peak, where it is another one: what overflows is little of a month, much of a peak."""
+    why: str
+
+
+class PlannedGateway(FilePart):
+    """The gateway of a class at a site."""
+
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    host: str
+
+
+class CostItem(FilePart):
+    what: str
+    quantity: float
+    unit: str
+    unit_price_usd: float
+    monthly_usd: float
+    counted: bool = True
+    """False: shown, and no part of the total (what stands idle)."""
+    evidence: Sourced | None = None
+
+
+class Alternative(FilePart):
+    blueprint: str
+    monthly_cost_usd: float | None
+    rejected_because: list[str] = []
+
+
+class Plan(FilePart):
+    """What is to be built: the whole of one stack."""
+
+    version: str
+    """The version of Isthmus that made the plan."""
+    requirements_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """`yamlfile.digest` of the requirements that it was made from."""
+    blueprint: DnsLabel
+    feasible: bool
+    endpoints: list[PlannedEndpoint]
+    placements: list[Placement]
+    gateways: list[PlannedGateway]
+    cost_items: list[CostItem] | None = None
+    monthly_cost_usd: float | None = Field(default=None, ge=0)
+    stress: Stress | None = None
+    alternatives: list[Alternative] | None = None
+    conflicts: list[str] = []
+    """Demands that cannot hold together; dropping any one of them makes the rest feasible."""
+    ways_out: list[WayOut] = []
+    warnings: list[str] = []
+    prices_as_of: str | None = None
+
+    _document: Document | None = PrivateAttr(default=None)
+    """The file that it was read from, for errors with lines."""
+
+    def endpoint(self, name: str) -> PlannedEndpoint | None:
+        """The endpoint of that id, if there is one."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.id == name), None)
+
+    def gateway_of(self, workload: str) -> PlannedGateway | None:
+        """The gateway that a workload's applications call: its class's at the site of its primary endpoint.
+
+        Where the class has none there, as for work in the cloud, the first of the class.
+        """
+        mine = next(
+            (each for each in self.placements if (each.workload, each.role) == (workload, "primary")), None
+        )
+        if mine is None:
+            return None
+        endpoint = self.endpoint(mine.endpoint)
+        doors = [each for each in self.gateways if each.class_ == mine.sensitivity]
+        there = [each for each in doors if endpoint is not None and each.site == endpoint.site]
+        return next(iter(there or doors), None)
+
+    def pool(self, endpoint: PlannedEndpoint) -> str | None:
+        """Name of the pool of an endpoint on GPUs: `SITE-GPU`."""
+        return pool_name(endpoint.site, endpoint.gpu) if endpoint.gpu else None
+
+
+def pool_name(site: str, gpu: str) -> str:
+    """The name of a pool: `fra1-h100-sxm-80gb`."""
+    return f"{site}-{gpu}"
+
+
+def zone_name(site: str, domain: int) -> str:
+    """The name of a failure domain, the value of the nodes' zone label: `fra1-a`, `fra1-b`, …"""
+    letters = ""
+    number = domain
+    while True:
+        letters = chr(ord("a") + number % 26) + letters
+        number = number // 26 - 1
+        if number < 0:
+            return f"{site}-{letters}"
+
+
+def load(path: str | os.PathLike[str]) -> Plan:
+    """Read a plan file. Raises `InputError` with file, line and path. `plan_checks.check` does the rest."""
+    from isthmus.core import yaml_files
+
+    document = yaml_files.load(path)
+    plan = yaml_files.parse(Plan, document)
+    plan._document = document
+    return plan

@@ -1,0 +1,156 @@
+"""A model on an endpoint of Amazon SageMaker: machines, keys, how it scales, how it is rolled out. Data only.
+
+What an endpoint on our GPUs says too (weights, replicas, lengths) stands on `platform.Endpoint`; `replicas` are
+instances here, one replica on each. What must hold is `platform_sagemaker_checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.vocabulary import BucketName, KeyArn, Mode, Part, Sha256
+
+InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z][a-z0-9-]*\.[a-z0-9]+$")]
+EcrImage = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.(com(\.cn)?|eu)/[a-z0-9._/-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}$"
+    ),
+]
+"""SageMaker pulls from Amazon ECR of the endpoint's region, and by digest only here."""
+S3Prefix = Annotated[
+    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([A-Za-z0-9_.@=+-]+/)+$")
+]
+"""A folder of S3: `s3://BUCKET/PREFIX/`, with the slash at its end, so that no other folder begins alike."""
+S3_PREFIX: str = get_args(S3Prefix)[1].pattern
+InferenceAmi = Literal[
+    "al2-ami-sagemaker-inference-gpu-2",
+    "al2-ami-sagemaker-inference-gpu-2-1",
+    "al2-ami-sagemaker-inference-gpu-3-1",
+    "al2-ami-sagemaker-inference-neuron-2",
+    "al2023-ami-sagemaker-inference-gpu-4-1",
+]
+"""As `CreateEndpointConfig` knows them (botocore's model of 2026-11): each has a driver and CUDA of its own."""
+LONGEST_START_S = 3600
+"""SageMaker waits no longer for weights to be fetched, nor for a container to answer `/ping` (botocore's model)."""
+
+_DISKS = ("dl1", "g4dn", "g5", "g6", "g6e", "g7", "g7e", "trn1", "trn1n", "trn2")
+"""Families with disks of their own whose names do not say it (EC2 user guide, "Instance store volumes"; as of
+knowledge, not checked)."""
+
+
+class SealingKey(Part):
+    """The key of what an endpoint stores: its log, what it captures, its volumes where AWS takes one."""
+
+    mode: Mode = "manage"
+    arn: KeyArn | None = None
+    """`existing`: its policy must let CloudWatch Logs and SageMaker use it."""
+
+
+class Autoscaling(Part):
+    """Instances by load: AWS keeps the calls a minute that one instance gets near a target."""
+
+    min_instances: int = Field(ge=1)
+    max_instances: int = Field(ge=1)
+    calls_per_minute: float = Field(gt=0)
+    """Of one instance (SageMakerVariantInvocationsPerInstance)."""
+    scale_in_s: int = Field(default=600, ge=0, le=86400)
+    scale_out_s: int = Field(default=120, ge=0, le=86400)
+
+
+class ShadowModel(Part):
+    """Another model that gets a copy of some calls; its answers go nowhere."""
+
+    model: str
+    uri: S3Prefix
+    digest: Sha256
+    image: EcrImage | None = None
+    """Absent: the served model's."""
+    instance_type: InstanceType | None = None
+    """Absent: the served model's."""
+    instances: int = Field(default=1, ge=1)
+    sampling_pct: int = Field(ge=1, le=100)
+    """Part of the calls of which it gets a copy."""
+
+
+class Capture(Part):
+    """Prompts and answers kept in S3, only for a class that may keep content."""
+
+    sampling_pct: int = Field(ge=1, le=100)
+    days: int = Field(ge=1)
+    """After which they are erased."""
+    bucket: BucketName | None = None
+    """One that exists, under the endpoint's key, whose owner erases; absent, one is made."""
+
+
+class Rollback(Part):
+    """Alarms at which AWS takes a deployment back by itself."""
+
+    errors: int = Field(default=5, ge=1)
+    """Answers of 5xx in a minute."""
+    latency_p95_ms: int | None = Field(default=None, ge=1)
+    """Of the model alone, without SageMaker's own part."""
+    minutes: int = Field(default=2, ge=1, le=10)
+    """In a row."""
+
+
+class Rollout(Part):
+    """How calls move to new instances: they stand beside the old ones until all have moved (blue/green)."""
+
+    kind: Literal["canary", "linear", "all-at-once"] = "canary"
+    step_pct: int = Field(default=25, ge=1, le=50)
+    """`canary`: the first step; `linear`: each. Of the instances, rounded up by AWS."""
+    wait_s: int = Field(default=300, ge=0, le=3600)
+    """After each step: how long the alarms are watched before the next."""
+    keep_old_s: int = Field(default=300, ge=0, le=3600)
+    """How long the old instances stay when all calls have moved."""
+
+
+class SageMaker(Part):
+    """What an endpoint of SageMaker needs beyond a model and its weights."""
+
+    instance_type: InstanceType
+    inference_ami: InferenceAmi | None = None
+    """Absent: AWS's default for the instance type, which AWS may move."""
+    volume_gib: int | None = Field(default=None, ge=1, le=512)
+    """Of an instance type without disks of its own."""
+    key: SealingKey = SealingKey()
+    weights_key: KeyArn | None = None
+    """The key of the weights' bucket, where it has one of its own."""
+    autoscaling: Autoscaling | None = None
+    shadow: ShadowModel | None = None
+    capture: Capture | None = None
+    rollback: Rollback = Rollback()
+    rollout: Rollout = Rollout()
+    log_days: int = Field(default=365, ge=1, le=36500)
+    """How long the containers' log is kept."""
+
+
+def has_disks(instance_type: str) -> bool:
+    """Whether the type has disks of its own: AWS seals these itself, and takes neither a key nor a size for them.
+
+    Where one variant has them `CreateEndpointConfig` refuses a key for all (its reference, KmsKeyId, read 2026-11).
+    """
+    family = instance_type.split(".")[1]
+    if family in _DISKS or re.fullmatch(r"p[4-9][a-z]*(-[a-z0-9]+)?", family):
+        return True
+    return re.fullmatch(r"[a-z]+[0-9]+[a-z]*d[a-z]*", family) is not None
+
+
+def takes_key(settings: SageMaker) -> bool:
+    """Whether AWS takes a key of ours for the instances' volumes."""
+    shadow = settings.shadow.instance_type if settings.shadow is not None else None
+    return not any(has_disks(each) for each in (settings.instance_type, shadow) if each)
+
+
+def most_instances(replicas: int, settings: SageMaker) -> dict[str, int]:
+    """Instances at once at most, by type: a blue/green deployment at full scale has all of them twice."""
+    scaled = settings.autoscaling.max_instances if settings.autoscaling is not None else replicas
+    found = {settings.instance_type: 2 * scaled}
+    if settings.shadow is not None:
+        kind = settings.shadow.instance_type or settings.instance_type
+        found[kind] = found.get(kind, 0) + 2 * settings.shadow.instances
+    return found

@@ -1,0 +1,52 @@
+"""What a gateway's accounts and traces are made from: what an endpoint costs, who takes traces. Parts of
+`isthmus.contracts.platform`; data only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from isthmus.contracts.platform.model.records import Address
+from isthmus.contracts.vocabulary import KubeName, Part
+from isthmus.core.errors import At
+
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class TokenPrice(Part):
+    """USD for a million tokens, where a provider charges by them."""
+
+    prompt: Usd
+    completion: Usd
+
+
+class EndpointCost(Part):
+    """What accounts charge for an endpoint's work: by the GPU or by the token."""
+
+    usd_per_gpu_hour: Usd | None = None
+    usd_per_million_tokens: TokenPrice | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> EndpointCost:
+        if (self.usd_per_gpu_hour is None) == (self.usd_per_million_tokens is None):
+            todo = (
+                "Write `usd_per_gpu_hour: 1.4`, or `usd_per_million_tokens: {prompt: 1.1, completion: 5.5}`"
+            )
+            raise At("an endpoint costs by the GPU or by the token, one of the two", todo=todo)
+        return self
+
+
+class Traces(Part):
+    """A collector that takes OTLP over HTTP: times and names of requests, never what was said."""
+
+    endpoint: Annotated[
+        str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$")
+    ]
+    """Its address with the path, e.g. https://collector.bank.example:4318/v1/traces."""
+    address: Address
+    """By which it is reached: a network policy cannot hold a name to anything."""
+    ca: KubeName | None = None
+    """ConfigMap in the class's namespace with `ca.crt`: who signs it; absent: the public authorities."""
+    share: float = Field(default=1.0, ge=0, le=1)
+    """Of the requests about which no caller has decided."""

@@ -1,0 +1,93 @@
+"""The people of the platform's contract: which groups of the organisation's sign-on have which role. Data only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from isthmus.contracts.platform.model.emergency_access import BreakGlass
+from isthmus.contracts.reference.roles import RoleName
+from isthmus.contracts.vocabulary import DnsLabel, Part, Sensitivity
+from isthmus.core.errors import At
+from isthmus.core.uniqueness import unique
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
+
+GroupName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/+=-]*$"), Field(max_length=200)
+]
+PermissionSet = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@-]{1,32}$")]
+"""As IAM Identity Center takes one; without `_`, at which AWS joins its own ending."""
+SamlArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]{1,128}$")
+]
+
+
+class Members(Part):
+    """Who has one role."""
+
+    name: DnsLabel
+    """By which overrides merge."""
+    role: RoleName
+    groups: list[GroupName] = Field(min_length=1)
+    """Groups as the cluster's API server knows them from the sign-on's token: with its `--oidc-groups-prefix`."""
+    classes: list[Sensitivity] = []
+    """Classes whose namespaces it concerns; absent: all in use. An application team names its own."""
+    permission_sets: list[PermissionSet] = []
+    """Permission sets of IAM Identity Center whose sessions may take the role in the accounts."""
+
+
+class People(Part):
+    """Who may do what, beside the stack itself."""
+
+    members: list[Members] = Field(min_length=1)
+    saml_provider: SamlArn | None = None
+    """AWS without Identity Center: the account's SAML provider, whose assertions name the role."""
+    break_glass: BreakGlass | None = None
+    """Absent: there is none."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> People:
+        unique(self.members, "name", "members")
+        roles: dict[str, set[str]] = {}
+        for index, each in enumerate(self.members):
+            for number, group in enumerate(each.groups):
+                if group.startswith("system:"):
+                    # system:authenticated is everybody, system:masters beyond every rule.
+                    todo = "Name a group of the sign-on, with the prefix that the API server gives it"
+                    path = ("members", index, "groups", number)
+                    raise At(f"`{group}` is a group of Kubernetes' own", *path, todo=todo, no=True)
+                roles.setdefault(group, set()).add(each.role)
+            if each.role == "application" and not each.classes:
+                what = "an application team would have to do with every class"
+                raise At(what, "members", index, "classes", todo="Name the classes that it calls")
+        for group, held in sorted(roles.items()):
+            if "auditor" in held and len(held) > 1:
+                raise At(
+                    f"group `{group}` is auditor and {', '.join(sorted(held - {'auditor'}))}",
+                    "members",
+                    todo="Who looks at what was done may not be who does it: give auditors a group of their own",
+                    no=True,
+                )
+        return self
+
+
+def classes_are_in_use(platform: Platform) -> None:
+    """A class that the platform does not have was meant for another; accounts need a way in."""
+    people = platform.people
+    if people is None:
+        return
+    used = {each.class_ for each in (*platform.gateways, *platform.endpoints)}
+    for index, each in enumerate(people.members):
+        for number, held in enumerate(each.classes):
+            if held not in used:
+                raise At(
+                    f"the platform has no class {held}",
+                    *("people", "members", index, "classes", number),
+                    todo=f"It has: {', '.join(sorted(used))}",
+                )
+
+
+CHECKS = (classes_are_in_use,)

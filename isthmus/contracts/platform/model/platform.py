@@ -1,0 +1,450 @@
+"""The platform: what a blueprint renders and the components build. Data only, no I/O.
+
+Keys are a contract: overrides (`isthmus:overrides`) address them, `LlmPlatform` takes them.
+Every part that can be named carries `name` or `id`, by which overrides merge lists.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from isthmus.contracts.platform.model.aws.account import (
+    Anomalies,
+    Budget,
+    Contacts,
+    Days,
+    Guardrail,
+    InvocationLogging,
+    Link,
+    Network,
+    PolicyArn,
+    Provisioned,
+    RoleArn,
+    Trail,
+    Trust,
+)
+from isthmus.contracts.platform.model.aws.eks import Cluster
+from isthmus.contracts.platform.model.aws.fargate import Fargate, SecretArn
+from isthmus.contracts.platform.model.aws.sagemaker import EcrImage, SageMaker
+from isthmus.contracts.platform.model.callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform.model.costs_and_traces import EndpointCost, Traces
+from isthmus.contracts.platform.model.dns import ClusterDns
+from isthmus.contracts.platform.model.lifecycle import Life, OfTheOrganisation
+from isthmus.contracts.platform.model.pools import LabelKey, MigProfile, Pool
+from isthmus.contracts.platform.model.records import Address, GatewayAudit
+from isthmus.contracts.platform.model.reviews import GatewayReviews, Reviewed
+from isthmus.contracts.platform.model.screening import Screening
+from isthmus.contracts.platform.model.serving import (
+    Adapter,
+    Canary,
+    ChatTemplate,
+    CompileCache,
+    Picker,
+    PrefixCache,
+    Router,
+    Scaling,
+    Speculative,
+    Task,
+    Weights,
+)
+from isthmus.contracts.platform.model.sites import Issuer, Monitoring, Operators, PodPriorities
+from isthmus.contracts.reference import model_profiles
+from isthmus.contracts.reference.handling import Exception_, Redaction
+from isthmus.contracts.vocabulary import (
+    VLLM_TARGETS,
+    AccountId,
+    BucketName,
+    Cidr,
+    DnsLabel,
+    ImageReference,
+    KubeName,
+    Mode,
+    Part,
+    Quantity,
+    Sensitivity,
+    Survive,
+    Target,
+)
+from isthmus.core.errors import At, InputError
+
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+
+
+class Site(OfTheOrganisation):
+    """An on-prem cluster or an AWS region, in a jurisdiction."""
+
+    name: DnsLabel
+    kind: Literal["on-prem", "aws"]
+    jurisdiction: str
+    kube_context: str | None = None
+    """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
+    cidrs: list[Cidr] = []
+    """Networks of the site; for AWS the VPC's."""
+    failure_domain_label: LabelKey | None = None
+    """Node label that tells the cluster's failure domains apart: a zone, a rack, `kubernetes.io/hostname`. Absent:
+    `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
+    dns: list[str] = []
+    """The site's own resolvers (addresses), which know no cloud zone."""
+    cluster_dns: ClusterDns = ClusterDns()
+    """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
+    region: str | None = None
+    account_id: AccountId | None = None
+    assume_role: RoleArn | None = None
+    """The role by which the provider works in the site's account, where that is another one."""
+    external_id: str | None = None
+    permissions_boundary: PolicyArn | None = None
+    """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
+
+
+class Endpoint(Part):
+    """One served model on a target, for one class."""
+
+    id: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    target: Target
+    model: str
+    """The hub's or the provider's own id."""
+    # On GPUs (onprem-vllm, eks-vllm)
+    pool: DnsLabel | None = None
+    weights: Weights | None = None
+    precision: str | None = None
+    mig_profile: MigProfile | None = None
+    """On slices of cut GPUs, one a replica; `gpus` counts slices then."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    nodes_per_replica: int = Field(default=1, ge=1)
+    replicas: int = Field(default=1, ge=1)
+    gpus: int = Field(default=0, ge=0)
+    survive: Survive = "none"
+    max_model_len: int | None = Field(default=None, ge=1)
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    kv_cache_dtype: str | None = None
+    adapters: list[Adapter] = []
+    engine_version: str | None = None
+    engine_args: list[str] = []
+    """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    model_family: str | None = None
+    """Family whose profile it takes; absent: the one that the model's name fits (docs/components-serving.md)."""
+    tool_call_parser: str | None = None
+    """vLLM's parser of tool calls, or `none`; absent: the profile's."""
+    reasoning_parser: str | None = None
+    """vLLM's parser of reasoning, or `none`; absent: the profile's."""
+    chat_template: ChatTemplate | None = None
+    """`model`: the one in the model's folder. Else a path: absolute in the image, or below the weights' mount. Absent:
+    the profile's."""
+    engine: Literal["gpu", "cpu"] = "gpu"
+    """`cpu`: vLLM without GPUs and without a pool, to develop against; for public and internal work."""
+    task: Task = "chat"
+    speculative: Speculative | None = None
+    prefix_cache: PrefixCache = "shared"
+    compile_cache: CompileCache | None = None
+    """Absent: on the machines' own disks where the weights are kept there, else in the pod."""
+    picker: Picker | None = None
+    """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
+    drain_s: int = Field(default=40, ge=5, le=3600)
+    """Seconds for the answers under way when a replica ends; longer ones are cut."""
+    cpu: Quantity = "8"
+    """CPUs of a replica on each of its machines; absent, with GPUs: its profile's, which grow with the GPUs."""
+    memory: Quantity = "64Gi"
+    """Memory of a replica on each of its machines; absent, with GPUs: its profile's."""
+    load_timeout_s: int = Field(default=1800, ge=60)
+    """How long starting may take: pulling the image and reading the weights. Absent, with GPUs: twice the profile's
+    startup, and 1800 at least."""
+    surge: bool = False
+    """Roll with one replica more: only where GPUs are kept for it (the pool's `reserved_gpus`)."""
+    certificate_secret: KubeName | None = None
+    """A named TLS Secret in place of a cert-manager Certificate."""
+    time_sliced: bool = False
+    """On GPUs that are shared in time, one share a replica; `gpus` counts shares then."""
+    team: DnsLabel | None = None
+    """One of its class's teams in the pool's `sharing`: whose queue it waits in."""
+    priority: DnsLabel | None = None
+    """One of the pool's `sharing.priorities`; absent: its class's."""
+    cost: EndpointCost | None = None
+    """What its gateway's accounts charge for its work; absent: nothing."""
+    # On Bedrock
+    region: str | None = None
+    inference_profile: str | None = None
+    destination_regions: list[str] = []
+    """Every region that the inference profile may route to; the region itself without a profile."""
+    # On SageMaker
+    sagemaker: SageMaker | None = None
+    """Machines, keys, scaling and rollout of a SageMaker endpoint; `replicas` are its instances."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized_by_profile(cls, data: Any) -> Any:
+        """Fills in what the model's profile says of a replica on GPUs, where the endpoint does not state it."""
+        if (
+            not isinstance(data, dict)
+            or data.get("target") not in VLLM_TARGETS
+            or data.get("engine") == "cpu"
+        ):
+            return data
+        model, gpus, family = data.get("model"), data.get("tensor_parallel", 1), data.get("model_family")
+        if not isinstance(model, str) or type(gpus) is not int or not isinstance(family, str | None):
+            return data  # the fields' own errors say more
+        return {**model_profiles.requests_of(model, gpus, family), **data}
+
+    @model_validator(mode="after")
+    def _known_parsers(self) -> Endpoint:
+        model_profiles.check_parsers(self.tool_call_parser, self.reasoning_parser)
+        return self
+
+    @field_validator("engine_args")
+    @classmethod
+    def _known_flags(cls, value: list[str]) -> list[str]:
+        from isthmus.contracts.reference import vllm_flags
+
+        for index, argument in enumerate(value):
+            try:
+                vllm_flags.check_engine_args([argument])
+            except InputError as error:
+                raise At(error.what, index, todo=error.todo) from None
+        return value
+
+
+class Workload(Reviewed):
+    """What a gateway serves to one caller group: its name, and where its requests go."""
+
+    name: DnsLabel
+    endpoint: DnsLabel
+    """Primary endpoint."""
+    also: list[DnsLabel] = []
+    """Further model servers of its gateway's site that are as good: a request goes where the least wait."""
+    overflow: list[DnsLabel] = []
+    """Endpoint in AWS that takes the chats which its own cannot take: one, and never for restricted work."""
+    overflow_when_waiting: int = Field(default=4, ge=1)
+    """Also when so many requests wait at its own endpoint, by the model server's own word."""
+    residency: list[str] = []
+    adapter: DnsLabel | None = None
+    """Adapter of the endpoint that serves this workload; absent: the base model."""
+    canary: Canary | None = None
+    """Another endpoint that takes a share of its requests."""
+    team: DnsLabel | None = None
+    """Whose it is: what it takes is accounted so, and where the prefix cache is salted its team's workloads share it.
+    Absent: it shares with none."""
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Endpoints that must serve before its gateway sends to them."""
+        return (self.endpoint, *self.also, *([self.canary.endpoint] if self.canary else []))
+
+    @property
+    def reaches(self) -> tuple[str, ...]:
+        """Every endpoint that may be sent its requests."""
+        canary = [self.canary.endpoint] if self.canary else []
+        return (self.endpoint, *self.also, *self.overflow, *canary)
+
+
+class Destination(Part):
+    """A named way out of a gateway: an address range and a port; a host name alone is refused."""
+
+    name: DnsLabel
+    cidr: Cidr
+    port: int = Field(ge=1, le=65535)
+
+
+class Proxy(Part):
+    """A forward proxy between a site and AWS, through which TLS goes unopened (CONNECT)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$")]
+    """By address: a network policy cannot hold a name to anything. Credentials never stand here."""
+    no_proxy: list[str] = []
+    """Names, domains and addresses that are reached without it."""
+
+
+class Gateway(Part):
+    """The only thing that applications of one class can reach."""
+
+    class_: Sensitivity = Field(alias="class")
+    name: DnsLabel
+    """By which overrides merge; `CLASS` at its site."""
+    site: DnsLabel
+    runs_on: Literal["kubernetes", "fargate"] = "kubernetes"
+    """In the site's cluster, or, at an AWS site without one, on AWS Fargate."""
+    host: str
+    replicas: int = Field(default=2, ge=1)
+    """Copies; the blueprint plans them by the load (`isthmus.contracts.platform.lookups.gateway_size`)."""
+    max_replicas: int | None = Field(default=None, ge=2)
+    """In a cluster: an autoscaler adds copies by their CPU, from `replicas` to so many. Absent: none does."""
+    cpu: Quantity = "1"
+    """Of each copy, request and limit."""
+    memory: Quantity = "1Gi"
+    workloads: list[Workload]
+    identity: DnsLabel | None = None
+    """The AWS identity of the translator behind it; never with a class that may not use AWS."""
+    destinations: list[Destination] = []
+    """For the translator: where AWS is reached. For a restricted gateway: on-prem only."""
+    proxy: Proxy | None = None
+    """By which the translator reaches AWS: for public work that no network of ours carries."""
+    ca_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in the class's namespace: whom the translator believes to be AWS, in place of
+    the public authorities (where TLS is opened on the way). For the public and internal classes."""
+    callers_secret: KubeName | SecretArn
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names; with `database`, with `password`,
+    `ca.crt` and `salt` (64 hexadecimal digits). On Fargate the ARN of a secret whose text is that file."""
+    database: GatewayDatabase | None = None
+    """Where keys are looked up and use is counted, in place of `callers.yaml`."""
+    teams: list[GatewayTeam] = []
+    """What each team's workloads may use together."""
+    audit: GatewayAudit | None = None
+    """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
+    traces: Traces | None = None
+    """Who takes its traces; absent: none leave it."""
+    redacted: list[Redaction] = []
+    """What the organisation's handling redacts beside what the class demands of itself."""
+    screening: Screening | None = None
+    """The detector beside its copies, and what guards look for; absent: nothing is looked through."""
+    reviews: GatewayReviews | None = None
+    """Where people look at its answers before they are given out; absent: none is held, and no workload may ask."""
+    certificate_secret: KubeName | SecretArn | None = None
+    """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
+    `certificate`, `key` and `ca`, each PEM."""
+    fargate: Fargate | None = None
+    """`runs_on: fargate`: how, and who may call."""
+    router: Router | None = None
+    """Between it and its model servers; absent: it reaches each by its Service, and splits by itself."""
+
+
+class Identity(Part):
+    """An AWS role that a class's translator assumes."""
+
+    name: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    """The AWS site in whose account the role lives."""
+    assumed_by: Literal["roles-anywhere", "ecs-tasks", "eks-pod-identity"] = "roles-anywhere"
+    """Who becomes it: pods outside AWS by a certificate, tasks on Fargate, or pods of a cluster in AWS."""
+    endpoints: list[DnsLabel]
+    trust: DnsLabel | None = None
+    """What vouches for its certificates: one of `trust`."""
+    guardrail: DnsLabel | None = None
+    """The guardrail without which it may call no model: one of `guardrails`."""
+    certificate_secret: KubeName | None = None
+    """A TLS Secret of the organisation's PKI in place of a cert-manager Certificate."""
+    permissions_boundary: PolicyArn | None = None
+    """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
+    trail and IAM out of reach."""
+    network_condition: Literal["own-region", "every-region"] = "own-region"
+    """Where calls of Bedrock must name the network (`aws:SourceVpc`): in the region in which they are made, or also in
+    each to which an inference profile routes them. AWS does not document that routed calls still name it."""
+
+
+class AuditStore(Part):
+    """Where a site's audit records are sealed, write-once."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode
+    retention_days: Days
+    """The strictest minimum of the classes whose records it holds."""
+    delete_after_retention: bool = True
+    """`manage`: whether S3 deletes records once `retention_days` are over; false keeps them, for a legal hold."""
+    endpoint: str | None = None
+    """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
+    bucket: BucketName | None = None
+    """`existing`: the bucket, with object lock."""
+    address: Address | None = None
+    """On-prem: where `endpoint` is reached; sealers are let out to it and know its name by it."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _sealed(cls, value: str | None) -> str | None:
+        # The value is not repeated: what is refused may hold a password.
+        if value is not None and not _HTTPS.fullmatch(value):
+            todo = "Write it like https://s3.fra1.bank.example: https, host and port; credentials never stand here"
+            raise At("the store's endpoint is no plain https address", todo=todo)
+        return value
+
+
+class Images(Part):
+    """What the pods run, by digest. What is not given comes from `images.lock.yaml`, at `registry`."""
+
+    registry: (
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")] | None
+    ) = None
+    """The organisation's registry, and a path in it: there the lock's images are mirrored."""
+    edge: ImageReference
+    translator: ImageReference | None = None
+    """Needed where a gateway has an AWS identity, or its records are sealed."""
+    vllm: ImageReference | None = None
+    """Needed where a model is served on GPUs of ours."""
+    vllm_cpu: ImageReference | None = None
+    """Needed where an endpoint's engine is `cpu`."""
+    detector: ImageReference | None = None
+    """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
+    resolver: ImageReference | None = None
+    """CoreDNS: answers a class's gateway and translator for the names that they need. Needed where a site's
+    `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
+    credential_helper: ImageReference | None = None
+    """AWS's `aws_signing_helper`, beside each translator with an identity."""
+    sagemaker: EcrImage | None = None
+    """What serves models on SageMaker: vLLM with SageMaker's entry point, in Amazon ECR of the endpoints' region."""
+    registries: list[str] = Field(min_length=1)
+    """Image prefixes that admission lets in, each ending in `/`; absent: `registry` alone."""
+    pull_secrets: list[KubeName] = []
+    """Secrets of type `kubernetes.io/dockerconfigjson`, in every class's namespace: all pods pull with them."""
+    pull_secret: KubeName | None = None
+    """One of `pull_secrets`, as it was written when there was one only."""
+
+    @property
+    def all_pull_secrets(self) -> list[str]:
+        """Each once, in the order given."""
+        return list(dict.fromkeys([*([self.pull_secret] if self.pull_secret else []), *self.pull_secrets]))
+
+
+class Platform(Life):
+    """The whole platform of one stack."""
+
+    isthmus: Literal["v1"]
+    name: DnsLabel
+    blueprint: str
+    sites: list[Site] = Field(min_length=1)
+    clusters: list[Cluster] = []
+    pools: list[Pool] = []
+    endpoints: list[Endpoint] = Field(min_length=1)
+    gateways: list[Gateway] = Field(min_length=1)
+    identities: list[Identity] = []
+    audit: list[AuditStore] = Field(min_length=1)
+    networks: list[Network] = []
+    links: list[Link] = []
+    trust: list[Trust] = []
+    guardrails: list[Guardrail] = []
+    invocation_logging: list[InvocationLogging] = []
+    trails: list[Trail] = []
+    budgets: list[Budget] = []
+    anomalies: Anomalies = Anomalies(mode="off")
+    cost_tags: Mode = "manage"
+    """Whether the cost-allocation tags that budgets count by are activated here: in an organisation only the
+    management account may (`existing` elsewhere), and no account before a day of use."""
+    provisioned: list[Provisioned] = []
+    contacts: Contacts = Contacts()
+    images: Images
+    issuer: Issuer | None = None
+    trust_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in every class's namespace: CAs that gateways, translators and model servers believe
+    besides those of their own Secrets. With the old and the new CA in it, a CA is replaced without an outage."""
+    monitoring: Monitoring
+    operators: Operators = Operators()
+    pod_priorities: PodPriorities = PodPriorities()
+    scaling: list[Scaling] = []
+    tags: dict[str, str] = {}
+    exceptions: list[Exception_] = []
+    """Recorded exceptions to the handling: confidential work on Bedrock."""
+
+    def site(self, name: str) -> Site:
+        """The site of that name; the checks see to it that every part's is there."""
+        return next(site for site in self.sites if site.name == name)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Platform:
+        """Refuse what breaks handling or points nowhere, whoever made it: blueprint, plan or override."""
+        from isthmus.contracts.platform.rules import check as platform_rules
+
+        platform_rules.check(self)
+        return self

@@ -1,0 +1,270 @@
+"""The pools: their machines, who may use how much of them, where groups stand, how GPUs are given out. Data only.
+
+What must hold across them is in `platform_pools_checks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.platform.model.aws.eks import NodeGroup
+from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sensitivity, Sha256
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
+
+Evicts = Literal["never", "lower-priority"]
+Reclaims = Literal["never", "lower-priority", "any"]
+LabelKey = Annotated[
+    str,
+    Field(max_length=316),
+    StringConstraints(
+        pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+    ),
+]
+"""A node label's key, e.g. `topology.kubernetes.io/zone`."""
+DriverVersion = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}(\.[0-9]+){0,2}$")]
+"""As NVIDIA writes it: `595.91.07`, or a branch for precompiled ones: `595`."""
+Share = Annotated[str, StringConstraints(pattern=r"^([0-9]|[1-9][0-9]|100)%$|^[1-9][0-9]*$")]
+"""A count, or a percentage of the whole."""
+
+
+class Preemption(Part):
+    """Whom Kueue evicts for a workload that waits. It deletes pods: no disruption budget holds it."""
+
+    within_queue: Evicts = "never"
+    """Those of the same queue, for one of higher priority."""
+    reclaim: Reclaims = "any"
+    """Those of other queues that borrow, for one within its own queue's quota."""
+    borrowing: Evicts = "never"
+    """Those of other queues, of lower priority, for one that has to borrow itself."""
+
+
+class Priority(Part):
+    """An order of its own among those that wait on a pool."""
+
+    name: DnsLabel
+    value: int = Field(ge=1, le=1_000_000)
+    """Higher goes first; the classes' own are 1000 (public) to 4000 (restricted)."""
+
+
+class TeamShare(Part):
+    """A team's part of its class's GPUs."""
+
+    name: DnsLabel
+    gpus: int = Field(ge=0)
+    borrow: int | None = Field(default=None, ge=0)
+    """GPUs that it may take beyond them; absent: as many as are idle and lent."""
+    lend: int | None = Field(default=None, ge=0)
+    """Idle GPUs that others may take; absent: all of them."""
+    weight: int = Field(default=1, ge=0)
+    """Its share of what is borrowed, where several want it and Kueue shares fairly."""
+
+
+class ClassShare(Part):
+    """A class's part of a pool's whole GPUs."""
+
+    class_: Sensitivity = Field(alias="class")
+    gpus: int = Field(ge=0)
+    borrow: int | None = Field(default=None, ge=0)
+    """GPUs that it may take beyond them. Absent: as many as are idle and lent; none for restricted."""
+    lend: int | None = Field(default=None, ge=0)
+    """Idle GPUs that other classes may take. Absent: all of them; none for restricted."""
+    weight: int = Field(default=1, ge=0)
+    """Its share of what is borrowed, where several want it and Kueue shares fairly."""
+    teams: list[TeamShare] = []
+    """Absent: one queue for the class. What they do not have in all is any of theirs to borrow."""
+
+
+class Sharing(Part):
+    """A pool's GPUs divided between classes, each with a queue, in one cohort that lends what is idle.
+
+    A GPU serves one class at a time: what is lent is the right to ask for a GPU that nobody holds.
+    """
+
+    classes: list[ClassShare] = Field(min_length=1)
+    """What they do not have in all is any of theirs to borrow."""
+    preemption: Preemption = Preemption()
+    priorities: list[Priority] = []
+
+
+class PoolTopology(Part):
+    """Labels by which Kueue places the pods of a group near each other."""
+
+    levels: list[LabelKey] = Field(min_length=1, max_length=16)
+    """From the widest to the narrowest; `kubernetes.io/hostname` only last."""
+    required: LabelKey | None = None
+    """Level of which a group must stay within one."""
+    preferred: LabelKey | None = None
+    """Level of which a group stays within one where it can be."""
+
+
+class TimeSlicing(Part):
+    """Machines whose GPUs are shared in time by pods of one class. Memory is not divided: no boundary, no limit."""
+
+    class_: Sensitivity = Field(alias="class")
+    replicas: int = Field(ge=2, le=48)
+    """Pods that share a GPU."""
+    nodes: list[KubeName] = Field(min_length=1)
+    """The machines, among the pool's `node_names`."""
+
+
+class Drain(Part):
+    """What becomes of a machine's pods before its driver is exchanged."""
+
+    enable: bool = False
+    """Evict all of them; else only those that hold a GPU are deleted."""
+    force: bool = False
+    """Also those that no controller would make anew."""
+    delete_empty_dir: bool = False
+    """Also those with an emptyDir: every model server has one."""
+    timeout_seconds: int = Field(default=300, ge=0)
+
+
+class DriverUpgrade(Part):
+    """How the GPU Operator exchanges drivers."""
+
+    auto: bool = True
+    max_parallel: int = Field(default=1, ge=1)
+    """Machines at a time."""
+    max_unavailable: Share = "25%"
+    """Machines that may be without a driver, of those that have one."""
+    drain: Drain = Drain()
+
+
+class Driver(Part):
+    """The driver of a pool's machines, as an NVIDIADriver of its own."""
+
+    version: DriverVersion
+    precompiled: bool = False
+    """A driver built for the machines' kernel: nothing is compiled, no package repository is asked. Cannot change."""
+    kernel_module: Literal["auto", "open", "proprietary"] = "auto"
+    repository: str | None = None
+    """Absent: `nvidia` in the organisation's registry, or NVIDIA's own where there is none."""
+    upgrade: DriverUpgrade = DriverUpgrade()
+
+
+class RdmaNetwork(Part):
+    """The secondary network by which one class's groups talk past the pod network."""
+
+    class_: Sensitivity = Field(alias="class")
+    network: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+/)?[a-z0-9][a-z0-9.-]*$")]
+    """NetworkAttachmentDefinition, `NAMESPACE/NAME` or one of the class's namespace."""
+
+
+class Rdma(Part):
+    """Network cards that groups over several machines reach each other's memory by."""
+
+    resource: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$")]
+    """As their device plugin gives them out, e.g. `rdma/hca_shared_devices`."""
+    count: int = Field(default=1, ge=1)
+    """Of them for each pod of a group."""
+    networks: list[RdmaNetwork] = Field(min_length=1)
+    """No network policy holds on them: each class has its own."""
+
+
+class Fabric(Part):
+    """What joins the machines of a pool beside the pod network."""
+
+    rdma: Rdma | None = None
+    compute_domain: bool = False
+    """Memory of other machines' GPUs by NVLink (GB200 and later): a ComputeDomain for each endpoint over several
+    machines, by NVIDIA's DRA driver."""
+
+
+PciDevice = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$")]
+"""A device id as Node Feature Discovery writes it, e.g. `2330`."""
+MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
+"""As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
+
+
+class CutGpus(Part):
+    """GPUs of a pool cut alike for one class: no cut GPU serves two."""
+
+    class_: Sensitivity = Field(alias="class")
+    profile: MigProfile
+    gpus: int = Field(ge=1)
+
+
+class Pool(Part):
+    """The GPUs of one kind at a site."""
+
+    name: DnsLabel
+    site: DnsLabel
+    gpu: str
+    """GPU id, e.g. `h100-sxm-80gb`."""
+    product: str
+    """The label `nvidia.com/gpu.product` as GPU Feature Discovery sets it."""
+    nodes: int = Field(ge=1)
+    gpus_per_node: int = Field(ge=1)
+    failure_domains: int = Field(default=1, ge=1)
+    reserved_gpus: int = Field(default=0, ge=0)
+    cpus_per_node: int | None = Field(default=None, ge=1)
+    """CPUs of each machine; absent: nothing holds its pods to them."""
+    memory_gib_per_node: int | None = Field(default=None, ge=1)
+    """Memory of each machine, GiB; absent: nothing holds its pods to it."""
+    mig: list[CutGpus] = []
+    """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
+    must be outlived (`mig.lay_out`), so the machines must be named."""
+    node_names: list[str] = []
+    """The machines by name: each is labelled by server-side apply, and tainted as `taint` says. Empty: a
+    NodeFeatureRule does it for every node that has such a GPU, by Node Feature Discovery. Where GPUs
+    are cut, machine i is in failure domain i mod `failure_domains`."""
+    pci_devices: list[PciDevice] = []
+    """PCI device ids of the GPUs (vendor 10de), by which such a rule finds them before a driver is loaded; absent:
+    those of `gpu`."""
+    taint: Literal["manage", "existing"] = "manage"
+    """`nvidia.com/gpu=present:NoSchedule` on machines with names. `manage`: `isthmus up` adds it and keeps every other
+    taint. `existing`: you set it, and `isthmus up` refuses where it is missing."""
+    node_group: NodeGroup | None = None
+    """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
+    sharing: Sharing | None = None
+    """Absent: one queue for all of the pool's classes."""
+    topology: PoolTopology | None = None
+    """Absent: the scheduler places a group's pods."""
+    time_slicing: TimeSlicing | None = None
+    driver: Driver | None = None
+    """Absent: the driver that the cluster's ClusterPolicy names."""
+    allocation: Literal["device-plugin", "dra"] = "device-plugin"
+    """How pods ask for GPUs: by count, or by claims that a DRA driver meets."""
+    fabric: Fabric | None = None
+
+
+class GpuOperatorRelease(Part):
+    """The GPU Operator as `operators.gpu_operator: manage` installs it. What is not given comes from the lock."""
+
+    chart: str | None = None
+    """`oci://REGISTRY/PATH`, or the path of a packed chart below the project."""
+    version: str | None = None
+    digest: Sha256 | None = None
+    """Of the chart in its registry; of the file, where it is one."""
+    driver: Literal["managed", "host"] = "managed"
+    """`host`: the machines bring their driver."""
+    driver_version: DriverVersion | None = None
+    """Of machines in pools without a `driver`; absent: the chart's."""
+    values: dict[str, Any] = {}
+    """Further values of the chart, merged over those made here."""
+    timeout_seconds: int = Field(default=600, ge=60)
+
+
+ZONE_LABEL, HOST_LABEL = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+
+
+def failure_domain_label(platform: Platform, site_name: str) -> str:
+    """Key of the node label over whose values gateways, and endpoints that outlive a domain, are spread at a site.
+
+    Cloud providers set the zone's label; on bare metal nobody does, and a required spread over it places no pod. So it
+    is taken on-prem only where the platform says that there are several domains.
+    """
+    site = platform.site(site_name)
+    if site.failure_domain_label is not None:
+        return site.failure_domain_label
+    several = any(pool.site == site_name and pool.failure_domains > 1 for pool in platform.pools)
+    return ZONE_LABEL if site.kind == "aws" or several else HOST_LABEL
+
+
+def unless_said(class_: str) -> int | None:
+    """What a class borrows and lends where its share does not say: as much as there is; restricted: nothing."""
+    return 0 if class_ == "restricted" else None

@@ -1,0 +1,113 @@
+"""Answers that people look at before they are given out: what a workload's are held by, and who decides where. Parts of
+`isthmus.contracts.platform`; data only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from isthmus.contracts.platform.model.callers import Caller
+from isthmus.contracts.requirements.workloads import Review
+from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256
+from isthmus.core.errors import At
+
+KEEP_DAYS: dict[Sensitivity, int] = {"public": 7, "internal": 7, "confidential": 30}
+"""The most that `keep_days` may say, as the edge has it (`edge.config.review`, to which a test holds it)."""
+SCORED: tuple[Sensitivity, ...] = ("confidential", "restricted")
+"""Classes in which a low score holds an answer whatever its impact (`handling.review_low_confidence`, as a test has
+it): each of their workloads says which score is low."""
+Hours = Annotated[float, Field(gt=0, le=24 * 30)]
+
+
+class Calibration(Part):
+    """A file of `isthmus calibrate`: how often such answers of one model's weights in one domain were right."""
+
+    name: DnsLabel
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
+    """Where it is, from the folder of the stack's files on."""
+    digest: Sha256
+    """Of the file; records name it with each score."""
+    text: str | None = None
+    """What is in it: read from `file`, never written by hand."""
+
+    @model_validator(mode="after")
+    def _is_that_file(self) -> Calibration:
+        if ".." in self.file.split("/"):
+            raise At(f"`{self.file}` leads out of the stack's folder", "file", todo="Put it there")
+        if self.text is not None:
+            found = f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+            if found != self.digest:
+                todo = f"Look at what changed in it; if that is meant, say digest: {found}"
+                raise At(f"`{self.file}` is another file than the one stated", "digest", todo=todo)
+        return self
+
+
+class Reviewed(Caller):
+    """Of a gateway's workload: which of its answers people look at. Requirements say it, and nothing else."""
+
+    impact: Impact = "low"
+    review: Review | None = None
+    calibrations: list[Calibration] = []
+    """By which its answers get a score, in the domain of `review`. Without one of its model's weights no answer has a
+    score, and where a score is asked for each is held."""
+    reviewed_by: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$")] | None
+    ) = None
+    """Behind a gateway in AWS that holds nothing: who sees to it that people look at its answers. Never for high
+    impact."""
+
+    @property
+    def asks_for_people(self) -> bool:
+        """Whether its gateway must be able to hold its answers, as the edge has it."""
+        return self.review is not None or self.impact in ("material", "high")
+
+
+class Reviewer(Part):
+    """A person who shows a certificate in place of a key."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@+-]{0,119}$")]
+    """One name for one person, in lower case: whoever has two keys is still one approver."""
+    client: str
+    """A DNS name or SPIFFE id of the certificate."""
+    workloads: Annotated[list[DnsLabel], Field(min_length=1)] | None = None
+    """Absent: all of the gateway's."""
+    senior: bool = False
+    """Whether this person decides what was escalated."""
+
+
+class GatewayReviews(Part):
+    """Where a gateway's held answers wait for people: a process in a namespace of its own, and who reaches it."""
+
+    secret: KubeName
+    """Secret in its namespace with `password` and `ca.crt` of the database, `sealer.pem`, `site.key` and `wrapping.key`
+    as the gateway has them. The gateway's own (`audit.secret`) has `wrapping.key` too."""
+    reviewers_ca: KubeName
+    """ConfigMap in its namespace with `ca.crt`: who signs reviewers' certificates; better not who signs others'."""
+    records_volume: KubeName | None = None
+    """A PersistentVolume that is the share of `audit.volume` once more: one binds to one namespace only. Absent where
+    that share is made."""
+    keys_volume: KubeName
+    """A PersistentVolume with the keys of held answers, for its namespace; no snapshots, no backups."""
+    gateway_keys_volume: KubeName | None = None
+    """The same share for the gateway; absent: that of `audit.content`, whose keys are the same."""
+    from_cidrs: list[Cidr] = []
+    """Networks from which reviewers reach it."""
+    from_namespaces: list[KubeName] = []
+    """Namespaces from which they do, such as that of a queue for people."""
+    reviewers: list[Reviewer] = []
+    """Known by their certificates, beside those whose keys are in the database."""
+    user: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")] = "reviews"
+    """As whom it asks the gateway's database: one that may decide, as the gateway's may not."""
+    replicas: int = Field(default=2, ge=1)
+    decide_h: Hours = 24
+    """Hours until an answer that nobody has decided is escalated."""
+    escalated_h: Hours = 24
+    """Further hours, after which it is expired and never given out."""
+    keep_days: int = Field(default=7, ge=1, le=3660)
+    """Days after which an answer is deleted and its key destroyed, decided or not; its class says how many at most."""
+    claim_s: int = Field(default=900, ge=1, le=86400)
+    """For how many seconds an answer is one reviewer's to decide, once taken."""
+    certificate_secret: KubeName | None = None
+    """A TLS Secret in its namespace in place of a cert-manager Certificate."""

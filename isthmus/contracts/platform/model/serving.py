@@ -1,0 +1,259 @@
+"""How models are served: weights and their cache, scaling by load, canaries, what the engine is told. Data only.
+
+Parts of `isthmus.contracts.platform`; what holds across them is `platform_serving_checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sha256
+from isthmus.core.errors import At
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform
+
+_HTTPS = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/?")
+_FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
+NO_FOLDER = "is no plain absolute path of a folder on a machine"
+FOLDER_TODO = "Write it like /mnt/nvme/isthmus: from the root, without `..`, without a slash at its end"
+CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder on each machine of the pool"
+
+Task = Literal["chat", "embedding", "rerank", "guard"]
+"""What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
+
+_TEMPLATE = StringConstraints(pattern=r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+CHAT_TEMPLATE = str(_TEMPLATE.pattern)
+"""A path that leads nowhere back up; `model` fits as well."""
+ChatTemplate = Annotated[str, _TEMPLATE]
+"""`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
+
+PrefixCache = Literal["shared", "salted", "off"]
+"""Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
+
+
+class WeightStore(Part):
+    """An S3-compatible store that holds weights, as a cluster reaches it."""
+
+    endpoint: str
+    """URL of the store: https, host and port."""
+    address: Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
+    """Its address: a network policy cannot hold a name to anything, and nothing that fetches asks a resolver."""
+    region: str = "us-east-1"
+    """As requests are signed for it; most stores on-prem take this one."""
+    credentials_secret: KubeName
+    """Secret in the class's namespace with `credentials`, a shared credentials file of AWS's form. Mounted."""
+    ca_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in the class's namespace: whom to believe to be the store, absent: public authorities."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        # The value is not repeated: what is refused may hold a password.
+        if not _HTTPS.fullmatch(value):
+            todo = "Write it like https://s3.fra1.bank.example:9000; credentials never stand here"
+            raise At("the store's endpoint is no plain https address", todo=todo)
+        return value.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.removeprefix("https://").partition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.removeprefix("https://").partition(":")[2] or 443)
+
+
+class WeightCache(Part):
+    """Where fetched weights are kept: a volume that a job fills once, or a folder on each machine of the pool."""
+
+    storage_class: KubeName | None = None
+    """Storage class whose volumes many machines can mount (ReadWriteMany)."""
+    node_path: str | None = None
+    """Folder on each machine's own disk, e.g. `/mnt/nvme/isthmus`; in it, `CLASS/` must be there on each."""
+
+    @field_validator("node_path")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is not None and not is_folder(value):
+            raise At(f"`{value}` {NO_FOLDER}", todo=FOLDER_TODO)
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> WeightCache:
+        if (self.storage_class is None) == (self.node_path is None):
+            said = ("neither", "nor") if self.storage_class is None else ("both", "and")
+            raise At(f"the cache names {said[0]} `storage_class` {said[1]} `node_path`", todo=CACHE_TODO)
+        return self
+
+
+class Weights(Part):
+    """Where a model's weights come from, and what they must be."""
+
+    uri: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$"
+        ),
+    ]
+    """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX` with `store` and
+    `cache`; on SageMaker `s3://BUCKET/PREFIX/`."""
+    digest: Sha256
+    """Digest of the weights' manifest; recorded in audit and outputs."""
+    volume: str | None = None
+    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    size_gib: int = Field(default=200, ge=1)
+    precision: str = "bf16"
+    """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
+    store: WeightStore | None = None
+    """For `s3://`: where the bucket is."""
+    cache: WeightCache | None = None
+    """For `s3://`: where they are kept in the cluster."""
+    verify: bool = False
+    """Read every file and hold it against `SHA256SUMS`, whose own digest is `digest`, before each start. What comes
+    from `s3://` is always verified."""
+    public_key: KubeName | None = None
+    """ConfigMap with `weights.pub` in the class's namespace: whose signature the manifest must bear, in the file
+    `SHA256SUMS.sig`. Says `verify` too."""
+
+    @property
+    def verified(self) -> bool:
+        return self.verify or self.public_key is not None or self.uri.startswith("s3://")
+
+
+class CompileCache(Part):
+    """Where what vLLM compiles at its start (torch.compile, Triton, FlashInfer, DeepGEMM) is kept."""
+
+    place: Literal["pod", "node", "volume"]
+    """`pod`: nowhere, each start compiles again. `node`: in the class's folder on the machine's own disk, where
+    `weights.cache.node_path` is. `volume`: in a claim of the endpoint's own."""
+    storage_class: KubeName | None = None
+    """`volume`: storage class whose volumes many machines can mount (ReadWriteMany); absent: the weights' cache's."""
+    size_gib: int = Field(default=20, ge=1)
+    """`volume`: size of the claim."""
+
+
+class Adapter(Part):
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+    path: str | None = None
+    """Path below the weights' mount; absent: `adapters/NAME`."""
+
+
+class Speculative(Part):
+    """Tokens guessed ahead and checked in one step: faster answers at the same distribution."""
+
+    method: Literal["ngram", "draft_model", "eagle", "eagle3", "mtp"]
+    tokens: int = Field(ge=1, le=16)
+    """How many are guessed at a time."""
+    path: str | None = None
+    """The draft model's or the head's path below the weights' mount; `ngram` and `mtp` need none."""
+
+
+class Canary(Part):
+    """A share of a workload's requests goes to another endpoint: a new version, before it takes all."""
+
+    endpoint: DnsLabel
+    percent: float = Field(ge=0.1, le=99)
+    """Of the workload's requests, in steps of 0.001."""
+
+
+class Picker(Part):
+    """An endpoint picker of the Inference Extension that runs in the class's namespace; it chooses the replica."""
+
+    service: KubeName
+    port: int = Field(default=9002, ge=1, le=65535)
+    labels: dict[str, str] = Field(min_length=1)
+    """Of its pods: they may read the replicas' metrics."""
+
+
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
+class Router(Part):
+    """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
+
+    gateway_class: KubeName
+    """GatewayClass of an implementation that puts its proxies into the Gateway's own namespace."""
+    service: KubeName
+    """The Service that it makes for them there, e.g. `internal-router-istio`."""
+    ca: KubeName
+    """ConfigMap in the class's namespace with `ca.crt`: who signs gateways and model servers."""
+    control_namespace: DnsLabel
+    """Where its control plane runs: the proxies may reach it."""
+    control_port: int = Field(ge=1, le=65535)
+    certificate_secret: KubeName | None = None
+    """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
+
+
+class Scaling(Part):
+    """Replicas of an endpoint. Pulumi owns them where minimum equals maximum; else KEDA does, by the load."""
+
+    endpoint: DnsLabel
+    min_replicas: int = Field(ge=0)
+    """The plan's replicas; or 0 where `cold_start_s` says that callers wait."""
+    max_replicas: int = Field(ge=1)
+    waiting: int = Field(default=5, ge=1)
+    """Requests that wait in the engines' queues, for each replica that is then wanted."""
+    kv_cache: float = Field(default=0.8, gt=0, le=1)
+    """Share of the KV cache in use, of the fullest replica, to which the number of replicas is steered."""
+    cooldown_s: int = Field(default=300, ge=30)
+    """How long the load must be lower before a replica goes, and before the last one does."""
+    cold_start_s: int | None = Field(default=None, ge=60)
+    """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
+    authentication: KubeName | None = None
+    """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _in_order(cls, value: int, info: object) -> int:
+        least = getattr(info, "data", {}).get("min_replicas")
+        if least is not None and value < least:
+            raise At(f"at most {value} replicas, and at least {least}", todo="Say as many or more")
+        return value
+
+    @property
+    def by_load(self) -> bool:
+        return self.min_replicas != self.max_replicas
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path can name a folder on machines: absolute, and nowhere back up."""
+    return _FOLDER.fullmatch(path) is not None
+
+
+def scaled(platform: Platform) -> dict[str, Scaling]:
+    """What is scaled by load, by endpoint."""
+    return {each.endpoint: each for each in platform.scaling if each.by_load}
+
+
+def at_most(platform: Platform) -> Platform:
+    """The platform with every scaled endpoint at its most replicas: what quotas, queues and pools must hold."""
+    most = scaled(platform)
+    if not most:
+        return platform
+    return platform.model_copy(
+        update={"endpoints": [_at_most(each, most.get(each.id)) for each in platform.endpoints]}
+    )
+
+
+def _at_most(endpoint: Endpoint, scaling: Scaling | None) -> Endpoint:
+    if scaling is None:
+        return endpoint
+    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
+    count = scaling.max_replicas
+    return endpoint.model_copy(update={"replicas": count, "gpus": each * count})

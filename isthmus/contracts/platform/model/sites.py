@@ -1,0 +1,78 @@
+"""What of others' a platform stands on: who scrapes it, operators of its clusters, who signs. Parts of
+`isthmus.contracts.platform`; data only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+
+from isthmus.contracts.platform.model.pools import GpuOperatorRelease, LabelKey
+from isthmus.contracts.vocabulary import DnsLabel, KubeName, Mode, Part
+from isthmus.core.errors import At
+
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
+
+
+class Monitoring(Part):
+    namespace: DnsLabel | None = None
+    """The only namespace that may scrape models and gateways; needed where there is a cluster."""
+    pod_monitors: bool = True
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of every PodMonitor, by which your Prometheus selects them, e.g. `{release: kube-prometheus-stack}`."""
+    prometheus_url: str | None = None
+
+
+class Operators(Part):
+    """Cluster singletons of others: `existing` is checked, `off` leaves out what needs them."""
+
+    gpu_operator: Mode = "existing"
+    gpu_operator_namespace: DnsLabel = "gpu-operator"
+    """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
+    gpu_operator_release: GpuOperatorRelease = GpuOperatorRelease()
+    """For `gpu_operator: manage`."""
+    kueue: Mode = "existing"
+    cert_manager: Mode = "existing"
+    keda: Mode = "existing"
+    """Asked for only where an endpoint is scaled by load."""
+
+
+class PodPriorities(Part):
+    """Whom the scheduler evicts where machines are short: PriorityClasses of the cluster, which all pods bear."""
+
+    mode: Mode = "manage"
+    """`existing`: the organisation's own, by name. `off`: pods bear none, and have the cluster's default."""
+    gateway: KubeName = "isthmus-gateway"
+    """PriorityClass of gateways and of what they cannot do without: translators, sealers, reviews."""
+    model: KubeName = "isthmus-model"
+    """PriorityClass of model servers, and of what fetches their weights."""
+    gateway_value: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
+    """`manage`: other pods have 0 unless they state a class; Kubernetes' own have 2,000,000,000."""
+    model_value: int = Field(default=900_000, ge=1, le=1_000_000_000)
+    """`manage`: less than the gateways'."""
+
+    @field_validator("model_value")
+    @classmethod
+    def _below_gateways(cls, value: int, info: ValidationInfo) -> int:
+        gateway = info.data.get("gateway_value")
+        if gateway is not None and value >= gateway:
+            raise At(
+                f"models have priority {value}, and gateways {gateway}: a model could evict the gateway before it",
+                todo=f"State less than {gateway}",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _two_classes(self) -> PodPriorities:
+        if self.mode == "manage" and self.gateway == self.model:
+            raise At(
+                f"`{self.model}` names two PriorityClasses", "model", todo="Give models a name of their own"
+            )
+        return self
+
+
+class Issuer(Part):
+    """The cert-manager issuer that signs gateways, translators and model servers."""
+
+    name: KubeName
+    kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"

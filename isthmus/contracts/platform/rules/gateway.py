@@ -1,0 +1,90 @@
+"""What must hold of costs, further places and traces. Rules of `platform_checks`."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from isthmus.contracts.platform.rules.serving import unlike
+from isthmus.contracts.vocabulary import CALLED_TARGETS
+from isthmus.core.errors import At
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
+
+
+def costs_fit_targets(platform: Platform) -> None:
+    """By the GPU where we have GPUs, by the token where a provider counts them."""
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.cost is None:
+            continue
+        path = ("endpoints", index, "cost")
+        if endpoint.cost.usd_per_gpu_hour is not None and (
+            endpoint.target in CALLED_TARGETS or endpoint.engine == "cpu"
+        ):
+            what = f"endpoint {endpoint.id} has no GPUs of ours to count"
+            raise At(what, *path, "usd_per_gpu_hour", todo="Say `usd_per_million_tokens`")
+
+
+def budgets_in_usd_are_priced(platform: Platform) -> None:
+    """What nobody prices would never use up a budget in USD."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    for index, gateway in enumerate(platform.gateways):
+        limited = {team.name for team in gateway.teams if team.allowance.usd_per_month is not None}
+        for number, workload in enumerate(gateway.workloads):
+            if workload.allowance.usd_per_month is None and workload.team not in limited:
+                continue
+            for name in workload.reaches:
+                if endpoints[name].cost is None:
+                    raise At(
+                        f"{workload.name} has a budget in USD, and its endpoint {name} has no price",
+                        *("gateways", index, "workloads", number, "allowance"),
+                        todo=f"State `cost` of endpoint {name}, or limit tokens",
+                    )
+
+
+def others_are_as_good(platform: Platform) -> None:
+    """Further places of a workload are other model servers of its gateway's site that do the same task."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            first, seen = endpoints[workload.endpoint], {workload.endpoint}
+            for place, name in enumerate(workload.also):
+                path, other = ("gateways", index, "workloads", number, "also", place), endpoints[name]
+                if name in seen:
+                    raise At(f"{workload.name} names endpoint {name} twice", *path, todo="Name it once")
+                seen.add(name)
+                if gateway.router is not None:
+                    what = f"a router chooses among the replicas of one endpoint, and {workload.name} has several"
+                    raise At(what, *path, todo="Leave the router out, or `also`")
+                if why := unlike(gateway, workload, first, other):
+                    raise At(f"{name} cannot serve {workload.name} as {first.id} does: {why}", *path)
+
+
+def traces_stay_on_the_sites(platform: Platform) -> None:
+    """Who called what and when goes to the sites' own networks only, of restricted work on-prem only."""
+    for index, gateway in enumerate(platform.gateways):
+        if gateway.traces is None:
+            continue
+        path = ("gateways", index, "traces")
+        if gateway.runs_on != "kubernetes":
+            what = f"gateway {gateway.name} runs on Fargate, where traces are not built for"
+            raise At(what, *path, todo="Leave it out")
+        kinds = ("on-prem",) if gateway.class_ == "restricted" else ("on-prem", "aws")
+        own = [
+            ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs
+        ]
+        try:
+            address = ipaddress.IPv4Address(gateway.traces.address)
+        except ValueError:
+            raise At(f"`{gateway.traces.address}` is not an address", *path, "address") from None
+        if not any(address in network for network in own):
+            raise At(
+                f"the collector of the {gateway.class_} gateway lies outside the sites' own networks",
+                *(*path, "address"),
+                todo=f"Name one within {', '.join(map(str, own)) or 'none'}",
+                no=True,
+            )
+
+
+CHECKS = (costs_fit_targets, budgets_in_usd_are_priced, others_are_as_good, traces_stay_on_the_sites)

@@ -1,0 +1,60 @@
+"""Lists in which each entry is made once: one that stands there twice would be made twice under one name.
+
+A rule of `platform_checks`. Lists of parts, which bear names, are `unique`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from isthmus.core import ip_addresses
+from isthmus.core.errors import At
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
+
+_LISTS = {
+    "sites": ("cidrs", "dns"),
+    "pools": ("node_names",),
+    "clusters": ("access",),
+    "identities": ("endpoints",),
+    "guardrails": ("earlier_versions",),
+    "networks": ("classes", "services", "subnets", "route_tables"),
+    "links": ("classes", "sources", "zones"),
+}
+
+
+def nothing_stands_twice(platform: Platform) -> None:
+    """No network, address, subnet, table, zone, class, machine or endpoint stands twice in its list."""
+    for index, site in enumerate(platform.sites):
+        for number, text in enumerate(site.dns):
+            ip_addresses.address(text, "sites", index, "dns", number)
+    for entries, path in _each(platform):
+        for number, entry in enumerate(entries):
+            if entry in entries[:number]:
+                raise At(
+                    f"`{entry}` stands twice in {path[-1]} (items {entries.index(entry) + 1} and {number + 1})",
+                    *(*path, number),
+                    todo="Leave one out",
+                )
+
+
+def _each(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]]]:
+    for part, keys in _LISTS.items():
+        for index, item in enumerate(getattr(platform, part)):
+            for key in keys:
+                yield getattr(item, key), (part, index, key)
+    for index, gateway in enumerate(platform.gateways):
+        for number, workload in enumerate(gateway.workloads):
+            path = ("gateways", index, "workloads", number, "overflow")
+            yield workload.overflow, path
+            if workload.endpoint in workload.overflow:
+                raise At(
+                    f"`{workload.endpoint}` is both the endpoint of {workload.name} and its overflow",
+                    *(*path, workload.overflow.index(workload.endpoint)),
+                    todo="Leave it out of the overflow",
+                )
+
+
+CHECKS: tuple[Callable[[Platform], None], ...] = (nothing_stands_twice,)

@@ -1,0 +1,324 @@
+"""Certificate authorities that AWS may take for identities: what is refused before AWS is asked.
+
+AWS's own demands are those of "The IAM Roles Anywhere trust model" and its quotas (user guide, read
+2026-11): X.509 v3, `CA: true`, key usage Certificate Sign, SHA-256 or stronger, two certificates an anchor.
+The rest is ours. `cryptography` and `certifi` are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate, Name
+
+MOST_CERTIFICATES = 2
+"""Certificates an anchor, not adjustable: the second is for changing from one authority to the next."""
+MOST_CHARACTERS = 204_800
+"""Of the PEM as a whole (API model of `CreateTrustAnchor`, botocore)."""
+LEAST_RSA, LEAST_EC = 2048, 256
+"""Bits."""
+SOON = timedelta(days=30)
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_CA = "Name the authority's own certificates, as PEM"
+
+
+@dataclass(frozen=True)
+class CaFacts:
+    """What is told about an authority's certificate."""
+
+    subject: str
+    """As RFC 4514 writes it, e.g. `CN=Bank Machine CA,O=Bank`."""
+    not_before: datetime
+    not_after: datetime
+    """Both in UTC."""
+    fingerprint: str
+    """`sha256:` and 64 hexadecimal digits, of the certificate as DER."""
+
+
+def check_ca(pem: str, where: str) -> list[CaFacts]:
+    """Facts of the authorities in `pem`, in its order.
+
+    Raises `AnswerIsNo` for a private key among the text (which is not shown), a weak key or signature and a
+    public web authority, `InputError` for what is no certificate or no authority and for what AWS has no
+    room for. Whether they hold today is `check_current`'s to say.
+    """
+    certificates = _load(pem, where)
+    if len(certificates) > MOST_CERTIFICATES:
+        raise InputError(
+            f"{len(certificates)} certificates, of which AWS takes {MOST_CERTIFICATES} a trust anchor",
+            where=where,
+            todo="Leave roots out where their intermediates sign; the second is for a change of authority",
+        )
+    facts = [_facts(certificate) for certificate in certificates]
+    if len({each.fingerprint for each in facts}) < len(facts):
+        raise InputError("the same certificate twice", where=where, todo="Leave one out")
+    for certificate, each in zip(certificates, facts, strict=True):
+        _check_authority(certificate, each.subject, where)
+        _check_strength(certificate, each.subject, where)
+        _check_private(certificate, each.subject, where)
+    return facts
+
+
+def check_current(
+    facts: Sequence[CaFacts], today: date, where: str = "trust.ca_certificates"
+) -> list[CaFacts]:
+    """Those that end within 30 days. `AnswerIsNo` for one that has ended or has not begun."""
+    day = today.date() if isinstance(today, datetime) else today
+    for each in facts:
+        if each.not_after.date() < day:
+            raise AnswerIsNo(
+                f"the certificate of '{each.subject}' ended on {each.not_after:%Y-%m-%d}",
+                where=where,
+                todo="Name the authority's current certificate; leave out what has ended",
+            )
+        if each.not_before.date() > day:
+            raise AnswerIsNo(
+                f"the certificate of '{each.subject}' begins on {each.not_before:%Y-%m-%d}",
+                where=where,
+                todo="Name a certificate that holds today",
+            )
+    return [each for each in facts if each.not_after.date() - day <= SOON]
+
+
+def check_signed_by(pem: str, bundle: str, where: str) -> None:
+    """The first certificate in `pem` was issued by an authority of `bundle`, through the others at most.
+
+    Raises `AnswerIsNo` where it was not: AWS would refuse every session. Dates are not looked at.
+    """
+    chain, authorities = _load(pem, where), _load(bundle, f"{where} (authorities)")
+    leaf, between = chain[0], chain[1:]
+    current, seen = leaf, 0
+    while seen <= len(between):
+        if any(current == each or _issued(current, each) for each in authorities):
+            return
+        above = next((each for each in between if each != current and _issued(current, each)), None)
+        if above is None:
+            break
+        current, seen = above, seen + 1
+    raise AnswerIsNo(
+        f"'{_name(leaf.subject)}' was issued by '{_name(leaf.issuer)}', which the trust anchor does not hold: "
+        + ", ".join(f"'{_name(each.subject)}'" for each in authorities),
+        where=where,
+        todo="Name the authority that signs it (trust.ca_certificates), or the issuer that the anchor trusts",
+    )
+
+
+def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
+    """The first certificate in `pem` is one by which AWS knows its bearer as `subject` at `now` (UTC).
+
+    Raises `AnswerIsNo` where AWS would refuse it: it has ended or not begun, is an authority's, is not for
+    signatures, is weak, or has other names than the role's trust asks for (common name, first DNS name).
+    Who issued it is `check_signed_by`'s to say.
+    """
+    x509 = _x509()
+    leaf = _load(pem, where)[0]
+    name = _name(leaf.subject)
+
+    def refuse(what: str, todo: str = f"Issue it anew for `{subject}`") -> AnswerIsNo:
+        return AnswerIsNo(what, where=where, todo=todo)
+
+    if leaf.not_valid_after_utc <= now:
+        raise refuse(f"the certificate of '{name}' ended on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    if leaf.not_valid_before_utc > now:
+        raise refuse(f"the certificate of '{name}' begins on {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+    common = [str(part.value) for part in leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    dns = _extension(leaf, x509.SubjectAlternativeName)
+    names = dns.get_values_for_type(x509.DNSName) if dns else []
+    if common != [subject] or names[:1] != [subject]:
+        raise refuse(
+            f"the certificate is of '{name}' with {_listed(names)}, and the role asks for `{subject}` as common"
+            " name and first DNS name"
+        )
+    basic, usage = _extension(leaf, x509.BasicConstraints), _extension(leaf, x509.KeyUsage)
+    if basic and basic.ca:
+        raise refuse(f"'{name}' is an authority's certificate, not a bearer's")
+    if not usage or not usage.digital_signature:
+        raise refuse(
+            f"the certificate of '{name}' is not for signatures (key usage without Digital Signature)"
+        )
+    _check_strength(leaf, name, where)
+
+
+def first_only(pem: str) -> str:
+    """The first certificate in `pem`, which is all that AWS's credential helper shows of a file."""
+    return next((f"{one.group(0)}\n" for one in _BLOCK.finditer(pem) if one.group(1) == "CERTIFICATE"), pem)
+
+
+def certificates_only(pem: str) -> str:
+    """`pem` without what stands around the certificates (names, comments): what is sent to AWS."""
+    return "".join(f"{block.group(0)}\n" for block in _BLOCK.finditer(pem) if block.group(1) == "CERTIFICATE")
+
+
+def _load(pem: str, where: str) -> list[Certificate]:
+    """Every certificate in the text. What is wrong with it is said without a character of it."""
+    if "PRIVATE KEY" in pem:
+        raise AnswerIsNo(
+            "a private key stands among the certificates",
+            where=where,
+            todo="Take it out, and count it as known to others: issue a new one in its place",
+        )
+    if len(pem) > MOST_CHARACTERS:
+        raise InputError(f"{len(pem):,} characters, AWS takes {MOST_CHARACTERS:,}", where=where, todo=_CA)
+    x509 = _x509()
+
+    labels = [block.group(1) for block in _BLOCK.finditer(pem)]
+    others = sorted({label for label in labels if label != "CERTIFICATE"})
+    if others:
+        raise InputError(f"{', '.join(others)}: not a certificate", where=where, todo=_CA)
+    if not labels or pem.count("-----BEGIN") != len(labels):
+        raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, todo=_CA)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what the next version of the parser refuses, we refuse now
+            found = x509.load_pem_x509_certificates(pem.encode())
+            for each in found:  # parts are read when asked for: ask for all, so that none fails later
+                _ = (each.version, each.extensions, each.subject, each.issuer, each.public_key())
+                _ = (each.not_valid_before_utc, each.not_valid_after_utc, each.signature_hash_algorithm)
+    except Exception as bad:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
+        kind = type(bad).__name__
+        raise InputError(f"not a certificate ({kind} on reading it)", where=where, todo=_CA) from None
+    return found
+
+
+def _check_authority(certificate: Certificate, subject: str, where: str) -> None:
+    x509 = _x509()
+    if certificate.version is not x509.Version.v3:
+        raise InputError(f"'{subject}' is not an X.509 v3 certificate", where=where, todo=_CA)
+    try:
+        ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        ca = False
+    if not ca:
+        raise InputError(
+            f"'{subject}' is no authority (basicConstraints without CA: true)", where=where, todo=_CA
+        )
+    try:
+        signs = certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound:
+        signs = False
+    if not signs:
+        raise InputError(
+            f"'{subject}' may not sign certificates (key usage without Certificate Sign)",
+            where=where,
+            todo=_CA,
+        )
+
+
+def _check_strength(certificate: Certificate, subject: str, where: str) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    key: Any = certificate.public_key()
+    post_quantum = type(key).__name__.startswith("MLDSA")
+    if isinstance(key, RSAPublicKey):
+        weak = f"an RSA key of {key.key_size} bits" if key.key_size < LEAST_RSA else ""
+    elif isinstance(key, EllipticCurvePublicKey):
+        weak = f"an elliptic curve of {key.key_size} bits" if key.key_size < LEAST_EC else ""
+    else:
+        weak = "" if post_quantum else f"a key that AWS does not take ({type(key).__name__})"
+    if not weak and not post_quantum:
+        digest = certificate.signature_hash_algorithm
+        if digest is None or digest.digest_size < 32:
+            weak = f"a signature of {digest.name.upper() if digest else 'unknown digest'}"
+    if weak:
+        raise AnswerIsNo(
+            f"'{subject}' has {weak}: with it a certificate could be forged, or AWS refuses it",
+            where=where,
+            todo=f"Use RSA of {LEAST_RSA} bits or more or ECDSA on P-256 or more, signed with SHA-256 or more",
+        )
+
+
+def _check_private(certificate: Certificate, subject: str, where: str) -> None:
+    names, keys = _web_authorities()
+    known = _der(certificate.subject) in names or _der(certificate.issuer) in names
+    if known or _key(certificate) in keys:
+        raise AnswerIsNo(
+            f"'{subject}' belongs to a public web authority, from which anybody gets a certificate",
+            where=where,
+            todo="Name an authority of the organisation's own",
+        )
+
+
+@lru_cache(maxsize=1)
+def _web_authorities() -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Names and keys of the authorities that browsers trust, as certifi's bundle has them."""
+    x509 = _x509()
+    import certifi
+
+    names, keys = set[bytes](), set[bytes]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # roots older than today's rules are in the bundle
+        for block in _BLOCK.finditer(certifi.contents()):
+            root = x509.load_pem_x509_certificate(block.group(0).encode())
+            names.add(_der(root.subject))
+            keys.add(_key(root))
+    return frozenset(names), frozenset(keys)
+
+
+def _extension(certificate: Certificate, kind: Any) -> Any:
+    from cryptography.x509 import ExtensionNotFound
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except ExtensionNotFound:
+        return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the DNS names {', '.join(names)}" if names else "no DNS name"
+
+
+def _issued(certificate: Certificate, by: Certificate) -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False  # another name, another key, a key of another kind
+    return True
+
+
+def _facts(certificate: Certificate) -> CaFacts:
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return CaFacts(
+        _name(certificate.subject),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        f"sha256:{certificate.fingerprint(SHA256()).hex()}",
+    )
+
+
+def _name(name: Name) -> str:
+    return name.rfc4514_string() or "(no name)"
+
+
+def _der(name: Name) -> bytes:
+    return name.public_bytes()
+
+
+def _key(certificate: Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _x509() -> Any:
+    try:
+        import certifi  # noqa: F401
+        from cryptography import x509
+    except ImportError as missing:
+        raise EnvironmentFault(
+            f"the package '{missing.name}' is missing, by which certificates are checked",
+            todo="Install Isthmus with its dependencies",
+        ) from None
+    return x509

@@ -1,0 +1,319 @@
+"""Handling: what a class of data demands. The default table, regimes laid over it, stricter tables.
+
+The table is DESIGN's. An organisation may only make it stricter; a regime adds minima and maxima.
+Months are calendar months, days are days; `None` for a maximum means that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
+from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.validation_errors import did_you_mean
+
+Redaction = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
+Path = Literal["tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations"]
+_PATHS: tuple[Path, ...] = ("tls", "mutual-tls", "mutual-tls-private-link", "mutual-tls-named-destinations")
+
+
+class Handling(Part):
+    """What one class (with a workload's regimes) demands."""
+
+    class_: Sensitivity = Field(alias="class")
+    targets: list[Target]
+    """Where the class may run."""
+    by_exception: list[Target] = []
+    """Where it may run only by a recorded exception."""
+    path: Path
+    """From the least to the most guarded: TLS, mutual TLS, over a private link, named destinations only."""
+    profiles_may_leave: bool
+    """Whether an inference profile may route outside the residency's regions at all. Never for internal up;
+    the residency itself binds every class."""
+    own_keys: bool
+    """In a cloud, storage is encrypted with keys of the organisation."""
+    redacted: list[Redaction]
+    records_months_min: int = Field(ge=0)
+    """How long audit records are kept at least (who asked what model when, not the words)."""
+    records_months_max: int | None = Field(default=None, ge=0)
+    """After this they are erased."""
+    records_at_hand_months: int = Field(default=0, ge=0)
+    """How much of that can be read at once, without a restore."""
+    content_days_max: int | None = Field(default=None, ge=0)
+    """How long prompts and answers may be kept; None: as the regimes say."""
+    content_encrypted: bool = True
+    content_on_prem: bool
+    """Prompts and answers are kept on-prem only."""
+    erasable: bool
+    """One person's content can be erased before its time."""
+    sample_rate_min: float = Field(default=0, ge=0, le=1)
+    """Part of the answers that a human looks at, whatever the impact."""
+    review_low_confidence: bool
+    """An answer with a low or missing score goes to a human."""
+    approvers: int = Field(ge=1)
+    """How many must approve what human review decides."""
+    card_authentication_kept: bool = True
+    """False: card authentication data (CVV, PIN) is never kept."""
+    exit_plan: bool = False
+    """An exit plan is required for each provider."""
+    provider_register: bool = False
+    """Each provider stands in the register of providers."""
+
+
+HANDLING: dict[Sensitivity, Handling] = {
+    "public": Handling.model_construct(
+        class_="public",
+        targets=list(TARGETS),
+        path="tls",
+        profiles_may_leave=True,
+        own_keys=False,
+        redacted=["secrets-in-outputs"],
+        records_months_min=6,
+        content_days_max=0,
+        content_on_prem=False,
+        erasable=False,
+        review_low_confidence=False,
+        approvers=1,
+    ),
+    "internal": Handling.model_construct(
+        class_="internal",
+        targets=list(TARGETS),
+        path="mutual-tls",
+        profiles_may_leave=False,
+        own_keys=False,
+        redacted=["prompts-leaving-site", "secrets-in-outputs", "logs"],
+        records_months_min=12,
+        content_days_max=0,
+        content_on_prem=False,
+        erasable=False,
+        sample_rate_min=0.01,
+        review_low_confidence=False,
+        approvers=1,
+    ),
+    "confidential": Handling.model_construct(
+        class_="confidential",
+        targets=["onprem-vllm", "eks-vllm", "sagemaker"],
+        by_exception=["bedrock"],
+        path="mutual-tls-private-link",
+        profiles_may_leave=False,
+        own_keys=True,
+        redacted=["prompts-leaving-site", "leaving-class", "logs"],
+        records_months_min=12,
+        content_days_max=30,
+        content_on_prem=False,
+        erasable=False,
+        review_low_confidence=True,
+        approvers=1,
+    ),
+    "restricted": Handling.model_construct(
+        class_="restricted",
+        targets=["onprem-vllm"],
+        path="mutual-tls-named-destinations",
+        profiles_may_leave=False,
+        own_keys=True,
+        redacted=["leaving-class", "logs"],
+        records_months_min=60,
+        content_days_max=None,
+        content_on_prem=True,
+        erasable=True,
+        review_low_confidence=True,
+        approvers=2,
+    ),
+}
+"""The default table of DESIGN, by class."""
+
+REGIMES: dict[Regime, dict[str, Any]] = {
+    "pci-dss": {"records_months_min": 12, "records_at_hand_months": 3, "card_authentication_kept": False},
+    "hipaa": {"records_months_min": 72},
+    "amlr": {"records_months_min": 60, "records_months_max": 60},
+    "ai-act-high-risk": {"records_months_min": 6},
+    "gdpr": {"erasable": True},
+    "dora": {"exit_plan": True, "provider_register": True},
+}
+"""What each regime adds. `*_min` are minima, `*_max` maxima, the rest must be so."""
+
+
+class Exception_(Part):
+    """A recorded exception: a class on a target that only an exception opens."""
+
+    workload: DnsLabel
+    target: Literal["bedrock"]
+    who: Annotated[str, StringConstraints(min_length=1)]
+    """Who granted it."""
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    """Last day on which it holds."""
+
+    def holds(self, today: str) -> bool:
+        """Whether it holds on that day (ISO date)."""
+        return today <= self.until
+
+
+def allowed_targets(class_: Sensitivity) -> tuple[Target, ...]:
+    """The targets that a class may use without an exception. An unknown class may use none: `InputError`."""
+    return tuple(of(class_).targets)
+
+
+def may_use_aws(class_: Sensitivity) -> bool:
+    """Whether any cloud target is open to the class, by exception or not."""
+    handling = of(class_)
+    return any(target != "onprem-vllm" for target in (*handling.targets, *handling.by_exception))
+
+
+def of(class_: str) -> Handling:
+    """The default handling of a class; an unknown one is an `InputError`, never a looser class."""
+    for known in SENSITIVITIES:
+        if known == class_:
+            return HANDLING[known]
+    raise InputError(
+        f"`{class_}` is not a sensitivity",
+        todo=f"{did_you_mean(class_, SENSITIVITIES)} Known: {', '.join(SENSITIVITIES)}".strip(),
+    )
+
+
+def refusal(
+    class_: Sensitivity,
+    target: Target,
+    workloads: Iterable[str] = (),
+    exceptions: Iterable[Exception_] = (),
+    today: str | None = None,
+    handling: Handling | None = None,
+) -> str | None:
+    """Why the class may not run on the target, or None where it may.
+
+    `handling` is the organisation's for the class; the default's where it is absent.
+
+    A target that needs an exception is open only if every one of `workloads` has one that holds today.
+    """
+    handling = handling or of(class_)
+    if target in handling.targets:
+        return None
+    allowed = ", ".join(handling.targets)
+    if target not in handling.by_exception:
+        return f"{class_} work may not run on {target}; it may run on {allowed}"
+    if today is None:
+        import datetime
+
+        today = datetime.date.today().isoformat()
+    served = list(workloads)
+    given = list(exceptions)
+    without = [
+        name
+        for name in served
+        if not any(one.workload == name and one.target == target and one.holds(today) for one in given)
+    ]
+    if served and not without:
+        return None
+    whose = f" for {', '.join(without)}" if without else ""
+    return (
+        f"{class_} work may run on {target} by a recorded exception only, and there is none{whose} "
+        f"that holds on {today}; it may run on {allowed}"
+    )
+
+
+def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None = None) -> Handling:
+    """The handling of a class with a workload's regimes laid over it.
+
+    Raises `InputError` on an unknown regime, and where one's minimum exceeds another's maximum.
+    """
+    handling = base or of(class_)
+    values: dict[str, Any] = handling.model_dump(by_alias=True)
+    least_by = f"class {class_}"
+    most_by = f"class {class_}"
+    for name in regimes:
+        if name not in REGIMES:
+            raise InputError(
+                f"`{name}` is not a known regime",
+                todo=f"{did_you_mean(name, REGIMES)} Known: {', '.join(sorted(REGIMES))}".strip(),
+            )
+        for key, wanted in REGIMES[name].items():
+            if key == "records_months_min" and wanted > values[key]:
+                values[key], least_by = wanted, name
+            elif key == "records_months_max" and (values[key] is None or wanted < values[key]):
+                values[key], most_by = wanted, name
+            elif key == "records_at_hand_months":
+                values[key] = max(values[key], wanted)
+            elif isinstance(wanted, bool):
+                values[key] = wanted
+    most = values["records_months_max"]
+    if most is not None and values["records_months_min"] > most:
+        raise InputError(
+            f"{least_by} keeps records at least {values['records_months_min']} months, "
+            f"{most_by} at most {most}: both cannot hold",
+            todo="Split the workload, or take one of the regimes away",
+        )
+    return Handling.model_validate(values)
+
+
+# How to tell a looser value from a stricter one, field by field.
+_MORE_IS_STRICTER = ("records_months_min", "records_at_hand_months", "sample_rate_min", "approvers")
+_LESS_IS_STRICTER = ("records_months_max", "content_days_max")
+_TRUE_IS_STRICTER = (
+    "own_keys",
+    "content_encrypted",
+    "content_on_prem",
+    "erasable",
+    "review_low_confidence",
+    "exit_plan",
+    "provider_register",
+)
+_FALSE_IS_STRICTER = ("profiles_may_leave", "card_authentication_kept")
+_FEWER_IS_STRICTER = ("targets", "by_exception")
+
+
+def looser(key: str, default: Any, wanted: Any) -> bool:
+    """Whether a field's value lets through what another one does not."""
+    if key in _MORE_IS_STRICTER:
+        return wanted < default
+    if key in _LESS_IS_STRICTER:
+        return default is not None and (wanted is None or wanted > default)
+    if key in _TRUE_IS_STRICTER:
+        return default and not wanted
+    if key in _FALSE_IS_STRICTER:
+        return wanted and not default
+    if key in _FEWER_IS_STRICTER:
+        return bool(set(wanted) - set(default))
+    if key == "redacted":
+        return bool(set(default) - set(wanted))
+    return _PATHS.index(wanted) < _PATHS.index(default)  # path
+
+
+def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handling]:
+    """The default table with an organisation's changes: `{class: {field: value}}`.
+
+    Raises `AnswerIsNo` where a value is looser than the default's, `InputError` on what is not understood;
+    both name the field as `handling.CLASS.FIELD`.
+    """
+    from pydantic import ValidationError
+
+    result = dict(HANDLING)
+    for class_, changes in table.items():
+        default = of(class_)
+        values = default.model_dump(by_alias=True)
+        fields = [name for name in values if name != "class"]
+        for key in changes:
+            if key not in fields:
+                raise InputError(
+                    f"unknown key `{key}`",
+                    where=f"handling.{class_}.{key}",
+                    todo=f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip(),
+                )
+        try:
+            wanted = Handling.model_validate({**values, **changes})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InputError(first["msg"], where=f"handling.{class_}.{field}") from None
+        for key in changes:
+            was, now = values[key], getattr(wanted, key)
+            if looser(key, was, now):
+                raise AnswerIsNo(
+                    f"`{now}` is looser than the default `{was}`",
+                    where=f"handling.{class_}.{key}",
+                    todo="An organisation may only make the handling stricter",
+                )
+        result[default.class_] = wanted
+    return result

@@ -1,0 +1,106 @@
+"""Jurisdictions, how they nest, and where AWS regions lie. Data only; what is unknown is an error.
+
+Codes are ISO 3166-1 alpha-2 in lower case (`uk` for the United Kingdom), and the unions `eu` and `eea`.
+"""
+
+from __future__ import annotations
+
+from isthmus.core.errors import InputError
+
+_EU = """at be bg cy cz de dk ee es fi fr gr hr hu ie it lt lu lv mt nl pl pt ro se si sk"""
+_EEA_ONLY = "is li no"
+_APART = """ae ar au bh br ca ch cl cn co hk id il in jp ke kr kw mx my ng nz ph qa rs sa sg th tr tw ua uk
+            us vn za"""
+
+PARENTS: dict[str, str | None] = {
+    **dict.fromkeys(_EU.split(), "eu"),
+    **dict.fromkeys(_EEA_ONLY.split(), "eea"),
+    **dict.fromkeys(_APART.split()),
+    "eu": "eea",
+    "eea": None,
+}
+"""Every known code and the union it lies in. Switzerland and the United Kingdom lie in none."""
+
+AWS_REGIONS: dict[str, str] = {
+    "af-south-1": "za",
+    "ap-east-1": "hk",
+    "ap-east-2": "tw",
+    "ap-northeast-1": "jp",
+    "ap-northeast-2": "kr",
+    "ap-northeast-3": "jp",
+    "ap-south-1": "in",
+    "ap-south-2": "in",
+    "ap-southeast-1": "sg",
+    "ap-southeast-2": "au",
+    "ap-southeast-3": "id",
+    "ap-southeast-4": "au",
+    "ap-southeast-5": "my",
+    "ap-southeast-6": "nz",
+    "ap-southeast-7": "th",
+    "ca-central-1": "ca",
+    "ca-west-1": "ca",
+    "eu-central-1": "de",
+    "eu-central-2": "ch",
+    "eu-north-1": "se",
+    "eu-south-1": "it",
+    "eu-south-2": "es",
+    "eu-west-1": "ie",
+    "eu-west-2": "uk",
+    "eu-west-3": "fr",
+    "eusc-de-east-1": "de",
+    "il-central-1": "il",
+    "me-central-1": "ae",
+    "me-south-1": "bh",
+    "mx-central-1": "mx",
+    "sa-east-1": "br",
+    "us-east-1": "us",
+    "us-east-2": "us",
+    "us-gov-east-1": "us",
+    "us-gov-west-1": "us",
+    "us-west-1": "us",
+    "us-west-2": "us",
+}
+"""AWS region → the country it stands in. Names mislead: `eu-west-2` and `eu-central-2` are outside the EU."""
+
+
+def known(code: str) -> str:
+    """The code itself; an unknown one is an `InputError` with the nearest name."""
+    if code not in PARENTS:
+        from isthmus.core.validation_errors import did_you_mean
+
+        hint = did_you_mean(code, PARENTS)
+        raise InputError(
+            f"`{code}` is not a known jurisdiction",
+            todo=hint or "Use an ISO country code in lower case (`uk` for the United Kingdom), `eu` or `eea`",
+        )
+    return code
+
+
+def within(place: str, wanted: str) -> bool:
+    """Whether the jurisdiction `place` lies in `wanted` (or is it). An unknown code is an `InputError`."""
+    known(wanted)
+    at: str | None = known(place)
+    while at is not None:
+        if at == wanted:
+            return True
+        at = PARENTS[at]
+    return False
+
+
+def meets(place: str, residency: list[str]) -> bool:
+    """Whether data at `place` meets a residency: an empty one asks for nothing, else any of it will do."""
+    answers = [within(place, wanted) for wanted in residency]  # all of them: an unknown code must not pass
+    return not residency or any(answers)
+
+
+def of_region(region: str) -> str:
+    """The jurisdiction of an AWS region. Raises `InputError` on an unknown one: never a guess."""
+    if region not in AWS_REGIONS:
+        from isthmus.core.validation_errors import did_you_mean
+
+        hint = did_you_mean(region, AWS_REGIONS)
+        raise InputError(
+            f"`{region}` is not an AWS region whose jurisdiction is known",
+            todo=hint or "Use a region of the table in docs/contracts.md",
+        )
+    return AWS_REGIONS[region]

@@ -1,0 +1,217 @@
+"""A workload as requirements state it: its data, its models, its load, its goals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from isthmus.contracts.vocabulary import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
+from isthmus.core.errors import At, InputError
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+Score = Annotated[float, Field(ge=0, le=1)]
+"""From the organisation's own evaluation, 0 to 1."""
+
+
+def _jurisdiction(code: str) -> str:
+    from isthmus.contracts.reference import jurisdictions
+
+    try:
+        return jurisdictions.known(code)
+    except InputError as error:
+        raise At(error.what, todo=error.todo) from None
+
+
+Jurisdiction = Annotated[str, AfterValidator(_jurisdiction)]
+
+
+class Adapter(FilePart):
+    """A LoRA adapter that the workload needs beside the base model."""
+
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+
+
+class Candidate(FilePart):
+    """A model that may serve the workload, with its score at each precision that may be chosen."""
+
+    id: str = Field(min_length=1)
+    base: str | None = Field(default=None, min_length=1)
+    """Of a model of one's own the catalogue's model that it was tuned from: whose layers and whose licence it has."""
+    scores: dict[Precision, Score] = Field(min_length=1)
+    adapters: list[Adapter] = []
+
+    @model_validator(mode="after")
+    def _adapters(self) -> Candidate:
+        from isthmus.core.uniqueness import unique
+
+        unique(self.adapters, "name", "adapters")
+        return self
+
+
+class Model(FilePart):
+    candidates: list[Candidate] = Field(min_length=1)
+    min_score: Score
+    context_tokens: int = Field(ge=1)
+    """Prompt and answer together."""
+
+    @model_validator(mode="after")
+    def _candidates(self) -> Model:
+        from isthmus.core.uniqueness import unique
+
+        unique(self.candidates, "id", "candidates")
+        return self
+
+
+class Tokens(FilePart):
+    """Tokens of a request: mean and 95th percentile. In a file a single number stands for both."""
+
+    mean: float = Field(gt=0)
+    p95: float = Field(gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return {"mean": value, "p95": value}
+        return value
+
+    @model_validator(mode="after")
+    def _order(self) -> Tokens:
+        if self.p95 < self.mean:
+            raise At(
+                f"p95 ({self.p95:g}) is below the mean ({self.mean:g})", "p95", todo="Swap or correct them"
+            )
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, handler(core)]}
+
+
+def _kind_of_profile(value: Any) -> str:
+    return "weights" if isinstance(value, (list, tuple)) else "name"
+
+
+Profile = Annotated[
+    Annotated[Literal["flat", "office-hours"], Tag("name")]
+    | Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=24, max_length=24), Tag("weights")],
+    Discriminator(_kind_of_profile),
+]
+"""How the load spreads over a day: a name, or 24 weights, one an hour."""
+
+
+class Traffic(FilePart):
+    peak_rps: float = Field(gt=0)
+    """Requests a second in the busiest minutes."""
+    mean_rps: float = Field(gt=0)
+    profile: Profile = "flat"
+    arrival_cv: float = Field(default=1, ge=0)
+    """Coefficient of variation of the times between requests."""
+    prompt_tokens: Tokens
+    output_tokens: Tokens
+    prefix_hit_ratio: float = Field(default=0, ge=0, le=1)
+    """Part of the prompt tokens that an earlier request began with."""
+    growth_pct_month: float = Field(default=0, ge=-100)
+
+    @model_validator(mode="after")
+    def _peak(self) -> Traffic:
+        if self.peak_rps < self.mean_rps:
+            raise At(
+                f"peak_rps ({self.peak_rps:g}) is below mean_rps ({self.mean_rps:g})",
+                "peak_rps",
+                todo="Swap or correct them",
+            )
+        if isinstance(self.profile, list) and not any(self.profile):
+            raise At("all 24 weights are zero", "profile", todo="Give an hour with load a weight above zero")
+        return self
+
+
+class Slo(FilePart):
+    """Goals: for interactive work times to the first and between tokens, for batch work a time limit."""
+
+    ttft_p95_ms: float | None = Field(default=None, gt=0)
+    tpot_p95_ms: float | None = Field(default=None, gt=0)
+    availability: float | None = Field(default=None, gt=0, lt=1)
+    complete_within_hours: float | None = Field(default=None, gt=0)
+
+
+class Review(FilePart):
+    """Which answers a human looks at."""
+
+    domain: DnsLabel
+    """Who reviews: a team or a field of knowledge."""
+    below_confidence: float | None = Field(default=None, ge=0, le=1)
+    sample_rate: float = Field(default=0, ge=0, le=1)
+
+
+class Workload(FilePart):
+    """One use of a language model."""
+
+    name: DnsLabel
+    purpose: str = ""
+    sensitivity: Sensitivity
+    impact: Impact
+    task: Literal["chat", "embedding", "rerank", "guard"] = "chat"
+    mode: Literal["interactive", "batch"] = "interactive"
+    residency: Annotated[list[Jurisdiction], Field(min_length=1)] | None = None
+    """Where the data may be: any of these. Absent: anywhere."""
+    regimes: list[Regime] = []
+    model: Model
+    traffic: Traffic
+    slo: Slo
+    survive: Survive = "none"
+    allow_overflow: bool = False
+    review: Review | None = None
+
+    @model_validator(mode="after")
+    def _goals(self) -> Workload:
+        slo = self.slo
+        if self.mode == "batch":
+            if slo.complete_within_hours is None:
+                raise At(
+                    "a batch workload has no time limit",
+                    *("slo", "complete_within_hours"),
+                    todo="Add `complete_within_hours: …`",
+                )
+            return self
+        if slo.complete_within_hours is not None:
+            raise At(
+                "`complete_within_hours` is for batch work, and this workload is interactive",
+                *("slo", "complete_within_hours"),
+                todo="Say `mode: batch`, or give ttft_p95_ms and tpot_p95_ms",
+            )
+        needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
+        for key in needed:
+            if getattr(slo, key) is None:
+                raise At(
+                    f"an interactive {self.task} workload has no {key}", *("slo", key), todo=f"Add `{key}: …`"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> Workload:
+        longest = self.traffic.prompt_tokens.p95 + self.traffic.output_tokens.p95
+        if longest > self.model.context_tokens:
+            raise At(
+                f"context_tokens ({self.model.context_tokens}) holds less than the p95 of prompt and answer "
+                f"together ({longest:g})",
+                *("model", "context_tokens"),
+                todo="Raise context_tokens or correct the traffic",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reviewed(self) -> Workload:
+        if self.impact == "high" and self.review is None:
+            raise At(
+                "answers of high impact need human review, and the workload names none",
+                "review",
+                todo="Add `review: {domain: …, below_confidence: …, sample_rate: …}`",
+            )
+        return self

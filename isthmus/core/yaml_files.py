@@ -1,0 +1,325 @@
+"""Read and write the project's YAML files: YAML 1.2, with the line of every key and value.
+
+`load` gives a `Document`: plain Python data (dict, list, str, int, float, bool, None), and
+`where(path)` for errors. In YAML 1.2 `on`, `off`, `yes` and `no` are text, as are dates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from isthmus.core.errors import EnvironmentFault, InputError, Where
+
+PathOf = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indices of lists."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def dotted(data: Any, path: PathOf) -> str:
+    """The path as errors name it: `workloads[kyc-extraction].model.candidates[0].scores`.
+
+    An item of a list goes by its `name` or `id` where it has one.
+    """
+    text = ""
+    for part in path:
+        item: Any = None
+        if isinstance(data, dict):
+            item = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data):
+            item = data[part]
+        if isinstance(part, int):
+            named = item if isinstance(item, dict) else {}
+            name = named.get("name") or named.get("id")
+            text += f"[{name if isinstance(name, str) else part}]"
+        else:
+            text += f".{part}" if text else str(part)
+        data = item
+    return text
+
+
+@dataclass
+class Document:
+    """A parsed YAML file, or data that came some other way (then without lines)."""
+
+    data: dict[str, Any]
+    file: str | None = None
+    lines: dict[PathOf, int] = field(default_factory=dict)
+    """First line of the value at each path, from 1."""
+    key_lines: dict[PathOf, int] = field(default_factory=dict)
+    """Line of the key that leads to each path."""
+
+    def line(self, path: PathOf, *, key: bool = False) -> int | None:
+        """Line of the value at `path` (or of its key), else of the nearest part above that is known."""
+        table = self.key_lines if key else self.lines
+        for end in range(len(path), -1, -1):
+            found = table.get(path[:end]) or self.lines.get(path[:end])
+            if found:
+                return found
+        return None
+
+    def where(self, path: PathOf = (), *, key: bool = False) -> Where:
+        """The place of the value at `path`, for an error."""
+        return Where(self.file, self.line(path, key=key), dotted(self.data, path) or None)
+
+
+def load(path: str | os.PathLike[str]) -> Document:
+    """Read a YAML file whose top level is a mapping; any fault is an `InputError`."""
+    name = os.fspath(path)
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=name, todo="Check the path") from None
+    except IsADirectoryError:
+        raise InputError("this is a folder, not a file", where=name, todo="Name a YAML file in it") from None
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror})", where=name) from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"the file is not UTF-8 (byte {error.start})", where=Where(name, line), todo="Save it as UTF-8"
+        ) from None
+    return loads(text, name)
+
+
+def loads(text: str, file: str | None = None) -> Document:
+    """As `load`, from text; `file` is the name that errors give."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    reader = YAML(typ="safe", pure=True)
+    try:
+        root = reader.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise InputError(
+            f"the file does not parse as YAML: {what}",
+            where=Where(file, mark.line + 1 if mark else None),
+            todo="Check the indentation, the colons and the quotes of this line and the one above",
+        ) from None
+    except RecursionError:
+        raise InputError("the file is nested too deeply", where=file, todo="Flatten it") from None
+    except YAMLError as error:
+        what = " ".join(str(error).split())
+        raise InputError(f"the file does not parse as YAML: {what}", where=file) from None
+    if root is None:
+        raise InputError("the file is empty", where=file, todo="Begin it with `isthmus: v1`")
+    document = Document({}, file)
+    builder = _Builder(document)
+    data = builder.build(root, ())
+    if not isinstance(data, dict):
+        kind = "a list" if isinstance(data, list) else f"the single value {data!r}"
+        raise InputError(
+            f"the top level is {kind}, not a mapping",
+            where=Where(file, root.start_mark.line + 1),
+            todo="Begin the file with `key: value` lines",
+        )
+    document.data = data
+    return document
+
+
+_KINDS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("null", "bool", "int", "float", "str")}
+_MOST = 200_000
+_CONSTANTS: dict[str, Any] = {"true": True, "false": False}
+
+
+class _Builder:
+    """Plain data from ruamel's nodes, noting lines and refusing what is ambiguous."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.open: set[int] = set()
+        self.built = 0
+
+    def fault(self, what: str, node: Any, todo: str) -> InputError:
+        return InputError(what, where=Where(self.document.file, node.start_mark.line + 1), todo=todo)
+
+    def build(self, node: Any, path: PathOf) -> Any:
+        from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+        self.document.lines[path] = node.start_mark.line + 1
+        self.built += 1
+        if self.built > _MOST:  # a few aliases of aliases can stand for billions of values
+            raise self.fault(f"the file stands for more than {_MOST} values", node, "Write fewer aliases")
+        if not isinstance(node, (MappingNode, SequenceNode)):
+            return self.scalar(node)
+        if id(node) in self.open:
+            raise self.fault("an alias points into itself", node, "Write the value out")
+        self.open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+            return self.mapping(node, path)
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: Any, path: PathOf) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        first: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key = self.build(key_node, (*path, "")) if key_node.id == "scalar" else None
+            self.document.lines.pop((*path, ""), None)
+            if not isinstance(key, str):
+                raise self.fault("a key that is not text", key_node, "Put the key in quotes")
+            line = key_node.start_mark.line + 1
+            if key in result:
+                raise InputError(
+                    f"the key `{key}` stands twice (first on line {first[key]})",
+                    where=Where(self.document.file, line),
+                    todo="Keep one of the two",
+                )
+            first[key] = line
+            self.document.key_lines[(*path, key)] = line
+            result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def scalar(self, node: Any) -> Any:
+        text: str = node.value
+        kind = _KINDS.get(str(node.tag))
+        if kind is None and str(node.tag) in (
+            "tag:yaml.org,2002:timestamp",
+            "tag:yaml.org,2002:merge",
+            "tag:yaml.org,2002:value",
+        ):
+            kind = "str"  # YAML 1.2's core schema has no dates and no merge keys
+        if kind is None:
+            raise self.fault(f"the tag `{node.tag}` is not supported", node, "Leave the tag away")
+        if kind == "str":
+            return text
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return _CONSTANTS[text.lower()]
+        try:
+            if kind == "int":
+                return _integer(text)
+            value = _float(text)
+        except ValueError:
+            return text
+        if not math.isfinite(value):
+            raise self.fault(f"`{text}` is not a finite number", node, "Write a number")
+        return value
+
+
+def _integer(text: str) -> int:
+    digits = text.replace("_", "")
+    sign = -1 if digits.startswith("-") else 1
+    digits = digits.lstrip("+-")
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2].lower(), 10)
+    return sign * int(digits[2:] if base != 10 else digits, base)
+
+
+def _float(text: str) -> float:
+    plain = text.replace("_", "").lower()
+    return float(plain.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def digest(data: Any) -> str:
+    """SHA-256 (hex) of parsed YAML as sorted JSON, UTF-8, no blanks, no defaults filled in."""
+    import hashlib
+    import json
+
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def parse(model: type[M], document: Document) -> M:
+    """Validate a document; a fault is one paragraph with file, line, path, value and what is allowed.
+
+    Raises `InputError`, or `AnswerIsNo` where a validator refuses rather than misunderstands (`errors.At`).
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        from isthmus.core.validation_errors import explain
+
+        raise explain(model, document, error) from None
+
+
+def dump(data: Any, header: str, path: str | os.PathLike[str]) -> None:
+    """Write YAML, the same bytes for the same data, through a temporary name and a rename.
+
+    `header` is the comment above it (lines without `#`); name the schema by which editors complete and
+    check the file with `schema_header`.
+    """
+    write_text(path, dumps(data, header))
+
+
+def schema_header(schema: str) -> str:
+    """The line by which editors find the JSON Schema: a URL, or a path from the file."""
+    return f"yaml-language-server: $schema={schema}"
+
+
+def dumps(data: Any, header: str = "") -> str:
+    """As `dump`, to text."""
+    import io
+    import re
+
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    vars(writer)["sort_base_mapping_type_on_output"] = False  # keep the order of the keys
+    writer.allow_unicode = True
+    writer.width = 110
+    writer.indent(mapping=2, sequence=4, offset=2)
+    writer.representer.ignore_aliases = lambda _data: True
+    writer.representer.add_representer(str, _string)
+    body = io.StringIO()
+    writer.dump(data, body)
+    head = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
+    # Where a long text is folded the writer leaves a blank at the end of the line, which folding does not read: an
+    # editor that takes such blanks away would change the bytes of a lock.
+    return head + re.sub(r" +$", "", body.getvalue(), flags=re.MULTILINE)
+
+
+def _string(representer: Any, value: str) -> Any:
+    """Several lines as they are (a certificate); folded they could not be read, nor a change of one seen."""
+    lines = value.removesuffix("\n").split("\n")
+    plain = len(lines) > 1 and all(line.isprintable() and line and line == line.strip() for line in lines)
+    style = "|" if plain else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file whole or not at all; a fault is an `EnvironmentFault`."""
+    import tempfile  # loaded only to write: it brings `random` with it
+
+    target = Path(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        raise EnvironmentFault(
+            f"the file cannot be written ({error.strerror})",
+            where=os.fspath(path),
+            todo="Check the space on the disk and your rights",
+        ) from None
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
