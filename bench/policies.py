@@ -29,8 +29,8 @@ SECONDS, SHARE = 1.5, 0.2
 def without_engine(directory: Path) -> bool:
     """Whether the pack judges 1,000 resources within its bound, start-up apart."""
     from isthmus.engine.project import project
-    from policies.catalogue import RULES
-    from policies.judging import judge
+    from policies.evaluation.evaluation import judge
+    from policies.evaluation.registry import RULES
 
     made = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
     made.render()
@@ -44,7 +44,9 @@ def without_engine(directory: Path) -> bool:
         start = time.perf_counter()
         found = judge(resources, platform)
         seconds.append(time.perf_counter() - start)
-    importing = run([sys.executable, "-c", "import policies.judging"], cwd=ROOT, env=dict(os.environ))
+    importing = run(
+        [sys.executable, "-c", "import policies.evaluation.evaluation"], cwd=ROOT, env=dict(os.environ)
+    )
     mine = Series("the pack", seconds)
     fine = mine.median <= SECONDS and custom >= RESOURCES
     print(f"  {mine}, {len(found)} findings: {'within' if fine else 'OVER'}")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from edge.config import ConfigError, DetectorConfig, SealerConfig, load
-from edge.reloading import Reloading
+from edge.reload import Reloading
 
 
 def main(arguments: list[str] | None = None) -> int:

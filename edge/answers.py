@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from edge import sse
 from edge.allowance import tokens_of_choices
-from edge.errand import Errand
-from edge.flow import while_connected
+from edge.deadlines import while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump
+from edge.request_context import Errand
 from edge.tasks import Task
 from edge.upstream import read_answer, refusal_of
 

@@ -21,11 +21,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from edge.config import ConfigError, DetectorConfig
-from edge.flow import ClientLeft, while_connected
+from edge.deadlines import ClientLeft, while_connected
+from edge.detector_processes import Look, LookBroken, LookMalformed, LookSlow, Workers
 from edge.journal import quiet_libraries, write_line
-from edge.looking import Look, LookBroken, LookMalformed, LookSlow, Workers
 from edge.redaction import Detector, NoModel, Rules, TooSlow
-from edge.reloading import Reloading
+from edge.reload import Reloading
 
 DETECT_PATH = "/v1/detect"
 MOST_CONNECTIONS = 1024

@@ -14,32 +14,32 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
-from edge.accounts import Accounts
 from edge.allowance import Allowances, Ledger, estimate
 from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
 from edge.audit.log import Unrecorded
+from edge.cache_salt import Salts
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
-from edge.confidence.choosing import Scores
+from edge.confidence.selection import Scores
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
-from edge.errand import Errand, price_of
-from edge.flow import Deadline, Relay, while_connected
+from edge.deadlines import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
+from edge.request_context import Errand, price_of
 from edge.request_fields import vllm_fields
-from edge.reviews.holding import PATH as REVIEW_PATH
-from edge.reviews.holding import Holder
+from edge.reviews.gateway_holding import PATH as REVIEW_PATH
+from edge.reviews.gateway_holding import Holder
 from edge.revocation import while_allowed
 from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
-from edge.routing.way import first_that_takes
-from edge.salt import Salts
+from edge.routing.route import first_that_takes
 from edge.screening import Screeners
 from edge.service import Service, State, application, metrics_response
 from edge.tasks import tasks_of
 from edge.tracing import Tracing, trace_id
 from edge.upstream import WORKLOAD, plain_headers
+from edge.usage_accounts import Accounts
 
 MODELS_PATH = "/v1/models"
 MODEL_PATH = "/v1/models/{name}"

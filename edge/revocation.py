@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from edge import sse
 from edge.callers import Identify
-from edge.errand import Errand
 from edge.openai_api import Refusal
+from edge.request_context import Errand
 
 LOOK_S = 5.0
 """So often a stream's caller is looked up again. An answer of the key store is up to 5 s old: 10 s in all."""

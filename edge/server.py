@@ -17,7 +17,7 @@ from edge.connections import Acceptor, Connections, affordable
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
-from edge.reloading import Reloading
+from edge.reload import Reloading
 from edge.service import Service, State, health_application
 from edge.tls import RenewableServerContext
 

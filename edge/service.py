@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from edge.flow import Deadline
+from edge.deadlines import Deadline
 from edge.metrics import Metrics
 from edge.openai_api import EXCEPTION_HANDLERS
 from edge.tls import Watch

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
-from edge.flow import Deadline, Relay, while_connected
+from edge.deadlines import Deadline, Relay, while_connected
 from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
 from edge.service import Service, State, application
 from edge.tracing import passed

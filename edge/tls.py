@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 
 from edge.config import ConfigError, Listen, MutualListen, UpstreamTls
-from edge.files import Stamp, stamp
+from edge.file_changes import Stamp, stamp
 
 # TLS 1.3's suites are all modern and stay; these are the ones of TLS 1.2 with forward secrecy and AEAD.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"

@@ -22,7 +22,7 @@ from starlette.routing import Route as HttpRoute
 from edge import sse
 from edge.chat import check_chat
 from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
-from edge.flow import Deadline, Relay, while_connected
+from edge.deadlines import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, parse_object, read_body
 from edge.providers import Model, address, kind, rejection, service, status

@@ -14,6 +14,6 @@ sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != _HERE
 sys.path.insert(0, str(_HERE.parent))
 
 if __name__ == "__main__":
-    from policies.pack import serve
+    from policies.plugin.server import serve
 
     serve(_HERE)

@@ -17,12 +17,12 @@ from isthmus.core.errors import EnvironmentFault
 from sandbox import endpoint, processes
 from sandbox import environment as _environment
 from sandbox import status as _status
-from sandbox.cluster import content, crds, kubeconfig, sites
+from sandbox.cluster import crds, initial_objects, kubeconfig, sites
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
-from sandbox.operators import running
+from sandbox.operators import processes as operator_processes
 from sandbox.status import Status
 from sandbox.tools import cluster_tools
 
@@ -165,8 +165,8 @@ def _site(
     client, fresh = _running(cluster, say)
     with client:
         applied = {} if fresh or not known else known["applied"]
-        done = content.fill(client, site, models, definitions, applied)
-        running.ensure(cluster)
+        done = initial_objects.fill(client, site, models, definitions, applied)
+        operator_processes.ensure(cluster)
         say(f"{site.name}: nodes, volumes and {len(definitions)} resource definitions are there")
         return _status.site_record(
             site, client.server, done, {entry.name: entry.source for entry in definitions}

@@ -8,12 +8,12 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 from sandbox import endpoint, processes
-from sandbox.cluster import content
+from sandbox.cluster import initial_objects
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
-from sandbox.operators import running
+from sandbox.operators import processes as running
 from sandbox.tools import tools
 
 PARTS = (*COMPONENTS, running.NAME)
@@ -112,9 +112,9 @@ def _cluster(home: Home, site: str, known: dict[str, Any], alive: set[str]) -> C
         with KubeClient.of(home.kubeconfig, known["context"]) as client:
             if not client.ready():
                 return ClusterStatus(site, known["context"], known["address"], False, dead=dead)
-            nodes = client.get(content.NODES)["items"]
-            names = client.names(content.CRDS)
-            volumes = client.names(content.VOLUMES)
+            nodes = client.get(initial_objects.NODES)["items"]
+            names = client.names(initial_objects.CRDS)
+            volumes = client.names(initial_objects.VOLUMES)
     except EnvironmentFault:
         return ClusterStatus(site, known["context"], known["address"], False, dead=dead)
     pools = _pools(site, nodes)
@@ -152,7 +152,7 @@ def _pools(site: str, nodes: list[dict[str, Any]]) -> list[PoolStatus]:
 
 
 def site_record(
-    site: OnPremSite, address: str, applied: content.Applied, crds: dict[str, str]
+    site: OnPremSite, address: str, applied: initial_objects.Applied, crds: dict[str, str]
 ) -> dict[str, Any]:
     """A site's entry in the state file."""
     return {"context": site.context, "address": address, "applied": applied, "crds": crds}

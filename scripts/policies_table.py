@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from isthmus.contracts.reports.findings import Control
-from policies.catalogue import CHANGES, RULES
-from policies.info import LIST
-from policies.judging import STOPS
-from policies.rule import Rule
+from policies.evaluation.evaluation import STOPS
+from policies.evaluation.registry import CHANGES, RULES
+from policies.plugin.rule_info import LIST
+from policies.rules.rule import Rule
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
 BEGIN = "<!-- made by `python -m scripts.policies_table` -->"
@@ -48,7 +48,7 @@ def filled(text: str) -> str:
 
 
 def listed() -> str:
-    """The rules under the engine as JSON, one a line, in their order: what `policies.info` tells of each."""
+    """The rules as JSON, one on each line, in their order, for `policies.plugin.rule_info`."""
     rules = [
         {
             "id": each.id,

@@ -153,7 +153,7 @@ class SourceFile:
         for binder in binders:
             above = (parent for parent in self.above(binder) if isinstance(parent, cst.For | cst.FunctionDef))
             loop = next(above, None)
-            if not isinstance(loop, cst.For) or not self._inside(binder, loop.target):
+            if loop is None or not isinstance(loop, cst.For) or not self._inside(binder, loop.target):
                 return [binders + uses]
             loops.append(loop)
         if len(loops) < 2 or any(a is not b and self._inside(a, b) for a in loops for b in loops):

@@ -18,7 +18,9 @@ from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.platform.model.aws.eks import provider_key, reached_sites
 from isthmus.contracts.vocabulary import UP_STEP
 from isthmus.core.errors import InputError
-from stacks import account, ahead, layering, moving, providers, surroundings, tagging
+from stacks import estate_layer, preloading, prerequisites, providers, tagging
+from stacks import migration as stack_migration
+from stacks.aws_account import account
 
 if TYPE_CHECKING:
     import pulumi
@@ -57,7 +59,7 @@ class Settings:
     """Where it stands in an estate, whose files it shares; None: it owns all of its platform."""
 
 
-def program(*, live: bool = False, given: layering.Outputs | None = None) -> None:
+def program(*, live: bool = False, given: estate_layer.Outputs | None = None) -> None:
     """Make the stack's platform, or its layer of one, and export what it is. Run inside a Pulumi stack.
 
     `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
@@ -74,18 +76,18 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
         return
     files, platform = read(settings, settings.stack, settings.overrides)
     if live:
-        surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
+        prerequisites.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)
     made = site_providers(platform, settings, live=live)
     step = os.environ.get(UP_STEP)
-    going = moving.going(platform, settings.stack) if live and step != "room" else ()
+    going = stack_migration.going(platform, settings.stack) if live and step != "room" else ()
     if live:
-        ahead.load(platform)
+        preloading.load(platform)
         for line in account.check(platform, files.plan, files.requirements, made, sandbox=settings.sandbox):
             pulumi.log.warn(line)
     if step == "room":
         # Only now: nothing goes down for what the account refuses.
-        moving.make_room(platform, made)
+        stack_migration.make_room(platform, made)
         return
     accesses = emergency_access.read(settings.folder, settings.stack, platform)
     for line in accesses.said:
@@ -101,7 +103,7 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
 
 
 def layer_program(
-    settings: Settings, member: Member, estate: Estate, *, live: bool, given: layering.Outputs | None
+    settings: Settings, member: Member, estate: Estate, *, live: bool, given: estate_layer.Outputs | None
 ) -> None:
     """As `program`, of a stack that owns one layer of its estate's platform."""
     import pulumi
@@ -112,19 +114,19 @@ def layer_program(
     files, platform = read(settings, estate.name, overrides, said_in=f"{estate.name}{estates.OVERRIDES}")
     reached = platform_layers.reached(platform, member.layer, estate.served_by(platform, member))
     if live:
-        surroundings.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
-    scope = layering.scope(platform, member, estate, None if live else given or {})
+        prerequisites.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
+    scope = estate_layer.scope(platform, member, estate, None if live else given or {})
     tagging.tag_everything(pulumi.get_project(), settings.stack)
-    everything = layering.everything_made()
+    everything = estate_layer.everything_made()
     made = site_providers(reached, settings, live=live)
     step = os.environ.get(UP_STEP)
     if live:
         if step != "room":
-            layering.nobody_is_cut_off(platform, member, estate)
-        ahead.load(reached)
-        layering.ask_account(member, reached, files, made, sandbox=settings.sandbox)
+            estate_layer.nobody_is_cut_off(platform, member, estate)
+        preloading.load(reached)
+        estate_layer.ask_account(member, reached, files, made, sandbox=settings.sandbox)
     if step == "room":
-        moving.make_room(platform, made)
+        stack_migration.make_room(platform, made)
         return
     accesses = emergency_access.Accesses()
     mistaken = emergency_access.file_of(settings.folder, settings.stack)
@@ -163,7 +165,7 @@ def layer_program(
         found[moves.STANDING] = [each for each in stands if each["id"] in scope.serves]
     for name, value in found.items():
         pulumi.export(name, value)
-    pulumi.export(platform_layers.GIVEN, layering.said(built, platform, member, everything))
+    pulumi.export(platform_layers.GIVEN, estate_layer.said(built, platform, member, everything))
 
 
 def read(
@@ -173,7 +175,7 @@ def read(
     files = blueprints.read(settings.folder, name)
     platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
     if not settings.sandbox:
-        surroundings.addresses_are_real(platform)
+        prerequisites.addresses_are_real(platform)
     return files, platform
 
 
@@ -198,7 +200,7 @@ def configured() -> Settings:
             todo="Write them as `key: value` lines; docs/stacks.md shows some",
         )
     stack, folder = pulumi.get_stack(), root / "stacks"
-    place = layering.place(config, stack, folder)
+    place = estate_layer.place(config, stack, folder)
     return Settings(stack, folder, overrides or {}, sandbox, config.get("kubeconfig"), place)
 
 
@@ -212,7 +214,7 @@ def site_providers(
 
     def kubeconfig() -> str:
         # Asked for where there is a cluster only: a stack in AWS alone needs none.
-        return settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
+        return settings.kubeconfig or (prerequisites.kubeconfig_path() if live else FROM_ENVIRONMENT)
 
     made: dict[str, pulumi.ProviderResource] = {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)

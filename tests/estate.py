@@ -12,7 +12,7 @@ from isthmus.contracts.platform import overrides as overriding
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
 from isthmus.engine.project.project import Project
-from tests.catalogue.bank import ROOT, STACK
+from tests.blueprints.bank import ROOT, STACK
 from tests.laying import lay
 
 LAYERS: Mapping[str, Mapping[str, Any]] = {

@@ -18,7 +18,7 @@ from isthmus.core import yaml_files
 from isthmus.engine.project.project import Project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from tests.catalogue.bank import STACK
+from tests.blueprints.bank import STACK
 from tests.estate import into_layers
 from tests.laying import ROOT, lay
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.audit import chain_files
-from edge.audit.committing import Committer
+from edge.audit.commit_thread import Committer
 from edge.audit.folders import require_writable
 from edge.audit.seal_format import read_pem
-from edge.audit.watching import SealWatch, clear
+from edge.audit.seal_status import SealWatch, clear
 from edge.config import AuditSettings, ConfigError, DataClass
 from edge.journal import write_line
 from edge.metrics import Metrics

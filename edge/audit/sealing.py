@@ -17,7 +17,7 @@ from edge.audit.sealer import MOST_BYTES, Sealer
 from edge.audit.stores import S3Store, StoreFault
 from edge.config import ConfigError, SealerConfig
 from edge.journal import quiet_libraries, write_line
-from edge.reloading import Reloading
+from edge.reload import Reloading
 
 POLL_S = 0.5
 """A new writer waits for its first seal before it serves: it is looked for so often."""

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from edge.callers.store import CallersUnreadable, Key, digest_of, id_of
 from edge.config import ConfigError, Name, Strict, read_yaml
-from edge.files import Stamp, stamp
+from edge.file_changes import Stamp, stamp
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge.confidence.leaves import NoLeaves, leaves
+from edge.confidence.json_values import NoLeaves, leaves
 from edge.confidence.tokens import NoTokens, Tokens, in_bytes
 
 Kind = Literal["text", "fields"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from edge.confidence.leaves import Span
+from edge.confidence.json_values import Span
 
 MOST_TOKENS = 262_144
 """More than a model writes in one answer."""

@@ -16,13 +16,13 @@ from edge.config.base import (
 from edge.config.confidence import Confidence
 from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig, UpstreamTls
-from edge.config.reading import Config, check, load, read_yaml
+from edge.config.loading import Config, check, load, read_yaml
 from edge.config.review import HeldKeys, ReviewRule, Reviews, ReviewsConfig
+from edge.config.routes import Place, Route
 from edge.config.screening import Guard, GuardModel, Screening
 from edge.config.sealer import SealerConfig, WriteOnce
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
-from edge.config.ways import Place, Route
 
 __all__ = [
     "CLOUD_DOMAINS",

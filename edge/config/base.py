@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from edge.environment import as_file
-from edge.strict import Name, Strict
+from edge.strict_model import Name, Strict
 
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Field(ge=1, le=65535)]

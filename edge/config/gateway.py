@@ -12,8 +12,8 @@ from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Nam
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
+from edge.config.routes import Route
 from edge.config.screening import Screening
-from edge.config.ways import Route
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.base import DataClass, Name, Strict, on_loopback
-from edge.config.ways import Server
+from edge.config.routes import Server
 
 Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
 REDACTED: dict[DataClass, tuple[Redacted, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edge.database import held
+from edge.database import held_answers
 from edge.database.connection import Database, DatabaseDown
 
 _LOCK = 4_715_921  # any number of ours: two who migrate at once go one after the other
@@ -79,14 +79,14 @@ CREATE TABLE isthmus.accounts (
     PRIMARY KEY (day, class, site, team, workload, model, endpoint)
 );
 """
-STEPS = (_KEYS, _USED, _ACCOUNTS, held.STEP)
+STEPS = (_KEYS, _USED, _ACCOUNTS, held_answers.STEP)
 
 _GATEWAY = """
 GRANT USAGE ON SCHEMA isthmus TO {role};
 GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
 """
-GRANTS = {"gateway": _GATEWAY + held.GATEWAY_GRANTS, "reviews": held.REVIEWS_GRANTS}
+GRANTS = {"gateway": _GATEWAY + held_answers.GATEWAY_GRANTS, "reviews": held_answers.REVIEWS_GRANTS}
 """What a user of each mode may do. A gateway's: read keys, count, put held answers away. Not issue a key, nor bring one
 back, nor approve. Of `mode: reviews`: decide, by functions that keep the rules."""
 

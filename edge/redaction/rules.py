@@ -12,13 +12,13 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.redaction.attacks import ATTACK, ATTACKS
 from edge.redaction.contacts import CONTACTS
 from edge.redaction.identifiers import IDENTIFIERS
 from edge.redaction.models import TRUSTED
+from edge.redaction.prompt_attacks import ATTACK, ATTACKS
 from edge.redaction.recogniser import BadPattern, Recogniser
 from edge.redaction.secrets import PRIVATE_KEY, SECRET, SECRETS
-from edge.strict import Name, Strict
+from edge.strict_model import Name, Strict
 
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]

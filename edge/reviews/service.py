@@ -18,10 +18,10 @@ from edge.audit.auditor import EXPIRE_S, Auditor
 from edge.config import ReviewsConfig
 from edge.database import Database, DatabaseDown
 from edge.database.migrations import outdated
-from edge.flow import Deadline
+from edge.deadlines import Deadline
 from edge.journal import write_line
 from edge.openai_api import Refusal, bad, parse_object, read_body
-from edge.reviews.desk import MOST, Desk
+from edge.reviews.decisions import MOST, Desk
 from edge.reviews.identity import ID
 from edge.reviews.reviewers import Person, Reviewers
 from edge.service import Service, State, application, metrics_response

@@ -11,9 +11,9 @@ import httpx
 
 from edge.config import Limits, Place, UpstreamTls
 from edge.openai_api import Refusal
+from edge.routing.gpu_time import Sharing
 from edge.routing.health import Health
 from edge.routing.rejection import rejection
-from edge.routing.sharing import Sharing
 from edge.tls import Watch, client_context
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, read_answer, refusal_of
 

@@ -4,10 +4,10 @@ The way in for a data pipeline: documents for retrieval or fine-tuning are looke
 goes by. It knows of no command line; Parquet and S3 are imported when they are met.
 """
 
-from edge.sanitising.cleaning import Cleaner, Document
-from edge.sanitising.places import BadPlace, FolderSource, FolderTarget, PlaceFault, Source, Target
+from edge.sanitising.document import Cleaner, Document
+from edge.sanitising.locations import BadPlace, FolderSource, FolderTarget, PlaceFault, Source, Target
 from edge.sanitising.refusal import Refused
-from edge.sanitising.running import Asked, Broken, Outcome, sanitise
+from edge.sanitising.run import Asked, Broken, Outcome, sanitise
 
 __all__ = [
     "Asked",

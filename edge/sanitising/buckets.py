@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from edge.sanitising.places import MANIFEST, SUMMARY, WORK, BadPlace, Item, PlaceFault, astray, own
+from edge.sanitising.locations import MANIFEST, SUMMARY, WORK, BadPlace, Item, PlaceFault, astray, own
 
 
 class Bucket:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from edge.sanitising.cleaning import Document
+from edge.sanitising.csv_files import CsvForm
+from edge.sanitising.document import Document
 from edge.sanitising.refusal import Refused
-from edge.sanitising.tables import CsvForm
-from edge.sanitising.texts import JsonForm, TextForm
+from edge.sanitising.text_files import JsonForm, TextForm
 
 KINDS = {
     ".txt": "text",
@@ -58,7 +58,7 @@ def kind_of(name: str) -> str:
 def opened(kind: str, data: bytes, fields: frozenset[str], most_bytes: int) -> Form:
     """The reader of a kind; raises ModuleNotFoundError where pyarrow is missing."""
     if kind == "parquet":
-        from edge.sanitising.columns import ParquetForm
+        from edge.sanitising.parquet_files import ParquetForm
 
         return ParquetForm(data, fields, most_bytes)
     if kind == "csv":

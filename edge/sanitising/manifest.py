@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.sanitising.places import MANIFEST, BadPlace
+from edge.sanitising.locations import MANIFEST, BadPlace
 
 
 @dataclass

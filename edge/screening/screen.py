@@ -14,8 +14,8 @@ from edge.redaction import Detection, Finding, Placeholders, Reach, hidden
 from edge.routing.endpoint import Unsent
 from edge.screening.client import DetectorClient, Looked
 from edge.screening.guards import Judge, decide, judged, note
-from edge.screening.pieces import Pieces
-from edge.screening.seams import add_findings, build_seams
+from edge.screening.split_values import add_findings, build_seams
+from edge.screening.stream import Pieces
 from edge.screening.texts import (
     Kind,
     adjacent_texts,

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Any, Literal
 
-from edge.confidence.listening import FIELD
+from edge.confidence.answer_scoring import FIELD
 from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
 from edge.strict_json import MOST_DEPTH
 

@@ -159,7 +159,7 @@ def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
 
 def _record(volume: Path, kind: str, **fields: str) -> None:
     """Into the chain, before it is done: what cannot be recorded is not done."""
-    from edge.audit.acts import NoPlace, record
+    from edge.audit.content_acts import NoPlace, record
     from isthmus.core.errors import InputError
 
     try:

@@ -88,9 +88,11 @@ def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str
 
     if not sandbox:
         return settings_template.overrides(left)
-    from sandbox import answers
+    from sandbox import sample_settings
 
-    return settings_template.overrides([*left, *answers.besides(platform)], answers.answer(platform))
+    return settings_template.overrides(
+        [*left, *sample_settings.besides(platform)], sample_settings.answer(platform)
+    )
 
 
 def _free(stack: str, folder: Path, requirements: Path) -> None:

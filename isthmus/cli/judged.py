@@ -19,7 +19,7 @@ def findings(
     stacks: Sequence[Stack], chosen: Settings, resources: Iterable[Resource], platform: Platform
 ) -> list[Finding]:
     """What the pack finds in what these stacks make together."""
-    from policies.judging import judge
+    from policies.evaluation.evaluation import judge
 
     return judge(resources, platform, chosen, stack=", ".join(each.name for each in stacks))
 
@@ -27,17 +27,17 @@ def findings(
 def say(found: list[Finding]) -> None:
     """To stderr, the worst first."""
     from isthmus.cli import console
-    from policies import telling
+    from policies.evaluation import text_report
 
-    for line in telling.lines(found):
+    for line in text_report.lines(found):
         console.err().print(line, markup=False)
 
 
 def refuse(found: list[Finding], where: str) -> None:
     """Raise `AnswerIsNo` where a critical or high finding stands, or one that could not be decided."""
-    from policies import telling
+    from policies.evaluation import text_report
 
-    what = telling.refusal(found)
+    what = text_report.refusal(found)
     if what:
         raise AnswerIsNo(
             what,

@@ -177,7 +177,7 @@ def _rules(file: Path) -> Rules:
 def _places(source: str, target: str, store: Store) -> tuple[Source, Target]:
     from edge.sanitising import FolderSource, FolderTarget
     from edge.sanitising.buckets import BucketSource, BucketTarget
-    from edge.sanitising.places import apart
+    from edge.sanitising.locations import apart
     from isthmus.cli.audit_options import s3_client
 
     here, there = (each.startswith("s3://") for each in (source, target))

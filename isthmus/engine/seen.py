@@ -92,7 +92,7 @@ def answer(order: Order) -> Answer:
 
 def _seen(project: Project, name: str, rendered: dict[str, list[Resource]], judging: bool) -> Seen:
     """One stack; whatever goes wrong is its fault and no other's."""
-    from policies.catalogue import CHANGES, RULES
+    from policies.evaluation.registry import CHANGES, RULES
 
     found = Seen(
         stack=name,
@@ -119,10 +119,10 @@ def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], ju
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.preview import preview
     from isthmus.engine.render import rendering
-    from policies import reading
+    from policies.evaluation import settings as policy_settings_files
 
     if not found.there:
-        found.settings = reading.settings(project.root)
+        found.settings = policy_settings_files.settings(project.root)
         return
     stack = project.stack(found.stack)
     found.settings = policy_evaluation.settings([stack])

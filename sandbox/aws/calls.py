@@ -13,11 +13,11 @@ from typing import Any
 import jmespath
 
 from isthmus.core.errors import InputError
-from sandbox.aws import tokens
-from sandbox.aws.assuming import Role, credentials
+from sandbox.aws import idempotency
+from sandbox.aws.assumed_roles import Role, credentials
+from sandbox.aws.aws_errors import CallRefused, Tries, refusal
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
-from sandbox.aws.refusals import CallRefused, Tries, refusal
 from sandbox.aws.schema import from_api, to_api
 
 _NOTHING_OF_THE_USER_S = {
@@ -158,7 +158,7 @@ class Api:
         client = self.client(kind.service)
         operation = client.meta.method_to_api_mapping[kind.create.operation]
         model = client.meta.service_model.operation_model(operation)
-        return bool(model.idempotent_members) or any(name in kind.create.params for name in tokens.NAMES)
+        return bool(model.idempotent_members) or any(name in kind.create.params for name in idempotency.NAMES)
 
     def make(self, kind: Type, call: Call, scope: Scope) -> dict[str, Any] | None:
         """Make one call of the table; the properties in its answer, or None when there is no such thing."""

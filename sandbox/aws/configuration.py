@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.core.errors import InputError
-from sandbox.aws import assuming
+from sandbox.aws import assumed_roles
 from sandbox.aws.calls import Settings
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.schema import UNKNOWN, nearest
@@ -45,7 +45,7 @@ PASSED_OVER = (
 def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What makes another provider of it: another region, another account. Another port is the same one."""
     found = ["region"] if "region" in old and old["region"] != new.get("region") else []
-    before, after = (assuming.account(decoded(each).get("assumeRoles")) for each in (old, new))
+    before, after = (assumed_roles.account(decoded(each).get("assumeRoles")) for each in (old, new))
     return found + (["assumeRoles"] if before and after and before != after else [])
 
 
@@ -63,7 +63,7 @@ def decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unwrap(value: Any) -> Any:
-    from sandbox.aws.wire import unwrapped
+    from sandbox.aws.struct_values import unwrapped
 
     if isinstance(value, dict):
         value = unwrapped(value)
@@ -90,7 +90,7 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     except InputError as error:
         found.append(("endpoints", str(error)))
     try:
-        assuming.roles(config.get("assumeRoles"))
+        assumed_roles.roles(config.get("assumeRoles"))
     except InputError as error:
         found.append(("assumeRoles", str(error)))
     return found
@@ -147,7 +147,7 @@ def settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.envi
         endpoints=endpoints,
         region=str(region),
         default_tags=dict(tags.get("tags") or {}) if isinstance(tags, dict) else {},
-        roles=assuming.roles(config.get("assumeRoles")),
+        roles=assumed_roles.roles(config.get("assumeRoles")),
         max_attempts=max(1, min(10, int(config.get("maxRetries") or 4) + 1)),
     )
 

@@ -53,9 +53,9 @@ def application(account: str = ACCOUNT) -> Any:
     from sandbox.aws.accounts import Accounts
     from sandbox.aws.beside import OPERATIONS, PAGES
     from sandbox.aws.faults import Faults
-    from sandbox.aws.frame import Frame
+    from sandbox.aws.idempotency import Tokens
     from sandbox.aws.pages import Pages
-    from sandbox.aws.tokens import Tokens
+    from sandbox.aws.service_frame import Frame
 
     moto = DomainDispatcherApplication(create_backend_app)
     threading.Thread(target=_preload, args=(moto,), daemon=True).start()

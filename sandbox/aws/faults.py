@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox.aws.body import read as read_body
-from sandbox.aws.frame import service_model
 from sandbox.aws.loopback import is_loopback
-from sandbox.aws.recognising import Sent, operation, sent
+from sandbox.aws.operation_lookup import Sent, operation, sent
+from sandbox.aws.request_body import read as read_body
 from sandbox.aws.schema import nearest
+from sandbox.aws.service_frame import service_model
 
 ADDRESS = "/isthmus/faults"
 ANY = "*"

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws.body import read as read_body
-from sandbox.aws.frame import Refused
 from sandbox.aws.loopback import is_loopback
+from sandbox.aws.request_body import read as read_body
+from sandbox.aws.service_frame import Refused
 
 _SIGNING_NAME = re.compile(r"Credential=[^/]*/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request")
 

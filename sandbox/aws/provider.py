@@ -19,14 +19,14 @@ from pulumi.runtime.proto import provider_pb2_grpc as rpc
 from isthmus.core.errors import IsthmusError
 from sandbox.aws import configuration
 from sandbox.aws.calls import Api, CallRefused, Settings
-from sandbox.aws.checking import check
-from sandbox.aws.diffing import diff
+from sandbox.aws.diff import diff
 from sandbox.aws.invokes import invoke
 from sandbox.aws.model import Type
 from sandbox.aws.resources import MadeButUnfinished, Resources
 from sandbox.aws.schema import nearest
+from sandbox.aws.struct_values import plain, sealed, struct
 from sandbox.aws.table import TYPES, WHERE
-from sandbox.aws.wire import plain, sealed, struct
+from sandbox.aws.validation import check
 
 VERSION = "7.51.1"
 """The version of pulumi-aws whose tokens and property names the table uses."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.aws.aws_errors import stranger, twice
 from sandbox.aws.calls import Api, CallRefused
-from sandbox.aws.checking import DEFAULTS, from_prefix
-from sandbox.aws.diffing import diff
+from sandbox.aws.diff import diff
 from sandbox.aws.model import Call, Facet, Hook, Type
-from sandbox.aws.refusals import stranger, twice
 from sandbox.aws.schema import UNKNOWN, differences, filled_in_by_aws, has_unknown
+from sandbox.aws.validation import DEFAULTS, from_prefix
 
 PARTITIONS = {
     "cn-": ("aws-cn", "amazonaws.com.cn"),

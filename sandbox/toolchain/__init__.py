@@ -11,8 +11,8 @@ Nothing here is imported that costs time: `find` is called by everything.
 
 from __future__ import annotations
 
-from sandbox.toolchain.finding import ToolStatus, find, path_entries, status
-from sandbox.toolchain.installing import install
+from sandbox.toolchain.install import install
+from sandbox.toolchain.lookup import ToolStatus, find, path_entries, status
 from sandbox.toolchain.progress import LineProgress, Progress
 
 __all__ = ["LineProgress", "Progress", "ToolStatus", "find", "install", "path_entries", "status"]

@@ -104,7 +104,7 @@ def _install_pulumi(folder: Path) -> None:
 
 
 def _install_providers(folder: Path) -> None:
-    from sandbox.toolchain.finding import find
+    from sandbox.toolchain.lookup import find
 
     pulumi = find("pulumi") or cache.downloads() / "pulumi" / "bin" / "pulumi"
     for name, package in PROVIDERS.items():

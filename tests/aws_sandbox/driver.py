@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc as rpc
 
 from sandbox.aws.provider import Provider
-from sandbox.aws.wire import plain, struct
+from sandbox.aws.struct_values import plain, struct
 
 REGION = "eu-central-1"
 

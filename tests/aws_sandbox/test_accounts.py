@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from sandbox.aws.wire import struct
+from sandbox.aws.struct_values import struct
 from tests.aws_sandbox.authority import Authority, create_session
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
 from tests.aws_sandbox.faults import put

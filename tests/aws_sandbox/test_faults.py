@@ -14,7 +14,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 
 from sandbox.aws.faults import KINDS
 from sandbox.aws.schema import UNKNOWN
-from sandbox.aws.wire import plain
+from sandbox.aws.struct_values import plain
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
 from tests.aws_sandbox.faults import UNHEARD, ask, asking, put, unfinished
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.frame import Asked, Frame, Operation
+from sandbox.aws.service_frame import Asked, Frame, Operation
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/bedrock/aws4_request, SignedHeaders=host"
 

@@ -9,9 +9,9 @@ import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
 import sandbox.aws.faults
-from sandbox.aws.frame import service_model
+from sandbox.aws.service_frame import service_model
+from sandbox.aws.struct_values import plain
 from sandbox.aws.table import TYPES
-from sandbox.aws.wire import plain
 from tests.aws_sandbox.cases import CASES
 from tests.aws_sandbox.driver import Client, Refusal, World
 from tests.aws_sandbox.faults import put, unfinished

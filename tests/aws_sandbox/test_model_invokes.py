@@ -174,8 +174,8 @@ def test_the_list_of_quotas_comes_in_pages(world: World) -> None:
 @given(value=st.floats(min_value=0, max_value=1e10, allow_nan=False), row=st.sampled_from(_ROWS))
 def test_any_value_that_is_set_is_answered(value: float, row: Any) -> None:
     from sandbox.aws.beside.service_quotas import get_service_quota, put_quotas
-    from sandbox.aws.frame import Asked
     from sandbox.aws.pages import Got
+    from sandbox.aws.service_frame import Asked
 
     body = {"region": "eu-west-3", "quotas": [{"quotaCode": row.code, "value": value}]}
     put_quotas(Got("PUT", "/", "", {}, json.dumps(body).encode(), "123456789012"))

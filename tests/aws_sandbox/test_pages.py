@@ -6,8 +6,8 @@ import io
 import json
 from typing import Any
 
-from sandbox.aws.frame import Refused
 from sandbox.aws.pages import Got, Page, Pages
+from sandbox.aws.service_frame import Refused
 
 SIGNED = (
     "AWS4-X509-RSA-SHA256 Credential=17/20260101/eu-central-1/rolesanywhere/aws4_request, SignedHeaders=host"

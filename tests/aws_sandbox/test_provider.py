@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from sandbox.aws.wire import plain, struct
+from sandbox.aws.struct_values import plain, struct
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, document, trust
 
 BUCKET = "aws:s3/bucket:Bucket"

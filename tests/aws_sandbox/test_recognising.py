@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.aws.body import read as read_body
-from sandbox.aws.recognising import Sent, operation, sent
+from sandbox.aws.operation_lookup import Sent, operation, sent
+from sandbox.aws.request_body import read as read_body
 from sandbox.aws.table import TYPES
 
 _WHOLE = ("s3", "bedrock", "bedrock-runtime", "rolesanywhere", "kms", "sts", "route53")

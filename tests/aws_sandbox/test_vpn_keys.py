@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from sandbox.aws.wire import struct
+from sandbox.aws.struct_values import struct
 from tests.aws_sandbox.cases.link import hub, site, vpn
 from tests.aws_sandbox.driver import Client, Refusal, World
 

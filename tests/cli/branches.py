@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main
-from tests.catalogue.bank import STACK
+from tests.blueprints.bank import STACK
 
 
 def ran(root: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalogue import bank
+from tests.blueprints import bank
 from tests.cli.conftest import resolve
 
 

@@ -18,12 +18,12 @@ from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project.project import Project
 from isthmus.engine.pull_request import pull_request
 from isthmus.engine.render import rendering
-from policies.judging import standing
-from tests.catalogue.bank import ROOT, STACK
+from policies.evaluation.evaluation import standing
+from tests.blueprints.bank import ROOT, STACK
 from tests.cli.branches import gone, ran, second
 from tests.estate import bank_estate, change_overrides, release
 from tests.laying import lay
-from tests.report import moved_models
+from tests.reports import moved_models
 from tests.repository import commit, git
 
 WORK = "transaction-narratives"
@@ -222,6 +222,6 @@ def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     assert short, "the base's rules were not asked"
     assert ("rule", "the rules themselves", True) in rules(one)
     (said,) = found(one, "change/rules-rewritten")
-    assert "policies/judging.py" in said.message
+    assert "policies/evaluation/evaluation.py" in said.message
     assert "PATH" in told.read_text()
     assert "hidden-from-it" not in told.read_text()

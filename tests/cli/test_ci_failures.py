@@ -18,10 +18,10 @@ from isthmus.engine.project.project import Project
 from isthmus.engine.pull_request import commit_pair, pull_request
 from isthmus.engine.seen import Answer, Seen
 from isthmus.reports.preview import markdown as preview_markdown
-from tests.catalogue.bank import ROOT, STACK
+from tests.blueprints.bank import ROOT, STACK
 from tests.cli.branches import ran, second
 from tests.laying import lay
-from tests.report import moved_models
+from tests.reports import moved_models
 from tests.repository import commit
 
 WORK = "transaction-narratives"

@@ -17,7 +17,7 @@ from isthmus.engine.drift import drift as drifting
 from isthmus.engine.drift.drift import Looked
 from tests.estate import bank_estate
 from tests.laying import lay
-from tests.report.drifts import EXPECTED, UNSEEN, drift, one
+from tests.reports.drifts import EXPECTED, UNSEEN, drift, one
 
 Call = Callable[..., tuple[int, str, str]]
 

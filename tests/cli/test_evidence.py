@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts.reports.evidence import Evidence
-from policies.catalogue import RULES
+from policies.evaluation.registry import RULES
 from tests.cli.conftest import Isthmus
 
 DAY = ("--as-of", "2026-11-26")

@@ -215,7 +215,7 @@ def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path,
 
 
 def test_a_plan_that_its_class_forbids_is_refused_with_the_way_drawn(call: Call, project: Path):
-    from tests.report.moved_models import restricted_in_the_cloud
+    from tests.reports.moved_models import restricted_in_the_cloud
 
     restricted_in_the_cloud(project)
     code, out, _ = call("--format", "markdown")

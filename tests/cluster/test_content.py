@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
-from sandbox.cluster import crds, kubeconfig, nodes, sites, weights
+from sandbox.cluster import crds, kubeconfig, nodes, sites, weight_volumes
 from sandbox.cluster.sites import OnPremSite, Pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def test_the_banks_requirements_become_one_cluster_with_two_pools():
 
 def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
     wanted = sites.read(BANK)
-    names = [volume["metadata"]["name"] for volume in weights.volumes(wanted.models)]
+    names = [volume["metadata"]["name"] for volume in weight_volumes.volumes(wanted.models)]
     assert len(names) == len(set(names))
     assert "weights-meta-llama-llama-3-3-70b-instruct" in names
     # Candidate of restricted, confidential and public work.
@@ -40,7 +40,7 @@ def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
 
 
 def test_two_models_never_share_a_volumes_name():
-    made = weights.volumes({"a/m": 2, "a/m-2": 1})
+    made = weight_volumes.volumes({"a/m": 2, "a/m-2": 1})
     assert {v["metadata"]["name"]: v["metadata"]["annotations"]["isthmus.dev/model"] for v in made} == {
         "weights-a-m": "a/m",
         "weights-a-m-2": "a/m-2",

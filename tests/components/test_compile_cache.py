@@ -14,7 +14,7 @@ from tests.components.test_model_server import args
 from tests.components.test_node_cache import DISK
 from tests.components.test_weight_cache import S3, TRANSLATOR
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 CACHES = (
     *("VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"),

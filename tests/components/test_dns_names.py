@@ -11,7 +11,7 @@ from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import AnswerIsNo, InputError
 from tests import private
-from tests.catalogue import bank
+from tests.blueprints import bank
 from tests.components import fargate
 from tests.contracts.bank import platform_data, refused
 

@@ -10,7 +10,7 @@ from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import deploy
-from tests.components.test_vllm import given
+from tests.components.test_vllm_arguments import given
 
 
 @pytest.mark.parametrize(

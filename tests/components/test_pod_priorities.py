@@ -13,7 +13,7 @@ from tests.components.platforms import bank
 from tests.components.test_model_server import args
 from tests.components.test_weight_cache import S3, TRANSLATOR
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 
 def classes(engine: Engine) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, Made, providers
-from tests.components.test_reviews import REVIEWS as ALONE
+from tests.components.test_review_service import REVIEWS as ALONE
 
 SITE, SPACE, NAME = "frankfurt", "isthmus-confidential-reviews", "insurer-frankfurt-confidential"
 ROOT = "/var/lib/isthmus/audit"

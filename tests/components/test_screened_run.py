@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from isthmus import blueprints
-from tests.catalogue.bank import both
+from tests.blueprints.bank import both
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
 from tests.components.rendered import given, shown, told

@@ -1,7 +1,7 @@
 """A bank like that of `stacks/bank-dev`, with a plan and a platform made by hand, as the tests of this room use them.
 
 They have the shapes that rules are about (four GPUs a replica, both pools in use, replicas over domains and nodes),
-whatever the planner makes of the bank. The bank's own files are `tests/catalogue/bank.py`'s.
+whatever the planner makes of the bank. The bank's own files are `tests/blueprints/bank.py`'s.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from isthmus.contracts.reference import model_profiles, vllm_flags
 from isthmus.core.errors import At, InputError
 from isthmus.planning.catalogues import models
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 PROFILES = model_profiles.profiles()
 

@@ -11,7 +11,7 @@ from isthmus.contracts.platform.rules.aws.account import languages_of, tier_of
 from isthmus.core.errors import AnswerIsNo, InputError
 from tests import authority
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.core.errors import AnswerIsNo, IsthmusError
 from tests.components.platforms import bank
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform_model import parse
 
 DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
 RESTRICTED, CONFIDENTIAL, PUBLIC = 0, 1, 3

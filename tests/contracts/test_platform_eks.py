@@ -19,13 +19,13 @@ from isthmus.contracts.platform.model.aws.eks import (
 from isthmus.core.errors import AnswerIsNo, InputError
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
-from tests.contracts import test_platform
-from tests.contracts.test_platform import parse
+from tests.contracts import test_platform_model
+from tests.contracts.test_platform_model import parse
 
 Change = Callable[[dict[str, Any]], object]
 
 
-refused = functools.partial(test_platform.refused, of=private.data)
+refused = functools.partial(test_platform_model.refused, of=private.data)
 
 
 def cluster(**values: Any) -> Change:

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.core.errors import InputError
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 OTHERS = "arn:aws:iam::210987654321:policy/edge"
 LONG = "a" * 250 + "@bank.example"

@@ -13,7 +13,7 @@ from isthmus.contracts.platform.model.pools import failure_domain_label
 from isthmus.core import yaml_files
 from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 NODES = ["l40s-0", "l40s-1"]

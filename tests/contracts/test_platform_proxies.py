@@ -10,7 +10,7 @@ from isthmus.contracts.platform.model.platform import Platform, Proxy
 from isthmus.contracts.platform.rules import boundaries as boundary_rules
 from isthmus.core.errors import AnswerIsNo, At, InputError
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 PROXY = {"url": "http://10.40.0.20:3128"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, most_instances, takes_key
 from isthmus.core.errors import AnswerIsNo, InputError
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
 
 Change = Callable[[dict[str, Any]], object]

@@ -12,7 +12,7 @@ from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.serving import at_most
 from isthmus.core.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 Change = Callable[[dict[str, Any]], object]
 LLAMA = "confidential-llama-8b"

@@ -12,7 +12,7 @@ from isthmus.contracts.platform.model import system_nodes as platform_system_nod
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
 from tests import private
-from tests.contracts.test_platform import parse, refused
+from tests.contracts.test_platform_model import parse, refused
 
 ZONES = ["eu-central-1a", "eu-central-1b"]
 

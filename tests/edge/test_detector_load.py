@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from edge.detection import DETECT_PATH, WORKLOAD
-from edge.looking import MOST_SLOW
+from edge.detector_processes import MOST_SLOW
 from tests.edge.processes import Edge
 
 LONG = "Herr Muster zahlt 4111 1111 1111 1111 an a1-b2-c3. " * 75_000  # 3.8 MB

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.accounts import cost
 from edge.config import Place
 from edge.openai_api import Refusal
 from edge.routing import Opened, Unsent, Upstream
 from edge.routing.endpoint import Broken
+from edge.routing.gpu_time import Sharing
 from edge.routing.health import FIRST_S, IN_A_ROW, LONGEST_S, Health
-from edge.routing.sharing import Sharing
+from edge.usage_accounts import cost
 
 
 class Clock:

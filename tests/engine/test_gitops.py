@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from isthmus.engine.render import files as render_files
 from isthmus.engine.render import gitops
 from isthmus.engine.render.recorder import Resource
-from tests.catalogue import bank
+from tests.blueprints import bank
 
 READ = YAML(typ="safe", pure=True)
 

@@ -17,7 +17,7 @@ from isthmus.engine.kubernetes import identity_certificates
 from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform_model import parse
 
 SUBJECT = "internal-translator.isthmus-internal.svc"
 SPACE = "/api/v1/namespaces/isthmus-internal"

@@ -14,7 +14,7 @@ from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph, joined
 from isthmus.graph.resources.state import from_state
-from tests.catalogue import bank
+from tests.blueprints import bank
 from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
 from tests.graph.clouds import deployed
 from tests.layered import without_digests

@@ -21,7 +21,7 @@ from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph, joined
 from tests import hosted
-from tests.catalogue.test_break_glass import signed
+from tests.blueprints.test_emergency_access import signed
 from tests.estate import (
     FETCHED,
     MORE,

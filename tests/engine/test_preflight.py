@@ -17,7 +17,7 @@ from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.rendering import Rendered
 from isthmus.engine.run import preflight
-from tests.catalogue import bank
+from tests.blueprints import bank
 
 KEY, GROUP = "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"
 Prepare = Callable[[Rendered], None]

@@ -14,7 +14,7 @@ import pytest
 from isthmus.engine.preview import preview
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project import project
-from tests.catalogue.bank import STACK
+from tests.blueprints.bank import STACK
 from tests.engine import fake_engine
 from tests.laying import lay
 

@@ -134,7 +134,7 @@ def images_output() -> dict[str, Any]:
 
 def edge_configuration_schema() -> dict[str, Any]:
     """JSON Schema of the YAML file of `python -m edge --config FILE`, all modes."""
-    from edge.config.reading import _ADAPTER
+    from edge.config.loading import _ADAPTER
 
     return _ADAPTER.json_schema(by_alias=True)
 
@@ -227,7 +227,7 @@ def audit_lines() -> list[bytes]:
     from edge.audit.records import Chain
     from edge.config import Place
     from edge.journal import Exchange
-    from edge.reviews.acts import fields as review_fields
+    from edge.reviews.decision_records import fields as review_fields
 
     records: list[tuple[str, dict[str, Any]]] = []
 

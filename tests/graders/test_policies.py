@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
-from policies.judging import judge
+from policies.evaluation.evaluation import judge
 from tests.graders import examples
 
 

@@ -22,8 +22,8 @@ from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.state import from_state
-from tests.catalogue import bank
-from tests.catalogue.bank import serving
+from tests.blueprints import bank
+from tests.blueprints.bank import serving
 from tests.graph.clouds import deployed
 from tests.policies.mutating import Change, words, workload
 

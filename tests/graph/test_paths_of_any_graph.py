@@ -16,7 +16,7 @@ from isthmus.graph.data_path.egress import CLOUDS
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
 from isthmus.graph.resources.state import Stated
-from tests.catalogue import bank
+from tests.blueprints import bank
 
 HOSTS = (
     "bedrock-runtime.eu-central-1.amazonaws.com",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render.recorder import Resource
-from policies import judging
+from policies.evaluation import evaluation
 from tests.mutation.meant import FAMILY_OF, POLICIES
 from tests.mutation.shapes import Operator
 from tests.mutation.stacks import Faulted, Stack
@@ -14,7 +14,7 @@ from tests.mutation.stacks import Faulted, Stack
 
 def judge(stack: Stack, resources: Sequence[Resource]) -> list[Finding]:
     """What the policies find in these resources, taken for the stack's."""
-    return judging.judge(list(resources), stack.platform)
+    return evaluation.judge(list(resources), stack.platform)
 
 
 def new(faulted: Faulted, before: Sequence[Finding]) -> list[Finding]:

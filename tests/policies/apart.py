@@ -13,7 +13,7 @@ from isthmus.core import yaml_files
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
-from tests.catalogue.bank import STACK
+from tests.blueprints.bank import STACK
 from tests.laying import lay
 
 CIDR = "10.81.0.0/16"

@@ -13,8 +13,8 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.resources import Graph
-from tests.catalogue.bank import platform as bank
-from tests.catalogue.bank import rendered as bank_rendered
+from tests.blueprints.bank import platform as bank
+from tests.blueprints.bank import rendered as bank_rendered
 from tests.policies import mutating
 from tests.policies.mutating import Change
 

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph
-from policies import boundaries, data_path, identity
-from policies.rule import Rule, Subject
+from policies.data_path import account as account_rules
+from policies.data_path import paths
+from policies.identity import aws_permissions
+from policies.rules.rule import Rule, Subject
 
-RULES: dict[str, Rule] = {each.id: each for each in (*data_path.RULES, *boundaries.RULES, *identity.RULES)}
+RULES: dict[str, Rule] = {
+    each.id: each for each in (*paths.RULES, *account_rules.RULES, *aws_permissions.RULES)
+}
 
 
 def of(*ids: str) -> Callable[..., list[str]]:
@@ -22,7 +26,7 @@ def of(*ids: str) -> Callable[..., list[str]]:
     return read
 
 
-all_of = of(*(each.id for each in (*data_path.RULES, *boundaries.RULES)))
+all_of = of(*(each.id for each in (*paths.RULES, *account_rules.RULES)))
 restricted_reaches_no_aws = of("data-path/own-network", "identity/translators-only")
 aws_is_called_through_our_endpoints = of(
     "data-path/private-endpoints", "data-path/calls-by-private-endpoints", "data-path/own-network"

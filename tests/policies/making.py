@@ -8,7 +8,7 @@ from isthmus.contracts.platform.model.platform import Images, Monitoring, Platfo
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render.recorder import Resource
-from policies.judging import judge
+from policies.evaluation.evaluation import judge
 
 
 def made(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resource:

@@ -10,8 +10,8 @@ from pathlib import Path
 import policies
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
-from policies.judging import judge
-from policies.telling import lines
+from policies.evaluation.evaluation import judge
+from policies.evaluation.text_report import lines
 from tests.policies.making import found, made
 
 
@@ -26,7 +26,7 @@ def test_without_its_platform_only_what_lies_where_is_asked(rendered: rendering.
 
 def test_every_type_that_the_rules_look_for_is_one_that_the_provider_has():
     """A type that is misspelt would be looked for in vain, and its rule would pass everything."""
-    text = "".join(each.read_text("utf-8") for each in Path(policies.__file__).parent.glob("*.py"))
+    text = "".join(each.read_text("utf-8") for each in Path(policies.__file__).parent.rglob("*.py"))
     kinds = sorted(set(re.findall(r"\"(aws:\w+/\w+:\w+)\"", text)))
     assert len(kinds) > 50
     for kind in kinds:

@@ -13,7 +13,7 @@ import pytest
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
-from tests.catalogue.bank import serving
+from tests.blueprints.bank import serving
 from tests.policies import holding
 from tests.policies.apart import apart
 from tests.policies.mutating import words

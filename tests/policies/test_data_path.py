@@ -12,8 +12,8 @@ from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources.tags import BARE, bears_tags
-from policies.judging import judge
-from policies.rule import Subject
+from policies.evaluation.evaluation import judge
+from policies.rules.rule import Subject
 from tests.policies import holding
 from tests.policies.making import made
 from tests.policies.mutating import altered, words

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from isthmus.contracts.policy_settings import parse
 from isthmus.core import yaml_files
-from policies.catalogue import IDS
-from policies.info import LIST
+from policies.evaluation.registry import IDS
+from policies.plugin.rule_info import LIST
 from scripts import policies_table
 
 

@@ -13,9 +13,9 @@ from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
-from policies import screening
-from policies.rule import Subject
-from tests.catalogue.bank import ROOT, STACK
+from policies.data_path import redaction as redaction_rules
+from policies.rules.rule import Subject
+from tests.blueprints.bank import ROOT, STACK
 from tests.components.fargate import cloud
 from tests.policies import holding, mutating
 from tests.policies.mutating import Change, document, finds
@@ -210,7 +210,9 @@ def test_what_is_broken_is_found(name: str):
 
 def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
     def found(graph: Graph) -> list[str]:
-        (rule,) = [each for each in screening.RULES if each.id == "data-path/redacts-secrets-in-answers"]
+        (rule,) = [
+            each for each in redaction_rules.RULES if each.id == "data-path/redacts-secrets-in-answers"
+        ]
         return [each.message for each in rule.check(Subject(graph, platform()))]
 
     assert found(Graph(rendered().resources)) == []

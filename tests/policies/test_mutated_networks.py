@@ -12,7 +12,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.graph.network import reachability
 from isthmus.graph.resources.resources import Graph
-from tests.catalogue.bank import serving
+from tests.blueprints.bank import serving
 from tests.policies import holding
 from tests.policies.mutating import KINDS, Change, document, finds, plus, template, workload
 

@@ -17,7 +17,7 @@ from tests.policies.cases_cluster import BOX, FIRST, GPU, deployment
 from tests.policies.cases_inside import lets_in, space
 from tests.policies.cases_serving import MODEL
 from tests.policies.making import found, made
-from tests.policies.test_asked import BY_ID, about
+from tests.policies.test_rule_scope import BY_ID, about
 
 SUBNETS = [made("aws:ec2/subnet:Subnet", each, {}) for each in ("one", "two")]
 BOUND = "spec.hard.[requests.nvidia.com/gpu]"

@@ -10,9 +10,9 @@ from pulumi.runtime.proto import analyzer_pb2 as wire
 
 from components import stated
 from isthmus.engine.render.recorder import Resource
-from policies.pack import Pack
-from policies.seen import PLATFORM
-from tests.catalogue import bank
+from policies.plugin.resources import PLATFORM
+from policies.plugin.server import Pack
+from tests.blueprints import bank
 from tests.graph.clouds import deployed
 from tests.policies.mutating import altered, words
 

@@ -11,7 +11,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_files
 from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state
-from policies.judging import judge
+from policies.evaluation.evaluation import judge
 from tests import private
 from tests.graph.clouds import deployed
 from tests.policies import mutating

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from isthmus.contracts.policy_settings import Figures, Settings
-from policies.catalogue import RULES
-from policies.judging import judge
+from policies.evaluation.evaluation import judge
+from policies.evaluation.registry import RULES
 from tests.policies import (
     cases_accounts,
     cases_aws,

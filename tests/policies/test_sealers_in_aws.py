@@ -12,9 +12,9 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.graph.resources import state as graph_state
-from policies.judging import judge
+from policies.evaluation.evaluation import judge
 from tests import private
-from tests.catalogue.bank import ROOT, STACK
+from tests.blueprints.bank import ROOT, STACK
 from tests.graph.clouds import deployed
 from tests.policies import mutating
 from tests.policies.mutating import Change, document, words

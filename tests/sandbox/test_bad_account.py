@@ -28,7 +28,7 @@ from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
-from tests.catalogue.bank import serving
+from tests.blueprints.bank import serving
 from tests.sandbox.projects import SPARING
 
 pytestmark = pytest.mark.sandbox
@@ -345,8 +345,9 @@ def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> N
 MACHINES = """
 import pulumi
 from isthmus.contracts.platform import Site
-from stacks import account, providers
-from tests.catalogue.bank import both, serving
+from stacks import providers
+from stacks.aws_account import account
+from tests.blueprints.bank import both, serving
 
 _, plan = both()
 kind = {"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue.test_examples import PICKED
+from tests.blueprints.test_examples import PICKED
 from tests.sandbox.begun import begun
 from tests.sandbox.waiting import eventually
 

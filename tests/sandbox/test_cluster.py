@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from sandbox import api, processes
-from sandbox.cluster import content
+from sandbox.cluster import initial_objects
 from sandbox.cluster.client import MANAGER
 from sandbox.home import Home
 from tests.sandbox.waiting import eventually
@@ -50,7 +50,9 @@ def pod(name: str, product: str, gpus: int) -> dict[str, Any]:
 
 
 def test_the_pools_are_there_with_their_gpus_and_zones(sandbox):
-    nodes = {node["metadata"]["name"]: node for node in sandbox.client("fra1").get(content.NODES)["items"]}
+    nodes = {
+        node["metadata"]["name"]: node for node in sandbox.client("fra1").get(initial_objects.NODES)["items"]
+    }
     assert set(nodes) == {
         *(f"fra1-h100-sxm-80gb-{n}" for n in (0, 1)),
         *(f"fra1-l40s-48gb-{n}" for n in (0, 1)),
@@ -110,7 +112,7 @@ def test_weights_are_claimed_again_after_their_claim_was_deleted(sandbox, namesp
         client.delete(path)
         eventually(lambda: client.find(path), lambda c: c is None)
     released = eventually(
-        lambda: client.get(f"{content.VOLUMES}/{volume}")["status"]["phase"],
+        lambda: client.get(f"{initial_objects.VOLUMES}/{volume}")["status"]["phase"],
         lambda phase: phase == "Available",
     )
     assert released == "Available"
@@ -127,7 +129,12 @@ def test_up_again_changes_nothing(sandbox):
                 for entry in item["metadata"]["managedFields"]
                 if entry["manager"] == MANAGER
             ]
-            for collection in (content.CRDS, content.VOLUMES, content.NODES, content.POLICIES)
+            for collection in (
+                initial_objects.CRDS,
+                initial_objects.VOLUMES,
+                initial_objects.NODES,
+                initial_objects.POLICIES,
+            )
             for item in client.get(collection)["items"]
         }
 
@@ -139,7 +146,7 @@ def test_up_again_changes_nothing(sandbox):
 
 
 def test_the_gpu_operators_policy_says_that_it_is_simulated(sandbox):
-    policy = sandbox.client("fra1").get(f"{content.POLICIES}/cluster-policy")
+    policy = sandbox.client("fra1").get(f"{initial_objects.POLICIES}/cluster-policy")
     assert policy["status"]["state"] == "ready"
     assert "simulated" in policy["metadata"]["annotations"]["isthmus.dev/sandbox"]
 

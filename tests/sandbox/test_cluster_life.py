@@ -16,7 +16,7 @@ import pytest
 
 from isthmus.core.errors import EnvironmentFault
 from sandbox import api, processes
-from sandbox.cluster import content, crds
+from sandbox.cluster import crds, initial_objects
 from sandbox.cluster.client import KubeClient
 from sandbox.home import Home
 
@@ -110,7 +110,7 @@ def test_each_site_has_its_own_cluster_under_its_context(home):
     assert {cluster.context: cluster.gpus for cluster in found.clusters} == {"admin@north": 6, "south": 8}
     assert len({cluster.address for cluster in found.clusters}) == 2
     with KubeClient.of(home / "kubeconfig", "admin@north") as client:
-        assert "north-l4-24gb-2" in client.names(content.NODES)
+        assert "north-l4-24gb-2" in client.names(initial_objects.NODES)
 
 
 def test_status_tells_real_definitions_from_stand_ins(home):
@@ -122,7 +122,7 @@ def test_status_tells_real_definitions_from_stand_ins(home):
 def test_a_killed_component_is_named_and_the_next_up_mends_it_with_its_data(home, requirements, few_crds):
     with KubeClient.of(home / "kubeconfig", "south") as client:
         client.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
-        client.delete(f"{content.NODES}/south-cpu-1")
+        client.delete(f"{initial_objects.NODES}/south-cpu-1")
     alive = processes.alive(Home.at(home))
     processes.end([alive["isthmus-south/kube-apiserver"], alive["isthmus-south/kwok-controller"]])
     fault = r"isthmus-south/kube-apiserver.*no longer runs.*isthmus sandbox up"
@@ -133,7 +133,7 @@ def test_a_killed_component_is_named_and_the_next_up_mends_it_with_its_data(home
     assert found.up
     with KubeClient.of(home / "kubeconfig", "south") as client:
         assert client.find("/api/v1/namespaces/default/configmaps/kept"), "the data was thrown away"
-        assert "south-cpu-1" in client.names(content.NODES), "a node deleted by hand stays away"
+        assert "south-cpu-1" in client.names(initial_objects.NODES), "a node deleted by hand stays away"
 
 
 def test_a_cluster_whose_data_are_damaged_is_made_anew(home, requirements, few_crds):

@@ -13,7 +13,7 @@ from isthmus.engine.kubernetes import client as kubernetes_client
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 from sandbox.cluster.client import KubeClient
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform_model import parse
 
 pytestmark = pytest.mark.sandbox
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalogue import bank
+from tests.blueprints import bank
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

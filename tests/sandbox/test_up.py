@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.accounting import aws, cluster
-from tests.catalogue import by_hand
-from tests.catalogue.bank import both, serving
+from tests.blueprints import by_hand
+from tests.blueprints.bank import both, serving
 from tests.laying import ROOT
 from tests.sandbox import drifts, previews
 from tests.sandbox.bank_up import Bank, gpus, placed, spread

@@ -10,11 +10,11 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
-from stacks import account, model_access
+from stacks.aws_account import account, model_access
 from tests import authority
-from tests.catalogue.bank import both
+from tests.blueprints.bank import both
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform_model import parse
 
 EXISTING = {
     "mode": "existing",

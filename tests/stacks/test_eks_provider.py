@@ -11,7 +11,8 @@ import pytest
 from components.aws.eks.mapping import ClusterAccess
 from isthmus.contracts.platform.model.platform import Site
 from isthmus.core.errors import InputError
-from stacks import moving, providers
+from stacks import migration as stack_migration
+from stacks import providers
 from tests import private
 from tests.components.conftest import Engine
 
@@ -44,7 +45,7 @@ def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no
 def test_room_is_made_in_the_cluster_of_an_aws_site_never_by_its_aws_provider() -> None:
     platform = private.platform()
     at: Any = {"frankfurt": "aws", "frankfurt/kubernetes": "kubernetes"}
-    assert moving._cluster(platform, at, "frankfurt") == "kubernetes"
+    assert stack_migration._cluster(platform, at, "frankfurt") == "kubernetes"
     del at["frankfurt/kubernetes"]
     with pytest.raises(InputError, match="to which no context leads"):
-        moving._cluster(platform, at, "frankfurt")
+        stack_migration._cluster(platform, at, "frankfurt")

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import AnswerIsNo
-from stacks import account, instance_quotas
+from stacks.aws_account import account, instance_quotas
 from tests.hosted import platform
 
 NEEDED = 2 * 6 + 2

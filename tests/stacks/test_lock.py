@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.cli import main
 from isthmus.planning import planner
-from tests.catalogue.bank import STACK, STACKS
+from tests.blueprints.bank import STACK, STACKS
 
 REQUIREMENTS, LOCK = f"{STACK}.requirements.yaml", f"{STACK}.plan.yaml"
 COMMAND = f"isthmus plan stacks/{REQUIREMENTS} -o stacks/{LOCK}"

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from isthmus.contracts.platform.model.platform import Endpoint, Site
 from isthmus.core import aws_session
 from isthmus.core.errors import AnswerIsNo, EnvironmentFault
-from stacks import model_access
+from stacks.aws_account import model_access
 from tests.contracts.bank import platform_data
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform_model import parse
 
 MODEL = "anthropic.claude-haiku-4-5-20251001-v1:0"
 SITE = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1", account_id="123456789012")

@@ -14,8 +14,8 @@ from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
-from tests.catalogue import bank
-from tests.catalogue.bank import ROOT, STACK, STACKS, plan_data
+from tests.blueprints import bank
+from tests.blueprints.bank import ROOT, STACK, STACKS, plan_data
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +131,11 @@ def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
 
 def test_a_stack_in_aws_alone_asks_for_no_kubeconfig(monkeypatch: pytest.MonkeyPatch):
     from isthmus.contracts.platform.model.platform import Platform
-    from stacks import program, providers, surroundings
+    from stacks import prerequisites, program, providers
     from tests.components.fargate import cloud
 
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(providers, "aws", lambda site, tags, sandbox: site.name)
     platform, settings = Platform.model_validate(cloud()), program.Settings("insurer", Path(), {})
     assert program.site_providers(platform, settings, live=True) == {"frankfurt": "frankfurt"}
-    surroundings.check(platform, sandbox=False, environment={})
+    prerequisites.check(platform, sandbox=False, environment={})

@@ -14,9 +14,9 @@ from moto import mock_aws
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
-from stacks import account, model_access, service_roles
+from stacks.aws_account import account, model_access, service_roles
 from tests import private
-from tests.catalogue.bank import both
+from tests.blueprints.bank import both
 
 
 @pytest.fixture

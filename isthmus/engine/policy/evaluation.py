@@ -29,9 +29,9 @@ def of(
     held: Mapping[str, Sensitivity] | None = None,
 ) -> list[Finding]:
     """As `findings`, of a stack by its name. `held`: workloads that are judged by a stricter class."""
-    from policies import judging
+    from policies.evaluation import evaluation
 
-    found = judging.judge(resources, platform, chosen, stack, held=held)
+    found = evaluation.judge(resources, platform, chosen, stack, held=held)
     own = f"urn:pulumi:{stack}::"
     return [each for each in found if not each.urn or each.urn.startswith(own)]
 
@@ -40,12 +40,12 @@ def settings(stacks: Sequence[Stack]) -> Settings:
     """What the project's `policies.yaml` and the config of each of these stacks say. Raises `InputError` for a rule or
     a key that there is not."""
     from isthmus.contracts.policy_settings import joined
-    from policies import reading
+    from policies.evaluation import settings as policy_settings_files
 
-    found = reading.settings(stacks[0].project.root)
+    found = policy_settings_files.settings(stacks[0].project.root)
     for each in stacks:
-        key = f"{each.project.name}:{reading.KEY}"
+        key = f"{each.project.name}:{policy_settings_files.KEY}"
         if key in each.config:
             where = f"{each.config_file.parent.name}/{each.config_file.name} ({key})"
-            found = joined(found, reading.stated(each.config[key], where))
+            found = joined(found, policy_settings_files.stated(each.config[key], where))
     return found

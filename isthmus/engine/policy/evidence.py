@@ -26,8 +26,8 @@ def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
     of the platform as a whole. Raises what reading the files, the program or the state raises, `AnswerIsNo` for the
     state of a stack that does not stand.
     """
-    from policies.evidence import evidence as asked
-    from policies.not_checked import NOT_CHECKED
+    from policies.evaluation.evidence import evidence as asked
+    from policies.evaluation.unchecked_controls import NOT_CHECKED
 
     platform = stack.platform()
     if of == "state":
@@ -77,10 +77,10 @@ def _standing(stack: Stack) -> Sequence[Any]:
 
 def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:
     """The platform that was built, which may be another than the files say today."""
-    from policies import seen
+    from policies.plugin import resources as engine_resources
 
     try:
-        return seen.platform(resources)
+        return engine_resources.platform(resources)
     except ValueError as error:
         raise InputError(
             f"the platform that the state names cannot be read ({error})",

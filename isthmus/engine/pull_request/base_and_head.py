@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def findings(base: Iterable[Finding], own: Iterable[Finding]) -> list[Finding]:
     """Those of both, each once, the worst first. One is silenced only where nobody else has it open."""
-    from policies.judging import PAST, order
+    from policies.evaluation.evaluation import PAST, order
 
     open_: dict[tuple[str, ...], Finding] = {}
     silent: dict[tuple[str, ...], Finding] = {}
@@ -38,8 +38,8 @@ def findings(base: Iterable[Finding], own: Iterable[Finding]) -> list[Finding]:
 
 def of_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
     """What the change does to what judges it, each a finding; silences are the base's alone."""
-    from policies.catalogue import CHANGES
-    from policies.judging import judge
+    from policies.evaluation.evaluation import judge
+    from policies.evaluation.registry import CHANGES
 
     return judge([], None, settings, stack, rules=CHANGES, changed=changes)
 

@@ -12,7 +12,7 @@ from isthmus.contracts.reference import handling, inference_profiles, jurisdicti
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS
 from isthmus.core.errors import IsthmusError
-from policies.change import UNDER_ANOTHER_NAME
+from policies.release.change import UNDER_ANOTHER_NAME
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.contracts.policy_settings import Figures, Settings
 from isthmus.contracts.reports.findings import SEVERITIES, Severity, Silence
 from isthmus.contracts.reports.preview import RuleChange
-from policies.change import ITSELF, UNJUDGED
+from policies.release.change import ITSELF, UNJUDGED
 
 _NAMED = 5
 """Files named of those that changed; the rest is counted."""

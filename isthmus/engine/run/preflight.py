@@ -51,9 +51,9 @@ def boundaries_hold(
     today: datetime.date | None = None,
 ) -> None:
     """Raise `AnswerIsNo` naming what the policies find that may not even be begun, and nobody answers for."""
-    from policies import judging
+    from policies.evaluation import evaluation
 
-    broken = judging.forbidding(judging.judge(resources, platform, settings, today=today))
+    broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
         raise AnswerIsNo(

@@ -35,8 +35,8 @@ from sandbox.aws.beside.guardrails import OPERATIONS as GUARDRAILS
 from sandbox.aws.beside.logs import OPERATIONS as LOGS
 from sandbox.aws.beside.rolesanywhere import OPERATIONS as ROLES_ANYWHERE
 from sandbox.aws.beside.service_quotas import OPERATIONS as SERVICE_QUOTAS
-from sandbox.aws.frame import Operation
 from sandbox.aws.pages import Page
+from sandbox.aws.service_frame import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *autoscaling.OPERATIONS,

@@ -9,8 +9,8 @@ from typing import Any
 
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import arn, now
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Entry = dict[str, Any]
 _WHICH = ("ServiceNamespace", "ResourceId", "ScalableDimension")

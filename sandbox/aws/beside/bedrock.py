@@ -16,7 +16,7 @@ from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside import bedrock_models
 from sandbox.aws.beside.bedrock_state import HELD, arn, new_id, not_found, page, tagged
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _SINCE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 _PATTERNS = {

@@ -11,8 +11,8 @@ from typing import Any
 
 from sandbox.aws.beside.bedrock_models import find_model
 from sandbox.aws.beside.bedrock_state import HELD, Entry, not_found
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.pages import Got, Page
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _FIELDS = {
     "agreement": ("AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR"),

@@ -13,9 +13,9 @@ from typing import Any
 from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, page, tagged
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.pages import Got, Page
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _DAYS = {"OneMonth": 30, "SixMonths": 180}
 """Length of a commitment in days (as of knowledge, not checked)."""

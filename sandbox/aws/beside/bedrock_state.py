@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.aws.beside import naming
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Entry = dict[str, Any]
 

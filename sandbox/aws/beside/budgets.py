@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Entry = dict[str, Any]
 _HOME = "us-east-1"

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from sandbox.aws.frame import Refused
 from sandbox.aws.pages import Got
+from sandbox.aws.service_frame import Refused
 
 ALGORITHMS = ("AWS4-X509-RSA-SHA256", "AWS4-X509-ECDSA-SHA256")
 _AUTHORIZATION = re.compile(

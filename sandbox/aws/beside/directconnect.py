@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox.aws.beside.ec2_transit_gateway import attach, detach, gateway
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _HOME = "us-east-1"
 """Where what belongs to no region is kept."""

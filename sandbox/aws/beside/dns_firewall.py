@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 FIRST_PRIORITY, LAST_PRIORITY = 101, 9899
 """Of the association of a rule group: what is below and above is AWS Firewall Manager's."""

@@ -14,7 +14,7 @@ import zlib
 from typing import Any
 
 from sandbox.aws.beside.ec2_shared import backend, named, operation, tags
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 _GATEWAYS = ("s3", "dynamodb")
 """The services that have a gateway endpoint."""

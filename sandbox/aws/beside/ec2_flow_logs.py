@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.aws.beside.ec2_shared import backend, named, operation
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 DEFAULT_FORMAT = " ".join(
     f"${{{field}}}"

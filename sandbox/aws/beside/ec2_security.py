@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sandbox.aws.beside.ec2_shared import backend, named, operation, tags
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 
 def _group(asked: Asked, id: str) -> Any:

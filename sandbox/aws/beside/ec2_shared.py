@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Answer = Callable[[Asked], dict[str, Any]]
 

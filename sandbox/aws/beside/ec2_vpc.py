@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.aws.beside.ec2_shared import backend, in_use, named, operation, tags
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 
 def create_subnet(asked: Asked) -> dict[str, Any]:

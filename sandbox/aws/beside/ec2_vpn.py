@@ -20,7 +20,7 @@ from typing import Any
 from sandbox.aws.beside.ec2_transit_gateway import attach, detach, ec2, found, gateway, tags_in, tags_of
 from sandbox.aws.beside.ec2_vpn_config import written
 from sandbox.aws.beside.ec2_vpn_tunnel import answered, checked, new, new_key, wrong
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 REDACTED = "REDACTED"
 STORAGES = ("Standard", "SecretsManager")

@@ -9,7 +9,7 @@ import string
 from collections.abc import Container, Mapping
 from typing import Any
 
-from sandbox.aws.frame import Refused
+from sandbox.aws.service_frame import Refused
 
 _KEY = re.compile(r"(?!0)[A-Za-z0-9._]{8,64}")
 """What AWS takes as a pre-shared key."""

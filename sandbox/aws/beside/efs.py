@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _SHOWN = (
     *("OwnerId", "CreationToken", "FileSystemId", "FileSystemArn", "CreationTime", "LifeCycleState", "Name"),

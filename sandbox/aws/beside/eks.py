@@ -14,8 +14,8 @@ from sandbox.aws.beside import naming
 from sandbox.aws.beside.ec2_shared import backend
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Entry = dict[str, Any]
 AUTHORITY = "c2FuZGJveA=="

@@ -18,7 +18,7 @@ from sandbox.aws.beside.eks import (
     there,
 )
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 
 def _entry(asked: Asked) -> Entry:

@@ -21,7 +21,7 @@ from sandbox.aws.beside.eks import (
 )
 from sandbox.aws.beside.eks_access import create_association
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked
+from sandbox.aws.service_frame import Asked
 
 _DEFAULT_SIZE = {"minSize": 1, "maxSize": 2, "desiredSize": 2}
 

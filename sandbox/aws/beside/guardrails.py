@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sandbox.aws.beside import naming
 from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, page, tagged
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 DRAFT = "DRAFT"
 _POLICIES = (

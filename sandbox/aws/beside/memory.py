@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from sandbox.aws.frame import Asked, Refused
+from sandbox.aws.service_frame import Asked, Refused
 
 Held = TypeVar("Held")
 

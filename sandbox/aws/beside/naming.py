@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 
-from sandbox.aws.frame import Asked
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked
 
 
 def arn(asked: Asked, service: str, rest: str) -> str:

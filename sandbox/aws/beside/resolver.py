@@ -9,7 +9,7 @@ import datetime
 import ipaddress
 from typing import Any
 
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 
 def _resolver(asked: Asked) -> Any:

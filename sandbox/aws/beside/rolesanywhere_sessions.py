@@ -24,9 +24,9 @@ from sandbox.aws.beside.naming import arn as own_arn
 from sandbox.aws.beside.naming import now
 from sandbox.aws.beside.rolesanywhere import Entry, anchor, profile
 from sandbox.aws.beside.rolesanywhere import certificates as bundle
-from sandbox.aws.frame import Asked, Refused
 from sandbox.aws.pages import Got, Page
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Refused
 
 _SHORTEST, _LONGEST = 900, 43200
 

@@ -14,7 +14,7 @@ from isthmus.contracts.platform.model.aws.sagemaker import has_disks
 from sandbox.aws.beside import autoscaling, naming
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import now
-from sandbox.aws.frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Entry = dict[str, Any]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import arn
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.pages import Got, Page
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 Quota = dict[str, Any]
 

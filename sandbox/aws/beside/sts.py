@@ -12,8 +12,8 @@ import re
 from typing import Any
 
 from sandbox.aws.beside import trust_policies
-from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
+from sandbox.aws.service_frame import Asked, Operation, Refused
 
 _ROLE = re.compile(r"arn:[\w-]+:iam::(?P<account>\d{12}):role/(?:.+/)?[\w+=,.@-]+")
 _SHORTEST, _USUAL, _CHAINED = 900, 3600, 3600

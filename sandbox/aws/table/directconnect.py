@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.aws.aws_errors import CallRefused
 from sandbox.aws.model import AutoName, Call, Facet, Hook, Scope, Tagging, Type, every, pairs
-from sandbox.aws.refusals import CallRefused
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.kms import REGION, TAGS
 

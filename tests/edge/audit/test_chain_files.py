@@ -14,7 +14,7 @@ from edge.audit import chain_files
 from edge.audit.chain_files import Short, Tail, Writer, alive, files, new_name, writers
 from edge.audit.records import MAX_LINE_BYTES, Broken, Chain
 from edge.audit.seal_format import Signer
-from edge.audit.watching import SealWatch, clear
+from edge.audit.seal_status import SealWatch, clear
 from tests.edge.audit.harness import OPENING, Place, close, exchange, intent, write
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from edge.audit.chain_files import Writer, files
 from edge.audit.seal_format import Signer
+from edge.audit.seal_status import SealWatch, clear
 from edge.audit.sealer import Sealer
 from edge.audit.stores import FolderStore, StoreFault
-from edge.audit.watching import SealWatch, clear
 from tests.edge.audit.harness import Place, close, exchange, intent, write
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.confidence.answer_scoring import Chosen, Listening
 from edge.confidence.calibration import Calibration, Curve
-from edge.confidence.listening import Chosen, Listening
 from edge.confidence.measure import MEASURE, Kind
 from edge.confidence.tokens import Tokens
 

@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from edge.confidence.choosing import Scores
+from edge.confidence.selection import Scores
 from edge.config import ConfigError, check
 from tests.edge.audit.audited import Audited, settings
 from tests.edge.audit.harness import Place

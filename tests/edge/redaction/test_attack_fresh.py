@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.redaction import Detector, Rules, hidden
-from edge.redaction.attacks import ATTACK
+from edge.redaction.prompt_attacks import ATTACK
 from edge.redaction.streaming import Held
 
 IBAN = "DE89 3704 0044 0532 0130 00"

@@ -10,8 +10,8 @@ import asyncpg
 import httpx
 import pytest
 
-from edge.audit.acts import record
 from edge.audit.content import Hmacs
+from edge.audit.content_acts import record
 from edge.audit.keys import erase
 from tests.edge.audit.audited import SITE_KEY
 from tests.edge.conftest import code_of

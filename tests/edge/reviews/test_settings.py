@@ -109,6 +109,6 @@ def test_every_command_of_the_documentation_is_taken():
 
 
 def test_every_refusal_of_the_desk_is_documented():
-    from edge.reviews.desk import REFUSALS
+    from edge.reviews.decisions import REFUSALS
 
     assert {code for _, code, _ in REFUSALS.values() if f"`{code}`" not in TEXT} == set()

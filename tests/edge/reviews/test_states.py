@@ -18,7 +18,7 @@ from edge.config import Reviews
 from edge.config.database import DatabaseConfig
 from edge.database import Database, DatabaseDown
 from edge.database.migrations import grant, migrate
-from edge.reviews.shelf import Holding, Shelf
+from edge.reviews.held_store import Holding, Shelf
 from tests.edge.postgres import ADMIN, ADMIN_PASSWORD, Postgres
 
 NAME = "states"

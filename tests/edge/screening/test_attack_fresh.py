@@ -13,10 +13,10 @@ from edge.config import Guard, Limits, Screening
 from edge.journal import Exchange
 from edge.openai_api import Refusal
 from edge.redaction import Detector, Placeholders, Rules
-from edge.redaction.attacks import ATTACK
+from edge.redaction.prompt_attacks import ATTACK
 from edge.screening.client import DetectorClient, Looked
 from edge.screening.screen import Screen
-from edge.screening.seams import add_findings, build_seams
+from edge.screening.split_values import add_findings, build_seams
 from edge.screening.texts import adjacent_texts, request_texts
 
 

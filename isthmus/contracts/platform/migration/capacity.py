@@ -2,7 +2,7 @@
 
 An endpoint that a new plan no longer has goes last, when its successor serves. Until then both hold their GPUs,
 so what a pool must hold in between is the new plan's replicas and those of every endpoint that goes. Arithmetic
-only: who asks what stands is `stacks.moving` and `isthmus.engine.estate.migration`.
+only: who asks what stands is `stacks.migration` and `isthmus.engine.estate.migration`.
 """
 
 from __future__ import annotations

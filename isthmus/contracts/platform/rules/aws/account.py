@@ -1,7 +1,7 @@
 """What must hold of the AWS half of a platform, whoever wrote it. Rules of `platform_checks`.
 
 Boundaries answer no (exit 1), the rest is wrong input (exit 2); every rule raises `At` with the path of
-the value at fault. Nothing here asks a cloud: what only the account knows is `stacks.account`'s to check.
+the value at fault. Nothing here asks a cloud: what only the account knows is `stacks.aws_account.account`'s to check.
 """
 
 from __future__ import annotations

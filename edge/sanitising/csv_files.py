@@ -1,0 +1,101 @@
+"""CSV: a document a row, its first line names the columns. A row in which nothing is found stays byte for byte."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from edge.sanitising.document import Document
+from edge.sanitising.refusal import Refused
+from edge.sanitising.text_files import decoded
+
+DELIMITERS = ",;\t|"
+_LARGEST = 2**31 - 1
+_MEND = "Mend the row, or leave the file out"
+
+
+class CsvForm:
+    """Separated by whichever of `,` `;` tab and `|` the first line has most of; quoted by `"`."""
+
+    untouched: tuple[str, ...] = ()
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._pending: deque[tuple[str, list[str], list[int]]] = deque()
+        self._delimiter = ","
+
+    def documents(self) -> Iterator[Document]:
+        """What is to be cleaned, in order; raises Refused."""
+        csv.field_size_limit(_LARGEST)
+        text = decoded(self._data)
+        self._delimiter = _delimiter(text)
+        read: list[str] = []
+        rows = csv.reader(_noting(text, read), delimiter=self._delimiter, strict=True)
+        header: list[str] | None = None
+        line = 1
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                raise Refused(f"the row is no CSV: {error}", line=line, todo=_MEND) from None
+            if row is None:
+                return
+            raw = "".join(read)
+            read.clear()
+            if header is None and row:
+                header = [name.removeprefix("\ufeff").strip() for name in row]
+                self._pending.append((raw, row, []))
+                yield Document((), tuple(dict.fromkeys(header)))
+            elif header is None or not row:
+                self._pending.append((raw, row, []))
+                yield Document()
+            else:
+                yield self._row(header, row, raw, line)
+            line = rows.line_num + 1
+
+    def _row(self, header: list[str], row: list[str], raw: str, line: int) -> Document:
+        if len(row) != len(header):
+            raise Refused(f"the row has {len(row)} cells, the first {len(header)}", line=line, todo=_MEND)
+        filled = [at for at, cell in enumerate(row) if any(map(str.isalnum, cell))]
+        self._pending.append((raw, row, filled))
+        return Document(tuple((header[at], row[at]) for at in filled))
+
+    def back(self, texts: Sequence[str]) -> bytes:
+        """What is written for the next document, given its texts clean."""
+        raw, row, filled = self._pending.popleft()
+        made = [*row]
+        for at, text in zip(filled, texts, strict=True):
+            made[at] = text
+        if made == row:
+            return raw.encode()
+        ending = raw[len(raw.rstrip("\r\n")) :]
+        every = raw == self._line(row, ending, csv.QUOTE_ALL)
+        return self._line(made, ending, csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL).encode()
+
+    def _line(self, row: list[str], ending: str, quoting: int) -> str:
+        out = io.StringIO(newline="")
+        csv.writer(out, delimiter=self._delimiter, lineterminator=ending, quoting=quoting).writerow(row)  # type: ignore[arg-type]
+        return out.getvalue()
+
+    def end(self) -> bytes:
+        """What is written last."""
+        return b""
+
+
+def _noting(text: str, read: list[str]) -> Iterator[str]:
+    """The lines, each noted when the reader takes it."""
+    for line in io.StringIO(text, newline=""):
+        read.append(line)
+        yield line
+
+
+def _delimiter(text: str) -> str:
+    first, quoted = "", False
+    for each in text.removeprefix("\ufeff").lstrip("\r\n"):
+        quoted ^= each == '"'
+        if each in "\r\n" and not quoted:
+            break
+        first += "" if quoted else each
+    return max(DELIMITERS, key=lambda each: (first.count(each), -DELIMITERS.index(each)))

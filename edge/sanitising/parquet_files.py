@@ -1,0 +1,224 @@
+"""Parquet: a document a row, row groups kept as they are. Needs pyarrow, which is imported when a file is met.
+
+Columns of text are looked at, nested ones too. Numbers, dates and truth values pass untouched unless they are named:
+then they are written as text, since no number can say that it was taken out. Bytes could be anything and must be named.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.sanitising.document import Document
+from edge.sanitising.refusal import Refused
+
+_MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
+_CODECS = ("SNAPPY", "GZIP", "ZSTD", "BROTLI", "LZ4")
+_ANEW = "Write it anew, or leave it out"
+Way = tuple[Any, ...]
+"""Into a nested value: keys of structures, indices of lists."""
+
+
+@dataclass
+class _Group:
+    """A row group on its way."""
+
+    table: Any
+    values: dict[str, list[Any]]
+    """Of the columns that are looked at."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    group: _Group
+    number: int
+    ways: list[tuple[str, Way]]
+
+
+class ParquetForm:
+    """One file; `named` are columns beside those of text."""
+
+    def __init__(self, data: bytes, named: frozenset[str], most_bytes: int) -> None:
+        self._data, self._named, self._most = data, named, most_bytes
+        self._pending: deque[_Row | None] = deque()
+        self._out, self._given = io.BytesIO(), 0
+        self._writer: Any = None
+        self._schema: Any = None
+        self.untouched: tuple[str, ...] = ()
+
+    def documents(self) -> Iterator[Document]:
+        """What is to be cleaned, in order; raises Refused."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = self._opened()
+        metadata, columns = file.metadata, list(file.schema_arrow)
+        self._check(columns)
+        looked = [each for each in columns if holds_text(each.type) or each.name in self._named]
+        self.untouched = tuple(each.name for each in columns if each not in looked)
+        # Neither the file's own notes nor the columns': nobody looks through them.
+        self._schema = pa.schema([pa.field(each.name, self._type(each), each.nullable) for each in columns])
+        codec = metadata.row_group(0).column(0).compression if metadata.num_row_groups and columns else "none"
+        self._writer = pq.ParquetWriter(
+            self._out, self._schema, compression=codec.lower() if codec in _CODECS else "none"
+        )
+        self._pending.append(None)
+        yield Document((), tuple(each.name for each in columns))
+        for at in range(metadata.num_row_groups):
+            try:
+                table = file.read_row_group(at)
+                group = _Group(table, {each.name: table.column(each.name).to_pylist() for each in looked})
+            except (pa.ArrowException, OSError, ValueError):
+                raise Refused(f"row group {at} cannot be read as what it says it is", todo=_ANEW) from None
+            for number in range(table.num_rows):
+                yield self._document(_Row(group, number, []), looked)
+
+    def _opened(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._data[:4] not in (_MAGIC, _ENCRYPTED):
+            raise Refused("it is no Parquet", todo=_ANEW)
+        try:
+            if self._data[:4] == _ENCRYPTED:
+                raise OSError("encrypted")
+            file = pq.ParquetFile(io.BytesIO(self._data))
+        except (pa.ArrowException, OSError) as error:
+            if "crypt" in str(error).lower():
+                raise Refused("it is encrypted", todo="Decrypt it first") from None
+            raise Refused("its Parquet cannot be read", todo=_ANEW) from None
+        for group in range(file.metadata.num_row_groups):
+            if (size := file.metadata.row_group(group).total_byte_size) > self._most:
+                raise Refused(
+                    f"row group {group} unpacks to {size >> 20} MiB", todo="Write it with smaller row groups"
+                )
+        return file
+
+    def _check(self, columns: list[Any]) -> None:
+        names = [each.name for each in columns]
+        if len(set(names)) < len(names):
+            raise Refused("two columns have the same name", todo="Rename one")
+        for each in columns:
+            plain = each.type.num_fields == 0
+            if each.name in self._named and not plain and not holds_text(each.type):
+                raise Refused(
+                    f"column {each.name} is nested and holds no text", todo="Name plain columns only"
+                )
+            if holds_bytes(each.type) and not (plain and each.name in self._named):
+                raise Refused(
+                    f"column {each.name} holds bytes, which could be anything",
+                    todo=f"Name it (--fields {each.name}) where they are UTF-8, or write the file without it",
+                )
+
+    def _type(self, column: Any) -> Any:
+        """What a column is written as."""
+        import pyarrow as pa
+
+        return pa.string() if column.name in self._named and not holds_text(column.type) else column.type
+
+    def _document(self, row: _Row, looked: list[Any]) -> Document:
+        texts: list[tuple[str, str]] = []
+        for column in looked:
+            values = row.group.values[column.name]
+            if not holds_text(column.type):
+                values[row.number] = _as_text(values[row.number], column.name)
+            for way, field, text in _texts(values[row.number], column.name):
+                texts.append((field, text))
+                row.ways.append((column.name, way))
+        self._pending.append(row)
+        return Document(tuple(texts))
+
+    def back(self, texts: Sequence[str]) -> bytes:
+        """What is written for the next document, given its texts clean."""
+        row = self._pending.popleft()
+        if row is None:
+            return b""
+        for (column, way), text in zip(row.ways, texts, strict=True):
+            values = row.group.values[column]
+            values[row.number] = _put(values[row.number], way, text)
+        return self._group(row.group) if row.number == row.group.table.num_rows - 1 else b""
+
+    def _group(self, group: _Group) -> bytes:
+        import pyarrow as pa
+
+        columns = [
+            pa.chunked_array([pa.array(group.values[each.name], type=each.type)])
+            if each.name in group.values
+            else group.table.column(each.name)
+            for each in self._schema
+        ]
+        table = pa.Table.from_arrays(columns, schema=self._schema)
+        self._writer.write_table(table, row_group_size=table.num_rows)
+        group.values.clear()
+        return self._drained()
+
+    def end(self) -> bytes:
+        """What is written last."""
+        self._writer.close()
+        return self._drained()
+
+    def _drained(self) -> bytes:
+        made = self._out.getvalue()[self._given :]
+        self._given += len(made)
+        return made
+
+
+def holds_text(type_: Any) -> bool:
+    """Whether a value of the Arrow type is text, or has text within."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(type_):
+        return holds_text(type_.value_type)
+    plain = t.is_string(type_) or t.is_large_string(type_) or t.is_string_view(type_)
+    return plain or any(holds_text(type_.field(at).type) for at in range(type_.num_fields))
+
+
+def holds_bytes(type_: Any) -> bool:
+    """Whether a value of the Arrow type is bytes, or has bytes within."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(type_):
+        return holds_bytes(type_.value_type)
+    plain = t.is_binary(type_) or t.is_large_binary(type_) or t.is_binary_view(type_)
+    plain = plain or t.is_fixed_size_binary(type_)
+    return plain or any(holds_bytes(type_.field(at).type) for at in range(type_.num_fields))
+
+
+def _as_text(value: Any, column: str) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise Refused(
+                f"column {column} holds bytes that are not UTF-8", todo="Write the file without it"
+            ) from None
+    whole = isinstance(value, float) and value.is_integer()
+    return value if value is None else str(int(value)) if whole else str(value)
+
+
+def _texts(value: Any, field: str, way: Way = ()) -> Iterator[tuple[Way, str, str]]:
+    """Each text in a value: the way to it, its field's name, itself."""
+    if isinstance(value, str):
+        if any(map(str.isalnum, value)):
+            yield way, field, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _texts(each, key, (*way, key))
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(value):
+            yield from _texts(each, field, (*way, at))
+
+
+def _put(value: Any, way: Way, text: str) -> Any:
+    """The value with a text in its place; tuples are a map's entries."""
+    if not way:
+        return text
+    if isinstance(value, tuple):
+        made = [*value]
+        made[way[0]] = _put(made[way[0]], way[1:], text)
+        return tuple(made)
+    value[way[0]] = _put(value[way[0]], way[1:], text)
+    return value

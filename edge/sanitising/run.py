@@ -1,0 +1,336 @@
+"""A run: every file of a source read, cleaned and written, one after another as the target sees it.
+
+Reading goes ahead of writing by a few batches, so that processes have work across files; what is written, and the
+order of it, is the same however many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge.redaction import Rules
+from edge.sanitising.document import Cleaned, Cleaner, Document
+from edge.sanitising.kinds import Form, kind_of, opened
+from edge.sanitising.locations import BadPlace, Item, Output, Source, Target, lines, own
+from edge.sanitising.manifest import Entry, parsed, settings_digest, summary
+from edge.sanitising.refusal import Refused
+from edge.sanitising.workers import Alone, Processes, Result
+
+_BATCH_DOCUMENTS, _BATCH_CHARACTERS = 64, 32 * 1024
+_LITTLE = 512 * 1024
+"""Bytes that one process is done with before others have started."""
+
+
+class Broken(Exception):
+    """A process of ours ended."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What decides, beside the rules."""
+
+    data_class: str
+    names_demanded: bool
+    """Whether the class's handling has names taken out, so that patterns alone are not enough."""
+    languages: tuple[str, ...] = ()
+    fields: frozenset[str] = frozenset()
+    allowed_because: str = ""
+    """Why text goes through whose language no model knows."""
+    keep_going: bool = False
+    prune: bool = False
+    most_bytes: int = 256 << 20
+    processes: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Of what changes a file."""
+        return settings_digest(
+            data_class=self.data_class,
+            names_demanded=self.names_demanded,
+            languages=self.languages,
+            fields=sorted(self.fields),
+            allowed_because=self.allowed_because,
+        )
+
+
+@dataclass
+class Outcome:
+    """How it went."""
+
+    summary: dict[str, Any]
+    refused: list[Entry]
+    kept: int = 0
+    """Files that an earlier run had done already."""
+    pruned: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _File:
+    """One on its way."""
+
+    item: Item
+    entry: Entry
+    form: Form | None = None
+    kept: bool = False
+    fault: Refused | None = None
+    """Found while it was read; told in its turn."""
+    output: Output | None = None
+    made: Any = field(default_factory=hashlib.sha256)
+    found: Counter[str] = field(default_factory=Counter)
+    uncovered: set[str] = field(default_factory=set)
+    names: deque[tuple[str, ...]] = field(default_factory=deque)
+
+
+class Watcher(Protocol):
+    """Who is told how far it is."""
+
+    def began(self, files: int, size: int) -> None:
+        """There are so many files, of so many bytes."""
+        ...
+
+    def passed(self, characters: int) -> None:
+        """So many of the file whose turn it is are clean."""
+        ...
+
+    def ended(self, entry: Entry, kept: bool, size: int) -> None:
+        """A file had its turn; `kept`: an earlier run had done it."""
+        ...
+
+
+def sanitise(source: Source, target: Target, rules: Rules, asked: Asked, watch: Watcher) -> Outcome:
+    """Do it. Raises BadPlace, PlaceFault, NoModel, Broken, OSError; what was done until then stays done."""
+    cleaner = Cleaner(rules, asked.languages)
+    items = source.items()
+    if not items:
+        raise BadPlace("there is no file in it", "the source", "Check the path")
+    total = sum(each.size for each in items)
+    watch.began(len(items), total)
+    try:
+        known = parsed(target.begin(), "the target")
+        pruned = _prune(target, known, {each.name for each in items}, asked.prune)
+        several = asked.processes > 1 and total > _LITTLE
+        team = Processes(rules, asked.languages, asked.processes) if several else Alone(cleaner)
+        try:
+            run = _Run(source, target, asked, cleaner.version, known, team, watch)
+            complete = run.run(items)
+        except BrokenProcessPool:
+            raise Broken from None
+        finally:
+            team.close()
+        # A run that stopped keeps its manifest as it grew: files after it are as they were.
+        entries = [known[name] for name in sorted(known)]
+        manifest = lines(each.line.rstrip(b"\n") for each in entries)
+        said = summary(entries, manifest, complete)
+        target.end(manifest, _json(said))
+        refused = [each for each in entries if each.status == "refused"]
+        return Outcome(said, refused, run.kept, pruned)
+    finally:
+        target.close()
+
+
+def _prune(target: Target, known: dict[str, Entry], there: set[str], asked: bool) -> list[str]:
+    gone = sorted(set(known) - there)
+    if gone and not asked:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        raise BadPlace(
+            f"{', '.join(gone[:3])}{more} in it came of no file that is still there",
+            "the target",
+            "Say --prune to have them deleted, or name another target",
+        )
+    for name in gone:
+        target.remove(name)
+        del known[name]
+    return gone
+
+
+def _json(said: dict[str, Any]) -> bytes:
+    return json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+class _Run:
+    """Belongs to one call of `sanitise`."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        asked: Asked,
+        version: str,
+        known: dict[str, Entry],
+        team: Alone | Processes,
+        watch: Watcher,
+    ) -> None:
+        self._source, self._target, self._asked = source, target, asked
+        self._version, self._settings, self._known = version, asked.digest, known
+        self._team, self._watch = team, watch
+        self.kept = 0
+
+    def run(self, items: list[Item]) -> bool:
+        """Whether every file had its turn."""
+        ahead: deque[tuple[_File, Result | None]] = deque()
+        for file, batch in self._read(items):
+            ahead.append((file, self._team.begin(batch) if batch else None))
+            while len(ahead) > self._team.width * 4:
+                if not self._take(*ahead.popleft()):
+                    return False
+        while ahead:
+            if not self._take(*ahead.popleft()):
+                return False
+        return True
+
+    def _read(self, items: list[Item]) -> Iterator[tuple[_File, list[Document] | None]]:
+        """Batches of documents, file by file; None ends a file."""
+        for item in items:
+            file = _File(item, Entry(item.name, data_class=self._asked.data_class, rules=self._version))
+            file.entry.settings = self._settings
+            try:
+                yield from ((file, batch) for batch in self._batches(file))
+            except Refused as error:
+                file.fault = error
+            yield file, None
+
+    def _batches(self, file: _File) -> Iterator[list[Document]]:
+        item, entry = file.item, file.entry
+        if item.unreadable:
+            raise Refused(item.unreadable, todo="Give the file itself")
+        if own(item.name):
+            raise Refused("the manifest has this name", todo="Rename it")
+        entry.kind, entry.bytes_in = kind_of(item.name), item.size
+        if item.size > self._asked.most_bytes:
+            raise Refused(
+                f"it has {item.size >> 20} MiB, and {self._asked.most_bytes >> 20} are read at once",
+                todo="Split it, or raise --max-mib",
+            )
+        try:
+            data = self._source.read(item.name)
+        except (PermissionError, FileNotFoundError) as error:
+            raise Refused(f"it cannot be read: {error.strerror}", todo="Check its rights") from None
+        entry.bytes_in, entry.sha256_in = len(data), hashlib.sha256(data).hexdigest()
+        if self._done_before(entry):
+            file.kept = True
+            return
+        file.form = opened(entry.kind, data, self._asked.fields, self._asked.most_bytes)
+        batch: list[Document] = [Document((), (item.name,))]
+        file.names.append(batch[0].names)
+        size = 0
+        for document in file.form.documents():
+            batch.append(document)
+            file.names.append(document.names)
+            size += sum(len(text) for _, text in document.texts)
+            if len(batch) >= _BATCH_DOCUMENTS or size >= _BATCH_CHARACTERS:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _done_before(self, entry: Entry) -> bool:
+        """Whether an earlier run did the same with the same, and what it wrote is still there."""
+        before = self._known.get(entry.path)
+        return (
+            before is not None
+            and before.status == "done"
+            and (before.sha256_in, before.rules, before.settings)
+            == (entry.sha256_in, entry.rules, entry.settings)
+            and self._target.sha256(entry.path) == before.sha256_out
+        )
+
+    def _take(self, file: _File, result: Result | None) -> bool:
+        """The next batch of a file, or its end; whether to go on."""
+        try:
+            if result is not None:
+                if not file.entry.reason:
+                    self._write(file, result.result())
+                return True
+            if file.fault is not None and not file.entry.reason:
+                raise file.fault
+            return self._end(file)
+        except Refused as error:
+            self._refuse(file, error)
+            return True if result is not None else self._end(file)
+        except BaseException:
+            if file.output is not None:
+                file.output.drop()
+            raise
+
+    def _write(self, file: _File, batch: list[Cleaned]) -> None:
+        assert file.form is not None
+        for cleaned in batch:
+            names = file.names.popleft()
+            if cleaned.telling is not None:
+                at, entity = cleaned.telling
+                raise self._named(file, names, at, entity)
+            file.uncovered |= cleaned.patterns_only
+            if file.uncovered and self._asked.names_demanded and not self._asked.allowed_because:
+                raise Refused(
+                    f"no model looks for names in {', '.join(sorted(file.uncovered))}, and class "
+                    f"{self._asked.data_class} has them taken out",
+                    todo="Give the rules a model of the language, or say --allow-patterns-only with the reason",
+                )
+            if names == (file.item.name,) and file.output is None:
+                file.output = self._target.output(file.item.name)
+                continue
+            file.entry.documents += bool(cleaned.texts)
+            file.found.update(cleaned.found)
+            self._put(file, file.form.back(cleaned.texts))
+        self._watch.passed(sum(len(text) for cleaned in batch for text in cleaned.texts))
+
+    def _named(self, file: _File, names: tuple[str, ...], at: int, entity: str) -> Refused:
+        if file.output is None:
+            return Refused(f"its name holds {entity}, and names stay as they are", todo="Rename it")
+        return Refused(
+            f"the name of a field holds {entity}, and names of fields stay as they are (the {at + 1}. of its document)",
+            todo="Rename it; a table's first line must name its columns",
+        )
+
+    def _put(self, file: _File, data: bytes) -> None:
+        assert file.output is not None
+        if data:
+            file.output.write(data)
+            file.made.update(data)
+            file.entry.bytes_out += len(data)
+
+    def _refuse(self, file: _File, error: Refused) -> None:
+        place = f"{file.item.name}:{error.line}" if error.line else file.item.name
+        file.entry.reason = f"{place}: {error.what}.{f' {error.todo}.' if error.todo else ''}"
+
+    def _end(self, file: _File) -> bool:
+        entry = file.entry
+        if file.kept:
+            self.kept += 1
+            self._watch.ended(self._known[entry.path], True, file.item.size)
+            return True
+        entry.findings = dict(sorted(file.found.items()))
+        entry.patterns_only = sorted(file.uncovered)
+        if entry.reason:
+            if file.output is not None:
+                file.output.drop()
+            entry.documents = entry.bytes_out = 0
+            self._target.remove(entry.path)
+        else:
+            self._finish(file)
+        self._known[entry.path] = entry
+        self._target.note(entry.line)
+        self._watch.ended(entry, False, file.item.size)
+        return not entry.reason or self._asked.keep_going
+
+    def _finish(self, file: _File) -> None:
+        assert file.form is not None
+        assert file.output is not None
+        entry = file.entry
+        self._put(file, file.form.end())
+        entry.untouched = list(file.form.untouched)
+        entry.allowed_because = self._asked.allowed_because if file.uncovered else ""
+        try:
+            file.output.keep()
+        except (NotADirectoryError, IsADirectoryError, FileExistsError):
+            self._refuse(file, Refused("a folder and a file would have the same name", todo="Rename one"))
+            entry.bytes_out = 0
+            file.output.drop()
+            return
+        entry.status, entry.sha256_out = "done", file.made.hexdigest()

@@ -1,0 +1,198 @@
+"""Files of text: what they are read and written as. Text and Markdown, JSON, JSON lines.
+
+JSON is rewritten in place: only the strings and numbers that change do, and all else stays byte for byte, its spaces,
+its keys' order and those that stand twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from edge.sanitising.document import Document
+from edge.sanitising.refusal import Refused
+
+_ENCRYPTED = (
+    b"-----BEGIN PGP MESSAGE",
+    b"-----BEGIN AGE ENCRYPTED",
+    b"age-encryption.org/",
+    b"Salted__",
+    b"$ANSIBLE_VAULT",
+)
+_BOM = "\ufeff"
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|[{}\[\]:,]')
+_LONG, _CODE, _LONGEST = 6, 3, 30
+"""Digits of a number that is looked at: anywhere, as the value of a field, and beyond which it counts nothing."""
+
+
+def decoded(data: bytes) -> str:
+    """The text; raises Refused with the line."""
+    if data.startswith(_ENCRYPTED):
+        raise Refused("it is encrypted", todo="Decrypt it first")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Refused(f"byte {error.start} is not UTF-8", line=line, todo="Save it as UTF-8") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise Refused("it holds NUL, as no text does", line=line, todo="Save it as UTF-8 text")
+    return text
+
+
+class TextForm:
+    """A text, one document."""
+
+    untouched: tuple[str, ...] = ()
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def documents(self) -> Iterator[Document]:
+        """What is to be cleaned, in order; raises Refused."""
+        yield Document((("", decoded(self._data)),))
+
+    def back(self, texts: Sequence[str]) -> bytes:
+        """What is written for the next document, given its texts clean."""
+        return texts[0].encode()
+
+    def end(self) -> bytes:
+        """What is written last."""
+        return b""
+
+
+@dataclass(frozen=True)
+class _Spot:
+    start: int
+    end: int
+    field: str
+    text: str
+
+
+class JsonForm:
+    """A JSON file, one document; with `lines`, a document a line."""
+
+    untouched: tuple[str, ...] = ()
+
+    def __init__(self, data: bytes, *, lines: bool = False) -> None:
+        self._data, self._lines = data, lines
+        self._pending: deque[tuple[str, list[_Spot]]] = deque()
+        self._known: set[str] = set()
+
+    def documents(self) -> Iterator[Document]:
+        text = decoded(self._data)
+        # At line feeds alone: others of Unicode's line ends may stand within a string.
+        parts = [f"{each}\n" for each in text.split("\n")] if self._lines else [text]
+        if self._lines:
+            parts[-1] = parts[-1][:-1]
+        for number, part in enumerate(parts, 1):
+            yield self._document(part, number)
+
+    def _document(self, part: str, number: int) -> Document:
+        body = part.removeprefix(_BOM)
+        if not body.strip() and self._lines:
+            self._pending.append((part, []))
+            return Document()
+        _check(body.rstrip("\r\n"), number if self._lines else None)
+        spots, names = _spots(part)
+        for spot in spots:
+            if not spot.text.isascii() and not _whole(spot.text):
+                raise Refused(
+                    "a string holds half a character", line=part.count("\n", 0, spot.start) + number
+                )
+        new = tuple(name for name in dict.fromkeys(names) if name not in self._known)
+        self._known.update(new)
+        self._pending.append((part, spots))
+        return Document(tuple((spot.field, spot.text) for spot in spots), new)
+
+    def back(self, texts: Sequence[str]) -> bytes:
+        part, spots = self._pending.popleft()
+        pieces, at = [], 0
+        for spot, text in zip(spots, texts, strict=True):
+            if text != spot.text:
+                plain = part[spot.start : spot.end].isascii()
+                pieces += [part[at : spot.start], json.dumps(text, ensure_ascii=plain)]
+                at = spot.end
+        return "".join([*pieces, part[at:]]).encode()
+
+    def end(self) -> bytes:
+        return b""
+
+
+def _check(text: str, line: int | None) -> None:
+    """Raise Refused where it is no JSON, with its line; never what stands there."""
+
+    def no_number(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    try:
+        json.loads(text, parse_constant=no_number, parse_int=str, parse_float=str)
+    except json.JSONDecodeError as error:
+        where = line or error.lineno
+        raise Refused(f"it is no JSON: {error.msg}, column {error.colno}", line=where, todo=_MEND) from None
+    except ValueError as error:
+        raise Refused(f"it is no JSON: {error}", line=line, todo=_MEND) from None
+    except RecursionError:
+        raise Refused("it is nested too deeply to be read", line=line, todo="Flatten it") from None
+
+
+_MEND = "Mend the line, or leave the file out"
+
+
+def _spots(text: str) -> tuple[list[_Spot], list[str]]:
+    """The values of valid JSON that are looked at, and the names of its fields, in order."""
+    spots: list[_Spot] = []
+    names: list[str] = []
+    fields, objects = [""], [False]
+    """Of each level: the field that a value is of, and whether it is an object."""
+    naming = False
+    for token in _TOKEN.finditer(text):
+        said = token.group()
+        first = said[0]
+        if first in "{[":
+            objects.append(first == "{")
+            fields.append(fields[-1])
+            naming = first == "{"
+        elif first in "}]":
+            objects.pop()
+            fields.pop()
+        elif first == ",":
+            naming = objects[-1]
+        elif first == ":":
+            naming = False
+        elif first == '"':
+            value = json.loads(said)
+            if naming:
+                fields[-1] = value
+                names.append(value)
+            elif any(map(str.isalnum, value)):
+                spots.append(_Spot(*token.span(), fields[-1], value))
+        elif (number := _number(said, direct=objects[-1])) is not None:
+            spots.append(_Spot(*token.span(), fields[-1], number))
+    return spots, names
+
+
+def _number(said: str, *, direct: bool) -> str | None:
+    """The digits of a whole number that could be somebody's; None of others."""
+    number = said.lstrip("-")
+    if not number.isdigit():
+        try:
+            exact = Decimal(number)
+        except InvalidOperation:  # an exponent beyond all measure
+            return None
+        if exact.adjusted() > _LONGEST or exact != exact.to_integral_value():
+            return None
+        number = str(int(exact))
+    return number if len(number) >= (_CODE if direct else _LONG) else None
+
+
+def _whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,221 @@
+"""A stream, screened: text is held back until nothing that follows can change it, a tool's call until it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge.confidence.answer_scoring import FIELD
+from edge.openai_api import Refusal
+from edge.redaction import Held, Placeholders, Placeholding, Reach, TooLong, hidden
+from edge.redaction.streaming import MOST
+from edge.screening.texts import SPOKEN, Kind, walk_arguments, without_fields
+
+if TYPE_CHECKING:
+    from edge.screening.screen import Screen
+
+KNOWN = ("role", "index", "finish_reason")
+TEXTS = (*SPOKEN, "text")
+Chunk = dict[str, Any]
+
+
+class Pieces:
+    """One answer's chunks, in and out."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        reach: Reach | None,
+        placeholders: Placeholders | None,
+        *,
+        names: Mapping[str, str] | None = None,
+        in_json: bool = False,
+    ) -> None:
+        """`names`: what redacted names of functions were. `in_json`: the content is JSON, and values are escaped."""
+        self._screen, self._reach, self._placeholders = screen, reach, placeholders
+        self._names, self._in_json = names or {}, in_json
+        self._finished: set[int] = set()
+        """Choices whose `finish_reason` has come. All that was held of them has gone on by then."""
+        self._named: set[tuple[int, int]] = set()
+        """Calls whose name has gone on."""
+        self._held: dict[tuple[int, str], Held] = {}
+        self._holding: dict[tuple[int, str], Placeholding] = {}
+        self._calls: dict[int, dict[int, str]] = {}
+        """Arguments by choice and call, as they grow."""
+        self._waiting: list[Chunk] = []
+        """Where a model judges the answer: all of it, until it has."""
+        self._said: dict[tuple[int, str], str] = {}
+        self._length = 0
+        self._looks = reach is not None
+        self._last: Chunk = {}
+
+    async def add(self, chunk: Chunk) -> list[Chunk]:
+        """What may go on of what came; raises Refusal."""
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+            raise Refusal(502, "stream_failed", "The model server's stream cannot be read.")
+        if not choices:
+            return self._later([chunk])
+        self._last = {key: value for key, value in chunk.items() if key != "usage"}
+        made = []
+        for choice in choices:
+            if (one := await self._choice(choice)) is not None:
+                made.append(one)
+        return self._later([{**chunk, "choices": made}] if made or chunk.get("usage") else [])
+
+    async def end(self) -> list[Chunk]:
+        """What was still held, when the model is done; raises Refusal."""
+        made = []
+        for index in sorted(
+            {index for index, _ in self._held} | {*self._calls} | {i for i, _ in self._holding}
+        ):
+            rest = await self._rest(index)
+            if rest:
+                made.append({"index": index, "delta": rest, "finish_reason": None})
+        out = self._later([{**self._last, "choices": made}] if made else [])
+        if not self._screen.judges_answers:
+            return out
+        await self._screen.judge_answer(list(self._said.values()))
+        return self._waiting
+
+    def _later(self, chunks: list[Chunk]) -> list[Chunk]:
+        if not self._screen.judges_answers:
+            return chunks
+        self._waiting += chunks
+        return []
+
+    async def _choice(self, choice: Chunk) -> Chunk | None:
+        index = choice.get("index", 0)
+        if index in self._finished:  # what was held was screened as the whole: this could complete a secret
+            return None
+        # A chat's words are in its delta, a completion's in the choice itself.
+        chats = isinstance(choice.get("delta"), dict)
+        spoken = choice["delta"] if chats else choice
+        # What is not known here is not looked through, and does not go on.
+        made = {name: value for name, value in spoken.items() if name in KNOWN or not self._looks}
+        texts = {name: value for name, value in spoken.items() if name in TEXTS and isinstance(value, str)}
+        for name, value in texts.items():
+            made[name] = await self._text(index, name, value)
+        calls = spoken.get("tool_calls")
+        if isinstance(calls, list) and (named := await self._call(index, calls)):
+            made["tool_calls"] = named
+        if choice.get("finish_reason") is not None:
+            self._finished.add(index)
+            for name, value in (await self._rest(index)).items():
+                made[name] = made.get(name, [] if name == "tool_calls" else "") + value
+        whole = {**(_bare(choice) if self._looks else choice), "delta": made} if chats else made
+        silent = not any(value for name, value in made.items() if name not in ("index", "finish_reason"))
+        came_to_nothing = silent and (texts or calls is not None) and choice.get("finish_reason") is None
+        return None if came_to_nothing else whole
+
+    async def _text(self, index: int, name: str, piece: str) -> str:
+        self._measure(piece)
+        key = (index, name)
+        if self._reach is not None:
+            held = self._held.setdefault(key, Held(self._reach))
+            try:
+                held.add(piece)
+            except TooLong:
+                raise too_long() from None
+            piece = ""
+            if held.ready():
+                (seen,) = await self._screen.found([held.window])
+                piece = held.release(seen.findings, undecided=seen.undecided)
+        return self._back(key, piece)
+
+    def _back(self, key: tuple[int, str], piece: str, *, last: bool = False) -> str:
+        self._said[key] = self._said.get(key, "") + (piece if self._screen.judges_answers else "")
+        if self._placeholders is None:
+            return piece
+        ready = self._holding.setdefault(key, Placeholding()).add(piece, last=last)
+        return self._placeholders.restore(ready, in_json=self._in_json and key[1] in ("content", "text"))
+
+    async def _call(self, index: int, calls: list[Any]) -> list[Any]:
+        """The calls' names go on; their arguments wait, since JSON can be read only when it is whole."""
+        made = []
+        waits = self._reach is not None or self._placeholders is not None or self._screen.judges_answers
+        for call in calls:
+            function = call.get("function") or {}
+            text = function.get("arguments")
+            at = call.get("index", 0)
+            if text is not None:
+                self._measure(text)
+            if not waits:
+                made.append(call)
+                continue
+            if text is not None:
+                mine = self._calls.setdefault(index, {})
+                mine[at] = mine.get(at, "") + text
+                if len(mine[at]) > MOST:
+                    raise too_long()
+            # A name is told once: in pieces it could not be screened.
+            if not (call.get("id") or function.get("name")) or (index, at) in self._named:
+                continue
+            self._named.add((index, at))
+            made.append(await self._name(call, function))
+        return made
+
+    async def _name(self, call: Chunk, function: Chunk) -> Chunk:
+        """A call's beginning: its id and its name, screened and put back, and no arguments yet."""
+        id_, name = await self._screened([call.get("id") or "", function.get("name") or ""])
+        made = {field: call[field] for field in ("index", "type") if field in call}
+        made["function"] = {"name": self._names.get(name, name), "arguments": ""}
+        return {**made, "id": id_} if id_ else made
+
+    async def _screened(self, texts: list[str]) -> list[str]:
+        if self._reach is None:
+            return texts
+        seen = await self._screen.found(texts)
+        return [hidden(each, found.findings) for each, found in zip(texts, seen, strict=True)]
+
+    async def _rest(self, index: int) -> Chunk:
+        """All that is held of a choice, as its last delta."""
+        made: Chunk = {}
+        for key, held in self._held.items():
+            if key[0] == index and held.waiting:
+                (seen,) = await self._screen.found([held.window])
+                made[key[1]] = self._back(key, held.release(seen.findings, last=True))
+        for key in [key for key in self._holding if key[0] == index]:
+            if rest := self._back(key, "", last=True):
+                made[key[1]] = made.get(key[1], "") + rest
+        if calls := self._calls.pop(index, None):
+            made["tool_calls"] = [
+                {"index": at, "function": {"arguments": await self._arguments(index, at, text)}}
+                for at, text in calls.items()
+            ]
+        return {name: value for name, value in made.items() if value}
+
+    async def _arguments(self, index: int, at: int, text: str) -> str:
+        if self._reach is not None:
+            texts: list[str] = []
+
+            def take(text: str, kind: Kind) -> str:
+                texts.append(text)
+                return text
+
+            walk_arguments(text, take)
+            following = iter(await self._screened(texts))
+            text = walk_arguments(text, lambda _text, _kind: next(following))
+        self._said[index, f"call {at}"] = text
+        return walk_arguments(text, self._restored) if self._placeholders is not None else text
+
+    def _restored(self, text: str, kind: Kind) -> str:
+        if kind == "name" and text in self._names:
+            return self._names[text]
+        return self._placeholders.restore(text) if self._placeholders is not None else text
+
+    def _measure(self, piece: str) -> None:
+        self._length += len(piece)
+        self._screen.measured(self._length)
+
+
+def _bare(choice: Chunk) -> Chunk:
+    # Fields are named by the model's words, and what has left of those cannot be taken back.
+    return without_fields({name: value for name, value in choice.items() if name in (*KNOWN, FIELD)})
+
+
+def too_long() -> Refusal:
+    """What would have to be held back is more than may be."""
+    return Refusal(
+        502, "stream_failed", "The answer holds something too long to be looked through in a stream."
+    )

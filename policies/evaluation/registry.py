@@ -1,0 +1,65 @@
+"""Every rule of the pack, family by family."""
+
+from __future__ import annotations
+
+from policies.audit import alarms as audit_alarms
+from policies.audit import aws_sealing, gateway_records
+from policies.audit import reviews as review_rules
+from policies.audit import storage as audit_storage
+from policies.cost import aws_machines
+from policies.cost import budgets as budget_rules
+from policies.cost import capacity as capacity_rules
+from policies.cost import limits as limit_rules
+from policies.data_path import account as account_rules
+from policies.data_path import guardrails as guardrail_rules
+from policies.data_path import paths
+from policies.data_path import redaction as redaction_rules
+from policies.encryption import at_rest as encryption_at_rest
+from policies.encryption import in_transit as encryption_in_transit
+from policies.identity import aws_permissions, aws_trust
+from policies.identity import kubernetes as kubernetes_identity
+from policies.network import cluster as cluster_network
+from policies.network import exposure as network_exposure
+from policies.release import change as change_rules
+from policies.release import declared as declared_release
+from policies.release import provenance as release_provenance
+from policies.reliability import availability
+from policies.reliability import serving as serving_reliability
+from policies.rules.rule import Rule
+from policies.workload import hardening as workload_hardening
+from policies.workload import origin as workload_origin
+
+FAMILIES = (
+    paths,
+    cluster_network,
+    redaction_rules,
+    account_rules,
+    network_exposure,
+    encryption_at_rest,
+    encryption_in_transit,
+    aws_permissions,
+    aws_trust,
+    kubernetes_identity,
+    audit_storage,
+    audit_alarms,
+    gateway_records,
+    aws_sealing,
+    review_rules,
+    workload_hardening,
+    workload_origin,
+    limit_rules,
+    budget_rules,
+    capacity_rules,
+    aws_machines,
+    availability,
+    serving_reliability,
+    release_provenance,
+    declared_release,
+    guardrail_rules,
+)
+"""Each a module with its `RULES`; a new family is one line here."""
+RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
+CHANGES: tuple[Rule, ...] = change_rules.RULES
+"""What a change may not do to what judges it: no resource shows that, two commits do (`isthmus ci`)."""
+IDS: tuple[str, ...] = tuple(rule.id for rule in (*RULES, *CHANGES))
+"""What settings may name."""

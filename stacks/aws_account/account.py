@@ -1,0 +1,302 @@
+"""What only the AWS account knows, asked before anything is made in it.
+
+Contracts are checked without a cloud; here the account is read, through the site's own provider, so that plain
+`pulumi up` and a preview ask the same. Each fault is one paragraph. Nothing here is changed or made.
+Whether it may call a model is asked by `stacks.aws_account.model_access`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.plan import bedrock_quotas
+from isthmus.contracts.platform.rules.aws import account as aws_account_rules
+from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from stacks.aws_account import instance_quotas, model_access, service_roles
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from isthmus.contracts.plan.document import Plan
+    from isthmus.contracts.platform.model.aws.account import Network
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
+    from isthmus.contracts.requirements.document import Requirements
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A site, and how its account is asked."""
+
+    site: Site
+    provider: pulumi.ProviderResource
+
+    @property
+    def options(self) -> pulumi.InvokeOptions:
+        import pulumi
+
+        return pulumi.InvokeOptions(provider=self.provider)
+
+
+def check(
+    platform: Platform,
+    plan: Plan,
+    requirements: Requirements,
+    providers: dict[str, pulumi.ProviderResource],
+    today: datetime.date | None = None,
+    *,
+    sandbox: bool = False,
+) -> list[str]:
+    """Raise for the first thing that the account lacks; return what is to be known besides, a line each.
+
+    `InputError` for names that the account has not, `AnswerIsNo` for what it must not be or has too little
+    of, `EnvironmentFault` where it does not answer.
+    """
+    today = today or datetime.datetime.now(datetime.UTC).date()
+    told = aws_account_rules.authorities_hold(platform, today)
+    for site in platform.sites:
+        if site.kind != "aws":
+            continue
+        asked, models = Asked(site, providers[site.name]), model_access.Account(site, sandbox)
+        for network in platform.networks:
+            if network.site == site.name:
+                network_is_there(asked, network)
+        for endpoint in platform.endpoints:
+            if endpoint.site == site.name and endpoint.target == "bedrock":
+                model_is_there(asked, endpoint)
+                told += models.may_call(endpoint)
+        instances_are_there(asked, plan)
+        if not sandbox:
+            # The sandbox's AWS does not look at the principals of a key policy.
+            told += service_roles.exist(site, platform)
+        told += instance_quotas.suffice(asked, platform)
+        told += quotas_suffice(asked, plan, requirements)
+    return told
+
+
+def network_is_there(asked: Asked, network: Network) -> None:
+    """The zones of a network to be made exist; one that exists is private, and its addresses are as stated."""
+    from pulumi_aws import get_availability_zones
+
+    where = f"networks[{network.name}]"
+    if network.mode == "manage":
+        found = _ask(asked, "zones", lambda: get_availability_zones(state="available", opts=asked.options))
+        for zone in network.zones:
+            if zone not in found.names:
+                raise InputError(
+                    f"the account has no zone `{zone}` in {asked.site.region}",
+                    where=f"{where}.zones",
+                    todo=f"It has: {', '.join(sorted(found.names))}",
+                )
+    elif network.mode == "existing":
+        _existing(asked, network, where)
+
+
+def _existing(asked: Asked, network: Network, where: str) -> None:
+    from pulumi_aws import ec2
+
+    vpc = _ask(
+        asked,
+        f"VPC {network.vpc}",
+        lambda: ec2.get_vpc(id=network.vpc, opts=asked.options),
+        f"{where}.vpc",
+    )
+    blocks = [vpc.cidr_block, *(one.cidr_block for one in vpc.cidr_block_associations or [])]
+    stated = ipaddress.ip_network(network.cidr or "")
+    if not any(stated.subnet_of(ipaddress.ip_network(block)) for block in blocks):  # type: ignore[arg-type]
+        raise InputError(
+            f"`{stated}` is not within VPC {network.vpc}, which has {', '.join(sorted(set(blocks)))}",
+            where=f"{where}.cidr",
+            todo="State the VPC's own network",
+        )
+    zones: dict[str, str] = {}
+    for number, name in enumerate(network.subnets):
+        place = f"{where}.subnets[{number}]"
+        subnet = _ask(
+            asked,
+            f"subnet {name}",
+            lambda name=name: ec2.get_subnet(id=name, opts=asked.options),
+            place,
+        )
+        if subnet.vpc_id != network.vpc:
+            raise InputError(
+                f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}",
+                where=place,
+                todo=_private(asked, network),
+            )
+        zone = subnet.availability_zone
+        if zone in zones:
+            raise InputError(
+                f"subnets {zones[zone]} and {name} of VPC {network.vpc} both stand in {zone}",
+                where=place,
+                todo=f"AWS takes one a zone for endpoints and attachments. {_private(asked, network)}",
+            )
+        zones[zone] = name
+        if not network.internet and (way := _way_out(asked, name, network)):
+            raise AnswerIsNo(
+                f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
+                where=place,
+                todo=_private(asked, network),
+            )
+
+
+def _private(asked: Asked, network: Network) -> str:
+    """What to do about subnets that will not do: those of the VPC that would, none of whose routes leads out."""
+    from pulumi_aws import ec2
+
+    of_vpc = [ec2.GetSubnetsFilterArgs(name="vpc-id", values=[network.vpc or ""])]
+    found = _ask(
+        asked, f"subnets of {network.vpc}", lambda: ec2.get_subnets(filters=of_vpc, opts=asked.options)
+    )
+    private = [name for name in sorted(found.ids) if not _way_out(asked, name, network)]
+    if not private:
+        return f"{network.vpc} has no private subnet: make some in two zones, or name another VPC"
+    return f"Name private subnets of {network.vpc}: {', '.join(private)}"
+
+
+def _way_out(asked: Asked, subnet: str, network: Network) -> str | None:
+    """The internet gateway that a subnet's routes lead to, if one does; without a table of its own, the VPC's main."""
+    from pulumi_aws import ec2
+
+    try:
+        table = ec2.get_route_table(subnet_id=subnet, opts=asked.options)
+    except Exception:  # noqa: BLE001  the provider's words for "none" are its own; the main table then holds
+        main = [
+            ec2.GetRouteTableFilterArgs(name="vpc-id", values=[network.vpc or ""]),
+            ec2.GetRouteTableFilterArgs(name="association.main", values=["true"]),
+        ]
+        table = _ask(
+            asked,
+            f"main route table of {network.vpc}",
+            lambda: ec2.get_route_table(filters=main, opts=asked.options),
+        )
+    return next(
+        (route.gateway_id for route in table.routes if (route.gateway_id or "").startswith("igw-")), None
+    )
+
+
+def model_is_there(asked: Asked, endpoint: Endpoint) -> None:
+    """The region has the plan's model; its profile leads where the platform says, and nowhere else."""
+    from pulumi_aws import bedrock, bedrockfoundation
+
+    where = f"endpoints[{endpoint.id}]"
+    region = endpoint.region or asked.site.region or ""
+    _ask(
+        asked,
+        f"model {endpoint.model} in {region}",
+        lambda: bedrockfoundation.get_model(model_id=endpoint.model, region=region, opts=asked.options),
+        f"{where}.model",
+    )
+    if not endpoint.inference_profile:
+        return
+    profile = _ask(
+        asked,
+        f"inference profile {endpoint.inference_profile} in {region}",
+        lambda: bedrock.get_inference_profile(
+            inference_profile_id=endpoint.inference_profile or "", region=region, opts=asked.options
+        ),
+        f"{where}.inference_profile",
+    )
+    leads = {model.model_arn.split(":")[3] for model in profile.models}
+    beyond = sorted(leads - set(endpoint.destination_regions or [region]))
+    if beyond:
+        raise AnswerIsNo(
+            f"the profile {endpoint.inference_profile} routes to {', '.join(beyond)} too, says the account",
+            where=f"{where}.destination_regions",
+            todo="Isthmus's table of profiles is older than AWS's: residency was judged without them",
+        )
+
+
+def instances_are_there(asked: Asked, plan: Plan) -> None:
+    """The region offers every instance type that the plan takes there."""
+    wanted = sorted(
+        {
+            e.instance_type.removeprefix("ml.")
+            for e in plan.endpoints
+            if e.site == asked.site.name and e.instance_type
+        }
+    )
+    if not wanted:
+        return
+    from pulumi_aws import ec2
+
+    filters = [ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=wanted)]
+    found = _ask(
+        asked,
+        "instance types",
+        lambda: ec2.get_instance_type_offerings(filters=filters, location_type="region", opts=asked.options),
+    )
+    missing = [kind for kind in wanted if kind not in found.instance_types]
+    if missing:
+        raise InputError(
+            f"{asked.site.region} does not offer {', '.join(missing)}",
+            where=f"the plan (endpoints at {asked.site.name})",
+            todo="Choose another instance type or region, and plan again",
+        )
+
+
+def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list[str]:
+    """The account's quotas carry the plan's peak; a line for each that AWS does not tell."""
+    unknown: list[str] = []
+    for need in bedrock_quotas.needs(plan, requirements):
+        if need.site != asked.site.name or need.kind != "tokens":
+            continue
+        told = ((name, quota(asked, name, need.region)) for name in need.names)
+        name, amount = next(((name, amount) for name, amount in told if amount is not None), ("", None))
+        if amount is None:
+            unknown.append(
+                f"the account of {need.site} tells no quota of tokens a minute for {need.model} in {need.region}; "
+                f"the plan's peak needs {need.amount:,}"
+            )
+        elif amount < need.amount:
+            raise AnswerIsNo(
+                bedrock_quotas.shortage(need, name, amount),
+                where=f"the account of {need.site}, {need.region}",
+                todo="Have AWS raise it (Service Quotas), or place the work elsewhere",
+            )
+    return unknown
+
+
+def quota(asked: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
+    """A quota by its name; None where AWS knows none of that name."""
+    from pulumi_aws import servicequotas
+
+    try:
+        return servicequotas.get_service_quota(
+            service_code=service, quota_name=name, region=region, opts=asked.options
+        ).value
+    except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
+        return None
+
+
+def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:
+    """The answer; an error that says what was asked of which account, in AWS's own words."""
+    try:
+        return question()
+    except Exception as error:  # noqa: BLE001  the engine raises what the provider said, of any kind
+        place = where or f"sites[{asked.site.name}]"
+        words = " ".join(str(error).split())
+        # The engine wraps what the provider said in words of its own.
+        words = words.rpartition("error: ")[2] or words
+        missing = any(
+            sign in words
+            for sign in (
+                "NotFound",
+                "not found",
+                "does not exist",
+                "no matching",
+                "not exist",
+                "couldn't find",
+            )
+        )
+        if missing:
+            raise InputError(
+                f"the account has no {what}: {words}", where=place, todo="Correct the name, or choose another"
+            ) from None
+        raise EnvironmentFault(
+            f"the account of {asked.site.name} does not tell of {what}: {words}",
+            where=place,
+            todo="Check the credentials' permissions and the network, then run the same command again",
+        ) from None

@@ -1,0 +1,48 @@
+"""Whether an account may run the instances of its SageMaker endpoints, as far as AWS tells (Service Quotas)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.contracts.platform.model.aws.sagemaker import most_instances
+from isthmus.core.errors import AnswerIsNo
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform
+    from stacks.aws_account.account import Asked
+
+
+def name(instance_type: str) -> str:
+    """AWS's own name of the quota."""
+    return f"{instance_type} for endpoint usage"
+
+
+def suffice(asked: Asked, platform: Platform) -> list[str]:
+    """Refuse what the quotas do not carry while each endpoint is rolled; a line for each that AWS does not tell.
+
+    Endpoints are rolled one beside the other by `up`, so all count twice: what serves, and what is to take over.
+    """
+    from stacks.aws_account import account
+
+    needed: dict[str, int] = {}
+    for endpoint in platform.endpoints:
+        if endpoint.site == asked.site.name and endpoint.sagemaker is not None:
+            for kind, count in most_instances(endpoint.replicas, endpoint.sagemaker).items():
+                needed[kind] = needed.get(kind, 0) + count
+    unknown: list[str] = []
+    region = asked.site.region or ""
+    for kind, count in sorted(needed.items()):
+        amount = account.quota(asked, name(kind), region, "sagemaker")
+        where = f"the account of {asked.site.name}, {region}"
+        if amount is None:
+            unknown.append(
+                f"the account of {asked.site.name} tells no quota `{name(kind)}`; {count} are needed "
+                "while endpoints are rolled out, half of them else"
+            )
+        elif amount < count:
+            raise AnswerIsNo(
+                f"the quota `{name(kind)}` is {amount:g}, and {count} are needed while endpoints are rolled out",
+                where=where,
+                todo="Have AWS raise it (Service Quotas), or lower replicas or max_instances",
+            )
+    return unknown

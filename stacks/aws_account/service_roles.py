@@ -1,0 +1,62 @@
+"""Asks whether the service-linked role exists that the key policy of an EKS cluster names.
+
+KMS refuses a key policy that names a principal that does not exist (`MalformedPolicyDocumentException`). AWS makes the
+role AWSServiceRoleForAutoScaling with the first Auto Scaling group of an account, and the key comes before that group.
+The stack does not make the role: an account has one of it for all stacks, and to create it a second time fails
+("Service-linked roles for Amazon EC2 Auto Scaling", EC2 Auto Scaling user guide).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.core import aws_session
+from isthmus.core.errors import EnvironmentFault
+from stacks.aws_account.model_access import account_session
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform.model.platform import Platform, Site
+
+AUTO_SCALING = "AWSServiceRoleForAutoScaling"
+CREATE_IT = "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com"
+
+
+def exist(site: Site, platform: Platform) -> list[str]:
+    """Raise `EnvironmentFault` where the account of an AWS site lacks a role that its cluster's key will name.
+
+    Returns a line where the account does not let the deployer look (`iam:GetRole`). Asks nothing where no cluster is
+    made, or its key is given: the role is AWS's own matter then.
+    """
+    clusters = [one for one in platform.clusters if one.site == site.name and one.mode == "manage"]
+    if not any(cluster.kms_key is None for cluster in clusters):
+        return []
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    account = f"the account of {site.name}"
+    try:
+        session = account_session(site, sandbox=False, why=f"whether the role {AUTO_SCALING} exists")
+        aws_session.client(session, "iam").get_role(RoleName=AUTO_SCALING)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code == "NoSuchEntity":
+            raise EnvironmentFault(
+                f"{account} has no role {AUTO_SCALING}, and the key of its EKS cluster names that role",
+                where=f"sites[{site.name}]",
+                todo=f"Create it once with `{CREATE_IT}`, then run the same command again",
+            ) from None
+        if code.startswith("AccessDenied"):
+            warning = (
+                f"{account} does not let the deployer see the role {AUTO_SCALING} (iam:GetRole). If it does not exist, "
+                f"the key of the EKS cluster is refused; `{CREATE_IT}` creates it"
+            )
+            return [warning]
+        reason = " ".join(str(error).split())
+    except BotoCoreError as error:
+        reason = " ".join(str(error).split())
+    else:
+        return []
+    raise EnvironmentFault(
+        f"{account} does not tell whether the role {AUTO_SCALING} exists: {reason}",
+        where=f"sites[{site.name}]",
+        todo="Check credentials and network, then run the same command again",
+    )

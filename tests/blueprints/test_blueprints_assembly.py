@@ -1,0 +1,220 @@
+"""A stack's platform: files that agree, overrides that are understood, boundaries that hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.blueprints import missing_values
+from isthmus.core.errors import AnswerIsNo, InputError
+from tests.blueprints import by_hand
+from tests.blueprints.bank import (
+    assembled,
+    both,
+    overrides,
+    plan_data,
+    platform,
+    requirements_data,
+    serving,
+    write,
+)
+
+RESTRICTED, CONFIDENTIAL, INTERNAL = (
+    serving(workload).id for workload in ("transaction-narratives", "kyc-extraction", "policy-assistant")
+)
+
+
+def test_the_banks_stack_is_a_platform():
+    built = platform()
+    assert {gateway.class_ for gateway in built.gateways} == {
+        "public",
+        "internal",
+        "confidential",
+        "restricted",
+    }
+    assert [(each.id, each.gpus) for each in built.endpoints] == [
+        (each.id, each.gpus) for each in both()[1].endpoints
+    ]
+    # A pool that serves nothing is one too: its GPUs are queued for as well.
+    assert {pool.product for pool in built.pools} == {"NVIDIA-H100-80GB-HBM3", "NVIDIA-L40S"}
+
+
+def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_path: Path):
+    write(tmp_path, requirements_data(), by_hand.plan_data())
+    built = assembled(by_hand.overrides(), tmp_path)
+    shapes = {
+        each.id: (each.pool, each.tensor_parallel, each.replicas, each.survive) for each in built.endpoints
+    }
+    assert shapes["restricted-llama-70b"] == ("fra1-h100-sxm-80gb", 4, 2, "domain")
+    assert shapes["confidential-llama-8b"] == ("fra1-l40s-48gb", 1, 6, "node")
+
+
+def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: Path):
+    data = requirements_data()
+    data["budget"] = {"monthly_usd": 1}
+    write(tmp_path, data, plan_data(), sealed=False)
+    with pytest.raises(
+        InputError, match=r"made from other requirements.*`isthmus plan \S+ -o \S+plan\.yaml`"
+    ):
+        platform(tmp_path)
+
+
+def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand(tmp_path: Path):
+    plan = plan_data()
+    named = {each["id"]: each for each in plan["endpoints"]}
+    named[RESTRICTED].update({**named[INTERNAL], "id": RESTRICTED, "class": "restricted"})
+    write(tmp_path, requirements_data(), plan)
+    with pytest.raises(AnswerIsNo, match="restricted work may not run on bedrock"):
+        platform(tmp_path)
+
+
+def test_every_missing_override_is_named_at_once_with_an_example():
+    with pytest.raises(InputError) as caught:
+        assembled({})
+    text = str(caught.value)
+    wanted = (
+        "images.registry",
+        "issuer.name",
+        "monitoring.namespace",
+        f"endpoints[{RESTRICTED}].weights.uri",
+        f"endpoints[{RESTRICTED}].weights.digest",
+        f"endpoints[{CONFIDENTIAL}].weights.uri",
+        "audit[fra1].endpoint",
+        "audit[fra1].bucket",
+        "trust[frankfurt].ca_certificates",
+        "trust[frankfurt].issuer.name",
+        "budgets[internal-frankfurt].monthly_usd",
+        "budgets[campaign-copy].monthly_usd",
+        "contacts.security",
+        "contacts.cost",
+    )
+    for path in wanted:
+        assert f"`{path}`, e.g. `" in text, path
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+
+
+def test_machines_whose_gpus_are_cut_must_be_named():
+    pool = {"name": "h100", "mig": [{"class": "internal", "profile": "3g.40gb", "gpus": 1}]}
+    with pytest.raises(InputError, match=r"`pools\[h100\]\.node_names`, e\.g\. `\[gpu-node-1"):
+        missing_values.require({"pools": [pool]}, "overrides")
+    with pytest.raises(InputError) as caught:
+        missing_values.require({"pools": [{**pool, "node_names": ["a"]}, {"name": "l40s"}]}, "overrides")
+    assert "node_names" not in str(caught.value)
+
+
+def test_secrets_with_certificates_make_an_issuer_needless():
+    given = overrides()
+    del given["issuer"]
+    given["gateways"] += [{"name": "public-fra1"}] if len(given["gateways"]) < 4 else []
+    for gateway in given["gateways"]:
+        gateway["certificate_secret"] = "own"
+        if "reviews" in gateway:
+            gateway["reviews"]["certificate_secret"] = "own"
+    for endpoint in given["endpoints"]:
+        endpoint["certificate_secret"] = "own"
+    assert assembled(given).issuer is None
+
+
+def test_a_misspelt_override_is_named_with_its_path_and_the_nearest_key():
+    with pytest.raises(InputError, match=r"isthmus:overrides\.imagess.*Did you mean `images`"):
+        platform(imagess={"edge": "x"})
+
+
+def test_an_override_of_a_part_that_is_not_there_is_not_taken_for_a_new_one():
+    misspelt = RESTRICTED.replace("restricted", "restrictd")
+    with pytest.raises(InputError, match=rf"no `{misspelt}`.*Did you mean `{RESTRICTED}`"):
+        platform(endpoints=[{"id": misspelt, "replicas": 2}])
+
+
+def test_an_override_cannot_hand_a_workload_to_another_classs_gateway():
+    stolen = {"name": "transaction-narratives", "endpoint": INTERNAL}
+    with pytest.raises(AnswerIsNo, match="transaction-narratives is restricted, and this gateway internal"):
+        platform(gateways=[{"name": "internal-fra1", "workloads": [stolen]}])
+
+
+def test_an_override_cannot_loosen_a_residency():
+    loose = {"name": "kyc-extraction", "residency": []}
+    with pytest.raises(AnswerIsNo, match="the residency is none here and eu in the requirements"):
+        platform(gateways=[{"name": "confidential-fra1", "workloads": [loose]}])
+
+
+def test_an_override_cannot_lower_the_impact_that_review_hangs_on():
+    with pytest.raises(AnswerIsNo, match="the impact is low here and material"):
+        platform(
+            gateways=[
+                {"name": "confidential-fra1", "workloads": [{"name": "kyc-extraction", "impact": "low"}]}
+            ]
+        )
+
+
+def test_an_override_cannot_move_a_site_to_another_jurisdiction():
+    with pytest.raises(AnswerIsNo, match="on-prem, fr here and on-prem, de in the requirements"):
+        platform(sites=[{"name": "fra1", "jurisdiction": "fr"}])
+
+
+def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: Path):
+    data = requirements_data()
+    data["handling"] = {"restricted": {"records_months_min": 60}, "public": {"records_months_min": 24}}
+    write(tmp_path, data, plan_data())
+    assert {s.name: s.retention_days for s in platform(tmp_path).audit}["frankfurt"] == 731
+    with pytest.raises(AnswerIsNo, match="kept at least 731 days, and these 400"):
+        platform(tmp_path, audit=[{"name": "frankfurt", "retention_days": 400}])
+
+
+def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redacted(tmp_path: Path):
+    data = requirements_data()
+    own = ["secrets-in-outputs"]
+    data["handling"] = {"public": {"redacted": [*own, "prompts-leaving-site"]}}
+    write(tmp_path, data, plan_data())
+    out_of_the_box = platform(tmp_path).gateways
+    assert [
+        model.language
+        for each in out_of_the_box
+        if each.name == "public-fra1" and each.screening is not None
+        for model in each.screening.models
+    ] == ["en"]
+    with pytest.raises(InputError, match=r"`gateways\[public-fra1\]\.screening\.models`"):
+        platform(tmp_path, gateways=[{"name": "public-fra1", "screening": {"models": []}}])
+    models = next(each for each in overrides()["gateways"] if each["name"] == "internal-fra1")["screening"]
+    public = {"name": "public-fra1", "screening": {"models": models["models"]}}
+    built = platform(tmp_path, gateways=[public])
+    assert {each.class_: each.redacted for each in built.gateways if each.redacted} == {
+        "public": ["prompts-leaving-site"]
+    }
+    with pytest.raises(
+        AnswerIsNo, match="prompts-leaving-site of class public is redacted by the requirements"
+    ):
+        platform(tmp_path, gateways=[{**public, "redacted": []}])
+
+
+def test_a_workload_that_an_override_drops_is_missed():
+    with pytest.raises(InputError, match="no gateway serves workload `transaction-narratives`"):
+        platform(gateways=[{"name": "restricted-fra1", "workloads": []}])
+
+
+def test_an_unknown_blueprint_in_a_plan_is_answered_with_the_nearest_name(tmp_path: Path):
+    write(tmp_path, requirements_data(), {**plan_data(), "blueprint": "regulated-hibrid"})
+    with pytest.raises(InputError, match="Did you mean `regulated-hybrid`"):
+        platform(tmp_path)
+
+
+def test_one_replica_more_changes_that_endpoint_and_nothing_else(tmp_path: Path):
+    plan = by_hand.plan_data()
+    write(tmp_path, requirements_data(), plan)
+    before = assembled(by_hand.overrides(), tmp_path).model_dump()
+    plan["endpoints"][1].update(replicas=7, replicas_by_domain={"fra1-a": 4, "fra1-b": 3}, gpus=7)
+    write(tmp_path, requirements_data(), plan)
+    after = assembled(by_hand.overrides(), tmp_path).model_dump()
+    before["endpoints"][1].update(replicas=7, gpus=7)
+    assert after == before
+
+
+def test_an_override_of_one_replica_more_changes_that_endpoint_and_nothing_else():
+    one = serving("kyc-extraction")
+    count, gpus = (one.replicas or 0) + 1, one.gpus + (one.tensor_parallel or 0)
+    after = platform(endpoints=[{"id": one.id, "replicas": count, "gpus": gpus}]).model_dump()
+    before = platform().model_dump()
+    next(each for each in before["endpoints"] if each["id"] == one.id).update(replicas=count, gpus=gpus)
+    assert after == before

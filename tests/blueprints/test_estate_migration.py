@@ -1,0 +1,64 @@
+"""A plan that moves workloads, in layers: who would be cut off, and who would stand twice."""
+
+from __future__ import annotations
+
+from isthmus.blueprints import estate_migration
+from isthmus.blueprints.estates import Estate, Member
+from isthmus.contracts.platform.migration import capacity as migration_capacity
+from isthmus.contracts.platform.migration.capacity import Standing
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform_model import parse
+
+PLATFORM = parse(platform_data())
+BELOW = Member("p", "bank", "platform")
+ONE = Member("one", "bank", "serving", ("restricted",))
+OTHER = Member("other", "bank", "serving", ("confidential",))
+ESTATE = Estate("bank", (Member("f", "bank", "foundation"), BELOW, ONE, OTHER))
+
+
+def stands(member: Member) -> list[Standing]:
+    mine = ESTATE.served_by(PLATFORM, member)
+    return [each for each in migration_capacity.standing(PLATFORM) if each.id in mine]
+
+
+def old(**more: object) -> Standing:
+    (one,) = stands(ONE)
+    return one.model_copy(update={"id": "restricted-old", **more})
+
+
+def test_what_stands_as_planned_is_in_nobodys_way():
+    for asked in (BELOW, ONE, OTHER):
+        for holder in (ONE, OTHER):
+            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+
+
+def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
+    for asked in (BELOW, ONE):
+        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, asked, ONE)
+        assert "the plan takes restricted-old from one" in str(refused)
+        assert "transaction-narratives would get no answers" in str(refused)
+        assert "isthmus up bank --replace-in-place" in str(refused)
+
+
+def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
+    (one,) = stands(ONE)
+    moved = one.model_copy(update={"pool": "elsewhere"})
+    assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
+
+
+def test_what_has_no_replica_left_holds_up_nothing():
+    assert estate_migration.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
+
+
+def test_the_foundation_cuts_nobody_off():
+    assert estate_migration.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
+
+
+def test_a_model_handed_from_one_stack_to_another_stands_in_the_first_until_it_has_let_go():
+    handed = stands(ONE)
+    refused = estate_migration.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
+    assert f"{handed[0].id} stands in other, and one would make it a second time" in str(refused)
+    assert "isthmus up other --replace-in-place" in str(refused)
+    assert estate_migration.refusal(handed, PLATFORM, ESTATE, OTHER, OTHER) is not None
+    assert estate_migration.twice(handed, PLATFORM, ESTATE, BELOW, OTHER) is None

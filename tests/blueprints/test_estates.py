@@ -1,0 +1,160 @@
+"""What a stack's configuration says of layers, right and wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.blueprints import estates
+from isthmus.blueprints.estates import Estate, Member
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform_model import parse
+
+FOUNDATION, BELOW = Member("f", "bank", "foundation"), Member("p", "bank", "platform")
+
+
+def member(**said: Any) -> Member | None:
+    return estates.member({f"isthmus:{key}": value for key, value in said.items()}, "x")
+
+
+def estate(*serves: list[str] | None) -> Estate:
+    serving = [
+        Member(f"s{at}", "bank", "serving", None if each is None else tuple(each))
+        for at, each in enumerate(serves)
+    ]
+    return Estate("bank", (FOUNDATION, BELOW, *serving))
+
+
+def shared(**more: Any) -> Platform:
+    """A bank with a second confidential model, which reads the first one's claim."""
+    platform = parse(platform_data())
+    (model,) = [each for each in platform.endpoints if each.class_ == "confidential"]
+    assert model.weights is not None
+    weights = model.weights.model_copy(update={"uri": "pvc://shared", "volume": "weights-shared"})
+    first = model.model_copy(update={"weights": weights})
+    second = first.model_copy(update={"id": "confidential-second", **more})
+    others = [each for each in platform.endpoints if each != model]
+    return platform.model_copy(update={"endpoints": [*others, first, second]})
+
+
+def test_a_stack_that_says_nothing_owns_all():
+    assert member() is None
+    assert member(layer="all") is None
+
+
+def test_a_layer_names_its_estate_and_serving_its_models():
+    assert member(layer="platform", of="bank") == Member("x", "bank", "platform")
+    assert member(layer="serving", of="bank", serves=["internal"]) == Member(
+        "x", "bank", "serving", ("internal",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"layer": "platfrom", "of": "bank"}, r"no layer `platfrom`.*Did you mean `platform`"),
+        ({"layer": "platform"}, "layer `platform` of no estate"),
+        ({"layer": "platform", "of": ["bank"]}, "layer `platform` of no estate"),
+        ({"of": "bank"}, r"`isthmus:of` is said of a stack that owns all"),
+        ({"serves": ["internal"]}, r"`isthmus:serves` is said of a stack that owns all"),
+        ({"layer": "platform", "of": "bank", "serves": ["internal"]}, "layer `platform` serves no model"),
+        ({"layer": "serving", "of": "bank", "serves": "internal"}, "not a list of classes"),
+        ({"layer": "serving", "of": "bank", "serves": []}, "not a list of classes"),
+        ({"layer": "serving", "of": "bank", "overrides": {}}, r"share their overrides.*bank.overrides.yaml"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_to_do(said: dict[str, Any], wrong: str):
+    with pytest.raises(InputError, match=wrong):
+        member(**said)
+
+
+def test_every_model_on_our_gpus_has_its_stack_and_those_on_bedrock_need_none():
+    platform = parse(platform_data())
+    whole = estate(["restricted"], ["confidential"])
+    assert [whole.served_by(platform, each) for each in whole.of("serving")] == [
+        {each.id for each in platform.endpoints if each.class_ == "restricted"},
+        {each.id for each in platform.endpoints if each.class_ == "confidential"},
+    ]
+    assert whole.served_by(platform, BELOW) == frozenset()
+    alone = estate(None)
+    assert len(alone.served_by(platform, alone.of("serving")[0])) == 2
+
+
+def test_a_model_is_named_by_its_endpoint_as_well():
+    platform = parse(platform_data())
+    ids = [each.id for each in platform.endpoints if each.pool]
+    whole = estate([ids[0]], [ids[1]])
+    assert whole.served_by(platform, whole.of("serving")[1]) == {ids[1]}
+
+
+@pytest.mark.parametrize(
+    ("serves", "wrong"),
+    [
+        ([["restricted"]], "confidential-llama-8b is served by no stack"),
+        ([["restricted", "confidential"], ["confidential-llama-8b"]], "is served by s0 and s1"),
+        ([None, ["restricted"]], "is served by s0 and s1"),
+        ([["restrcted", "confidential"]], r"no class and no endpoint `restrcted`.*Did you mean `restricted`"),
+        ([None, ["internal-haiku"]], "runs nowhere of ours: it is called on Bedrock"),
+    ],
+)
+def test_a_hole_an_overlap_and_a_wrong_name_are_refused(serves: list[list[str] | None], wrong: str):
+    with pytest.raises(InputError, match=wrong):
+        estate(*serves).served_by(parse(platform_data()), BELOW)
+
+
+def test_one_claim_on_weights_has_one_stack():
+    whole = estate(["restricted", "confidential-llama-8b"], ["confidential-second"])
+    with pytest.raises(InputError, match=r"s0 and s1 both claim shared of class confidential at fra1"):
+        whole.served_by(shared(), BELOW)
+    one = estate(["restricted"], ["confidential"])
+    assert len(one.served_by(shared(), one.of("serving")[1])) == 2
+
+
+def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every_model_is_told():
+    platform = parse(platform_data())
+    called = platform.model_copy(
+        update={"endpoints": [each for each in platform.endpoints if each.target == "bedrock"]}
+    )
+    assert estate().served_by(called, BELOW) == frozenset()
+    with pytest.raises(InputError, match=r"Pulumi\.f\.yaml.*restricted-llama-70b is served by no stack"):
+        estate().served_by(platform, BELOW)
+
+
+def files(folder: Path, **stacks: dict[str, Any]) -> Path:
+    for name, said in stacks.items():
+        config = {f"isthmus:{key}": value for key, value in said.items()}
+        yaml_files.dump({"config": config}, "", folder / f"Pulumi.{name}.yaml")
+    return folder
+
+
+F, P, S = ({"layer": each, "of": "bank"} for each in ("foundation", "platform", "serving"))
+
+
+def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
+    files(tmp_path, a=S, b=P, c=F, alone={}, d={**S, "serves": ["public"]})
+    (found,) = estates.estates(tmp_path).values()
+    assert [each.stack for each in found.members] == ["c", "b", "a", "d"]
+    one = {each.stack: each for each in found.members}
+    assert found.below(one["a"]) == [one["b"]]
+    assert found.below(one["b"]) == [one["c"]]
+    assert found.above(one["b"]) == [one["a"], one["d"]]
+    assert found.above(one["a"]) == found.below(one["c"]) == []
+
+
+@pytest.mark.parametrize(
+    ("stacks", "wrong"),
+    [
+        ({"a": F, "b": S}, "has 0 stacks of layer platform: none"),
+        ({"b": P, "c": S}, "has 0 stacks of layer foundation"),
+        ({"a": F, "b": P, "c": P, "d": S}, "has 2 stacks of layer platform: b, c"),
+        ({"a": F, "b": P, "c": S, "bank": {}}, "`bank` is a stack and an estate"),
+    ],
+)
+def test_an_estate_that_is_not_whole_is_refused(tmp_path: Path, stacks: dict[str, Any], wrong: str):
+    with pytest.raises(InputError, match=wrong):
+        estates.estates(files(tmp_path, **stacks))

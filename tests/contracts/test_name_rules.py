@@ -1,0 +1,55 @@
+"""What would be made twice under one name is refused where it stands the second time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.core.errors import InputError
+from tests.contracts.test_platform_model import refused
+
+
+@pytest.mark.parametrize(
+    ("part", "index", "values", "where"),
+    [
+        ("sites", 0, {"cidrs": ["10.40.0.0/16"] * 2}, "sites[fra1].cidrs[1]"),
+        ("sites", 0, {"dns": ["10.40.0.53", "10.40.0.54", "10.40.0.53"]}, "sites[fra1].dns[2]"),
+        ("pools", 0, {"node_names": ["one", "one"]}, "pools[h100].node_names[1]"),
+        ("networks", 0, {"classes": ["internal"] * 2}, "networks[frankfurt].classes[1]"),
+        ("networks", 0, {"services": ["bedrock-runtime"] * 2}, "networks[frankfurt].services[1]"),
+        ("networks", 0, {"subnets": ["subnet-1"] * 2}, "networks[frankfurt].subnets[1]"),
+        ("networks", 0, {"route_tables": ["rtb-1"] * 2}, "networks[frankfurt].route_tables[1]"),
+        ("links", 0, {"sources": ["10.40.1.0/24"] * 2}, "links[fra1-frankfurt].sources[1]"),
+        ("links", 0, {"zones": ["fra1.bank.example"] * 2}, "links[fra1-frankfurt].zones[1]"),
+        (
+            "identities",
+            0,
+            {"endpoints": ["internal-haiku"] * 2},
+            "identities[internal-frankfurt].endpoints[1]",
+        ),
+    ],
+)
+def test_an_entry_stands_once_in_its_list(part: str, index: int, values: dict[str, Any], where: str):
+    says = refused(InputError, lambda data: data[part][index].update(values))
+    assert says.startswith(f"platform ({where})")
+    assert "stands twice in" in says
+
+
+def test_an_endpoint_is_not_its_own_overflow():
+    def itself(data: dict[str, Any]) -> None:
+        data["gateways"][2]["workloads"][0]["overflow"] = ["internal-haiku"]
+
+    assert "is both the endpoint of policy-assistant and its overflow" in refused(InputError, itself)
+
+
+def test_a_sites_dns_server_is_an_address():
+    says = refused(InputError, lambda data: data["sites"][0].update(dns=["ns1.bank.example"]))
+    assert "`ns1.bank.example` is not an IPv4 address" in says
+    assert says.startswith("platform (sites[fra1].dns[0])")
+
+
+@pytest.mark.parametrize("zone", ["-a.example", "a-.example", "a..example"])
+def test_a_zones_labels_neither_begin_nor_end_with_a_hyphen(zone: str):
+    says = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
+    assert "a DNS zone like `fra1.bank.example` is wanted" in says

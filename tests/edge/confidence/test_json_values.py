@@ -1,0 +1,72 @@
+"""Where the values of JSON stand in its text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.confidence.json_values import NoLeaves, leaves
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+VALUES = st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(st.text(), each), max_leaves=12)
+
+
+def flat(value: Any, pointer: str = "") -> dict[str, Any]:
+    """What the leaves of a value are, found another way."""
+    if isinstance(value, dict) and value:
+        named = {key.replace("~", "~0").replace("/", "~1"): each for key, each in value.items()}
+    elif isinstance(value, list) and value:
+        named = {str(number): each for number, each in enumerate(value)}
+    else:
+        return {pointer: value}
+    found: dict[str, Any] = {}
+    for name, each in named.items():
+        found |= flat(each, f"{pointer}/{name}")
+    return found
+
+
+@given(VALUES, st.sampled_from([None, 2]), st.booleans())
+def test_each_value_stands_where_its_span_says(value: Any, indent: int | None, ascii: bool):
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii)
+    found = leaves(text)
+    expected = flat(value)
+    assert set(found) == set(expected)
+    for pointer, (start, end) in found.items():
+        part = text[start:end]
+        if isinstance(expected[pointer], str) and expected[pointer]:
+            assert text[start - 1] == text[end] == '"', "the quotes are no part of the value"
+            part = f'"{part}"'
+        assert json.loads(part) == expected[pointer]
+
+
+@given(st.text(alphabet='{}[]":,\\ 0123456789.eE+-truefalsn\n', max_size=20))
+def test_what_python_reads_as_json_has_leaves_and_nothing_else_has(text: str):
+    def twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    def no(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        json.loads(text, object_pairs_hook=twice, parse_constant=no)
+    except ValueError:
+        with pytest.raises(NoLeaves):
+            leaves(text)
+    else:
+        leaves(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '{"a": 1} x', '{"a": NaN}', "", '{"a"', "[1,]", "[" * 100 + "]" * 100]
+)
+def test_a_text_that_two_readers_may_take_differently_has_none(text: str):
+    with pytest.raises(NoLeaves):
+        leaves(text)

@@ -1,0 +1,68 @@
+"""CSV: rows stay rows, cells stay cells, and what is no table is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.sanitising import Cleaner, Refused
+from tests.edge.sanitising.conftest import CARD, MAIL, cleaned
+from tests.edge.sanitising.test_text_files import TEXTS
+
+
+def test_only_rows_in_which_something_is_found_are_written_anew(cleaner: Cleaner):
+    text = f'\ufeffid;card;note\r\n1;{CARD};"a; b"\r\n\r\n"2";;"plain"\r\n3;;"{MAIL}; ""x""\r\ny"'
+    made = cleaned(cleaner, "a.csv", text.encode()).decode()
+    assert made == (
+        '\ufeffid;card;note\r\n1;<CREDIT_CARD_1>;"a; b"\r\n\r\n"2";;"plain"\r\n3;;"<EMAIL_ADDRESS_1>; ""x""\r\ny"'
+    )
+
+
+def test_a_row_of_quoted_cells_stays_one(cleaner: Cleaner):
+    made = cleaned(cleaner, "a.csv", f'"a","b"\n"1","{MAIL}"\n'.encode())
+    assert made == b'"a","b"\n"1","<EMAIL_ADDRESS_1>"\n'
+
+
+def test_the_columns_name_says_what_a_cell_is(cleaner: Cleaner):
+    made = cleaned(cleaner, "a.tsv", b"cvv\tpassword\n123\thunter2!!\n456\thunter3!!\n")
+    assert made == b"cvv\tpassword\n<CARD_CODE_1>\t<SECRET_1>\n<CARD_CODE_1>\t<SECRET_1>\n", (
+        "a row is a document"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "what", "line"),
+    [
+        (b"a,b\n1,2\n1,2,3\n", "3 cells, the first 2", 3),
+        (b'a,b\n"1\n2",3\n"open,2\n', "no CSV", 4),
+        (b'a,b\n"1"x,2\n', "no CSV", 2),
+        (b"ann@example.com,b\n1,2\n", "name tells", None),
+    ],
+)
+def test_what_is_no_table_is_refused_with_its_line(
+    cleaner: Cleaner, data: bytes, what: str, line: int | None
+):
+    with pytest.raises(Refused, match=what) as refused:
+        cleaned(cleaner, "a.csv", data)
+    assert refused.value.line == line
+
+
+@given(
+    st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=4),
+    st.sampled_from(",;\t|"),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_cells_hold_rows_and_columns_stay_and_a_second_look_finds_nothing(
+    cleaner: Cleaner, rows: list[list[str]], delimiter: str, quoting: int
+):
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, quoting=quoting).writerows([["a", "b"], *rows])  # type: ignore[arg-type]
+    made = cleaned(cleaner, "a.csv", out.getvalue().encode())
+    back = list(csv.reader(io.StringIO(made.decode(), newline=""), delimiter=delimiter, strict=True))
+    assert [len(row) for row in back] == [2] * (len(rows) + 1)
+    assert cleaned(cleaner, "a.csv", made) == made

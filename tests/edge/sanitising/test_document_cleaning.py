@@ -1,0 +1,48 @@
+"""One document: what a placeholder lets stand is looked at again, and placeholders themselves are nobody's names."""
+
+from __future__ import annotations
+
+from edge.redaction import Rules
+from edge.sanitising import Cleaner, Document
+from edge.sanitising.document import before_of
+from tests.edge.sanitising.conftest import CARD, MAIL
+
+
+def own(**patterns: str) -> Cleaner:
+    given = [{"entity": name, "pattern": pattern} for name, pattern in patterns.items()]
+    return Cleaner(Rules.model_validate({"patterns": given}))
+
+
+def text(cleaner: Cleaner, said: str) -> str:
+    return cleaner.clean(Document((("", said),))).texts[0]
+
+
+def test_what_is_found_only_beside_a_placeholder_goes_too():
+    cleaner = own(ONE="A[0-9]{3}", TWO=">[a-z]{3}")
+    assert text(cleaner, "A123abc") == "<ONE_1><TWO_1>"
+
+
+def test_of_a_finding_around_placeholders_only_what_is_none_goes():
+    cleaner = own(OWN="BEGIN[^.]{1,60}END")
+    assert (
+        text(cleaner, "x BEGIN <PERSON_1> y <PERSON_2> END.")
+        == "x <OWN_1><PERSON_1><OWN_2><PERSON_2><OWN_3>."
+    )
+    assert text(cleaner, "BEGIN <PERSON_1>END <PERSON_2>") == "<OWN_1><PERSON_1><OWN_2> <PERSON_2>"
+
+
+def test_fields_of_one_document_share_its_placeholders(cleaner: Cleaner):
+    document = Document((("a", f"{MAIL}, bob@example.com"), ("b", f"of {MAIL}"), ("card", CARD)))
+    clean = cleaner.clean(document)
+    assert clean.texts == (
+        "<EMAIL_ADDRESS_1>, <EMAIL_ADDRESS_2>",
+        "of <EMAIL_ADDRESS_1>",
+        "<CREDIT_CARD_1>",
+    )
+    assert clean.found == {"EMAIL_ADDRESS": 3, "CREDIT_CARD": 1}
+
+
+def test_a_name_of_a_field_is_words():
+    assert before_of("dateOfBirth") == "date Of Birth: "
+    assert before_of("account_holder.name") == "account holder name: "
+    assert before_of("") == ""

@@ -1,0 +1,174 @@
+"""Chunks of a stream, in and out, without a server: every choice for itself, and nothing that is not known here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from edge.openai_api import Refusal
+from edge.redaction import Detector, Placeholders, Rules
+from edge.screening.stream import Pieces
+
+SECRET = "ghp_" + "a1B2" * 9
+DETECTOR = Detector(Rules())
+SOUGHT = frozenset(["SECRET"])
+
+
+class Stub:
+    """A screen whose detector is the core itself."""
+
+    judges_answers = False
+
+    async def found(self, texts: list[str]) -> list[Any]:
+        return [DETECTOR.detect(text, entities=SOUGHT) for text in texts]
+
+    def measured(self, characters: int) -> None:
+        pass
+
+
+def through(
+    chunks: list[dict[str, Any]], placeholders: Placeholders | None = None, *, looks: bool = True
+) -> list[Any]:
+    async def run() -> list[Any]:
+        pieces = Pieces(Stub(), DETECTOR.reach(SOUGHT) if looks else None, placeholders)  # type: ignore[arg-type]
+        out = [each for chunk in chunks for each in await pieces.add(chunk)]
+        return out + await pieces.end()
+
+    return asyncio.run(run())
+
+
+def chunk(*choices: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "choices": list(choices), **fields}
+
+
+def delta(index: int = 0, finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"index": index, "delta": fields, "finish_reason": finish}
+
+
+def test_choices_are_held_apart():
+    half = len(SECRET) // 2
+    chunks = [
+        chunk(delta(0, content=f"a {SECRET[:half]}"), delta(1, content="b ")),
+        chunk(delta(1, content=f"{SECRET[:half]}")),
+        chunk(delta(0, content=f"{SECRET[half:]} c", finish="stop")),
+        chunk(delta(1, content=f"{SECRET[half:]} d", finish="stop")),
+    ]
+    said = {0: "", 1: ""}
+    for each in through(chunks):
+        for choice in each["choices"]:
+            said[choice["index"]] += choice["delta"].get("content", "")
+    assert said == {0: "a <SECRET> c", 1: "b <SECRET> d"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audio": {"transcript": SECRET}},
+        {"content": [{"type": "text", "text": SECRET}]},
+        {"function_call": {"name": "f", "arguments": SECRET}},
+        {"tool_calls": [{"index": 0, "id": "1", "custom": {"input": SECRET}}]},
+        {
+            "tool_calls": [
+                {"index": 0, "id": "1", "function": {"name": "f", "arguments": SECRET, "x": SECRET}}
+            ]
+        },
+        {"reasoning_content": SECRET},
+        {"refusal": SECRET},
+    ],
+)
+def test_what_is_not_known_does_not_go_on_and_what_is_known_is_looked_through(fields: dict[str, Any]):
+    chunks = [
+        chunk({**delta(role="assistant", **fields), "token_text": SECRET, "logprobs": {"content": [SECRET]}})
+    ]
+    assert SECRET not in json.dumps(through([*chunks, chunk(delta(finish="stop"))]))
+
+
+def test_a_completions_words_are_in_the_choice_itself():
+    first, rest = SECRET[:9], SECRET[9:]
+    chunks = [
+        chunk({"index": 0, "text": text, "finish_reason": None}) for text in ("so ", first, rest, " it")
+    ]
+    out = through([*chunks, chunk({"index": 0, "text": "", "finish_reason": "stop"})])
+    assert "".join(choice["text"] for each in out for choice in each["choices"]) == "so <SECRET> it"
+
+
+def test_what_is_held_comes_though_the_model_never_says_that_it_is_done():
+    out = through([chunk(delta(content="all of it"))])
+    assert "".join(choice["delta"]["content"] for each in out for choice in each["choices"]) == "all of it"
+
+
+def test_calls_of_several_tools_come_whole_each():
+    def call(index: int, **fields: Any) -> dict[str, Any]:
+        return delta(tool_calls=[{"index": index, **fields}])
+
+    chunks = [
+        chunk(call(0, id="a", type="function", function={"name": "f", "arguments": ""})),
+        chunk(call(0, function={"arguments": '{"k": "' + SECRET[:10]})),
+        chunk(call(0, function={"arguments": SECRET[10:] + '"}'})),
+        chunk(call(1, id="b", type="function", function={"name": "g", "arguments": '{"n": 1}'})),
+        chunk(delta(finish="tool_calls")),
+    ]
+    written: dict[int, str] = {}
+    for each in through(chunks):
+        for choice in each["choices"]:
+            for one in choice["delta"].get("tool_calls", ()):
+                written[one["index"]] = written.get(one["index"], "") + one["function"].get("arguments", "")
+    assert {index: json.loads(text) for index, text in written.items()} == {0: {"k": "<SECRET>"}, 1: {"n": 1}}
+
+
+def test_usage_passes_and_a_stream_that_is_none_does_not():
+    usage = chunk(usage={"total_tokens": 3})
+    assert through([usage]) == [usage]
+    with pytest.raises(Refusal):
+        through([{"choices": "no"}])
+
+
+def test_without_anything_looked_for_all_passes_as_it_is():
+    odd = chunk({**delta(content="x", audio={"y": 1}), "logprobs": {"content": []}})
+    assert through([odd], looks=False) == [odd]
+
+
+def words(chunks: list[Any]) -> str:
+    choices = [choice for each in chunks for choice in each["choices"]]
+    return "".join(
+        (choice.get("delta") or choice).get(name, "") for choice in choices for name in ("content", "text")
+    )
+
+
+@pytest.mark.parametrize("cut", range(4, len(SECRET) - 6))
+def test_what_comes_behind_a_finish_reason_does_not_go_on(cut: int):
+    """The text before it was screened as if it were whole: a secret could stand on both sides."""
+    chunks = [
+        chunk(delta(content=f"a {SECRET[:cut]}", finish="stop")),
+        chunk(delta(content=f"{SECRET[cut:]} b")),
+        chunk(delta(reasoning=SECRET)),
+        chunk(delta(content="c", finish="stop")),
+    ]
+    out = through(chunks)
+    assert words(out) in (f"a {SECRET[:cut]}", "a <SECRET>")
+    assert SECRET not in json.dumps(out)
+    finishes = [choice["finish_reason"] for each in out for choice in each["choices"]]
+    assert finishes == ["stop"]
+
+
+def test_a_choice_that_is_done_ends_no_other_one_and_no_count():
+    usage = {"total_tokens": 3}
+    chunks = [
+        chunk(delta(0, content="a", finish="stop"), delta(0, content="b"), delta(1, content="c")),
+        chunk({"index": 0, "text": "d", "finish_reason": None}, delta(1, content=" e", finish="stop")),
+        chunk(delta(0, content="f"), usage=usage),
+        chunk(usage=usage),
+    ]
+    for looks in (True, False):
+        out = through(chunks, looks=looks)
+        assert words(out) == "ac e"
+        assert [each["usage"] for each in out if "usage" in each] == [usage, usage]
+
+
+def test_a_call_that_comes_behind_a_finish_reason_does_not_go_on():
+    late = {"index": 0, "id": "x", "function": {"name": SECRET, "arguments": json.dumps({"a": SECRET})}}
+    out = through([chunk(delta(content="a", finish="stop")), chunk(delta(tool_calls=[late]))])
+    assert "tool_calls" not in json.dumps(out)

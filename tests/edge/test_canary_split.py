@@ -1,0 +1,15 @@
+"""A canary's share, by count."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.canary_split import Split
+
+
+@pytest.mark.parametrize("percent", [0.1, 1, 2.5, 33.333, 50, 99])
+def test_the_share_is_exact_over_any_thousand(percent: float) -> None:
+    split = Split(percent)
+    for _ in range(3):
+        taken = sum(split.next() for _ in range(1000))
+        assert abs(taken - percent * 10) < 1

@@ -1,0 +1,135 @@
+"""Deadlines and disconnection, where a real process would need luck to meet the moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from edge.deadlines import ClientLeft, Deadline, Relay, while_connected
+
+
+def test_a_stream_that_ends_before_its_first_piece_closes_its_source():
+    closed: list[bool] = []
+    running: set[Deadline] = set()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"never asked for"
+
+    async def close() -> None:
+        closed.append(True)
+
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(5)
+
+    async def scenario() -> None:
+        relay = Relay(pieces(), Deadline(5, running), close, headers={})
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+        await asyncio.wait_for(relay(scope, gone, send), 2)
+
+    asyncio.run(scenario())
+    assert closed == [True], "the upstream's connection would be lost to the pool"
+    assert running == set()
+
+
+def test_a_deadline_that_is_cut_ends_the_wait_at_once_and_every_later_one():
+    async def scenario() -> None:
+        running: set[Deadline] = set()
+        deadline = Deadline(60, running)
+        asyncio.get_running_loop().call_later(0.05, deadline.cut)
+        begin = asyncio.get_running_loop().time()
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await deadline.wait(asyncio.sleep(5))
+        assert asyncio.get_running_loop().time() - begin < 3
+        assert deadline.refusal().code == "shutting_down"
+        assert running == {deadline}
+
+    asyncio.run(scenario())
+
+
+class Client:
+    """Says nothing until it leaves."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+def test_what_a_client_waited_for_is_cancelled_when_it_leaves_and_is_told_apart_from_other_ends():
+    async def scenario() -> None:
+        client, ended = Client(), asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, client.gone.set)
+
+        async def request() -> None:
+            async with while_connected(client.receive):
+                try:
+                    await asyncio.sleep(5)
+                finally:
+                    ended.set()
+
+        with pytest.raises(ClientLeft):
+            await request()
+        assert ended.is_set()
+        await asyncio.sleep(0.01)  # nothing of it is left upon the task
+
+    asyncio.run(scenario())
+
+
+def test_who_cancels_a_request_is_not_told_that_its_client_left():
+    async def scenario() -> None:
+        async def request() -> None:
+            async with while_connected(Client().receive):
+                await asyncio.sleep(5)
+
+        task = asyncio.ensure_future(request())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["deadline inside", "deadline outside"])
+def test_a_client_that_leaves_at_its_deadline_ends_the_request_once(inside: bool):
+    async def scenario() -> None:
+        client, running = Client(), set[Deadline]()
+        deadline = Deadline(60, running)
+
+        def both() -> None:
+            client.gone.set()
+            deadline.cut()
+
+        async def request() -> None:
+            async with while_connected(client.receive):
+                await (deadline.wait(asyncio.sleep(5)) if inside else asyncio.sleep(5))
+
+        asyncio.get_running_loop().call_later(0.02, both)
+        with pytest.raises((ClientLeft, TimeoutError)):
+            await (request() if inside else deadline.wait(request()))
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0, "a cancellation is left upon the task"
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_came_is_not_taken_back_by_a_client_that_leaves_after_it():
+    async def scenario() -> None:
+        client = Client()
+        async with while_connected(client.receive):
+            await asyncio.sleep(0)
+            client.gone.set()
+        await asyncio.sleep(0.02)
+
+    asyncio.run(scenario())

@@ -1,0 +1,86 @@
+"""The engine's look at what stands: what it says of each resource, and an account that is not whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pulumi.automation.events import EngineEvent
+
+from isthmus.engine.drift.refresh import Refreshed
+from isthmus.engine.preview.masking import Masker
+from tests.engine.test_engine_steps import HEAD, state, summary
+
+POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+
+
+def ended(op: str, name: str = "it", old: Any = None, new: Any = None, **more: Any) -> EngineEvent:
+    """How a look at a resource ends."""
+    urn = f"{HEAD}${POLICY}::{name}"
+    meta = {
+        "op": op,
+        "urn": urn,
+        "type": POLICY,
+        "provider": "",
+        "old": state(POLICY, urn, old or {}),
+        "new": None if new is None else state(POLICY, urn, new),
+        **more,
+    }
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 0, "resOutputsEvent": {"metadata": meta}})
+
+
+def heard(*events: EngineEvent) -> Refreshed:
+    found = Refreshed()
+    for each in events:
+        found.on_event(each)
+    return found
+
+
+def urn(name: str = "it") -> str:
+    return f"{HEAD}${POLICY}::{name}"
+
+
+OLD = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Deny"}]}'}
+NEW = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Allow"}]}'}
+
+
+def test_what_a_provider_reads_differently_is_told_within_a_policys_text():
+    found = heard(ended("update", old=OLD, new=NEW), summary(update=1))
+    (change,) = found.changed({urn(): POLICY}, Masker())[urn()]
+    assert (change.path, change.old, change.new) == ("policy.Statement[0].Effect", "Deny", "Allow")
+
+
+def test_what_stands_and_what_a_provider_alone_works_by_is_no_change():
+    same = {**OLD, "__defaults": ["x"]}
+    found = heard(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
+    assert found.changed({urn(): POLICY, urn("other"): POLICY}, Masker()) == {}
+
+
+def test_a_difference_in_what_nobody_set_is_no_change():
+    differs = {"etag": {"diffKind": "update", "inputDiff": False}}
+    found = heard(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
+    assert found.changed({urn(): POLICY}, Masker()) == {}
+
+
+def test_a_secret_is_hidden_on_both_sides():
+    found = heard(ended("update", old=OLD, new={**OLD, "bucket": "hunter2-012345"}), summary(update=1))
+    (change,) = found.changed({urn(): POLICY}, Masker(["hunter2-012345"]))[urn()]
+    assert (change.secret, change.old, change.new) == (True, "[secret]", "[secret]")
+
+
+def test_what_is_gone_is_told():
+    assert heard(ended("delete", old=OLD), summary(delete=1)).gone() == {urn()}
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([ended("same")], "ends before its summary"),
+        ([summary(same=2)], "no word of 1 resources, it the first"),
+        ([ended("import"), summary(same=1)], "not known here: import"),
+        ([ended("same"), summary(same=1)], ""),
+    ],
+)
+def test_an_account_with_gaps_is_not_whole(events: Any, words: str):
+    missing = heard(*events).missing([urn()])
+    assert (words in missing) if words else (missing == "")

@@ -1,0 +1,63 @@
+"""Whether a cluster's Prometheus selects the platform's PodMonitors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.engine.kubernetes import monitors as kubernetes_monitors
+from isthmus.engine.kubernetes.client import Cluster, Refused
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform_model import parse
+
+RELEASE = {"matchLabels": {"release": "kube-prometheus-stack"}}
+
+
+class Watched(Cluster):
+    """A cluster with one Prometheus; without a selector, one with none of that kind."""
+
+    def __init__(self, selector: Any = ..., status: int = 404) -> None:
+        super().__init__("fra1", "https://fra1.invalid", None)
+        self.selector = selector
+        self.status = status
+
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        if self.selector is ...:
+            raise Refused(self.status, "no")
+        meta = {"namespace": "monitoring", "name": "main"}
+        return {"items": [{"metadata": meta, "spec": {"podMonitorSelector": self.selector}}]}
+
+
+def lines(cluster: Cluster, **labels: str) -> list[str]:
+    data = platform_data()
+    data["monitoring"]["labels"] = labels
+    return list(kubernetes_monitors.unselected(parse(data), {"fra1": cluster}))
+
+
+def test_a_prometheus_that_selects_its_release_is_told_with_the_label_to_say() -> None:
+    (line,) = lines(Watched(RELEASE))
+    assert "no Prometheus selects the platform's PodMonitors" in line
+    assert "monitoring/main selects release=kube-prometheus-stack" in line
+    assert "monitoring.labels" in line
+    assert lines(Watched(RELEASE), release="kube-prometheus-stack") == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "silent"),
+    [
+        ({}, True),
+        (None, False),
+        ({"matchExpressions": [{"key": "release", "operator": "In", "values": ["a", "b"]}]}, True),
+        ({"matchExpressions": [{"key": "release", "operator": "NotIn", "values": ["a"]}]}, False),
+        ({"matchExpressions": [{"key": "release", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "release", "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_selectors_are_read_as_kubernetes_reads_them(selector: Any, silent: bool) -> None:
+    assert (lines(Watched(selector), release="a") == []) is silent
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_nothing_is_said_of_a_cluster_that_has_no_such_kind_or_does_not_tell(status: int) -> None:
+    assert lines(Watched(status=status)) == []

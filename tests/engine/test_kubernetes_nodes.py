@@ -1,0 +1,156 @@
+"""What a cluster's nodes are asked before a run, and how the pools' taint is kept on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.platform.model.platform import Platform
+from isthmus.core.errors import EnvironmentFault
+from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+from isthmus.engine.kubernetes.client import Cluster, Refused
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform_model import parse
+
+ZONE = "topology.kubernetes.io/zone"
+CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+TEAM = {"key": "team", "value": "risk", "effect": "NoExecute"}
+
+
+class Nodes(Cluster):
+    """A cluster that keeps nodes as the API server does: a write with an old version is refused."""
+
+    def __init__(self, *given: dict[str, Any], status: int = 0, others: int = 0) -> None:
+        super().__init__("fra1", "https://fra1.invalid", None)
+        self.given = {each["metadata"]["name"]: each for each in given}
+        self.status = status
+        self.others = others
+        """So often another client writes between a read and a write."""
+        self.written = 0
+
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        if self.status:
+            raise Refused(self.status, "forbidden")
+        if method == "GET" and path == kubernetes_nodes.NODES:
+            return {"items": list(self.given.values())}
+        name = path.rpartition("/")[2]
+        if name not in self.given:
+            raise Refused(404, "not found")
+        found = self.given[name]
+        if method == "GET":
+            return {**found, "metadata": dict(found["metadata"]), "spec": dict(found["spec"])}
+        assert more["media"] == "application/merge-patch+json"
+        if self.others:
+            self.others -= 1
+            found["spec"]["taints"] = [*found["spec"].get("taints", []), TEAM]
+            found["metadata"]["resourceVersion"] += "1"
+        if body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+            raise Refused(409, "the object has been modified")
+        found["metadata"]["resourceVersion"] += "1"
+        marks = {**found["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
+        found["metadata"]["annotations"] = {key: value for key, value in marks.items() if value is not None}
+        found["spec"] = {**found["spec"], **body["spec"]}
+        self.written += 1
+        return found
+
+    def taints(self, name: str) -> list[dict[str, Any]]:
+        return self.given[name]["spec"].get("taints", [])
+
+
+def node(name: str, *taints: dict[str, Any], **labels: str) -> dict[str, Any]:
+    given = {key.replace("zone", ZONE): value for key, value in labels.items()}
+    return {
+        "metadata": {"name": name, "labels": given, "resourceVersion": "1"},
+        "spec": {"taints": list(taints)},
+    }
+
+
+def platform(*names: str, **pool: Any) -> Platform:
+    """The bank's, the machines of its first pool named."""
+    data = platform_data()
+    data["pools"][0] |= {"node_names": list(names), "nodes": len(names), **pool}
+    return parse(data)
+
+
+def set_taints(cluster: Cluster, given: Platform) -> list[str]:
+    said: list[str] = []
+    kubernetes_nodes.taints_are_set(given, {"fra1": cluster}, said.append)
+    return said
+
+
+def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
+    cluster = Nodes(node("a", CORDON, TEAM), node("b"))
+    said = set_taints(cluster, platform("a", "b"))
+    assert cluster.taints("a") == [CORDON, TEAM, kubernetes_nodes.TAINT]
+    assert cluster.taints("b") == [kubernetes_nodes.TAINT]
+    assert any("machine a has the taint nvidia.com/gpu=present:NoSchedule" in line for line in said)
+    assert set_taints(cluster, platform("a", "b")) == []
+    assert cluster.written == 2, "a taint that is there is not written again"
+
+
+def test_a_taint_that_somebody_sets_at_the_same_moment_is_kept() -> None:
+    cluster = Nodes(node("a"), node("b"), others=2)
+    set_taints(cluster, platform("a", "b"))
+    assert cluster.taints("a") == [TEAM, TEAM, kubernetes_nodes.TAINT]
+
+
+def test_a_node_that_changes_all_the_time_is_given_up_with_a_command() -> None:
+    with pytest.raises(EnvironmentFault, match=r"kubectl taint nodes a nvidia\.com/gpu=present:NoSchedule"):
+        set_taints(Nodes(node("a"), node("b"), others=99), platform("a", "b"))
+
+
+def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
+    cluster = Nodes(node("a", TEAM), node("b"), node("c", kubernetes_nodes.TAINT))
+    set_taints(cluster, platform("a", "b"))
+    set_taints(cluster, platform("b", "c"))
+    assert cluster.taints("a") == [TEAM]
+    assert cluster.taints("c") == [kubernetes_nodes.TAINT]
+    kubernetes_nodes.taints_are_removed(platform("b", "c"), {"fra1": cluster}, lambda _: None)
+    assert cluster.taints("b") == []
+    assert cluster.taints("c") == [kubernetes_nodes.TAINT], "it was there before"
+
+
+def test_an_existing_taint_is_looked_at_only() -> None:
+    cluster = Nodes(node("a", kubernetes_nodes.TAINT), node("b"))
+    with pytest.raises(EnvironmentFault, match="machine b of pool h100 lacks the taint") as caught:
+        set_taints(cluster, platform("a", "b", taint="existing"))
+    assert "kubectl taint nodes b nvidia.com/gpu=present:NoSchedule" in str(caught.value)
+    assert cluster.written == 0
+
+
+def look(cluster: Cluster, given: Platform | None = None) -> list[str]:
+    said: list[str] = []
+    kubernetes_nodes.domains_are_labelled(given or parse(platform_data()), {"fra1": cluster}, said.append)
+    return said
+
+
+def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> None:
+    with pytest.raises(
+        EnvironmentFault, match=f"no node that takes gateways carries the label `{ZONE}`"
+    ) as caught:
+        look(Nodes(node("gpu", kubernetes_nodes.TAINT, zone="a"), node("one"), node("two")))
+    assert f"kubectl label node NAME {ZONE}=DOMAIN" in str(caught.value)
+    assert "sites[fra1].failure_domain_label" in str(caught.value)
+
+
+def test_some_nodes_without_the_label_are_named_and_go_on() -> None:
+    (line,) = look(Nodes(node("one", zone="a"), node("two")))
+    assert line.endswith("take no gateway: two")
+    assert look(Nodes(node("one", zone="a"), node("two", zone="b"))) == []
+
+
+def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_be_outlived() -> None:
+    given = platform("a", "b")
+    machines = [node("a", zone="x"), node("b", zone="x"), node("one", zone="x")]
+    with pytest.raises(
+        EnvironmentFault, match=f"the machines of pool h100 carry 1 values of the label `{ZONE}`"
+    ):
+        look(Nodes(*machines), given)
+    machines[1]["metadata"]["labels"][ZONE] = "y"
+    assert look(Nodes(*machines), given) == []
+
+
+def test_a_deployer_who_may_not_look_is_told_and_goes_on() -> None:
+    (line,) = look(Nodes(status=403))
+    assert "its nodes cannot be looked at" in line

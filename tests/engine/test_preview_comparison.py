@@ -1,0 +1,143 @@
+"""Two renderings held together: what is known of it is said, and what is not is said to be not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.engine.preview import comparison as preview_comparison
+from isthmus.engine.preview import replacements
+from isthmus.engine.render import files as render_files
+from isthmus.engine.render.recorder import Resource
+from isthmus.engine.render.rendering import Rendered
+from scripts import aws_replaces
+from tests.blueprints.bank import rendered
+
+HEAD = "urn:pulumi:s::p"
+
+
+def one(type_: str, inputs: dict[str, Any], name: str = "it", **options: Any) -> Resource:
+    return Resource(
+        f"{HEAD}::{type_}::{name}", type_, name, True, None, f"{HEAD}::provider", inputs, [], {}, options
+    )
+
+
+def change(type_: str, old: dict[str, Any], new: dict[str, Any], **options: Any) -> Any:
+    (found,) = preview_comparison.compare([one(type_, old, **options)], [one(type_, new, **options)])
+    return found
+
+
+def test_a_rendering_is_what_it_is():
+    resources = rendered().resources
+    assert preview_comparison.compare(resources, resources) == []
+    assert preview_comparison.unchanged(resources, resources, []) == sum(each.made for each in resources)
+
+
+def test_a_graph_is_read_back_as_it_was_written():
+    made = render_files.files(Rendered(rendered().resources, {}), {})["graph.json"]
+    assert preview_comparison.from_json(json.loads(made)) == rendered().resources
+
+
+def test_what_comes_and_what_goes():
+    key = "aws:kms/key:Key"
+    found = preview_comparison.compare(
+        [one(key, {}, "old", retainOnDelete=True)], [one(key, {"a": 1}, "new")]
+    )
+    assert [(each.op, each.name, each.stateful, each.retained) for each in found] == [
+        ("delete", "old", True, True),
+        ("create", "new", True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "old", "new", "because"),
+    [
+        ("kubernetes:apps/v1:Deployment", {"spec": {"selector": 1}}, {"spec": {"selector": 2}}, "spec.selector"),
+        ("kubernetes:core/v1:Service", {"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}, "metadata.name"),
+        ("kubernetes:batch/v1:Job", {"spec": {"template": 1}}, {"spec": {"template": 2}}, "spec.template"),
+        ("kubernetes:core/v1:ConfigMap", {"data": {"a.b": "1"}}, {"data": {"a.b": "2"}}, 'data["a.b"]'),
+        ("aws:kms/key:Key", {"multiRegion": False}, {"multiRegion": True}, "multiRegion"),
+        ("aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, {"cidrBlock": "10.1.0.0/16"}, "cidrBlock"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_changed_in_place_is_replaced(type_: str, old: Any, new: Any, because: str):
+    found = change(type_, old, new)
+    assert (found.op, found.replaces_because, found.may_replace) == ("replace", [because], [])
+
+
+@pytest.mark.parametrize(
+    ("type_", "old", "new"),
+    [
+        ("kubernetes:apps/v1:Deployment", {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}),
+        ("kubernetes:core/v1:ConfigMapPatch", {"data": {"a": "1"}}, {"data": {"a": "2"}}),
+        ("aws:kms/key:Key", {"description": "a"}, {"description": "b"}),
+    ],
+)
+def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
+    found = change(type_, old, new)
+    assert (found.op, found.replaces_because, found.may_replace) == ("update", [], [])
+
+
+@pytest.mark.parametrize(
+    ("type_", "path"),
+    [
+        ("aws:nobody/knows:It", "size"),
+        ("aws:kms/key:Key", "inventedYesterday"),
+        ("kubernetes:apps/v1:DaemonSet", "spec.selector"),
+        ("azure:x/y:Z", "size"),
+    ],
+)
+def test_where_nobody_knows_it_may_be_replaced(type_: str, path: str):
+    assert replacements.forced(type_, [path]) == replacements.Forced([], [path])
+    found = change(
+        type_,
+        {"inventedYesterday": 1, "spec": {"selector": 1}, "size": 1},
+        {"size": 2, "spec": {"selector": 2}},
+    )
+    assert (found.op, bool(found.may_replace)) == ("update", True)
+
+
+def test_options_count():
+    kind = "kubernetes:apps/v1:Deployment"
+    old, new = {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}
+    assert change(kind, old, new, replaceOnChanges=["spec.replicas"]).op == "replace"
+    ignored = [one(kind, each, ignoreChanges=["spec.replicas"]) for each in (old, new)]
+    assert preview_comparison.compare(ignored[:1], ignored[1:]) == []
+
+
+def test_what_others_own_is_read_again_and_is_no_change():
+    kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
+    assert preview_comparison.compare([one(kind, {"a": 1}, read="x")], [one(kind, {"a": 2}, read="x")]) == []
+    (found,) = preview_comparison.compare([one(kind, {"a": 1})], [one(kind, {"a": 1}, read="x")])
+    assert found.op == "read", "it is theirs from now on"
+
+
+def test_another_provider_makes_it_anew():
+    was = one("aws:kms/key:Key", {})
+    (found,) = preview_comparison.compare([was], [replace(was, provider=f"{HEAD}::other")])
+    assert (found.op, found.replaces_because) == ("replace", ["provider"])
+
+
+def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
+    assert aws_replaces.FILE.read_text() == aws_replaces.text(), "run `python -m scripts.aws_replaces`"
+
+
+@pytest.mark.parametrize(
+    ("type_", "path", "noise"),
+    [
+        ("aws:s3/bucket:Bucket", "tags.isthmus-platform", True),
+        ("aws:s3/bucket:Bucket", 'tags["isthmus.dev/class"]', False),
+        ("aws:s3/bucket:Bucket", "tags.Owner", False),
+        ("kubernetes:apps/v1:Deployment", 'spec.template.metadata.annotations["checksum/config"]', True),
+        ("kubernetes:apps/v1:Deployment", 'metadata.labels["isthmus.dev/class"]', False),
+        ("kubernetes:apps/v1:Deployment", "spec.template.spec.containers[0].image", False),
+        ("kubernetes:x/v1:Y", "spec.tags", False),
+    ],
+)
+def test_what_decides_something_is_no_noise(type_: str, path: str, noise: bool):
+    from isthmus.engine.preview.noise import noise as judged
+
+    assert judged(type_, path) is noise

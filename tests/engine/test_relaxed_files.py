@@ -1,0 +1,283 @@
+"""What a change does to what judges it: what can be loosened is told, and told from what makes it stricter."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.reference import handling
+from isthmus.contracts.reports.preview import RuleChange
+from isthmus.contracts.requirements.document import Requirements, parse
+from isthmus.core import yaml_files
+from isthmus.engine.pull_request import relaxed_files, relaxed_rules
+from policies.release.change import ITSELF, UNJUDGED
+from tests.blueprints import bank
+
+TODAY = date(2026, 11, 26)
+Edit = Callable[[Any], object]
+Told = list[tuple[str, str, bool]]
+
+
+@functools.cache
+def as_they_are() -> tuple[dict[str, Any], dict[str, Any]]:
+    return bank.requirements_data(), bank.plan_data()
+
+
+def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[Requirements, Plan]:
+    wanted, plan = copy.deepcopy(as_they_are())
+    edit(wanted)
+    replan(plan)
+    return parse(yaml_files.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
+
+
+def told(changes: Any) -> Told:
+    return [(each.kind, each.what, each.loosens) for each in changes]
+
+
+def both_ways(edit: Edit) -> tuple[list[RuleChange], list[RuleChange]]:
+    """A change of the requirements, and the one that takes it back."""
+    was, will = files(), files(edit)
+    return list(relaxed_files.of_files(was, will)), list(relaxed_files.of_files(will, was))
+
+
+def work(of: str, **said: Any) -> Edit:
+    def edit(wanted: Any) -> None:
+        (one,) = [each for each in wanted["workloads"] if each["name"] == of]
+        for key, value in said.items():
+            if value is None:
+                one.pop(key, None)
+            else:
+                one[key] = value
+
+    return edit
+
+
+def site(of: str, **said: Any) -> Edit:
+    def edit(wanted: Any) -> None:
+        (one,) = [each for each in wanted["sites"] if each["name"] == of]
+        one.update(said)
+
+    return edit
+
+
+def exception(until: str) -> Edit:
+    said = {
+        "workload": "kyc-extraction",
+        "target": "bedrock",
+        "who": "ana",
+        "reason": "trial",
+        "until": until,
+    }
+    return lambda wanted: wanted.update(exceptions=[said])
+
+
+def test_nothing_is_told_of_what_stays_as_it_is():
+    assert list(relaxed_files.of_files(files(), files())) == []
+    assert list(relaxed_rules.of_settings(Settings(), Settings(), TODAY)) == []
+
+
+REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("edit", "what", "old", "new"),
+    [
+        (work("transaction-narratives", sensitivity="internal"), "transaction-narratives", "restricted", "internal"),
+        (work("kyc-extraction", residency=["eu", "us"]), "kyc-extraction: residency", "eu", "eu, us"),
+        (work("kyc-extraction", residency=["eea"]), "kyc-extraction: residency", "eu", "eea"),
+        (work("kyc-extraction", residency=None), "kyc-extraction: residency", "eu", "any"),
+        (work("transaction-narratives", regimes=["gdpr"]), "transaction-narratives: regimes", "amlr, gdpr", "gdpr"),
+        (work("kyc-extraction", impact="low"), "kyc-extraction: impact", "material", "low"),
+        (work("kyc-extraction", allow_overflow=True), "kyc-extraction: allow_overflow", "no", "yes"),
+        (
+            work("transaction-narratives", review=REVIEW),
+            "transaction-narratives: review.below_confidence",
+            "0.8",
+            "0.5",
+        ),
+        (exception("2027-03-31"), "kyc-extraction: bedrock by exception", "", "until 2027-03-31 by ana: trial"),
+    ],
+)  # fmt: skip
+def test_what_is_loosened_is_told_and_taken_back_it_is_stricter(edit: Edit, what: str, old: str, new: str):
+    (there,), (back,) = both_ways(edit)
+    assert (there.what, there.old, there.new, there.loosens) == (what, old, new, True)
+    assert (back.what, back.old, back.new, back.loosens) == (what, new, old, False)
+
+
+def test_review_that_is_taken_away_loosens_each_of_its_figures():
+    there, back = both_ways(work("kyc-extraction", review=None))
+    assert [each.what.rpartition(".")[2] for each in there] == ["below_confidence", "domain", "sample_rate"]
+    assert all(each.loosens for each in there)
+    assert not any(each.loosens for each in back)
+
+
+def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
+    there, back = both_ways(site("fra1", jurisdiction="us"))
+    assert [each for each in told(there) if each[0] == "handling"] == [("handling", "site fra1", True)]
+    assert ("handling", "site fra1", True) in told(back)
+    assert (there[0].old, there[0].new) == ("on-prem in de", "on-prem in us")
+
+
+def test_a_service_that_a_site_allows_is_told():
+    less = files(site("frankfurt", allow=["bedrock"]))
+    assert told(relaxed_files.of_files(less, files())) == [("handling", "site frankfurt: allow", True)]
+    assert told(relaxed_files.of_files(files(), less)) == [("handling", "site frankfurt: allow", False)]
+
+
+def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_not():
+    short, long = files(exception("2026-12-31")), files(exception("2027-12-31"))
+    assert [each.loosens for each in relaxed_files.of_files(short, long)] == [True]
+    assert [each.loosens for each in relaxed_files.of_files(long, short)] == [False]
+
+
+def test_work_that_comes_back_under_another_name_with_less_of_a_class_is_told():
+    there, _ = both_ways(work("transaction-narratives", name="tx", sensitivity="internal"))
+    assert told(there) == [
+        ("sensitivity", "transaction-narratives", False),
+        ("sensitivity", "tx, maybe under another name", True),
+    ]
+    assert there[1].old == "restricted as transaction-narratives, which goes"
+
+
+def test_new_work_and_work_that_goes_change_no_class():
+    def more(wanted: Any) -> None:
+        wanted["workloads"].append({**copy.deepcopy(wanted["workloads"][3]), "name": "more"})
+
+    there, back = both_ways(more)
+    assert told(there) == [("sensitivity", "more", False)] == told(back)
+
+
+def test_a_stack_that_one_commit_does_not_have_has_its_work_told_and_its_exceptions():
+    assert {each.loosens for each in relaxed_files.of_files(None, files())} == {False}
+    (last,) = [each for each in relaxed_files.of_files(None, files(exception("2027-01-01"))) if each.loosens]
+    assert last.what == "kyc-extraction: bedrock by exception"
+
+
+def place(plan: Any, workload: str, **said: Any) -> None:
+    (mine,) = [each for each in plan["placements"] if each["workload"] == workload]
+    (one,) = [each for each in plan["endpoints"] if each["id"] == mine["endpoint"]]
+    one.update(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "loosens"),
+    [
+        ({"site": "fra1", "target": "onprem-vllm", "inference_profile": None}, False),
+        ({"target": "sagemaker", "inference_profile": None}, False),
+        ({"inference_profile": "global.anthropic.claude-haiku-4-5-20251001-v1:0"}, True),
+        ({"inference_profile": "us.anthropic.claude-haiku-4-5-20251001-v1:0", "region": "us-east-1"}, True),
+        ({"inference_profile": "nobody.knows"}, True),
+    ],
+)
+def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(said: Any, loosens: bool):
+    moved = files(replan=lambda plan: place(plan, "policy-assistant", **said))
+    (found,) = relaxed_files.of_files(files(), moved)
+    assert (found.kind, found.what, found.loosens) == ("placement", "policy-assistant", loosens)
+    assert found.old == "bedrock at frankfurt (de es fr ie it se)"
+
+
+def test_from_our_own_machines_to_a_cloud_is_guarded_less():
+    cloud = {"site": "frankfurt", "target": "sagemaker"}
+    (found,) = relaxed_files.of_files(
+        files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
+    )
+    assert (found.old, found.new, found.loosens) == (
+        "onprem-vllm at fra1 (de)",
+        "sagemaker at frankfurt (de)",
+        True,
+    )
+
+
+def table(**said: Any) -> dict[str, Any]:
+    made = handling.stricter_only({"confidential": said} if said else {})
+    return {name: each.model_dump(mode="json", by_alias=True) for name, each in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"targets": ["onprem-vllm"]}, "confidential.targets"),
+        ({"records_months_min": 24}, "confidential.records_months_min"),
+        ({"content_days_max": 7}, "confidential.content_days_max"),
+        ({"path": "mutual-tls-named-destinations"}, "confidential.path"),
+        ({"erasable": True}, "confidential.erasable"),
+    ],
+)
+def test_what_a_class_demands_is_told_field_by_field(said: Any, what: str):
+    assert told(relaxed_files.of_tables(table(**said), table())) == [("handling", what, True)]
+    assert told(relaxed_files.of_tables(table(), table(**said))) == [("handling", what, False)]
+    assert list(relaxed_files.of_tables({}, table())) == [], "a commit without the stack demands nothing else"
+
+
+def silence(until: str, policy: str = "cost/tags", **said: str) -> Settings:
+    one = {"policy": policy, "resource": "bank-*", "owner": "ana", "reason": "later", "until": until, **said}
+    return Settings.model_validate({"silences": [one]})
+
+
+OFF = Settings.model_validate({"off": [{"rule": "audit/trail-stands", "owner": "ana", "reason": "no"}]})
+
+
+def figure(**said: Any) -> Settings:
+    return Settings.model_validate({"figures": said})
+
+
+@pytest.mark.parametrize(
+    ("was", "will", "what"),
+    [
+        (Settings(), silence("2027-01-01"), "cost/tags of bank-*"),
+        (silence("2026-12-01"), silence("2027-01-01"), "cost/tags of bank-*"),
+        (Settings(), OFF, "audit/trail-stands"),
+        (figure(log_days_min=365), Settings(), "figure log_days_min"),
+        (Settings(), figure(key_rotation_days_max=700), "figure key_rotation_days_max"),
+        (figure(replicas_min=3), figure(replicas_min=2), "figure replicas_min"),
+        (figure(registries=["a/"]), Settings(), "figure registries"),
+        (figure(registries=["a/"]), figure(registries=["a/", "b/"]), "figure registries"),
+    ],
+)
+def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(was: Any, will: Any, what: str):
+    (there,) = relaxed_rules.of_settings(was, will, TODAY)
+    (back,) = relaxed_rules.of_settings(will, was, TODAY)
+    assert (there.what, there.loosens, back.what, back.loosens) == (what, True, what, False)
+
+
+def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
+    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-25"), TODAY)] == [
+        False
+    ]
+    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-26"), TODAY)] == [
+        True
+    ]
+    wider = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
+    assert told(wider) == [("silence", "cost/tags of *", True), ("silence", "cost/tags of bank-*", False)]
+    owner = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
+    assert told(owner) == [("silence", "cost/tags of bank-*", False)]
+
+
+def test_rules_that_go_or_weigh_less_are_told():
+    was, will = (
+        {"a/gone": "low", "a/less": "high", "a/more": "low"},
+        {"a/less": "low", "a/more": "high", "a/new": "low"},
+    )
+    assert told(relaxed_rules.of_rules(was, will)) == [  # pyright: ignore[reportArgumentType]
+        ("rule", "a/gone", True),
+        ("rule", "a/less", True),
+        ("rule", "a/more", False),
+        ("rule", "a/new", False),
+    ]
+
+
+def test_code_that_judges_is_named_and_counts_as_loosened():
+    (found,) = relaxed_rules.of_code([f"policies/{at}.py" for at in range(7)], judged=True)
+    assert (found.what, found.loosens) == (ITSELF, True)
+    assert found.new.endswith("policies/4.py and 2 more")
+    (found,) = relaxed_rules.of_code(["isthmus/x.py"], judged=False)
+    assert found.what == UNJUDGED
+    assert list(relaxed_rules.of_code([], judged=False)) == []

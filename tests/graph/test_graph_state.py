@@ -1,0 +1,96 @@
+"""A state's resources, in the words of a rendering: names for what AWS gave, no secret, nothing that is to go."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from isthmus.core.errors import InputError
+from isthmus.core.pulumi_values import SECRET as SECRET_KIND
+from isthmus.core.pulumi_values import SIGNATURE
+from isthmus.engine.render.recorder import MASK as ENGINES
+from isthmus.engine.render.recorder import Resource, placeholder
+from isthmus.graph.resources import state as graph_state
+from tests.blueprints.bank import rendered
+from tests.graph.clouds import deployed
+
+SECRET = {SIGNATURE: SECRET_KIND, "ciphertext": "v1:abc:hunter2"}
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    urn = "urn:pulumi:s::p::aws:ec2/vpc:Vpc::net"
+    return {"urn": urn, "type": "aws:ec2/vpc:Vpc", "custom": True, "id": "vpc-0123456789abcdef0", **more}
+
+
+def test_what_stands_says_what_the_rendering_said() -> None:
+    """Every reference that the rendering has is there again, and nothing that a cloud gave is left."""
+    asked = {each.urn: each for each in rendered().resources if each.made}
+    found = {each.urn: each for each in graph_state.from_state(deployed(rendered().resources)) if each.made}
+    assert set(found) == set(asked)
+    for urn, each in found.items():
+        assert _references(each.inputs) == _references(asked[urn].inputs), urn
+        assert each.property_dependencies == asked[urn].property_dependencies
+
+
+def _references(inputs: dict[str, Any]) -> list[str]:
+    found = re.findall(r"\$\{[^.${}]+\.[^${}]+\}", json.dumps(inputs, sort_keys=True))
+    # The account, and what a cluster gave, stand as they are.
+    return sorted(each for each in found if not each.endswith(("aws.accountId}", ".clusterIP}")))
+
+
+def test_the_words_are_the_recorders() -> None:
+    assert graph_state.MASK == ENGINES
+    vpc = graph_state.Stated("urn:x", "aws:ec2/vpc:Vpc", "net", {}, id="vpc-0123456789abcdef0")
+    for prop in ("id", "arn", "roleArn"):
+        assert graph_state._name(vpc, prop) == placeholder(vpc.type, vpc.name, prop)
+    assert set(vars(vpc)) >= set(Resource.__dataclass_fields__)
+
+
+def test_secrets_are_masked_wherever_they_stand() -> None:
+    inputs = {"key": SECRET, "tags": [{"deep": SECRET}]}
+    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}})
+    assert found.inputs == {"key": graph_state.MASK, "tags": [{"deep": graph_state.MASK}]}
+    assert "hunter2" not in repr(found)
+
+
+def test_a_provider_s_defaults_are_not_what_was_asked_for() -> None:
+    inputs = {"__defaults": ["region"], "region": "eu-central-1", "cidrBlock": "10.0.0.0/16"}
+    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
+    assert found.inputs == {"cidrBlock": "10.0.0.0/16"}
+
+
+def test_what_waits_to_be_deleted_does_not_stand_and_what_others_own_is_only_read() -> None:
+    gone, read = entry(delete=True), entry(external=True)
+    assert graph_state.from_state({"deployment": {"resources": [gone]}}) == []
+    (found,) = graph_state.from_state({"deployment": {"resources": [read]}})
+    assert not found.made
+    assert found.options == {"read": "vpc-0123456789abcdef0"}
+
+
+def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
+    """A bucket that exists is named by the user, not by the resource that names it, too."""
+    arn = "arn:aws:iam::123456789012:role/theirs"
+    inputs = {"roleArn": arn}
+    role = entry(
+        urn="urn:pulumi:s::p::t::user", type="aws:x/y:Y", inputs=inputs, outputs={"roleArn": arn}, id="a"
+    )
+    (found,) = graph_state.from_state({"deployment": {"resources": [role]}})
+    assert found.inputs == inputs
+
+
+@pytest.mark.parametrize(
+    "export", [{}, {"deployment": None}, {"resources": [{}]}, {"version": 3, "deployment": {"resources": {}}}]
+)
+def test_what_is_no_state_is_refused(export: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="no stack's state"):
+        graph_state.from_state(export)
+
+
+@pytest.mark.parametrize(
+    "export", [{"deployment": {}}, {"checkpoint": {"latest": {"resources": []}}}, {"resources": []}]
+)
+def test_a_stack_that_has_nothing_yet(export: dict[str, Any]) -> None:
+    assert graph_state.from_state(export) == []

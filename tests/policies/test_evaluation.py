@@ -1,0 +1,131 @@
+"""How findings come about: order, silences, rules that are off, rules that stumble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from isthmus.contracts.policy_settings import Off, Settings, joined, parse
+from isthmus.contracts.reports.findings import Silence
+from isthmus.core import yaml_files
+from isthmus.core.errors import InputError
+from policies.evaluation.evaluation import judge, standing
+from policies.evaluation.registry import IDS, RULES
+from policies.evaluation.text_report import lines
+from policies.rules.rule import Broken, Rule, Subject
+from tests.policies.making import made
+
+TODAY = date(2026, 11, 26)
+KEYS = [made("aws:kms/key:Key", f"key-{at}", {"enableKeyRotation": False}) for at in range(3)]
+ROTATE = "encryption/keys-rotate"
+
+
+def silence(until: date, resource: str = "key-1") -> Settings:
+    said = Silence(policy=ROTATE, resource=resource, owner="ana@bank", reason="moves in May", until=until)
+    return Settings(silences=[said])
+
+
+def of(settings: Settings | None = None) -> list[tuple[str, bool]]:
+    found = judge(KEYS, settings=settings, today=TODAY)
+    return [(each.resource, each.silenced is not None) for each in found if each.policy == ROTATE]
+
+
+def test_every_resource_has_a_finding_of_its_own_in_the_same_order_whatever_order_they_came_in():
+    assert of() == [("key-0", False), ("key-1", False), ("key-2", False)]
+    assert judge(KEYS, today=TODAY) == judge(reversed(KEYS), today=TODAY)
+
+
+def test_a_silence_is_shown_and_does_not_count():
+    found = judge(KEYS, settings=silence(TODAY), today=TODAY)
+    assert [each.silenced.owner for each in found if each.silenced] == ["ana@bank"]
+    assert "key-1" not in [each.resource for each in standing(found) if each.policy == ROTATE]
+
+
+def test_a_silence_may_name_several_by_a_pattern():
+    assert of(silence(TODAY, "key-*")) == [("key-0", True), ("key-1", True), ("key-2", True)]
+
+
+def test_a_silence_counts_again_after_its_last_day_and_is_named():
+    found = judge(KEYS, settings=silence(date(2026, 11, 25)), today=TODAY)
+    [mine] = [each for each in found if each.resource == "key-1" and each.policy == ROTATE]
+    assert mine.silenced is None
+    assert "silenced by ana@bank until 2026-11-25, which is past" in mine.message
+    assert mine in standing(found)
+
+
+def test_a_rule_that_is_off_finds_nothing():
+    assert of(Settings(off=[Off(rule=ROTATE, owner="ana@bank", reason="HSM")])) == []
+
+
+def test_a_rule_that_stumbles_has_not_been_kept():
+    def stumbles(_: Subject) -> Iterator[Broken]:
+        raise KeyError("spec")
+
+    rule = Rule("test/stumbles", "Stumbles", "low", (), "why", "fix", stumbles)
+    [found] = judge(KEYS, today=TODAY, rules=[rule])
+    assert (found.verdict, found.resource) == ("undecided", "")
+    assert standing([found]) == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "line"),
+    [
+        ("silence: []", "unknown key `silence`.*`silences`", 2),
+        ("figures:\n  log_days: 3", "unknown key `log_days`.*`log_days_min`", 3),
+        (
+            "off:\n- rule: encryption/key-rotates\n  owner: a\n  reason: b",
+            f"no rule.*Did you mean `{ROTATE}`",
+            3,
+        ),
+        ("off:\n- rule: encryption/keys-rotate\n  owner: a", "`reason` is missing", 3),
+        (
+            f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b\n  until: soon",
+            "`soon` is not allowed: .*date",
+            7,
+        ),
+        (f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b", "`until` is missing", 3),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused_with_the_nearest_name(text: str, says: str, line: int):
+    with pytest.raises(InputError, match=says) as error:
+        parse(yaml_files.loads(f"isthmus: v1\n{text}\n", "policies.yaml"), IDS)
+    assert f"policies.yaml:{line}" in error.value.where
+
+
+def test_a_stacks_settings_come_on_top_of_the_organisations():
+    ours = parse(yaml_files.loads("isthmus: v1\nfigures: {log_days_min: 365, replicas_min: 3}\n"), IDS)
+    one = Settings.model_validate(
+        {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
+    )
+    both = joined(ours, one)
+    assert (both.figures.log_days_min, both.figures.replicas_min, len(both.off)) == (365, 1, 1)
+
+
+def test_every_rule_says_what_a_reader_needs():
+    assert len(set(IDS)) == len(IDS)
+    for rule in RULES:
+        assert all((rule.title, rule.why, rule.fix, rule.supports)), rule.id
+        assert all(
+            "\n" not in text and not text.endswith(".") for text in (rule.title, rule.why, rule.fix)
+        ), rule.id
+
+
+def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is():
+    unknown = made("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
+    said = list(
+        lines(
+            [
+                each
+                for each in judge([*KEYS, unknown], settings=silence(TODAY), today=TODAY)
+                if each.policy == ROTATE
+            ]
+        )
+    )
+    assert said[0] == f"     high  {ROTATE}: key-0 does not rotate"
+    assert said[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
+    assert any(line.startswith("undecided") for line in said)
+    assert "ana@bank answers for it until 2026-11-26" in "".join(said)
+    assert said[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
+    assert list(lines([])) == []

@@ -1,0 +1,114 @@
+"""The bank with a model elsewhere: internal work on its own GPUs, and a plan that would take restricted work to AWS."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isthmus.core import yaml_files
+from isthmus.engine.project.project import Project, Stack
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
+from tests.blueprints import bank
+from tests.contracts.bank import DIGEST
+from tests.laying import lay
+
+MODEL = "meta-llama/Llama-3.3-70B-Instruct"
+INTERNAL = "internal-llama-70b"
+
+
+def plan_on_prem() -> dict[str, Any]:
+    """The bank's plan, but for internal work on the site's own L40S."""
+    plan = bank.plan_data()
+    (old,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
+    (like,) = [each for each in plan["endpoints"] if each["class"] == "confidential"]
+    plan["endpoints"][plan["endpoints"].index(old)] = like | {
+        **{"id": INTERNAL, "class": "internal", "model": MODEL, "gpu": "l40s-48gb", "adapters": []},
+        **{"tensor_parallel": 4, "replicas": 2, "gpus": 8, "predicted": None, "max_model_len": 32768},
+    }
+    for each in plan["placements"]:
+        if each["endpoint"] == old["id"]:
+            each["endpoint"] = INTERNAL
+    cloud = [each for each in plan["cost_items"] if each["what"].startswith("policy-assistant")]
+    plan["cost_items"] = [each for each in plan["cost_items"] if each not in cloud]
+    plan["monthly_cost_usd"] = round(
+        sum(each["monthly_usd"] for each in plan["cost_items"] if each["counted"]), 2
+    )
+    return plan
+
+
+@functools.cache
+def on_prem() -> tuple[Resource, ...]:
+    """The bank's resources while internal work runs on-prem."""
+    with tempfile.TemporaryDirectory() as folder:
+        return tuple(rendering.render(laid_on_prem(Path(folder))).resources)
+
+
+def laid_on_prem(folder: Path) -> Stack:
+    """The bank's files while internal work runs on-prem."""
+    stack = _stack(folder, plan_on_prem())
+
+    def moved(given: dict[str, Any]) -> None:
+        given["budgets"] = [
+            each
+            for each in given["budgets"]
+            if each["name"] not in ("internal-frankfurt", "policy-assistant")
+        ]
+        given["endpoints"].append(
+            {"id": INTERNAL, "weights": {"uri": "pvc://llama-70b", "volume": "weights-70b", "digest": DIGEST}}
+        )
+
+    _override(stack, moved)
+    return Project(folder).stack(bank.STACK)
+
+
+def lowered_to_the_cloud(folder: Path) -> Stack:
+    """The bank's files where restricted work is called internal, and taken to Bedrock at once."""
+    wanted, plan = copy.deepcopy(bank.requirements_data()), bank.plan_data()
+    (work,) = [each for each in wanted["workloads"] if each["sensitivity"] == "restricted"]
+    (cloud,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
+    work["sensitivity"] = "internal"
+    work["model"]["candidates"].append({"id": cloud["model"], "scores": {"api": 0.93}})
+    (mine,) = [each for each in plan["placements"] if each["workload"] == work["name"]]
+    mine |= {"sensitivity": "internal", "endpoint": cloud["id"]}
+    for part in ("endpoints", "gateways"):
+        plan[part] = [each for each in plan[part] if each["class"] != "restricted"]
+    stack = _stack(folder, plan)
+    bank.write(folder / "stacks", wanted, plan)
+
+    def moved(given: dict[str, Any]) -> None:
+        given["endpoints"] = [each for each in given["endpoints"] if not each["id"].startswith("restricted")]
+        given["gateways"] = [each for each in given["gateways"] if not each["name"].startswith("restricted")]
+        given["budgets"].append({"name": work["name"], "monthly_usd": 4000})
+
+    _override(stack, moved)
+    return Project(folder).stack(bank.STACK)
+
+
+def _override(stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
+    settings = yaml_files.load(stack.config_file).data
+    change(settings["config"]["isthmus:overrides"])
+    yaml_files.dump(settings, "", stack.config_file)
+
+
+def restricted_in_the_cloud(folder: Path) -> Stack:
+    """A stack whose plan places restricted work on Bedrock."""
+    plan = bank.plan_data()
+    (cloud,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
+    index = next(at for at, each in enumerate(plan["endpoints"]) if each["class"] == "restricted")
+    was = plan["endpoints"][index]["id"]
+    plan["endpoints"][index] = {**cloud, "id": "restricted-claude", "class": "restricted"}
+    for each in plan["placements"]:
+        if each["endpoint"] == was:
+            each["endpoint"] = "restricted-claude"
+    return _stack(folder, plan)
+
+
+def _stack(folder: Path, plan: dict[str, Any]) -> Stack:
+    stacks = lay(folder, bank=True)
+    yaml_files.dump(plan, "", stacks / f"{bank.STACK}.plan.yaml")
+    return Project(folder).stack(bank.STACK)

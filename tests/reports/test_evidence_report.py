@@ -1,0 +1,92 @@
+"""Evidence as an auditor reads it: nothing in it is markup, a formula or a word to the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+
+import pytest
+
+from isthmus.contracts.reports.evidence import Evidence, NotChecked, Result, Row
+from isthmus.contracts.reports.findings import Control
+from isthmus.reports import evidence as evidence_report
+from tests.reports.reading_markdown import shape
+
+NIST = [Control(framework="NIST SP 800-53", version="Rev. 5", id=each) for each in ("SC-12", "AC-6")]
+
+
+def row(result: Result, resource: str = "", **more: object) -> Row:
+    told = {"control": "Keys rotate", "supports": NIST, "check": "encryption/keys-rotate", "severity": "high"}
+    return Row.model_validate({**told, "resource": resource, "result": result, **more})
+
+
+def evidence(*rows: Row) -> Evidence:
+    return Evidence(
+        stack="dev",
+        of="rendering",
+        as_of=date(2026, 11, 26),
+        commit="abc",
+        resources=3,
+        digest="sha256:d",
+        rows=list(rows),
+        not_checked=[NotChecked(control="A person looks", supports=[], why="No resource carries it")],
+    )
+
+
+WHOLE = evidence(
+    row("holds", "one"),
+    row("holds", "two"),
+    row("fails", "bad", said=["bad does not rotate"]),
+    row("silenced", "old", said=["late"], owner="ana", reason="moves", until=date(2027, 1, 31)),
+    row("not applicable", check="audit/cluster-logs", control="Logs are kept"),
+)
+
+
+def test_the_text_says_first_what_does_not_hold():
+    lines = evidence_report.text(WHOLE).splitlines()
+    assert (
+        lines[0] == "dev, 2026-11-26: what its program asks for, 3 resources (sha256:d), files of commit abc."
+    )
+    assert lines[1] == "2 controls, 5 answers: 1 fails, 1 silenced, 2 holds, 1 not applicable."
+    words = "\n".join(lines)
+    assert words.index("fails  enc") < words.index("silenced  enc") < words.index("holds  enc")
+    assert "ana answers for it until 2027-01-31: moves" in words
+    assert "holds  encryption/keys-rotate: Keys rotate [2 resources]" in words
+    assert "supports NIST SP 800-53 Rev. 5: SC-12, AC-6" in words
+    assert "not checked  A person looks" in words
+
+
+def test_the_table_has_a_line_for_each_answer_and_says_what_was_looked_at_in_each():
+    lines = list(csv.DictReader(io.StringIO(evidence_report.table(WHOLE))))
+    assert [each["result"] for each in lines] == [*(each.result for each in WHOLE.rows), "not checked here"]
+    assert {(each["as_of"], each["commit"], each["looked_at"], each["digest"]) for each in lines} == {
+        ("2026-11-26", "abc", "rendering", "sha256:d")
+    }
+    assert lines[3]["until"] == "2027-01-31"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1"])
+def test_no_cell_is_a_formula(name: str):
+    [line, _] = csv.DictReader(io.StringIO(evidence_report.table(evidence(row("holds", name)))))
+    assert not line["resource"].startswith(("=", "+", "-", "@", "\t"))
+
+
+EVIL = "a|b `x` [link](http://evil) <img src=x> @team #1\n# head \x1b[2J\u202e"
+
+
+def test_no_value_is_markup_or_speaks_to_the_terminal():
+    hurt = evidence(row("fails", EVIL, said=[EVIL], owner=EVIL, reason=EVIL))
+    for made in (evidence_report.text, evidence_report.markdown, evidence_report.table):
+        said = made(hurt)
+        assert "\x1b" not in said
+        assert "\u202e" not in said
+    tame = evidence(row("fails", "x", said=["x"], owner="x", reason="x"))
+    assert shape(evidence_report.markdown(hurt)) == shape(evidence_report.markdown(tame))
+
+
+def test_markdown_has_a_table_for_each_control():
+    said = evidence_report.markdown(WHOLE)
+    assert said.count("\n## ") == 3
+    assert "| `bad` |  | **fails** | `bad does not rotate` |" in said
+    assert "the stack as a whole" not in said

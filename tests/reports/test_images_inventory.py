@@ -1,0 +1,173 @@
+"""What must be mirrored: all that the rendered pods pull, and the charts of what the stack's objects need."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from isthmus.contracts import images_lock
+from isthmus.contracts.platform.model.platform import Images
+from isthmus.reports.images import inventory as images_inventory
+from isthmus.reports.images import mirror_lists
+from isthmus.reports.images.inventory import Inventory
+from tests.blueprints import bank
+from tests.contracts.bank import DIGEST
+
+LOCK = images_lock.load(bank.LOCK)
+WEIGHTS = f"registry.bank.example/models/qwen3-32b@{DIGEST}"
+OTHER = f"registry.bank.example/tools/probe@{DIGEST}"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A resource as a report looks at it."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    made: bool = True
+
+    @property
+    def urn(self) -> str:
+        return self.name
+
+
+def pods(name: str, spec: dict[str, Any], kind: str = "apps/v1:Deployment") -> Thing:
+    meta = {"name": name, "namespace": "isthmus-internal"}
+    template = {"metadata": {}, "spec": spec}
+    inner = (
+        {"leaderWorkerTemplate": {"workerTemplate": template}}
+        if "LeaderWorker" in kind
+        else {"template": template}
+    )
+    return Thing(f"kubernetes:{kind}", name, {"metadata": meta, "spec": inner})
+
+
+@pytest.fixture
+def banks() -> Inventory:
+    return images_inventory.of(bank.rendered().resources, LOCK, bank.platform().images)
+
+
+def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
+    text = json.dumps(
+        [each.inputs for each in bank.rendered().resources if each.type.startswith("kubernetes:")]
+    )
+    named = {part.split('"')[0] for part in text.split('"image": "')[1:]}
+    platform = bank.platform().images
+    listed = {getattr(platform, each.name) for each in banks.images}
+    assert named == listed
+    assert len(named) == 6
+
+
+def test_each_image_says_who_runs_it(banks: Inventory):
+    users = {each.name: each.used_by for each in banks.images}
+    assert "isthmus-internal/internal-translator" in users["credential_helper"]
+    assert f"isthmus-restricted/{bank.serving('transaction-narratives').id}" in users["vllm"]
+    # Restricted work is translated by nobody; its sealer has what speaks to the store from the same image.
+    assert [one for one in users["translator"] if "restricted" in one] == [
+        "isthmus-restricted-sealer/restricted-sealer"
+    ]
+
+
+def test_a_chart_is_listed_for_what_the_stack_has_of_it(banks: Inventory):
+    assert [each.name for each in banks.charts] == ["cert-manager", "gpu-operator", "kueue"]
+    assert banks.charts[1].used_by == ("pods that ask for nvidia.com/gpu",)
+    several = pods("large", {"containers": [{"image": OTHER}]}, "leaderworkerset.x-k8s.io/v1:LeaderWorkerSet")
+    found = images_inventory.of([several], LOCK, bank.platform().images)
+    assert [each.name for each in found.charts] == ["lws"]
+    assert [each.target for each in found.images] == [OTHER], "a worker's pod pulls too"
+
+
+def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_out():
+    spec = {
+        "containers": [{"image": OTHER}],
+        "volumes": [{"name": "weights", "image": {"reference": WEIGHTS}}, {"name": "tmp", "emptyDir": {}}],
+    }
+    found = images_inventory.of([pods("large", spec)], LOCK, bank.platform().images)
+    assert [(each.name, each.source, each.digest) for each in found.images] == [
+        ("other", OTHER, DIGEST),
+        ("weights", WEIGHTS, DIGEST),
+    ]
+    assert found.unresolved == {}
+
+
+def test_what_is_only_read_or_lies_in_aws_pulls_nothing():
+    spec = {"containers": [{"image": OTHER}]}
+    read = pods("read", spec)
+    resources = [
+        Thing(read.type, read.name, read.inputs, made=False),
+        Thing("aws:ecs/service:Service", "aws", read.inputs),
+    ]
+    assert images_inventory.of(resources, LOCK, bank.platform().images) == Inventory([], [])
+
+
+def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_digest():
+    given = bank.platform().images
+    lock = LOCK.with_digests({"edge": given.edge[-71:]}, {})
+    found = images_inventory.of(bank.rendered().resources, lock, given)
+    upstreams = {each.name: each.upstream for each in found.images}
+    assert upstreams["edge"] == LOCK.images["edge"].reference
+    assert upstreams["translator"] is None
+
+
+def test_what_is_not_resolved_is_named_until_it_is(banks: Inventory):
+    assert set(banks.unresolved) == {
+        "vllm",
+        "credential_helper",
+        "resolver",
+        "cert-manager",
+        "gpu-operator",
+        "kueue",
+    }
+    lock = LOCK.with_digests(dict.fromkeys(images_lock.IMAGES, DIGEST), dict.fromkeys(LOCK.charts, DIGEST))
+    after = banks.with_digests(lock, bank.platform().images)
+    assert after.unresolved == {}
+    vllm = next(each for each in after.images if each.name == "vllm")
+    assert vllm.target == f"registry.bank.example/vllm/vllm-openai@{DIGEST}"
+    assert vllm.source == f"docker.io/vllm/vllm-openai@{DIGEST}"
+    assert banks.with_digests(LOCK, bank.platform().images) == banks
+
+
+def documents(text: str) -> list[Any]:
+    return list(YAML(typ="safe", pure=True).load_all(text))
+
+
+def test_haulers_file_has_a_document_of_images_and_one_of_charts(banks: Inventory):
+    images, charts = documents(mirror_lists.hauler(banks, LOCK, "bank-dev"))
+    assert {each["apiVersion"] for each in (images, charts)} == {"content.hauler.cattle.io/v1"}
+    assert images["kind"] == "Images"
+    assert [each["name"] for each in images["spec"]["images"]] == sorted(
+        {each.source for each in banks.images}
+    )
+    assert charts["spec"]["charts"][0] == {
+        "name": "cert-manager",
+        "repoURL": "oci://quay.io/jetstack/charts",
+        "version": LOCK.charts["cert-manager"].version,
+    }
+
+
+def test_zarfs_file_keeps_the_operators_apart_from_what_must_be_deployed(banks: Inventory):
+    [package] = documents(mirror_lists.zarf(banks, LOCK, "bank-dev"))
+    assert (package["kind"], package["apiVersion"]) == ("ZarfPackageConfig", "zarf.dev/v1alpha1")
+    first, second = package["components"]
+    assert first["required"] is True
+    assert first["images"] == sorted({each.source for each in banks.images})
+    assert second["required"] is False
+    urls = {each["name"]: each["url"] for each in second["charts"]}
+    assert urls["kueue"] == "oci://registry.k8s.io/kueue/charts/kueue"
+    assert urls["gpu-operator"] == "https://helm.ngc.nvidia.com/nvidia"
+
+
+def test_a_stack_without_charts_or_images_has_no_empty_documents():
+    none = Inventory([], [])
+    assert mirror_lists.hauler(none, LOCK, "x") == ""
+    [package] = documents(mirror_lists.zarf(none, LOCK, "x"))
+    assert [each["name"] for each in package["components"]] == ["images"]
+
+
+def test_the_images_contract_has_a_field_for_each_locked_image():
+    assert set(images_lock.IMAGES) <= set(Images.model_fields)

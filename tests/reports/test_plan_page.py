@@ -1,0 +1,334 @@
+"""The page of a plan: all of it is there, nothing on it is loaded, and no text of a file becomes markup."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from isthmus.contracts.plan.document import Plan
+from isthmus.contracts.requirements.document import Requirements
+from isthmus.reports import plan_page
+from isthmus.reports.format import numbers as format_numbers
+from tests.blueprints import by_hand
+from tests.blueprints.bank import both, requirements_data
+from tests.reports.plans import LIST, full, hand_written, infeasible, sized
+
+HOSTILE = "</svg><script>alert(1)</script>\"' onload=x {{ 7 * 7 }} 🏦\x00\u202e"
+# What a page is made of: an element beyond these came from a text.
+ELEMENTS = """html head meta title style body header h1 h2 p main section figure svg desc g rect path text ul ol li
+    span b div figcaption table colgroup col thead tbody tfoot tr th td br i u a footer"""
+
+bank_data = functools.cache(requirements_data)
+bank = functools.cache(both)
+
+
+def made(data: dict[str, Any], requirements: Requirements | None = None, **more: Any) -> str:
+    return plan_page.page(Plan.model_validate(data), requirements or bank()[0], **more)
+
+
+class Parts(HTMLParser):
+    """What a browser would make of a page: elements with their attributes, and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def words(html: str) -> str:
+    """The text of a page as a reader sees it, on one line."""
+    return " ".join(" ".join(Parts(html).text).split())
+
+
+def section(html: str, name: str) -> str:
+    found = re.search(rf'<section id="{name}">(.*?)</section>', html, re.DOTALL)
+    assert found is not None, f"no section {name}"
+    return words(found[1])
+
+
+def sections(html: str) -> str:
+    return " ".join(re.findall(r'<section id="(\w+)">', html))
+
+
+def drawing(html: str) -> ElementTree.Element:
+    found = re.search(r'<svg class="map".*?</svg>', html, re.DOTALL)
+    assert found is not None, "no picture"
+    return ElementTree.fromstring(found[0])  # noqa: S314  made by us a moment ago
+
+
+def test_the_parts_stand_in_the_order_of_a_meeting():
+    order = "map placements predictions cost stress alternatives warnings evidence"
+    assert sections(made(full())) == order
+
+
+def test_the_decision_is_one_sentence():
+    text = words(made(full()))
+    used = "15 GPUs in use, 2 workloads on-prem and 2 in the cloud (1 overflowing there)"
+    assert f"Feasible: USD 26,007 a month, {used}, by the blueprint regulated-hybrid." in text
+    assert "USD 33,993 a month below the budget of USD 60,000" in text
+
+
+def test_mig_slices_are_not_called_gpus():
+    data = full()
+    data["endpoints"][1]["mig_profile"] = "1g.12gb"
+    assert "9 GPUs and 6 MIG slices in use" in words(made(data))
+
+
+def test_further_sentences_and_the_age_of_prices_are_said():
+    text = words(made(full(), explained=["It moved."], age="Old prices."))
+    assert "It moved." in text
+    assert "Old prices." in text
+
+
+def test_the_picture_is_xml_with_each_box_and_each_line():
+    picture = drawing(made(full()))
+    classes = [each.get("class", "").split() for each in picture.iter("path")]
+    assert [sum(kind in each for each in classes) for kind in ("primary", "overflow", "route")] == [4, 1, 2]
+    text = {each.text for each in picture.iter("text")}
+    assert {
+        "kyc-extraction",
+        "confidential-overflow",
+        "fra1: on-prem, de",
+        "90 %",
+        "may be served in",
+    } <= text
+    assert "h100-sxm-80gb: 8 of 16 GPUs in use" in text
+    # A class is a word too, not a colour only.
+    assert {"restricted", "confidential", "internal", "public"} <= text
+
+
+def test_the_picture_is_told_to_who_cannot_see_it():
+    picture = drawing(made(full()))
+    told = {each.get("id"): each.text or "" for tag in ("title", "desc") for each in picture.findall(tag)}
+    assert picture.get("aria-labelledby", "").split() == list(told)
+    assert "kyc-extraction (confidential) runs on confidential-overflow" in told["map-told"]
+    assert "public-nova-lite may be served in eu-central-1 (de), eu-north-1 (se)" in told["map-told"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [("global.amazon.nova-2-lite-v1:0", "every commercial region"), ("eu.nobody.knows-v1:0", "not known")],
+)
+def test_a_route_that_is_open_or_unknown_is_said(profile: str, said: str):
+    data = full()
+    data["endpoints"][3]["inference_profile"] = profile
+    assert f"public-nova-lite may be served in {said}" in (drawing(made(data)).findtext("desc") or "")
+
+
+def test_boxes_of_a_column_do_not_overlap_and_lie_within_the_picture():
+    data = full()
+    # A dozen endpoints more, so that the columns differ in height.
+    data["endpoints"] += [data["endpoints"][1] | {"id": f"extra-{number}"} for number in range(12)]
+    drawn = plan_page.picture(Plan.model_validate(data), bank()[0])
+    assert drawn is not None
+    for column in (drawn.workloads.values(), drawn.sites, drawn.endpoints.values(), drawn.regions.values()):
+        boxes = sorted(column, key=lambda box: box.y)
+        assert all(above.y + above.height <= below.y for above, below in itertools.pairwise(boxes))
+        assert all(box.y >= 0 and box.y + box.height <= drawn.height for box in boxes)
+
+
+SAID = {
+    "placements": [
+        *("meta-llama/Llama-3.3-70B-Instruct fp8", "2 × 4 h100-sxm-80gb", "overflow, 10 %"),
+        *("1 × 1 l40s-48gb (g6e.2xlarge on-demand)", "none of ours", "Beyond the six L40S."),
+    ],
+    "predictions": [
+        *("1,230 ms", "80 % of cases: 980 to 1,610 ms", "goal: 2,500 ms", "32.4 ms", "goal: 60 ms"),
+        *("7.23 requests/s", "2.41 × the peak of 3", "goal: 1.3 × the peak", "must survive: one domain"),
+        *("0.78 × the peak of 20: not enough", "✓ kept", "? unverified", "not predicted", "the provider's"),
+    ],
+    "cost": [
+        *("idle H100 not counted in the total", "In all, of what is counted USD 26,007", "155,520"),
+        *("USD 0.000078", "USD 12.13", "USD 1,184", "list price, 2026-11-01", "allocated"),
+    ],
+    "stress": [
+        "✗ Does not hold at 1.5 × the peak. First to break is confidential-llama-8b , at 1.34 × the peak.",
+        "two more replicas of confidential-llama-8b: 2 l40s-48gb at fra1",
+    ],
+    "alternatives": ["all-on-prem USD 61,234 costs more", "all-cloud no cost known restricted work stays"],
+    "warnings": [by_hand.WARNING],
+    "evidence": [
+        "cost of Nova Lite, prompt tokens; cost of EKS, g6e.2xlarge",
+        "where internal-haiku may be served; where public-nova-lite may be served",
+        "Without a source: size of confidential-overflow; cost of staff.",
+    ],
+}
+
+
+@pytest.mark.parametrize("part", SAID)
+def test_a_part_says_what_the_plan_holds(part: str):
+    text = section(made(full()), part)
+    assert [said for said in SAID[part] if said not in text] == []
+    assert text.count(LIST["source"]) <= 1, "a source stands once"
+
+
+def test_goals_of_two_workloads_on_one_endpoint_are_told_apart():
+    data = full()
+    data["placements"][3]["endpoint"] = "internal-haiku"
+    text = section(made(data), "predictions")
+    assert "goal: 3,000 ms for policy-assistant" in text
+    assert "goal: 4,000 ms for campaign-copy" in text
+
+
+def test_rows_marked_as_not_counted_are_not_added():
+    data = full()
+    data["cost_items"][5]["counted"] = False
+    assert "In all, of what is counted USD 14,007" in section(made(data), "cost")
+
+
+def test_a_total_that_is_not_the_plans_is_said():
+    text = section(made(full() | {"monthly_cost_usd": 30000.0}), "cost")
+    assert "The plan says USD 30,000 a month, and its parts come to USD 26,007." in text
+    assert "its parts come to" not in section(made(full()), "cost")
+
+
+def test_a_plan_that_holds_under_stress_says_so():
+    grows = {"outgrown_first": "restricted-x", "outgrown_in_months": 7}
+    text = section(made(full() | {"stress": {"factor": 1.25, "holds": True, **grows}}), "stress")
+    assert "✓ Holds at 1.25 × the peak. Nothing breaks" in text
+    assert "By the growth that is stated restricted-x is too small first, in 7 months." in text
+
+
+def test_the_foot_names_version_digest_and_prices():
+    text = words(made(full()))
+    assert f"Isthmus 0.1.0. Requirements bank, SHA-256 {bank()[0].digest}" in text
+    assert "Prices as of 2026-11-01" in text
+    assert "shown here are others" in words(made(full() | {"requirements_sha256": "0" * 64}))
+
+
+def test_a_plan_written_by_hand_says_what_it_does_not_know():
+    html = made(hand_written())
+    assert "at a cost that is not known" in words(html)
+    assert section(html, "predictions").endswith("no goal is known to be kept.")
+    assert "The monthly cost is not known, and it is not broken down by part." in section(html, "cost")
+    assert "Not predicted" in section(html, "stress")
+    assert "No alternative was weighed." in section(html, "alternatives")
+    assert "The plan names no date of prices" in words(html)
+
+
+@pytest.mark.parametrize("data", [full(), infeasible(), hand_written(), hand_written() | {"placements": []}])
+def test_no_table_is_empty(data: dict[str, Any]):
+    for body in re.findall(r"<tbody>(.*?)</tbody>", made(data), re.DOTALL):
+        assert "<tr" in body
+
+
+def test_a_plan_without_placements_says_so():
+    text = words(made(hand_written() | {"placements": [], "endpoints": []}))
+    assert text.count("No workload is placed.") == 2
+
+
+def test_an_infeasible_plan_shows_conflicts_and_ways_out_with_prices():
+    html = made(infeasible(), age="The prices are 24 days old.")
+    assert sections(html) == "conflicts alternatives warnings evidence"
+    assert "Not feasible with the blueprint regulated-hybrid: 2 demands cannot hold together" in words(html)
+    text = section(html, "conflicts")
+    assert "add one node of h100-sxm-80gb at fra1 USD 48,210" in text
+    assert "The prices are 24 days old." in text
+    bare = section(made(infeasible() | {"conflicts": [], "ways_out": []}), "conflicts")
+    assert bare.split(" Ways out ")[1] == "No way out is known."
+
+
+def hostile(text: str) -> tuple[dict[str, Any], Requirements]:
+    """A full plan and its requirements with a text wherever they hold free text."""
+    data = full() | {"version": text, "prices_as_of": text, "warnings": [text], "conflicts": [text]}
+    for endpoint in data["endpoints"]:
+        endpoint |= dict.fromkeys(
+            ("model", "instance_type", "purchase", "region", "mig_profile", "gpu"), text
+        )
+        endpoint["inference_profile"] = text
+        endpoint["evidence"] = {"kind": "given", "source": f"https://x{text}", "as_of": text}
+    for placement in data["placements"]:
+        placement["why"] = text
+    for item in data["cost_items"]:
+        item |= {"what": text, "unit": text, "evidence": {"kind": "given", "source": text, "as_of": text}}
+    data["stress"] |= {"breaks_first": text, "needs": [text]}
+    for other in data["alternatives"]:
+        other |= {"blueprint": text, "rejected_because": [text]}
+    data["ways_out"] = [{"what": text, "monthly_cost_usd": 1.0}]
+    return data, Requirements.model_validate(bank_data())
+
+
+def check_harmless(html: str) -> None:
+    """No element, no attribute and no address that the template itself does not write."""
+    for tag, attributes in Parts(html).elements:
+        assert tag in ELEMENTS.split()
+        assert not any(name.startswith("on") for name in attributes)
+        assert not {"src", "srcset", "xlink:href", "data", "background"} & set(attributes)
+        assert re.fullmatch(r"((left|width):\d+%;?)*", attributes.get("style") or "")
+        if "href" in attributes:
+            assert tag == "a"
+            assert (attributes["href"] or "").startswith("https://")
+
+
+def test_hostile_text_is_shown_as_it_is_written():
+    data, requirements = hostile("<script>alert('{{ 1 + 1 }}')</script>")
+    assert "<script>alert('{{ 1 + 1 }}')</script>" in section(made(data, requirements), "warnings")
+
+
+def test_a_source_that_is_no_web_address_is_no_link():
+    data = full()
+    data["endpoints"][0]["evidence"]["source"] = "javascript:alert(1)"
+    assert ">javascript:alert(1)<" in (html := made(data))
+    assert 'href="javascript' not in html
+
+
+@given(text=st.text(max_size=60) | st.text("<>&\"'/={}%# \n\x00\ud800", max_size=20))
+@example(text=HOSTILE * 40)
+@example(text="漢" * 300)
+@example(text="]]>")
+def test_any_text_stays_text(text: str):
+    data, requirements = hostile(text)
+    check_harmless(html := made(data, requirements, explained=[text], age=text))
+    assert len(drawing(html)) > 2
+    assert html.encode("utf-8")
+    check_harmless(made(data | {"feasible": False}, requirements, explained=[text], age=text))
+
+
+@given(value=st.floats())
+def test_any_figure_can_be_shown(value: float):
+    data = full()
+    data["cost_items"][0] |= {"quantity": value, "unit_price_usd": value, "monthly_usd": value}
+    data["endpoints"][0]["predicted"] = sized(value, value, value, [value] * 3, [value] * 3)
+    data["stress"] |= {"factor": value, "breaks_at": value}
+    check_harmless(made(data))
+
+
+def test_nothing_is_loaded_from_anywhere():
+    html = made(full())
+    assert not re.search(r"url\(|@import", html)
+    assert "default-src 'none'" in html
+    addresses = re.findall(r"https?://", html)
+    linked = re.findall(r'<a href="https?://[^"]*" rel="noopener noreferrer">https?://', html)
+    assert len(addresses) == 2 * len(linked), "an address stands in a link only, as its target and its text"
+
+
+def test_the_same_input_gives_the_same_bytes():
+    assert made(full()) == made(full())
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "usd"),
+    [
+        *((0, "0", "USD 0"), (0.000078, "0.000078", "USD 0.000078"), (2.8025, "2.8", "USD 2.80")),
+        *((99.96, "100", "USD 99.96"), (1234.56, "1,235", "USD 1,235"), (0.5, "0.5", "USD 0.5")),
+    ],
+)
+def test_numbers_say_no_more_than_is_known(value: float, number: str, usd: str):
+    assert format_numbers.number(value) == number
+    assert format_numbers.usd(value) == usd

@@ -1,0 +1,225 @@
+"""The reports of a preview: what stands in them, in which order, how long they are; the same for the same preview."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from isthmus.contracts.reports.preview import Preview
+from isthmus.reports.preview import markdown as preview_markdown
+from isthmus.reports.preview import sarif as preview_sarif
+from isthmus.reports.preview import text as preview_text
+from tests.reports import goldens, previews
+from tests.reports.goldens import scenario
+
+SARIF = json.loads((Path(__file__).parent / "data" / "sarif-2.1.0.schema.json").read_text())
+TITLES = re.compile(r"^### (.+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", goldens.SCENARIOS)
+def test_a_scenario_is_told_as_it_was_found_right(name: str):
+    for file, text in goldens.reports(name).items():
+        assert text == (goldens.FOLDER / file).read_text("utf-8"), (
+            "see `python -m tests.reports.goldens` and git diff"
+        )
+
+
+def test_every_report_that_is_kept_is_of_a_scenario():
+    kept = {each.name for each in goldens.FOLDER.iterdir()}
+    assert kept == {file for name in goldens.SCENARIOS for file in goldens.reports(name)}
+
+
+def verdict_of(shown: Preview) -> str:
+    return preview_markdown.comment([shown]).splitlines()[0]
+
+
+def test_each_outcome_has_a_word_of_its_own():
+    words = {name: verdict_of(scenario(name)).split("**")[1] for name in goldens.SCENARIOS}
+    assert words == {
+        "unchanged": "✅ UNCHANGED",
+        "replica": "🔶 CHANGES",
+        "replaced-key": "🔶 CHANGES",
+        "deleted-bucket": "🔶 CHANGES",
+        "moved-to-bedrock": "🔶 CHANGES",
+        "restricted-to-bedrock": "⛔ REFUSED",
+        "slipped-in": "⛔ REFUSED",
+        "class-lowered": "⛔ REFUSED",
+        "failed": "⛔ FAILED",
+        "hostile": "⛔ REFUSED",
+    }
+    partial = scenario("unchanged").model_copy(update={"status": "partial"})
+    assert "⚠️ PARTIAL" in verdict_of(partial)
+
+
+def test_a_path_that_is_allowed_is_drawn_and_one_that_is_not_is_refused():
+    allowed = preview_markdown.comment([scenario("moved-to-bedrock")])
+    assert "- added, allowed (internal): workload `policy-assistant`" in allowed
+    assert "`internal-claude-haiku-4-5--policy-assistant` at `Amazon Bedrock`" in allowed
+    refused = preview_markdown.comment([scenario("restricted-to-bedrock")])
+    assert "- added, **refused** (restricted): workload `transaction-narratives`" in refused
+    assert "endpoint `restricted-claude (bedrock)`" in refused
+
+
+def test_a_class_that_is_lowered_to_leave_is_refused_by_what_it_was_before():
+    shown = preview_markdown.comment([scenario("class-lowered")])
+    assert "- added, **refused** (internal): workload `transaction-narratives`" in shown
+    assert (
+        "transaction-narratives is restricted before this change, and restricted work may not run on" in shown
+    )
+    assert "**high** | `change/sensitivity-lowered`" in shown
+
+
+def test_what_can_hurt_stands_before_the_rest():
+    text = preview_markdown.comment([scenario("hostile")])
+    assert TITLES.findall(text) == [
+        "Rules and classes that change",
+        "Deleted or replaced",
+        "Data paths that change",
+        "Policy findings",
+        "Cost",
+        "GPU capacity",
+    ]
+    assert text.index("### GPU capacity") < text.index("<details>")
+
+
+def test_a_loosened_rule_is_the_first_thing_below_the_verdict():
+    lines = preview_markdown.comment([scenario("class-lowered")]).splitlines()
+    rows = [each for each in lines if each.startswith("| **looser**")]
+    assert [each.split("|")[2].strip() for each in rows] == ["placement", "sensitivity"]
+    assert lines.index("### Rules and classes that change") == 2
+    assert lines.index(rows[0]) == 6, "and what is looser is the first of them"
+
+
+def test_a_comment_of_2000_changes_is_cut_at_a_resource_and_names_the_rest():
+    number = 2000
+    shown = previews.many(number)
+    assert preview_markdown.needs_rest([shown])
+    text = preview_markdown.comment([shown], "preview.whole.md")
+    assert len(text) <= preview_markdown.LIMIT
+    told = len(re.findall(r"^\*\*update\*\* ", text, re.MULTILINE))
+    assert told > 300
+    assert f"**{number - told:,} more resources** that change: the rest is in `preview.whole.md`." in text
+    assert text.count("```diff") * 2 == len(re.findall("^```", text, re.MULTILINE)) == told * 2, (
+        "none is cut in two"
+    )
+    assert text.count("<details>") == text.count("</details>")
+    whole = preview_markdown.whole([shown])
+    assert len(re.findall(r"^\*\*update\*\* ", whole, re.MULTILINE)) == number
+
+
+def test_no_section_takes_the_room_of_the_others():
+    shown = previews.many(2000)
+    gone = [each.model_copy(update={"op": "delete", "properties": []}) for each in shown.changes]
+    text = preview_markdown.comment([shown.model_copy(update={"changes": gone})], "all.md")
+    assert len(text) <= preview_markdown.LIMIT
+    assert TITLES.findall(text) == ["Deleted or replaced", "Cost", "GPU capacity"]
+    assert re.search(r"and 1,\d+ more: the rest is in `all.md`", text)
+    assert "<details>" in text
+
+
+def test_several_stacks_are_one_comment_with_a_row_each():
+    quiet = scenario("unchanged").model_copy(update={"stack": "quiet"})
+    lost = scenario("failed").model_copy(update={"stack": "lost"})
+    text = preview_markdown.comment([scenario("replaced-key"), quiet, lost])
+    assert text.startswith("**⛔ FAILED** `bank-dev`, `quiet`, `lost`: what would change in `lost`")
+    assert "| `quiet` | ✅ UNCHANGED |" in text
+    assert "| `lost` | ⛔ FAILED |" in text
+    assert "| `bank-dev` | replace | `Key` `bank-frankfurt-key` | `multiRegion` | **yes** |" in text
+
+
+def test_what_two_stacks_of_an_estate_say_alike_is_told_once():
+    one = scenario("slipped-in")
+    two = preview_markdown.comment([one, one.model_copy(update={"stack": "other", "changes": []})])
+    assert two.count("- added, **refused** (restricted)") == 1
+    assert two.count("**USD a month") == 1
+
+
+def test_noise_stands_together_below():
+    def tagged(inputs: dict[str, object]) -> None:
+        inputs["tags"] = {"isthmus-platform": "other"}
+
+    made = previews.resources()
+    for name in ("bank-frankfurt-bucket", "bank-frankfurt-key"):
+        made = previews.edited(made, "", name, tagged)
+    text = preview_markdown.comment([previews.preview(made)])
+    assert "2 resources change in tags, checksums and the like only" in text
+    assert "```diff" not in text
+
+
+@pytest.mark.parametrize("name", goldens.SCENARIOS)
+def test_findings_for_code_scanning_keep_the_schema(name: str):
+    made = json.loads(preview_sarif.log([scenario(name)], goldens.FILES))
+    jsonschema.Draft7Validator(SARIF).validate(made)
+    (run,) = made["runs"]
+    assert all(
+        run["tool"]["driver"]["rules"][each["ruleIndex"]]["id"] == each["ruleId"] for each in run["results"]
+    )
+    # What failed or was seen in part must not look like a run that found nothing.
+    assert run["invocations"][0]["executionSuccessful"] is (scenario(name).status == "complete")
+
+
+def test_the_schema_refuses_what_is_no_log():
+    made = json.loads(preview_sarif.log([scenario("slipped-in")], goldens.FILES))
+    made["runs"][0]["results"][0]["level"] = "critical"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(SARIF).validate(made)
+
+
+def test_a_finding_has_a_level_a_place_and_a_print_that_stays():
+    shown = scenario("hostile").model_copy(update={"status": "complete"})
+    (first, silenced, path) = json.loads(preview_sarif.log([shown], {"dev": "stacks/Pulumi.dev.yaml"}))[
+        "runs"
+    ][0]["results"]
+    assert first["level"] == path["level"] == "error"
+    assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "stacks/Pulumi.dev.yaml"
+    assert "suppressions" not in first
+    assert silenced["suppressions"][0]["kind"] == "external"
+    again = json.loads(preview_sarif.log([shown], {}))["runs"][0]["results"][0]
+    assert again["partialFingerprints"] == first["partialFingerprints"]
+
+
+def test_a_terminals_width_does_not_change_a_file(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert preview_text.text([scenario("slipped-in")]) == (goldens.FOLDER / "slipped-in.txt").read_text(
+        "utf-8"
+    )
+
+
+def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
+    from isthmus.reports.preview.cost_and_capacity import cost
+    from tests.blueprints import bank
+
+    _, plan = bank.both()
+    assert cost(plan).monthly_usd == plan.monthly_cost_usd
+    assert "idle" not in " ".join(each.what for each in cost(plan).items)
+    assert cost(plan.model_copy(update={"monthly_cost_usd": None})).monthly_usd is None
+    items = (plan.cost_items or [])[1:]
+    assert cost(plan.model_copy(update={"cost_items": items})).monthly_usd is None, (
+        "its parts are not its sum"
+    )
+
+
+def test_a_slice_counts_by_its_share_and_what_is_rented_is_all_used():
+    from isthmus.reports.preview.cost_and_capacity import capacity
+    from tests.blueprints import bank
+
+    requirements, plan = bank.both()
+    one = next(each for each in plan.endpoints if each.gpu == "h100-sxm-80gb")
+    cut = one.model_copy(update={"mig_profile": "1g.10gb", "gpus": 3})
+    rented = one.model_copy(
+        update={"site": "frankfurt", "target": "eks-vllm", "instance_type": "p5.48xlarge", "gpus": 8}
+    )
+    found = {
+        each.pool: each
+        for each in capacity(plan.model_copy(update={"endpoints": [cut, rented]}), requirements)
+    }
+    assert found["fra1-h100-sxm-80gb"].used == round(3 / 7, 2)
+    assert found["fra1-h100-sxm-80gb"].gpus == 16
+    assert (found["p5.48xlarge"].gpus, found["p5.48xlarge"].used) == (8, 8)
+    unknown = {each.pool: each for each in capacity(plan, None)}
+    assert unknown["fra1-h100-sxm-80gb"].gpus is None, "nobody wrote down how many there were"
