@@ -121,7 +121,7 @@ def install() -> Path:
                     if done.returncode:
                         raise EnvironmentFault(
                             f"vLLM {VERSION} cannot be installed: {done.stderr.strip()[-400:]}",
-                            todo="Check that pip reaches its index and that the disk has 20 GiB",
+                            fix="Check that pip reaches its index and that the disk has 20 GiB",
                         )
     return target / "bin" / "python"
 
@@ -195,7 +195,7 @@ def predicted(model: str, card: str) -> Figures:
         )
     )
     if not answer.fits or answer.min_gpus != 1:
-        raise InputError(f"{model} does not fit one {card}", todo="It is left out")
+        raise InputError(f"{model} does not fit one {card}", fix="It is left out")
     rate = answer.throughput_tokens_per_s or 0.0
     return Figures(answer.weights_gib, answer.kv_cache_tokens, rate)
 
@@ -233,7 +233,7 @@ def serving(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
                     what = "does not answer" if server.poll() is None else f"ended with {server.returncode}"
                     raise EnvironmentFault(
                         f"vLLM {what}. Its log ends: {end}",
-                        todo="Check the driver and the free memory of the GPU",
+                        fix="Check the driver and the free memory of the GPU",
                     )
                 time.sleep(2)
             yield
@@ -287,7 +287,7 @@ def measure(python: Path, model: str, folder: Path) -> Figures:
     figures = logged(log.read_text("utf-8", "replace"))
     if figures is None:
         raise EnvironmentFault(
-            "vLLM's log names neither weights nor KV cache", todo=f"Look whether vLLM {VERSION} is what runs"
+            "vLLM's log names neither weights nor KV cache", fix=f"Look whether vLLM {VERSION} is what runs"
         )
     return Figures(*figures, rate)
 

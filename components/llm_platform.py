@@ -93,7 +93,7 @@ class LlmPlatform(pulumi.ComponentResource):
 
         `scope`: the layer to build, where it is not all of the platform.
 
-        Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
+        Raises `InputError` for what this version cannot build, `Refused` for what it must not.
         """
         keeping = Keeping(name, platform, scope)
         adopting = Adopting(platform, scope)
@@ -171,7 +171,7 @@ class LlmPlatform(pulumi.ComponentResource):
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
-                todo=f"Given are those of: {', '.join(sorted(self._by_key)) or 'no site'}",
+                fix=f"Given are those of: {', '.join(sorted(self._by_key)) or 'no site'}",
             )
         return self._by_key[site]
 

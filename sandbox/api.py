@@ -136,7 +136,7 @@ def _turn(place: Home, say: Progress) -> Iterator[None]:
             raise EnvironmentFault(
                 f"another isthmus sandbox command has been at work here for {WAIT_S:.0f} s",
                 where=str(place.root),
-                todo="Wait for it, or end it",
+                fix="Wait for it, or end it",
             ) from None
     try:
         yield

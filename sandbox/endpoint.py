@@ -93,7 +93,7 @@ def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -
             raise EnvironmentFault(
                 f"the AWS endpoint {what}. Its last words: {processes.tail(log)}",
                 where=str(log),
-                todo="Run `isthmus sandbox up` again",
+                fix="Run `isthmus sandbox up` again",
             )
         time.sleep(0.1)
     return chosen

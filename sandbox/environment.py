@@ -54,14 +54,14 @@ def variables(home: Home) -> dict[str, str]:
     state = home.read_state()
     if "aws" not in state or not home.passphrase.exists():
         raise EnvironmentFault(
-            "the sandbox is not up", where=str(home.root), todo="Run `isthmus sandbox up REQUIREMENTS`"
+            "the sandbox is not up", where=str(home.root), fix="Run `isthmus sandbox up REQUIREMENTS`"
         )
     missing = missing_processes(home)
     if missing:
         raise EnvironmentFault(
             f"of the sandbox, {', '.join(missing)} no longer runs",
             where=str(home.root),
-            todo=f"Run `isthmus sandbox up {state.get('requirements', 'REQUIREMENTS')}` to mend it",
+            fix=f"Run `isthmus sandbox up {state.get('requirements', 'REQUIREMENTS')}` to mend it",
         )
     aws = endpoint.address(state["aws"]["port"])
     past_proxies = [entry for entry in os.environ.get("NO_PROXY", "").split(",") if entry]

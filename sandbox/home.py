@@ -89,7 +89,7 @@ class Home:
             raise EnvironmentFault(
                 f"the sandbox's directory cannot be made ({error.strerror})",
                 where=str(self.root),
-                todo="Set ISTHMUS_HOME to a directory that you may write to",
+                fix="Set ISTHMUS_HOME to a directory that you may write to",
             ) from None
 
     def read_state(self) -> dict[str, Any]:
@@ -118,5 +118,5 @@ def write_private(path: Path, text: str) -> None:
         raise EnvironmentFault(
             f"the file cannot be written ({error.strerror})",
             where=str(path),
-            todo="Check the space on the disk",
+            fix="Check the space on the disk",
         ) from None

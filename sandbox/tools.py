@@ -23,6 +23,6 @@ def cluster_tools() -> dict[str, Path]:
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise EnvironmentFault(
-            f"the toolchain lacks {', '.join(missing)}", todo="Run `isthmus sandbox install` first"
+            f"the toolchain lacks {', '.join(missing)}", fix="Run `isthmus sandbox install` first"
         )
     return {name: path for name, path in found.items() if path is not None}

@@ -54,7 +54,7 @@ def buildah(*arguments: str, quiet: bool = True) -> str:
         raise EnvironmentFault(
             f"`buildah {arguments[0]}` ended with {done.returncode}: {' '.join(output[-3:])[-500:]}",
             where=str(folder),
-            todo="Run as root with buildah installed and the package index reachable, then try again",
+            fix="Run as root with buildah installed and the package index reachable, then try again",
         )
     return (done.stdout or "").strip()
 
@@ -64,7 +64,7 @@ def debian_base() -> str:
     if missing := missing_tools():
         raise EnvironmentFault(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
-            todo=f"Run `apt-get install {' '.join(missing)}`, or name an image with --base",
+            fix=f"Run `apt-get install {' '.join(missing)}`, or name an image with --base",
         )
     if BASE_IMAGE in buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines():
         return BASE_IMAGE
@@ -75,7 +75,7 @@ def debian_base() -> str:
     if done.returncode != 0:
         raise EnvironmentFault(
             f"mmdebstrap ended with {done.returncode}: {done.stderr.strip()[-300:]}",
-            todo="It needs root and Debian's package index",
+            fix="It needs root and Debian's package index",
         )
     container = buildah("from", "scratch")
     try:

@@ -141,7 +141,7 @@ def _referred(stack: str, output: str) -> Any:
         if "unknown stack" in words or "no stack named" in words:
             return None
         raise EnvironmentFault(
-            f"the stack below cannot be asked: {words}", where=f"stack {stack}", todo="Check the backend"
+            f"the stack below cannot be asked: {words}", where=f"stack {stack}", fix="Check the backend"
         ) from None
 
 
@@ -158,7 +158,7 @@ def _outputs(stack: str) -> Mapping[str, Any]:
         raise EnvironmentFault(
             f"the stack beside this one cannot be asked: {words}",
             where=f"stack {stack}",
-            todo="Check the backend",
+            fix="Check the backend",
         ) from None
     return (answer or {}).get("outputs") or {}
 

@@ -94,7 +94,7 @@ def _cluster(
         raise InputError(
             f"room is to be made in the cluster at {name}, to which no context leads",
             where=f"sites[{name}].kube_context",
-            todo="Name a context of your kubeconfig for it, and run the same command again",
+            fix="Name a context of your kubeconfig for it, and run the same command again",
         )
     return providers[key]
 

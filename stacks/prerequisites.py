@@ -45,7 +45,7 @@ def addresses_are_real(platform: Platform) -> None:
             raise InputError(
                 f"the peer `{link.peer_ip}` is an example: {inside} is for documentation, and nobody answers there",
                 where=f"links[{link.name}].peer_ip",
-                todo="Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements",
+                fix="Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements",
             )
 
 
@@ -55,13 +55,13 @@ def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
     if not path:
         raise EnvironmentFault(
             "KUBECONFIG is not set, so there is no cluster to reach",
-            todo=f"{_MEND}, or set KUBECONFIG or the setting `isthmus:kubeconfig`",
+            fix=f"{_MEND}, or set KUBECONFIG or the setting `isthmus:kubeconfig`",
         )
     if os.pathsep in path:
         raise EnvironmentFault(
             "KUBECONFIG names several files, and the provider takes one",
             where=path,
-            todo="Merge them with `kubectl config view --flatten`",
+            fix="Merge them with `kubectl config view --flatten`",
         )
     return path
 
@@ -82,7 +82,7 @@ def _clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
         data = yaml_files.load(path).data
     except InputError as error:
         raise EnvironmentFault(
-            f"the kubeconfig cannot be used: {error.what}", where=path, todo=_MEND
+            f"the kubeconfig cannot be used: {error.what}", where=path, fix=_MEND
         ) from None
     servers = {_name(one): _part(one, "cluster").get("server", "") for one in _list(data, "clusters")}
     known = {
@@ -93,25 +93,25 @@ def _clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
             raise EnvironmentFault(
                 f"the kubeconfig has no context `{context}`",
                 where=path,
-                todo=f"It has: {', '.join(sorted(map(str, known))) or 'none'}. {_MEND}",
+                fix=f"It has: {', '.join(sorted(map(str, known))) or 'none'}. {_MEND}",
             )
         if sandbox and not is_loopback(known[context]):
             raise EnvironmentFault(
                 f"this is a sandbox stack, and context `{context}` leads to {known[context] or 'nowhere'}, "
                 "which is not this machine",
                 where=path,
-                todo=_MEND,
+                fix=_MEND,
             )
 
 
 def _aws(environment: Mapping[str, str]) -> None:
     if environment.get(_SWITCH, "").lower() == "true":
         raise EnvironmentFault(
-            f"{_SWITCH} is set, which would lead to the real AWS", todo=f"Unset it. {_MEND}"
+            f"{_SWITCH} is set, which would lead to the real AWS", fix=f"Unset it. {_MEND}"
         )
     if not environment.get("AWS_ENDPOINT_URL"):
         raise EnvironmentFault(
-            "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", todo=_MEND
+            "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", fix=_MEND
         )
     # AWS_ENDPOINT_URL_S3 and its like win over AWS_ENDPOINT_URL.
     for name in sorted(environment):
@@ -121,7 +121,7 @@ def _aws(environment: Mapping[str, str]) -> None:
                 raise EnvironmentFault(
                     f"this is a sandbox stack, and {name} leads to {urlsplit(url).hostname or 'nowhere'}, "
                     "which is not this machine",
-                    todo=_MEND,
+                    fix=_MEND,
                 )
 
 

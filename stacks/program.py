@@ -136,7 +136,7 @@ def layer_program(
         raise InputError(
             "an emergency access of one stack of an estate, which nobody reads",
             where=f"{settings.folder.name}/{mistaken.name}",
-            todo=f"Write it into {right.name}, signed for {estate.name}",
+            fix=f"Write it into {right.name}, signed for {estate.name}",
         )
     if scope.owns("platform"):
         # Emergency access is to namespaces, and these are the platform's.
@@ -197,7 +197,7 @@ def configured() -> Settings:
         raise InputError(
             "the overrides are not a mapping",
             where=f"{_file(pulumi.get_stack())} (isthmus:overrides)",
-            todo="Write them as `key: value` lines; docs/stacks.md shows some",
+            fix="Write them as `key: value` lines; docs/stacks.md shows some",
         )
     stack, folder = pulumi.get_stack(), root / "stacks"
     place = estate_layer.place(config, stack, folder)

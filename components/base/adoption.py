@@ -50,5 +50,5 @@ class Adopting:
                 raise InputError(
                     f"the platform makes no `{name}`",
                     where=f"imports.{name}",
-                    todo=f"{hint} Names stand in a preview, and in graph.json of `isthmus render`".lstrip(),
+                    fix=f"{hint} Names stand in a preview, and in graph.json of `isthmus render`".lstrip(),
                 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES, Target
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 MODES = ("manage", "existing", "off")
 
@@ -13,7 +13,7 @@ MODES = ("manage", "existing", "off")
 def one_of(value: str, allowed: tuple[str, ...], where: str) -> str:
     """`value`, if it is one of `allowed`."""
     if value not in allowed:
-        raise InputError(f"'{value}' is not known", where=where, todo=f"Allowed: {', '.join(allowed)}")
+        raise InputError(f"'{value}' is not known", where=where, fix=f"Allowed: {', '.join(allowed)}")
     return value
 
 
@@ -26,10 +26,10 @@ def may_use_aws(value: str, where: str, exception: str = "", target: Target = "b
     held = handling.of(value)
     if target not in held.targets and not (target in held.by_exception and exception):
         open_to = [known for known in SENSITIVITIES if target in handling.of(known).targets]
-        raise AnswerIsNo(
+        raise Refused(
             f"the {value} class may have no AWS identity: its prompts must not reach AWS",
             where=where,
-            todo=f"Serve it on-prem; classes that may use AWS: {', '.join(open_to)}",
+            fix=f"Serve it on-prem; classes that may use AWS: {', '.join(open_to)}",
         )
 
 
@@ -41,7 +41,7 @@ def network(cidr: str, where: str) -> ipaddress.IPv4Network | ipaddress.IPv6Netw
         raise InputError(
             f"'{cidr}' is not an address range ({bad})",
             where=where,
-            todo="Name destinations by CIDR and port, e.g. 10.40.7.0/24 and 443; a host name is not enough",
+            fix="Name destinations by CIDR and port, e.g. 10.40.7.0/24 and 443; a host name is not enough",
         ) from None
 
 
@@ -52,10 +52,10 @@ def within(cidr: str, allowed: list[str], where: str) -> None:
         held = network(outer, where)
         if wanted.version == held.version and wanted.subnet_of(held):  # type: ignore[arg-type]
             return
-    raise AnswerIsNo(
+    raise Refused(
         f"{cidr} is not inside the site's networks ({', '.join(allowed) or 'none are named'})",
         where=where,
-        todo="A restricted gateway reaches named on-prem destinations only",
+        fix="A restricted gateway reaches named on-prem destinations only",
     )
 
 

@@ -98,7 +98,7 @@ class AdmissionGuard(pulumi.ComponentResource):
             raise InputError(
                 f"image registries {registries} would let in others' images",
                 where=f"{name}.registries",
-                todo="Name at least one prefix, each ending in '/': without it registry.bank also matches"
+                fix="Name at least one prefix, each ending in '/': without it registry.bank also matches"
                 " registry.bank.example",
             )
         names = [

@@ -87,7 +87,7 @@ def _made(
         raise InputError(
             f"no certificate for '{service}': neither a cert-manager issuer nor a Secret is named",
             where=service,
-            todo="Name `issuer` or `certificate_secret`",
+            fix="Name `issuer` or `certificate_secret`",
         )
     whole: dict[str, Any] = {
         "secretName": wanted,

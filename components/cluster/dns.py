@@ -47,7 +47,7 @@ def _target(peer: DnsPeer, where: str) -> dict[str, Any]:
         raise InputError(
             f"the resolver '{peer['name']}' has no address, and no namespace with labels",
             where=f"{where}.{peer['name']}",
-            todo="Give `cidr`, or `namespace` and `labels`: without labels every pod of the namespace would count",
+            fix="Give `cidr`, or `namespace` and `labels`: without labels every pod of the namespace would count",
         )
     return {
         "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: peer.get("namespace")}},

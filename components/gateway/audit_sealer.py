@@ -24,7 +24,7 @@ from components.gateway.records import Share, SharedFolders, share
 from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, ways_out
 from components.observability.pod_monitor import pod_monitor, scraped_from
 from isthmus.contracts.platform.model.aws.eks import AGENT
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 USER = 2001
 """Another than the gateways': on a share that knows users, neither writes the other's folder."""
@@ -121,10 +121,10 @@ class AuditSealer(pulumi.ComponentResource):
         if held == "restricted":
             within(f"{store['address']}/32", args.get("site_cidrs", []), f"{name}.store.address")
             if "pod_identity" in args:
-                raise AnswerIsNo(
+                raise Refused(
                     "an AWS identity for the sealer of restricted records",
                     where=f"{name}.pod_identity",
-                    todo="Seal into a store of the site, with credentials of its own",
+                    fix="Seal into a store of the site, with credentials of its own",
                 )
         space, service = sealer_namespace(held), f"{held}-sealer"
         own = labels(service, sensitivity=held, role="sealer")

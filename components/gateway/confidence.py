@@ -94,8 +94,8 @@ def _file(calibration: GatewayCalibration, files: dict[str, str], route: dict[st
     where = f"routes.{route['workload']}.calibrations.{calibration['name']}"
     found = hashlib.sha256(text.encode()).hexdigest()
     if f"sha256:{found}" != calibration["digest"]:
-        todo = f"Give the text of that digest, or say sha256:{found}"
-        raise InputError("its text is not of its digest", where=where, todo=todo)
+        fix = f"Give the text of that digest, or say sha256:{found}"
+        raise InputError("its text is not of its digest", where=where, fix=fix)
     file = f"{calibration['name']}-{found[:16]}.json"
     files[file] = text
     return f"{_FOLDER}/{file}"

@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.gateway.records import CONTENT_KEYS, KEYS, GatewayAudit, shared_claim
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 HOURS = 24
 """Until an answer is escalated, and then expired, unless something else is said."""
@@ -40,7 +40,7 @@ class Held:
         args: Any,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        """`args`: as `InferenceGatewayArgs`. Raises `AnswerIsNo` where people must see answers and none is held,
+        """`args`: as `InferenceGatewayArgs`. Raises `Refused` where people must see answers and none is held,
         `InputError` where what they are held by is missing."""
         held: GatewayHeld | None = args.get("reviews")
         self.section: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Held:
                 raise InputError(
                     f"held answers need `{needed}`",
                     where=f"{service}.{needed}",
-                    todo="They lie in the database, and who decided is in the audit record",
+                    fix="They lie in the database, and who decided is in the audit record",
                 )
         keys = _keys(held, args["audit"], service)
         if keys is not None:
@@ -76,10 +76,10 @@ class Held:
 def _none_asks(routes: list[Any], service: str) -> None:
     for route in routes:
         if "review" in route or route.get("impact", "low") != "low":
-            raise AnswerIsNo(
+            raise Refused(
                 f"people must look at answers of '{route['workload']}', and {service} holds none",
                 where=f"{service}.reviews",
-                todo="Give `reviews`, `database` and `audit`, and the component Reviews beside it",
+                fix="Give `reviews`, `database` and `audit`, and the component Reviews beside it",
             )
 
 
@@ -92,6 +92,6 @@ def _keys(held: GatewayHeld, audit: GatewayAudit, service: str) -> str | None:
             if volume is not None
             else "no volume is named for the keys of held answers",
             where=f"{service}.reviews.gateway_keys_volume",
-            todo="Leave it out" if volume is not None else "Name it",
+            fix="Leave it out" if volume is not None else "Name it",
         )
     return volume

@@ -346,7 +346,7 @@ def _target(provider: str, service: str) -> Target:
     raise InputError(
         f"'{provider}' is no provider",
         where=f"{service}.translator",
-        todo=f"Known: {', '.join(CALLED_TARGETS)}",
+        fix=f"Known: {', '.join(CALLED_TARGETS)}",
     )
 
 
@@ -374,7 +374,7 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
                 raise InputError(
                     f"route '{route['workload']}' of a restricted gateway names no address",
                     where=f"routes.{route['workload']}.cluster_ip",
-                    todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                    fix="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
                 )
             hosts[place["endpoint"]] = place["cluster_ip"]
     for judge, address in addresses_of(args.get("screening")):
@@ -382,7 +382,7 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
             raise InputError(
                 f"guard model '{judge}' of a restricted gateway has no address",
                 where="screening.guards",
-                todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                fix="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
             )
         hosts[judge] = address
     return {

@@ -52,7 +52,7 @@ def gateway_args(
             raise InputError(
                 f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at {endpoint.site}",
                 where=f"gateways.{gateway.name}.workloads.{workload.name}",
-                todo="A gateway reaches model servers of its own site, Amazon Bedrock and SageMaker",
+                fix="A gateway reaches model servers of its own site, Amazon Bedrock and SageMaker",
             )
         elif gateway.class_ == "restricted":
             # Only it needs addresses; the others would wait for their models for nothing.
@@ -176,7 +176,7 @@ def _overflow(workload: Workload, endpoints: dict[str, Endpoint], places: dict[s
         raise InputError(
             f"'{workload.name}' overflows to {', '.join(workload.overflow)}",
             where=f"gateways.workloads.{workload.name}.overflow",
-            todo="Name one endpoint on Amazon Bedrock or SageMaker: a gateway's translator reaches no other",
+            fix="Name one endpoint on Amazon Bedrock or SageMaker: a gateway's translator reaches no other",
         )
     return {
         "overflow": {

@@ -146,7 +146,7 @@ def name_resolver(
         raise InputError(
             "a restricted gateway asks the site's own resolvers, and its servers stand in its hosts file",
             where=f"{namespace}.names",
-            todo="Leave `names` out for the restricted class",
+            fix="Leave `names` out for the restricted class",
         )
     service = resolver_name(sensitivity)
     own = labels(service, sensitivity=sensitivity, role="resolver")

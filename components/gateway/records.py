@@ -97,7 +97,7 @@ def share(
         raise InputError(
             "records lie on a volume or in folders of a share, one of the two",
             where=where,
-            todo="Name the PersistentVolume, or the access points of a RecordsShare",
+            fix="Name the PersistentVolume, or the access points of a RecordsShare",
         )
     # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
     read = {"readOnly": True}

@@ -27,7 +27,7 @@ from components.cluster.objects import (
     selector,
 )
 from components.serving.arguments import ModelPicker
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 if TYPE_CHECKING:
     from components.gateway.inference_gateway import GatewayRoute
@@ -84,13 +84,13 @@ def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[st
         raise InputError(
             f"a router sends the same request to both, asked for as {route['model']} and {canary['model']}",
             where=f"routes.{route['workload']}.canary.model",
-            todo="Serve the new version under the same model, or leave the router out",
+            fix="Serve the new version under the same model, or leave the router out",
         )
     if "also" in route:
         raise InputError(
             "a router chooses among the replicas of one endpoint, and there are others",
             where=f"routes.{route['workload']}.also",
-            todo="Leave the router out, or the others",
+            fix="Leave the router out, or the others",
         )
     made: dict[str, Any] = {
         "workload": route["workload"],
@@ -115,10 +115,10 @@ def routed(
 ) -> list[pulumi.Resource]:
     """Gateway, a route for each workload, TLS to each backend, and the ways around the proxies."""
     if held == "restricted":
-        raise AnswerIsNo(
+        raise Refused(
             "a router would open restricted requests, and they are opened by our own programs only",
             where=f"{held}-gateway.router",
-            todo="Leave it out: the gateway splits by itself",
+            fix="Leave it out: the gateway splits by itself",
         )
     called = router_name(held)
     own = labels(called, sensitivity=held, role="router")

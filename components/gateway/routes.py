@@ -138,7 +138,7 @@ def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
         raise InputError(
             f"a model behind the translator takes no {' or '.join(given)}",
             where=f"routes.{route['workload']}.{given[0]}",
-            todo="Leave it out: they are a model server's",
+            fix="Leave it out: they are a model server's",
         )
     made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
     made |= route.get("place", {})
@@ -161,7 +161,7 @@ def _other(
         raise InputError(
             f"'{other['endpoint']}' is no other model server",
             where=f"routes.{route['workload']}.{key}.endpoint",
-            todo="Name another endpoint of the class",
+            fix="Name another endpoint of the class",
         )
     server = dns_name(other["endpoint"], space)
     made = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": other["model"]}
@@ -179,7 +179,7 @@ def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
             if held == "restricted"
             else f"'{overflow['endpoint']}' is no model of this gateway's translator",
             where=f"routes.{route['workload']}.overflow",
-            todo="Leave it out" if held == "restricted" else "Name one of the translator's models",
+            fix="Leave it out" if held == "restricted" else "Name one of the translator's models",
         )
     server = dns_name(f"{held}-translator", space)
     place = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": overflow["endpoint"]}

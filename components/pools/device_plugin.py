@@ -63,7 +63,7 @@ def config_name(replicas: int) -> str:
     """The configuration's name. Raises `InputError` for a GPU that nobody would share."""
     if replicas < 2:
         raise InputError(
-            f"a GPU that {replicas} pod shares", where="replicas", todo="Say 2 or more, or take it out"
+            f"a GPU that {replicas} pod shares", where="replicas", fix="Say 2 or more, or take it out"
         )
     return f"shared-{replicas}"
 

@@ -21,7 +21,7 @@ def nvidia_driver(name: str, pool: str, driver: PoolDriver, opts: pulumi.Resourc
         raise InputError(
             f"{kind}, and pool '{pool}' names '{driver['version']}'",
             where=f"{pool}.driver.version",
-            todo="Say e.g. 595 with `precompiled: true`, or 595.91.07 without",
+            fix="Say e.g. 595 with `precompiled: true`, or 595.91.07 without",
         )
     module = one_of(driver.get("kernel_module", "auto"), MODULES, f"{pool}.driver.kernel_module")
     spec: dict[str, Any] = {

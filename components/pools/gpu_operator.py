@@ -66,7 +66,7 @@ class GpuOperator(pulumi.ComponentResource):
         if args.get("driver") == "host" and (args.get("driver_version") or args.get("nvidia_drivers")):
             what = "the machines bring their driver, and one is named"
             raise InputError(
-                what, where=f"{name}.driver", todo="Say `managed`, or leave the driver's settings out"
+                what, where=f"{name}.driver", fix="Say `managed`, or leave the driver's settings out"
             )
         space, version = args.get("namespace", RELEASE), args.get("version")
         chart = _chart(args, name)
@@ -136,9 +136,9 @@ def _chart(args: GpuOperatorArgs, where: str) -> str:
     chart, digest = args["chart"], args.get("digest")
     if chart.startswith(_REPOSITORY):
         if not args.get("version"):
-            todo = "Name its version, and its digest"
+            fix = "Name its version, and its digest"
             raise InputError(
-                f"the chart {chart} would be the newest there is", where=f"{where}.version", todo=todo
+                f"the chart {chart} would be the newest there is", where=f"{where}.version", fix=fix
             )
         return f"{chart}@{digest}" if digest else chart
     if digest is not None:

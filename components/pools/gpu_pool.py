@@ -55,7 +55,7 @@ class GpuPool(pulumi.ComponentResource):
                 f"pool '{pool}' has no GPU to give out: {args['nodes']} × {args['gpus_per_node']}"
                 f" less {args.get('reserved_gpus', 0)} reserved",
                 where=pool,
-                todo="Lower reserved_gpus",
+                fix="Lower reserved_gpus",
             )
         cut = _cut(args, capacity, gpu_operator)
         whole = capacity - cut - _sliced(args, capacity - cut, gpu_operator)
@@ -66,13 +66,13 @@ class GpuPool(pulumi.ComponentResource):
             raise InputError(
                 f"claims ask for whole GPUs, and pool '{pool}' cuts or shares some",
                 where=f"{pool}.allocation",
-                todo="Say device-plugin, or leave the GPUs whole",
+                fix="Say device-plugin, or leave the GPUs whole",
             )
         if "sharing" in args and kueue == "off":
             raise InputError(
                 f"without Kueue nobody holds the shares of pool '{pool}'",
                 where=f"{pool}.sharing",
-                todo="Say `kueue: existing`, or take them out",
+                fix="Say `kueue: existing`, or take them out",
             )
         after: list[pulumi.Resource] = []
         child = pulumi.ResourceOptions(parent=self)
@@ -85,7 +85,7 @@ class GpuPool(pulumi.ComponentResource):
             raise InputError(
                 f"pool '{pool}' names a driver, and there is no GPU Operator that would install it",
                 where=f"{pool}.driver",
-                todo="Say `gpu_operator: existing` or `manage`, or take it out",
+                fix="Say `gpu_operator: existing` or `manage`, or take it out",
             )
         if not args.get("marked", False):
             after += self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
@@ -130,7 +130,7 @@ class GpuPool(pulumi.ComponentResource):
                 raise InputError(
                     f"pool '{pool}' has {args['nodes']} nodes and names {len(names)}",
                     where=f"{pool}.node_names",
-                    todo="Name each machine of the pool, or none",
+                    fix="Name each machine of the pool, or none",
                 )
             # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
             # atomic list, and who applies one removes what others set (`isthmus.engine.kubernetes.nodes` adds ours).
@@ -175,7 +175,7 @@ def _feature(args: GpuPoolArgs) -> dict[str, Any]:
             f"the driver of pool '{args['name']}' is installed where the pool's label is, and the label would wait for "
             f"the driver: no PCI device id of `{args['product']}` is known",
             where=f"{args['name']}.pci_devices",
-            todo="Name the ids (`lspci -nn -d 10de:` shows them in brackets, e.g. [10de:2330]), or the machines in "
+            fix="Name the ids (`lspci -nn -d 10de:` shows them in brackets, e.g. [10de:2330]), or the machines in "
             "node_names",
         )
     # What GPU Feature Discovery writes reaches NFD as local labels.
@@ -196,14 +196,14 @@ def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
         raise InputError(
             f"pool '{pool}' cuts GPUs, and there is no GPU Operator whose MIG manager would",
             where=f"{pool}.gpu_operator",
-            todo="Say 'existing', or leave the GPUs whole",
+            fix="Say 'existing', or leave the GPUs whole",
         )
     wanted = sum(cut["gpus"] for cut in cuts)
     if wanted > capacity:
         raise InputError(
             f"{wanted} GPUs of pool '{pool}' are to be cut, and {capacity} are not reserved",
             where=f"{pool}.mig",
-            todo="Cut fewer",
+            fix="Cut fewer",
         )
     return wanted
 
@@ -220,14 +220,14 @@ def _sliced(args: GpuPoolArgs, left: int, gpu_operator: str) -> int:
         one_of(node, tuple(args.get("node_names", [])), f"{where}.nodes")
     if args.get("mig"):
         what = f"pool '{pool}' cuts GPUs, and the device plugin shares a machine's GPUs in one way"
-        raise InputError(what, where=where, todo="Cut them or share them; use two pools for both")
+        raise InputError(what, where=where, fix="Cut them or share them; use two pools for both")
     if gpu_operator == "off":
         what = f"pool '{pool}' shares GPUs, and there is no GPU Operator whose device plugin would"
-        raise InputError(what, where=f"{pool}.gpu_operator", todo="Say 'existing', or leave the GPUs whole")
+        raise InputError(what, where=f"{pool}.gpu_operator", fix="Say 'existing', or leave the GPUs whole")
     wanted = len(set(slicing["nodes"])) * args["gpus_per_node"]
     if wanted > left:
         what = f"{wanted} GPUs of pool '{pool}' are to be shared, and {left} are not reserved"
-        raise InputError(what, where=where, todo="Share fewer machines")
+        raise InputError(what, where=where, fix="Share fewer machines")
     return wanted
 
 
@@ -235,15 +235,15 @@ def _levels(topology: PoolTopology, kueue: str, pool: str) -> None:
     """Raises `InputError` for levels that Kueue would refuse, and a group's level that is none of them."""
     where, levels = f"{pool}.topology", topology["levels"]
     if kueue == "off":
-        raise InputError("without Kueue nobody places by topology", where=where, todo="Say `kueue: existing`")
+        raise InputError("without Kueue nobody places by topology", where=where, fix="Say `kueue: existing`")
     if not levels or len(set(levels)) < len(levels) or "kubernetes.io/hostname" in levels[:-1]:
         raise InputError(
             "the levels are node labels, each once, from the widest to the narrowest",
             where=f"{where}.levels",
-            todo="`kubernetes.io/hostname` comes last",
+            fix="`kubernetes.io/hostname` comes last",
         )
     if "required" in topology and "preferred" in topology:
-        raise InputError("a level is required or preferred", where=where, todo="Name one of them")
+        raise InputError("a level is required or preferred", where=where, fix="Name one of them")
     for key in ("required", "preferred"):
         if key in topology:
             one_of(str(topology.get(key)), tuple(levels), f"{where}.{key}")
@@ -255,6 +255,6 @@ def _mode(value: str, key: str, pool: str) -> str:
         raise InputError(
             f"'{key}: manage' is not in this version",
             where=f"{pool}.{key}",
-            todo="Install it as the organisation does and say 'existing', or say 'off'",
+            fix="Install it as the organisation does and say 'existing', or say 'off'",
         )
     return value

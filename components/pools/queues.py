@@ -152,22 +152,22 @@ class Queues:
             where = f"{self.pool}.sharing.classes[{at}]"
             of_class = sensitivity(share["sensitivity"], where)
             if of_class in shares:
-                raise InputError(f"class {of_class} stands twice", where=where, todo="Leave one out")
+                raise InputError(f"class {of_class} stands twice", where=where, fix="Leave one out")
             shares[of_class] = share
             given = sum(team["gpus"] for team in share.get("teams", []))
             if given > share["gpus"]:
                 what = f"the teams of class {of_class} have {given} GPUs, and the class has {share['gpus']}"
-                raise InputError(what, where=f"{where}.teams", todo="Give the class more, or its teams less")
+                raise InputError(what, where=f"{where}.teams", fix="Give the class more, or its teams less")
         for of_class in self.args.get("classes", []):
             if of_class not in shares:
                 what = f"class {of_class} has no share of pool '{self.pool}'"
-                raise InputError(what, where=f"{self.pool}.sharing.classes", todo="Give it one")
+                raise InputError(what, where=f"{self.pool}.sharing.classes", fix="Give it one")
         given = sum(share["gpus"] for share in shares.values())
         if given > self.whole:
             raise InputError(
                 f"the classes have {given} GPUs of pool '{self.pool}', and {self.whole} are given out whole",
                 where=f"{self.pool}.sharing.classes",
-                todo="Reserved, cut and time-sliced ones do not count",
+                fix="Reserved, cut and time-sliced ones do not count",
             )
         return self.whole - given
 
@@ -298,7 +298,7 @@ def _preemption(sharing: PoolSharing, pool: str) -> dict[str, Any]:
     if borrowing != "never":
         if reclaim == "never":
             what = "who borrows evicts others, and who takes back does not"
-            todo = "Say `reclaim: any`, or `borrowing: never`"
-            raise InputError(what, where=f"{where}.borrowing", todo=todo)
+            fix = "Say `reclaim: any`, or `borrowing: never`"
+            raise InputError(what, where=f"{where}.borrowing", fix=fix)
         made["borrowWithinCohort"] = {"policy": _EVICTS[borrowing]}
     return {"preemption": made}

@@ -33,7 +33,7 @@ def reviewed_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
             raise InputError(
                 f"nobody has read {each.file}",
                 where=f"gateways.{gateway.name}.workloads.{workload.name}.calibrations.{each.name}",
-                todo="Give its `text`, where no stack's files are read",
+                fix="Give its `text`, where no stack's files are read",
             )
         known.append(each.model_dump(include={"name", "digest", "text"}))
     if known and workload.review is not None:

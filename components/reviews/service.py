@@ -262,7 +262,7 @@ def _reviewers(args: ReviewsArgs, held: str) -> dict[str, Any]:
         raise InputError(
             "nobody is named who may reach it",
             where=f"{held}-reviews.from_cidrs",
-            todo="Name the reviewers' networks, or from_namespaces",
+            fix="Name the reviewers' networks, or from_namespaces",
         )
     for cidr in cidrs:
         if held == "restricted":

@@ -6,7 +6,7 @@ import pulumi
 
 from components.cluster.certificates import CertificateIssuer
 from isthmus.contracts.reference import model_profiles
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 
 
 class ModelWeightStore(TypedDict):
@@ -290,7 +290,7 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         profile = model_profiles.requests_of(
             args["model"], args.get("tensor_parallel", 1), args.get("model_family")
         )
-    except At as error:
-        raise InputError(error.what, where=f"{args['id']}.model_family", todo=error.todo) from None
+    except FieldError as error:
+        raise InputError(error.what, where=f"{args['id']}.model_family", fix=error.fix) from None
     sized: Any = {**profile, **args}
     return sized

@@ -39,36 +39,36 @@ def check(args: ModelServerArgs) -> None:
         raise InputError(
             f"between {least} and {most} replicas there is nothing to scale",
             where=where,
-            todo="Say max_replicas above min_replicas, or leave scaling out",
+            fix="Say max_replicas above min_replicas, or leave scaling out",
         )
     if args.get("nodes_per_replica", 1) > 1:
         raise InputError(
             "replicas over several machines are not scaled by load: each group has an address of its own",
             where=where,
-            todo="Leave it out, or say nodes_per_replica 1",
+            fix="Leave it out, or say nodes_per_replica 1",
         )
     if not args.get("pod_monitors", True):
         raise InputError(
-            "without a PodMonitor nothing measures the load", where=where, todo="Say pod_monitors true"
+            "without a PodMonitor nothing measures the load", where=where, fix="Say pod_monitors true"
         )
     fallback = scaling.get("fallback_replicas")
     if fallback is not None and not least <= fallback <= most:
         raise InputError(
             f"without measurements {fallback} replicas would serve, and there are {least} to {most}",
             where=f"{where}.fallback_replicas",
-            todo=f"Say a number from {least} to {most}, or leave it out for the endpoint's own replicas",
+            fix=f"Say a number from {least} to {most}, or leave it out for the endpoint's own replicas",
         )
     if least == 0 and not scaling.get("woken_by"):
         raise InputError(
             "with no replica nothing of it measures, and no workload is named that wakes it",
             where=f"{where}.woken_by",
-            todo="Name the workloads that the gateway sends to it, or say min_replicas 1",
+            fix="Name the workloads that the gateway sends to it, or say min_replicas 1",
         )
     if least == 0 and scaling.get("cold_start_s", 0) < args.get("load_timeout_s", 1800):
         raise InputError(
             "callers get no answer for as long as the first replica takes to start",
             where=f"{where}.cold_start_s",
-            todo="Say at least load_timeout_s, or min_replicas 1",
+            fix="Say at least load_timeout_s, or min_replicas 1",
         )
 
 

@@ -40,19 +40,19 @@ def place_of(args: ModelServerArgs) -> str:
         raise InputError(
             "what is compiled is kept for one image, and the image is named by a tag",
             where=f"{args['id']}.vllm_image",
-            todo="Name the image by its digest (NAME@sha256:…)",
+            fix="Name the image by its digest (NAME@sha256:…)",
         )
     if place == "node" and node_path(args) is None:
         raise InputError(
             "no folder on the machines' disks is known",
             where=f"{where}.place",
-            todo="State weights.cache.node_path, or place: volume",
+            fix="State weights.cache.node_path, or place: volume",
         )
     if place == "volume" and not _storage_class(args):
         raise InputError(
             "no storage class is known for what is compiled",
             where=f"{where}.storage_class",
-            todo="State one whose volumes many machines can mount (ReadWriteMany)",
+            fix="State one whose volumes many machines can mount (ReadWriteMany)",
         )
     return place
 

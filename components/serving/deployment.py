@@ -193,7 +193,7 @@ def _given(door: DoorAddresses, replicas: int, endpoint: str) -> tuple[str, ...]
         raise InputError(
             f"{replicas} groups need the addresses of {known_groups(replicas)} leaders, and {len(given)} are given",
             where=f"{endpoint}.door.leaders",
-            todo="Build the layer below with the same number of replicas first",
+            fix="Build the layer below with the same number of replicas first",
         )
     return given
 

@@ -60,21 +60,21 @@ def check_devices(args: ModelServerArgs) -> None:
     endpoint, nodes = args["id"], args.get("nodes_per_replica", 1)
     for key in ("topology", "rdma", "compute_domain"):
         if args.get(key) and nodes < 2:
-            todo = "Say nodes_per_replica 2 or more, or take it out"
-            raise InputError("a replica on one machine needs none", where=f"{endpoint}.{key}", todo=todo)
+            fix = "Say nodes_per_replica 2 or more, or take it out"
+            raise InputError("a replica on one machine needs none", where=f"{endpoint}.{key}", fix=fix)
     if args.get("time_sliced"):
         if args.get("mig_profile") or nodes > 1 or args.get("tensor_parallel", 1) > 1:
-            todo = "Say tensor_parallel 1 and nodes_per_replica 1, and no mig_profile"
+            fix = "Say tensor_parallel 1 and nodes_per_replica 1, and no mig_profile"
             raise InputError(
-                "a replica on shared GPUs has one share", where=f"{endpoint}.time_sliced", todo=todo
+                "a replica on shared GPUs has one share", where=f"{endpoint}.time_sliced", fix=fix
             )
         if args.get("gpu_memory_utilization") is None:
             what = "those who share a GPU must leave each other memory: nobody divides it"
-            todo = "Say gpu_memory_utilization, less than 1 divided by the pods that share it"
-            raise InputError(what, where=f"{endpoint}.gpu_memory_utilization", todo=todo)
+            fix = "Say gpu_memory_utilization, less than 1 divided by the pods that share it"
+            raise InputError(what, where=f"{endpoint}.gpu_memory_utilization", fix=fix)
     if args.get("device_class") and (args.get("mig_profile") or args.get("time_sliced")):
         what = "claims ask for whole GPUs"
-        raise InputError(what, where=f"{endpoint}.device_class", todo="Leave mig_profile and time_sliced out")
+        raise InputError(what, where=f"{endpoint}.device_class", fix="Leave mig_profile and time_sliced out")
 
 
 def device_objects(

@@ -20,7 +20,7 @@ def check(args: ModelServerArgs | ModelDoorArgs) -> None:
         raise InputError(
             "nothing would ask the picker: no router is named",
             where=f"{args['id']}.picker",
-            todo="Name router, or leave picker out",
+            fix="Name router, or leave picker out",
         )
 
 

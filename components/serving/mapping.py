@@ -149,7 +149,7 @@ def resolver_args(platform: Platform, site: Site, held: Sensitivity) -> NameReso
         raise InputError(
             "no image of the resolver is named, and gateways ask one that answers for the names they need alone",
             where="images.resolver",
-            todo=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
+            fix=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
             " then spell data into names",
         )
     settings: NameResolver = {
@@ -251,7 +251,7 @@ def model_args(
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
             where=f"endpoints.{endpoint.id}.weights",
-            todo="Name uri and digest in the stack's overrides",
+            fix="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
     given["weights"] = weights_args(endpoint)

@@ -213,5 +213,5 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     raise InputError(
         f"'{uri}' names no weights",
         where=f"{args['id']}.weights.uri",
-        todo="Write pvc://CLAIM[/PATH], oci://REFERENCE@sha256:DIGEST or s3://BUCKET/PREFIX",
+        fix="Write pvc://CLAIM[/PATH], oci://REFERENCE@sha256:DIGEST or s3://BUCKET/PREFIX",
     )

@@ -18,7 +18,7 @@ from components.serving.weights.claims import claim
 from isthmus.contracts.platform.rules.serving import DEVELOPED_WITH
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.vocabulary import SURVIVES
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -51,7 +51,7 @@ class ModelServer(pulumi.ComponentResource):
             raise InputError(
                 "a replica on slices has one of them",
                 where=f"{endpoint}.mig_profile",
-                todo="Say tensor_parallel 1 and nodes_per_replica 1, or whole GPUs",
+                fix="Say tensor_parallel 1 and nodes_per_replica 1, or whole GPUs",
             )
         # The pods that answer: of a group over several machines, the one that leads.
         serving = {**chosen, **LEADS} if nodes > 1 else chosen
@@ -140,23 +140,23 @@ def _hardware(args: ModelServerArgs, held: str) -> None:
     if one_of(args.get("engine", "gpu"), ("gpu", "cpu"), where) == "gpu":
         if not args.get("product"):
             raise InputError(
-                "no GPU is named", where=f"{args['id']}.product", todo="Name its product, or engine cpu"
+                "no GPU is named", where=f"{args['id']}.product", fix="Name its product, or engine cpu"
             )
         return
     if held not in DEVELOPED_WITH:
-        raise AnswerIsNo(
+        raise Refused(
             f"{held} work is not served by an engine for development",
             where=where,
-            todo="Say gpu and a product",
+            fix="Say gpu and a product",
         )
     for key in ("product", "pool", "mig_profile", "queue"):
         if args.get(key):
             raise InputError(
-                f"an engine on CPUs has no {key}", where=f"{args['id']}.{key}", todo="Leave it out"
+                f"an engine on CPUs has no {key}", where=f"{args['id']}.{key}", fix="Leave it out"
             )
     if args.get("tensor_parallel", 1) > 1 or args.get("nodes_per_replica", 1) > 1:
         raise InputError(
             "an engine on CPUs is not split",
             where=where,
-            todo="Say tensor_parallel 1 and nodes_per_replica 1",
+            fix="Say tensor_parallel 1 and nodes_per_replica 1",
         )

@@ -81,7 +81,7 @@ def worker_probe(period: int, failures: int) -> dict[str, Any]:
 def nodes_of(nodes: int, where: str) -> int:
     """Raises `InputError` for what is no number of machines."""
     if nodes < 1:
-        raise InputError(f"a replica over {nodes} machines", where=where, todo="Say 1 or more")
+        raise InputError(f"a replica over {nodes} machines", where=where, fix="Say 1 or more")
     return nodes
 
 

@@ -14,7 +14,7 @@ from isthmus.contracts.platform.rules.serving import GUESSES_BY_WEIGHTS, WRITES
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args, name_of
 from isthmus.contracts.vocabulary import WHILE_LOADING
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 
 MODELS = "/models"
 """Where the weights are mounted."""
@@ -97,15 +97,13 @@ def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> l
     try:
         model_profiles.check_parsers(tools, reasoning)
         profile = model_profiles.find_profile(model, settings.get("model_family"))
-    except At as error:
-        raise InputError(
-            error.what, where=".".join([where, *map(str, error.path)]), todo=error.todo
-        ) from None
+    except FieldError as error:
+        raise InputError(error.what, where=".".join([where, *map(str, error.path)]), fix=error.fix) from None
     if template is not None and re.fullmatch(CHAT_TEMPLATE, template) is None:
         raise InputError(
             f"`{template[:80]}` is no path of a chat template",
             where=f"{where}.chat_template",
-            todo="State `model`, an absolute path in the image, or a path below the weights, without `..`",
+            fix="State `model`, an absolute path in the image, or a path below the weights, without `..`",
         )
     if profile is not None:
         # A guard's whole text is its verdict: tools are for chats.
@@ -129,7 +127,7 @@ def check_version(version: str, where: str) -> None:
         raise InputError(
             f"vLLM {version} is asked for",
             where=f"{where}.engine_version",
-            todo=f"This version knows the flags of vLLM {VERSION}",
+            fix=f"This version knows the flags of vLLM {VERSION}",
         )
 
 
@@ -149,7 +147,7 @@ def precision(wanted: str | None, stored: str, where: str) -> list[str]:
     raise InputError(
         f"weights stored in {stored} cannot be served in {wanted}",
         where=f"{where}.precision",
-        todo=f"Name weights stored in {wanted} (weights.precision), or serve in {stored}",
+        fix=f"Name weights stored in {wanted} (weights.precision), or serve in {stored}",
     )
 
 
@@ -160,7 +158,7 @@ def _task(settings: ModelServerArgs, where: str) -> list[str]:
     pools = task not in WRITES
     if pools and cache == "salted":
         raise InputError(
-            f"a request for {task} takes no salt", where=f"{where}.prefix_cache", todo="Say off, or shared"
+            f"a request for {task} takes no salt", where=f"{where}.prefix_cache", fix="Say off, or shared"
         )
     made = ["--runner=pooling"] if pools else []
     if cache == "off":
@@ -181,12 +179,12 @@ def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
     method = one_of(guesses["method"], GUESSES, f"{here}.method")
     path = guesses.get("path")
     if settings.get("task", "chat") not in WRITES:
-        raise InputError("it writes no text to guess ahead", where=here, todo="Leave it out")
+        raise InputError("it writes no text to guess ahead", where=here, fix="Leave it out")
     if settings.get("nodes_per_replica", 1) > 1:
         raise InputError(
             "vLLM guesses ahead within one machine only (no pipeline parallelism)",
             where=here,
-            todo="Leave it out, or say nodes_per_replica 1",
+            fix="Leave it out, or say nodes_per_replica 1",
         )
     if (method in GUESSES_BY_WEIGHTS) != (path is not None):
         what = "needs the path of its own weights" if path is None else "has no weights of its own"

@@ -247,7 +247,7 @@ class SealingSite:
             raise EnvironmentFault(
                 f"the audit store of {self._site.name} is not given by the layer below",
                 where=f"audit.{store.name}",
-                todo="Run the foundation's stack again: it was built by an earlier version",
+                fix="Run the foundation's stack again: it was built by an earlier version",
             )
         return {**made, "key": key} if key is not None else made
 

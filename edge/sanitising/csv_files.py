@@ -39,7 +39,7 @@ class CsvForm:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                raise Refused(f"the row is no CSV: {error}", line=line, todo=_MEND) from None
+                raise Refused(f"the row is no CSV: {error}", line=line, fix=_MEND) from None
             if row is None:
                 return
             raw = "".join(read)
@@ -57,7 +57,7 @@ class CsvForm:
 
     def _row(self, header: list[str], row: list[str], raw: str, line: int) -> Document:
         if len(row) != len(header):
-            raise Refused(f"the row has {len(row)} cells, the first {len(header)}", line=line, todo=_MEND)
+            raise Refused(f"the row has {len(row)} cells, the first {len(header)}", line=line, fix=_MEND)
         filled = [at for at, cell in enumerate(row) if any(map(str.isalnum, cell))]
         self._pending.append((raw, row, filled))
         return Document(tuple((header[at], row[at]) for at in filled))

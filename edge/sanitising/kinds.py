@@ -50,7 +50,7 @@ def kind_of(name: str) -> str:
     if suffix not in KINDS:
         raise Refused(
             f"no reader is here for {suffix or 'a file without an ending'}",
-            todo=f"Make it one of {', '.join(KINDS)}, or leave it out",
+            fix=f"Make it one of {', '.join(KINDS)}, or leave it out",
         )
     return KINDS[suffix]
 

@@ -23,9 +23,9 @@ MANIFEST, SUMMARY, WORK = "manifest.jsonl", "summary.json", ".sanitise"
 class BadPlace(Exception):
     """A source or a target that cannot be one; one sentence, and what to do."""
 
-    def __init__(self, what: str, where: str, todo: str = "") -> None:
+    def __init__(self, what: str, where: str, fix: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.todo = what, where, todo
+        self.what, self.where, self.fix = what, where, fix
 
 
 class PlaceFault(Exception):

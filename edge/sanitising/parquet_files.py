@@ -72,7 +72,7 @@ class ParquetForm:
                 table = file.read_row_group(at)
                 group = _Group(table, {each.name: table.column(each.name).to_pylist() for each in looked})
             except (pa.ArrowException, OSError, ValueError):
-                raise Refused(f"row group {at} cannot be read as what it says it is", todo=_ANEW) from None
+                raise Refused(f"row group {at} cannot be read as what it says it is", fix=_ANEW) from None
             for number in range(table.num_rows):
                 yield self._document(_Row(group, number, []), looked)
 
@@ -81,36 +81,36 @@ class ParquetForm:
         import pyarrow.parquet as pq
 
         if self._data[:4] not in (_MAGIC, _ENCRYPTED):
-            raise Refused("it is no Parquet", todo=_ANEW)
+            raise Refused("it is no Parquet", fix=_ANEW)
         try:
             if self._data[:4] == _ENCRYPTED:
                 raise OSError("encrypted")
             file = pq.ParquetFile(io.BytesIO(self._data))
         except (pa.ArrowException, OSError) as error:
             if "crypt" in str(error).lower():
-                raise Refused("it is encrypted", todo="Decrypt it first") from None
-            raise Refused("its Parquet cannot be read", todo=_ANEW) from None
+                raise Refused("it is encrypted", fix="Decrypt it first") from None
+            raise Refused("its Parquet cannot be read", fix=_ANEW) from None
         for group in range(file.metadata.num_row_groups):
             if (size := file.metadata.row_group(group).total_byte_size) > self._most:
                 raise Refused(
-                    f"row group {group} unpacks to {size >> 20} MiB", todo="Write it with smaller row groups"
+                    f"row group {group} unpacks to {size >> 20} MiB", fix="Write it with smaller row groups"
                 )
         return file
 
     def _check(self, columns: list[Any]) -> None:
         names = [each.name for each in columns]
         if len(set(names)) < len(names):
-            raise Refused("two columns have the same name", todo="Rename one")
+            raise Refused("two columns have the same name", fix="Rename one")
         for each in columns:
             plain = each.type.num_fields == 0
             if each.name in self._named and not plain and not holds_text(each.type):
                 raise Refused(
-                    f"column {each.name} is nested and holds no text", todo="Name plain columns only"
+                    f"column {each.name} is nested and holds no text", fix="Name plain columns only"
                 )
             if holds_bytes(each.type) and not (plain and each.name in self._named):
                 raise Refused(
                     f"column {each.name} holds bytes, which could be anything",
-                    todo=f"Name it (--fields {each.name}) where they are UTF-8, or write the file without it",
+                    fix=f"Name it (--fields {each.name}) where they are UTF-8, or write the file without it",
                 )
 
     def _type(self, column: Any) -> Any:
@@ -193,7 +193,7 @@ def _as_text(value: Any, column: str) -> Any:
             return value.decode()
         except UnicodeDecodeError:
             raise Refused(
-                f"column {column} holds bytes that are not UTF-8", todo="Write the file without it"
+                f"column {column} holds bytes that are not UTF-8", fix="Write the file without it"
             ) from None
     whole = isinstance(value, float) and value.is_integer()
     return value if value is None else str(int(value)) if whole else str(value)

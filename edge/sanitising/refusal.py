@@ -6,6 +6,6 @@ from __future__ import annotations
 class Refused(Exception):
     """One file's; it is not in the target then."""
 
-    def __init__(self, what: str, *, line: int | None = None, todo: str = "") -> None:
+    def __init__(self, what: str, *, line: int | None = None, fix: str = "") -> None:
         super().__init__(what)
-        self.what, self.line, self.todo = what, line, todo
+        self.what, self.line, self.fix = what, line, fix

@@ -198,19 +198,19 @@ class _Run:
     def _batches(self, file: _File) -> Iterator[list[Document]]:
         item, entry = file.item, file.entry
         if item.unreadable:
-            raise Refused(item.unreadable, todo="Give the file itself")
+            raise Refused(item.unreadable, fix="Give the file itself")
         if own(item.name):
-            raise Refused("the manifest has this name", todo="Rename it")
+            raise Refused("the manifest has this name", fix="Rename it")
         entry.kind, entry.bytes_in = kind_of(item.name), item.size
         if item.size > self._asked.most_bytes:
             raise Refused(
                 f"it has {item.size >> 20} MiB, and {self._asked.most_bytes >> 20} are read at once",
-                todo="Split it, or raise --max-mib",
+                fix="Split it, or raise --max-mib",
             )
         try:
             data = self._source.read(item.name)
         except (PermissionError, FileNotFoundError) as error:
-            raise Refused(f"it cannot be read: {error.strerror}", todo="Check its rights") from None
+            raise Refused(f"it cannot be read: {error.strerror}", fix="Check its rights") from None
         entry.bytes_in, entry.sha256_in = len(data), hashlib.sha256(data).hexdigest()
         if self._done_before(entry):
             file.kept = True
@@ -270,7 +270,7 @@ class _Run:
                 raise Refused(
                     f"no model looks for names in {', '.join(sorted(file.uncovered))}, and class "
                     f"{self._asked.data_class} has them taken out",
-                    todo="Give the rules a model of the language, or say --allow-patterns-only with the reason",
+                    fix="Give the rules a model of the language, or say --allow-patterns-only with the reason",
                 )
             if names == (file.item.name,) and file.output is None:
                 file.output = self._target.output(file.item.name)
@@ -282,10 +282,10 @@ class _Run:
 
     def _named(self, file: _File, names: tuple[str, ...], at: int, entity: str) -> Refused:
         if file.output is None:
-            return Refused(f"its name holds {entity}, and names stay as they are", todo="Rename it")
+            return Refused(f"its name holds {entity}, and names stay as they are", fix="Rename it")
         return Refused(
             f"the name of a field holds {entity}, and names of fields stay as they are (the {at + 1}. of its document)",
-            todo="Rename it; a table's first line must name its columns",
+            fix="Rename it; a table's first line must name its columns",
         )
 
     def _put(self, file: _File, data: bytes) -> None:
@@ -297,7 +297,7 @@ class _Run:
 
     def _refuse(self, file: _File, error: Refused) -> None:
         place = f"{file.item.name}:{error.line}" if error.line else file.item.name
-        file.entry.reason = f"{place}: {error.what}.{f' {error.todo}.' if error.todo else ''}"
+        file.entry.reason = f"{place}: {error.what}.{f' {error.fix}.' if error.fix else ''}"
 
     def _end(self, file: _File) -> bool:
         entry = file.entry
@@ -329,7 +329,7 @@ class _Run:
         try:
             file.output.keep()
         except (NotADirectoryError, IsADirectoryError, FileExistsError):
-            self._refuse(file, Refused("a folder and a file would have the same name", todo="Rename one"))
+            self._refuse(file, Refused("a folder and a file would have the same name", fix="Rename one"))
             entry.bytes_out = 0
             file.output.drop()
             return

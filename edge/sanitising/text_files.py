@@ -32,15 +32,15 @@ _LONG, _CODE, _LONGEST = 6, 3, 30
 def decoded(data: bytes) -> str:
     """The text; raises Refused with the line."""
     if data.startswith(_ENCRYPTED):
-        raise Refused("it is encrypted", todo="Decrypt it first")
+        raise Refused("it is encrypted", fix="Decrypt it first")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Refused(f"byte {error.start} is not UTF-8", line=line, todo="Save it as UTF-8") from None
+        raise Refused(f"byte {error.start} is not UTF-8", line=line, fix="Save it as UTF-8") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise Refused("it holds NUL, as no text does", line=line, todo="Save it as UTF-8 text")
+        raise Refused("it holds NUL, as no text does", line=line, fix="Save it as UTF-8 text")
     return text
 
 
@@ -133,11 +133,11 @@ def _check(text: str, line: int | None) -> None:
         json.loads(text, parse_constant=no_number, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         where = line or error.lineno
-        raise Refused(f"it is no JSON: {error.msg}, column {error.colno}", line=where, todo=_MEND) from None
+        raise Refused(f"it is no JSON: {error.msg}, column {error.colno}", line=where, fix=_MEND) from None
     except ValueError as error:
-        raise Refused(f"it is no JSON: {error}", line=line, todo=_MEND) from None
+        raise Refused(f"it is no JSON: {error}", line=line, fix=_MEND) from None
     except RecursionError:
-        raise Refused("it is nested too deeply to be read", line=line, todo="Flatten it") from None
+        raise Refused("it is nested too deeply to be read", line=line, fix="Flatten it") from None
 
 
 _MEND = "Mend the line, or leave the file out"

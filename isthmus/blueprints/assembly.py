@@ -59,7 +59,7 @@ class StackFiles:
 def read(folder: Path, stack: str) -> StackFiles:
     """Read `STACK.requirements.yaml` and `STACK.plan.yaml` of a folder and hold the plan to the requirements.
 
-    Raises `InputError` for what is not understood or made from other requirements, `AnswerIsNo` for a
+    Raises `InputError` for what is not understood or made from other requirements, `Refused` for a
     plan that breaks handling, residency or what a site allows.
     """
     from isthmus.contracts.plan import document as plans
@@ -90,7 +90,7 @@ def assemble(
     `lock`: of the images; default: in the folder above the stacks'. In a `sandbox` none of it need be resolved.
     `said_in`: the name of the file with the overrides; default: the stack's configuration.
     Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and
-    `AnswerIsNo` where an override breaks a boundary.
+    `Refused` where an override breaks a boundary.
     """
     lock_file = lock or files.folder.parent / image_digests.FILE
     scored = calibrations.named(overrides, files.folder)
@@ -162,7 +162,7 @@ def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> No
             raise InputError(
                 f"the platform has no `{name}` among its {key}",
                 where=Where(file, None, f"{OVERRIDES}.{key}[{name}]"),
-                todo=f"{hint} It has: {', '.join(known) or 'none'}".strip(),
+                fix=f"{hint} It has: {', '.join(known) or 'none'}".strip(),
             )
 
 

@@ -60,20 +60,20 @@ def _read(file: Path, domain: Any, where: Where) -> str:
         text = file.read_bytes().decode("utf-8")
         said = json.loads(text)
     except OSError as error:
-        todo = "Write it there with `isthmus calibrate ANSWERS -o FILE`"
-        raise InputError(f"{file} cannot be read: {error.strerror}", where=where, todo=todo) from None
+        fix = "Write it there with `isthmus calibrate ANSWERS -o FILE`"
+        raise InputError(f"{file} cannot be read: {error.strerror}", where=where, fix=fix) from None
     except ValueError:
         pass  # told below
     if not isinstance(said, dict) or said.get("isthmus_calibration") != 1:
-        raise InputError(f"{file} is no file of `isthmus calibrate`", where=where, todo="Name one that is")
+        raise InputError(f"{file} is no file of `isthmus calibrate`", where=where, fix="Name one that is")
     if said.get("domain") != domain:
         what = f"{file} was calibrated in domain {said.get('domain')}, and the workload's is {domain}"
-        todo = "Name one of its own domain: of another the gateway would take no score"
-        raise InputError(what, where=where, todo=todo)
+        fix = "Name one of its own domain: of another the gateway would take no score"
+        raise InputError(what, where=where, fix=fix)
     if said.get("model_digest") is None:
         what = f"{file} names no weights, so no gateway would use it"
         raise InputError(
-            what, where=where, todo="Judge answers with `model_digest` in each line, and calibrate anew"
+            what, where=where, fix="Judge answers with `model_digest` in each line, and calibrate anew"
         )
     return text
 

@@ -85,7 +85,7 @@ class Blueprint:
             return path.read_text("utf-8")
         except OSError:
             raise InputError(
-                f"blueprint `{self.name}` has no README", where=str(path), todo="Write what it is for"
+                f"blueprint `{self.name}` has no README", where=str(path), fix="Write what it is for"
             ) from None
 
 
@@ -98,7 +98,7 @@ def folders() -> list[Path]:
     for text in filter(None, os.environ.get(OWN, "").split(os.pathsep)):
         path = Path(text).expanduser().resolve()
         if not path.is_dir():
-            raise InputError(f"`{text}` is no folder", where=OWN, todo="Correct it, or take it out")
+            raise InputError(f"`{text}` is no folder", where=OWN, fix="Correct it, or take it out")
         found += [path] if path not in found else []
     for folder in found:
         for path in folder.glob(f"*/{TEMPLATE}"):
@@ -107,7 +107,7 @@ def folders() -> list[Path]:
                 raise InputError(
                     f"blueprint `{path.parent.name}` stands in {other} and in {folder}",
                     where=OWN,
-                    todo="Give yours a name of its own: a plan names its blueprint, and must mean one",
+                    fix="Give yours a name of its own: a plan names its blueprint, and must mean one",
                 )
     return found
 
@@ -133,7 +133,7 @@ def show(name: str, folder: Path | None = None) -> Blueprint:
         "" if folder or os.environ.get(OWN) else f". Blueprints of your own stand in folders that {OWN} names"
     )
     raise InputError(
-        f"there is no blueprint `{name}`", todo=f"{did_you_mean(name, names)} {told}{own}".strip()
+        f"there is no blueprint `{name}`", fix=f"{did_you_mean(name, names)} {told}{own}".strip()
     )
 
 
@@ -157,7 +157,7 @@ def _read(folder: Path) -> Blueprint:
         raise InputError(
             "the blueprint has no header",
             where=str(path),
-            todo="Begin the file with a line `---`, the header's YAML, and a line `---`",
+            fix="Begin the file with a line `---`, the header's YAML, and a line `---`",
         )
     # A blank line in place of the fence keeps the numbers of the lines right in errors.
     header = yaml_files.parse(Header, yaml_files.loads(f"\n{head}\n", str(path)))
@@ -165,6 +165,6 @@ def _read(folder: Path) -> Blueprint:
         raise InputError(
             f"the header names `{header.name}`, the folder `{folder.name}`",
             where=str(path),
-            todo="Give both the same name",
+            fix="Give both the same name",
         )
     return Blueprint(folder.name, folder, header, body, head.count("\n") + 4)

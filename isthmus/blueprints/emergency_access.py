@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.model.aws.eks import kubernetes_sites
 from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Access, BreakGlass, Record, Records
-from isthmus.core.errors import AnswerIsNo, InputError, Where
+from isthmus.core.errors import InputError, Refused, Where
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -40,7 +40,7 @@ def load(folder: Path, stack: str) -> Records:
 def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | None = None) -> Accesses:
     """What is in force at `now`.
 
-    Raises `AnswerIsNo` for an access that is in force or will be and that two known people did not sign, lasts longer
+    Raises `Refused` for an access that is in force or will be and that two known people did not sign, lasts longer
     than the platform lets it, or is to what is not there. One that ended grants nothing, and is kept unread.
     """
     moment = now or datetime.datetime.now(datetime.UTC)
@@ -55,10 +55,10 @@ def read(folder: Path, stack: str, platform: Platform, now: datetime.datetime | 
             )
             continue
         if held is None:
-            raise AnswerIsNo(
+            raise Refused(
                 "an emergency access, and the platform has no break-glass",
                 where=where,
-                todo="Name `people.break_glass.keyholders` in `isthmus:overrides`, or take the record out",
+                fix="Name `people.break_glass.keyholders` in `isthmus:overrides`, or take the record out",
             )
         access = _checked(record, stack, platform, held, where)
         if record.since > moment:
@@ -74,30 +74,30 @@ def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, w
     people = {each.name: each for each in held.keyholders}
     for who in (record.requester, record.approver):
         if who not in people:
-            todo = f"Keyholders are: {', '.join(sorted(people))}"
-            raise AnswerIsNo(f"`{who}` is no keyholder", where=where, todo=todo)
+            fix = f"Keyholders are: {', '.join(sorted(people))}"
+            raise Refused(f"`{who}` is no keyholder", where=where, fix=fix)
         try:
             signature = record.signatures.get(who, "")
             ssh_signatures.verify(signature, record.text(stack), NAMESPACE, people[who].key)
         except InputError as wrong:
-            raise AnswerIsNo(
+            raise Refused(
                 f"`{who}` has not signed this: {wrong.what}",
                 where=where,
-                todo=f"`isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {NAMESPACE} -f KEY`; what it"
+                fix=f"`isthmus break-glass {stack} {record.id} | ssh-keygen -Y sign -n {NAMESPACE} -f KEY`; what it"
                 f" prints goes under `signatures.{who}`",
             ) from None
     if record.until - record.since > datetime.timedelta(hours=held.max_hours):
-        raise AnswerIsNo(
+        raise Refused(
             f"it lasts {record.until - record.since}, and an access here {held.max_hours} h at most",
             where=where,
         )
     there = {(each.site, each.class_) for each in (*platform.gateways, *platform.endpoints)}
     clusters = {each.name for each in kubernetes_sites(platform)}
     if record.site not in clusters or (record.site, record.class_) not in there:
-        raise AnswerIsNo(
+        raise Refused(
             f"there is no class {record.class_} in a cluster of site {record.site}",
             where=where,
-            todo="Break-glass opens one class's namespace in one cluster",
+            fix="Break-glass opens one class's namespace in one cluster",
         )
     return Access.model_validate(
         {

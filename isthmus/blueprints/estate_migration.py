@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.migration.capacity import Move, Standing, elsewhere
 from isthmus.contracts.platform.migration.messages import FLAG, ids, price
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
     from isthmus.blueprints.estates import Estate, Member
@@ -26,16 +26,16 @@ def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -
 
 def refusal(
     stands: Sequence[Standing], platform: Platform, estate: Estate, asked: Member, holder: Member
-) -> AnswerIsNo | None:
+) -> Refused | None:
     """Why a run of `asked` may not begin without consent while `stands` is what stands in `holder`."""
     going = gone(stands, platform, estate.served_by(platform, holder))
     if not going or asked.layer not in ("platform", "serving"):
         return None
     what = f"the plan takes {ids(going)} from {holder.stack}, and in layers the old goes before the new comes"
-    return AnswerIsNo(
+    return Refused(
         f"{what}: {price(Move(going, going), platform)}",
         where=f"stack {asked.stack}",
-        todo=(
+        fix=(
             f"Nothing was changed. Run `isthmus up {estate.name} {FLAG}` to accept that, or build the platform as one"
             " stack, which has both side by side"
         ),
@@ -44,7 +44,7 @@ def refusal(
 
 def twice(
     stands: Sequence[Standing], platform: Platform, estate: Estate, asked: Member, holder: Member
-) -> AnswerIsNo | None:
+) -> Refused | None:
     """Why a serving stack may not make what stands in another: both would own the same objects."""
     if asked == holder or asked.layer != "serving":
         return None
@@ -52,8 +52,8 @@ def twice(
     found = [each.id for each in stands if each.id in mine]
     if not found:
         return None
-    return AnswerIsNo(
+    return Refused(
         f"{', '.join(found)} stands in {holder.stack}, and {asked.stack} would make it a second time",
         where=f"stack {asked.stack}",
-        todo=f"Nothing was changed. Run `isthmus up {holder.stack} {FLAG}` first, which takes it down",
+        fix=f"Nothing was changed. Run `isthmus up {holder.stack} {FLAG}` first, which takes it down",
     )

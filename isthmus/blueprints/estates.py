@@ -79,7 +79,7 @@ class Estate:
                 raise InputError(
                     f"endpoint {id_} is served by {stacks} of estate {self.name}",
                     where=f"{(found or self.of('serving') or self.members)[0].file} (isthmus:serves)",
-                    todo="Let exactly one serving stack name it, or its class",
+                    fix="Let exactly one serving stack name it, or its class",
                 )
         self._claims(platform, owners)
         return frozenset(id_ for id_, found in owners.items() if found == [member])
@@ -99,7 +99,7 @@ class Estate:
                 raise InputError(
                     f"{first.stack} and {owner.stack} both claim {claim} of class {each.class_} at {each.site}",
                     where=f"{owner.file} (isthmus:serves)",
-                    todo="Let one stack serve every endpoint of a class that reads the same claim",
+                    fix="Let one stack serve every endpoint of a class that reads the same claim",
                 )
 
 
@@ -111,7 +111,7 @@ def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> M
         raise InputError(
             f"there is no layer `{layer}`",
             where=f"{where} ({project}:layer)",
-            todo=f"{did_you_mean(layer, _ALL)} The layers are: {', '.join(_ALL)}".lstrip(),
+            fix=f"{did_you_mean(layer, _ALL)} The layers are: {', '.join(_ALL)}".lstrip(),
         )
     if layer in (None, "all"):
         for name, value in (("of", of), ("serves", serves)):
@@ -119,24 +119,24 @@ def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> M
                 raise InputError(
                     f"`{project}:{name}` is said of a stack that owns all of its platform",
                     where=f"{where} ({project}:{name})",
-                    todo=f"Say which `{project}:layer` it is, or take this out",
+                    fix=f"Say which `{project}:layer` it is, or take this out",
                 )
         return None
     if not isinstance(of, str) or not of:
         raise InputError(
             f"layer `{layer}` of no estate",
             where=f"{where} ({project}:of)",
-            todo=f"Name the estate whose files the layers share, e.g. `{project}:of: bank`",
+            fix=f"Name the estate whose files the layers share, e.g. `{project}:of: bank`",
         )
     if f"{project}:overrides" in config:
         raise InputError(
             "the layers of an estate share their overrides, and this one has its own",
             where=f"{where} ({project}:overrides)",
-            todo=f"Move them to stacks/{of}{OVERRIDES}",
+            fix=f"Move them to stacks/{of}{OVERRIDES}",
         )
     if serves is not None and layer != "serving":
         raise InputError(
-            f"layer `{layer}` serves no model", where=f"{where} ({project}:serves)", todo="Take this out"
+            f"layer `{layer}` serves no model", where=f"{where} ({project}:serves)", fix="Take this out"
         )
     if serves is not None and (
         not isinstance(serves, list) or not serves or not all(isinstance(each, str) for each in serves)
@@ -144,7 +144,7 @@ def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> M
         raise InputError(
             "not a list of classes and endpoints' ids",
             where=f"{where} ({project}:serves)",
-            todo="Write e.g. `[restricted, internal-qwen3-8b]`, or take it out where one stack serves all",
+            fix="Write e.g. `[restricted, internal-qwen3-8b]`, or take it out where one stack serves all",
         )
     return Member(stack, of, cast("Layer", layer), None if serves is None else tuple(serves))
 
@@ -184,7 +184,7 @@ def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Esta
         raise InputError(
             f"`{name}` is a stack and an estate, which would both build the same platform",
             where=f"{members[0].file} (isthmus:of)",
-            todo="Give the estate's files another name, or take the stack's configuration away",
+            fix="Give the estate's files another name, or take the stack's configuration away",
         )
     estate = Estate(name, tuple(sorted(members, key=lambda each: (LAYERS.index(each.layer), each.stack))))
     for layer in LAYERS:
@@ -195,7 +195,7 @@ def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Esta
             raise InputError(
                 f"estate {name} has {count} stacks of layer {layer}: {names}",
                 where=estate.members[0].file,
-                todo="An estate has one foundation, one platform and, for models that it runs itself, serving stacks",
+                fix="An estate has one foundation, one platform and, for models that it runs itself, serving stacks",
             )
     return estate
 
@@ -210,5 +210,5 @@ def _no_such(word: str, one: Member, known: list[str], owned: list[str]) -> None
     raise InputError(
         what,
         where=f"{one.file} (isthmus:serves)",
-        todo=f"{hint} There are: {', '.join(owned) or 'none'}".lstrip(),
+        fix=f"{hint} There are: {', '.join(owned) or 'none'}".lstrip(),
     )

@@ -70,7 +70,7 @@ def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> 
         read = images_lock.load(lock)
         if unknown := [name for name in wanted if name not in read.images]:
             raise InputError(
-                f"there is no image {', '.join(unknown)}", where=str(lock), todo="Name it with its reference"
+                f"there is no image {', '.join(unknown)}", where=str(lock), fix="Name it with its reference"
             )
         open_: list[Image] = [name for name in wanted if read.images[name].digest is None]
         if open_ and not sandbox:

@@ -34,7 +34,7 @@ def require(platform: dict[str, Any], where: str) -> None:
     raise InputError(
         f"{count} missing: {listed}",
         where=where,
-        todo="Add them under `isthmus:overrides`; see docs/stacks.md",
+        fix="Add them under `isthmus:overrides`; see docs/stacks.md",
     )
 
 

@@ -28,8 +28,8 @@ def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sand
     chart, digest = release.get("chart"), release.get("digest")
     if isinstance(chart, str):
         if not digest and not sandbox:
-            todo = "Name it: of the manifest in the registry, or of the file"
-            raise InputError(f"the chart {chart} has no digest", where=f"{where}.digest", todo=todo)
+            fix = "Name it: of the manifest in the registry, or of the file"
+            raise InputError(f"the chart {chart} has no digest", where=f"{where}.digest", fix=fix)
         if not chart.startswith("oci://"):
             images_lock.check_packed(folder / chart, digest, f"{where}.chart")
         return platform
@@ -38,14 +38,12 @@ def fill(platform: dict[str, Any], lock: Path, folder: Path, stack: str, *, sand
         raise InputError(
             "the GPU Operator is managed, and its chart comes from nowhere",
             where=f"{where}.chart",
-            todo=f"Name `images.registry`, where the chart of {FILE} is mirrored, or a chart here",
+            fix=f"Name `images.registry`, where the chart of {FILE} is mirrored, or a chart here",
         )
     read = images_lock.load(lock)
     locked = read.charts.get(GPU_OPERATOR)
     if locked is None:
-        raise InputError(
-            f"there is no chart {GPU_OPERATOR}", where=str(lock), todo="Lock it, or name a chart"
-        )
+        raise InputError(f"there is no chart {GPU_OPERATOR}", where=str(lock), fix="Lock it, or name a chart")
     if locked.digest is None and not sandbox:
         raise images_lock.unresolved({GPU_OPERATOR: f"{locked.repository} {locked.version}"}, lock, stack)
     mirrored = locked.in_mirror(GPU_OPERATOR, registry)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.blueprints.template_filters import redacted_besides, retention_days
 from isthmus.contracts.reference import handling
-from isthmus.core.errors import AnswerIsNo, InputError, Where
+from isthmus.core.errors import InputError, Refused, Where
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 def check(platform: Platform, requirements: Requirements, file: str) -> None:
-    """Raise `AnswerIsNo` for the first boundary of the requirements that the platform does not keep."""
+    """Raise `Refused` for the first boundary of the requirements that the platform does not keep."""
     for what, path in _broken(platform, requirements):
-        raise AnswerIsNo(
+        raise Refused(
             what,
             where=Where(file, None, f"isthmus:overrides.{path}"),
-            todo="Take the override out; what may go where is for requirements and plan to say",
+            fix="Take the override out; what may go where is for requirements and plan to say",
         )
     for workload in requirements.workloads:
         if not any(workload.name == served.name for gate in platform.gateways for served in gate.workloads):
             raise InputError(
                 f"no gateway serves workload `{workload.name}` of the requirements",
                 where=Where(file, None, "isthmus:overrides.gateways"),
-                todo="Take the override out that removes it",
+                fix="Take the override out that removes it",
             )
 
 

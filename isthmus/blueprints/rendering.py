@@ -16,7 +16,7 @@ from isthmus.blueprints import catalogue, template_filters
 from isthmus.contracts.plan import aws_machines
 from isthmus.contracts.platform.lookups import gateway_size
 from isthmus.contracts.platform.model.screening import ENGLISH
-from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError, Where
+from isthmus.core.errors import InputError, IsthmusError, Refused, Where
 
 if TYPE_CHECKING:
     from jinja2 import TemplateError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def render(name: str, requirements: Requirements, plan: Plan, folder: Path | None = None) -> dict[str, Any]:
     """The platform that a blueprint makes of requirements and plan, before overrides; not validated.
 
-    Raises `InputError` for an unknown blueprint or a fault in the template, `AnswerIsNo` where the
+    Raises `InputError` for an unknown blueprint or a fault in the template, `Refused` where the
     blueprint is not made for a class of the plan, or does not build what an endpoint needs.
     """
     from isthmus.core import yaml_files
@@ -165,18 +165,18 @@ def _where(blueprint: catalogue.Blueprint, error: TemplateError) -> Where:
 def _covers(blueprint: catalogue.Blueprint, plan: Plan) -> None:
     for endpoint in plan.endpoints:
         if endpoint.class_ not in blueprint.header.classes:
-            raise AnswerIsNo(
+            raise Refused(
                 f"blueprint `{blueprint.name}` is not made for {endpoint.class_} data, and endpoint "
                 f"`{endpoint.id}` serves it",
-                todo=f"It is made for: {', '.join(blueprint.header.classes)}. Choose another with "
+                fix=f"It is made for: {', '.join(blueprint.header.classes)}. Choose another with "
                 "`isthmus blueprints`",
             )
         for needed in needs(endpoint):
             if needed not in blueprint.header.builds:
-                raise AnswerIsNo(
+                raise Refused(
                     f"blueprint `{blueprint.name}` does not build `{needed}`, and endpoint "
                     f"`{endpoint.id}` needs it",
-                    todo=f"It builds: {', '.join(blueprint.header.builds)}. Choose another with "
+                    fix=f"It builds: {', '.join(blueprint.header.builds)}. Choose another with "
                     "`isthmus blueprints`, or plan anew for this one",
                 )
 
@@ -184,9 +184,9 @@ def _covers(blueprint: catalogue.Blueprint, plan: Plan) -> None:
 def _overflows(blueprint: catalogue.Blueprint, plan: Plan) -> None:
     for placement in plan.placements:
         if placement.role == "overflow" and "overflow" not in blueprint.header.builds:
-            raise AnswerIsNo(
+            raise Refused(
                 f"blueprint `{blueprint.name}` lets nothing overflow, and workload `{placement.workload}` does",
-                todo="Choose another with `isthmus blueprints`, or plan anew for this one",
+                fix="Choose another with `isthmus blueprints`, or plan anew for this one",
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isthmus.core.errors import AnswerIsNo, Where
+from isthmus.core.errors import Refused, Where
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -16,7 +16,7 @@ def fill(merged: dict[str, Any], *, sandbox: bool) -> dict[str, Any]:
 
 
 def check(platform: Platform, file: str) -> None:
-    """Raise `AnswerIsNo` where a real stack says `disposable` and seals records that nobody may lose.
+    """Raise `Refused` where a real stack says `disposable` and seals records that nobody may lose.
 
     A destroy would end half-way: S3 lets nobody delete a record that is locked in COMPLIANCE mode, nor the
     bucket that holds one, and the key that opens it would be gone by then. A trail is sealed under our key in
@@ -25,9 +25,9 @@ def check(platform: Platform, file: str) -> None:
     sealed = [f"the audit store {store.name}" for store in platform.audit if store.mode == "manage"]
     sealed += [f"the trail of {trail.site}" for trail in platform.trails if trail.mode == "manage"]
     if platform.lifecycle == "disposable" and sealed:
-        raise AnswerIsNo(
+        raise Refused(
             f"a disposable stack would take {', '.join(sealed)} with it, whose records are locked until their time"
             " is over",
             where=Where(file, None, "isthmus:overrides.lifecycle"),
-            todo="Name a store and a trail that the organisation keeps (`mode: existing`), or leave the stack durable",
+            fix="Name a store and a trail that the organisation keeps (`mode: existing`), or leave the stack durable",
         )

@@ -15,7 +15,7 @@ from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.reference import handling, inference_profiles
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Requirements
 from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, SURVIVES
-from isthmus.core.errors import AnswerIsNo, At, InputError
+from isthmus.core.errors import FieldError, InputError, Refused
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
@@ -37,7 +37,7 @@ def product(gpu: str) -> str:
     if gpu not in GPUS:
         from isthmus.core.validation_errors import did_you_mean
 
-        raise InputError(f"`{gpu}` is not a known GPU", todo=did_you_mean(gpu, GPUS))
+        raise InputError(f"`{gpu}` is not a known GPU", fix=did_you_mean(gpu, GPUS))
     return GPUS[gpu].product
 
 
@@ -69,8 +69,8 @@ def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> 
         for cut in capacity_rules.cut_gpus(plan, requirements, site, pool):
             key = (cut.class_, cut.profile)
             found[key] = found.get(key, 0) + cut.gpus
-    except At as error:
-        raise InputError(error.what, where=f"{site}, {gpu}", todo=error.todo) from None
+    except FieldError as error:
+        raise InputError(error.what, where=f"{site}, {gpu}", fix=error.fix) from None
     return [
         {"class": class_, "profile": profile, "gpus": gpus}
         for (class_, profile), gpus in sorted(found.items())
@@ -175,7 +175,7 @@ def _first(year: int, month: int) -> datetime.date:
 def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
     """How long a store must keep the records of these classes: the longest of their minima, in days.
 
-    Raises `AnswerIsNo` where a regime of one wants records erased before another's may be.
+    Raises `Refused` where a regime of one wants records erased before another's may be.
     """
     table = handling.stricter_only(requirements.handling)
     held = set(classes)
@@ -188,10 +188,10 @@ def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
     for name, rule in rules:
         most = rule.records_months_max
         if most is not None and most < least:
-            raise AnswerIsNo(
+            raise Refused(
                 f"one audit store would hold the records of `{longest}`, kept at least {least} months, and "
                 f"of `{name}`, erased after {most}",
-                todo="Serve the two from different sites, so that each has a store of its own",
+                fix="Serve the two from different sites, so that each has a store of its own",
             )
     return max(1, days(least))
 
@@ -232,6 +232,6 @@ def links_in_use(requirements: dict[str, Any], plan: dict[str, Any]) -> list[dic
     return made
 
 
-def fail(what: str, todo: str = "") -> NoReturn:
+def fail(what: str, fix: str = "") -> NoReturn:
     """Refuse from within a template: the blueprint does not cover what is asked for."""
-    raise InputError(what, todo=todo)
+    raise InputError(what, fix=fix)

@@ -12,7 +12,7 @@ from isthmus import __version__
 from isthmus.calibration import beta, quality
 from isthmus.calibration.judged_answers import Answer, Judged
 from isthmus.contracts.reports.calibration import Reliability
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1500, 10
 MOST_CALIBRATION_ERROR = 0.05
@@ -21,7 +21,7 @@ MOST_CALIBRATION_ERROR = 0.05
 def calibrate(
     judged: Judged, where: str, max_error: float | None, as_of: date
 ) -> tuple[Calibration, Reliability]:
-    """The curve of one half, and what was found of it on the other. Raises InputError, and AnswerIsNo where the
+    """The curve of one half, and what was found of it on the other. Raises InputError, and Refused where the
     measure tells nothing. Whether rate and error are kept is for `refusal` to say."""
     judgements = sum(len(each.rights) for each in judged.answers)
     if len(judged.answers) < LEAST_ANSWERS or judgements < LEAST_JUDGEMENTS:
@@ -29,7 +29,7 @@ def calibrate(
             f"{judgements:,} judgements of {len(judged.answers):,} answers are too few: {LEAST_JUDGEMENTS:,} of "
             f"{LEAST_ANSWERS} are the least by which a curve can be held to {MOST_CALIBRATION_ERROR}",
             where=where,
-            todo="Judge more answers, drawn as they come",
+            fix="Judge more answers, drawn as they come",
         )
     fitted, aside = _halves(judged)
     for half, name in ((fitted, "to fit the curve"), (aside, "kept aside to try it on")):
@@ -39,10 +39,10 @@ def calibrate(
         [each for answer in fitted for each in answer.rights],
     )
     if curve.a == curve.b == 0:
-        raise AnswerIsNo(
+        raise Refused(
             "the measure does not tell right answers from wrong ones: no higher one is more often right",
             where=where,
-            todo="Let humans review this model's answers in this domain, or calibrate another model",
+            fix="Let humans review this model's answers in this domain, or calibrate another model",
         )
     scored = quality.Scored(aside, [[curve.score(each) for each in answer.measures] for answer in aside])
     raw = quality.Scored(aside, [_plain(answer) for answer in aside])
@@ -97,24 +97,24 @@ def calibrate(
     return made, found
 
 
-def refusal(found: Reliability, where: str) -> AnswerIsNo | None:
+def refusal(found: Reliability, where: str) -> Refused | None:
     """Why the calibration must not be used; None: it may."""
     error, low, high = found.error
     if error > MOST_CALIBRATION_ERROR:
-        return AnswerIsNo(
+        return Refused(
             f"the scores miss what is right by {error:.3f} ({low:.3f} to {high:.3f}), and {MOST_CALIBRATION_ERROR} is "
             "the most: the curve does not follow these answers",
             where=where,
-            todo="Calibrate kinds of questions apart, as domains of their own",
+            fix="Calibrate kinds of questions apart, as domains of their own",
         )
     if found.max_error is not None and found.chosen is None:
         best = min(found.candidates, key=lambda each: each.error_at_most)
-        return AnswerIsNo(
+        return Refused(
             f"no threshold keeps wrong answers under {found.max_error:g} with {found.confidence:.0%} confidence: the "
             f"best, {best.below:g}, lets {best.accepted} of {found.kept_aside} answers through, {best.wrong} of them "
             f"wrong, which shows {best.error_at_most:.3f} at most",
             where=where,
-            todo="Judge more answers, allow more errors, or let humans review all of them",
+            fix="Judge more answers, allow more errors, or let humans review all of them",
         )
     return None
 
@@ -142,5 +142,5 @@ def _both_sides(half: Sequence[Answer], name: str, where: str) -> None:
             raise InputError(
                 f"of {len(rights)} judgements {name} only {count} say {word}: {LEAST_OF_A_SIDE} of each are the least",
                 where=where,
-                todo=f"Judge more answers until there are enough {word} ones; never leave out the others",
+                fix=f"Judge more answers until there are enough {word} ones; never leave out the others",
             )

@@ -59,7 +59,7 @@ def read(path: Path) -> Judged:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(
-            f"the judged answers cannot be read: {reason}", where=str(path), todo="Give a file of JSON lines"
+            f"the judged answers cannot be read: {reason}", where=str(path), fix="Give a file of JSON lines"
         ) from None
     of: Of | None = None
     answers: list[Answer] = []
@@ -75,13 +75,13 @@ def read(path: Path) -> Judged:
             raise InputError(
                 f"the answer {name!r} was judged in line {ids[name]} already",
                 where=where,
-                todo="Keep one judgement of each answer: the same one twice would count as two",
+                fix="Keep one judgement of each answer: the same one twice would count as two",
             )
         of = said_of
         answers.append(answer)
     if of is None:
         raise InputError(
-            "there is no judged answer in it", where=str(path), todo="docs/confidence.md shows a line"
+            "there is no judged answer in it", where=str(path), fix="docs/confidence.md shows a line"
         )
     return Judged(of, answers, hashlib.sha256(raw).hexdigest())
 
@@ -92,7 +92,7 @@ def _mixed(before: Of, now: Of, where: str) -> None:
     raise InputError(
         f"the file mixes {what}: {old!r} before this line, {new!r} in it",
         where=where,
-        todo="Calibrate each alone, from a file of its own",
+        fix="Calibrate each alone, from a file of its own",
     )
 
 
@@ -100,30 +100,28 @@ def _line(line: str, where: str) -> tuple[Of, Answer, str | None]:
     try:
         told = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"it is no JSON: {error}", where=where, todo="Write one JSON object a line"
-        ) from None
+        raise InputError(f"it is no JSON: {error}", where=where, fix="Write one JSON object a line") from None
     if not isinstance(told, dict):
-        raise InputError("it is no JSON object", where=where, todo="Write one JSON object a line")
+        raise InputError("it is no JSON object", where=where, fix="Write one JSON object a line")
     if strange := sorted(set(told) - _KEYS):
         raise InputError(
-            f"the key {strange[0]!r} is unknown", where=where, todo=f"Known are {', '.join(sorted(_KEYS))}"
+            f"the key {strange[0]!r} is unknown", where=where, fix=f"Known are {', '.join(sorted(_KEYS))}"
         )
     for key in ("model", "domain"):
         if not isinstance(told.get(key), str) or not told[key]:
-            raise InputError(f"`{key}` must be text", where=where, todo=f"Say of which {key} the answer is")
+            raise InputError(f"`{key}` must be text", where=where, fix=f"Say of which {key} the answer is")
     digest = told.get("model_digest")
     if digest is not None and not (isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
         raise InputError(
             "`model_digest` must be sha256: and 64 hexadecimal digits",
             where=where,
-            todo="Give the digest of the weights' manifest, as the gateway's route has it",
+            fix="Give the digest of the weights' manifest, as the gateway's route has it",
         )
     if ("choice" in told) == ("score" in told):
         raise InputError(
             "it has `choice` and `score`, or neither",
             where=where,
-            todo="Give the choice that the gateway answered, with its logprobs, or a score of your own making",
+            fix="Give the choice that the gateway answered, with its logprobs, or a score of your own making",
         )
     measure = MEASURE if "choice" in told else GIVEN
     rights = _rights(told.get("right"), where)
@@ -135,7 +133,7 @@ def _line(line: str, where: str) -> tuple[Of, Answer, str | None]:
         raise InputError(
             f"{name} is {one}, and not {other}",
             where=where,
-            todo="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
+            fix="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
         )
     names = sorted(found)
     answer = Answer(tuple(found[name] for name in names), tuple(rights[name] for name in names))
@@ -150,7 +148,7 @@ def _rights(right: Any, where: str) -> dict[str, bool]:
         raise InputError(
             "`right` is neither true nor false",
             where=where,
-            todo='Write true or false, or one for each field, as {"/iban": true}',
+            fix='Write true or false, or one for each field, as {"/iban": true}',
         )
     return rights
 
@@ -162,7 +160,7 @@ def _given(score: Any, where: str) -> dict[str, float]:
             raise InputError(
                 f"the score {value!r} is not from 0 to 1",
                 where=where,
-                todo="Give a number from 0 to 1, or leave the line out",
+                fix="Give a number from 0 to 1, or leave the line out",
             )
     return {name: logs(math.log(value) if value else -math.inf)[0] for name, value in scores.items()}
 
@@ -182,7 +180,7 @@ def _measured(choice: Any, kind: Kind, where: str) -> dict[str, float]:
     raise InputError(
         f"the answer cannot be scored: {why}",
         where=where,
-        todo="Ask the gateway with `logprobs: true` and keep the choice as it came, or leave the line out",
+        fix="Ask the gateway with `logprobs: true` and keep the choice as it came, or leave the line out",
     )
 
 

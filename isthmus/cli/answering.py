@@ -42,11 +42,11 @@ def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
             raise InputError(
                 f"`{each}` is not NAME=ID",
                 where="--made",
-                todo="For example --made bank-frankfurt-vpc=vpc-0a1b",
+                fix="For example --made bank-frankfurt-vpc=vpc-0a1b",
             )
         if ids.setdefault(name, id) != id:
             raise InputError(
-                f"`{name}` is said to be made with two ids", where="--made", todo="Give the one that exists"
+                f"`{name}` is said to be made with two ids", where="--made", fix="Give the one that exists"
             )
     found = Answers(ids, frozenset(not_made or []))
     found.agree()

@@ -14,7 +14,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not console.interactive():
         raise InputError(
-            "nobody can be asked here (no terminal)", todo="Pass --yes to go on without being asked"
+            "nobody can be asked here (no terminal)", fix="Pass --yes to go on without being asked"
         )
     if not typer.confirm(question, err=True):
         raise typer.Exit(1)

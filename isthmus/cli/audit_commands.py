@@ -81,7 +81,7 @@ def verify(
     the record contradicts itself.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
 
     proof = _proof(
         store, public_key, volume, since, as_of, (endpoint, region, credentials, ca), anchor=_anchor(anchor)
@@ -91,10 +91,10 @@ def verify(
     else:
         print(_as_text(proof), end="")
     if not proof.proven:
-        raise AnswerIsNo(
+        raise Refused(
             f"{len(proof.findings)} findings contradict the record",
             where=store,
-            todo="docs/audit.md says what each means",
+            fix="docs/audit.md says what each means",
         )
 
 
@@ -161,13 +161,13 @@ def report(
     without approval, or if records were changed.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.core.errors import AnswerIsNo, InputError
+    from isthmus.core.errors import InputError, Refused
     from isthmus.reports.audit import flow_logs
     from isthmus.reports.audit import report as audit_report
 
     made = audit_report.AuditReport(time(begin, "--from"), time(end, "--to"))
     if made.begin >= made.end:
-        raise InputError("it ends before it begins", where="--to", todo="Give a later time than --from")
+        raise InputError("it ends before it begins", where="--to", fix="Give a later time than --from")
     if stack is not None:
         from isthmus.engine.project import project as projects
 
@@ -182,7 +182,7 @@ def report(
     if flow_log:
         if not inside:
             raise InputError(
-                "flow logs are judged by what lies inside", where="--inside", todo="Give the sites' CIDRs"
+                "flow logs are judged by what lies inside", where="--inside", fix="Give the sites' CIDRs"
             )
         at_home = flow_logs.networks(inside, "--inside")
         whose = _addresses(address or [])
@@ -193,7 +193,7 @@ def report(
     else:
         print((audit_report.as_markdown if format is Format.markdown else audit_report.as_text)(made), end="")
     if not made.clean:
-        raise AnswerIsNo("the records do not show what they should", todo="The report above says why")
+        raise Refused("the records do not show what they should", fix="The report above says why")
 
 
 def _proof(
@@ -239,7 +239,7 @@ def _anchor(text: str | None) -> tuple[int, str] | None:
     number, _, hash = text.partition(":")
     if not number.isdigit() or len(hash) != 64:
         raise InputError(
-            f"`{text}` is no seal", where="--anchor", todo="Give what `audit verify` told, as 12:4f…"
+            f"`{text}` is no seal", where="--anchor", fix="Give what `audit verify` told, as 12:4f…"
         )
     return int(number), hash
 
@@ -254,7 +254,7 @@ def _addresses(texts: list[str]) -> dict[str, Any]:
         class_, _, cidr = text.partition("=")
         if class_ not in SENSITIVITIES:
             raise InputError(
-                f"`{text}` is not CLASS=CIDR", where="--address", todo="Like restricted=10.20.4.0/24"
+                f"`{text}` is not CLASS=CIDR", where="--address", fix="Like restricted=10.20.4.0/24"
             )
         found.setdefault(class_, []).extend(flow_logs.networks([cidr], "--address"))
     return found

@@ -63,7 +63,7 @@ def content(
     from edge.audit.keys import Keys, read_key
     from edge.audit.records import parse
     from isthmus.cli import console
-    from isthmus.core.errors import AnswerIsNo, InputError
+    from isthmus.core.errors import InputError, Refused
 
     opened = open_store(store, (endpoint, region, credentials, ca))
     try:
@@ -78,14 +78,12 @@ def content(
                 try:
                     said = decrypt(opener, line)
                 except ValueError as error:
-                    raise AnswerIsNo(str(error), where=f"{store}: {name}") from None
+                    raise Refused(str(error), where=f"{store}: {name}") from None
                 if said is None:
-                    raise AnswerIsNo(
-                        "its key was destroyed: what it said is erased", where=f"request {request}"
-                    )
+                    raise Refused("its key was destroyed: what it said is erased", where=f"request {request}")
                 console.print_json({**said, "answer": said["answer"].decode("utf-8", "replace")})
                 return
-    raise AnswerIsNo("no content of this request is kept", where=store)
+    raise Refused("no content of this request is kept", where=store)
 
 
 def hold(
@@ -118,11 +116,11 @@ def release(
 ) -> None:
     """End a legal hold."""
     from edge.audit import keys as key_files
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
 
     whose = "all" if everybody else _subject(user, subject, site_key)
     if whose not in key_files.holds(folder(keys)):
-        raise AnswerIsNo(f"there is no hold on {whose}", where=str(keys))
+        raise Refused(f"there is no hold on {whose}", where=str(keys))
     _record(volume, "release", subject=whose, by=by)
     key_files.release(keys, whose)
     print(f"{whose} is held no more.")
@@ -138,7 +136,7 @@ def erase(
 ) -> None:
     """Destroy a subject's keys: what was kept of its requests can be read by nobody then. Ends with 1 under a hold."""
     from edge.audit import keys as key_files
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
 
     whose = _subject(user, subject, site_key)
     try:
@@ -146,7 +144,7 @@ def erase(
         _record(volume, "erase", subject=whose, by=by)
         count = key_files.erase(keys, whose)
     except key_files.Held as error:
-        raise AnswerIsNo(f"{whose} is not erased: {error}", where=str(keys)) from None
+        raise Refused(f"{whose} is not erased: {error}", where=str(keys)) from None
     print(f"{count} keys of {whose} are destroyed.")
 
 
@@ -166,7 +164,7 @@ def _record(volume: Path, kind: str, **fields: str) -> None:
         record(folder(volume), kind, fields)
     except NoPlace as error:
         raise InputError(
-            str(error), where=str(volume), todo="Give the volume that the sealer works on"
+            str(error), where=str(volume), fix="Give the volume that the sealer works on"
         ) from None
 
 
@@ -176,13 +174,11 @@ def _subject(user: str | None, subject: str | None, site_key: Path | None) -> st
     from isthmus.core.errors import InputError
 
     if (user is None) == (subject is None):
-        raise InputError(
-            "whose is not said", where="--user", todo="Give --user with --site-key, or --subject"
-        )
+        raise InputError("whose is not said", where="--user", fix="Give --user with --site-key, or --subject")
     if subject is not None:
         if not re.fullmatch(r"[ur]-[0-9a-f]{32}", subject):
             raise InputError(
-                "it is no subject", where="--subject", todo="As in a record: u- or r- and 32 digits"
+                "it is no subject", where="--subject", fix="As in a record: u- or r- and 32 digits"
             )
         return subject
     from edge.audit.content import Hmacs
@@ -190,7 +186,7 @@ def _subject(user: str | None, subject: str | None, site_key: Path | None) -> st
 
     if site_key is None:
         raise InputError(
-            "a user is found by an HMAC under the site's key", where="--site-key", todo="Give its file"
+            "a user is found by an HMAC under the site's key", where="--site-key", fix="Give its file"
         )
     try:
         return Hmacs(read_key(site_key)).subject(user or "")

@@ -88,7 +88,7 @@ def store_told() -> Iterator[None]:
         yield
     except StoreFault as error:
         raise EnvironmentFault(
-            str(error), todo="Check the store's address, its CA, and that the credentials may read it"
+            str(error), fix="Check the store's address, its CA, and that the credentials may read it"
         ) from None
 
 
@@ -109,7 +109,7 @@ def time(text: str, where: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"`{text}` is no time", where=where, todo="Write it like 2026-11-26 or 2026-11-26T15:00"
+            f"`{text}` is no time", where=where, fix="Write it like 2026-11-26 or 2026-11-26T15:00"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

@@ -33,5 +33,5 @@ def break_glass(
     raise InputError(
         f"there is no access `{access}`",
         where=str(records.file_of(folder, name)),
-        todo=f"It has: {', '.join(each.id for each in found) or 'none'}",
+        fix=f"It has: {', '.join(each.id for each in found) or 'none'}",
     )

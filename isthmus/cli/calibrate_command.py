@@ -68,7 +68,7 @@ def calibrate(
         raise InputError(
             f"{max_error:g} is no share of answers",
             where="--max-error",
-            todo="Give more than 0 and less than 1",
+            fix="Give more than 0 and less than 1",
         )
     day = price_age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
     made, found = calibration.calibrate(judged_answers.read(answers), str(answers), max_error, day)

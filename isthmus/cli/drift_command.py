@@ -119,13 +119,13 @@ def _text(
 
 def _end(found: Sequence[Looked], why: Sequence[str]) -> None:
     """Raise what the exit code says: what failed, then what was found, then what could not be looked at."""
-    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault, Refused
 
     for each in found:
         if each.error is not None:
             raise each.error
     if why:
-        raise AnswerIsNo(f"what stands is not what was built: {'; '.join(why)}", where="--fail-on")
+        raise Refused(f"what stands is not what was built: {'; '.join(why)}", where="--fail-on")
     for each in found:
         lost = [one.message for one in each.drift.diagnostics if one.severity == "error"]
         lost += [f"{one.what} ({one.where}) could not be looked at: {one.why}" for one in each.drift.unseen]
@@ -133,5 +133,5 @@ def _end(found: Sequence[Looked], why: Sequence[str]) -> None:
             raise EnvironmentFault(
                 lost[0] + (f", and {len(lost) - 1} more" if len(lost) > 1 else ""),
                 where=f"stack {each.drift.stack}",
-                todo="Let the account that looks for drift read it, then run the same command again",
+                fix="Let the account that looks for drift read it, then run the same command again",
             )

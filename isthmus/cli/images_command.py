@@ -66,7 +66,7 @@ def images(
 
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
-        raise InputError("this option says how to resolve", where=option, todo="Give --resolve too")
+        raise InputError("this option says how to resolve", where=option, fix="Give --resolve too")
     asked = projects.find(project).chosen([stack])
     chosen = asked[0]
     looked = projects.Looked(chosen.project, chosen.name)
@@ -98,7 +98,7 @@ def _resolved(
     from isthmus.cli import console
     from isthmus.contracts import images_lock
     from isthmus.core import yaml_files
-    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault, Refused
     from isthmus.engine.images import lock_update, registry_logins
     from isthmus.engine.images.registry import Registries, mirror
 
@@ -119,18 +119,18 @@ def _resolved(
         console.err().print(_told(each, update=update), markup=False)
     moved = [each for each in outcomes if each.state == "moved" and not update]
     if moved:
-        raise AnswerIsNo(
+        raise Refused(
             "tags have moved since they were locked: "
             + ", ".join(f"{each.name} ({each.asked})" for each in moved),
             where=str(file),
-            todo="Find out why; then take what they are now with --update, or lock another tag",
+            fix="Find out why; then take what they are now with --update, or lock another tag",
         )
     failed = [each for each in outcomes if each.state == "failed"]
     if failed:
         raise EnvironmentFault(
             f"not resolved: {', '.join(each.name for each in failed)}",
             where=str(file),
-            todo="What each registry said stands above; what could be resolved is in the file",
+            fix="What each registry said stands above; what could be resolved is in the file",
         )
     return after
 

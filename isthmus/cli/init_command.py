@@ -106,7 +106,7 @@ def _free(stack: str, folder: Path, requirements: Path) -> None:
         raise InputError(
             f"`{stack}` is no name of a stack",
             where="STACK",
-            todo="Take letters, digits, `-` and `_`, at most 100, the first a letter or a digit",
+            fix="Take letters, digits, `-` and `_`, at most 100, the first a letter or a digit",
         )
     for name in (f"Pulumi.{stack}.yaml", f"{stack}.plan.yaml", f"{stack}.requirements.yaml"):
         file = folder / name
@@ -114,5 +114,5 @@ def _free(stack: str, folder: Path, requirements: Path) -> None:
             raise InputError(
                 f"there is a {name} already",
                 where=str(folder),
-                todo=f"Take another name, or change the files that are there: `isthmus plan` plans {stack} anew",
+                fix=f"Take another name, or change the files that are there: `isthmus plan` plans {stack} anew",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -34,13 +34,13 @@ def say(found: list[Finding]) -> None:
 
 
 def refuse(found: list[Finding], where: str) -> None:
-    """Raise `AnswerIsNo` where a critical or high finding stands, or one that could not be decided."""
+    """Raise `Refused` where a critical or high finding stands, or one that could not be decided."""
     from policies.evaluation import text_report
 
     what = text_report.refusal(found)
     if what:
-        raise AnswerIsNo(
+        raise Refused(
             what,
             where=where,
-            todo="Mend what is named above; docs/policies.md says how to silence a finding that somebody answers for",
+            fix="Mend what is named above; docs/policies.md says how to silence a finding that somebody answers for",
         )

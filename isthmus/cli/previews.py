@@ -86,11 +86,11 @@ def writable(file: Path) -> None:
     folder = file.absolute().parent
     if not folder.is_dir():
         raise EnvironmentFault(
-            "there is no such folder", where=str(folder), todo="Make it, or name another file"
+            "there is no such folder", where=str(folder), fix="Make it, or name another file"
         )
     if not os.access(folder, os.W_OK | os.X_OK) or (file.exists() and not os.access(file, os.W_OK)):
         raise EnvironmentFault(
-            "it cannot be written", where=str(file), todo="Make it writable, or name another file"
+            "it cannot be written", where=str(file), fix="Make it writable, or name another file"
         )
 
 
@@ -183,7 +183,7 @@ def as_json(previews: Sequence[Part]) -> str:
 
 def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:
     """Raise what the exit code says: first what failed, then what was seen in part, then what is not to be."""
-    from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.core.errors import EnvironmentFault, Refused
 
     for each in found:
         if each.error is not None:
@@ -192,7 +192,7 @@ def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:
         lost = [one for one in each.preview.diagnostics if one.severity == "error"]
         if lost:
             raise EnvironmentFault(
-                lost[0].message, where=f"stack {each.preview.stack}", todo="Run the same command again"
+                lost[0].message, where=f"stack {each.preview.stack}", fix="Run the same command again"
             )
     if why:
-        raise AnswerIsNo(f"the preview is not to be: {'; '.join(why)}", where="--fail-on")
+        raise Refused(f"the preview is not to be: {'; '.join(why)}", where="--fail-on")

@@ -105,7 +105,7 @@ def status(
     from sandbox import api
 
     if format not in ("text", "json"):
-        raise InputError(f"there is no format `{format}`", todo="Choose text or json")
+        raise InputError(f"there is no format `{format}`", fix="Choose text or json")
     found = api.status(home)
     if format == "json":
         console.print_json(found.to_dict())

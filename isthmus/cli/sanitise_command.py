@@ -107,7 +107,7 @@ def sanitise(
     from isthmus.cli import console
     from isthmus.cli.file_progress import FileProgress
     from isthmus.contracts.reference import handling
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
 
     with _told():
         from edge.sanitising import Asked
@@ -135,11 +135,11 @@ def sanitise(
         for line in _lines(outcome, target):
             console.out().print(line, markup=False, soft_wrap=True)
     if outcome.refused:
-        raise AnswerIsNo(
+        raise Refused(
             outcome.refused[0].reason.rstrip(".")
             if len(outcome.refused) == 1
             else f"{len(outcome.refused)} files are refused, named above and in the manifest",
-            todo=""
+            fix=""
             if outcome.summary["complete"]
             else "The files after it were not looked at; --keep-going does",
         )
@@ -168,7 +168,7 @@ def _rules(file: Path) -> Rules:
         raise InputError(
             "this key is unknown" if first["type"] == "extra_forbidden" else what,
             where=document.where((*at, *first["loc"])),
-            todo="docs/redaction.md names the keys",
+            fix="docs/redaction.md names the keys",
         ) from None
     models = [each.model_copy(update={"file": file.parent / each.file}) for each in rules.models]
     return rules.model_copy(update={"models": models})
@@ -236,19 +236,19 @@ def _told() -> Iterator[None]:
     try:
         yield
     except BadPlace as error:
-        raise InputError(error.what, where=error.where, todo=error.todo) from None
+        raise InputError(error.what, where=error.where, fix=error.fix) from None
     except NoModel as error:
         raise InputError(
-            str(error), where="models", todo="docs/redaction.md says which files are trusted"
+            str(error), where="models", fix="docs/redaction.md says which files are trusted"
         ) from None
     except PlaceFault as error:
         raise EnvironmentFault(
-            str(error), todo="Check address, credentials and rights; the same command goes on where it was"
+            str(error), fix="Check address, credentials and rights; the same command goes on where it was"
         ) from None
     except Broken:
         raise EnvironmentFault(
             "a process that cleans was ended from outside, as where memory is short",
-            todo="Say fewer --processes; the same command goes on where it was",
+            fix="Say fewer --processes; the same command goes on where it was",
         ) from None
     except ModuleNotFoundError as error:
         raise _missing(error) from None
@@ -257,7 +257,7 @@ def _told() -> Iterator[None]:
         raise EnvironmentFault(
             str(error.strerror or error),
             where=str(error.filename or ""),
-            todo=f"{'Make room' if full else 'Check path and rights'}; the same command goes on where it was",
+            fix=f"{'Make room' if full else 'Check path and rights'}; the same command goes on where it was",
         ) from None
 
 
@@ -266,5 +266,5 @@ def _missing(error: ModuleNotFoundError) -> Exception:
 
     return EnvironmentFault(
         f"{error.name} is not installed",
-        todo="Install what the extras `detector` and `sanitise` name (make install)",
+        fix="Install what the extras `detector` and `sanitise` name (make install)",
     )

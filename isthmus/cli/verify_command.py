@@ -23,7 +23,7 @@ def verify(
     reported too. The exit code is 1 if something is missing or different.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
     from isthmus.engine.kubernetes import pool_health
     from isthmus.engine.project import project as projects
     from isthmus.engine.project.prerequisites import clusters, surroundings
@@ -43,8 +43,8 @@ def verify(
         f"{len(seen) - ill} of {len(seen)} signs of {len(pools)} pools are there.", markup=False
     )
     if ill:
-        raise AnswerIsNo(
+        raise Refused(
             f"{ill} signs of a healthy pool are missing",
             where=stack,
-            todo="What each means stands in docs/components-pools.md; `isthmus up` brings back what the stack makes",
+            fix="What each means stands in docs/components-pools.md; `isthmus up` brings back what the stack makes",
         )

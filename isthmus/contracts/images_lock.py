@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, FilePart, Sha256
 from isthmus.core import image_references, yaml_files
-from isthmus.core.errors import AnswerIsNo, At, InputError
+from isthmus.core.errors import FieldError, InputError, Refused
 from isthmus.core.image_references import LOCAL, Reference
 
 FILE = "images.lock.yaml"
@@ -50,11 +50,11 @@ class LockedImage(Locked):
         try:
             found = image_references.parse(value)
         except InputError as error:
-            raise At(error.what, todo=error.todo) from None
+            raise FieldError(error.what, fix=error.fix) from None
         if found.digest or not found.tag:
-            raise At(
+            raise FieldError(
                 f"`{value}` is not a reference by tag",
-                todo="Write `registry/name:tag` here, and the digest under `digest`",
+                fix="Write `registry/name:tag` here, and the digest under `digest`",
             )
         return value
 
@@ -101,23 +101,25 @@ class ImagesLock(FilePart):
     def _whole(self) -> ImagesLock:
         missing = [name for name in IMAGES if name not in (*self.images, *FOR_SOME)]
         if missing:
-            raise At(f"there is no image {', '.join(missing)}", "images", todo="Name each with its reference")
+            raise FieldError(
+                f"there is no image {', '.join(missing)}", "images", fix="Name each with its reference"
+            )
         where: dict[str, str] = {}
         for name, image in self.images.items():
             # Below one registry the names must stay apart, whatever hosts they had.
             path = image.upstream.name
             if path in where:
-                raise At(
+                raise FieldError(
                     f"{name} and {where[path]} would be one in a mirror: both are called `{path}`",
                     *("images", name, "reference"),
-                    todo="Give one of them another name, or lock it once",
+                    fix="Give one of them another name, or lock it once",
                 )
             where[path] = name
         for name, chart in self.charts.items():
             try:
                 chart.upstream(name)
             except InputError as error:
-                raise At(error.what, "charts", name, "repository", todo=error.todo) from None
+                raise FieldError(error.what, "charts", name, "repository", fix=error.fix) from None
         return self
 
     def target(self, name: Image, registry: str) -> str:
@@ -166,11 +168,11 @@ def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
 def check_packed(path: Path, digest: str | None, where: str) -> None:
     """Raises where a packed chart is not there, or is another than the one pinned (None: not looked at)."""
     if not path.is_file():
-        raise InputError(f"there is no packed chart {path}", where=where, todo="Run `helm pull` for it")
+        raise InputError(f"there is no packed chart {path}", where=where, fix="Run `helm pull` for it")
     found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     if digest and found != digest:
         what = f"the chart {path} is {found}, and {digest} is pinned"
-        raise AnswerIsNo(what, where=where, todo="Look at what changed, and pin the one you trust")
+        raise Refused(what, where=where, fix="Look at what changed, and pin the one you trust")
 
 
 def unresolved(what: Mapping[str, str], file: str | os.PathLike[str], stack: str) -> InputError:
@@ -179,6 +181,6 @@ def unresolved(what: Mapping[str, str], file: str | os.PathLike[str], stack: str
     return InputError(
         f"without a digest: {listed}",
         where=os.fspath(file),
-        todo=f"Run `isthmus images {stack} --resolve` where their registries can be reached, or with "
+        fix=f"Run `isthmus images {stack} --resolve` where their registries can be reached, or with "
         "`--registry` and the mirror that holds them, and commit the file",
     )

@@ -43,7 +43,7 @@ def schema(name: str) -> dict[str, Any]:
 
         raise InputError(
             f"there is no schema `{name}`",
-            todo=f"{did_you_mean(name, NAMES)} Known: {', '.join(NAMES)}".strip(),
+            fix=f"{did_you_mean(name, NAMES)} Known: {', '.join(NAMES)}".strip(),
         )
     body.pop("title", None)
     return {"$schema": DIALECT, "title": title, **body}

@@ -64,7 +64,7 @@ def parse(document: Document, rules: Iterable[str]) -> Settings:
             raise InputError(
                 f"there is no rule `{rule}`",
                 where=document.where(path),
-                todo=f"{did_you_mean(rule, known)} The rules stand in docs/policies.md".strip(),
+                fix=f"{did_you_mean(rule, known)} The rules stand in docs/policies.md".strip(),
             )
     return settings
 

@@ -35,7 +35,7 @@ def session(
     except ImportError:
         raise EnvironmentFault(
             f"boto3 is not installed, so AWS cannot be asked {why}",
-            todo="Install it (`pip install boto3`), then run the same command again",
+            fix="Install it (`pip install boto3`), then run the same command again",
         ) from None
     key, secret = keys or (None, None)
     made: Any = boto3.Session(key, secret, region_name=region or None, profile_name=profile)
@@ -51,7 +51,7 @@ def session(
     if accounts and (here := made.client("sts").get_caller_identity()["Account"]) not in accounts:
         raise EnvironmentFault(
             f"the AWS credentials are of account {here}, and the stack's is {' or '.join(accounts)}",
-            todo=f"Take the credentials that the stack is built with: another account cannot be asked {why}",
+            fix=f"Take the credentials that the stack is built with: another account cannot be asked {why}",
         )
     return made
 

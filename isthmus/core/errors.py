@@ -1,7 +1,7 @@
-"""One shape for every error a user can cause or meet: what, where, what to do.
+"""The errors that a user can cause or meet: what is wrong, where, and how to fix it.
 
-Exit codes are part of the command line's contract: 1 refused, 2 the input is wrong,
-3 the environment is.
+Exit codes are part of the command line's contract: 1 refused by a rule, 2 invalid input, 3 a missing tool or an
+unreachable system.
 """
 
 from __future__ import annotations
@@ -11,74 +11,73 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Where:
-    """A place in a file: `file:line`, and the path of keys that leads to the value."""
+    """A place in a file: the file, the line, and the path of keys to the value."""
 
     file: str | None = None
     line: int | None = None
     path: str | None = None
 
     def __str__(self) -> str:
-        place = self.file or ""
-        if self.file and self.line:
-            place += f":{self.line}"
-        if self.path:
-            place += f" ({self.path})" if place else self.path
-        return place
+        file = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        return " ".join(part for part in (file, self.path) if part)
 
 
 class IsthmusError(Exception):
-    """An error to show as one paragraph, without a traceback.
+    """An error that the command line prints as one paragraph, without a traceback.
 
-    `what` says what is wrong, `where` names the place, `todo` the next step.
+    Args:
+        what: what is wrong, with the value that was found and what is allowed.
+        where: the file, line and path of keys, or another place.
+        fix: what the user can do.
     """
 
     exit_code = 2
     verdict = "the input is wrong"
     """What the exit code means, in words."""
 
-    def __init__(self, what: str, *, where: Where | str | None = None, todo: str = "") -> None:
+    def __init__(self, what: str, *, where: Where | str | None = None, fix: str = "") -> None:
         self.what = what
         self.where = str(where) if where is not None and str(where) else ""
-        self.todo = todo
+        self.fix = fix
         super().__init__(str(self))
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{_sentence(head)} {_sentence(self.todo)}" if self.todo else _sentence(head)
+        return f"{_sentence(head)} Fix: {_sentence(self.fix)}" if self.fix else _sentence(head)
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith(("?", "!", "…")) else text.rstrip(".") + "."
 
 
-class AnswerIsNo(IsthmusError):
-    """The input is understood and refused: a policy, a boundary, an infeasible plan."""
+class Refused(IsthmusError):
+    """A rule refuses valid input: a policy, a boundary, a plan that is not feasible."""
 
     exit_code = 1
     verdict = "refused"
 
 
 class InputError(IsthmusError):
-    """The input is wrong: a file, a key, a value, an option."""
+    """A file, a key, a value or an option is invalid."""
 
 
 class EnvironmentFault(IsthmusError):
-    """The surroundings are wrong: a missing tool, an unreachable cluster, no space left."""
+    """The machine or network does not let the command work: a missing tool, an unreachable cluster, a full disk."""
 
     exit_code = 3
     verdict = "the environment is wrong"
 
 
-class At(ValueError):
+class FieldError(ValueError):
     """Raised inside a pydantic validator: an error about a value below the validated part.
 
-    `path` leads from the part to the value (keys and list indices). `no` marks a refusal (exit 1)
-    among the wrong inputs (exit 2). `yamlfile.parse` turns it into an `IsthmusError` with file and line.
+    `path` leads from the part to the value (keys and list indices). `refused` marks a refusal (exit 1)
+    among the invalid inputs (exit 2). `yaml_files.parse` turns it into an `IsthmusError` with file and line.
     """
 
-    def __init__(self, what: str, *path: str | int, todo: str = "", no: bool = False) -> None:
+    def __init__(self, what: str, *path: str | int, fix: str = "", refused: bool = False) -> None:
         self.what = what
         self.path = path
-        self.todo = todo
-        self.no = no
+        self.fix = fix
+        self.refused = refused
         super().__init__(what)

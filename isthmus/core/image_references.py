@@ -51,12 +51,12 @@ class Reference:
         if found is None:
             raise InputError(
                 f"`{registry}` is no registry",
-                todo="Write it like `registry.bank.example` or `host:5000/path`",
+                fix="Write it like `registry.bank.example` or `host:5000/path`",
             )
         host, path = found.groups()
         name = f"{path.strip('/')}/{self.name}".lstrip("/")
         if len(f"{host}/{name}") > _LONGEST:
-            raise InputError(f"`{host}/{name}` is longer than {_LONGEST} characters", todo="Shorten the path")
+            raise InputError(f"`{host}/{name}` is longer than {_LONGEST} characters", fix="Shorten the path")
         return Reference(host, name, self.tag, self.digest)
 
     def by_digest(self, digest: str) -> str:
@@ -70,6 +70,6 @@ def parse(text: str) -> Reference:
     if found is None or len(f"{found[1]}/{found[2]}") > _LONGEST:
         raise InputError(
             f"`{text}` is no reference of an image",
-            todo="Write registry, name and tag, like `docker.io/library/python:3.13`",
+            fix="Write registry, name and tag, like `docker.io/library/python:3.13`",
         )
     return Reference(*found.groups())

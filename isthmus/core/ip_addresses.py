@@ -1,11 +1,11 @@
-"""IPv4 networks and addresses as people write them: read, or refused with how to write them (`At`)."""
+"""IPv4 networks and addresses as people write them: read, or refused with how to write them (`FieldError`)."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network
@@ -21,7 +21,7 @@ DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 
 
 def network(text: str, *path: str | int) -> IPv4Network:
-    """The network that `text` names. Raises `At` for a name, IPv6, and bits set beyond its length."""
+    """The network that `text` names. Raises `FieldError` for a name, IPv6, and bits set beyond its length."""
     import ipaddress
 
     try:
@@ -31,46 +31,46 @@ def network(text: str, *path: str | int) -> IPv4Network:
             meant = str(ipaddress.IPv4Network(text, strict=False))
         except ValueError:
             meant = "10.40.0.0/16"
-        raise At(
-            f"`{text}` is not an IPv4 network", *path, todo=f"Write it as ADDRESS/LENGTH, like `{meant}`"
+        raise FieldError(
+            f"`{text}` is not an IPv4 network", *path, fix=f"Write it as ADDRESS/LENGTH, like `{meant}`"
         ) from None
     if "/" not in text:
-        raise At(f"`{text}` has no prefix length", *path, todo=f"Write `{text}/32` for one address")
+        raise FieldError(f"`{text}` has no prefix length", *path, fix=f"Write `{text}/32` for one address")
     return found
 
 
 def site_network(text: str, *path: str | int) -> IPv4Network:
-    """As `network`, of a site or a VPC. Raises `At` where no machine can have such an address."""
+    """As `network`, of a site or a VPC. Raises `FieldError` where no machine can have such an address."""
     found = network(text, *path)
     inside = _overlapping(found, NOWHERE)
     if inside:
-        raise At(
+        raise FieldError(
             f"`{text}` overlaps {inside}, whose addresses no machine of a site can have",
             *path,
-            todo="Name a private network, like `10.40.0.0/16`",
+            fix="Name a private network, like `10.40.0.0/16`",
         )
     return found
 
 
 def address(text: str, *path: str | int) -> IPv4Address:
-    """The address that `text` names. Raises `At` for a name and for IPv6."""
+    """The address that `text` names. Raises `FieldError` for a name and for IPv6."""
     import ipaddress
 
     try:
         return ipaddress.IPv4Address(text)
     except ValueError:
-        raise At(f"`{text}` is not an IPv4 address", *path, todo="Write it like `52.29.1.2`") from None
+        raise FieldError(f"`{text}` is not an IPv4 address", *path, fix="Write it like `52.29.1.2`") from None
 
 
 def public_address(text: str, *path: str | int) -> IPv4Address:
-    """As `address`, of a peer. Raises `At` where AWS cannot reach it over the internet."""
+    """As `address`, of a peer. Raises `FieldError` where AWS cannot reach it over the internet."""
     found = address(text, *path)
     inside = _around(found, NOT_PUBLIC)
     if inside:
-        raise At(
+        raise FieldError(
             f"the peer `{text}` lies in {inside}, which AWS cannot reach from the internet",
             *path,
-            todo="Name the public address of the site's VPN device (or of the NAT before it)",
+            fix="Name the public address of the site's VPN device (or of the NAT before it)",
         )
     return found
 

@@ -25,5 +25,5 @@ def amount(quantity: str) -> Decimal:
     digits = quantity.rstrip("kmMGTi")
     unit = quantity[len(digits) :]
     if unit not in _UNITS or not digits.replace(".", "", 1).isdigit():
-        raise InputError(f"'{quantity}' is not a quantity", todo='Write e.g. "8", "500m" or "64Gi"')
+        raise InputError(f"'{quantity}' is not a quantity", fix='Write e.g. "8", "500m" or "64Gi"')
     return Decimal(digits) * _UNITS[unit]

@@ -30,7 +30,7 @@ def verify(armored: str, text: str, namespace: str, public_key: str) -> None:
     key = _decoded(public_key.split(" ")[1], "the public key")
     body = armored.strip()
     if not (body.startswith(_BEGIN) and body.endswith(_END)):
-        raise InputError("this is no signature of ssh-keygen", todo="`ssh-keygen -Y sign` writes one")
+        raise InputError("this is no signature of ssh-keygen", fix="`ssh-keygen -Y sign` writes one")
     blob = _decoded("".join(body[len(_BEGIN) : -len(_END)].split()), "the signature")
     if blob[:6] != _MAGIC or blob[6:10] != struct.pack(">I", 1):
         raise InputError("this is no signature of version 1 of ssh-keygen's")

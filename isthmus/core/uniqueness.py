@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 
 def unique(items: Sequence[Any], field: str, *path: str | int, key: str | None = None) -> None:
-    """Raise `At` on the second item whose `field` has a value that an earlier one has.
+    """Raise `FieldError` on the second item whose `field` has a value that an earlier one has.
 
     `path` leads to the list; `key` is the field as the file spells it, where that differs.
     """
@@ -17,9 +17,9 @@ def unique(items: Sequence[Any], field: str, *path: str | int, key: str | None =
     for index, item in enumerate(items):
         value = getattr(item, field)
         if value in first:
-            raise At(
+            raise FieldError(
                 f"`{value}` stands twice in {path[-1]} (items {first[value] + 1} and {index + 1})",
                 *(*path, index, key or field),
-                todo=f"Give each its own {key or field}",
+                fix=f"Give each its own {key or field}",
             )
         first[value] = index

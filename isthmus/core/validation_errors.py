@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from isthmus.core import value_formats
-from isthmus.core.errors import AnswerIsNo, At, InputError, IsthmusError
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
 from isthmus.core.yaml_files import Document, PathOf, dotted
 
 _NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
@@ -44,24 +44,24 @@ def explain(model: type[BaseModel], document: Document, error: ValidationError) 
     path, item = found[0]
     kind: type[IsthmusError] = InputError
     cause = item.get("ctx", {}).get("error")
-    if isinstance(cause, At):
-        what, todo = cause.what, cause.todo
-        kind = AnswerIsNo if cause.no else InputError
+    if isinstance(cause, FieldError):
+        what, fix = cause.what, cause.fix
+        kind = Refused if cause.refused else InputError
     else:
-        what, todo = _say(model, path, item, document.data)
+        what, fix = _say(model, path, item, document.data)
     if len(found) > 1:
         others = [dotted(document.data, other) for other, _ in found[1:6]]
         more = f"and {len(found) - 1} more: {', '.join(others)}" + (", …" if len(found) > 6 else "")
         what = f"{what.rstrip('.')} ({more})"
     is_key = item["type"] in ("extra_forbidden", "missing")
-    return kind(what, where=document.where(path, key=is_key), todo=todo)
+    return kind(what, where=document.where(path, key=is_key), fix=fix)
 
 
 def _path(whole: Any, item: Any) -> PathOf:
-    """pydantic's location without the names of union branches, plus the path of an `At`."""
+    """pydantic's location without the names of union branches, plus the path of an `FieldError`."""
     data: Any = whole
     cause = item.get("ctx", {}).get("error")
-    below = cause.path if isinstance(cause, At) else ()
+    below = cause.path if isinstance(cause, FieldError) else ()
     path: list[str | int] = []
     loc = item["loc"]
     for index, part in enumerate((*loc, *below)):
@@ -106,7 +106,7 @@ def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
         return f"{_show(value)} is not one of {', '.join(names)}", hint
     if kind == "value_error":
         cause = context.get("error")
-        return str(cause or item["msg"]), cause.todo if isinstance(cause, At) else ""
+        return str(cause or item["msg"]), cause.fix if isinstance(cause, FieldError) else ""
     what = item["msg"][0].lower() + item["msg"][1:]
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         what = "a mapping (`key: value` lines) is wanted"

@@ -76,9 +76,9 @@ def load(path: str | os.PathLike[str]) -> Document:
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError("there is no such file", where=name, todo="Check the path") from None
+        raise InputError("there is no such file", where=name, fix="Check the path") from None
     except IsADirectoryError:
-        raise InputError("this is a folder, not a file", where=name, todo="Name a YAML file in it") from None
+        raise InputError("this is a folder, not a file", where=name, fix="Name a YAML file in it") from None
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", where=name) from None
     try:
@@ -86,7 +86,7 @@ def load(path: str | os.PathLike[str]) -> Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"the file is not UTF-8 (byte {error.start})", where=Where(name, line), todo="Save it as UTF-8"
+            f"the file is not UTF-8 (byte {error.start})", where=Where(name, line), fix="Save it as UTF-8"
         ) from None
     return loads(text, name)
 
@@ -105,15 +105,15 @@ def loads(text: str, file: str | None = None) -> Document:
         raise InputError(
             f"the file does not parse as YAML: {what}",
             where=Where(file, mark.line + 1 if mark else None),
-            todo="Check the indentation, the colons and the quotes of this line and the one above",
+            fix="Check the indentation, the colons and the quotes of this line and the one above",
         ) from None
     except RecursionError:
-        raise InputError("the file is nested too deeply", where=file, todo="Flatten it") from None
+        raise InputError("the file is nested too deeply", where=file, fix="Flatten it") from None
     except YAMLError as error:
         what = " ".join(str(error).split())
         raise InputError(f"the file does not parse as YAML: {what}", where=file) from None
     if root is None:
-        raise InputError("the file is empty", where=file, todo="Begin it with `isthmus: v1`")
+        raise InputError("the file is empty", where=file, fix="Begin it with `isthmus: v1`")
     document = Document({}, file)
     builder = _Builder(document)
     data = builder.build(root, ())
@@ -122,7 +122,7 @@ def loads(text: str, file: str | None = None) -> Document:
         raise InputError(
             f"the top level is {kind}, not a mapping",
             where=Where(file, root.start_mark.line + 1),
-            todo="Begin the file with `key: value` lines",
+            fix="Begin the file with `key: value` lines",
         )
     document.data = data
     return document
@@ -141,8 +141,8 @@ class _Builder:
         self.open: set[int] = set()
         self.built = 0
 
-    def fault(self, what: str, node: Any, todo: str) -> InputError:
-        return InputError(what, where=Where(self.document.file, node.start_mark.line + 1), todo=todo)
+    def fault(self, what: str, node: Any, fix: str) -> InputError:
+        return InputError(what, where=Where(self.document.file, node.start_mark.line + 1), fix=fix)
 
     def build(self, node: Any, path: PathOf) -> Any:
         from ruamel.yaml.nodes import MappingNode, SequenceNode
@@ -176,7 +176,7 @@ class _Builder:
                 raise InputError(
                     f"the key `{key}` stands twice (first on line {first[key]})",
                     where=Where(self.document.file, line),
-                    todo="Keep one of the two",
+                    fix="Keep one of the two",
                 )
             first[key] = line
             self.document.key_lines[(*path, key)] = line
@@ -236,7 +236,7 @@ def digest(data: Any) -> str:
 def parse(model: type[M], document: Document) -> M:
     """Validate a document; a fault is one paragraph with file, line, path, value and what is allowed.
 
-    Raises `InputError`, or `AnswerIsNo` where a validator refuses rather than misunderstands (`errors.At`).
+    Raises `InputError`, or `Refused` where a validator refuses rather than misunderstands (`errors.FieldError`).
     """
     from pydantic import ValidationError
 
@@ -315,7 +315,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise EnvironmentFault(
             f"the file cannot be written ({error.strerror})",
             where=os.fspath(path),
-            todo="Check the space on the disk and your rights",
+            fix="Check the space on the disk and your rights",
         ) from None
 
 

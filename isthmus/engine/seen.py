@@ -102,7 +102,7 @@ def _seen(project: Project, name: str, rendered: dict[str, list[Resource]], judg
     try:
         _fill(found, project, rendered, judging)
     except IsthmusError as error:
-        found.fault = Fault(code=error.exit_code, what=error.what, where=error.where, todo=error.todo)
+        found.fault = Fault(code=error.exit_code, what=error.what, where=error.where, todo=error.fix)
     except Exception as error:  # noqa: BLE001 (a program may raise what it likes)
         found.fault = Fault(
             code=InputError.exit_code,

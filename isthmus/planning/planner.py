@@ -154,7 +154,7 @@ def _known(blueprint: str | None, offers: Sequence[Offer]) -> None:
         raise InputError(
             f"there is no blueprint `{blueprint}`",
             where="--blueprint",
-            todo=f"{did_you_mean(blueprint, names)} There are: {', '.join(names)}".strip(),
+            fix=f"{did_you_mean(blueprint, names)} There are: {', '.join(names)}".strip(),
         )
 
 
@@ -228,7 +228,7 @@ def in_use(replicas: Mapping[Column, int]) -> int:
 
 def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
     """The blueprint that was asked for, else the cheapest that fits, else the one whose failure is explained."""
-    from isthmus.core.errors import AnswerIsNo
+    from isthmus.core.errors import Refused
 
     # At one cost the blueprint that builds the least: whoever does not overflow needs none that could.
     fitting = sorted(
@@ -237,10 +237,10 @@ def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
     if wanted is not None:
         mine = next(each for each in judged if each.offer.name == wanted)
         if mine.against and (mine.found is None or mine.solution is not None):
-            raise AnswerIsNo(
+            raise Refused(
                 f"blueprint {wanted} does not fit: {'; '.join(mine.against)}",
                 where="--blueprint",
-                todo=f"Those that do: {', '.join(each.offer.name for each in fitting) or 'none'}",
+                fix=f"Those that do: {', '.join(each.offer.name for each in fitting) or 'none'}",
             )
         return mine
     if fitting:
@@ -248,7 +248,7 @@ def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
     tried = [each for each in judged if each.found is not None and each.solution is None]
     if not tried:
         told = "; ".join(f"{each.offer.name}: {', '.join(each.against)}" for each in judged)
-        raise AnswerIsNo(f"no blueprint fits: {told}", todo="Split the requirements, or write a blueprint")
+        raise Refused(f"no blueprint fits: {told}", fix="Split the requirements, or write a blueprint")
     # The one that can build the most has the fewest reasons of its own.
     return max(tried, key=lambda each: (len(each.rules.builds), each.offer.gpus_to is None))
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan.capacity_rules import cut_gpus
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.reports.format.numbers import bar, number, per_cent, predicted, scale, times, usd
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def _cut(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
     """GPUs of a pool that are cut; none where a plan's slices are not the GPU's, which its checks refuse."""
     try:
         return sum(each.gpus for each in cut_gpus(plan, requirements, site, pool))
-    except At:
+    except FieldError:
         return 0
 
 

@@ -35,6 +35,6 @@ def stated(value: Any, where: str) -> Settings:
         raise InputError(
             f"`{KEY}` is not a mapping",
             where=where or f"isthmus:{KEY}",
-            todo="Write `off`, `silences` and `figures` below it, as docs/policies.md shows",
+            fix="Write `off`, `silences` and `figures` below it, as docs/policies.md shows",
         )
     return parse(yaml_files.Document(value, where or None), IDS)

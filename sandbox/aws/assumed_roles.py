@@ -64,7 +64,7 @@ def _role(entry: Any) -> Role:
     if arn != UNKNOWN and not _ARN.fullmatch(arn):
         raise InputError(
             f"`{arn}` in `assumeRoles` is no ARN of a role",
-            todo="It has the form arn:aws:iam::ACCOUNT:role/NAME",
+            fix="It has the form arn:aws:iam::ACCOUNT:role/NAME",
         )
     params = {_MEMBERS[name]: value for name, value in entry.items() if value not in (None, "", [], {})}
     params.setdefault("RoleSessionName", _SESSION)

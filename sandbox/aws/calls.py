@@ -48,7 +48,7 @@ class Settings:
         if not url:
             raise InputError(
                 f"the sandbox's AWS provider was given no endpoint for `{service}`",
-                todo="Set `endpoints` on the provider or AWS_ENDPOINT_URL (`isthmus sandbox env` does)",
+                fix="Set `endpoints` on the provider or AWS_ENDPOINT_URL (`isthmus sandbox env` does)",
             )
         return require_loopback_url(url)
 

@@ -137,11 +137,11 @@ def settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.envi
     if not endpoints:
         raise InputError(
             "the sandbox's AWS provider was given no endpoint, and it never speaks to the real AWS",
-            todo='Run `isthmus sandbox up` and `eval "$(isthmus sandbox env)"`, or set `endpoints`',
+            fix='Run `isthmus sandbox up` and `eval "$(isthmus sandbox env)"`, or set `endpoints`',
         )
     region = config.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not region:
-        raise InputError("the AWS provider has no region", todo="Set `region` on it or `aws:region`")
+        raise InputError("the AWS provider has no region", fix="Set `region` on it or `aws:region`")
     tags = config.get("defaultTags") or {}
     return Settings(
         endpoints=endpoints,
@@ -159,5 +159,5 @@ def check_account(config: Mapping[str, Any], account: str) -> None:
     if (allowed and account not in allowed) or account in forbidden:
         raise InputError(
             f"the endpoint's account is {account}, which the provider's configuration does not allow",
-            todo="Look at `allowedAccountIds` and `forbiddenAccountIds`, or at the endpoint",
+            fix="Look at `allowedAccountIds` and `forbiddenAccountIds`, or at the endpoint",
         )

@@ -95,7 +95,7 @@ def make_server(host: str, port: int, account: str = ACCOUNT) -> Any:
         listening.close()
         raise EnvironmentFault(
             f"the sandbox's AWS cannot listen on {host}:{port}: {error.strerror or error}",
-            todo="Choose another port, or end what holds it",
+            fix="Choose another port, or end what holds it",
         ) from None
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     with listening:  # werkzeug works on its own copy of the descriptor

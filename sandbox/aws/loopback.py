@@ -23,7 +23,7 @@ def require_loopback_host(host: str) -> str:
     if not is_loopback(host):
         raise InputError(
             f"`{host}` is not a loopback address and the sandbox's AWS listens on nothing else",
-            todo="Use 127.0.0.1",
+            fix="Use 127.0.0.1",
         )
     return host
 
@@ -35,6 +35,6 @@ def require_loopback_url(url: str) -> str:
         raise InputError(
             f"the sandbox's AWS provider refuses the endpoint `{parts.scheme}://{parts.hostname or ''}`: "
             "it speaks only to 127.0.0.0/8, ::1 and localhost",
-            todo="Use the sandbox's own address (`isthmus sandbox env`), or install the real AWS plugin",
+            fix="Use the sandbox's own address (`isthmus sandbox env`), or install the real AWS plugin",
         )
     return url

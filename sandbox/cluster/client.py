@@ -61,7 +61,7 @@ class KubeClient:
         """The client for a context whose certificates are embedded in the kubeconfig."""
         if not kubeconfig.exists():
             raise EnvironmentFault(
-                "there is no kubeconfig", where=str(kubeconfig), todo="Run `isthmus sandbox up REQUIREMENTS`"
+                "there is no kubeconfig", where=str(kubeconfig), fix="Run `isthmus sandbox up REQUIREMENTS`"
             )
         data = yaml_files.load(kubeconfig).data
         try:
@@ -73,7 +73,7 @@ class KubeClient:
             raise EnvironmentFault(
                 f"the kubeconfig has no {missing} for context {context!r}",
                 where=str(kubeconfig),
-                todo=f"Contexts in it: {known}",
+                fix=f"Contexts in it: {known}",
             ) from None
         return cls(
             cluster["server"],
@@ -115,7 +115,7 @@ class KubeClient:
             raise EnvironmentFault(
                 f"the cluster does not answer ({type(error).__name__})",
                 where=self.server,
-                todo="Run `isthmus sandbox up REQUIREMENTS` to start or mend it",
+                fix="Run `isthmus sandbox up REQUIREMENTS` to start or mend it",
             ) from None
 
     def call(self, method: str, path: str, **rest: Any) -> Any:

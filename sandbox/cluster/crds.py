@@ -56,7 +56,7 @@ def beside_checkout() -> Path | None:
 def _of_folder(folder: Path) -> dict[str, Definition]:
     if not folder.is_dir():
         raise InputError(
-            "there is no such folder", where=str(folder), todo="Give --crds a folder of CRD files"
+            "there is no such folder", where=str(folder), fix="Give --crds a folder of CRD files"
         )
     found: dict[str, Definition] = {}
     for file in sorted(folder.glob("*.yaml")):
@@ -72,7 +72,7 @@ def _of_folder(folder: Path) -> dict[str, Definition]:
         raise InputError(
             "no CustomResourceDefinition is in this folder",
             where=str(folder),
-            todo="Give --crds a folder of CRD files",
+            fix="Give --crds a folder of CRD files",
         )
     return found
 

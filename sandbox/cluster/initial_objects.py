@@ -170,7 +170,7 @@ def _await_served(client: KubeClient, waiting: set[str], timeout_s: float = 60.0
             raise EnvironmentFault(
                 f"the API server does not serve {', '.join(sorted(left))} after {timeout_s:.0f} s",
                 where=client.server,
-                todo="Check that these definitions are valid",
+                fix="Check that these definitions are valid",
             )
         time.sleep(0.1)
 
@@ -191,7 +191,7 @@ def _await_ready(client: KubeClient, names: set[str], timeout_s: float = 30.0) -
             raise EnvironmentFault(
                 f"nodes {', '.join(sorted(names - ready))} did not become ready in {timeout_s:.0f} s",
                 where=client.server,
-                todo="Run `isthmus sandbox down`, then `isthmus sandbox up` again",
+                fix="Run `isthmus sandbox down`, then `isthmus sandbox up` again",
             )
         time.sleep(0.1)
 

@@ -192,7 +192,7 @@ class Cluster:
                 raise StartFault(
                     f"the cluster {self.name} did not start: {what}. Its last words: {processes.tail(log)}",
                     where=str(log),
-                    todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
+                    fix="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
                 )
             time.sleep(0.05)
         return client
@@ -227,7 +227,7 @@ class Cluster:
             f"kwokctl {arguments[0]} failed for {self.name}{f', {dead} ended' if dead else ''}. "
             f"Its last words: {processes.tail(words, 3)}",
             where=str(words),
-            todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
+            fix="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
         )
 
     def _outcome(self, child: subprocess.Popen[bytes]) -> tuple[int | None, str | None]:
@@ -286,6 +286,4 @@ def free_ports(count: int) -> list[int]:
         _given.append(port)
         if len(found) == count:
             return found
-    raise EnvironmentFault(
-        "no free ports between 20000 and 32000 on this machine", todo="End what holds them"
-    )
+    raise EnvironmentFault("no free ports between 20000 and 32000 on this machine", fix="End what holds them")

@@ -113,7 +113,7 @@ def read(path: str | os.PathLike[str]) -> Wanted:
             raise InputError(
                 f"sites `{twin}` and `{site.name}` name the same kube_context, `{made.context}`",
                 where=str(path),
-                todo="Give each site a context of its own; one in AWS has its name",
+                fix="Give each site a context of its own; one in AWS has its name",
             )
         sites.append(made)
     classes: dict[str, set[str]] = {}

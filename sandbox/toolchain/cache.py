@@ -121,7 +121,7 @@ def told_about_space(place: Path) -> Iterator[None]:
             raise EnvironmentFault(
                 f"the toolchain's cache cannot be written ({error.strerror})",
                 where=str(place),
-                todo="Set ISTHMUS_CACHE to a folder that you may write to",
+                fix="Set ISTHMUS_CACHE to a folder that you may write to",
             ) from None
         raise
 
@@ -130,7 +130,7 @@ def no_space(place: Path) -> EnvironmentFault:
     return EnvironmentFault(
         "there is no space left on the disk for building the toolchain",
         where=str(place),
-        todo="Free about 12 GiB, or set ISTHMUS_CACHE and GOCACHE to folders on another disk, and run "
+        fix="Free about 12 GiB, or set ISTHMUS_CACHE and GOCACHE to folders on another disk, and run "
         "`isthmus sandbox install` again: it goes on from where it stopped",
     )
 

@@ -57,7 +57,7 @@ def fetch(
     if HELPER in missing:
         raise EnvironmentFault(
             f"{HELPER.programs[0]} has no release that is fetched here",
-            todo="Build it (`isthmus sandbox install --tool signing-helper`, with Go and a C compiler), or put AWS's"
+            fix="Build it (`isthmus sandbox install --tool signing-helper`, with Go and a C compiler), or put AWS's"
             " own on PATH",
         )
     final = cache.downloads()
@@ -91,7 +91,7 @@ def _part(target: Path, progress: Progress, title: str, make: Callable[[Path], N
             told = (said.decode(errors="replace") if isinstance(said, bytes) else str(said)).strip()[-300:]
             raise EnvironmentFault(
                 f"{title} could not be downloaded: {told}",
-                todo="This needs the open internet; where there are only package registries, run "
+                fix="This needs the open internet; where there are only package registries, run "
                 "`isthmus sandbox install` without `--from download`, which builds it",
             ) from None
 

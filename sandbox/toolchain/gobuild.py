@@ -32,13 +32,13 @@ def require_go() -> Path:
     )
     found = shutil.which("go")
     if not found:
-        raise EnvironmentFault("`go` is not on PATH, and the toolchain is built with it", todo=ways)
+        raise EnvironmentFault("`go` is not on PATH, and the toolchain is built with it", fix=ways)
     answer = subprocess.run(
         [found, "env", "GOVERSION"], capture_output=True, text=True, check=False
     ).stdout.strip()
     version = re.search(r"go(\d+)\.(\d+)", answer)
     if version and (int(version[1]), int(version[2])) < MINIMUM:
-        raise EnvironmentFault(f"{found} is {answer}, too old to build the toolchain", todo=ways)
+        raise EnvironmentFault(f"{found} is {answer}, too old to build the toolchain", fix=ways)
     return Path(found)
 
 
@@ -128,7 +128,7 @@ def _fault(tool: Tool, output: str) -> EnvironmentFault:
     told = "; ".join(line.strip() for line in said[-3:])[-500:] or "it said nothing"
     return EnvironmentFault(
         f"{tool.name} {tool.version} could not be built: {told}",
-        todo="Look at what go says (its proxy must be reachable); what is compiled already is kept, so run "
+        fix="Look at what go says (its proxy must be reachable); what is compiled already is kept, so run "
         "`isthmus sandbox install` again",
     )
 

@@ -32,7 +32,7 @@ def install(
     what was finished before stays, and a second call goes on from there.
     """
     if source not in SOURCES:
-        raise InputError(f"there is no source `{source}`", todo=f"Choose one of {', '.join(SOURCES)}")
+        raise InputError(f"there is no source `{source}`", fix=f"Choose one of {', '.join(SOURCES)}")
     progress = progress or Progress()
     chosen = _chosen(tools)
     if source == "download":
@@ -53,7 +53,7 @@ def _chosen(names: Sequence[str] | None) -> list[Tool]:
         wanted = {named(name) for name in names}
     except KeyError as error:
         known = ", ".join(tool.name for tool in TOOLS)
-        raise InputError(f"there is no tool `{error.args[0]}`", todo=f"Known are {known}") from None
+        raise InputError(f"there is no tool `{error.args[0]}`", fix=f"Known are {known}") from None
     return [tool for tool in TOOLS if tool in wanted]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from stacks.aws_account import instance_quotas, model_access, service_roles
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check(
 ) -> list[str]:
     """Raise for the first thing that the account lacks; return what is to be known besides, a line each.
 
-    `InputError` for names that the account has not, `AnswerIsNo` for what it must not be or has too little
+    `InputError` for names that the account has not, `Refused` for what it must not be or has too little
     of, `EnvironmentFault` where it does not answer.
     """
     today = today or datetime.datetime.now(datetime.UTC).date()
@@ -88,7 +88,7 @@ def network_is_there(asked: Asked, network: Network) -> None:
                 raise InputError(
                     f"the account has no zone `{zone}` in {asked.site.region}",
                     where=f"{where}.zones",
-                    todo=f"It has: {', '.join(sorted(found.names))}",
+                    fix=f"It has: {', '.join(sorted(found.names))}",
                 )
     elif network.mode == "existing":
         _existing(asked, network, where)
@@ -109,7 +109,7 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
         raise InputError(
             f"`{stated}` is not within VPC {network.vpc}, which has {', '.join(sorted(set(blocks)))}",
             where=f"{where}.cidr",
-            todo="State the VPC's own network",
+            fix="State the VPC's own network",
         )
     zones: dict[str, str] = {}
     for number, name in enumerate(network.subnets):
@@ -124,21 +124,21 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
             raise InputError(
                 f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}",
                 where=place,
-                todo=_private(asked, network),
+                fix=_private(asked, network),
             )
         zone = subnet.availability_zone
         if zone in zones:
             raise InputError(
                 f"subnets {zones[zone]} and {name} of VPC {network.vpc} both stand in {zone}",
                 where=place,
-                todo=f"AWS takes one a zone for endpoints and attachments. {_private(asked, network)}",
+                fix=f"AWS takes one a zone for endpoints and attachments. {_private(asked, network)}",
             )
         zones[zone] = name
         if not network.internet and (way := _way_out(asked, name, network)):
-            raise AnswerIsNo(
+            raise Refused(
                 f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
                 where=place,
-                todo=_private(asked, network),
+                fix=_private(asked, network),
             )
 
 
@@ -202,10 +202,10 @@ def model_is_there(asked: Asked, endpoint: Endpoint) -> None:
     leads = {model.model_arn.split(":")[3] for model in profile.models}
     beyond = sorted(leads - set(endpoint.destination_regions or [region]))
     if beyond:
-        raise AnswerIsNo(
+        raise Refused(
             f"the profile {endpoint.inference_profile} routes to {', '.join(beyond)} too, says the account",
             where=f"{where}.destination_regions",
-            todo="Isthmus's table of profiles is older than AWS's: residency was judged without them",
+            fix="Isthmus's table of profiles is older than AWS's: residency was judged without them",
         )
 
 
@@ -233,7 +233,7 @@ def instances_are_there(asked: Asked, plan: Plan) -> None:
         raise InputError(
             f"{asked.site.region} does not offer {', '.join(missing)}",
             where=f"the plan (endpoints at {asked.site.name})",
-            todo="Choose another instance type or region, and plan again",
+            fix="Choose another instance type or region, and plan again",
         )
 
 
@@ -251,10 +251,10 @@ def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list
                 f"the plan's peak needs {need.amount:,}"
             )
         elif amount < need.amount:
-            raise AnswerIsNo(
+            raise Refused(
                 bedrock_quotas.shortage(need, name, amount),
                 where=f"the account of {need.site}, {need.region}",
-                todo="Have AWS raise it (Service Quotas), or place the work elsewhere",
+                fix="Have AWS raise it (Service Quotas), or place the work elsewhere",
             )
     return unknown
 
@@ -293,10 +293,10 @@ def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:
         )
         if missing:
             raise InputError(
-                f"the account has no {what}: {words}", where=place, todo="Correct the name, or choose another"
+                f"the account has no {what}: {words}", where=place, fix="Correct the name, or choose another"
             ) from None
         raise EnvironmentFault(
             f"the account of {asked.site.name} does not tell of {what}: {words}",
             where=place,
-            todo="Check the credentials' permissions and the network, then run the same command again",
+            fix="Check the credentials' permissions and the network, then run the same command again",
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.model.aws.sagemaker import most_instances
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -40,9 +40,9 @@ def suffice(asked: Asked, platform: Platform) -> list[str]:
                 "while endpoints are rolled out, half of them else"
             )
         elif amount < count:
-            raise AnswerIsNo(
+            raise Refused(
                 f"the quota `{name(kind)}` is {amount:g}, and {count} are needed while endpoints are rolled out",
                 where=where,
-                todo="Have AWS raise it (Service Quotas), or lower replicas or max_instances",
+                fix="Have AWS raise it (Service Quotas), or lower replicas or max_instances",
             )
     return unknown

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isthmus.core import aws_session
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, IsthmusError
+from isthmus.core.errors import EnvironmentFault, IsthmusError, Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Site
@@ -31,7 +31,7 @@ class Account:
     _asked: set[tuple[str, str]] = field(default_factory=set)
 
     def may_call(self, endpoint: Endpoint) -> list[str]:
-        """Raise `AnswerIsNo` where the endpoint's model may not be called; return what is to be known besides.
+        """Raise `Refused` where the endpoint's model may not be called; return what is to be known besides.
 
         `EnvironmentFault` where AWS does not tell. A model of several endpoints in a region is asked for once.
         """
@@ -57,7 +57,7 @@ class Account:
             raise EnvironmentFault(
                 f"the account of {self.site.name} does not tell whether it may call {model}: {words}",
                 where=where,
-                todo="Allow who deploys `bedrock:GetFoundationModelAvailability`, check credentials and network,"
+                fix="Allow who deploys `bedrock:GetFoundationModelAvailability`, check credentials and network,"
                 " then run the same command again",
             ) from None
 
@@ -78,26 +78,26 @@ def _judged(told: dict[str, Any], endpoint: Endpoint, account: str, where: str) 
     """Refuse what the answer rules out. `told`: botocore's `GetFoundationModelAvailability`."""
     model, agreement = endpoint.model, told["agreementAvailability"]
     if agreement["status"] == "PENDING":
-        raise AnswerIsNo(
+        raise Refused(
             f"the account of {account} has agreed to the terms of {model}, and AWS has not finished with it",
             where=where,
-            todo="Wait some minutes, then run the same command again",
+            fix="Wait some minutes, then run the same command again",
         )
     if agreement["status"] != "AVAILABLE":
         why = f" ({agreement['errorMessage']})" if agreement.get("errorMessage") else ""
-        raise AnswerIsNo(
+        raise Refused(
             f"the account of {account} has not agreed to the terms of {model}: {agreement['status']}{why}",
             where=where,
-            todo=f"Have who may subscribe in AWS Marketplace agree to them once ({_GUIDE})",
+            fix=f"Have who may subscribe in AWS Marketplace agree to them once ({_GUIDE})",
         )
     # A profile leads to other regions; that it is there has been asked, and where it leads.
     here = endpoint.inference_profile or told["regionAvailability"] == "AVAILABLE"
     if told["entitlementAvailability"] != "AVAILABLE" or not here:
         kind = "entitlementAvailability" if here else "regionAvailability"
-        raise AnswerIsNo(
+        raise Refused(
             f"the account of {account} may not call {model}: {kind} is {told[kind]}",
             where=where,
-            todo="Have AWS or the organisation's owner grant it, or choose another model or region",
+            fix="Have AWS or the organisation's owner grant it, or choose another model or region",
         )
     if told["authorizationStatus"] != "AUTHORIZED":
         # AWS does not say whose authorization it is; a deployer need not be allowed to call models.

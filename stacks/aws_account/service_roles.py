@@ -42,7 +42,7 @@ def exist(site: Site, platform: Platform) -> list[str]:
             raise EnvironmentFault(
                 f"{account} has no role {AUTO_SCALING}, and the key of its EKS cluster names that role",
                 where=f"sites[{site.name}]",
-                todo=f"Create it once with `{CREATE_IT}`, then run the same command again",
+                fix=f"Create it once with `{CREATE_IT}`, then run the same command again",
             ) from None
         if code.startswith("AccessDenied"):
             warning = (
@@ -58,5 +58,5 @@ def exist(site: Site, platform: Platform) -> list[str]:
     raise EnvironmentFault(
         f"{account} does not tell whether the role {AUTO_SCALING} exists: {reason}",
         where=f"sites[{site.name}]",
-        todo="Check credentials and network, then run the same command again",
+        fix="Check credentials and network, then run the same command again",
     )

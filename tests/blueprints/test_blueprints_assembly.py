@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.blueprints import missing_values
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.blueprints import by_hand
 from tests.blueprints.bank import (
     assembled,
@@ -65,7 +65,7 @@ def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand
     named = {each["id"]: each for each in plan["endpoints"]}
     named[RESTRICTED].update({**named[INTERNAL], "id": RESTRICTED, "class": "restricted"})
     write(tmp_path, requirements_data(), plan)
-    with pytest.raises(AnswerIsNo, match="restricted work may not run on bedrock"):
+    with pytest.raises(Refused, match="restricted work may not run on bedrock"):
         platform(tmp_path)
 
 
@@ -130,18 +130,18 @@ def test_an_override_of_a_part_that_is_not_there_is_not_taken_for_a_new_one():
 
 def test_an_override_cannot_hand_a_workload_to_another_classs_gateway():
     stolen = {"name": "transaction-narratives", "endpoint": INTERNAL}
-    with pytest.raises(AnswerIsNo, match="transaction-narratives is restricted, and this gateway internal"):
+    with pytest.raises(Refused, match="transaction-narratives is restricted, and this gateway internal"):
         platform(gateways=[{"name": "internal-fra1", "workloads": [stolen]}])
 
 
 def test_an_override_cannot_loosen_a_residency():
     loose = {"name": "kyc-extraction", "residency": []}
-    with pytest.raises(AnswerIsNo, match="the residency is none here and eu in the requirements"):
+    with pytest.raises(Refused, match="the residency is none here and eu in the requirements"):
         platform(gateways=[{"name": "confidential-fra1", "workloads": [loose]}])
 
 
 def test_an_override_cannot_lower_the_impact_that_review_hangs_on():
-    with pytest.raises(AnswerIsNo, match="the impact is low here and material"):
+    with pytest.raises(Refused, match="the impact is low here and material"):
         platform(
             gateways=[
                 {"name": "confidential-fra1", "workloads": [{"name": "kyc-extraction", "impact": "low"}]}
@@ -150,7 +150,7 @@ def test_an_override_cannot_lower_the_impact_that_review_hangs_on():
 
 
 def test_an_override_cannot_move_a_site_to_another_jurisdiction():
-    with pytest.raises(AnswerIsNo, match="on-prem, fr here and on-prem, de in the requirements"):
+    with pytest.raises(Refused, match="on-prem, fr here and on-prem, de in the requirements"):
         platform(sites=[{"name": "fra1", "jurisdiction": "fr"}])
 
 
@@ -159,7 +159,7 @@ def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: 
     data["handling"] = {"restricted": {"records_months_min": 60}, "public": {"records_months_min": 24}}
     write(tmp_path, data, plan_data())
     assert {s.name: s.retention_days for s in platform(tmp_path).audit}["frankfurt"] == 731
-    with pytest.raises(AnswerIsNo, match="kept at least 731 days, and these 400"):
+    with pytest.raises(Refused, match="kept at least 731 days, and these 400"):
         platform(tmp_path, audit=[{"name": "frankfurt", "retention_days": 400}])
 
 
@@ -183,9 +183,7 @@ def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redac
     assert {each.class_: each.redacted for each in built.gateways if each.redacted} == {
         "public": ["prompts-leaving-site"]
     }
-    with pytest.raises(
-        AnswerIsNo, match="prompts-leaving-site of class public is redacted by the requirements"
-    ):
+    with pytest.raises(Refused, match="prompts-leaving-site of class public is redacted by the requirements"):
         platform(tmp_path, gateways=[{**public, "redacted": []}])
 
 

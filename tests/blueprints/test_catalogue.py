@@ -66,7 +66,7 @@ def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
 
 def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
     shelf(tmp_path, HEADER.replace("summary:", "sumary:"))
-    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:3 \(sumary\).*Did you mean `summary`"):
+    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:3 sumary:.*Did you mean `summary`"):
         blueprints.show("tiny", tmp_path)
 
 

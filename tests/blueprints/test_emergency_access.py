@@ -13,7 +13,7 @@ from isthmus.blueprints import emergency_access
 from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import ssh_signatures, yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.platforms import bank
 
 NOON = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
@@ -93,16 +93,16 @@ def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
     keys: Path, tmp_path: Path, by: tuple[str, str]
 ) -> None:
     record(keys, tmp_path, by)
-    with pytest.raises(AnswerIsNo, match="another key has signed") as refused:
+    with pytest.raises(Refused, match="another key has signed") as refused:
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
-    assert "ssh-keygen -Y sign" in refused.value.todo
+    assert "ssh-keygen -Y sign" in refused.value.fix
 
 
 def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
     file = emergency_access.file_of(tmp_path, "bank")
     file.write_text(file.read_text().replace("class: restricted", "class: internal"))
-    with pytest.raises(AnswerIsNo, match="of another text"):
+    with pytest.raises(Refused, match="of another text"):
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
@@ -118,15 +118,15 @@ def test_an_access_by_strangers_or_to_what_is_not_there_is_refused(
     keys: Path, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
     record(keys, tmp_path, **change)
-    with pytest.raises(AnswerIsNo, match=says):
+    with pytest.raises(Refused, match=says):
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
 def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
-    with pytest.raises(AnswerIsNo, match="an access here 1 h at most"):
+    with pytest.raises(Refused, match="an access here 1 h at most"):
         emergency_access.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
-    with pytest.raises(AnswerIsNo, match="the platform has no break-glass"):
+    with pytest.raises(Refused, match="the platform has no break-glass"):
         emergency_access.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
 
 

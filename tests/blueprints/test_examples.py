@@ -14,7 +14,7 @@ from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner
 from isthmus.reports import plan_page
 
@@ -132,9 +132,9 @@ def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
 
 
 def test_what_a_blueprint_does_not_build_it_does_not_render():
-    with pytest.raises(AnswerIsNo, match="lets nothing overflow, and workload `policy-assistant` does"):
+    with pytest.raises(Refused, match="lets nothing overflow, and workload `policy-assistant` does"):
         blueprints.render("regulated-hybrid", *planned("examples/bank-overflow"))
-    with pytest.raises(AnswerIsNo, match="does not build `bedrock`"):
+    with pytest.raises(Refused, match="does not build `bedrock`"):
         blueprints.render("sovereign", *planned("stacks/bank-dev"))
-    with pytest.raises(AnswerIsNo, match="is not made for restricted data"):
+    with pytest.raises(Refused, match="is not made for restricted data"):
         blueprints.render("pilot", *planned("stacks/bank-dev"))

@@ -10,7 +10,7 @@ import pytest
 from isthmus import blueprints
 from isthmus.blueprints import image_digests
 from isthmus.contracts import images_lock
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.blueprints import bank
 from tests.contracts.bank import DIGEST
 
@@ -81,7 +81,7 @@ def test_a_platform_without_an_aws_identity_needs_no_translator(tmp_path: Path):
 
 def test_admission_does_not_let_in_what_lies_outside_the_named_registries(resolved: Path):
     given = {"registry": "registry.bank.example", "registries": ["registry.bank.example/llm/"]}
-    with pytest.raises(AnswerIsNo, match="from none of the named registries"):
+    with pytest.raises(Refused, match="from none of the named registries"):
         images(given, resolved)
 
 

@@ -12,7 +12,7 @@ import pytest
 from isthmus import blueprints
 from isthmus.contracts import images_lock
 from isthmus.contracts.platform.model.pools import GpuOperatorRelease
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.blueprints import bank
 from tests.contracts.bank import DIGEST
 
@@ -93,7 +93,7 @@ def test_a_packed_chart_beside_the_stack_is_the_one_pinned(resolved: Path, tmp_p
     with pytest.raises(InputError, match="there is no packed chart"):
         release(resolved, given, stacks=stacks)
     (stacks / "gpu-operator.tgz").write_bytes(b"another")
-    with pytest.raises(AnswerIsNo, match="is pinned"):
+    with pytest.raises(Refused, match="is pinned"):
         release(resolved, given, stacks=stacks)
     (stacks / "gpu-operator.tgz").write_bytes(b"chart")
     assert release(resolved, given, stacks=stacks).chart == "gpu-operator.tgz"

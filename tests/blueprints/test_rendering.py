@@ -18,7 +18,7 @@ from isthmus.contracts.platform.model.screening import ENGLISH
 from isthmus.contracts.reference import handling
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.blueprints.bank import both, plan_data, requirements_data, write
 from tests.blueprints.test_catalogue import HEADER, shelf
 
@@ -110,7 +110,7 @@ def test_a_template_cannot_reach_beyond_its_values(tmp_path: Path):
 
 def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
     shelf(tmp_path, HEADER + "a: 1\n")
-    with pytest.raises(AnswerIsNo, match="not made for restricted data"):
+    with pytest.raises(Refused, match="not made for restricted data"):
         blueprints.render("tiny", *both(), tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict
     shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + "a: 1\n")
     requirements, plan = both()
     changed = plan.endpoints[0].model_copy(update=change)
-    with pytest.raises(AnswerIsNo, match=f"does not build `{needed}`.*`{changed.id}` needs it"):
+    with pytest.raises(Refused, match=f"does not build `{needed}`.*`{changed.id}` needs it"):
         blueprints.render(
             "tiny",
             requirements,
@@ -205,7 +205,7 @@ def test_records_that_must_be_kept_and_erased_in_one_store_are_refused(tmp_path:
     data = requirements_data()
     data["workloads"][1]["regimes"] = ["hipaa"]
     write(tmp_path, data, plan_data())
-    with pytest.raises(AnswerIsNo, match=r"kept at least 72 months.*erased after 60"):
+    with pytest.raises(Refused, match=r"kept at least 72 months.*erased after 60"):
         blueprints.render(NAME, *both(tmp_path))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.overrides import merge
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.blueprints.bank import (
     STACK,
     STACKS,
@@ -59,14 +59,14 @@ def test_impact_and_review_are_the_requirements_and_where_they_ask_answers_are_h
     ],
 )
 def test_an_override_cannot_say_what_is_reviewed(review: dict[str, Any], says: str) -> None:
-    with pytest.raises(AnswerIsNo, match=f"the review is .*{says}.* in the requirements"):
+    with pytest.raises(Refused, match=f"the review is .*{says}.* in the requirements"):
         platform(**workload(review=review))
 
 
 def test_an_override_that_takes_the_reviews_away_is_answered_with_no() -> None:
     given = overrides()
     next(each for each in given["gateways"] if each["name"] == "restricted-fra1")["reviews"] = None
-    with pytest.raises(AnswerIsNo, match="impact is high, and gateway restricted-fra1 holds no answers"):
+    with pytest.raises(Refused, match="impact is high, and gateway restricted-fra1 holds no answers"):
         assembled(given)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from isthmus.calibration import beta, calibration
 from isthmus.calibration.intervals import tail, upper, wilson
 from isthmus.calibration.judged_answers import Answer
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.calibration.simulating import AS_OF, judged
 
 
@@ -111,7 +111,7 @@ def test_judgements_of_one_side_are_wrong_input(rate: float, word: str):
 def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
     drawn = judged(1, 2000, "honest")
     turned = [Answer(each.measures, (not each.right,)) for each in drawn.answers]
-    with pytest.raises(AnswerIsNo, match="does not tell right answers from wrong ones"):
+    with pytest.raises(Refused, match="does not tell right answers from wrong ones"):
         calibration.calibrate(replace(drawn, answers=turned), "x", 0.1, AS_OF)
 
 
@@ -119,7 +119,7 @@ def test_no_threshold_is_no_and_the_best_that_was_tried_is_said():
     drawn = judged(1, 1500, "honest")
     _, found = calibration.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
     refusal = calibration.refusal(found, "answers.jsonl")
-    assert isinstance(refusal, AnswerIsNo)
+    assert isinstance(refusal, Refused)
     assert "no threshold keeps wrong answers under 0.001 with 95% confidence: the best" in str(refusal)
     _, found = calibration.calibrate(drawn, "answers.jsonl", None, AS_OF)
     assert calibration.refusal(found, "answers.jsonl") is None

@@ -94,7 +94,7 @@ def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, lin
         judged_answers.read(path)
     assert said in str(error.value)
     assert f"{path}:2" in str(error.value)
-    assert error.value.todo
+    assert error.value.fix
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from isthmus.calibration import calibration
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from tests.calibration.simulating import AS_OF, FOLLOWED, RATE, Outcome, judged, outcomes
 
 SEEDS, COUNT = 12, 1500
@@ -52,7 +52,7 @@ def test_a_measure_that_tells_nothing_gives_no_useful_score(seed: int):
     drawn = judged(seed, COUNT, "honest", rate=0.8)
     try:
         _, said = calibration.calibrate(drawn, "drawn", 0.1, AS_OF)
-    except AnswerIsNo:
+    except Refused:
         return
     assert said.chosen is None, "a threshold was promised on nothing"
     assert max(each.score for each in said.bins) - min(each.score for each in said.bins) < 0.15

@@ -23,7 +23,7 @@ def test_names_and_urns_are_taken_with_their_ids():
 def test_what_is_said_to_be_made_and_not_made_is_refused(made: str, not_made: str):
     with pytest.raises(InputError, match="made and not made") as refused:
         answers([f"{made}=vpc-0a"], ["key", not_made])
-    assert refused.value.todo
+    assert refused.value.fix
     assert not_made in str(refused.value)
 
 

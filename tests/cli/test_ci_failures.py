@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project.project import Project
 from isthmus.engine.pull_request import commit_pair, pull_request
@@ -43,7 +43,7 @@ def spoilt(stacks: Path, name: str) -> None:
 
 SPOILT = {
     "here-misread": ("`secret`", InputError),
-    "here-refused": ("restricted work may not run on bedrock", AnswerIsNo),
+    "here-refused": ("restricted work may not run on bedrock", Refused),
     "base-misread": ("`secret`", InputError),
     "base-refused": ("restricted work may not run on bedrock", InputError),
 }

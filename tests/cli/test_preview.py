@@ -14,7 +14,7 @@ from isthmus.cli import main
 from isthmus.contracts.reports.findings import Finding
 from isthmus.contracts.reports.preview import Change, DataPaths, Diagnostic, Preview
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.preview import preview as previewing
 from isthmus.engine.preview.preview import Previewed
 from tests.estate import bank_estate
@@ -89,7 +89,7 @@ def test_what_is_met_ends_with_1_and_the_report_is_given_all_the_same(
 
 @pytest.mark.parametrize("format", ["text", "json", "markdown", "sarif"])
 @pytest.mark.parametrize(
-    ("error", "code"), [(EnvironmentFault("no answer"), 3), (AnswerIsNo("restricted work on bedrock"), 1)]
+    ("error", "code"), [(EnvironmentFault("no answer"), 3), (Refused("restricted work on bedrock"), 1)]
 )
 def test_a_failure_is_in_every_report_and_never_ends_with_0(
     call: Call, gives: Any, format: str, error: Any, code: int

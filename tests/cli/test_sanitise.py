@@ -129,7 +129,7 @@ def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
 @pytest.mark.parametrize(
     ("rules", "where", "what"),
     [
-        ("languages: [en]\nnames: x\n", "rules.yaml:2 (names)", "this key is unknown"),
+        ("languages: [en]\nnames: x\n", "rules.yaml:2 names", "this key is unknown"),
         (
             "mode: detector\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'a+'}\n",
             "rules.yaml:4",

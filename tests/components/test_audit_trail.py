@@ -7,7 +7,7 @@ import pytest
 
 from components.aws.common.names import aws_name
 from components.aws.records.cloud_trail import BEDROCK_DATA, SAGEMAKER_DATA
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
 from tests.components.trail import (
@@ -387,12 +387,12 @@ def test_a_trail_that_cannot_be_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(InputError, match=words) as refused:
         trailed(engine, store, **trail)
-    assert refused.value.todo
+    assert refused.value.fix
     assert refused.value.where.startswith("audit.audit")
     assert not engine.made
 
 
 def test_a_searchable_copy_that_goes_before_the_records_is_refused(engine: Engine) -> None:
-    with pytest.raises(AnswerIsNo, match="365 days, the store's records 1826") as refused:
+    with pytest.raises(Refused, match="365 days, the store's records 1826") as refused:
         trailed(engine, retention_days=365)
-    assert refused.value.todo == "Say 1826 or more"
+    assert refused.value.fix == "Say 1826 or more"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.aws.common.names import aws_name, partition
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.bedrock import (
     CLAIMS,
     FILTERED,
@@ -216,7 +216,7 @@ def test_other_units_have_another_name_so_that_both_can_be_there(engine: Engine)
 
 @pytest.mark.parametrize("sensitivity", ["confidential", "restricted"])
 def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity: str) -> None:
-    with pytest.raises(AnswerIsNo, match="must not reach AWS"):
+    with pytest.raises(Refused, match="must not reach AWS"):
         access(engine, sensitivity)
     assert not engine.made
 
@@ -229,7 +229,7 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
         ({"models": [model(model="anthropic.*")]}, "more than one model"),
         ({"models": [model(inference_profile="global.x")]}, "every commercial region"),
         ({"models": [model(), model()]}, "haiku--claims: named twice"),
-        ({"provisioned": [bought()]}, "none of its endpoints. Its endpoints: haiku"),
+        ({"provisioned": [bought()]}, "none of its endpoints. Fix: Its endpoints: haiku"),
         ({"models": [PLAIN], "provisioned": [bought(), bought(name="b")]}, "throughput twice"),
         ({"models": [PLAIN], "provisioned": [bought(model_units=0)]}, "less than one unit"),
         ({"models": [PLAIN], "provisioned": [bought(commitment="a-year")]}, "'a-year' is not known"),

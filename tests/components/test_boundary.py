@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.aws.identity import boundary
 from components.aws.identity.boundary import boundary_arn, boundary_policy, fitting
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine
 from tests.components.policies import allowed
 
@@ -76,9 +76,9 @@ def test_a_denial_stands_above_whatever_the_roles_own_policy_says(action: str) -
     ],
 )
 def test_a_wildcard_or_a_denied_action_is_refused(action: str) -> None:
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         boundary_policy([{**INVOKE, "Action": [action]}])
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         boundary_policy([{**INVOKE, "Action": action}])
 
 
@@ -115,7 +115,7 @@ def test_a_call_that_deletes_records_is_refused_where_it_is_allowed_on_audit_sto
 ) -> None:
     for resources in (resource, [resource]):
         erase = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": resources}
-        with pytest.raises(AnswerIsNo, match="s3:DeleteObject"):
+        with pytest.raises(Refused, match="s3:DeleteObject"):
             boundary_policy([erase], audit_buckets=["arn:aws:s3:::llm-audit-*"])
     both = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": [resource, "arn:aws:s3:::scratch/*"]}
     assert boundary_policy([both], audit_buckets=["arn:aws:s3:::llm-audit-*"])
@@ -175,5 +175,5 @@ def test_no_statement_that_is_accepted_can_switch_a_safeguard_off(actions: list[
     harmless = data.draw(st.lists(st.sampled_from(["bedrock:InvokeModel", "logs:PutLogEvents"]), min_size=1))
     policy = boundary_policy([{**INVOKE, "Action": harmless, "Resource": ["*"]}])
     assert not any(allowed(policy, action) for action in actions)
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         boundary_policy([{**INVOKE, "Action": [*harmless, *actions]}])

@@ -298,7 +298,7 @@ def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(InputError, match=words) as refused:
         budgets(engine, settings)
-    assert refused.value.todo
+    assert refused.value.fix
     assert refused.value.where.startswith("budgets.frankfurt.internal")
     assert not engine.made
 

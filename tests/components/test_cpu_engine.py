@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 from tests.components.test_model_server import args
@@ -43,8 +43,8 @@ def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("more", "kind", "says"),
     [
-        ({"sensitivity": "confidential"}, AnswerIsNo, "for development"),
-        ({"sensitivity": "restricted"}, AnswerIsNo, "for development"),
+        ({"sensitivity": "confidential"}, Refused, "for development"),
+        ({"sensitivity": "restricted"}, Refused, "for development"),
         ({"engine": "tpu"}, InputError, "engine"),
         ({"product": "NVIDIA-L40S"}, InputError, "has no product"),
         ({"queue": "q"}, InputError, "has no queue"),

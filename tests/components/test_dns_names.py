@@ -9,7 +9,7 @@ import pytest
 from components.gateway.dns_mapping import needed_names
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.blueprints import bank
 from tests.components import fargate
@@ -109,12 +109,12 @@ def test_a_wildcard_below_which_anybody_registers_is_refused() -> None:
     def change(data: dict[str, Any]) -> None:
         data["networks"][0]["dns_firewall"] = {"names": ["*.co.uk"]}
 
-    assert "every name that anybody registers below co.uk" in refused(AnswerIsNo, change)
+    assert "every name that anybody registers below co.uk" in refused(Refused, change)
 
 
 def test_a_network_above_public_keeps_its_firewall() -> None:
     def change(data: dict[str, Any]) -> None:
         data["networks"][0]["dns_firewall"] = {"mode": "off"}
 
-    assert "has no DNS firewall" in refused(AnswerIsNo, change)
+    assert "has no DNS firewall" in refused(Refused, change)
     assert with_firewall(mode="existing").networks[0].dns_mode == "existing"

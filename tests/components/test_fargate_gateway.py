@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from components.gateway.fargate.execution_role import TaskExecution
 from components.gateway.fargate.gateway import FargateGateway
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, Made
 from tests.components.fargate import HOST, execution_args, gateway_args, secret
 
@@ -224,9 +224,9 @@ def test_every_address_is_refused_as_a_client(engine: Engine):
 
 
 def test_restricted_work_has_no_gateway_in_aws(engine: Engine):
-    with pytest.raises(AnswerIsNo, match="the restricted class may have no AWS identity"):
+    with pytest.raises(Refused, match="the restricted class may have no AWS identity"):
         deploy(engine, sensitivity="restricted")
-    with pytest.raises(AnswerIsNo, match="the restricted class may have no AWS identity"):
+    with pytest.raises(Refused, match="the restricted class may have no AWS identity"):
         engine.deploy(TaskExecution, "tasks", execution_args(sensitivity="restricted"))
 
 

@@ -13,7 +13,7 @@ from components.serving.scaling_mapping import place_args
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from isthmus.contracts.platform.model.pools import Pool
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 
@@ -71,7 +71,7 @@ def test_a_restricted_gateway_alone_takes_no_database_outside_the_site(engine: E
         **{"routes": [route], "callers_secret": "callers", "issuer": {"name": "bank"}},
         **{"monitoring_namespace": "monitoring", "site_cidrs": ["10.40.0.0/16"]},
     }
-    with pytest.raises(AnswerIsNo, match="not inside the site's networks"):
+    with pytest.raises(Refused, match="not inside the site's networks"):
         engine.deploy(InferenceGateway, "g", {**args, "database": {**DATABASE, "address": "52.94.1.1"}})
 
 

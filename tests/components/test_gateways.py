@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from components import InferenceGateway
 from edge.config import check as read_by_the_edge
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 
@@ -71,7 +71,7 @@ def test_a_restricted_gateway_has_no_translator_and_no_aws_identity(engine: Engi
 
 @pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
 def test_a_class_that_may_not_use_aws_is_refused_a_translator(engine: Engine, sensitivity: str) -> None:
-    with pytest.raises(AnswerIsNo, match=f"the {sensitivity} class may have no AWS identity"):
+    with pytest.raises(Refused, match=f"the {sensitivity} class may have no AWS identity"):
         deploy(engine, sensitivity, routes=[ONPREM, CLOUD], translator=TRANSLATOR)
     assert not engine.all("Deployment"), "half of it was made"
 
@@ -80,7 +80,7 @@ def test_a_recorded_exception_opens_aws_to_confidential_and_never_to_restricted(
     granted = {"translator": TRANSLATOR, "routes": [CLOUD], "exception": "CISO until 2027-01-31: pilot"}
     deploy(engine, "confidential", **granted)
     assert engine.only("Deployment", "g-translator-server")
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         deploy(Engine(), "restricted", **granted)
 
 
@@ -233,7 +233,7 @@ def test_a_restricted_route_without_an_address_is_refused(engine: Engine) -> Non
 
 def test_a_restricted_gateway_reaches_on_prem_destinations_only(engine: Engine) -> None:
     away = [{"name": "elsewhere", "cidr": "10.80.1.0/24", "port": 443}]
-    with pytest.raises(AnswerIsNo, match=r"10\.80\.1\.0/24 is not inside the site's networks"):
+    with pytest.raises(Refused, match=r"10\.80\.1\.0/24 is not inside the site's networks"):
         deploy(engine, destinations=away, site_cidrs=["10.40.0.0/16"])
     here = [{"name": "audit", "cidr": "10.40.7.0/24", "port": 443}]
     made = Engine()

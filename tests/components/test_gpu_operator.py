@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import GpuOperator
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, Made, build
 
 DIGEST = "sha256:" + "c" * 64
@@ -96,7 +96,7 @@ def test_a_packed_chart_is_the_one_pinned_or_nothing_is_made(engine: Engine, tmp
     with pytest.raises(InputError, match="there is no packed chart"):
         deploy(engine, chart=str(packed))
     packed.write_bytes(b"a chart")
-    with pytest.raises(AnswerIsNo, match="is pinned"):
+    with pytest.raises(Refused, match="is pinned"):
         deploy(engine, chart=str(packed))
     assert not engine.made
     right = f"sha256:{hashlib.sha256(b'a chart').hexdigest()}"

@@ -205,7 +205,7 @@ def test_a_wrong_network_is_refused_with_its_place(
     with pytest.raises(InputError, match=what) as refused:
         build(engine, **change)
     assert refused.value.where == where
-    assert refused.value.todo
+    assert refused.value.fix
     assert not engine.made
 
 

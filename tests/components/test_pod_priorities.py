@@ -80,7 +80,7 @@ def test_a_model_may_not_go_before_gateways() -> None:
 
     said = refused(InputError, change)
     assert "pod_priorities.model_value" in said
-    assert "a model could evict the gateway before it. State less than 100" in said
+    assert "a model could evict the gateway before it. Fix: State less than 100" in said
     assert parse(platform_data()).pod_priorities.mode == "manage"
 
 

@@ -267,7 +267,7 @@ def test_a_grant_that_names_too_little_or_too_much_is_refused(
     with pytest.raises(InputError, match=what) as refused:
         build(engine, SESSIONS, {**BEDROCK, **change})
     assert refused.value.where == f"networks.frankfurt.grants.1.{where}"
-    assert refused.value.todo
+    assert refused.value.fix
     assert not engine.made
 
 

@@ -18,7 +18,7 @@ from components.llm_platform import LlmPlatform
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
 from tests.components.policies import allowed
@@ -148,7 +148,7 @@ def test_a_role_with_efs_permissions_of_its_own_still_mounts_its_own_access_poin
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"sensitivity": "restricted"}, AnswerIsNo, "class restricted, which may not use AWS"),
+        ({"sensitivity": "restricted"}, Refused, "class restricted, which may not use AWS"),
         ({"bucket": None}, InputError, "a sealer without a bucket"),
         ({"bearer": "gateway"}, InputError, "a gateway with the identity of a sealer"),
         ({"bearer": "anybody"}, InputError, "anybody"),
@@ -368,5 +368,5 @@ def test_a_sealer_with_two_shares_or_none_and_a_restricted_one_in_aws_are_refuse
     }
     with pytest.raises(InputError, match="one of the two"):
         engine.deploy(AuditSealer, "s", args)
-    with pytest.raises(AnswerIsNo, match="sealer of restricted records"):
+    with pytest.raises(Refused, match="sealer of restricted records"):
         engine.deploy(AuditSealer, "t", {**args, "volume": "v", "pod_identity": "arn:role"})

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from components import InferenceGateway, Reviews
 from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, build
 from tests.components.platforms import CLOSED, DIGEST, REGISTRY, bank, reviewed
 
@@ -193,7 +193,7 @@ REVIEWS: dict[str, Any] = {
 
 
 def test_a_gateway_alone_serves_nothing_of_high_impact_where_it_holds_nothing(engine: Engine) -> None:
-    with pytest.raises(AnswerIsNo, match="people must look at answers of 'kyc'"):
+    with pytest.raises(Refused, match="people must look at answers of 'kyc'"):
         engine.deploy(InferenceGateway, "g", GATEWAY)
 
 
@@ -219,5 +219,5 @@ def test_reviews_alone_let_nobody_in_whom_nobody_names_and_reach_no_database_els
         {"from_cidrs": ["10.9.0.0/16"]},
         {"from_cidrs": ["10.40.7.0/24"], "database": {"host": "p.bank.example", "address": "10.9.0.1"}},
     ):
-        with pytest.raises(AnswerIsNo, match="not inside the site's networks"):
+        with pytest.raises(Refused, match="not inside the site's networks"):
             engine.deploy(Reviews, "r", {**REVIEWS, **changed})

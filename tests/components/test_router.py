@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from components import InferenceGateway, ModelServer
 from edge.config import check as read_by_the_edge
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components import test_model_server
 from tests.components.conftest import Engine, build
 from tests.components.test_canaries import args as gateway_args
@@ -142,7 +142,7 @@ def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine
 @pytest.mark.parametrize(
     ("held", "route", "kind", "says"),
     [
-        ("restricted", {"cluster_ip": "10.96.0.7"}, AnswerIsNo, "our own programs only"),
+        ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "our own programs only"),
         ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
     ],
 )

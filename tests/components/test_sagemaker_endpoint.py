@@ -7,7 +7,7 @@ import pytest
 
 from components import SageMakerEndpoint
 from components.aws.sagemaker.endpoint import endpoint_name
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine
 
 DIGEST = "sha256:" + "a" * 64
@@ -281,7 +281,7 @@ def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
     ],
 )
 def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: Any, words: str) -> None:
-    with pytest.raises(AnswerIsNo, match=words):
+    with pytest.raises(Refused, match=words):
         make(engine, **wrong)
     assert not engine.made
 

@@ -9,7 +9,7 @@ from components import SageMakerAccess
 from components.data_paths import data_paths
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine, build
 from tests.components.platforms import bank
 from tests.hosted import HOSTED, endpoint, platform
@@ -201,7 +201,7 @@ def test_without_a_network_calls_come_from_anywhere(engine: Engine) -> None:
     "arn", ["*", ARN.replace("bank-qwen-1", "*"), "arn:aws:sagemaker:eu-central-1:1:model/m"]
 )
 def test_a_policy_names_one_endpoint_each(engine: Engine, arn: str) -> None:
-    with pytest.raises(AnswerIsNo, match="is not one endpoint"):
+    with pytest.raises(Refused, match="is not one endpoint"):
         access(engine, endpoints=[arn])
 
 
@@ -211,5 +211,5 @@ def test_an_identity_that_calls_nothing_gets_no_policy(engine: Engine) -> None:
 
 
 def test_restricted_work_gets_none(engine: Engine) -> None:
-    with pytest.raises(AnswerIsNo, match="must not reach AWS"):
+    with pytest.raises(Refused, match="must not reach AWS"):
         access(engine, sensitivity="restricted")

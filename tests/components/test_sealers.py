@@ -13,7 +13,7 @@ from components import AuditSealer
 from components.governance.cluster_roles import ClusterRoles
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from tests.components.conftest import Engine, Made, build
 from tests.components.platforms import CLOSED, DIGEST, REGISTRY
 
@@ -164,5 +164,5 @@ def test_a_restricted_sealer_alone_takes_no_store_outside_the_site(engine: Engin
         **{"volume": "v", "secret": "s", "store": {**store, "retention_days": 1826}},
         **{"monitoring_namespace": "monitoring", "site_cidrs": ["10.40.0.0/16"]},
     }
-    with pytest.raises(AnswerIsNo, match="not inside the site's networks"):
+    with pytest.raises(Refused, match="not inside the site's networks"):
         engine.deploy(AuditSealer, "s", args)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components import SiteLink
 from components.aws.link.direct_connect import next_asn
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine
 
 REGION = "eu-central-1"
@@ -341,7 +341,7 @@ def test_a_wrong_link_is_refused_with_its_place_before_anything_is_made(
     with pytest.raises(InputError, match=what) as refused:
         build(engine, **change)
     assert refused.value.where == f"links.fra1-frankfurt.{where}"
-    assert refused.value.todo
+    assert refused.value.fix
     assert not engine.made
 
 
@@ -352,7 +352,7 @@ def test_public_and_documentation_addresses_are_peers(engine: Engine, address: s
 
 
 def test_a_restricted_class_never_crosses(engine: Engine) -> None:
-    with pytest.raises(AnswerIsNo, match="restricted work, which stays on-prem") as refused:
+    with pytest.raises(Refused, match="restricted work, which stays on-prem") as refused:
         build(engine, classes=["internal", "restricted"])
     assert refused.value.where == "links.fra1-frankfurt.classes.1"
     assert not engine.made
@@ -368,7 +368,7 @@ def test_a_restricted_class_never_crosses(engine: Engine) -> None:
     ],
 )
 def test_the_site_never_answers_for_aws(engine: Engine, zone: str) -> None:
-    with pytest.raises(AnswerIsNo, match="which is AWS's"):
+    with pytest.raises(Refused, match="which is AWS's"):
         build(engine, zones=["fra1.bank.example", zone])
     assert not engine.made
 

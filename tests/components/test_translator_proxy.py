@@ -8,7 +8,7 @@ import pytest
 
 from edge.config import TranslatorConfig, check
 from isthmus.contracts.platform.model.platform import Images
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import Engine, build
 from tests.components.test_gateways import AWS, CLOUD, ONPREM, TRANSLATOR, config, deploy
 from tests.components.test_pod_defaults import boxes
@@ -107,7 +107,7 @@ def test_the_edge_reads_what_the_component_writes(engine, tmp_path) -> None:
 
 @pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
 def test_a_confidential_translator_is_refused_both_even_by_exception(engine, given: dict[str, Any]) -> None:
-    with pytest.raises(AnswerIsNo, match="the confidential class may have no proxy"):
+    with pytest.raises(Refused, match="the confidential class may have no proxy"):
         deploy(
             engine,
             "confidential",
@@ -130,7 +130,7 @@ def test_a_proxy_by_name_or_with_credentials_is_refused_and_not_repeated(engine,
 def test_an_internal_translator_may_have_authorities_and_no_proxy(engine) -> None:
     given = {"routes": [ONPREM, CLOUD], "destinations": AWS}
     deploy(engine, "internal", translator=translator(ca_bundle="bank-authorities"), **given)
-    with pytest.raises(AnswerIsNo, match="the internal class may have no proxy: it reaches AWS by private"):
+    with pytest.raises(Refused, match="the internal class may have no proxy: it reaches AWS by private"):
         deploy(Engine(), "internal", translator=translator(proxy=PROXY), **given)
 
 

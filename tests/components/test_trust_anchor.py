@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import TrustAnchor
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests import authority
 from tests.components.conftest import Engine
 
@@ -94,6 +94,6 @@ def test_what_cannot_be_trusted_is_named_and_nothing_is_made(
 
 
 def test_a_private_key_among_the_certificates_is_refused(engine: Engine) -> None:
-    with pytest.raises(AnswerIsNo, match="private key"):
+    with pytest.raises(Refused, match="private key"):
         anchor(engine, ca_certificates=authority.pem() + "-----BEGIN PRIVATE KEY-----")
     assert not engine.made

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components import WorkloadIdentity
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
 
@@ -161,7 +161,7 @@ def test_a_long_name_is_cut_to_what_aws_takes_and_stays_its_own(engine: Engine) 
 
 @pytest.mark.parametrize("sensitivity", ["confidential", "restricted"])
 def test_a_class_that_may_not_use_aws_gets_no_identity(engine: Engine, sensitivity: str) -> None:
-    with pytest.raises(AnswerIsNo, match="must not reach AWS"):
+    with pytest.raises(Refused, match="must not reach AWS"):
         identity(engine, sensitivity=sensitivity)
     assert not engine.made
 
@@ -191,6 +191,6 @@ def test_a_recorded_exception_lets_a_confidential_class(engine: Engine) -> None:
     ],
 )
 def test_what_would_be_wide_or_refused_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
-    with pytest.raises((InputError, AnswerIsNo), match=match):
+    with pytest.raises((InputError, Refused), match=match):
         identity(engine, **more)
     assert not engine.all("Profile")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.plan.document import Plan
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS, check, plan_data, requirements
 
 TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
@@ -35,7 +35,7 @@ def test_a_need_is_the_peak_minute_with_headroom_and_an_answers_tokens_as_aws_co
 
 
 def test_a_stated_quota_below_the_need_is_an_answer_with_both_figures():
-    with pytest.raises(AnswerIsNo) as caught:
+    with pytest.raises(Refused) as caught:
         check(plan_data(), requirements(with_quota(TOKENS, 400000)))
     assert "needs 2,457,000 tokens a minute" in str(caught.value)
     assert f"the quota `{TOKENS}` is 400,000" in str(caught.value)
@@ -47,7 +47,7 @@ def test_a_stated_quota_below_the_need_is_an_answer_with_both_figures():
     [TOKENS, TOKENS.lower(), "Cross-region model inference tokens per minute for Anthropic Claude Haiku 4.5"],
 )
 def test_a_quota_is_known_by_both_of_its_names(name: str):
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         check(plan_data(), requirements(with_quota(name, 1)))
 
 
@@ -67,7 +67,7 @@ def test_a_model_whose_name_in_quotas_is_not_known_has_none():
 def test_a_quota_is_refused_exactly_where_it_is_below_the_need(amount: float):
     wanted = requirements(with_quota(TOKENS, amount))
     if amount < 2457000:
-        with pytest.raises(AnswerIsNo):
+        with pytest.raises(Refused):
             check(plan_data(), wanted)
     else:
         check(plan_data(), wanted)

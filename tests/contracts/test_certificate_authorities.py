@@ -21,7 +21,7 @@ from isthmus.contracts.reference.certificate_authorities import (
     check_current,
     check_signed_by,
 )
-from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.core.errors import InputError, IsthmusError, Refused
 
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -93,7 +93,7 @@ def refused(pem: str, kind: type[IsthmusError], match: str) -> None:
         check_ca(pem, "trust.ca_certificates")
     assert type(found.value) is kind
     assert found.value.where == "trust.ca_certificates"
-    assert found.value.todo
+    assert found.value.fix
     for line in pem.splitlines():
         assert "-----" in line or len(line) < 20 or line not in str(found.value), "the text is shown"
 
@@ -118,12 +118,12 @@ def test_two_authorities_are_taken_in_their_order_and_three_are_not() -> None:
 def test_rsa_of_2048_bits_is_taken_and_less_is_not() -> None:
     assert check_ca(Authority(key=rsa.generate_private_key(65537, 2048)).pem, "here")
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505
-    refused(Authority(key=weak).pem, AnswerIsNo, "RSA key of 1024 bits")
+    refused(Authority(key=weak).pem, Refused, "RSA key of 1024 bits")
 
 
 def test_short_curves_and_keys_that_aws_does_not_know_are_refused() -> None:
-    refused(Authority(key=ec.generate_private_key(ec.SECP192R1())).pem, AnswerIsNo, "curve of 192 bits")
-    refused(Authority(key=ed25519.Ed25519PrivateKey.generate()).pem, AnswerIsNo, "does not take")
+    refused(Authority(key=ec.generate_private_key(ec.SECP192R1())).pem, Refused, "curve of 192 bits")
+    refused(Authority(key=ed25519.Ed25519PrivateKey.generate()).pem, Refused, "does not take")
 
 
 # `cryptography` no longer signs so; made with `openssl req -x509 -sha1` on 2026-11-25, its key thrown away.
@@ -150,8 +150,8 @@ qMyDlUddJulZhFi66pypgVuZ6ybL011FxADZucc1b8WRrdGW/qJJ3bsLNW0WErFk
 
 
 def test_a_signature_weaker_than_sha_256_is_refused() -> None:
-    refused(Authority(digest=hashes.SHA224()).pem, AnswerIsNo, "signature of SHA224")
-    refused(SHA1_RSA_CA, AnswerIsNo, "signature of SHA1")
+    refused(Authority(digest=hashes.SHA224()).pem, Refused, "signature of SHA224")
+    refused(SHA1_RSA_CA, Refused, "signature of SHA1")
 
 
 @pytest.mark.parametrize("ca", [False, None])
@@ -167,8 +167,8 @@ def test_an_authority_that_may_not_sign_is_refused(signs: bool | None) -> None:
 def test_a_private_key_is_refused_and_not_shown() -> None:
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         key = root().key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
-        refused(root().pem + key, AnswerIsNo, "private key")
-        refused(key.replace("-----", "----"), AnswerIsNo, "private key")
+        refused(root().pem + key, Refused, "private key")
+        refused(key.replace("-----", "----"), Refused, "private key")
 
 
 @lru_cache(maxsize=1)
@@ -204,7 +204,7 @@ def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
         .public_bytes(Encoding.PEM)
         .decode()
     )
-    refused(pem, AnswerIsNo, "public web authority")
+    refused(pem, Refused, "public web authority")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_what_stands_around_the_certificates_is_not_sent() -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_is_taken_or_fails_otherwise_than_by_name(text: str) -> None:
-    with pytest.raises((InputError, AnswerIsNo)):
+    with pytest.raises((InputError, Refused)):
         check_ca(text, "here")
 
 
@@ -250,19 +250,19 @@ def test_a_damaged_certificate_never_fails_otherwise_than_by_name(at: int, put: 
     damaged = text[:at] + put + text[at + 1 :]
     try:
         check_ca(damaged, "here")
-    except (InputError, AnswerIsNo):
+    except (InputError, Refused):
         return
 
 
 def test_an_authority_that_has_ended_or_not_begun_is_refused() -> None:
     facts = check_ca(root().pem, "here")
     assert check_current(facts, date(2027, 5, 1)) == []
-    with pytest.raises(AnswerIsNo, match="ended on 2030-01-01"):
+    with pytest.raises(Refused, match="ended on 2030-01-01"):
         check_current(facts, date(2030, 1, 2), "trust")
-    with pytest.raises(AnswerIsNo, match="begins on 2026-01-01"):
+    with pytest.raises(Refused, match="begins on 2026-01-01"):
         check_current(facts, datetime(2025, 12, 31, 23, 0, tzinfo=UTC))
     old = check_ca(Authority("Old CA", end=BEGIN + timedelta(days=2)).pem, "here")
-    with pytest.raises(AnswerIsNo, match="'CN=Old CA' ended"):
+    with pytest.raises(Refused, match="'CN=Old CA' ended"):
         check_current([*facts, *old], date(2027, 1, 1))
 
 
@@ -284,14 +284,14 @@ def test_one_through_intermediates_needs_all_of_them() -> None:
     leaf = Authority("internal.svc", by=second, ca=False, signs=False)
     check_signed_by(leaf.pem + first.pem + second.pem, root().pem, "identity")
     check_signed_by(leaf.pem, second.pem, "identity")
-    with pytest.raises(AnswerIsNo, match="issued by 'CN=Second'"):
+    with pytest.raises(Refused, match="issued by 'CN=Second'"):
         check_signed_by(leaf.pem + second.pem, root().pem, "identity")
 
 
 def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
     stranger = Authority()
     leaf = Authority("internal.svc", by=stranger, ca=False, signs=False)
-    with pytest.raises(AnswerIsNo, match="the trust anchor does not hold") as found:
+    with pytest.raises(Refused, match="the trust anchor does not hold") as found:
         check_signed_by(leaf.pem, root().pem, "identity")
     assert found.value.where == "identity"
 
@@ -299,5 +299,5 @@ def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
 def test_issuers_in_a_circle_come_to_an_end() -> None:
     one = Authority("One", issuer="Two")
     two = Authority("Two", by=one)
-    with pytest.raises(AnswerIsNo):
+    with pytest.raises(Refused):
         check_signed_by(one.pem + two.pem, root().pem, "identity")

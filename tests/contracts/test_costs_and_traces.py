@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import overrides
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_records import Change, refused
 
@@ -84,4 +84,4 @@ def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) ->
     ],
 )
 def test_what_would_break_a_boundary_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(AnswerIsNo, change)
+    assert says in refused(Refused, change)

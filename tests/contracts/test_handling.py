@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reference.handling import HANDLING, Exception_
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, Sensitivity, Target
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 
 @pytest.mark.parametrize("class_", SENSITIVITIES)
@@ -118,7 +118,7 @@ LOOSER: list[tuple[Sensitivity, str, Any]] = [
 
 @pytest.mark.parametrize(("class_", "field", "value"), LOOSER)
 def test_a_looser_table_is_refused_with_the_field(class_: Sensitivity, field: str, value: Any):
-    with pytest.raises(AnswerIsNo) as caught:
+    with pytest.raises(Refused) as caught:
         handling.stricter_only({class_: {field: value}})
     assert caught.value.where == f"handling.{class_}.{field}"
 

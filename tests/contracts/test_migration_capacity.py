@@ -11,7 +11,7 @@ from isthmus.contracts.platform.migration.capacity import Move, Standing, move
 from isthmus.contracts.platform.migration.messages import refusal
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.components.platforms import bank as platform_data
 
 H100, L40S = "fra1-h100-sxm-80gb", "fra1-l40s-48gb"
@@ -103,7 +103,7 @@ def test_an_endpoint_that_keeps_its_name_on_another_pool_goes_first_though_there
 def test_the_refusal_names_pool_shortage_workloads_time_and_way():
     found = move([old("restricted-qwen3-32b", 9, workloads=["transaction-narratives"])], platform())
     refused = refusal(found, platform(restricted_llama_70b={"load_timeout_s": 2401}), "bank")
-    assert isinstance(refused, AnswerIsNo)
+    assert isinstance(refused, Refused)
     for said in (
         f"pool {H100} has 16 GPUs to give, 1 fewer than the 17",
         "restricted-qwen3-32b must go before restricted-llama-70b can come",

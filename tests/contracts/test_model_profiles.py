@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.reference import model_profiles, vllm_flags
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 from isthmus.planning.catalogues import models
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
@@ -108,13 +108,13 @@ def test_a_parser_that_vllm_does_not_have_is_refused_with_the_nearest_name() -> 
 
     said = refused(InputError, change)
     assert "tool_call_parser" in said
-    assert "no tool call parser `llama_json`. Did you mean `llama" in said
+    assert "no tool call parser `llama_json`. Fix: Did you mean `llama" in said
 
 
 def test_a_family_that_does_not_exist_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(At, match="`qwen-3` is not a family") as caught:
+    with pytest.raises(FieldError, match="`qwen-3` is not a family") as caught:
         model_profiles.find_profile("bank/own", "qwen-3")
-    assert "Did you mean `qwen3`" in caught.value.todo
+    assert "Did you mean `qwen3`" in caught.value.fix
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "{{ messages }}", "a b"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.contracts.platform import overrides
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 
 KEYS = st.sampled_from(["a", "b", "c", "name", "id"])
@@ -124,7 +124,7 @@ def test_null_is_allowed_everywhere():
 
 
 def test_an_override_that_breaks_a_boundary_is_refused():
-    with pytest.raises(AnswerIsNo, match="restricted work may not run on bedrock"):
+    with pytest.raises(Refused, match="restricted work may not run on bedrock"):
         overrides.apply(platform_data(), {"endpoints": [{"id": "restricted-llama-70b", "target": "bedrock"}]})
 
 

@@ -13,7 +13,7 @@ from isthmus.contracts.plan import document as plan_document
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
 
@@ -63,12 +63,12 @@ def test_a_plan_from_other_requirements_is_refused_with_the_way_to_mend_it(tmp_p
     with pytest.raises(InputError) as caught:
         plan_rules.check(plan_document.load(path), other)
     assert "made from other requirements" in caught.value.what
-    assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.todo
-    assert caught.value.where == f"{path}:2 (requirements_sha256)"
+    assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.fix
+    assert caught.value.where == f"{path}:2 requirements_sha256"
 
 
 def test_restricted_work_on_aws_is_refused_even_when_written_by_hand():
-    says = refused(AnswerIsNo, lambda d: endpoint(d, 0).update(bedrock("restricted")))
+    says = refused(Refused, lambda d: endpoint(d, 0).update(bedrock("restricted")))
     assert "restricted work may not run on bedrock" in says
 
 
@@ -76,7 +76,7 @@ def test_calling_restricted_work_internal_does_not_help():
     def relabel(data: dict[str, Any]) -> None:
         data["placements"][0].update(endpoint="internal-haiku", sensitivity="internal")
 
-    assert "restricted work may not run on bedrock" in refused(AnswerIsNo, relabel)
+    assert "restricted work may not run on bedrock" in refused(Refused, relabel)
 
 
 def test_confidential_work_on_bedrock_needs_an_exception_in_the_requirements():
@@ -84,7 +84,7 @@ def test_confidential_work_on_bedrock_needs_an_exception_in_the_requirements():
         endpoint(data, 1).clear()
         endpoint(data, 1).update(bedrock("confidential"), id="confidential-llama-8b")
 
-    assert "by a recorded exception only" in refused(AnswerIsNo, move)
+    assert "by a recorded exception only" in refused(Refused, move)
     data = bank.plan_data()
     move(data)
     exception = "{workload: kyc-extraction, target: bedrock, who: CISO, reason: pilot, until: '2999-01-01'}"
@@ -95,17 +95,17 @@ def test_an_organisations_stricter_handling_binds_the_plan():
     text = REQUIREMENTS.replace(
         "name: bank\n", "name: bank\nhandling: {internal: {targets: [onprem-vllm]}}\n"
     )
-    assert "internal work may not run on bedrock" in refused(AnswerIsNo, lambda d: None, text)
+    assert "internal work may not run on bedrock" in refused(Refused, lambda d: None, text)
 
 
 def test_classes_share_no_endpoint():
-    says = refused(AnswerIsNo, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
+    says = refused(Refused, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
     assert "classes share no endpoint" in says
 
 
 def test_a_target_that_the_site_does_not_allow_is_refused():
     text = REQUIREMENTS.replace("allow: [bedrock, sagemaker, eks]", "allow: [eks]")
-    assert "does not allow bedrock; it allows eks" in refused(AnswerIsNo, lambda d: None, text)
+    assert "does not allow bedrock; it allows eks" in refused(Refused, lambda d: None, text)
 
 
 def test_a_profile_that_can_leave_the_residency_is_refused():
@@ -113,18 +113,18 @@ def test_a_profile_that_can_leave_the_residency_is_refused():
         "sensitivity: internal\n    impact: low\n    residency: [eu]",
         "sensitivity: internal\n    impact: low\n    residency: [de]",
     )
-    says = refused(AnswerIsNo, lambda d: None, text)
+    says = refused(Refused, lambda d: None, text)
     assert "policy-assistant` could reach eu-north-1 in `se`, outside its residency (de)" in says
 
 
 def test_a_gateway_outside_the_residency_is_refused():
     text = REQUIREMENTS.replace("jurisdiction: de\n    kube", "jurisdiction: ch\n    kube")
-    assert "outside its residency (eu)" in refused(AnswerIsNo, lambda d: None, text)
+    assert "outside its residency (eu)" in refused(Refused, lambda d: None, text)
 
 
 def test_a_global_profile_is_refused():
     change: Change = lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}")  # noqa: E731
-    assert "every commercial region" in refused(AnswerIsNo, change)
+    assert "every commercial region" in refused(Refused, change)
 
 
 def test_overflow_needs_the_workloads_leave():
@@ -133,28 +133,28 @@ def test_overflow_needs_the_workloads_leave():
         extra = {**data["placements"][3], "role": "overflow", "share": 0.2}
         data["placements"].append(extra)
 
-    assert "does not allow overflow" in refused(AnswerIsNo, overflow)
+    assert "does not allow overflow" in refused(Refused, overflow)
 
 
 def test_a_score_below_the_floor_is_refused():
     def small(data: dict[str, Any]) -> None:
         endpoint(data, 0).update(model="meta-llama/Llama-3.1-8B-Instruct", precision="bf16")
 
-    assert "scores 0.61" in refused(AnswerIsNo, small)
+    assert "scores 0.61" in refused(Refused, small)
 
 
 def test_an_infeasible_plan_is_not_built():
-    says = refused(AnswerIsNo, lambda d: d.update(feasible=False, conflicts=["too few GPUs"]))
+    says = refused(Refused, lambda d: d.update(feasible=False, conflicts=["too few GPUs"]))
     assert "too few GPUs" in says
 
 
 def test_the_restricted_gateway_stands_on_prem():
-    assert "not on-prem" in refused(AnswerIsNo, lambda d: d["gateways"][3].update(site="frankfurt"))
+    assert "not on-prem" in refused(Refused, lambda d: d["gateways"][3].update(site="frankfurt"))
 
 
 def test_confidential_work_crosses_a_private_link_only():
     text = REQUIREMENTS[: REQUIREMENTS.index("links:")]
-    assert "no private link" in refused(AnswerIsNo, lambda d: d["gateways"][2].update(site="frankfurt"), text)
+    assert "no private link" in refused(Refused, lambda d: d["gateways"][2].update(site="frankfurt"), text)
 
 
 def three(data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.core.errors import AnswerIsNo, IsthmusError
+from isthmus.core.errors import IsthmusError, Refused
 from tests.components.platforms import bank
 from tests.contracts.test_platform_model import parse
 
@@ -57,5 +57,5 @@ def test_one_client_speaks_for_one_workload() -> None:
 
 @pytest.mark.parametrize("address", ["10.80.1.1", "52.94.1.1"])
 def test_of_restricted_callers_nothing_is_known_beyond_the_site(address: str) -> None:
-    with pytest.raises(AnswerIsNo, match="outside the sites' own networks"):
+    with pytest.raises(Refused, match="outside the sites' own networks"):
         parse(stated(database={**DATABASE, "address": address}))

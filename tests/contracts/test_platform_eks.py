@@ -16,7 +16,7 @@ from isthmus.contracts.platform.model.aws.eks import (
     provider_key,
     reached_sites,
 )
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
 from tests.contracts import test_platform_model
@@ -152,7 +152,7 @@ def test_a_gpu_operator_without_drivers_is_taken():
 
 
 def test_spot_machines_promise_nothing_that_must_outlive_a_loss():
-    says = refused(AnswerIsNo, group(purchase="spot"))
+    says = refused(Refused, group(purchase="spot"))
     assert "must survive the loss of a domain, and AWS may take back all spot machines" in says
     data = private.data()
     group(purchase="spot")(data)
@@ -167,17 +167,17 @@ def test_a_capacity_block_is_taken_with_its_id_and_one_zone():
 
 
 def test_the_api_server_is_reached_from_the_sites_only():
-    says = refused(AnswerIsNo, cluster(access=["198.51.100.0/24"]))
+    says = refused(Refused, cluster(access=["198.51.100.0/24"]))
     assert "from outside the sites and its network" in says
 
 
 def test_a_class_stands_in_a_network_that_carries_it():
-    says = refused(AnswerIsNo, lambda d: d["networks"][0].update(classes=["internal"]))
+    says = refused(Refused, lambda d: d["networks"][0].update(classes=["internal"]))
     assert "carries no confidential work" in says
 
 
 def test_confidential_work_on_machines_of_ours_is_trailed_too():
-    assert "no trail records" in refused(AnswerIsNo, lambda d: d.update(trails=[]))
+    assert "no trail records" in refused(Refused, lambda d: d.update(trails=[]))
 
 
 def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():

@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
 
 Change = Callable[[dict[str, Any]], object]
@@ -48,9 +48,9 @@ def ways_out(cidr: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("target", ["bedrock", "sagemaker", "eks-vllm"])
 def test_restricted_work_runs_on_no_cloud_target(target: str):
-    says = refused(AnswerIsNo, lambda d: endpoint(d, 0).update(target=target))
+    says = refused(Refused, lambda d: endpoint(d, 0).update(target=target))
     assert f"restricted work may not run on {target}" in says
-    assert says.startswith("platform (endpoints[restricted-llama-70b].target)")
+    assert says.startswith("platform endpoints[restricted-llama-70b].target")
 
 
 def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
@@ -70,19 +70,19 @@ def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
         for part in ("networks", "links"):
             data[part][0]["classes"].append("confidential")
 
-    assert "by a recorded exception only" in refused(AnswerIsNo, on_bedrock)
+    assert "by a recorded exception only" in refused(Refused, on_bedrock)
     data = platform_data()
     on_bedrock(data)
     exception = {"workload": "kyc", "target": "bedrock", "who": "CISO", "reason": "pilot"}
     data["exceptions"] = [{**exception, "until": "2999-12-31"}]
     assert parse(data).exceptions[0].who == "CISO"
     data["exceptions"] = [{**exception, "until": "2020-01-01"}]
-    with pytest.raises(AnswerIsNo, match="that holds on"):
+    with pytest.raises(Refused, match="that holds on"):
         parse(data)
 
 
 def test_a_restricted_gateway_has_no_aws_identity():
-    says = refused(AnswerIsNo, lambda d: gateway(d, 0).update(identity="internal-frankfurt"))
+    says = refused(Refused, lambda d: gateway(d, 0).update(identity="internal-frankfurt"))
     assert "has an AWS identity" in says
 
 
@@ -92,7 +92,7 @@ def test_no_identity_is_made_for_a_class_that_may_not_use_aws():
             {"name": "x", "class": "restricted", "site": "frankfurt", "endpoints": ["restricted-llama-70b"]}
         )
 
-    assert "which may not use AWS" in refused(AnswerIsNo, identity)
+    assert "which may not use AWS" in refused(Refused, identity)
 
 
 def test_a_confidential_gateway_without_a_cloud_model_has_no_identity():
@@ -102,12 +102,12 @@ def test_a_confidential_gateway_without_a_cloud_model_has_no_identity():
         )
         gateway(data, 1)["identity"] = "c"
 
-    assert "no model in AWS" in refused(AnswerIsNo, identity)
+    assert "no model in AWS" in refused(Refused, identity)
 
 
 @pytest.mark.parametrize("cidr", ["10.80.0.0/24", "0.0.0.0/0", "10.0.0.0/8"])
 def test_a_restricted_gateway_reaches_on_prem_addresses_only(cidr: str):
-    says = refused(AnswerIsNo, lambda d: gateway(d, 0).update(destinations=ways_out(cidr)))
+    says = refused(Refused, lambda d: gateway(d, 0).update(destinations=ways_out(cidr)))
     assert f"could reach `{cidr}`, outside the on-prem sites' networks" in says
 
 
@@ -118,39 +118,39 @@ def test_a_restricted_gateway_may_name_a_part_of_its_own_network():
 
 
 def test_a_confidential_gateway_reaches_the_sites_networks_only():
-    says = refused(AnswerIsNo, lambda d: gateway(d, 1).update(destinations=ways_out("52.1.0.0/16")))
+    says = refused(Refused, lambda d: gateway(d, 1).update(destinations=ways_out("52.1.0.0/16")))
     assert "outside the sites' own networks" in says
 
 
 def test_a_gateway_sends_work_to_endpoints_of_its_class_only():
-    says = refused(AnswerIsNo, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
+    says = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
     assert "classes share no endpoint" in says
-    says = refused(AnswerIsNo, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
+    says = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
     assert "classes share no endpoint" in says
 
 
 def test_a_profile_that_leaves_the_residency_is_refused():
-    says = refused(AnswerIsNo, lambda d: gateway(d, 2)["workloads"][0].update(residency=["de"]))
+    says = refused(Refused, lambda d: gateway(d, 2)["workloads"][0].update(residency=["de"]))
     assert "could reach eu-north-1 in `se`, outside its residency (de)" in says
 
 
 def test_a_global_profile_is_refused():
-    says = refused(AnswerIsNo, lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}"))
+    says = refused(Refused, lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}"))
     assert "every commercial region" in says
 
 
 @pytest.mark.parametrize("name", ["edge", "translator", "vllm", "credential_helper", "resolver"])
 def test_an_image_from_an_unnamed_registry_is_refused(name: str):
     image = f"docker.io/somebody/{name}@{DIGEST}"
-    says = refused(AnswerIsNo, lambda d: d["images"].update({name: image}))
+    says = refused(Refused, lambda d: d["images"].update({name: image}))
     assert "none of the named registries" in says
-    assert says.startswith(f"platform (images.{name})")
+    assert says.startswith(f"platform images.{name}")
 
 
 def test_records_are_kept_as_long_as_the_strictest_class_demands():
-    says = refused(AnswerIsNo, lambda d: d["audit"][0].update(retention_days=400))
+    says = refused(Refused, lambda d: d["audit"][0].update(retention_days=400))
     assert "class restricted keeps records 1825 days" in says
-    assert "every class keeps records" in refused(AnswerIsNo, lambda d: d["audit"][0].update(mode="off"))
+    assert "every class keeps records" in refused(Refused, lambda d: d["audit"][0].update(mode="off"))
 
 
 def slices(data: dict[str, Any], **change: Any) -> None:

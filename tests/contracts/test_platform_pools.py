@@ -11,7 +11,7 @@ from isthmus.contracts.platform.migration.capacity import move, standing
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.platform.model.pools import failure_domain_label
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
 
@@ -246,7 +246,7 @@ def test_shares_of_gpus_that_cannot_be_are_refused(
 
 def test_no_gpu_is_shared_by_two_classes(bank: Bank) -> None:
     bank.shared_gpus("l40s-1", **{"class": "internal"})
-    says = bank.refused(AnswerIsNo)
+    says = bank.refused(Refused)
     assert "the shared GPUs of pool l40s are internal, and confidential-llama-8b is confidential" in says
 
 
@@ -359,7 +359,7 @@ def test_a_group_has_its_classs_network(bank: Bank) -> None:
 def test_two_classes_share_no_network_on_which_no_policy_holds(bank: Bank) -> None:
     bank.one_group()
     fabric(bank, ("restricted", "fabric/all"), ("internal", "fabric/all"))
-    assert "no network policy holds on it" in bank.refused(AnswerIsNo)
+    assert "no network policy holds on it" in bank.refused(Refused)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform, Proxy
 from isthmus.contracts.platform.rules import boundaries as boundary_rules
-from isthmus.core.errors import AnswerIsNo, At, InputError
+from isthmus.core.errors import FieldError, InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
 
@@ -22,7 +22,7 @@ def named(data: dict[str, Any], held: str) -> dict[str, Any]:
 @pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
 @pytest.mark.parametrize("held", ["restricted", "confidential"])
 def test_a_class_whose_ways_out_are_named_has_neither(held: str, given: dict[str, Any]):
-    says = refused(AnswerIsNo, lambda d: named(d, held).update(given))
+    says = refused(Refused, lambda d: named(d, held).update(given))
     assert f"the {held} gateway may have no `{next(iter(given))}`" in says
 
 
@@ -47,7 +47,7 @@ def test_an_internal_translator_may_have_authorities_and_no_proxy():
     data = platform_data()
     named(data, "internal").update(ca_bundle="bank-authorities")
     assert parse(data)
-    says = refused(AnswerIsNo, lambda d: named(d, "internal").update(proxy=PROXY))
+    says = refused(Refused, lambda d: named(d, "internal").update(proxy=PROXY))
     assert "internal work reaches AWS by private endpoints, past which a proxy would lead" in says
 
 
@@ -55,19 +55,19 @@ def test_public_work_may_go_by_a_proxy_where_no_network_carries_it():
     check(by_proxy(PROXY["url"]))
     platform = by_proxy(PROXY["url"])(parse(platform_data()))
     carried = [each.model_copy(update={"classes": ["internal", "public"]}) for each in platform.networks]
-    with pytest.raises(At, match="public work reaches AWS by private endpoints"):
+    with pytest.raises(FieldError, match="public work reaches AWS by private endpoints"):
         check(lambda _: platform.model_copy(update={"networks": carried}))
 
 
 def test_a_proxy_that_is_not_the_organisations_is_refused():
-    with pytest.raises(At, match=r"`52\.1\.2\.3` lies outside the sites' own networks") as caught:
+    with pytest.raises(FieldError, match=r"`52\.1\.2\.3` lies outside the sites' own networks") as caught:
         check(by_proxy("http://52.1.2.3:3128"))
-    assert caught.value.no
+    assert caught.value.refused
 
 
 @pytest.mark.parametrize("url", ["http://10.40.0.999:3128", "http://10.40.0.20:0", "http://10.40.0.20:70000"])
 def test_an_address_or_a_port_that_is_none_is_told(url: str):
-    with pytest.raises(At, match="is not a"):
+    with pytest.raises(FieldError, match="is not a"):
         check(by_proxy(url))
 
 
@@ -81,5 +81,5 @@ def test_credentials_in_a_proxys_address_are_refused():
 def test_a_gateway_without_a_translator_has_nothing_that_leaves():
     built = by_proxy(PROXY["url"])(parse(platform_data()))
     bare = [each.model_copy(update={"identity": None}) for each in built.gateways]
-    with pytest.raises(At, match="nothing behind gateway internal-fra1 leaves the site"):
+    with pytest.raises(FieldError, match="nothing behind gateway internal-fra1 leaves the site"):
         boundary_rules.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))

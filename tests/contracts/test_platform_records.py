@@ -10,7 +10,7 @@ import pytest
 from edge.config.audit import UNSEALED_S
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model import records as platform_records
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.fargate import cloud, secret
 from tests.contracts.bank import platform_data, refused
@@ -44,7 +44,7 @@ def keeps(data: dict[str, Any], at: int, **days: int) -> None:
     ],
 )
 def test_what_would_lose_records_or_keep_too_much_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(AnswerIsNo, change)
+    assert says in refused(Refused, change)
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_records_wait_as_long_as_the_edge_lets_them() -> None:
 
 
 EKS: list[tuple[Change, type[Exception], str]] = [
-    (lambda d: d["gateways"][0].pop("audit"), AnswerIsNo, "keeps no records, and class confidential"),
+    (lambda d: d["gateways"][0].pop("audit"), Refused, "keeps no records, and class confidential"),
     (lambda d: audit(d).update(volume="v"), InputError, "names one volume of its share and no sealer_volume"),
     (lambda d: audit(d).update(secret=secret("a")), InputError, "its secret is one of AWS"),
     (
         lambda d: d["audit"][0].update(address="10.99.0.1"),
-        AnswerIsNo,
+        Refused,
         "outside the networks of the sites in AWS",
     ),
     (
@@ -116,15 +116,15 @@ def test_a_gateway_in_a_cluster_in_aws_without_a_way_to_seal_is_refused(
 
 
 FARGATE: list[tuple[Change, type[Exception], str]] = [
-    (lambda d: d["gateways"][0].pop("audit"), AnswerIsNo, "keeps no records, and class internal"),
+    (lambda d: d["gateways"][0].pop("audit"), Refused, "keeps no records, and class internal"),
     (lambda d: audit(d).update(volume="v", sealer_volume="w"), InputError, "there is no PersistentVolume"),
     (lambda d: audit(d).update(secret="named"), InputError, "its secret is no secret of AWS Secrets Manager"),
     (
         lambda d: audit(d).update(sealer_secret=audit(d)["secret"]),
-        AnswerIsNo,
+        Refused,
         "started with its sealer's signing",
     ),
-    (lambda d: keeps(d, 0, claims=1), AnswerIsNo, "content of class internal is kept not"),
+    (lambda d: keeps(d, 0, claims=1), Refused, "content of class internal is kept not"),
 ]
 
 

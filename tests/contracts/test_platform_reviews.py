@@ -13,7 +13,7 @@ from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model import reviews as platform_reviews
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.fargate import cloud
 from tests.contracts.bank import platform_data, refused
@@ -103,7 +103,7 @@ def test_what_impact_and_review_ask_for_is_held_as_the_platform_says() -> None:
     ],
 )
 def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(AnswerIsNo, change, data())
+    assert says in refused(Refused, change, data())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
         gateway(said, 1)["reviews"]["keep_days"] = 31
         workload(said, 1)["review"] = dict(REVIEW)
 
-    assert "confidential are kept at most 30 days" in refused(AnswerIsNo, longer, data())
+    assert "confidential are kept at most 30 days" in refused(Refused, longer, data())
 
 
 def test_limits_are_those_of_the_edge_and_of_handling() -> None:
@@ -183,7 +183,7 @@ def test_a_gateway_on_fargate_serves_nothing_of_high_impact_whoever_says_that_he
     def weighty(said: dict[str, Any]) -> None:
         workload(said).update(impact="high", review=dict(REVIEW), reviewed_by="claims-desk")
 
-    assert "on Fargate can hold no answers for people" in refused(AnswerIsNo, weighty, cloud())
+    assert "on Fargate can hold no answers for people" in refused(Refused, weighty, cloud())
 
 
 def test_on_fargate_somebody_is_named_for_what_people_must_see_else_it_is_refused() -> None:
@@ -192,7 +192,7 @@ def test_on_fargate_somebody_is_named_for_what_people_must_see_else_it_is_refuse
     workload(said)["reviewed_by"] = "claims-desk"
     assert overrides.validate(said).gateways[0].workloads[0].reviewed_by == "claims-desk"
     assert "or name who sees to it instead" in refused(
-        AnswerIsNo, lambda d: workload(d).pop("reviewed_by"), said
+        Refused, lambda d: workload(d).pop("reviewed_by"), said
     )
     with pytest.raises(InputError, match="nobody asks for people"):
         overrides.validate({**said, "gateways": [_named(said)]})
@@ -222,14 +222,14 @@ def test_in_a_cluster_in_aws_what_is_not_held_is_refused_unless_somebody_else_is
     said = private.reviewed()
     del gateway(said)["reviews"]
     says = "whose impact is high, and gateway confidential-frankfurt holds no answers for people"
-    assert says in refused(AnswerIsNo, lambda _: None, said)
-    named = refused(AnswerIsNo, lambda d: workload(d).update(reviewed_by="claims-desk"), said)
+    assert says in refused(Refused, lambda _: None, said)
+    named = refused(Refused, lambda d: workload(d).update(reviewed_by="claims-desk"), said)
     assert says in named, "nobody is enough for high impact"
     assert "or name who sees to it instead" not in named
     workload(said)["impact"] = "material"
     assert overrides.validate(said).gateways[0].workloads[0].reviewed_by == "claims-desk"
     assert "or name who sees to it instead" in refused(
-        AnswerIsNo, lambda d: workload(d).pop("reviewed_by"), said
+        Refused, lambda d: workload(d).pop("reviewed_by"), said
     )
 
 
@@ -273,11 +273,11 @@ def test_in_a_cluster_in_aws_records_of_those_who_decide_lie_on_the_share_of_the
             InputError,
             "nobody could reach the reviews",
         ),
-        (lambda d: gateway(d)["reviews"].update(user="gateway"), AnswerIsNo, "decide upon its own answers"),
-        (lambda d: gateway(d)["reviews"].update(keep_days=31), AnswerIsNo, "kept at most 30 days"),
+        (lambda d: gateway(d)["reviews"].update(user="gateway"), Refused, "decide upon its own answers"),
+        (lambda d: gateway(d)["reviews"].update(keep_days=31), Refused, "kept at most 30 days"),
         (
             lambda d: gateway(d)["reviews"].update(from_cidrs=["10.81.0.0/16"]),
-            AnswerIsNo,
+            Refused,
             "outside the sites' own networks",
         ),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, most_instances, takes_key
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.test_platform_model import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused_with_its_reason(change: Change, words: str):
     ],
 )
 def test_what_would_break_a_boundary_is_answered_with_no(change: Change, words: str):
-    assert words in says(AnswerIsNo, change)
+    assert words in says(Refused, change)
 
 
 def test_public_work_stands_in_a_network_too():
@@ -125,17 +125,17 @@ def test_public_work_stands_in_a_network_too():
         del endpoint(data)["sagemaker"]["capture"]
         data["networks"][0]["classes"], data["links"] = ["internal"], []
 
-    assert "no network at frankfurt carries public work" in says(AnswerIsNo, elsewhere)
+    assert "no network at frankfurt carries public work" in says(Refused, elsewhere)
 
 
 def test_restricted_work_never_runs_there():
     assert "restricted work may not run on sagemaker" in says(
-        AnswerIsNo, lambda d: endpoint(d).update({"class": "restricted"})
+        Refused, lambda d: endpoint(d).update({"class": "restricted"})
     )
 
 
 def test_a_class_that_keeps_no_content_captures_none():
-    found = says(AnswerIsNo, reclassed("internal"))
+    found = says(Refused, reclassed("internal"))
     assert "capture would keep prompts and answers of internal work" in found
 
     def without(data: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
         data["guardrails"] = [{"name": "g", "site": "frankfurt", "class": "confidential"}]
         data["identities"][0]["guardrail"] = "g"
 
-    assert "it filters nothing" in says(AnswerIsNo, guard)
+    assert "it filters nothing" in says(Refused, guard)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from isthmus.contracts.platform import overrides
 from isthmus.contracts.platform.model import screening as platform_screening
 from isthmus.contracts.platform.model.screening import Jurisdiction
 from isthmus.contracts.platform.rules import screening as screening_rules
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import GERMAN, platform_data, refused, screening
 
 Change = Callable[[dict[str, Any]], object]
@@ -57,7 +57,7 @@ GUARD = {"name": "g", "on": "outputs", "entities": ["SECRET"]}
     ],
 )
 def test_what_would_leave_as_it_came_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(AnswerIsNo, change)
+    assert says in refused(Refused, change)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_organisation_that_has_them_redacted_of_confidential_work_too_is_held
     def change(data: dict[str, Any]) -> None:
         data["gateways"][1]["redacted"] = ["secrets-in-outputs"]
 
-    assert "and gateway confidential-fra1 has no detector" in refused(AnswerIsNo, change)
+    assert "and gateway confidential-fra1 has no detector" in refused(Refused, change)
 
 
 def test_by_patterns_alone_one_process_looks_and_by_models_two() -> None:
@@ -163,7 +163,7 @@ def test_on_fargate_a_guardrail_looks_through_answers_or_nobody_does(change: Cha
     from tests.components.fargate import cloud
 
     assert f"gateway internal-frankfurt runs on Fargate without a detector, and {says}" in refused(
-        AnswerIsNo, change, cloud()
+        Refused, change, cloud()
     )
 
 

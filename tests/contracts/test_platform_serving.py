@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts.platform.lookups.node_cache import fetchers
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.serving import at_most
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
 
@@ -124,7 +124,7 @@ def test_without_scaling_the_platform_is_itself() -> None:
         (both(scale, lambda d: d.update(operators={"keda": "off"})), "KEDA is `off`"),
         (both(scale, lambda d: d.update(operators={"keda": "manage"})), "installs no KEDA"),
         (lambda d: scale(d, endpoint="internal-haiku", min_replicas=1), "which scales itself"),
-        (lambda d: scale(d, endpoint="confidential-lama-8b"), "is no endpoint. Did you mean"),
+        (lambda d: scale(d, endpoint="confidential-lama-8b"), "is no endpoint. Fix: Did you mean"),
         (both(scale, of(1, nodes_per_replica=2, replicas=2, gpus=4, survive="none")), "spans 2 machines"),
         (lambda d: sleep(d, cold_start_s=None), "callers get no answer"),
         (lambda d: sleep(d, cold_start_s=1799), "callers get no answer"),
@@ -191,7 +191,7 @@ def test_a_password_in_the_stores_address_is_not_repeated() -> None:
 
 
 def test_confidential_weights_come_from_the_sites_own_networks() -> None:
-    says = refused(AnswerIsNo, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
+    says = refused(Refused, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
     assert "outside the sites' own networks" in says
     assert parse(changed(lambda d: weigh(d, store={**STORE, "address": "10.80.0.9"})))
 
@@ -201,7 +201,7 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
         weigh(data)
         data["endpoints"][0]["weights"] = {**S3, "store": {**STORE, "address": "10.80.0.9"}}
 
-    assert "restricted work would fetch its weights from `10.80.0.9`" in refused(AnswerIsNo, restricted)
+    assert "restricted work would fetch its weights from `10.80.0.9`" in refused(Refused, restricted)
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_a_canary_of_another_class_is_refused() -> None:
     def across(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0]["canary"] = {"endpoint": "restricted-llama-70b", "percent": 1}
 
-    assert "classes share no endpoint" in refused(AnswerIsNo, across)
+    assert "classes share no endpoint" in refused(Refused, across)
 
 
 def test_a_canary_outside_its_workloads_residency_is_refused() -> None:
     def abroad(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0]["residency"] = ["fr"]
 
-    assert "outside its residency" in refused(AnswerIsNo, both(canary, abroad))
+    assert "outside its residency" in refused(Refused, both(canary, abroad))
 
 
 def test_a_model_of_bedrock_is_no_canary() -> None:
@@ -286,7 +286,7 @@ def test_what_cpus_cannot_do_is_refused(change: Change, says: str) -> None:
 @pytest.mark.parametrize("class_", ["confidential", "restricted"])
 def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) -> None:
     change = lambda data: develop(data, **{"class": class_})  # noqa: E731
-    assert "engine for development" in refused(AnswerIsNo, change)
+    assert "engine for development" in refused(Refused, change)
 
 
 def test_its_image_is_from_a_named_registry() -> None:
@@ -294,7 +294,7 @@ def test_its_image_is_from_a_named_registry() -> None:
         develop(data)
         data["images"]["vllm_cpu"] = "docker.io/vllm/cpu@" + S3["digest"]
 
-    assert "none of the named registries" in refused(AnswerIsNo, foreign)
+    assert "none of the named registries" in refused(Refused, foreign)
 
 
 ROUTER = {
@@ -314,7 +314,7 @@ def test_a_router_stands_behind_a_gateway(change: Change) -> None:
 
 
 def test_restricted_requests_are_opened_by_no_router() -> None:
-    assert "opened by our own programs only" in refused(AnswerIsNo, route(0))
+    assert "opened by our own programs only" in refused(Refused, route(0))
 
 
 def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> None:

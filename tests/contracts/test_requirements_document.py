@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.requirements.document import Requirements, load
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import REQUIREMENTS, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ WRONG = [
     ),
     ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
-    ("peak_rps: 3.0", 'peak_rps: "3"', "is text: a number is wanted. Write it without quotes"),
+    ("peak_rps: 3.0", 'peak_rps: "3"', "is text: a number is wanted. Fix: Write it without quotes"),
     ("peak_rps: 3.0", "peak_rps: true", "a number is wanted"),
     ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not allowed"),
     (
@@ -108,7 +108,7 @@ def test_wrong_input_is_refused_with_what_is_allowed(old: str, new: str, says: s
 
 def test_an_organisation_may_not_loosen_the_handling():
     text = REQUIREMENTS.replace("name: bank\n", "name: bank\nhandling: {restricted: {targets: [bedrock]}}\n")
-    with pytest.raises(AnswerIsNo, match=r"handling\.restricted\.targets.*looser"):
+    with pytest.raises(Refused, match=r"handling\.restricted\.targets.*looser"):
         requirements(text)
 
 
@@ -117,7 +117,7 @@ def test_no_exception_opens_bedrock_to_restricted_work():
         "exceptions: [{workload: transaction-narratives, target: bedrock, who: CISO, reason: x, "
         "until: '2030-01-01'}]\n"
     )
-    with pytest.raises(AnswerIsNo, match="no exception opens bedrock"):
+    with pytest.raises(Refused, match="no exception opens bedrock"):
         requirements(text)
 
 

@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.reference import inference_profiles as profiles
 from isthmus.contracts.reference import jurisdictions, vllm_flags
-from isthmus.core.errors import AnswerIsNo, At, InputError, IsthmusError, Where
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused, Where
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
@@ -56,7 +56,7 @@ def test_what_is_not_known_of_a_profile_is_an_error():
         profiles.destinations(f"us.{HAIKU}", "eu-central-1")
     with pytest.raises(InputError, match=r"Did you mean `eu\.amazon\.nova-lite-v1:0`"):
         profiles.destinations("eu.amazon.nova-lit-v1:0", "eu-central-1")
-    with pytest.raises(AnswerIsNo, match="every commercial region"):
+    with pytest.raises(Refused, match="every commercial region"):
         profiles.destinations(f"global.{HAIKU}", "eu-central-1")
 
 
@@ -96,15 +96,15 @@ def test_a_flag_that_opens_a_way_round_the_contract_is_refused(flag: str):
 
 
 def test_an_error_is_one_paragraph_of_what_where_and_what_to_do():
-    error = InputError("the key `a` is missing", where=Where("f.yaml", 3, "b.c"), todo="Add it")
-    assert str(error) == "f.yaml:3 (b.c): the key `a` is missing. Add it."
-    assert str(InputError("wrong", todo="Did you mean `x`?")) == "wrong. Did you mean `x`?"
-    assert [kind.exit_code for kind in (AnswerIsNo, InputError)] == [1, 2]
+    error = InputError("the key `a` is missing", where=Where("f.yaml", 3, "b.c"), fix="Add it")
+    assert str(error) == "f.yaml:3 b.c: the key `a` is missing. Fix: Add it."
+    assert str(InputError("wrong", fix="Did you mean `x`?")) == "wrong. Fix: Did you mean `x`?"
+    assert [kind.exit_code for kind in (Refused, InputError)] == [1, 2]
 
 
 def test_an_error_inside_a_validator_carries_its_path():
-    assert At("x", "a", 1, todo="y").path == ("a", 1)
-    assert not isinstance(At("x"), IsthmusError)
+    assert FieldError("x", "a", 1, fix="y").path == ("a", 1)
+    assert not isinstance(FieldError("x"), IsthmusError)
 
 
 def test_an_owner_of_a_model_may_change_only_flags_that_the_pinned_vllm_has():

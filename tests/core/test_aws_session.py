@@ -56,7 +56,7 @@ def test_credentials_of_another_account_are_refused(sts: Sts) -> None:
     says = "of account 210987654321, and the stack's is 123456789012"
     with pytest.raises(EnvironmentFault, match=says) as caught:
         aws_session.session("eu-central-1", why="whether it may", accounts=["123456789012"], keys=("a", "b"))
-    assert (caught.value.todo or "").endswith("cannot be asked whether it may")
+    assert (caught.value.fix or "").endswith("cannot be asked whether it may")
     aws_session.session("eu-central-1", why="x", accounts=["1", "210987654321"], keys=("a", "b"))
 
 

@@ -86,8 +86,8 @@ def test_the_place_of_a_value_is_its_line_and_named_path():
     where = document.where(("workloads", 1, "model", "candidates", 0, "scores", "fp8"))
     line = REQUIREMENTS.splitlines().index("          scores: {bf16: 0.91, fp8: 0.90}") + 1
     assert str(where) == (
-        f"r.yaml:{line} (workloads[kyc-extraction].model.candidates"
-        "[meta-llama/Llama-3.1-8B-Instruct].scores.fp8)"
+        f"r.yaml:{line} workloads[kyc-extraction].model.candidates"
+        "[meta-llama/Llama-3.1-8B-Instruct].scores.fp8"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_misspelt_key_is_told_with_the_nearest_one():
     with pytest.raises(InputError) as caught:
         yaml_files.parse(Requirements, yaml_files.loads(text, "r.yaml"))
     message = str(caught.value)
-    assert message.startswith(f"r.yaml:{line} (sites[fra1].kube_contxt): unknown key `kube_contxt`")
+    assert message.startswith(f"r.yaml:{line} sites[fra1].kube_contxt: unknown key `kube_contxt`")
     assert "Did you mean `kube_context`?" in message
     assert "region" not in message, "keys of an AWS site were offered for an on-prem one"
 

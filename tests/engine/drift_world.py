@@ -11,7 +11,7 @@ from typing import Any
 
 from isthmus.engine.drift import data_paths as drift_data_paths
 from isthmus.engine.drift import kubernetes_objects
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from isthmus.engine.kubernetes.discovery import Live
 from isthmus.engine.preview.masking import Masker
 from isthmus.graph.resources import state as graph_state
@@ -104,7 +104,9 @@ class Api(Cluster):
             version = f"{version}/{part}"
         if not rest:
             if version in self.refused:
-                raise Refused(self.refused[version], "the server is currently unable to handle the request")
+                raise ApiRefusal(
+                    self.refused[version], "the server is currently unable to handle the request"
+                )
             kinds = sorted(
                 (kind, spaced) for (one, kind), spaced in self.namespaced.items() if one == version
             )
@@ -119,13 +121,13 @@ class Api(Cluster):
         space = words[1] if words[0] == "namespaces" and len(words) > 2 else ""
         what, *name = words[2:] if space else words
         if what in self.refused:
-            raise Refused(self.refused[what], f"{what} is forbidden")
+            raise ApiRefusal(self.refused[what], f"{what} is forbidden")
         kind = next(kind for one, kind in self.namespaced if one == version and plural(kind) == what)
         bare = "PartialObjectMetadata" in accept
         if name:
             found = self.objects.get((version, kind, space, name[0]))
             if found is None:
-                raise Refused(404, "not found")
+                raise ApiRefusal(404, "not found")
             return _shown(found, bare)
         listed = [each for key, each in self.objects.items() if key[:3] == (version, kind, space)]
         first = int(params.get("continue", "0"))

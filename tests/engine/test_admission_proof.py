@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.kubernetes import admission_proof
 from isthmus.engine.kubernetes.client import Cluster
 
@@ -86,19 +86,19 @@ def test_enforcement_may_take_a_moment(server):
 
 def test_a_pod_that_is_accepted_ends_everything_and_names_the_policy(server):
     Api.answers = [(201, "")]
-    with pytest.raises(AnswerIsNo, match=r"accepted in a dry run.*isthmus-restricted"):
+    with pytest.raises(Refused, match=r"accepted in a dry run.*isthmus-restricted"):
         prove(server)
 
 
 def test_a_refusal_by_something_else_is_no_proof(server):
     Api.answers = [(403, "exceeded quota: isthmus")]
-    with pytest.raises(AnswerIsNo, match="exceeded quota"):
+    with pytest.raises(Refused, match="exceeded quota"):
         prove(server)
 
 
 def test_a_foreign_image_that_is_let_in_is_found_though_credentials_are_refused(server):
     Api.answers = [(422, OURS), (201, "")]
-    with pytest.raises(AnswerIsNo, match="registry that is not named"):
+    with pytest.raises(Refused, match="registry that is not named"):
         prove(server)
 
 

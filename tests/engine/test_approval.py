@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.reports.preview import Change, Op, Preview, PropertyChange
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.engine.preview.changes import digest
 from isthmus.engine.run import approval
 
@@ -76,12 +76,12 @@ def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
 def test_what_was_not_seen_whole_cannot_be_approved(tmp_path: Path, status: str):
     for told in ("", f"sha256:{HEX}"):
         file = written(tmp_path, preview(status=status, digest=told))
-        with pytest.raises(AnswerIsNo, match=f"the preview is {status}"):
+        with pytest.raises(Refused, match=f"the preview is {status}"):
             approval.of(file, ["dev"])
 
 
 def test_a_complete_preview_without_a_digest_cannot_be_approved(tmp_path: Path):
-    with pytest.raises(AnswerIsNo, match="cannot be approved"):
+    with pytest.raises(Refused, match="cannot be approved"):
         approval.of(written(tmp_path, preview(digest="")), ["dev"])
 
 

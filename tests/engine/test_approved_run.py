@@ -13,7 +13,7 @@ import pytest
 
 from isthmus.contracts.reports.preview import Change, Diagnostic, Op, Preview
 from isthmus.contracts.vocabulary import UP_STEP
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.automation import stack_engine
 from isthmus.engine.preview import preview as previewing
 from isthmus.engine.preview.changes import digest
@@ -119,7 +119,7 @@ def test_another_preview_is_refused_before_the_stack_is_even_made(stack: Stack, 
     world.state = None
     given = world.fresh
     world.fresh = preview(*given.changes, change("three", "create"))
-    with pytest.raises(AnswerIsNo, match=r"nothing was changed: .*new: create Deployment three"):
+    with pytest.raises(Refused, match=r"nothing was changed: .*new: create Deployment three"):
         opened(stack, world, given)
     assert not world.made
     assert world.built == []
@@ -129,7 +129,7 @@ def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why
     given = world.fresh
     said = [Diagnostic(severity="error", message="the account has gaps")]
     world.fresh = preview(status="partial", digest="", diagnostics=said)
-    with pytest.raises(AnswerIsNo, match=r"could not be decided \(the account has gaps\)"):
+    with pytest.raises(Refused, match=r"could not be decided \(the account has gaps\)"):
         opened(stack, world, given)
     world.error = EnvironmentFault("no cluster answers")
     with pytest.raises(EnvironmentFault, match="no cluster answers"):
@@ -140,9 +140,7 @@ def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why
 def test_a_state_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
     world.meanwhile = lambda: setattr(world, "state", {"deployment": {"resources": [2]}})
     engine = opened(stack, world)
-    with pytest.raises(
-        AnswerIsNo, match="nothing was changed: the stack's state was changed by somebody else"
-    ):
+    with pytest.raises(Refused, match="nothing was changed: the stack's state was changed by somebody else"):
         engine.up()
     assert world.built == []
 
@@ -153,7 +151,7 @@ def test_a_file_that_somebody_changed_after_the_preview_is_refused(stack: Stack,
 
     world.meanwhile = edited
     engine = opened(stack, world)
-    with pytest.raises(AnswerIsNo, match="nothing was changed: the project's files were changed"):
+    with pytest.raises(Refused, match="nothing was changed: the project's files were changed"):
         engine.up()
     assert world.built == []
 
@@ -186,7 +184,7 @@ def test_every_step_of_several_is_held_to_what_was_approved(
     assert world.built == ["step", "step"]
     world.step = [change("one", "delete"), change("three", "create")]
     with pytest.raises(
-        AnswerIsNo, match=r"done until then was approved: .*delete Deployment one, create Deployment three"
+        Refused, match=r"done until then was approved: .*delete Deployment one, create Deployment three"
     ):
         engine.up()
     assert len(world.built) == 2

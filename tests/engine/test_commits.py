@@ -107,7 +107,7 @@ def test_a_shallow_clone_says_how_to_fetch_the_commit(there: tuple[Path, str], t
     subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{root}", str(tmp_path / "clone")], check=True)
     with pytest.raises(InputError, match="which is shallow") as told:
         commits.named(tmp_path / "clone", first)
-    assert f"git fetch --depth=1 origin {first}" in told.value.todo
+    assert f"git fetch --depth=1 origin {first}" in told.value.fix
 
 
 def test_outside_a_repository_it_is_said(tmp_path: Path):

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.project.project import Project
 from tests.estate import LAYERS, bank_estate
@@ -63,7 +63,7 @@ def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Proje
 def test_a_gateway_is_not_led_away_from_a_model_that_stands_without_consent(project: Project, states: Any):
     states[INVESTIGATIONS] = holding("restricted-old")
     for stack in (PLATFORM, INVESTIGATIONS):
-        with pytest.raises(AnswerIsNo, match=f"takes restricted-old from {INVESTIGATIONS}"):
+        with pytest.raises(Refused, match=f"takes restricted-old from {INVESTIGATIONS}"):
             before_up(project, stack)
         before_up(project, stack, in_place=True)
     for stack in (FOUNDATION, ONBOARDING):
@@ -83,19 +83,19 @@ def test_a_model_on_sagemaker_is_not_taken_down_without_consent_either(project: 
     states[ONBOARDING] = hosting("confidential-hosted")
     for stack in (PLATFORM, ONBOARDING):
         with pytest.raises(
-            AnswerIsNo, match=r"takes confidential-hosted .* kyc-extraction would get no answers"
+            Refused, match=r"takes confidential-hosted .* kyc-extraction would get no answers"
         ):
             before_up(project, stack)
         before_up(project, stack, in_place=True)
     states[ONBOARDING] = hosting("restricted-qwen3-32b")
-    with pytest.raises(AnswerIsNo, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+    with pytest.raises(Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
         before_up(project, INVESTIGATIONS, in_place=True)
 
 
 def test_no_consent_makes_a_model_twice(project: Project, states: Any):
     states[ONBOARDING] = holding("restricted-qwen3-32b")
     for in_place in (False, True):
-        with pytest.raises(AnswerIsNo, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+        with pytest.raises(Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
             before_up(project, INVESTIGATIONS, in_place=in_place)
 
 
@@ -112,7 +112,7 @@ def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states
     states[PLATFORM] = {"resources": [{"urn": "x", "type": "pulumi:pulumi:Stack"}]}
     estate_layers.before_destroy(project.stack(FOUNDATION))
     states[PLATFORM] = holding("restricted-old")
-    with pytest.raises(AnswerIsNo, match=f"{PLATFORM} stands on it, with 1 resources"):
+    with pytest.raises(Refused, match=f"{PLATFORM} stands on it, with 1 resources"):
         estate_layers.before_destroy(project.stack(FOUNDATION))
     estate_layers.before_destroy(project.stack(PLATFORM))
 

@@ -13,7 +13,7 @@ from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.automation.events import Run
 from isthmus.engine.estate import migration as estate_migration
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 P = "urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform"
 SERVER = f"{P}$isthmus:index:ModelServer"
@@ -168,7 +168,7 @@ class Asked(Cluster):
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         if method == "GET" and path.rpartition("/")[2] in self.there:
             return {}
-        raise Refused(self.status, "no")
+        raise ApiRefusal(self.status, "no")
 
 
 def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from isthmus.engine.automation.events import Failure
 from isthmus.engine.automation.failures import failure
 
@@ -73,9 +73,9 @@ def test_an_error_of_the_program_is_shown_without_its_traceback():
     assert "File" not in text
 
 
-@pytest.mark.parametrize("kind", [AnswerIsNo, InputError, EnvironmentFault])
+@pytest.mark.parametrize("kind", [Refused, InputError, EnvironmentFault])
 def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
-    said = kind("no such zone: exceeded quota", where="networks[x].zones", todo="Name another. " * 60)
+    said = kind("no such zone: exceeded quota", where="networks[x].zones", fix="Name another. " * 60)
     told = Failure(STACK, f"{said.verdict}: {said}\n")
     error = failure([Failure(URN, "boom"), told], "", "dev", Path("some.log"))
     assert type(error) is kind

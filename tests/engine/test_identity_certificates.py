@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from components.aws.identity import mapping as identity_mapping
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from isthmus.engine.kubernetes import identity_certificates
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
@@ -38,9 +38,9 @@ class Held(Cluster):
         assert method == "GET"
         self.asked.append(path)
         if self.status:
-            raise Refused(self.status, "forbidden")
+            raise ApiRefusal(self.status, "forbidden")
         if path not in self.objects:
-            raise Refused(404, "not found")
+            raise ApiRefusal(404, "not found")
         return self.objects[path]
 
 
@@ -94,18 +94,18 @@ def test_a_certificate_of_the_anchors_authority_for_that_translator_is_let_be():
 @pytest.mark.parametrize("named", ["pki", None])
 def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(named: str | None):
     foreign = secret(issued(Authority("Bank LLM identities")), ISSUED)
-    with pytest.raises(AnswerIsNo, match="which the trust anchor does not hold") as caught:
+    with pytest.raises(Refused, match="which the trust anchor does not hold") as caught:
         check(foreign, named)
     name = named or "internal-translator-identity"
     assert str(caught.value).startswith(f"site fra1 (Secret isthmus-internal/{name}): ")
-    assert "Name the authority that signs it" in caught.value.todo
+    assert "Name the authority that signs it" in caught.value.fix
     assert "\n" not in str(caught.value)
 
 
 def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_first_alone():
     between = Authority("Between", above=OURS)
     leaf = between.issue(SUBJECT)
-    with pytest.raises(AnswerIsNo, match="issued by 'CN=Between'"):
+    with pytest.raises(Refused, match="issued by 'CN=Between'"):
         check(secret(pem(leaf.certificate, between.certificate)))
     assert check(secret(pem(leaf.certificate)), ca_certificates=between.pem) == []
 
@@ -122,7 +122,7 @@ def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_
     ],
 )
 def test_a_certificate_that_aws_would_refuse_is_said_before(made: dict[str, Any], says: str):
-    with pytest.raises(AnswerIsNo, match=says):
+    with pytest.raises(Refused, match=says):
         check(secret(issued(**made)))
     (told,) = check(secret(issued(**made), ISSUED), named=None)
     assert says in told
@@ -140,14 +140,14 @@ def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
     foreign = issued(Authority("Of ACM"))
     assert check(secret(foreign), ca_certificates=None, acm_pca=arn) == []
     old = issued(Authority("Of ACM"), before=2 * DAY, after=-DAY)
-    with pytest.raises(AnswerIsNo, match="ended on"):
+    with pytest.raises(Refused, match="ended on"):
         check(secret(old), ca_certificates=None, acm_pca=arn)
 
 
 def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_there():
     with pytest.raises(EnvironmentFault, match="names a Secret that is not there") as caught:
         check(None)
-    assert f"Put a certificate for `{SUBJECT}` there" in caught.value.todo
+    assert f"Put a certificate for `{SUBJECT}` there" in caught.value.fix
     (told,) = check(None, space=False)
     assert "this run makes the namespace, and the translator waits for the Secret" in told
 
@@ -169,7 +169,7 @@ def test_a_cluster_that_does_not_show_secrets_is_told_of():
         (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
         (secret("x", data={"tls.crt": "%%"}), EnvironmentFault, r"tls\.crt is no text"),
         (secret("hello"), InputError, "not PEM"),
-        (secret(issued() + "-----BEGIN PRIVATE KEY-----"), AnswerIsNo, "a private key stands among"),
+        (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "a private key stands among"),
     ],
 )
 def test_a_secret_of_another_kind_is_named(held: dict[str, Any], kind: type[Exception], says: str):
@@ -190,5 +190,5 @@ def test_the_moment_counts_and_not_the_day():
     cluster = Held({SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))})
     reached = {"fra1": cast(Cluster, cluster)}
     assert identity_certificates.check(platform(), reached, now) == []
-    with pytest.raises(AnswerIsNo, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
+    with pytest.raises(Refused, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
         identity_certificates.check(platform(), reached, now + datetime.timedelta(hours=2))

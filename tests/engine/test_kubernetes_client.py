@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def cluster() -> Iterator[Cluster]:
 
 def test_an_answer_is_data_and_a_refusal_has_its_words(cluster: Cluster):
     assert cluster.check() == "v1"
-    with pytest.raises(Refused, match="401: who are you"):
+    with pytest.raises(ApiRefusal, match="401: who are you"):
         cluster.call("GET", "/no")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.recovery.kubernetes_lookup import look
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
@@ -35,7 +35,7 @@ class Api(Cluster):
         if path in served:
             keys = ("name", "kind", "namespaced")
             return {"resources": [dict(zip(keys, each, strict=True)) for each in served[path]]}
-        answers = self.objects.get(path) or [Refused(404, "not found")]
+        answers = self.objects.get(path) or [ApiRefusal(404, "not found")]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -113,7 +113,7 @@ def test_an_object_from_before_the_stack_is_not_the_one_but_clocks_may_differ_a_
 
 def test_an_object_that_is_leaving_is_waited_for():
     api = Api()
-    api.objects[PATH] = [live(claim(), deletionTimestamp=NOON)] * 3 + [Refused(404, "gone")]
+    api.objects[PATH] = [live(claim(), deletionTimestamp=NOON)] * 3 + [ApiRefusal(404, "gone")]
     waited: list[float] = []
     assert look(creation(), api, sleep=waited.append) == NotMade()
     assert len(waited) == 3
@@ -162,7 +162,7 @@ def test_a_patch_that_names_its_manager_is_told_by_it():
 
 def test_a_refusal_to_answer_is_no_answer():
     with pytest.raises(EnvironmentFault, match="refuses to be asked"):
-        look(creation(), Api(**{PATH: Refused(403, "forbidden")}))
+        look(creation(), Api(**{PATH: ApiRefusal(403, "forbidden")}))
 
 
 def test_a_provider_without_a_context_says_so():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.engine.kubernetes import monitors as kubernetes_monitors
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
@@ -24,7 +24,7 @@ class Watched(Cluster):
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         if self.selector is ...:
-            raise Refused(self.status, "no")
+            raise ApiRefusal(self.status, "no")
         meta = {"namespace": "monitoring", "name": "main"}
         return {"items": [{"metadata": meta, "spec": {"podMonitorSelector": self.selector}}]}
 

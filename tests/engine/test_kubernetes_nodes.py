@@ -9,7 +9,7 @@ import pytest
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
@@ -31,12 +31,12 @@ class Nodes(Cluster):
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         if self.status:
-            raise Refused(self.status, "forbidden")
+            raise ApiRefusal(self.status, "forbidden")
         if method == "GET" and path == kubernetes_nodes.NODES:
             return {"items": list(self.given.values())}
         name = path.rpartition("/")[2]
         if name not in self.given:
-            raise Refused(404, "not found")
+            raise ApiRefusal(404, "not found")
         found = self.given[name]
         if method == "GET":
             return {**found, "metadata": dict(found["metadata"]), "spec": dict(found["spec"])}
@@ -46,7 +46,7 @@ class Nodes(Cluster):
             found["spec"]["taints"] = [*found["spec"].get("taints", []), TEAM]
             found["metadata"]["resourceVersion"] += "1"
         if body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
-            raise Refused(409, "the object has been modified")
+            raise ApiRefusal(409, "the object has been modified")
         found["metadata"]["resourceVersion"] += "1"
         marks = {**found["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
         found["metadata"]["annotations"] = {key: value for key, value in marks.items() if value is not None}

@@ -15,7 +15,7 @@ import pytest
 from isthmus.blueprints.emergency_access import file_of
 from isthmus.contracts.platform.model.emergency_access import Record
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.engine.render import rendering
 from isthmus.engine.run import preflight
 from isthmus.graph.data_path.paths import data_paths
@@ -123,7 +123,7 @@ def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(an
         for each in one.resources
     ]
     if platform.gateways[0].runs_on == "kubernetes":
-        with pytest.raises(AnswerIsNo, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
+        with pytest.raises(Refused, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
             preflight.boundaries_hold(without, platform, "x")
 
 
@@ -167,7 +167,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
     accesses["accesses"][0]["reason"] = "INC-1: another reason"
     yaml_files.dump(accesses, "", file_of(project.stacks_dir, "bank"))
-    with pytest.raises(AnswerIsNo, match="has not signed this"):
+    with pytest.raises(Refused, match="has not signed this"):
         rendering.render(project.stack("bank-platform"))
     file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))
     with pytest.raises(InputError, match=r"which nobody reads\. Write it into bank\.break-glass\.yaml"):

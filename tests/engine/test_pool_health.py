@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes import pool_health
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 NODE = {"api_version": "v1", "kind": "Node", "labels": {"pool": "a"}, "count": 2}
 READY = ["status", "conditions", "Ready"]
@@ -100,6 +100,6 @@ def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
 
 
 def test_a_cluster_that_does_not_let_us_look_is_no_healthy_one() -> None:
-    cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": Refused(403, "no")})
+    cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": ApiRefusal(403, "no")})
     with pytest.raises(EnvironmentFault, match="does not let us look"):
         look(cluster, {**NODE, "path": READY, "value": "True"})

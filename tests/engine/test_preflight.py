@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.findings import Silence
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
@@ -43,9 +43,7 @@ def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(chec
     # A component that forgot the default denial of the restricted namespace.
     opened = [each for each in whole.resources if not each.name.endswith("fra1-restricted-default-deny")]
     assert len(opened) == len(whole.resources) - 1
-    with pytest.raises(
-        AnswerIsNo, match=r"what is to be made breaks a boundary: .*isthmus-restricted"
-    ) as told:
+    with pytest.raises(Refused, match=r"what is to be made breaks a boundary: .*isthmus-restricted") as told:
         check(Rendered(opened, whole.outputs))
     assert "Pulumi.bank-dev.yaml" in str(told.value)
 
@@ -58,7 +56,7 @@ def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_en
         replace(each, inputs={**each.inputs, "tags": {}}) if each.type == KEY else each
         for each in whole.resources
     ]
-    with pytest.raises(AnswerIsNo, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"):
+    with pytest.raises(Refused, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"):
         check(Rendered(bare, whole.outputs))
     for until in (date(9999, 1, 1), date(2000, 1, 1)):
         said = Silence(
@@ -67,7 +65,7 @@ def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_en
         monkeypatch.setattr(
             policy_evaluation, "settings", lambda stacks, said=said: Settings(silences=[said])
         )
-        with contextlib.nullcontext() if until.year > 2026 else pytest.raises(AnswerIsNo, match="is past"):
+        with contextlib.nullcontext() if until.year > 2026 else pytest.raises(Refused, match="is past"):
             check(Rendered(bare, whole.outputs))
 
 

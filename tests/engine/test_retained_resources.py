@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from isthmus.engine.run import retained_resources
 
 SITE = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt::1"
@@ -77,9 +77,9 @@ def test_what_somebody_else_protected_is_refused_before_anything_is_deleted() ->
     held = state()
     retained_resources.refuse_others(held, "dev")
     held["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
-    with pytest.raises(AnswerIsNo, match="Vpc net would be deleted") as refused:
+    with pytest.raises(Refused, match="Vpc net would be deleted") as refused:
         retained_resources.refuse_others(held, "dev")
-    assert "pulumi state unprotect" in refused.value.todo
+    assert "pulumi state unprotect" in refused.value.fix
     engine: Any = Engine({"version": 3, "deployment": held})
     after = retained_resources.let_go(engine, engine.export(), tuple, lambda _: None)
     assert after["deployment"]["resources"][-1]["protect"], "nobody asked for that to go"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from isthmus.engine.kubernetes import watchdog
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 
 
 class Cluster:
@@ -30,8 +30,8 @@ class Cluster:
 
     def call(self, *_: Any, **__: Any) -> Any:
         self.asked += 1
-        if self.does is Refused:
-            raise Refused(401, "who are you")
+        if self.does is ApiRefusal:
+            raise ApiRefusal(401, "who are you")
         if self.does:
             raise self.does("does not answer")
         return {}
@@ -63,7 +63,7 @@ def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception])
     assert (watching.gone, turns) == ("fra1", [0])
 
 
-@pytest.mark.parametrize("does", [None, Refused])
+@pytest.mark.parametrize("does", [None, ApiRefusal])
 def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
     cluster, turns = Cluster(does), []
     watching = watch(cluster, [], turns)
@@ -110,8 +110,8 @@ def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
     ) as told:
         run(Cluster(EnvironmentFault), EnvironmentFault("the engine was interrupted"), ended)
     assert "site fra1" in str(told.value)
-    with pytest.raises(AnswerIsNo, match="other"):
-        run(Cluster(), AnswerIsNo("other"))
+    with pytest.raises(Refused, match="other"):
+        run(Cluster(), Refused("other"))
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-5", "nan", "1e9"])

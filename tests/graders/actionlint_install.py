@@ -53,6 +53,6 @@ def install() -> float:
                 raise EnvironmentFault(
                     f"the grader actionlint could not be built: {' '.join(done.stderr.split())[-500:]}",
                     where=str(target),
-                    todo="Go's module proxy must be reachable; run `make graders` again",
+                    fix="Go's module proxy must be reachable; run `make graders` again",
                 )
     return time.monotonic() - began

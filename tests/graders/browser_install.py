@@ -86,5 +86,5 @@ def run_node(command: list[str], where: Path, what: str, target: Path) -> None:
         raise EnvironmentFault(
             f"{what} could not be installed: {' '.join(problem.split())[-500:]}",
             where=str(target),
-            todo="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
+            fix="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
         )

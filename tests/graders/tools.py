@@ -72,7 +72,7 @@ def _run(name: str, command: list[str]) -> None:
         raise EnvironmentFault(
             f"the grader {name} could not be installed: {said[-500:]}",
             where=str(folder(name)),
-            todo="The package index must be reachable; run `make graders` again",
+            fix="The package index must be reachable; run `make graders` again",
         )
 
 

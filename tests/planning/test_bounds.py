@@ -157,7 +157,7 @@ def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], says: st
     data["workloads"][0]["model"]["candidates"] = [{**candidate, "scores": {"fp8": 0.9}}]
     with pytest.raises(InputError) as error:
         make(data)
-    assert re.search(says, f"{error.value.what}. {error.value.todo}")
+    assert re.search(says, f"{error.value.what}. {error.value.fix}")
 
 
 # -- blueprints

@@ -82,15 +82,18 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
     [
         (
             lambda: gpus.find("h100-sxm-80g"),
-            r"the GPU `h100-sxm-80g` is not known\. Did you mean `h100-sxm-80gb`\?",
+            r"the GPU `h100-sxm-80g` is not known\. Fix: Did you mean `h100-sxm-80gb`\?",
         ),
-        (lambda: gpus.find("l4-24gb").slice("1g.10gb"), "l4-24gb has no MIG profile `1g.10gb`. It has none"),
+        (
+            lambda: gpus.find("l4-24gb").slice("1g.10gb"),
+            "l4-24gb has no MIG profile `1g.10gb`. Fix: It has none",
+        ),
         (lambda: gpus.find("h100-sxm-80gb").slice("9g"), r"It has: 1g\.10gb, "),
         (lambda: gpus.find("b300-sxm-288gb").slice("1g.34gb"), "the memory of .* is not known"),
-        (lambda: models.find("qwen3-32b"), r"not in the catalogue\. Did you mean `Qwen/Qwen3-32B`\?"),
+        (lambda: models.find("qwen3-32b"), r"not in the catalogue\. Fix: Did you mean `Qwen/Qwen3-32B`\?"),
         (
             lambda: models.find("meta-llama/Llama-3.3-70B"),
-            r"Did you mean `meta-llama/Llama-3.3-70B-Instruct`\?",
+            r"Fix: Did you mean `meta-llama/Llama-3.3-70B-Instruct`\?",
         ),
         (lambda: models.find("zzz"), "Name the path of its `config.json`"),
         (lambda: models.find("./nowhere/config.json"), "cannot be read as JSON"),

@@ -174,7 +174,7 @@ def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
 def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as error:
         make(cloud(prices=prices))
-    assert re.search(says, f"{error.value.what}. {error.value.todo}")
+    assert re.search(says, f"{error.value.what}. {error.value.fix}")
 
 
 # -- slices and several nodes

@@ -100,7 +100,7 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"model_type": "llamma"}, r"type `llamma` are not known. Did you mean `llama`\?"),
+        ({"model_type": "llamma"}, r"type `llamma` are not known. Fix: Did you mean `llama`\?"),
         ({"model_type": None}, "type `` are not known"),
         ({"hidden_size": None}, "`hidden_size` is missing"),
         ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),

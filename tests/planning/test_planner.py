@@ -15,7 +15,7 @@ from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.core import yaml_files
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
@@ -284,7 +284,7 @@ def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
     [other] = found.plan.alternatives or []
     assert other.blueprint == "pilot"
     assert "it is not made for internal, confidential, restricted work" in other.rejected_because
-    with pytest.raises(AnswerIsNo, match="blueprint pilot does not fit: it is not made for"):
+    with pytest.raises(Refused, match="blueprint pilot does not fit: it is not made for"):
         planner.plan(read(bank()), offers, TODAY, blueprint="pilot")
     with pytest.raises(InputError, match=r"there is no blueprint `pilto`\. Did you mean `pilot`"):
         planner.plan(read(bank()), offers, TODAY, blueprint="pilto")

@@ -111,14 +111,14 @@ def test_a_slice_is_slower_than_its_card() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"precision": "fp7"}, r"--precision: `fp7` is no precision\. Did you mean `fp8`\?"),
-        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not compute in nvfp4\. It has: bf16"),
+        ({"precision": "fp7"}, r"--precision: `fp7` is no precision\. Fix: Did you mean `fp8`\?"),
+        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not compute in nvfp4\. Fix: It has: bf16"),
         (
             {"precision": "mxfp4"},
             "--precision: nobody is known to publish meta-llama/Llama-3.3-70B-Instruct in mxfp4",
         ),
         ({"prompt": 200_000, "prompt_p95": None}, "--prompt-tokens: prompt and answer have 200,450 tokens"),
-        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Say one of 1, 2, 4, 8"),
+        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Fix: Say one of 1, 2, 4, 8"),
         ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model is not spread over MIG slices"),
         ({"rate": 1.0, "callers": 2.0}, "--concurrency: a rate and a number of callers are two loads"),
         ({"rate": -1.0}, "--rps: -1 is not above 0"),

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from isthmus.contracts.reports.preview import Preview
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine import seen
 from isthmus.engine.preview import preview
 from isthmus.engine.preview.assembly import Parts
@@ -46,7 +46,7 @@ def restricted_to_bedrock() -> Preview:
         stack = moved_models.restricted_in_the_cloud(Path(folder))
         try:
             stack.platform()
-        except AnswerIsNo as error:
+        except Refused as error:
             return preview.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
     raise AssertionError("the plan was not refused")
 
@@ -56,7 +56,7 @@ def failed() -> Preview:
     fault = EnvironmentFault(
         "the cluster of context `fra1` does not answer at https://10.40.0.1:6443",
         where="site fra1",
-        todo="Start it",
+        fix="Start it",
     )
     return preview.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from stacks.aws_account import account, model_access
 from tests import authority
 from tests.blueprints.bank import both
@@ -109,7 +109,7 @@ def test_an_account_that_has_everything_is_let_be_and_unknown_quotas_are_told(cl
 
 def test_a_quota_below_the_plans_peak_is_an_answer(cloud: Cloud):
     cloud.quota = 1000
-    with pytest.raises(AnswerIsNo, match=r"needs 2,457,000 tokens a minute.*is 1,000"):
+    with pytest.raises(Refused, match=r"needs 2,457,000 tokens a minute.*is 1,000"):
         ask()
 
 
@@ -141,7 +141,7 @@ def test_an_account_that_does_not_answer_is_the_surroundings_fault(cloud: Cloud)
 
 def test_a_profile_that_leads_further_than_the_table_knows_is_refused(cloud: Cloud):
     cloud.regions = [*cloud.regions, "us-east-1"]
-    with pytest.raises(AnswerIsNo, match="routes to us-east-1 too"):
+    with pytest.raises(Refused, match="routes to us-east-1 too"):
         ask()
 
 
@@ -151,12 +151,10 @@ def test_an_existing_private_network_is_taken(cloud: Cloud):
 
 def test_a_subnet_with_a_route_to_the_internet_is_not_private(cloud: Cloud):
     cloud.routes = PUBLIC
-    with pytest.raises(
-        AnswerIsNo, match=r"subnet subnet-0a1 of VPC vpc-0a1 is not private.*igw-0c3"
-    ) as caught:
+    with pytest.raises(Refused, match=r"subnet subnet-0a1 of VPC vpc-0a1 is not private.*igw-0c3") as caught:
         ask(**EXISTING)
     assert caught.value.where == "networks[frankfurt].subnets[0]"
-    assert caught.value.todo == "vpc-0a1 has no private subnet: make some in two zones, or name another VPC"
+    assert caught.value.fix == "vpc-0a1 has no private subnet: make some in two zones, or name another VPC"
 
 
 def test_a_vpc_that_is_not_there_is_named_where_it_stands(cloud: Cloud):
@@ -179,7 +177,7 @@ def test_a_subnet_of_another_vpc_is_named(cloud: Cloud):
     cloud.subnet_vpc = "vpc-0f9"
     with pytest.raises(InputError, match="is in vpc-0f9, not in vpc-0a1") as caught:
         ask(**EXISTING)
-    assert caught.value.todo == "Name private subnets of vpc-0a1: subnet-0a1, subnet-0b2"
+    assert caught.value.fix == "Name private subnets of vpc-0a1: subnet-0a1, subnet-0b2"
 
 
 def test_a_network_that_the_vpc_has_not_is_named(cloud: Cloud):
@@ -198,7 +196,7 @@ def test_a_network_that_the_vpc_has_not_is_named(cloud: Cloud):
 def test_an_authority_that_does_not_hold_today_is_refused(cloud: Cloud, start: str, end: str, says: str):
     data = platform_data()
     data["trust"][0]["ca_certificates"] = authority.make(start=start, end=end)[0]
-    with pytest.raises(AnswerIsNo, match=says):
+    with pytest.raises(Refused, match=says):
         ask(parse(data))
 
 

@@ -11,7 +11,7 @@ from pulumi.runtime import mocks
 
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.vocabulary import UP_STANDING
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.project.project import Project
 from stacks import estate_layer
 from tests.estate import LAYERS, bank_estate
@@ -111,7 +111,7 @@ def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_w
     old = model.model_copy(update={"id": "restricted-old"}).model_dump(mode="json")
     beside[INVESTIGATIONS] = {"standing": [old]}
     for stack in (PLATFORM, INVESTIGATIONS):
-        with pytest.raises(AnswerIsNo, match=f"takes restricted-old from {INVESTIGATIONS}"):
+        with pytest.raises(Refused, match=f"takes restricted-old from {INVESTIGATIONS}"):
             begin(project, stack, monkeypatch, dry=False)
         (warned,) = begin(project, stack, monkeypatch, dry=True)
         assert warned.startswith("`pulumi up` will refuse this: ")
@@ -132,7 +132,7 @@ def test_a_stack_makes_nothing_that_stands_in_another(
         ]
     }
     with pytest.raises(
-        AnswerIsNo, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it a second time"
+        Refused, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it a second time"
     ):
         begin(project, INVESTIGATIONS, monkeypatch, dry=False)
 

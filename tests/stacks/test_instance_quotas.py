@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from stacks.aws_account import account, instance_quotas
 from tests.hosted import platform
 
@@ -32,7 +32,7 @@ def test_a_quota_that_carries_a_rollout_is_no_news(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_quota_that_carries_no_rollout_is_answered_with_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AnswerIsNo, match=f"is {NEEDED - 1}, and {NEEDED} are needed"):
+    with pytest.raises(Refused, match=f"is {NEEDED - 1}, and {NEEDED} are needed"):
         asked(monkeypatch, NEEDED - 1)
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from isthmus.contracts.platform.model.platform import Endpoint, Site
 from isthmus.core import aws_session
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from stacks.aws_account import model_access
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
@@ -75,23 +75,23 @@ def test_a_model_that_the_account_may_call_is_let_be(bedrock: Bedrock) -> None:
 @pytest.mark.parametrize("status", ["NOT_AVAILABLE", "ERROR", "SOMETHING_NEW"])
 def test_terms_that_nobody_agreed_to_are_the_answer_no(bedrock: Bedrock, status: str) -> None:
     bedrock.agreement = {"status": status, "errorMessage": "no valid payment method"}
-    with pytest.raises(AnswerIsNo, match=rf"has not agreed to the terms of {MODEL}: {status}") as caught:
+    with pytest.raises(Refused, match=rf"has not agreed to the terms of {MODEL}: {status}") as caught:
         ask()
     assert "(no valid payment method)" in str(caught.value)
     assert caught.value.where == "endpoints[internal-haiku].model"
-    assert "agree to them once" in (caught.value.todo or "")
+    assert "agree to them once" in (caught.value.fix or "")
 
 
 def test_an_agreement_that_is_pending_is_waited_for_by_who_asks(bedrock: Bedrock) -> None:
     bedrock.agreement = {"status": "PENDING"}
-    with pytest.raises(AnswerIsNo, match="AWS has not finished with it") as caught:
+    with pytest.raises(Refused, match="AWS has not finished with it") as caught:
         ask()
-    assert caught.value.todo == "Wait some minutes, then run the same command again"
+    assert caught.value.fix == "Wait some minutes, then run the same command again"
 
 
 def test_a_model_that_the_account_is_not_entitled_to_is_refused(bedrock: Bedrock) -> None:
     bedrock.rest["entitlementAvailability"] = "NOT_AVAILABLE"
-    with pytest.raises(AnswerIsNo, match=r"may not call .*: entitlementAvailability is NOT_AVAILABLE"):
+    with pytest.raises(Refused, match=r"may not call .*: entitlementAvailability is NOT_AVAILABLE"):
         ask()
 
 
@@ -101,7 +101,7 @@ def test_a_region_that_has_not_the_model_is_refused_unless_a_profile_leads_elsew
     bedrock.rest["regionAvailability"] = "NOT_AVAILABLE"
     assert endpoint().inference_profile
     assert ask() == []
-    with pytest.raises(AnswerIsNo, match="regionAvailability is NOT_AVAILABLE"):
+    with pytest.raises(Refused, match="regionAvailability is NOT_AVAILABLE"):
         ask(inference_profile=None)
 
 
@@ -118,7 +118,7 @@ def test_an_account_that_does_not_tell_is_the_surroundings_fault(bedrock: Bedroc
         EnvironmentFault, match=r"does not tell whether it may call.*AccessDeniedException"
     ) as caught:
         ask()
-    assert "`bedrock:GetFoundationModelAvailability`" in (caught.value.todo or "")
+    assert "`bedrock:GetFoundationModelAvailability`" in (caught.value.fix or "")
 
 
 def test_a_model_is_asked_for_once_in_each_region(bedrock: Bedrock) -> None:

@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.vocabulary import UP_ROOM, UP_STANDING
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from stacks import migration as stack_migration
@@ -62,7 +62,7 @@ def test_plain_pulumi_refuses_the_run_and_warns_in_the_preview(
 ):
     stood[moves.STANDING] = [OLD.model_dump()]
     dry(monkeypatch, yes=False)
-    with pytest.raises(AnswerIsNo, match="isthmus up bank-dev --replace-in-place"):
+    with pytest.raises(Refused, match="isthmus up bank-dev --replace-in-place"):
         stack_migration.going(bank.platform(), "bank-dev")
     dry(monkeypatch, yes=True)
     assert [each.id for each in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]

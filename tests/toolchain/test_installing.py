@@ -120,7 +120,7 @@ def test_no_space_left_while_building_leaves_nothing_half_made(go, cache_root):
     with pytest.raises(EnvironmentFault, match="no space left") as caught:
         toolchain.install()
     assert caught.value.exit_code == 3
-    assert "ISTHMUS_CACHE" in caught.value.todo
+    assert "ISTHMUS_CACHE" in caught.value.fix
     assert half_made(cache_root) == []
     assert toolchain.find("pulumi") is None
 

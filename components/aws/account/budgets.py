@@ -90,7 +90,7 @@ class Budgets(pulumi.ComponentResource):
             raise InputError(
                 f"unusual spend of {watched} USD is {'too much' if watched > MOST else 'none'}",
                 where=f"{where}.anomaly_usd",
-                todo="Name an amount, or leave it out",
+                fix="Name an amount, or leave it out",
             )
         managed = one_of(args.get("cost_tags", "manage"), MODES, f"{where}.cost_tags")
         _check_all(args["budgets"], where)
@@ -279,7 +279,7 @@ def _check_all(budgets: list[BudgetSettings], where: str) -> None:
     for each in budgets:
         place = f"{where}.{each['name']}"
         if each["name"] in seen:
-            raise InputError("two budgets bear this name", where=place, todo="Name each for itself")
+            raise InputError("two budgets bear this name", where=place, fix="Name each for itself")
         seen.add(each["name"])
         _check(each, place)
 
@@ -292,7 +292,7 @@ def _check(settings: BudgetSettings, where: str) -> None:
         raise InputError(
             f"a budget of {usd} USD is {'too much' if usd > MOST else 'none'}",
             where=f"{where}.monthly_usd",
-            todo="Name an amount above 0, of at most a thousand million",
+            fix="Name an amount above 0, of at most a thousand million",
         )
     shares = settings["alert_pct"]
     if (
@@ -303,11 +303,11 @@ def _check(settings: BudgetSettings, where: str) -> None:
         raise InputError(
             f"alerts at {', '.join(map(str, shares))} % cannot be made",
             where=f"{where}.alert_pct",
-            todo=f"Name up to {ALERTS} different shares between 1 and 1000",
+            fix=f"Name up to {ALERTS} different shares between 1 and 1000",
         )
     if settings["action"] == "deny" and not _roles(settings):
         raise InputError(
             "a denial needs a role to deny",
             where=f"{where}.action",
-            todo="Name the role of the identity (`role_name`), or say `none`",
+            fix="Name the role of the identity (`role_name`), or say `none`",
         )

@@ -142,7 +142,7 @@ def trust_policy(
             }
         )
     if not statements:
-        raise InputError("nobody could take the role", where=where, todo="Name permission sets")
+        raise InputError("nobody could take the role", where=where, fix="Name permission sets")
     return {"Version": "2012-10-17", "Statement": statements}
 
 

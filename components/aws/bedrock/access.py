@@ -215,27 +215,27 @@ class BedrockAccess(pulumi.ComponentResource):
 
 def _check(args: BedrockAccessArgs, where: str) -> None:
     if not args["models"]:
-        raise InputError("names no models", where=where, todo="Name those that its class calls on Bedrock")
+        raise InputError("names no models", where=where, fix="Name those that its class calls on Bedrock")
     for model in args["models"]:
         _check_model(model, where)
     keys = [model_key(model) for model in args["models"]]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise InputError(f"{', '.join(twice)}: named twice", where=f"{where}.models", todo="Leave one out")
+        raise InputError(f"{', '.join(twice)}: named twice", where=f"{where}.models", fix="Leave one out")
     regions = sorted({model["region"] for model in args["models"]})
     filtered = args.get("guardrail", {}).get("mode", "off") != "off"
     if filtered and len(regions) > 1:
         raise InputError(
             f"one guardrail for calls in {' and '.join(regions)}",
             where=f"{where}.guardrail",
-            todo="A call is filtered by a guardrail of its own region: make an identity for each",
+            fix="A call is filtered by a guardrail of its own region: make an identity for each",
         )
     bare = [model["id"] for model in args["models"] if any(kind in model["model"] for kind in UNFILTERED)]
     if filtered and bare:
         raise InputError(
             f"{', '.join(bare)}: a model that takes no guardrail, among those that may be called with it only",
             where=f"{where}.guardrail",
-            todo="Serve embeddings, reranking and speech on-prem, or without a guardrail",
+            fix="Serve embeddings, reranking and speech on-prem, or without a guardrail",
         )
     endpoints = {model["id"] for model in args["models"]}
     bought: set[str] = set()
@@ -246,13 +246,13 @@ def _check(args: BedrockAccessArgs, where: str) -> None:
             raise InputError(
                 f"'{each['endpoint']}' is none of its endpoints",
                 where=place,
-                todo=f"Its endpoints: {', '.join(sorted(endpoints))}",
+                fix=f"Its endpoints: {', '.join(sorted(endpoints))}",
             )
         if each["endpoint"] in bought or each["model_units"] < 1:
             raise InputError(
                 f"'{each['endpoint']}' has throughput twice, or less than one unit",
                 where=place,
-                todo="Buy all units of an endpoint in one",
+                fix="Buy all units of an endpoint in one",
             )
         bought.add(each["endpoint"])
     _check_length(args, bought, where)
@@ -303,16 +303,16 @@ def _check_model(model: BedrockModel, where: str) -> None:
     place = f"{where}.models.{model['id']}"
     profile = model.get("inference_profile")
     if "*" in model["model"] + (profile or ""):
-        raise InputError("a wildcard names more than one model", where=place, todo="Name the model itself")
+        raise InputError("a wildcard names more than one model", where=place, fix="Name the model itself")
     if profile and profile.startswith("global."):
         raise InputError(
             f"inference profile '{profile}' routes to every commercial region, those to come included",
             where=place,
-            todo="Use a geographic profile (eu., us., …), whose destinations are fixed",
+            fix="Use a geographic profile (eu., us., …), whose destinations are fixed",
         )
     if profile and not model.get("destination_regions"):
         raise InputError(
             f"inference profile '{profile}' names no destination regions",
             where=place,
-            todo="Name every region that it may route to (destination_regions)",
+            fix="Name every region that it may route to (destination_regions)",
         )

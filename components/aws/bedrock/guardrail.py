@@ -98,7 +98,7 @@ def settings_of(given: GuardrailSettings, where: str) -> dict[str, Any]:
     message = given.get("blocked_message", "This request was blocked by policy.")
     if not 1 <= len(message) <= 500:
         raise InputError(
-            f"a message of {len(message)} characters", where=f"{where}.blocked_message", todo="Use 1 to 500"
+            f"a message of {len(message)} characters", where=f"{where}.blocked_message", fix="Use 1 to 500"
         )
     made: dict[str, Any] = {
         "blocked_input_messaging": message,
@@ -114,7 +114,7 @@ def settings_of(given: GuardrailSettings, where: str) -> dict[str, Any]:
     least = given.get("grounding")
     if least is not None:
         if not 0 <= least <= 0.99:
-            raise InputError(f"a score of {least}", where=f"{where}.grounding", todo="Use 0 to 0.99")
+            raise InputError(f"a score of {least}", where=f"{where}.grounding", fix="Use 0 to 0.99")
         kinds = ("GROUNDING", "RELEVANCE")
         made["contextual_grounding_policy_config"] = {
             "filters_configs": [{"type": kind, "threshold": least} for kind in kinds]
@@ -147,21 +147,21 @@ def guardrail(
     if mode == "existing":
         id, version = given.get("guardrail_id", ""), given.get("version", "")
         if not id:
-            raise InputError("names no guardrail_id", where=where, todo="Give the guardrail's id or ARN")
+            raise InputError("names no guardrail_id", where=where, fix="Give the guardrail's id or ARN")
         version = _numbered(version, f"{where}.version")
         named = re.fullmatch(GUARDRAIL, id)
         if named is None:
             raise InputError(
                 f"'{id}' is no guardrail's id or ARN",
                 where=f"{where}.guardrail_id",
-                todo="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
+                fix="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
             )
         if found := named["region"]:
             if found != region:
                 raise InputError(
                     f"the guardrail {id} does not stand in {region}",
                     where=f"{where}.guardrail_id",
-                    todo="A call is filtered by a guardrail of its own region",
+                    fix="A call is filtered by a guardrail of its own region",
                 )
             arn = pulumi.Output.from_input(id)
         else:
@@ -212,10 +212,10 @@ def _pii(kinds: list[GuardrailPii], where: str) -> list[dict[str, str]]:
             raise InputError(
                 f"'{kind['name']}' is no kind of personal data that Bedrock knows",
                 where=f"{where}.{at}",
-                todo=did_you_mean(kind["name"], PII) or f"Known: {', '.join(PII)}",
+                fix=did_you_mean(kind["name"], PII) or f"Known: {', '.join(PII)}",
             )
         if names.count(kind["name"]) > 1:
-            raise InputError(f"'{kind['name']}' twice", where=f"{where}.{at}", todo="Leave one out")
+            raise InputError(f"'{kind['name']}' twice", where=f"{where}.{at}", fix="Leave one out")
         one_of(kind["action"], ("block", "anonymize"), f"{where}.{at}.action")
     # In the order of their names: the same settings, said in another order, are no new version.
     ordered = sorted(kinds, key=lambda kind: kind["name"])
@@ -227,6 +227,6 @@ def _numbered(version: str, where: str) -> str:
         raise InputError(
             f"'{version}' is not a numbered version",
             where=where,
-            todo="Publish one (aws bedrock create-guardrail-version); DRAFT may be changed under its callers",
+            fix="Publish one (aws bedrock create-guardrail-version); DRAFT may be changed under its callers",
         )
     return version

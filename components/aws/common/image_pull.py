@@ -15,7 +15,7 @@ def repository(image: str, where: str) -> str:
         raise InputError(
             f"'{image}' is not in Amazon ECR by digest, and what runs it has no way to anything else",
             where=where,
-            todo="Mirror it to ACCOUNT.dkr.ecr.REGION.amazonaws.com, by digest",
+            fix="Mirror it to ACCOUNT.dkr.ecr.REGION.amazonaws.com, by digest",
         )
     account, region, path = found.groups()
     return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path}"

@@ -16,11 +16,11 @@ def ipv4_network(text: str, where: str) -> ipaddress.IPv4Network:
         found = ipaddress.IPv4Network(text)
     except ValueError as bad:
         raise InputError(
-            f"'{text}' is not an IPv4 network ({bad})", where=where, todo="Write it like 10.40.0.0/16"
+            f"'{text}' is not an IPv4 network ({bad})", where=where, fix="Write it like 10.40.0.0/16"
         ) from None
     if found.prefixlen == 0:
         raise InputError(
-            "0.0.0.0/0 is every address there is", where=where, todo="Name the networks that are meant"
+            "0.0.0.0/0 is every address there is", where=where, fix="Name the networks that are meant"
         )
     return found
 
@@ -33,7 +33,7 @@ def ipv4_networks(texts: Sequence[str], where: str) -> list[ipaddress.IPv4Networ
         for other in found:
             if network != other and network.overlaps(other):
                 raise InputError(
-                    f"{network} and {other} overlap", where=f"{where}.{at}", todo="Name the wider one only"
+                    f"{network} and {other} overlap", where=f"{where}.{at}", fix="Name the wider one only"
                 )
         if network not in found:
             found.append(network)
@@ -48,14 +48,14 @@ def public_address(text: str, where: str) -> str:
         raise InputError(
             f"'{text}' is not an IPv4 address",
             where=where,
-            todo="Name the public address of the site's VPN device, not its host name",
+            fix="Name the public address of the site's VPN device, not its host name",
         ) from None
     inside = next((text for text in NOT_PUBLIC if address in ipaddress.IPv4Network(text)), None)
     if inside is not None:
         raise InputError(
             f"{address} lies in {inside}, which AWS cannot reach over the internet",
             where=where,
-            todo="Name the public address of the site's VPN device (or of the NAT before it)",
+            fix="Name the public address of the site's VPN device (or of the NAT before it)",
         )
     return str(address)
 

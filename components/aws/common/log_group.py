@@ -28,7 +28,7 @@ class SealedLogGroup(NamedTuple):
 def retention(days: int, where: str) -> int:
     """The shortest period that CloudWatch Logs knows and that is not shorter than `days`; 0: for ever."""
     if days < 1:
-        raise InputError(f"{days} days are none", where=where, todo="Keep logs for a day at least")
+        raise InputError(f"{days} days are none", where=where, fix="Keep logs for a day at least")
     return next((known for known in RETENTIONS if known >= days), NEVER_EXPIRES)
 
 

@@ -139,15 +139,15 @@ def addresses(notify: list[str], where: str, why: str) -> list[str]:
             raise InputError(
                 f"'{address}' is no e-mail address",
                 where=f"{where}.notify",
-                todo="Write it as group@example.com",
+                fix="Write it as group@example.com",
             )
     told = sorted(set(notify))
     if not told:
-        raise InputError(why, where=f"{where}.notify", todo="Name the e-mail address of a group")
+        raise InputError(why, where=f"{where}.notify", fix="Name the e-mail address of a group")
     if len(told) > EMAILS:
         raise InputError(
             f"{len(told)} addresses are to be told, AWS takes {EMAILS}",
             where=f"{where}.notify",
-            todo="Name a group's address in place of its members'",
+            fix="Name a group's address in place of its members'",
         )
     return told

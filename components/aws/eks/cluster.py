@@ -110,7 +110,7 @@ class EksCluster(pulumi.ComponentResource):
             raise InputError(
                 "nobody may administer the cluster",
                 where=f"{where}.admins",
-                todo="Name a role: who makes a cluster does not become its administrator by it",
+                fix="Name a role: who makes a cluster does not become its administrator by it",
             )
         retention(args["log_retention_days"], f"{where}.log_retention_days")
         reach = [str(each) for each in ipv4_networks(args.get("access", []), f"{where}.access")]

@@ -177,14 +177,14 @@ def _check(args: EksNodeGroupArgs, purchase: str, where: str) -> None:
     reserved = purchase in ("capacity-reservation", "capacity-block")
     if reserved != ("reservation" in args):
         what = f"machines bought {purchase} name {'no' if reserved else 'a'} reservation"
-        todo = "Name the id of one (cr-…)" if reserved else "Leave it out, or say how they are bought"
-        raise InputError(what, where=f"{where}.reservation", todo=todo)
+        fix = "Name the id of one (cr-…)" if reserved else "Leave it out, or say how they are bought"
+        raise InputError(what, where=f"{where}.reservation", fix=fix)
     if reserved and len(zones) != 1:
         raise InputError(
             f"a {purchase} lies in one zone, and {len(zones)} are named", where=f"{where}.subnets"
         )
     if not zones or set(zones) != set(args["nodes"]):
         what = f"machines in {', '.join(args['nodes']) or 'no zone'}, and subnets in {', '.join(zones) or 'none'}"
-        raise InputError(what, where=f"{where}.nodes", todo="Say for each zone how many, and its subnet")
+        raise InputError(what, where=f"{where}.nodes", fix="Say for each zone how many, and its subnet")
     for called in args.get("addons", {}):
         one_of(called, LATER_ADDONS, f"{where}.addons")

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from isthmus.contracts.reference.aws_actions import KEYS, ONWARD, RECORDS, TRAIL, WATCH
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 POLICY_CHARACTERS = 6144
 """Longest managed policy, characters without white space (IAM's quotas, as of knowledge, not checked)."""
@@ -30,12 +30,12 @@ def boundary_policy(
     `role_policies`: ARNs of the only roles whose managed policies it may attach and detach (the role by
     which AWS Budgets denies); absent, as for every other identity: nothing of IAM at all.
 
-    Raises `AnswerIsNo` for a statement that the denials would leave without effect or that holds a wildcard
+    Raises `Refused` for a statement that the denials would leave without effect or that holds a wildcard
     action, `InputError` for one that allows nothing. A call that deletes records is such a one where every
     bucket is held, and with `audit_buckets` where it is allowed on nothing but these.
     """
     if not allow_statements:
-        raise InputError("a boundary that allows nothing", where="boundary", todo="Name its statements")
+        raise InputError("a boundary that allows nothing", where="boundary", fix="Name its statements")
     held = _held(audit_buckets)
     for at, statement in enumerate(allow_statements):
         _check(statement, f"boundary.statements.{at}", bool(role_policies), held)
@@ -91,7 +91,7 @@ def fitting(policy: str, where: str, longest: int = POLICY_CHARACTERS) -> str:
         raise InputError(
             f"the policy has {len(dense):,} characters, AWS takes {longest:,}",
             where=where,
-            todo="Give the identity fewer models, or split its workloads over two identities",
+            fix="Give the identity fewer models, or split its workloads over two identities",
         )
     return dense
 
@@ -128,7 +128,7 @@ def _check(statement: Mapping[str, Any], where: str, iam: bool, held: Sequence[s
         raise InputError(
             "a boundary's statement needs Effect Allow, Action and Resource",
             where=where,
-            todo="Denials are added to it by themselves",
+            fix="Denials are added to it by themselves",
         )
     resources = statement["Resource"]
     touched = resources if isinstance(resources, list | tuple) else [resources]
@@ -136,12 +136,10 @@ def _check(statement: Mapping[str, Any], where: str, iam: bool, held: Sequence[s
     for action in named:
         service = action.partition(":")[0]
         if "*" in action:
-            raise AnswerIsNo(
-                f"'{action}' allows more than one action", where=where, todo="Name each action itself"
+            raise Refused(
+                f"'{action}' allows more than one action", where=where, fix="Name each action itself"
             )
         denied = (*TRAIL, *WATCH, *KEYS, *ONWARD, *in_vain)
         refused = action in denied or service in ("organizations", "account")
         if refused or (service == "iam" and not iam):
-            raise AnswerIsNo(
-                f"'{action}' is denied to every identity of ours", where=where, todo="Leave it out"
-            )
+            raise Refused(f"'{action}' is denied to every identity of ours", where=where, fix="Leave it out")

@@ -8,7 +8,7 @@ from components.aws.identity.boundary import boundary_policy
 from components.aws.identity.task_role import task_role
 from components.aws.identity.workload_identity import at_most
 from components.base.argument_checks import may_use_aws, sensitivity
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 
 class TaskIdentityArgs(TypedDict):
@@ -63,10 +63,10 @@ class TaskIdentity(pulumi.ComponentResource):
         held = sensitivity(args["sensitivity"], where)
         may_use_aws(held, where, args.get("exception", ""))
         if "*" in [each for each in args["resources"] if isinstance(each, str)]:
-            raise AnswerIsNo(
+            raise Refused(
                 "an identity that may touch everything",
                 where=f"{where}.resources",
-                todo="Name patterns of ARNs",
+                fix="Name patterns of ARNs",
             )
         most = at_most(
             args["actions"],

@@ -78,7 +78,7 @@ def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
         raise InputError(
             "needs ca_certificates or acm_pca, one of the two",
             where=where,
-            todo="Give the PEM of the authority that signs the identities' certificates",
+            fix="Give the PEM of the authority that signs the identities' certificates",
         )
     if pem is not None:
         check_ca(pem, f"{where}.ca_certificates")
@@ -93,7 +93,7 @@ def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
 def _existing(args: TrustAnchorArgs, where: str) -> str:
     arn = args.get("trust_anchor", "")
     if not arn:
-        raise InputError("names no trust_anchor", where=where, todo="Give its ARN")
+        raise InputError("names no trust_anchor", where=where, fix="Give its ARN")
     _in_region(arn, "rolesanywhere", args["region"], f"{where}.trust_anchor")
     return arn
 
@@ -104,7 +104,7 @@ def _in_region(arn: str, service: str, region: str, where: str) -> None:
         raise InputError(
             f"'{arn}' is not an ARN of {service} in {region}",
             where=where,
-            todo="Trust anchor, authority and profile stand in one region",
+            fix="Trust anchor, authority and profile stand in one region",
         )
 
 

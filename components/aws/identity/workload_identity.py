@@ -12,7 +12,7 @@ from components.aws.identity.boundary import boundary_arn, boundary_policy, fitt
 from components.aws.identity.pod_identity import PodIdentity, associated, pod_trust
 from components.base.argument_checks import may_use_aws, sensitivity
 from isthmus.contracts.vocabulary import Target
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 SESSION_POLICY_CHARACTERS = 2048
 """Longest session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
@@ -248,22 +248,22 @@ def at_most(
 def _check(args: WorkloadIdentityArgs, where: str) -> None:
     if ("pod" in args) == ("trust_anchor" in args):
         what = "two proofs of who it is" if "pod" in args else "nothing proves who it is"
-        todo = "Name the trust anchor of a certificate, or the pods that bear it"
-        raise InputError(what, where=f"{where}.trust_anchor", todo=todo)
+        fix = "Name the trust anchor of a certificate, or the pods that bear it"
+        raise InputError(what, where=f"{where}.trust_anchor", fix=fix)
     subject = args["subject"]
     if not _SUBJECT.match(subject) or len(subject) > LONGEST_NAME:
         raise InputError(
             f"'{subject}' is not a DNS name of at most {LONGEST_NAME} characters",
             where=f"{where}.subject",
-            todo="Name what the certificate bears as its common name and first alternative name",
+            fix="Name what the certificate bears as its common name and first alternative name",
         )
     if not SHORTEST <= args["session_seconds"] <= LONGEST:
         raise InputError(
             f"a session of {args['session_seconds']} seconds",
             where=f"{where}.session_seconds",
-            todo=f"AWS takes {SHORTEST} to {LONGEST}",
+            fix=f"AWS takes {SHORTEST} to {LONGEST}",
         )
     if "*" in [each for each in args["resources"] if isinstance(each, str)]:
-        raise AnswerIsNo(
-            "a session that may touch everything", where=f"{where}.resources", todo="Name patterns of ARNs"
+        raise Refused(
+            "a session that may touch everything", where=f"{where}.resources", fix="Name patterns of ARNs"
         )

@@ -10,7 +10,7 @@ from components.aws.common.ip_addresses import ipv4_network, ipv4_networks, publ
 from components.aws.common.log_group import retention
 from components.base.argument_checks import sensitivity
 from isthmus.contracts.reference import handling
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 LOG_DAYS = 365
 """How long a link's log is kept where nothing is said."""
@@ -34,14 +34,14 @@ def check_link(args: Mapping[str, Any], where: str, *, whole: bool) -> None:
     sources = ipv4_networks(args["sources"], f"{where}.sources")
     if not sources:
         raise InputError(
-            "no network of the site may cross", where=f"{where}.sources", todo="Name those that may"
+            "no network of the site may cross", where=f"{where}.sources", fix="Name those that may"
         )
     for at, source in enumerate(sources):
         if source.overlaps(vpc):
             raise InputError(
                 f"{source} of the site overlaps the VPC's {vpc}: no route could tell them apart",
                 where=f"{where}.sources.{at}",
-                todo="Give the VPC a network that the site does not use",
+                fix="Give the VPC a network that the site does not use",
             )
     _two_subnets(args["subnet_ids"], where)
     if not whole:
@@ -61,13 +61,13 @@ def check_resolvers(args: Mapping[str, Any], where: str) -> None:
         raise InputError(
             "resolvers need the site's DNS servers, and none is named",
             where=f"{where}.site_dns",
-            todo="Name their addresses (`dns` of the site), or set resolvers to 'off'",
+            fix="Name their addresses (`dns` of the site), or set resolvers to 'off'",
         )
     if len(args["site_dns"]) > DNS_SERVERS:
         raise InputError(
             f"{len(args['site_dns'])} DNS servers, and a resolver rule of AWS's takes {DNS_SERVERS}",
             where=f"{where}.site_dns",
-            todo=f"Name {DNS_SERVERS} of them (`dns` of the site)",
+            fix=f"Name {DNS_SERVERS} of them (`dns` of the site)",
         )
     sources = ipv4_networks(args["sources"], f"{where}.sources")
     for at, text in enumerate(args["site_dns"]):
@@ -77,13 +77,13 @@ def check_resolvers(args: Mapping[str, Any], where: str) -> None:
             raise InputError(
                 f"'{text}' is not an IPv4 address",
                 where=f"{where}.site_dns.{at}",
-                todo="Name the address of a DNS server",
+                fix="Name the address of a DNS server",
             ) from None
         if not any(address in source for source in sources):
             raise InputError(
                 f"the DNS server {address} lies in none of the networks that may cross",
                 where=f"{where}.site_dns.{at}",
-                todo=f"Add {address}/32 to `sources`",
+                fix=f"Add {address}/32 to `sources`",
             )
     for at, zone in enumerate(args["zones"]):
         _zone(zone, f"{where}.zones.{at}")
@@ -97,21 +97,21 @@ def route_tables(args: Mapping[str, Any], where: str) -> list[pulumi.Input[str]]
         raise InputError(
             f"{what}, and each gets a route to the site",
             where=f"{where}.route_table_ids",
-            todo="Give a list of ids, e.g. `Network.route_tables`; its items may be outputs, the list may not",
+            fix="Give a list of ids, e.g. `Network.route_tables`; its items may be outputs, the list may not",
         )
     return tables
 
 
 def _classes(classes: Sequence[str], where: str) -> None:
     if not classes:
-        raise InputError("the link carries no class", where=where, todo="Name the classes that may cross")
+        raise InputError("the link carries no class", where=where, fix="Name the classes that may cross")
     for at, one in enumerate(classes):
         known = handling.of(sensitivity(one, f"{where}.{at}"))
         if "bedrock" not in (*known.targets, *known.by_exception):
-            raise AnswerIsNo(
+            raise Refused(
                 f"the link would carry {one} work, which stays on-prem",
                 where=f"{where}.{at}",
-                todo=f"Take {one} out of its classes",
+                fix=f"Take {one} out of its classes",
             )
 
 
@@ -120,7 +120,7 @@ def _two_subnets(subnets: Any, where: str) -> None:
         raise InputError(
             f"{len(subnets)} subnets are named",
             where=f"{where}.subnet_ids",
-            todo="Name private subnets in two zones at least",
+            fix="Name private subnets in two zones at least",
         )
 
 
@@ -134,13 +134,13 @@ def _numbers(args: Mapping[str, Any], where: str) -> None:
             raise InputError(
                 f"{number} is not a private BGP number, and AWS's end takes no other",
                 where=f"{where}.{key}",
-                todo="Take one of 64512 to 65534, or of 4200000000 to 4294967294",
+                fix="Take one of 64512 to 65534, or of 4200000000 to 4294967294",
             )
     site = args.get("site_asn")
     needed = args["kind"] == "vpn" or args.get("connection")
     if needed and not site:
         raise InputError(
-            "the link names no site_asn", where=f"{where}.site_asn", todo="Name the BGP number of the site"
+            "the link names no site_asn", where=f"{where}.site_asn", fix="Name the BGP number of the site"
         )
     ends = [*made.items(), *([("site_asn", site)] if site else [])]
     for at, (key, number) in enumerate(ends):
@@ -149,7 +149,7 @@ def _numbers(args: Mapping[str, Any], where: str) -> None:
                 raise InputError(
                     f"{key} and {other} are both {number}: BGP between them would not come up",
                     where=f"{where}.{key}",
-                    todo="Give each end a number of its own",
+                    fix="Give each end a number of its own",
                 )
 
 
@@ -158,13 +158,13 @@ def _direct_connect(args: Mapping[str, Any], where: str) -> None:
         raise InputError(
             "the link names no Direct Connect connection",
             where=f"{where}.connection",
-            todo="Order one first, then name it (dxcon-…), or a direct_connect_gateway that exists",
+            fix="Order one first, then name it (dxcon-…), or a direct_connect_gateway that exists",
         )
     if args.get("connection") and not 1 <= args.get("vlan", 0) <= 4094:
         raise InputError(
             "the transit interface needs a VLAN",
             where=f"{where}.vlan",
-            todo="Name the one that the connection's provider gave, 1 to 4094",
+            fix="Name the one that the connection's provider gave, 1 to 4094",
         )
 
 
@@ -172,12 +172,12 @@ def _zone(zone: str, where: str) -> None:
     name = zone.lower().rstrip(".")
     if "." not in name or "*" in name:
         raise InputError(
-            f"'{zone}' is not a DNS zone of a site", where=where, todo="Name it like fra1.bank.example"
+            f"'{zone}' is not a DNS zone of a site", where=where, fix="Name it like fra1.bank.example"
         )
     for known in AWS_ZONES:
         if name == known or name.endswith(f".{known}"):
-            raise AnswerIsNo(
+            raise Refused(
                 f"the site would answer for {zone}, which is AWS's",
                 where=where,
-                todo="Forward zones of the site only",
+                fix="Forward zones of the site only",
             )

@@ -29,10 +29,10 @@ def check_names(names: Sequence[str], where: str) -> list[str]:
             raise InputError(
                 f"'{name}' is neither a whole DNS name nor a zone with `*.` before it",
                 where=f"{where}.{at}",
-                todo="Write host.zone.example, or *.zone.example with two labels at least",
+                fix="Write host.zone.example, or *.zone.example with two labels at least",
             )
     if not names:
-        raise InputError("no name may be asked for", where=where, todo="Name those that are needed")
+        raise InputError("no name may be asked for", where=where, fix="Name those that are needed")
     return list(dict.fromkeys(names))
 
 

@@ -80,7 +80,7 @@ def grants(
             raise InputError(
                 f"network '{network.name}' asks for a private endpoint of {service}, which nothing here calls",
                 where=f"networks.{network.name}.services",
-                todo="Callers of this platform need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
+                fix="Callers of this platform need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
                 " the network, name its role under `deployers`; for callers of your own use PrivateEndpoints",
             )
     return made

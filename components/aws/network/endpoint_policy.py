@@ -49,14 +49,14 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
         raise InputError(
             f"'{service}' has no private endpoint here",
             where=f"{where}.service",
-            todo=f"Known: {', '.join(SERVICES)}",
+            fix=f"Known: {', '.join(SERVICES)}",
         )
     for key in ("principals", "actions"):
         if not grant[key]:
             raise InputError(
                 f"the grant for {service} names no {key}",
                 where=f"{where}.{key}",
-                todo="An endpoint's policy names who may do what to what",
+                fix="An endpoint's policy names who may do what to what",
             )
     prefix = PREFIX.get(service, service)
     for at, action in enumerate(grant["actions"]):
@@ -64,7 +64,7 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
             raise InputError(
                 f"'{action}' is not one action of {service}",
                 where=f"{where}.actions.{at}",
-                todo=f"Name each action itself, like {prefix}:…",
+                fix=f"Name each action itself, like {prefix}:…",
             )
     for at, principal in enumerate(grant["principals"]):
         if isinstance(principal, str):
@@ -84,7 +84,7 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
         raise InputError(
             f"the grant for {grant['service']} names no resources",
             where=where,
-            todo="An endpoint's policy names who may do what to what",
+            fix="An endpoint's policy names who may do what to what",
         )
     for at, resource in enumerate(resources):
         if resource == "*" and all(action in UNSCOPED for action in grant["actions"]):
@@ -93,7 +93,7 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
             raise InputError(
                 f"'{resource}' is any resource of {grant['service']}",
                 where=f"{where}.{at}",
-                todo="Name account and resource (`repository/edge`, `audit/*`); only actions that know no"
+                fix="Name account and resource (`repository/edge`, `audit/*`); only actions that know no"
                 " resource take '*'",
             )
     return list(resources)
@@ -107,7 +107,7 @@ def _principal(service: str, principal: str, where: str) -> str:
         raise InputError(
             f"'{principal}' is no principal of {service}",
             where=where,
-            todo=f"It is {wanted}, without wildcard",
+            fix=f"It is {wanted}, without wildcard",
         )
     return principal
 

@@ -258,7 +258,7 @@ def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[st
         raise InputError(
             f"the network lies in {len(set(zones))} zones: one failure would take all of it",
             where=f"{where}.zones",
-            todo=f"Name two or more, like [{region}a, {region}b]",
+            fix=f"Name two or more, like [{region}a, {region}b]",
         )
     parts = list(whole.subnets(prefixlen_diff=(SLOTS - 1).bit_length()))
     letters = string.ascii_lowercase[:SLOTS]
@@ -266,7 +266,7 @@ def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[st
         if zone[:-1] != region or zone[-1] not in letters or zone in zones[:at]:
             twice = "is named twice" if zone in zones[:at] else f"is not a zone of {region}"
             raise InputError(
-                f"'{zone}' {twice}", where=f"{where}.zones.{at}", todo=f"Zones are like {region}a"
+                f"'{zone}' {twice}", where=f"{where}.zones.{at}", fix=f"Zones are like {region}a"
             )
     return {zone: str(parts[letters.index(zone[-1])]) for zone in sorted(zones)}
 
@@ -274,7 +274,7 @@ def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[st
 def _vpc_network(cidr: str, where: str) -> IPv4Network:
     if not cidr:
         raise InputError(
-            "the network names no cidr", where=f"{where}.cidr", todo="Give it one like 10.60.0.0/16"
+            "the network names no cidr", where=f"{where}.cidr", fix="Give it one like 10.60.0.0/16"
         )
     whole = ipv4_network(cidr, f"{where}.cidr")
     if not WIDEST <= whole.prefixlen <= NARROWEST:
@@ -282,20 +282,20 @@ def _vpc_network(cidr: str, where: str) -> IPv4Network:
         raise InputError(
             f"{cidr} is too {size} for a VPC of this platform",
             where=f"{where}.cidr",
-            todo=f"Take a network between /{WIDEST} and /{NARROWEST}",
+            fix=f"Take a network between /{WIDEST} and /{NARROWEST}",
         )
     return whole
 
 
 def _check_existing(args: NetworkArgs, where: str) -> None:
     if not args.get("vpc"):
-        raise InputError("the existing network names no vpc", where=f"{where}.vpc", todo="Name it (vpc-…)")
+        raise InputError("the existing network names no vpc", where=f"{where}.vpc", fix="Name it (vpc-…)")
     count = len(set(args.get("subnets", [])))
     if count < 2:
         raise InputError(
             f"the existing network names {count} private subnets",
             where=f"{where}.subnets",
-            todo="Name private subnets in two zones at least (subnet-…)",
+            fix="Name private subnets in two zones at least (subnet-…)",
         )
     if args.get("cidr"):
         ipv4_network(args.get("cidr", ""), f"{where}.cidr")

@@ -67,7 +67,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
         where = f"networks.{args['name']}"
         if not args["grants"]:
             raise InputError(
-                "no service is granted to anybody", where=f"{where}.grants", todo="Leave the endpoints out"
+                "no service is granted to anybody", where=f"{where}.grants", fix="Leave the endpoints out"
             )
         by_service: dict[str, list[EndpointGrant]] = {}
         for at, grant in enumerate(args["grants"]):
@@ -79,7 +79,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 raise InputError(
                     f"'{service}' makes no infrastructure",
                     where=f"{where}.deployment_services.{at}",
-                    todo=f"Known: {', '.join(CONTROL_SERVICES)}",
+                    fix=f"Known: {', '.join(CONTROL_SERVICES)}",
                 )
             by_service.setdefault(service, [])
         pulls = any(service in by_service for service in ECR)
@@ -91,13 +91,13 @@ class PrivateEndpoints(pulumi.ComponentResource):
             raise InputError(
                 "S3's endpoint needs route tables, and none is named",
                 where=f"{where}.route_tables",
-                todo="Name those of the private subnets (rtb-…)",
+                fix="Name those of the private subnets (rtb-…)",
             )
         inside = [args.get("vpc_cidr", "")] if args.get("vpc_cidr") else []
         sources = [str(net) for net in ipv4_networks([*inside, *args["sources"]], f"{where}.sources")]
         if not sources:
             raise InputError(
-                "nobody may reach the endpoints", where=f"{where}.sources", todo="Name networks of callers"
+                "nobody may reach the endpoints", where=f"{where}.sources", fix="Name networks of callers"
             )
 
         tags = args.get("tags", {})
@@ -170,7 +170,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
             raise InputError(
                 f"there is no interface endpoint of '{service}'",
                 where="networks.services",
-                todo=f"There are: {', '.join(self._interfaces) or 'none'}",
+                fix=f"There are: {', '.join(self._interfaces) or 'none'}",
             )
         return self.urls.apply(lambda urls: urls[service])
 
@@ -184,7 +184,7 @@ def _url(entries: Sequence[Any] | None, service: str) -> str:
         raise EnvironmentFault(
             f"the endpoint of {service} has no DNS name",
             where="networks.services",
-            todo="Refresh the stack; AWS gives the name when the endpoint is available",
+            fix="Refresh the stack; AWS gives the name when the endpoint is available",
         )
     return f"https://{regional}"
 

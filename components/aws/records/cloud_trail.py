@@ -10,7 +10,7 @@ from components.aws.common.names import aws_name, partition
 from components.aws.common.role_policy import role_policy
 from components.aws.identity.boundary import boundary_arn
 from components.aws.records.store import CLOUDTRAIL, Delivery, Store
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 PREFIX = "cloudtrail"
 """Folder of the bucket; other records lie beside it."""
@@ -71,14 +71,14 @@ def check_trail(trail: TrailSettings, store_mode: str, endpoint: str, store_days
             "CloudTrail delivers to a bucket of Amazon S3, and the store is "
             + (f"at {endpoint}" if endpoint else "off"),
             where=f"{where}.trail",
-            todo="Give the AWS site a store: `manage`, or `existing` with a bucket of S3 and no endpoint",
+            fix="Give the AWS site a store: `manage`, or `existing` with a bucket of S3 and no endpoint",
         )
     if trail["retention_days"] < store_days:
-        raise AnswerIsNo(
+        raise Refused(
             f"the trail's searchable copy would be kept {trail['retention_days']} days, the store's records "
             f"{store_days}",
             where=f"{where}.trail.retention_days",
-            todo=f"Say {store_days} or more",
+            fix=f"Say {store_days} or more",
         )
 
 

@@ -12,7 +12,7 @@ from components.aws.identity.pod_identity import PodIdentity, associated, pod_tr
 from components.aws.identity.task_role import tasks_only
 from components.base.argument_checks import one_of, sensitivity
 from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 BEARERS = ("gateway", "sealer")
 
@@ -67,16 +67,16 @@ class RecordsIdentity(pulumi.ComponentResource):
         bearer = one_of(args["bearer"], BEARERS, f"{name}.bearer")
         held = sensitivity(args["sensitivity"], name)
         if held == "restricted":
-            raise AnswerIsNo(
+            raise Refused(
                 "an AWS identity for class restricted, which may not use AWS",
                 where=f"{name}.sensitivity",
-                todo="Seal its records on-prem",
+                fix="Seal its records on-prem",
             )
         if (bearer == "sealer") != ("bucket" in args) or (bearer == "gateway" and "pod" in args):
             raise InputError(
                 f"a {bearer} {'without a bucket' if bearer == 'sealer' else 'with the identity of a sealer'}",
                 where=f"{name}.bearer",
-                todo="A sealer names its bucket; a gateway names neither bucket nor pods",
+                fix="A sealer names its bucket; a gateway names neither bucket nor pods",
             )
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         region, pod = args["region"], args.get("pod")

@@ -55,7 +55,7 @@ class SealingEndpoint(pulumi.ComponentResource):
             raise InputError(
                 "no sealer is granted anything" if not args["grants"] else "a subnet without its network",
                 where=f"{name}.{'grants' if not args['grants'] else 'subnet_cidrs'}",
-                todo="Name a role for each sealer, and a network for each subnet",
+                fix="Name a role for each sealer, and a network for each subnet",
             )
         tags = args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)

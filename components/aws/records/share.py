@@ -280,15 +280,15 @@ def _check(args: RecordsShareArgs, name: str) -> str:
         raise InputError(
             "records of restricted work are kept on-prem",
             where=f"{name}.sensitivity",
-            todo="Name a PersistentVolume of the site",
+            fix="Name a PersistentVolume of the site",
         )
     if not args["subnet_ids"]:
-        raise InputError("the share has no subnet", where=f"{name}.subnet_ids", todo="Name private subnets")
+        raise InputError("the share has no subnet", where=f"{name}.subnet_ids", fix="Name private subnets")
     for point in POINTS:
         if not args["principals"].get(point):
             raise InputError(
                 f"nobody may mount {point}",
                 where=f"{name}.principals.{point}",
-                todo="Name the ARN of a role for each: a gateway and its sealer both need their two folders",
+                fix="Name the ARN of a role for each: a gateway and its sealer both need their two folders",
             )
     return held

@@ -67,12 +67,12 @@ class AuditTrail(pulumi.ComponentResource):
         where = f"audit.{args['name']}"
         mode = one_of(args["mode"], MODES, f"{where}.mode")
         if mode == "existing" and not args.get("bucket"):
-            raise InputError("the audit store names no bucket", where=where, todo="Name its `bucket`")
+            raise InputError("the audit store names no bucket", where=where, fix="Name its `bucket`")
         if mode == "manage" and not args.get("region"):
             raise InputError(
                 "an audit store can be made on AWS only",
                 where=where,
-                todo="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
+                fix="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
             )
         trail = _trail(args, mode, where)
         existing = mode == "existing"
@@ -181,7 +181,7 @@ def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
     check_trail(trail, mode, args.get("endpoint", ""), args["retention_days"], where)
     if not args.get("region"):
         raise InputError(
-            "a trail needs a home region", where=f"{where}.trail", todo="Name the store's `region`"
+            "a trail needs a home region", where=f"{where}.trail", fix="Name the store's `region`"
         )
     addresses(trail["notify"], f"{where}.trail", "nobody would hear that the trail was switched off")
     return trail

@@ -6,7 +6,7 @@ import pulumi
 
 from components.aws.identity.boundary import fitting
 from components.base.argument_checks import may_use_aws, sensitivity
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]
 """Whole answers, and answers as they come."""
@@ -44,7 +44,7 @@ class SageMakerAccess(pulumi.ComponentResource):
         where = f"identities.{args['name']}"
         may_use_aws(sensitivity(args["sensitivity"], where), where, target="sagemaker")
         if not args["endpoints"]:
-            raise InputError("names no endpoints", where=where, todo="Name those that its class calls")
+            raise InputError("names no endpoints", where=where, fix="Name those that its class calls")
         for at, each in enumerate(args["endpoints"]):
             if isinstance(each, str):
                 _named(each, f"{where}.endpoints.{at}")
@@ -86,5 +86,5 @@ def call_policy(endpoints: Any, vpc: pulumi.Input[str] | None) -> dict[str, Any]
 
 def _named(arn: str, where: str) -> str:
     if ":endpoint/" not in arn or "*" in arn or "?" in arn:
-        raise AnswerIsNo(f"'{arn}' is not one endpoint", where=where, todo="Name each by its ARN")
+        raise Refused(f"'{arn}' is not one endpoint", where=where, fix="Name each by its ARN")
     return arn

@@ -61,7 +61,7 @@ def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, whe
         name, value = _variable(argument, where)
         if name in made:
             raise InputError(
-                f"`{argument}` is given twice", where=f"{where}.engine_args", todo="Leave one out"
+                f"`{argument}` is given twice", where=f"{where}.engine_args", fix="Leave one out"
             )
         made[name] = value
     return made
@@ -73,7 +73,7 @@ def _variable(argument: str, where: str) -> tuple[str, str]:
         raise InputError(
             f"`{argument[:80]}` cannot be handed to SageMaker's container",
             where=f"{where}.engine_args",
-            todo=f"Write each as `--flag` or `--flag=value` on one line, {LONGEST_VALUE} characters at most",
+            fix=f"Write each as `--flag` or `--flag=value` on one line, {LONGEST_VALUE} characters at most",
         )
     return _PREFIX + found[1].replace("-", "_").upper(), found[2] or ""
 

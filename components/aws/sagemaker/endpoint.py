@@ -14,7 +14,7 @@ from components.aws.sagemaker.storage import bucket_name, capture_bucket, contai
 from components.base.argument_checks import MODES, may_use_aws, one_of, sensitivity
 from isthmus.contracts.platform.model.aws.sagemaker import LONGEST_START_S, has_disks
 from isthmus.contracts.reference import handling
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 
 NAMES = 63
 """Characters of an endpoint's, a configuration's and a model's name (botocore's model)."""
@@ -275,7 +275,7 @@ def _moved(serves: str, wanted: str, where: str) -> str:
         raise EnvironmentFault(
             f"AWS has taken the deployment back: {serves} still serves, not {wanted}",
             where=where,
-            todo="Look at the endpoint's alarms and its log; then correct what was changed, or run the same command "
+            fix="Look at the endpoint's alarms and its log; then correct what was changed, or run the same command "
             "again. Nothing that serves was deleted",
         )
     return serves
@@ -287,30 +287,30 @@ def _check(args: SageMakerEndpointArgs, where: str) -> None:
     one_of(key["mode"], MODES, f"{where}.key.mode")
     held = handling.of(args["sensitivity"])
     if key["mode"] == "existing" and not key.get("arn"):
-        raise InputError("the existing key names no arn", where=f"{where}.key.arn", todo="Name it")
+        raise InputError("the existing key names no arn", where=f"{where}.key.arn", fix="Name it")
     if key["mode"] == "off" and (held.own_keys or capture is not None):
-        raise AnswerIsNo(
+        raise Refused(
             f"{args['sensitivity']} work, or what is captured, under no key of the organisation's",
             where=f"{where}.key.mode",
-            todo="Say `manage`, or `existing` with its arn",
+            fix="Say `manage`, or `existing` with its arn",
         )
     if capture is not None and (
         held.content_days_max is not None and not 0 < capture["days"] <= held.content_days_max
     ):
-        raise AnswerIsNo(
+        raise Refused(
             f"prompts and answers of {args['sensitivity']} work would be kept for {capture['days']} days",
             where=f"{where}.capture",
-            todo=f"The class keeps content for {held.content_days_max} days at most",
+            fix=f"The class keeps content for {held.content_days_max} days at most",
         )
     if not args["weights"]["uri"].startswith("s3://") or not args["weights"]["uri"].endswith("/"):
         raise InputError(
             f"'{args['weights']['uri']}' is no folder in S3",
             where=f"{where}.weights",
-            todo="s3://BUCKET/PREFIX/",
+            fix="s3://BUCKET/PREFIX/",
         )
     if args.get("load_timeout_s", 0) > LONGEST_START_S:
         raise InputError(
-            f"SageMaker waits {LONGEST_START_S} s at most", where=f"{where}.load_timeout_s", todo="Say fewer"
+            f"SageMaker waits {LONGEST_START_S} s at most", where=f"{where}.load_timeout_s", fix="Say fewer"
         )
     one_of(
         args.get("rollout", {}).get("kind", "canary"), ("canary", "linear", "all-at-once"), f"{where}.rollout"

@@ -40,7 +40,7 @@ def endpoint_args(
         raise InputError(
             f"endpoint '{endpoint.id}' names no machines, weights or image of SageMaker",
             where=f"endpoints.{endpoint.id}.sagemaker",
-            todo="Name them in the stack's overrides",
+            fix="Name them in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
     same = (

@@ -132,7 +132,7 @@ class FargateGateway(pulumi.ComponentResource):
             raise InputError(
                 f"{len(subnets)} subnets: one zone's failure would take the gateway",
                 where=f"{where}.subnet_ids",
-                todo="Name private subnets in two zones at least",
+                fix="Name private subnets in two zones at least",
             )
         self._name, self._args, self._where = name, args, where
         self._child = pulumi.ResourceOptions(parent=self)
@@ -350,7 +350,7 @@ def _size(settings: FargateSettings, where: str) -> tuple[int, int, str]:
         raise InputError(
             f"{memory} MiB with {cpu} CPU units, which AWS does not offer",
             where=f"{where}.memory",
-            todo=f"CPU units and MiB, in steps of 1024: {offered}",
+            fix=f"CPU units and MiB, in steps of 1024: {offered}",
         )
     architecture = one_of(
         settings.get("architecture", "x86_64"), ("x86_64", "arm64"), f"{where}.architecture"

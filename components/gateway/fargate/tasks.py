@@ -95,7 +95,7 @@ def fitting(config: dict[str, Any], where: str) -> None:
         raise InputError(
             f"the definition of a task would have about {size:,} bytes, and AWS takes {LONGEST:,}",
             where=where,
-            todo="Give the gateway fewer workloads, or split the platform",
+            fix="Give the gateway fewer workloads, or split the platform",
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 
 from components.base.argument_checks import network
 from isthmus.contracts.platform.rules.boundaries import NAMED_WAYS_ONLY
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 AUTHORITIES = "/etc/isthmus/authorities"
 _PROXY = re.compile(r"http://([0-9.]+):([0-9]{1,5})")
@@ -45,20 +45,20 @@ DIRECT = WayOut()
 
 
 def way_out(sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | None, where: str) -> WayOut:
-    """Raises `AnswerIsNo` for a class that may have neither, `InputError` for a proxy without an address."""
+    """Raises `Refused` for a class that may have neither, `InputError` for a proxy without an address."""
     if proxy is None and ca_bundle is None:
         return DIRECT
     if sensitivity in NAMED_WAYS_ONLY:
-        raise AnswerIsNo(
+        raise Refused(
             f"the {sensitivity} class may have no proxy and no authorities besides AWS's own",
             where=where,
-            todo="Its ways out are named addresses; leave `proxy` and `ca_bundle` out",
+            fix="Its ways out are named addresses; leave `proxy` and `ca_bundle` out",
         )
     if proxy is not None and sensitivity != "public":
-        raise AnswerIsNo(
+        raise Refused(
             f"the {sensitivity} class may have no proxy: it reaches AWS by private endpoints",
             where=f"{where}.proxy",
-            todo="Leave it out; public work alone may go by AWS's public names",
+            fix="Leave it out; public work alone may go by AWS's public names",
         )
     config: dict[str, Any] = {}
     egress: list[dict[str, Any]] = []
@@ -67,8 +67,8 @@ def way_out(sensitivity: str, proxy: TranslatorProxy | None, ca_bundle: str | No
     if proxy is not None:
         found = _PROXY.fullmatch(proxy["url"])
         if found is None:
-            todo = "Write http://ADDRESS:PORT: a name, a user or a password does not belong there"
-            raise InputError("the proxy is no plain address", where=f"{where}.proxy.url", todo=todo)
+            fix = "Write http://ADDRESS:PORT: a name, a user or a password does not belong there"
+            raise InputError("the proxy is no plain address", where=f"{where}.proxy.url", fix=fix)
         block = {"ipBlock": {"cidr": str(network(f"{found[1]}/32", f"{where}.proxy.url"))}}
         egress = [{"to": [block], "ports": [{"protocol": "TCP", "port": int(found[2])}]}]
         past = list(proxy.get("no_proxy", []))

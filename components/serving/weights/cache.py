@@ -59,7 +59,7 @@ def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCa
         raise InputError(
             f"weights from s3:// are fetched, and nothing says {' or '.join(lacks)}",
             where=where,
-            todo="Say store, cache and fetch_image",
+            fix="Say store, cache and fetch_image",
         )
     if found[0] is not None:
         _place(found[0], where)
@@ -228,7 +228,7 @@ def _place(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int
         raise InputError(
             "the store's endpoint is no plain https address",
             where=f"{where}.store.endpoint",
-            todo="Write it like https://s3.fra1.bank.example:9000; credentials never stand here",
+            fix="Write it like https://s3.fra1.bank.example:9000; credentials never stand here",
         )
     return host, int(port or 443)
 

@@ -44,18 +44,18 @@ def check(args: ModelServerArgs) -> None:
         raise InputError(
             f"the cache names {' and '.join(given) or 'neither storage_class nor node_path'}",
             where=where,
-            todo=CACHE_TODO,
+            fix=CACHE_TODO,
         )
     folder = cache.get("node_path")
     if folder is None:
         return
     if not is_folder(folder):
-        raise InputError(f"`{folder}` {NO_FOLDER}", where=f"{where}.node_path", todo=FOLDER_TODO)
+        raise InputError(f"`{folder}` {NO_FOLDER}", where=f"{where}.node_path", fix=FOLDER_TODO)
     if args.get("engine", "gpu") == "cpu" or not args.get("pool"):
         raise InputError(
             "no machines are known whose disks could hold the weights",
             where=f"{where}.node_path",
-            todo="Name a pool and an engine on GPUs, or a storage_class in its place",
+            fix="Name a pool and an engine on GPUs, or a storage_class in its place",
         )
 
 

@@ -16,7 +16,7 @@ from itertools import combinations
 
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.hardware.packing import Replica, pack
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 _TRIES = 20_000
 """Places of cut GPUs that are tried before a layout counts as not found."""
@@ -54,11 +54,11 @@ class Cut:
 
 
 def instances(gpu: str, profile: str) -> int:
-    """Slices of that profile that one GPU gives. Raises `At` with the profiles that there are."""
+    """Slices of that profile that one GPU gives. Raises `FieldError` with the profiles that there are."""
     known = dict(GPUS[gpu].mig) if gpu in GPUS else {}
     if profile not in known:
-        todo = f"It has: {', '.join(known)}" if known else "It cannot be cut: leave it away"
-        raise At(f"`{gpu}` has no MIG profile `{profile}`", todo=todo)
+        fix = f"It has: {', '.join(known)}" if known else "It cannot be cut: leave it away"
+        raise FieldError(f"`{gpu}` has no MIG profile `{profile}`", fix=fix)
     return known[profile]
 
 
@@ -68,7 +68,7 @@ def owner_of(endpoint: Sliced) -> str:
 
 
 def cuts(gpu: str, endpoints: Iterable[Sliced]) -> list[Cut]:
-    """The cut GPUs that a pool's endpoints need. Raises `At` for an unknown profile, and where an endpoint
+    """The cut GPUs that a pool's endpoints need. Raises `FieldError` for an unknown profile, and where an endpoint
     that must outlive a node or a domain would leave slices of its GPUs to others."""
     shared: dict[tuple[str, str], int] = {}
     made: list[Cut] = []
@@ -80,16 +80,16 @@ def cuts(gpu: str, endpoints: Iterable[Sliced]) -> list[Cut]:
             continue
         counts = endpoint.by_domain if endpoint.survive == "domain" else None
         if endpoint.replicas % each or any(count % each for count in counts or ()):
-            raise At(
+            raise FieldError(
                 f"{endpoint.id} must outlive a {endpoint.survive}, so it has cut GPUs for itself, and its "
                 f"{endpoint.replicas} replicas are not whole GPUs of {each} slices in each place",
-                todo=f"Say a multiple of {each}",
+                fix=f"Say a multiple of {each}",
             )
         gpus = endpoint.replicas // each
         if gpus < 2:
-            raise At(
+            raise FieldError(
                 f"{endpoint.id} must outlive a {endpoint.survive}, and its slices are of one GPU",
-                todo=f"Say {2 * each} replicas or more",
+                fix=f"Say {2 * each} replicas or more",
             )
         made.append(
             Cut(

@@ -43,28 +43,28 @@ def pack(capacities: Sequence[int], replicas: Sequence[Replica]) -> list[tuple[i
 
 
 def _search(
-    free: list[int], todo: list[Replica], dead: dict[tuple[int, tuple[int, ...]], bool]
+    free: list[int], fix: list[Replica], dead: dict[tuple[int, tuple[int, ...]], bool]
 ) -> list[tuple[int, ...]] | None:
     """Depth first without recursion limits: one level a replica, choices in order of the tightest fit."""
     placed: list[tuple[int, ...]] = []
     choices: list[list[tuple[int, ...]]] = []
-    while len(placed) < len(todo):
+    while len(placed) < len(fix):
         level = len(placed)
         if len(choices) == level:
             state = (level, tuple(sorted(free)))
-            choices.append([] if state in dead else _options(free, todo[level]))
+            choices.append([] if state in dead else _options(free, fix[level]))
             dead[state] = True  # entered once; a second entry could only fail again
         if choices[level]:
             nodes = choices[level].pop(0)
             for node in nodes:
-                free[node] -= todo[level].gpus
+                free[node] -= fix[level].gpus
             placed.append(nodes)
             continue
         choices.pop()
         if not placed:
             return None
         for node in placed.pop():
-            free[node] += todo[level - 1].gpus
+            free[node] += fix[level - 1].gpus
     return placed
 
 

@@ -55,7 +55,7 @@ def machines(plan: Plan, requirements: Requirements, site: str) -> list[Machines
         if type_ not in INSTANCES:
             raise InputError(
                 f"endpoint `{endpoint.id}` stands on `{type_ or 'no'}` machines, a type that is not known",
-                todo=did_you_mean(type_, INSTANCES),
+                fix=did_you_mean(type_, INSTANCES),
             )
         own = endpoint.id if survive_of(plan, requirements, endpoint.id) in ("node", "domain") else ""
         groups.setdefault((type_, endpoint.class_, own), []).append(endpoint)

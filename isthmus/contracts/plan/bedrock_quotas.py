@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from isthmus.contracts.plan.document import Plan, PlannedEndpoint
 from isthmus.contracts.requirements.document import AwsSite, Requirements, Workload
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 LABELS = {
     "amazon.nova-micro-v1:0": "Amazon Nova Micro",
@@ -155,11 +155,11 @@ def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
         for name, amount in site.quotas.items():
             of = quota(name)
             if of and of.holds_for(need.model, need.kind, crossing=need.crossing) and amount < need.amount:
-                raise At(
+                raise FieldError(
                     shortage(need, name, amount),
                     *("endpoints", need.endpoint),
-                    todo="Have AWS raise it (Service Quotas), place the work elsewhere, or correct the site's quotas",
-                    no=True,
+                    fix="Have AWS raise it (Service Quotas), place the work elsewhere, or correct the site's quotas",
+                    refused=True,
                 )
 
 

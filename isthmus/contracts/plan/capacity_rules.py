@@ -11,7 +11,7 @@ from isthmus.contracts.plan.document import Plan, PlannedEndpoint, pool_name, zo
 from isthmus.contracts.requirements.document import OnPremSite, Requirements
 from isthmus.contracts.requirements.sites import Pool
 from isthmus.contracts.vocabulary import SURVIVES, VLLM_TARGETS, Survive
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.validation_errors import did_you_mean
 
 
@@ -41,16 +41,16 @@ def pools_exist(plan: Plan, requirements: Requirements) -> None:
             continue
         for key in ("gpu", "tensor_parallel", "nodes_per_replica", "replicas"):
             if getattr(endpoint, key) is None:
-                raise At(
-                    f"an endpoint on {endpoint.target} says no {key}", *path, key, todo=f"Add `{key}: …`"
+                raise FieldError(
+                    f"an endpoint on {endpoint.target} says no {key}", *path, key, fix=f"Add `{key}: …`"
                 )
         site = requirements.site(endpoint.site)
         if isinstance(site, OnPremSite) and pool_of(endpoint, requirements) is None:
             gpus = [pool.gpu for pool in site.pools]
-            raise At(
+            raise FieldError(
                 f"site {site.name} has no pool of `{endpoint.gpu}` for model {endpoint.model}",
                 *(*path, "gpu"),
-                todo=f"{did_you_mean(endpoint.gpu, gpus)} Pools: {', '.join(gpus) or 'none'}".strip(),
+                fix=f"{did_you_mean(endpoint.gpu, gpus)} Pools: {', '.join(gpus) or 'none'}".strip(),
             )
 
 
@@ -59,8 +59,8 @@ def others_have_no_gpus(plan: Plan, requirements: Requirements) -> None:
     for index, endpoint in enumerate(plan.endpoints):
         if endpoint.target == "bedrock" and (endpoint.gpus or endpoint.gpu):
             key = "gpus" if endpoint.gpus else "gpu"
-            raise At(
-                "an endpoint on bedrock has no GPUs of ours", *("endpoints", index, key), todo="Leave it away"
+            raise FieldError(
+                "an endpoint on bedrock has no GPUs of ours", *("endpoints", index, key), fix="Leave it away"
             )
 
 
@@ -70,22 +70,24 @@ def a_node_has_that_many(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index)
         tensor_parallel, nodes = endpoint.tensor_parallel or 1, endpoint.nodes_per_replica or 1
         if tensor_parallel > pool.gpus_per_node:
-            raise At(
+            raise FieldError(
                 f"tensor_parallel {tensor_parallel} needs {tensor_parallel} GPUs in one node, and a node of "
                 f"{pool_name(endpoint.site, pool.gpu)} has {pool.gpus_per_node}",
                 *(*path, "tensor_parallel"),
-                todo=f"Say {pool.gpus_per_node} or fewer",
+                fix=f"Say {pool.gpus_per_node} or fewer",
             )
         if nodes > pool.nodes:
             what = f"a replica over {nodes} nodes, and the pool has {pool.nodes}"
-            raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
+            raise FieldError(what, *path, "nodes_per_replica", fix=f"Say {pool.nodes} or fewer")
         if not endpoint.mig_profile:
             continue
         if pool.mig != "allowed":
-            raise At(f"the pool of {pool.gpu} allows no MIG", *path, "mig_profile", todo="Leave it away")
+            raise FieldError(
+                f"the pool of {pool.gpu} allows no MIG", *path, "mig_profile", fix="Leave it away"
+            )
         if tensor_parallel > 1 or nodes > 1:
             key = "tensor_parallel" if tensor_parallel > 1 else "nodes_per_replica"
-            raise At("a replica on slices has one of them", *path, key, todo=f"Say `{key}: 1`")
+            raise FieldError("a replica on slices has one of them", *path, key, fix=f"Say `{key}: 1`")
 
 
 def gpus_add_up(plan: Plan, requirements: Requirements) -> None:
@@ -96,11 +98,11 @@ def gpus_add_up(plan: Plan, requirements: Requirements) -> None:
         factors = (endpoint.tensor_parallel or 1, endpoint.nodes_per_replica or 1, endpoint.replicas or 1)
         wanted = factors[0] * factors[1] * factors[2]
         if endpoint.gpus != wanted:
-            raise At(
+            raise FieldError(
                 f"gpus is {endpoint.gpus}, and tensor_parallel × nodes_per_replica × replicas = "
                 f"{factors[0]} × {factors[1]} × {factors[2]} = {wanted}",
                 *("endpoints", index, "gpus"),
-                todo=f"Say `gpus: {wanted}`",
+                fix=f"Say `gpus: {wanted}`",
             )
 
 
@@ -115,10 +117,12 @@ def domains_add_up(plan: Plan, requirements: Requirements) -> None:
         for zone in by_domain:
             if zone not in zones:
                 hint = f"{did_you_mean(zone, zones)} Domains: {', '.join(zones)}".strip()
-                raise At(f"`{zone}` is not a failure domain of the pool", *path, zone, todo=hint)
+                raise FieldError(f"`{zone}` is not a failure domain of the pool", *path, zone, fix=hint)
         if sum(by_domain.values()) != endpoint.replicas:
             total = sum(by_domain.values())
-            raise At(f"replicas_by_domain sums to {total}, and replicas is {endpoint.replicas}", *path)
+            raise FieldError(
+                f"replicas_by_domain sums to {total}, and replicas is {endpoint.replicas}", *path
+            )
 
 
 def survival_is_possible(plan: Plan, requirements: Requirements) -> None:
@@ -128,15 +132,15 @@ def survival_is_possible(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index)
         why = f"a workload on `{endpoint.id}` must survive the loss of a {asked}"
         if asked != "none" and (endpoint.replicas or 1) < 2:
-            raise At(f"{why}, and there is one replica", *path, "replicas", todo="Plan two or more")
+            raise FieldError(f"{why}, and there is one replica", *path, "replicas", fix="Plan two or more")
         if asked in ("node", "domain") and pool.nodes < 2 * (endpoint.nodes_per_replica or 1):
-            raise At(f"{why}, and the pool has {pool.nodes} nodes", *path, "gpu")
+            raise FieldError(f"{why}, and the pool has {pool.nodes} nodes", *path, "gpu")
         if asked == "domain":
             by_domain = endpoint.replicas_by_domain or {}
             if len([zone for zone, count in by_domain.items() if count]) < 2:
-                todo = "Spread the replicas over two domains or more"
-                raise At(
-                    f"{why}, and its replicas are in fewer than two", *path, "replicas_by_domain", todo=todo
+                fix = "Spread the replicas over two domains or more"
+                raise FieldError(
+                    f"{why}, and its replicas are in fewer than two", *path, "replicas_by_domain", fix=fix
                 )
 
 
@@ -173,7 +177,7 @@ def sliced(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint, po
 
 
 def cut_gpus(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> list[mig.Cut]:
-    """The GPUs of a pool that its endpoints on slices need cut. Raises `At` as `mig.cuts` does."""
+    """The GPUs of a pool that its endpoints on slices need cut. Raises `FieldError` as `mig.cuts` does."""
     return mig.cuts(
         pool.gpu,
         [
@@ -192,12 +196,12 @@ def slices_add_up(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index)
         try:
             mig.instances(pool.gpu, endpoint.mig_profile)
-        except At as error:
-            raise At(error.what, *path, "mig_profile", todo=error.todo) from None
+        except FieldError as error:
+            raise FieldError(error.what, *path, "mig_profile", fix=error.fix) from None
         try:
             mig.cuts(pool.gpu, [sliced(plan, requirements, endpoint, pool)])
-        except At as error:
-            raise At(error.what, *path, "replicas", todo=error.todo) from None
+        except FieldError as error:
+            raise FieldError(error.what, *path, "replicas", fix=error.fix) from None
 
 
 def _packs(
@@ -213,13 +217,13 @@ def _packs(
     wanted = sum(endpoint.gpus for endpoint in whole) + cut
     room = f"{wanted} GPUs of {sum(free)} usable in nodes of {pool.gpus_per_node}"
     room += f", {cut} of them cut" if cut else ""
-    todo = "Plan fewer replicas, a smaller tensor_parallel, or another pool"
+    fix = "Plan fewer replicas, a smaller tensor_parallel, or another pool"
     spare = site.maintenance.spare_nodes_per_pool
     left = sorted(free)[: len(free) - spare]  # the roomiest are the worst to lose
     # The GPUs of a node that is away can be cut elsewhere: a cut GPU needs room for one.
     if pack(left, [*every, *[Replica(1)] * cut]) is None:
         away = f" with {spare} spare node(s) away" if spare else ""
-        raise At(f"the replicas of {who} do not fit pool {name}{away} ({room})", *path, todo=todo)
+        raise FieldError(f"the replicas of {who} do not fit pool {name}{away} ({room})", *path, fix=fix)
     bounds: list[list[Replica]] = []
     for number, zone in enumerate(zones_of(site.name, pool)):
         nodes = [free[node] for node in range(pool.nodes) if node % pool.failure_domains == number]
@@ -234,17 +238,17 @@ def _packs(
         here += [Replica(1)] * sum((each.by_domain or ())[number] for each in named)
         if pack(nodes, here) is None:
             names = ", ".join([*(endpoint.id for endpoint in bound), *(each.owner for each in named)])
-            raise At(
+            raise FieldError(
                 f"the replicas of {names} in domain {zone} do not fit its nodes in pool {name}",
                 *path,
-                todo=todo,
+                fix=fix,
             )
     if cuts and mig.lay_out(cuts, free, pool.failure_domains, every, bounds) is None:
-        raise At(
+        raise FieldError(
             f"no cut of pool {name} serves {who} ({room}): a node's cut GPUs of one profile are of one class, "
             "and what outlives a node or a domain is spread evenly",
             *path,
-            todo="Plan other profiles for different classes, fewer slices, or another pool",
+            fix="Plan other profiles for different classes, fewer slices, or another pool",
         )
 
 
@@ -268,10 +272,10 @@ def nodes_hold_the_processes(plan: Plan, requirements: Requirements) -> None:
     """A replica's part of a node has the CPU and the memory that its engine needs, where the pool states them."""
     for index, endpoint, pool in _on_prem(plan, requirements):
         if why := node_lacks(pool, endpoint.tensor_parallel or 1, endpoint.mig_profile):
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id} does not fit its nodes: {why}",
                 *("endpoints", index, "tensor_parallel"),
-                todo="Plan it on another pool, or state what the nodes really have in the requirements",
+                fix="Plan it on another pool, or state what the nodes really have in the requirements",
             )
 
 

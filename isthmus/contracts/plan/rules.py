@@ -1,7 +1,7 @@
 """Does the plan keep to the requirements? Each rule is one small function; `check` runs them in order.
 
 A contradiction or a wrong name is an `InputError` (exit 2). A boundary (handling, residency, what a site
-allows, classes apart) or a score below the floor is an `AnswerIsNo` (exit 1), whoever wrote the plan.
+allows, classes apart) or a score below the floor is an `Refused` (exit 1), whoever wrote the plan.
 Capacity and survival are in `plan_capacity`.
 """
 
@@ -14,7 +14,7 @@ from isthmus.contracts.plan.document import Plan, PlannedEndpoint
 from isthmus.contracts.reference import handling, inference_profiles, jurisdictions
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Requirements, Workload
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
-from isthmus.core.errors import AnswerIsNo, At, InputError, IsthmusError
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
 from isthmus.core.validation_errors import did_you_mean
 from isthmus.core.yaml_files import Document
 
@@ -27,9 +27,9 @@ def check(plan: Plan, requirements: Requirements) -> None:
     for rule in CHECKS:
         try:
             rule(plan, requirements)
-        except At as error:
-            kind = AnswerIsNo if error.no else InputError
-            raise kind(error.what, where=document.where(error.path), todo=error.todo) from None
+        except FieldError as error:
+            kind = Refused if error.refused else InputError
+            raise kind(error.what, where=document.where(error.path), fix=error.fix) from None
 
 
 def made_from_these_requirements(plan: Plan, requirements: Requirements) -> None:
@@ -38,11 +38,11 @@ def made_from_these_requirements(plan: Plan, requirements: Requirements) -> None
         file = (plan._document and plan._document.file) or "PLAN"
         stack = file.removesuffix(".plan.yaml")
         beside = f"{stack}.requirements.yaml" if stack != file else "REQUIREMENTS"
-        raise At(
+        raise FieldError(
             f"the plan was made from other requirements (theirs {plan.requirements_sha256[:12]}…, "
             f"these {requirements.digest[:12]}…)",
             "requirements_sha256",
-            todo=f"Make it anew with `isthmus plan {beside} -o {file}`, and review what that says has moved",
+            fix=f"Make it anew with `isthmus plan {beside} -o {file}`, and review what that says has moved",
         )
 
 
@@ -50,11 +50,11 @@ def feasible(plan: Plan, requirements: Requirements) -> None:
     """An infeasible plan is an answer, not something to build."""
     if not plan.feasible:
         why = "; ".join(plan.conflicts) or "it names no conflict"
-        raise At(
+        raise FieldError(
             f"the plan is infeasible: {why}",
             "feasible",
-            todo="; ".join(way.what for way in plan.ways_out),
-            no=True,
+            fix="; ".join(way.what for way in plan.ways_out),
+            refused=True,
         )
 
 
@@ -66,8 +66,8 @@ def names_are_unique(plan: Plan, requirements: Requirements) -> None:
     seen: set[tuple[str, str]] = set()
     for index, gateway in enumerate(plan.gateways):
         if (gateway.class_, gateway.site) in seen:
-            raise At(
-                f"two gateways for {gateway.class_} at {gateway.site}", "gateways", index, todo="Keep one"
+            raise FieldError(
+                f"two gateways for {gateway.class_} at {gateway.site}", "gateways", index, fix="Keep one"
             )
         seen.add((gateway.class_, gateway.site))
 
@@ -93,18 +93,20 @@ def every_workload_is_placed(plan: Plan, requirements: Requirements) -> None:
         primaries = [placement for placement in mine if placement.role == "primary"]
         if len(primaries) != 1:
             count = "no" if not primaries else "more than one"
-            raise At(
-                f"workload `{workload.name}` has {count} primary placement", "placements", todo="Give it one"
+            raise FieldError(
+                f"workload `{workload.name}` has {count} primary placement", "placements", fix="Give it one"
             )
         total = sum(placement.share for placement in mine)
         if abs(total - 1) > 1e-6:
             index = plan.placements.index(primaries[0])
             what = f"the shares of workload `{workload.name}` sum to {total:g}, not 1"
-            raise At(what, "placements", index, "share")
+            raise FieldError(what, "placements", index, "share")
     used = {placement.endpoint for placement in plan.placements}
     for index, endpoint in enumerate(plan.endpoints):
         if endpoint.id not in used:
-            raise At(f"endpoint `{endpoint.id}` serves no workload", "endpoints", index, todo="Take it out")
+            raise FieldError(
+                f"endpoint `{endpoint.id}` serves no workload", "endpoints", index, fix="Take it out"
+            )
 
 
 def handling_is_kept(plan: Plan, requirements: Requirements) -> None:
@@ -120,11 +122,11 @@ def handling_is_kept(plan: Plan, requirements: Requirements) -> None:
             )
             if why:
                 whose = f" (workload {', '.join(names)})" if names else ""
-                raise At(
+                raise FieldError(
                     f"{why}{whose}",
                     *("endpoints", index, "target"),
-                    todo="Place it on an endpoint that its class may use",
-                    no=True,
+                    fix="Place it on an endpoint that its class may use",
+                    refused=True,
                 )
 
 
@@ -136,19 +138,21 @@ def targets_fit_sites(plan: Plan, requirements: Requirements) -> None:
         path = ("endpoints", index)
         if isinstance(site, OnPremSite):
             if endpoint.target not in ON_PREM_TARGETS:
-                raise At(f"{endpoint.target} does not run at the on-prem site {site.name}", *path, "target")
+                raise FieldError(
+                    f"{endpoint.target} does not run at the on-prem site {site.name}", *path, "target"
+                )
             continue
         if not isinstance(site, AwsSite):
             continue
         if endpoint.target in ON_PREM_TARGETS:
-            raise At(f"{endpoint.target} does not run at the AWS site {site.name}", *path, "target")
+            raise FieldError(f"{endpoint.target} does not run at the AWS site {site.name}", *path, "target")
         if service[endpoint.target] not in site.allow:
             allowed = ", ".join(site.allow) or "nothing"
             what = f"site {site.name} does not allow {service[endpoint.target]}; it allows {allowed}"
-            raise At(what, *path, "target", no=True)
+            raise FieldError(what, *path, "target", refused=True)
         if endpoint.region not in (None, site.region):
             what = f"the endpoint is in {endpoint.region}, and its site {site.name} in {site.region}"
-            raise At(what, *path, "region")
+            raise FieldError(what, *path, "region")
 
 
 def classes_stay_apart(plan: Plan, requirements: Requirements) -> None:
@@ -159,19 +163,19 @@ def classes_stay_apart(plan: Plan, requirements: Requirements) -> None:
         if workload is None or endpoint is None:
             continue
         if placement.sensitivity != workload.sensitivity:
-            raise At(
+            raise FieldError(
                 f"the plan calls workload `{workload.name}` {placement.sensitivity}, "
                 f"the requirements {workload.sensitivity}",
                 *("placements", index, "sensitivity"),
-                todo=f"Say `sensitivity: {workload.sensitivity}`",
+                fix=f"Say `sensitivity: {workload.sensitivity}`",
             )
         if endpoint.class_ != workload.sensitivity:
-            raise At(
+            raise FieldError(
                 f"{workload.sensitivity} workload `{workload.name}` on endpoint `{endpoint.id}` of class "
                 f"{endpoint.class_}: classes share no endpoint",
                 *("placements", index, "endpoint"),
-                todo=f"Place it on an endpoint of class {workload.sensitivity}",
-                no=True,
+                fix=f"Place it on an endpoint of class {workload.sensitivity}",
+                refused=True,
             )
 
 
@@ -180,11 +184,11 @@ def overflow_is_allowed(plan: Plan, requirements: Requirements) -> None:
     for index, placement in enumerate(plan.placements):
         workload = requirements.workload(placement.workload)
         if placement.role == "overflow" and workload is not None and not workload.allow_overflow:
-            raise At(
+            raise FieldError(
                 f"workload `{workload.name}` does not allow overflow",
                 *("placements", index, "role"),
-                todo="Take the placement out, or set `allow_overflow: true` in the requirements",
-                no=True,
+                fix="Take the placement out, or set `allow_overflow: true` in the requirements",
+                refused=True,
             )
 
 
@@ -204,7 +208,7 @@ def residency_is_met(plan: Plan, requirements: Requirements) -> None:
             regions = destinations(endpoint, requirements)
             places = [(region, jurisdictions.of_region(region)) for region in regions]
         except IsthmusError as error:
-            raise At(error.what, *path, todo=error.todo, no=isinstance(error, AnswerIsNo)) from None
+            raise FieldError(error.what, *path, fix=error.fix, refused=isinstance(error, Refused)) from None
         places += _site_places([endpoint.site], requirements)
         for workload in served_by(plan, requirements, endpoint.id):
             _within(workload, places, path)
@@ -223,9 +227,9 @@ def profiles_call_their_model(plan: Plan, requirements: Requirements) -> None:
             continue
         path = ("endpoints", index, "inference_profile")
         if endpoint.target != "bedrock":
-            raise At(f"an inference profile on {endpoint.target}", *path, todo="Leave it away")
+            raise FieldError(f"an inference profile on {endpoint.target}", *path, fix="Leave it away")
         if inference_profiles.model_of(profile) != endpoint.model:
-            raise At(f"the profile `{profile}` calls another model than `{endpoint.model}`", *path)
+            raise FieldError(f"the profile `{profile}` calls another model than `{endpoint.model}`", *path)
 
 
 def gateways_serve_the_classes(plan: Plan, requirements: Requirements) -> None:
@@ -233,13 +237,15 @@ def gateways_serve_the_classes(plan: Plan, requirements: Requirements) -> None:
     used = {workload.sensitivity for workload in requirements.workloads}
     for class_ in SENSITIVITIES:
         if class_ in used and not any(gateway.class_ == class_ for gateway in plan.gateways):
-            raise At(f"there is no gateway for class {class_}", "gateways", todo="Add one")
+            raise FieldError(f"there is no gateway for class {class_}", "gateways", fix="Add one")
     for index, gateway in enumerate(plan.gateways):
         if gateway.class_ not in used:
-            raise At(f"no workload is of class {gateway.class_}", "gateways", index, todo="Take it out")
+            raise FieldError(
+                f"no workload is of class {gateway.class_}", "gateways", index, fix="Take it out"
+            )
         if gateway.class_ == "restricted" and not isinstance(requirements.site(gateway.site), OnPremSite):
             what = f"the restricted gateway stands at {gateway.site}, which is not on-prem"
-            raise At(what, *("gateways", index, "site"), no=True)
+            raise FieldError(what, *("gateways", index, "site"), refused=True)
 
 
 def private_links_exist(plan: Plan, requirements: Requirements) -> None:
@@ -253,12 +259,12 @@ def private_links_exist(plan: Plan, requirements: Requirements) -> None:
             continue
         ends = frozenset((gateway.site, endpoint.site))
         if len(ends) == 2 and ends not in joined:
-            raise At(
+            raise FieldError(
                 f"{endpoint.class_} work goes from {gateway.site} to {endpoint.site}, "
                 "and no private link joins them",
                 *("endpoints", numbers[endpoint.id], "site"),
-                todo="Add a link to the requirements, or place the endpoint elsewhere",
-                no=True,
+                fix="Add a link to the requirements, or place the endpoint elsewhere",
+                refused=True,
             )
 
 
@@ -269,10 +275,10 @@ def gateways_stand_at_their_models(plan: Plan, requirements: Requirements) -> No
         if endpoint is None or gateway is None or endpoint.target not in VLLM_TARGETS:
             continue
         if gateway.site != endpoint.site:
-            raise At(
+            raise FieldError(
                 f"endpoint `{endpoint.id}` is at {endpoint.site}, and the class has no gateway there",
                 "gateways",
-                todo=f"Add one: {{class: {endpoint.class_}, site: {endpoint.site}, host: …}}",
+                fix=f"Add one: {{class: {endpoint.class_}, site: {endpoint.site}, host: …}}",
             )
 
 
@@ -289,21 +295,21 @@ def models_are_candidates(plan: Plan, requirements: Requirements) -> None:
             if score is None:
                 scored = ", ".join(candidate.scores)
                 what = f"{whose} has no score for {endpoint.model} at {endpoint.precision}; it has {scored}"
-                raise At(what, *path, "precision")
+                raise FieldError(what, *path, "precision")
             if score < workload.model.min_score:
-                raise At(
+                raise FieldError(
                     f"{endpoint.model} at {endpoint.precision} scores {score:g}, and {whose} needs "
                     f"{workload.model.min_score:g}",
                     *(*path, "precision"),
-                    no=True,
+                    refused=True,
                 )
             if endpoint.max_model_len is not None and endpoint.max_model_len < workload.model.context_tokens:
                 wanted = workload.model.context_tokens
-                raise At(f"{whose} needs a context of {wanted} tokens", *path, "max_model_len")
+                raise FieldError(f"{whose} needs a context of {wanted} tokens", *path, "max_model_len")
             for adapter in candidate.adapters:
                 if not any((a.name, a.rank) == (adapter.name, adapter.rank) for a in endpoint.adapters):
                     what = f"{whose} needs the adapter {adapter.name} of rank {adapter.rank}"
-                    raise At(what, *path, "adapters")
+                    raise FieldError(what, *path, "adapters")
 
 
 def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Workload]:
@@ -315,7 +321,7 @@ def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Wor
 def _known(name: str, names: Sequence[str], what: str, *path: str | int) -> None:
     if name not in names:
         hint = f"{did_you_mean(name, names)} Known: {', '.join(names) or 'none'}".strip()
-        raise At(f"`{name}` is no {what}", *path, todo=hint)
+        raise FieldError(f"`{name}` is no {what}", *path, fix=hint)
 
 
 def _site_places(sites: Iterable[str], requirements: Requirements) -> list[tuple[str, str]]:
@@ -327,12 +333,12 @@ def _within(workload: Workload, places: list[tuple[str, str]], path: tuple[str |
     residency = workload.residency or []
     for where, place in places:
         if not jurisdictions.meets(place, residency):
-            raise At(
+            raise FieldError(
                 f"data of workload `{workload.name}` could reach {where} in `{place}`, outside its residency "
                 f"({', '.join(residency)})",
                 *path,
-                todo="Choose a place or a profile that stays within it",
-                no=True,
+                fix="Choose a place or a profile that stays within it",
+                refused=True,
             )
 
 

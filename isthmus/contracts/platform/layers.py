@@ -176,36 +176,36 @@ def reached(platform: Platform, layer: Layer, serves: frozenset[str] | None = No
 
 def taken(said: Any, platform: Platform, estate: str, layer: Layer, stack: str) -> Given:
     """What the stack of a lower layer gives, from its output; `EnvironmentFault` where it fits another platform."""
-    todo = f"Run `isthmus up {stack}` first, or `isthmus up {estate}` for the whole estate"
+    fix = f"Run `isthmus up {stack}` first, or `isthmus up {estate}` for the whole estate"
     where = f"stack {stack}"
     if not said:
-        raise EnvironmentFault(f"the layer {layer} of estate {estate} is not up", where=where, todo=todo)
+        raise EnvironmentFault(f"the layer {layer} of estate {estate} is not up", where=where, fix=fix)
     try:
         given = Given.model_validate(said)
     except ValidationError:
         raise EnvironmentFault(
             f"what the stack says of its layer is of another version of Isthmus, or of no layer {layer}",
             where=where,
-            todo=todo,
+            fix=fix,
         ) from None
     if (given.estate, given.layer) != (estate, layer):
         raise EnvironmentFault(
             f"the stack was built as layer {given.layer} of estate {given.estate}, not as {layer} of {estate}",
             where=where,
-            todo="Correct `isthmus:of` and `isthmus:layer`, or destroy it and build it as what it is to be",
+            fix="Correct `isthmus:of` and `isthmus:layer`, or destroy it and build it as what it is to be",
         )
     if given.digest != digest(platform, layer):
         raise EnvironmentFault(
             f"the layer {layer} of estate {estate} stands as another plan or other overrides say",
             where=where,
-            todo=todo,
+            fix=fix,
         )
     lacks = _lacking(given, platform)
     if lacks:
         raise EnvironmentFault(
             f"the stack was built by another version of Isthmus: it does not give {lacks}",
             where=where,
-            todo=todo,
+            fix=fix,
         )
     return given
 

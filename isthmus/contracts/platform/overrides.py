@@ -76,7 +76,7 @@ def check(overrides: Any, where: str = "isthmus:overrides", file: str | None = N
 
     if not isinstance(overrides, Mapping):
         what = f"a mapping is wanted, not `{overrides}`"
-        raise InputError(what, where=Where(file, None, where), todo="Write `key: value` lines")
+        raise InputError(what, where=Where(file, None, where), fix="Write `key: value` lines")
     _check_map(Platform, dict(overrides), (), _Context(dict(overrides), where, file))
 
 
@@ -84,10 +84,10 @@ class _Context:
     def __init__(self, data: dict[str, Any], prefix: str, file: str | None) -> None:
         self.data, self.prefix, self.file = data, prefix, file
 
-    def fault(self, what: str, path: PathOf, todo: str = "") -> InputError:
+    def fault(self, what: str, path: PathOf, fix: str = "") -> InputError:
         place = dotted(self.data, path)
         joined = f"{self.prefix}.{place}" if self.prefix and place else self.prefix or place
-        return InputError(what, where=Where(self.file, None, joined), todo=todo)
+        return InputError(what, where=Where(self.file, None, joined), fix=fix)
 
 
 def _check_map(model: type[BaseModel], value: Any, path: PathOf, context: _Context) -> None:
@@ -137,8 +137,8 @@ def _check_leaf(annotation: Any, value: Any, path: PathOf, context: _Context) ->
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         below = tuple(part for part in first["loc"] if isinstance(value, (dict, list)))
-        what, todo = reason(dict(first), path[-1] if path else "")
-        raise context.fault(what, (*path, *below), todo) from None
+        what, fix = reason(dict(first), path[-1] if path else "")
+        raise context.fault(what, (*path, *below), fix) from None
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _part_of_list(annotation: Any) -> type[BaseModel] | None:
 def validate(merged: Mapping[str, Any], file: str | None = None) -> Platform:
     """The platform that came out of `merge`, validated whole.
 
-    Raises `InputError`, or `AnswerIsNo` where a boundary is broken, with the path in the platform.
+    Raises `InputError`, or `Refused` where a boundary is broken, with the path in the platform.
     """
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.core import yaml_files

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, Name
@@ -47,7 +47,7 @@ class CaFacts:
 def check_ca(pem: str, where: str) -> list[CaFacts]:
     """Facts of the authorities in `pem`, in its order.
 
-    Raises `AnswerIsNo` for a private key among the text (which is not shown), a weak key or signature and a
+    Raises `Refused` for a private key among the text (which is not shown), a weak key or signature and a
     public web authority, `InputError` for what is no certificate or no authority and for what AWS has no
     room for. Whether they hold today is `check_current`'s to say.
     """
@@ -56,11 +56,11 @@ def check_ca(pem: str, where: str) -> list[CaFacts]:
         raise InputError(
             f"{len(certificates)} certificates, of which AWS takes {MOST_CERTIFICATES} a trust anchor",
             where=where,
-            todo="Leave roots out where their intermediates sign; the second is for a change of authority",
+            fix="Leave roots out where their intermediates sign; the second is for a change of authority",
         )
     facts = [_facts(certificate) for certificate in certificates]
     if len({each.fingerprint for each in facts}) < len(facts):
-        raise InputError("the same certificate twice", where=where, todo="Leave one out")
+        raise InputError("the same certificate twice", where=where, fix="Leave one out")
     for certificate, each in zip(certificates, facts, strict=True):
         _check_authority(certificate, each.subject, where)
         _check_strength(certificate, each.subject, where)
@@ -71,20 +71,20 @@ def check_ca(pem: str, where: str) -> list[CaFacts]:
 def check_current(
     facts: Sequence[CaFacts], today: date, where: str = "trust.ca_certificates"
 ) -> list[CaFacts]:
-    """Those that end within 30 days. `AnswerIsNo` for one that has ended or has not begun."""
+    """Those that end within 30 days. `Refused` for one that has ended or has not begun."""
     day = today.date() if isinstance(today, datetime) else today
     for each in facts:
         if each.not_after.date() < day:
-            raise AnswerIsNo(
+            raise Refused(
                 f"the certificate of '{each.subject}' ended on {each.not_after:%Y-%m-%d}",
                 where=where,
-                todo="Name the authority's current certificate; leave out what has ended",
+                fix="Name the authority's current certificate; leave out what has ended",
             )
         if each.not_before.date() > day:
-            raise AnswerIsNo(
+            raise Refused(
                 f"the certificate of '{each.subject}' begins on {each.not_before:%Y-%m-%d}",
                 where=where,
-                todo="Name a certificate that holds today",
+                fix="Name a certificate that holds today",
             )
     return [each for each in facts if each.not_after.date() - day <= SOON]
 
@@ -92,7 +92,7 @@ def check_current(
 def check_signed_by(pem: str, bundle: str, where: str) -> None:
     """The first certificate in `pem` was issued by an authority of `bundle`, through the others at most.
 
-    Raises `AnswerIsNo` where it was not: AWS would refuse every session. Dates are not looked at.
+    Raises `Refused` where it was not: AWS would refuse every session. Dates are not looked at.
     """
     chain, authorities = _load(pem, where), _load(bundle, f"{where} (authorities)")
     leaf, between = chain[0], chain[1:]
@@ -104,18 +104,18 @@ def check_signed_by(pem: str, bundle: str, where: str) -> None:
         if above is None:
             break
         current, seen = above, seen + 1
-    raise AnswerIsNo(
+    raise Refused(
         f"'{_name(leaf.subject)}' was issued by '{_name(leaf.issuer)}', which the trust anchor does not hold: "
         + ", ".join(f"'{_name(each.subject)}'" for each in authorities),
         where=where,
-        todo="Name the authority that signs it (trust.ca_certificates), or the issuer that the anchor trusts",
+        fix="Name the authority that signs it (trust.ca_certificates), or the issuer that the anchor trusts",
     )
 
 
 def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
     """The first certificate in `pem` is one by which AWS knows its bearer as `subject` at `now` (UTC).
 
-    Raises `AnswerIsNo` where AWS would refuse it: it has ended or not begun, is an authority's, is not for
+    Raises `Refused` where AWS would refuse it: it has ended or not begun, is an authority's, is not for
     signatures, is weak, or has other names than the role's trust asks for (common name, first DNS name).
     Who issued it is `check_signed_by`'s to say.
     """
@@ -123,8 +123,8 @@ def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
     leaf = _load(pem, where)[0]
     name = _name(leaf.subject)
 
-    def refuse(what: str, todo: str = f"Issue it anew for `{subject}`") -> AnswerIsNo:
-        return AnswerIsNo(what, where=where, todo=todo)
+    def refuse(what: str, fix: str = f"Issue it anew for `{subject}`") -> Refused:
+        return Refused(what, where=where, fix=fix)
 
     if leaf.not_valid_after_utc <= now:
         raise refuse(f"the certificate of '{name}' ended on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
@@ -161,21 +161,21 @@ def certificates_only(pem: str) -> str:
 def _load(pem: str, where: str) -> list[Certificate]:
     """Every certificate in the text. What is wrong with it is said without a character of it."""
     if "PRIVATE KEY" in pem:
-        raise AnswerIsNo(
+        raise Refused(
             "a private key stands among the certificates",
             where=where,
-            todo="Take it out, and count it as known to others: issue a new one in its place",
+            fix="Take it out, and count it as known to others: issue a new one in its place",
         )
     if len(pem) > MOST_CHARACTERS:
-        raise InputError(f"{len(pem):,} characters, AWS takes {MOST_CHARACTERS:,}", where=where, todo=_CA)
+        raise InputError(f"{len(pem):,} characters, AWS takes {MOST_CHARACTERS:,}", where=where, fix=_CA)
     x509 = _x509()
 
     labels = [block.group(1) for block in _BLOCK.finditer(pem)]
     others = sorted({label for label in labels if label != "CERTIFICATE"})
     if others:
-        raise InputError(f"{', '.join(others)}: not a certificate", where=where, todo=_CA)
+        raise InputError(f"{', '.join(others)}: not a certificate", where=where, fix=_CA)
     if not labels or pem.count("-----BEGIN") != len(labels):
-        raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, todo=_CA)
+        raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, fix=_CA)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what the next version of the parser refuses, we refuse now
@@ -185,21 +185,21 @@ def _load(pem: str, where: str) -> list[Certificate]:
                 _ = (each.not_valid_before_utc, each.not_valid_after_utc, each.signature_hash_algorithm)
     except Exception as bad:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
         kind = type(bad).__name__
-        raise InputError(f"not a certificate ({kind} on reading it)", where=where, todo=_CA) from None
+        raise InputError(f"not a certificate ({kind} on reading it)", where=where, fix=_CA) from None
     return found
 
 
 def _check_authority(certificate: Certificate, subject: str, where: str) -> None:
     x509 = _x509()
     if certificate.version is not x509.Version.v3:
-        raise InputError(f"'{subject}' is not an X.509 v3 certificate", where=where, todo=_CA)
+        raise InputError(f"'{subject}' is not an X.509 v3 certificate", where=where, fix=_CA)
     try:
         ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         ca = False
     if not ca:
         raise InputError(
-            f"'{subject}' is no authority (basicConstraints without CA: true)", where=where, todo=_CA
+            f"'{subject}' is no authority (basicConstraints without CA: true)", where=where, fix=_CA
         )
     try:
         signs = certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
@@ -209,7 +209,7 @@ def _check_authority(certificate: Certificate, subject: str, where: str) -> None
         raise InputError(
             f"'{subject}' may not sign certificates (key usage without Certificate Sign)",
             where=where,
-            todo=_CA,
+            fix=_CA,
         )
 
 
@@ -230,10 +230,10 @@ def _check_strength(certificate: Certificate, subject: str, where: str) -> None:
         if digest is None or digest.digest_size < 32:
             weak = f"a signature of {digest.name.upper() if digest else 'unknown digest'}"
     if weak:
-        raise AnswerIsNo(
+        raise Refused(
             f"'{subject}' has {weak}: with it a certificate could be forged, or AWS refuses it",
             where=where,
-            todo=f"Use RSA of {LEAST_RSA} bits or more or ECDSA on P-256 or more, signed with SHA-256 or more",
+            fix=f"Use RSA of {LEAST_RSA} bits or more or ECDSA on P-256 or more, signed with SHA-256 or more",
         )
 
 
@@ -241,10 +241,10 @@ def _check_private(certificate: Certificate, subject: str, where: str) -> None:
     names, keys = _web_authorities()
     known = _der(certificate.subject) in names or _der(certificate.issuer) in names
     if known or _key(certificate) in keys:
-        raise AnswerIsNo(
+        raise Refused(
             f"'{subject}' belongs to a public web authority, from which anybody gets a certificate",
             where=where,
-            todo="Name an authority of the organisation's own",
+            fix="Name an authority of the organisation's own",
         )
 
 
@@ -319,6 +319,6 @@ def _x509() -> Any:
     except ImportError as missing:
         raise EnvironmentFault(
             f"the package '{missing.name}' is missing, by which certificates are checked",
-            todo="Install Isthmus with its dependencies",
+            fix="Install Isthmus with its dependencies",
         ) from None
     return x509

@@ -31,6 +31,6 @@ def profile(region: str) -> tuple[str, tuple[str, ...]]:
     if region not in PROFILES:
         raise InputError(
             f"where a guardrail of the Standard tier looks at content is not known for {region}",
-            todo=f"Known: {', '.join(sorted(PROFILES))}. Say `tier: classic` in other regions",
+            fix=f"Known: {', '.join(sorted(PROFILES))}. Say `tier: classic` in other regions",
         )
     return PROFILES[region]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from isthmus.contracts.vocabulary import SENSITIVITIES, TARGETS, DnsLabel, Part, Regime, Sensitivity, Target
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.core.validation_errors import did_you_mean
 
 Redaction = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
@@ -170,7 +170,7 @@ def of(class_: str) -> Handling:
             return HANDLING[known]
     raise InputError(
         f"`{class_}` is not a sensitivity",
-        todo=f"{did_you_mean(class_, SENSITIVITIES)} Known: {', '.join(SENSITIVITIES)}".strip(),
+        fix=f"{did_you_mean(class_, SENSITIVITIES)} Known: {', '.join(SENSITIVITIES)}".strip(),
     )
 
 
@@ -227,7 +227,7 @@ def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None =
         if name not in REGIMES:
             raise InputError(
                 f"`{name}` is not a known regime",
-                todo=f"{did_you_mean(name, REGIMES)} Known: {', '.join(sorted(REGIMES))}".strip(),
+                fix=f"{did_you_mean(name, REGIMES)} Known: {', '.join(sorted(REGIMES))}".strip(),
             )
         for key, wanted in REGIMES[name].items():
             if key == "records_months_min" and wanted > values[key]:
@@ -243,7 +243,7 @@ def overlay(class_: Sensitivity, regimes: Iterable[str], base: Handling | None =
         raise InputError(
             f"{least_by} keeps records at least {values['records_months_min']} months, "
             f"{most_by} at most {most}: both cannot hold",
-            todo="Split the workload, or take one of the regimes away",
+            fix="Split the workload, or take one of the regimes away",
         )
     return Handling.model_validate(values)
 
@@ -284,7 +284,7 @@ def looser(key: str, default: Any, wanted: Any) -> bool:
 def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handling]:
     """The default table with an organisation's changes: `{class: {field: value}}`.
 
-    Raises `AnswerIsNo` where a value is looser than the default's, `InputError` on what is not understood;
+    Raises `Refused` where a value is looser than the default's, `InputError` on what is not understood;
     both name the field as `handling.CLASS.FIELD`.
     """
     from pydantic import ValidationError
@@ -299,7 +299,7 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
                 raise InputError(
                     f"unknown key `{key}`",
                     where=f"handling.{class_}.{key}",
-                    todo=f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip(),
+                    fix=f"{did_you_mean(key, fields)} Allowed here: {', '.join(fields)}".strip(),
                 )
         try:
             wanted = Handling.model_validate({**values, **changes})
@@ -310,10 +310,10 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
         for key in changes:
             was, now = values[key], getattr(wanted, key)
             if looser(key, was, now):
-                raise AnswerIsNo(
+                raise Refused(
                     f"`{now}` is looser than the default `{was}`",
                     where=f"handling.{class_}.{key}",
-                    todo="An organisation may only make the handling stricter",
+                    fix="An organisation may only make the handling stricter",
                 )
         result[default.class_] = wanted
     return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def model_of(profile: str) -> str:
 def find(profile: str, region: str) -> InferenceProfile:
     """The profile as called from the region.
 
-    Raises `AnswerIsNo` for a `global.` profile, whose destinations are every commercial region, those to
+    Raises `Refused` for a `global.` profile, whose destinations are every commercial region, those to
     come included; `InputError` where the table does not know the profile from there.
     """
     if profile.startswith("global."):
-        raise AnswerIsNo(
+        raise Refused(
             f"the inference profile `{profile}` routes to every commercial region, those to come included",
-            todo="Use a geographic profile (`eu.`, `us.`, …), whose destinations are fixed",
+            fix="Use a geographic profile (`eu.`, `us.`, …), whose destinations are fixed",
         )
     for row in rows():
         if row.profile == profile and row.source_region == region:
@@ -65,12 +65,12 @@ def find(profile: str, region: str) -> InferenceProfile:
     known = sorted({row.profile for row in rows() if row.source_region == region})
     if any(row.profile == profile for row in rows()):
         regions = sorted(row.source_region for row in rows() if row.profile == profile)
-        todo = f"It is known from {', '.join(regions)}"
+        fix = f"It is known from {', '.join(regions)}"
     else:
-        todo = f"{did_you_mean(profile, known)} Known from there: {', '.join(known) or 'none'}".strip()
+        fix = f"{did_you_mean(profile, known)} Known from there: {', '.join(known) or 'none'}".strip()
     raise InputError(
         f"where the inference profile `{profile}` routes from `{region}` is not known: no residency is met",
-        todo=todo,
+        fix=fix,
     )
 
 

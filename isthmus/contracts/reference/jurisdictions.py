@@ -71,7 +71,7 @@ def known(code: str) -> str:
         hint = did_you_mean(code, PARENTS)
         raise InputError(
             f"`{code}` is not a known jurisdiction",
-            todo=hint or "Use an ISO country code in lower case (`uk` for the United Kingdom), `eu` or `eea`",
+            fix=hint or "Use an ISO country code in lower case (`uk` for the United Kingdom), `eu` or `eea`",
         )
     return code
 
@@ -101,6 +101,6 @@ def of_region(region: str) -> str:
         hint = did_you_mean(region, AWS_REGIONS)
         raise InputError(
             f"`{region}` is not an AWS region whose jurisdiction is known",
-            todo=hint or "Use a region of the table in docs/contracts.md",
+            fix=hint or "Use a region of the table in docs/contracts.md",
         )
     return AWS_REGIONS[region]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.reference.vllm_flags import reasoning_parsers, tool_call_parsers
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.validation_errors import did_you_mean
 
 NONE = "none"
@@ -95,15 +95,15 @@ def families() -> tuple[str, ...]:
 def find_profile(model: str, family: str | None = None) -> ModelProfile | None:
     """The profile of a model by the family that its endpoint states, or by its name; None for an unknown one.
 
-    Raises `At` for a family that does not exist.
+    Raises `FieldError` for a family that does not exist.
     """
     if family is not None:
         known = next((profile for profile in profiles() if profile.family == family), None)
         if known is None:
-            raise At(
+            raise FieldError(
                 f"`{family}` is not a family of models that has a profile",
                 "model_family",
-                todo=f"{did_you_mean(family, families())} Known: {', '.join(families())}".strip(),
+                fix=f"{did_you_mean(family, families())} Known: {', '.join(families())}".strip(),
             )
         return known
     name = model.lower()
@@ -119,7 +119,7 @@ def size_of(model: str, family: str | None = None) -> Size:
 def requests_of(model: str, gpus: int, family: str | None = None) -> dict[str, Any]:
     """`cpu`, `memory` and `load_timeout_s` of a replica with so many GPUs on a machine, as an endpoint states them.
 
-    Raises `At` for a family that does not exist.
+    Raises `FieldError` for a family that does not exist.
     """
     size = size_of(model, family)
     return {
@@ -151,16 +151,16 @@ def sidecar_millicores(max_num_seqs: int | None) -> int:
 
 
 def check_parsers(tool_call_parser: str | None, reasoning_parser: str | None) -> None:
-    """Raises `At` for a parser that the pinned vLLM does not have: its pod would end at every start."""
+    """Raises `FieldError` for a parser that the pinned vLLM does not have: its pod would end at every start."""
     for key, name, known in (
         ("tool_call_parser", tool_call_parser, tool_call_parsers()),
         ("reasoning_parser", reasoning_parser, reasoning_parsers()),
     ):
         if name is not None and name != NONE and name not in known:
-            raise At(
+            raise FieldError(
                 f"vLLM has no {key.replace('_', ' ')} `{name}`",
                 key,
-                todo=f"{did_you_mean(name, known)} `{NONE}` turns it off; vllm_flags.json has all".strip(),
+                fix=f"{did_you_mean(name, known)} `{NONE}` turns it off; vllm_flags.json has all".strip(),
             )
 
 

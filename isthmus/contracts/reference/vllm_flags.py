@@ -94,7 +94,7 @@ def check_args(args: Iterable[str]) -> None:
             from isthmus.core.validation_errors import did_you_mean
 
             hint = did_you_mean(flag, flags()) or "See `vllm serve --help=all`"
-            raise InputError(f"vLLM {VERSION} has no flag `{flag}`", todo=hint)
+            raise InputError(f"vLLM {VERSION} has no flag `{flag}`", fix=hint)
 
 
 def check_engine_args(args: Iterable[str]) -> None:
@@ -107,7 +107,7 @@ def check_engine_args(args: Iterable[str]) -> None:
         flag = name_of(argument)
         plain = flag.replace("_", "-") if flag else ""
         if plain in RESERVED:
-            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", todo="Leave it away")
+            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", fix="Leave it away")
     check_args(given)
 
 

@@ -16,7 +16,7 @@ from isthmus.contracts.reference.handling import Exception_
 from isthmus.contracts.requirements.sites import AwsSite, Link, OnPremSite, Site
 from isthmus.contracts.requirements.workloads import Workload
 from isthmus.contracts.vocabulary import DnsLabel, FilePart
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
@@ -98,20 +98,20 @@ class Requirements(FilePart):
             for key, end in (("from", link.from_), ("to", link.to)):
                 if end not in kinds:
                     hint = did_you_mean(end, kinds)
-                    raise At(
+                    raise FieldError(
                         f"the link names `{end}`, which is not a site",
                         *("links", index, key),
-                        todo=f"{hint} Sites: {', '.join(kinds)}".strip(),
+                        fix=f"{hint} Sites: {', '.join(kinds)}".strip(),
                     )
             if kinds[link.from_] == kinds[link.to]:
-                raise At(
+                raise FieldError(
                     f"the link joins two {kinds[link.from_]} sites, `{link.from_}` and `{link.to}`",
                     *("links", index, "to"),
-                    todo="A link joins an on-prem site and an AWS site",
+                    fix="A link joins an on-prem site and an AWS site",
                 )
             ends = frozenset((link.from_, link.to))
             if ends in seen:
-                raise At(f"`{link.from_}` and `{link.to}` are linked twice", *("links", index, "to"))
+                raise FieldError(f"`{link.from_}` and `{link.to}` are linked twice", *("links", index, "to"))
             seen.add(ends)
         return self
 
@@ -126,10 +126,10 @@ class Requirements(FilePart):
                 network = ipaddress.ip_network(text)
                 for other, owner in taken:
                     if owner != site.name and network.overlaps(other):
-                        raise At(
+                        raise FieldError(
                             f"`{text}` overlaps `{other}` of site `{owner}`",
                             *("sites", index, *path),
-                            todo="Give each site its own addresses",
+                            fix="Give each site its own addresses",
                         )
                 taken.append((network, site.name))
         return self
@@ -138,19 +138,19 @@ class Requirements(FilePart):
     def _handling(self) -> Requirements:
         """The organisation's table is only stricter; regimes agree with it and with each other."""
         from isthmus.contracts.reference import handling
-        from isthmus.core.errors import AnswerIsNo, IsthmusError
+        from isthmus.core.errors import IsthmusError, Refused
 
         try:
             table = handling.stricter_only(self.handling)
         except IsthmusError as error:
             path = error.where.split(".") if error.where else ["handling"]
-            no = isinstance(error, AnswerIsNo)
-            raise At(error.what, *path, todo=error.todo, no=no) from None
+            no = isinstance(error, Refused)
+            raise FieldError(error.what, *path, fix=error.fix, refused=no) from None
         for index, workload in enumerate(self.workloads):
             try:
                 handling.overlay(workload.sensitivity, workload.regimes, table[workload.sensitivity])
             except IsthmusError as error:
-                raise At(error.what, *("workloads", index, "regimes"), todo=error.todo) from None
+                raise FieldError(error.what, *("workloads", index, "regimes"), fix=error.fix) from None
         return self
 
     @model_validator(mode="after")
@@ -161,17 +161,17 @@ class Requirements(FilePart):
             if workload is None:
                 from isthmus.core.validation_errors import did_you_mean
 
-                raise At(
+                raise FieldError(
                     f"the exception names `{exception.workload}`, which is not a workload",
                     *("exceptions", index, "workload"),
-                    todo=did_you_mean(exception.workload, names) or f"Workloads: {', '.join(names)}",
+                    fix=did_you_mean(exception.workload, names) or f"Workloads: {', '.join(names)}",
                 )
             if workload.sensitivity == "restricted":
-                raise At(
+                raise FieldError(
                     f"no exception opens {exception.target} to restricted work",
                     *("exceptions", index, "target"),
-                    todo="Restricted work runs on-prem",
-                    no=True,
+                    fix="Restricted work runs on-prem",
+                    refused=True,
                 )
         return self
 
@@ -179,7 +179,7 @@ class Requirements(FilePart):
 def load(path: str | os.PathLike[str]) -> Requirements:
     """Read and check a requirements file.
 
-    Raises `InputError` (or `AnswerIsNo`) with file, line, path, value and what is allowed.
+    Raises `InputError` (or `Refused`) with file, line, path, value and what is allowed.
     """
     from isthmus.core import yaml_files
 
@@ -197,7 +197,7 @@ def locate(error: InputError, path: str | os.PathLike[str]) -> InputError:
     # Names of models hold dots, so only the first of the keys is split off.
     inner = keys.split(".", 1) if name == "sites" else keys.split(".")
     where = yaml_files.load(path).where((name, int(index), *map(_index, inner)))
-    return InputError(error.what, where=where, todo=error.todo)
+    return InputError(error.what, where=where, fix=error.fix)
 
 
 def _index(key: str) -> str | int:

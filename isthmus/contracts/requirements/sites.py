@@ -10,16 +10,16 @@ from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.requirements.workloads import Jurisdiction
 from isthmus.contracts.vocabulary import AccountId, DnsLabel, FilePart, KeyArn
 from isthmus.core import ip_addresses
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 
 
 def _gpu(value: str) -> str:
     if value not in GPUS:
         from isthmus.core.validation_errors import did_you_mean
 
-        raise At(
+        raise FieldError(
             f"`{value}` is not a known GPU",
-            todo=f"{did_you_mean(value, GPUS)} Known: {', '.join(GPUS)}".strip(),
+            fix=f"{did_you_mean(value, GPUS)} Known: {', '.join(GPUS)}".strip(),
         )
     return value
 
@@ -35,7 +35,7 @@ def _address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        raise At(f"`{value}` is not an IP address", todo="Write it like `10.40.0.53`") from None
+        raise FieldError(f"`{value}` is not an IP address", fix="Write it like `10.40.0.53`") from None
 
 
 def _peer(value: str) -> str:
@@ -80,20 +80,20 @@ class Pool(FilePart):
     @model_validator(mode="after")
     def _counts(self) -> Pool:
         if self.failure_domains > self.nodes:
-            raise At(
+            raise FieldError(
                 f"{self.failure_domains} failure domains need as many nodes, and the pool has {self.nodes}",
                 "failure_domains",
-                todo=f"Say {self.nodes} or fewer",
+                fix=f"Say {self.nodes} or fewer",
             )
         total = self.nodes * self.gpus_per_node
         if self.reserved_gpus > total:
-            raise At(
+            raise FieldError(
                 f"{self.reserved_gpus} GPUs are reserved, and the pool has {total}",
                 "reserved_gpus",
-                todo=f"Say {total} or fewer",
+                fix=f"Say {total} or fewer",
             )
         if self.mig == "allowed" and not GPUS[self.gpu].mig_capable:
-            raise At(f"`{self.gpu}` cannot be split with MIG", "mig", todo="Say `mig: off`")
+            raise FieldError(f"`{self.gpu}` cannot be split with MIG", "mig", fix="Say `mig: off`")
         return self
 
 
@@ -145,10 +145,10 @@ class OnPremSite(FilePart):
         spare = self.maintenance.spare_nodes_per_pool
         for pool in self.pools:
             if spare and spare >= pool.nodes:
-                raise At(
+                raise FieldError(
                     f"{spare} spare nodes leave the pool of {pool.gpu} none of its {pool.nodes}",
                     *("maintenance", "spare_nodes_per_pool"),
-                    todo=f"Say {pool.nodes - 1} or fewer",
+                    fix=f"Say {pool.nodes - 1} or fewer",
                 )
         return self
 
@@ -204,12 +204,12 @@ class AwsSite(FilePart):
         try:
             place = jurisdictions.of_region(self.region)
         except InputError as error:
-            raise At(error.what, "region", todo=error.todo) from None
+            raise FieldError(error.what, "region", fix=error.fix) from None
         if not jurisdictions.within(place, self.jurisdiction):
-            raise At(
+            raise FieldError(
                 f"`{self.region}` stands in `{place}`, not in `{self.jurisdiction}`",
                 "jurisdiction",
-                todo=f"Say `jurisdiction: {place}`",
+                fix=f"Say `jurisdiction: {place}`",
             )
         return self
 

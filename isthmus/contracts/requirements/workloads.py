@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -23,7 +23,7 @@ def _jurisdiction(code: str) -> str:
     try:
         return jurisdictions.known(code)
     except InputError as error:
-        raise At(error.what, todo=error.todo) from None
+        raise FieldError(error.what, fix=error.fix) from None
 
 
 Jurisdiction = Annotated[str, AfterValidator(_jurisdiction)]
@@ -84,8 +84,8 @@ class Tokens(FilePart):
     @model_validator(mode="after")
     def _order(self) -> Tokens:
         if self.p95 < self.mean:
-            raise At(
-                f"p95 ({self.p95:g}) is below the mean ({self.mean:g})", "p95", todo="Swap or correct them"
+            raise FieldError(
+                f"p95 ({self.p95:g}) is below the mean ({self.mean:g})", "p95", fix="Swap or correct them"
             )
         return self
 
@@ -122,13 +122,15 @@ class Traffic(FilePart):
     @model_validator(mode="after")
     def _peak(self) -> Traffic:
         if self.peak_rps < self.mean_rps:
-            raise At(
+            raise FieldError(
                 f"peak_rps ({self.peak_rps:g}) is below mean_rps ({self.mean_rps:g})",
                 "peak_rps",
-                todo="Swap or correct them",
+                fix="Swap or correct them",
             )
         if isinstance(self.profile, list) and not any(self.profile):
-            raise At("all 24 weights are zero", "profile", todo="Give an hour with load a weight above zero")
+            raise FieldError(
+                "all 24 weights are zero", "profile", fix="Give an hour with load a weight above zero"
+            )
         return self
 
 
@@ -174,23 +176,23 @@ class Workload(FilePart):
         slo = self.slo
         if self.mode == "batch":
             if slo.complete_within_hours is None:
-                raise At(
+                raise FieldError(
                     "a batch workload has no time limit",
                     *("slo", "complete_within_hours"),
-                    todo="Add `complete_within_hours: …`",
+                    fix="Add `complete_within_hours: …`",
                 )
             return self
         if slo.complete_within_hours is not None:
-            raise At(
+            raise FieldError(
                 "`complete_within_hours` is for batch work, and this workload is interactive",
                 *("slo", "complete_within_hours"),
-                todo="Say `mode: batch`, or give ttft_p95_ms and tpot_p95_ms",
+                fix="Say `mode: batch`, or give ttft_p95_ms and tpot_p95_ms",
             )
         needed = ["ttft_p95_ms", "tpot_p95_ms"] if self.task == "chat" else ["ttft_p95_ms"]
         for key in needed:
             if getattr(slo, key) is None:
-                raise At(
-                    f"an interactive {self.task} workload has no {key}", *("slo", key), todo=f"Add `{key}: …`"
+                raise FieldError(
+                    f"an interactive {self.task} workload has no {key}", *("slo", key), fix=f"Add `{key}: …`"
                 )
         return self
 
@@ -198,20 +200,20 @@ class Workload(FilePart):
     def _fits(self) -> Workload:
         longest = self.traffic.prompt_tokens.p95 + self.traffic.output_tokens.p95
         if longest > self.model.context_tokens:
-            raise At(
+            raise FieldError(
                 f"context_tokens ({self.model.context_tokens}) holds less than the p95 of prompt and answer "
                 f"together ({longest:g})",
                 *("model", "context_tokens"),
-                todo="Raise context_tokens or correct the traffic",
+                fix="Raise context_tokens or correct the traffic",
             )
         return self
 
     @model_validator(mode="after")
     def _reviewed(self) -> Workload:
         if self.impact == "high" and self.review is None:
-            raise At(
+            raise FieldError(
                 "answers of high impact need human review, and the workload names none",
                 "review",
-                todo="Add `review: {domain: …, below_confidence: …, sample_rate: …}`",
+                fix="Add `review: {domain: …, below_confidence: …, sample_rate: …}`",
             )
         return self

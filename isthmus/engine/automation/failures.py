@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
+from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError, Refused
 from isthmus.engine.automation.events import Failure, named
 
 _AGAIN = (
@@ -17,7 +17,7 @@ _AGAIN = (
 _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
         r"violates plan|not allowed by the plan|expected resource operations for",
-        AnswerIsNo,
+        Refused,
         (
             "It is not in what was approved, and something was changed since: all that was done is. Preview again, look"
             " at it, and approve that"
@@ -65,7 +65,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     ),
     (
         r"cannot be deleted\s+because it is protected|marked for protection",
-        AnswerIsNo,
+        Refused,
         (
             "It holds records or a model. Take back the change that would delete or replace it. If it must be: `pulumi"
             " state unprotect URN` and the same command again, which leaves the old one where it is (docs/stacks.md)"
@@ -78,7 +78,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     ),
     (
         r"denied the request|denied request",
-        AnswerIsNo,
+        Refused,
         "The cluster's admission refuses this: mend what it names in the plan or the overrides",
     ),
     (
@@ -170,17 +170,17 @@ def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | No
     see = f" The whole log is in {log}" if log else ""
     where = f"stack {stack}, site {chosen.site}" if chosen.site else f"stack {stack}"
     reason = _NAMES.sub("", chosen.message)
-    for pattern, kind, todo in _KNOWN:
+    for pattern, kind, fix in _KNOWN:
         if re.search(pattern, reason):
-            return kind(what, where=where, todo=f"{todo}.{see}")
+            return kind(what, where=where, fix=f"{fix}.{see}")
     kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
-    return kind(what, where=where, todo=f"Mend it and run the same command again.{see}")
+    return kind(what, where=where, fix=f"Mend it and run the same command again.{see}")
 
 
 def _told(failures: Sequence[Failure], stack: str) -> IsthmusError | None:
     """An error of our own, as the program told it (`stacks.__main__`): whole, and of its own kind."""
     for one in failures:
-        for kind in (AnswerIsNo, InputError, EnvironmentFault):
+        for kind in (Refused, InputError, EnvironmentFault):
             head, _, text = " ".join(one.message.split()).partition(f"{kind.verdict}: ")
             if text and not head and _CUT_OFF not in text:
                 return kind(text, where=f"stack {stack}")

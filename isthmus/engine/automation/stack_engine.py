@@ -68,7 +68,7 @@ class Engine:
             raise failures.failure([], str(error), stack.name, None) from error
         except (automation.InvalidVersionError, OSError) as error:
             raise EnvironmentFault(
-                f"the engine cannot be used ({error})", todo="Check `pulumi version`"
+                f"the engine cannot be used ({error})", fix="Check `pulumi version`"
             ) from error
 
     def export(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Engine:
             raise EnvironmentFault(
                 "the state was changed by somebody else meanwhile",
                 where=f"stack {self._stack.name}",
-                todo="Run the same command again",
+                fix="Run the same command again",
             )
         with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
             file = Path(folder) / "state.json"

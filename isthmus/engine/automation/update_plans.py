@@ -30,7 +30,7 @@ def loosen(file: Path, said: Collection[str]) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnvironmentFault(
             f"the engine's update plan cannot be read ({type(error).__name__}: {error})",
-            todo="Build without --approved, or with the engine that docs/sandbox.md names",
+            fix="Build without --approved, or with the engine that docs/sandbox.md names",
         ) from error
 
 

@@ -117,7 +117,7 @@ def look(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Looked:
         said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
         parts.diagnostics.insert(0, Diagnostic(severity="error", message=hide(said)))
         return Looked(
-            parts.drift(), type(error)(hide(error.what), where=hide(error.where), todo=hide(error.todo))
+            parts.drift(), type(error)(hide(error.what), where=hide(error.where), fix=hide(error.fix))
         )
     return Looked(parts.drift())
 
@@ -159,7 +159,7 @@ def _never(stack: Stack) -> InputError:
     return InputError(
         "it has never been brought up, so there is nothing to have changed",
         where=f"stack {stack.name}",
-        todo=f"Run `isthmus up {stack.name}` first",
+        fix=f"Run `isthmus up {stack.name}` first",
     )
 
 

@@ -17,7 +17,7 @@ from isthmus.engine.drift.kubernetes_fields import Found
 from isthmus.engine.drift.kubernetes_pods import strangers
 from isthmus.engine.kubernetes import managed_fields
 from isthmus.engine.kubernetes import ownership as kubernetes_ownership
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 from isthmus.engine.kubernetes.discovery import Kind, Live
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.preview.noise import noise
@@ -90,7 +90,7 @@ class Cluster:
         space, _, name = one.id.rpartition("/")
         try:
             return self.live.one(kind, space or None, name, whole=kind.kind != "Secret")
-        except Refused as refused:
+        except ApiRefusal as refused:
             return self._unseen(one, str(refused))
 
     def _unseen(self, one: Stated, why: str) -> Unseen:
@@ -217,7 +217,7 @@ class Cluster:
         if kind.kind not in _HIDDEN:
             try:
                 whole = self.live.one(kind, space, name)
-            except Refused as refused:
+            except ApiRefusal as refused:
                 where = self._where(space)
                 found.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
         made = bare(whole) if whole else {"apiVersion": kind.api_version, "kind": kind.kind, **bare(one)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.blueprints import estate_migration as layered_moves
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.platform.migration.capacity import Move, Standing
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.automation import failures
 from isthmus.engine.estate import migration as estate_migration
 
@@ -64,10 +64,10 @@ def before_destroy(stack: Stack) -> None:
             if each.get("custom") and not each["type"].startswith("pulumi:")
         ]
         if held:
-            raise AnswerIsNo(
+            raise Refused(
                 f"{above.stack} stands on it, with {len(held)} resources",
                 where=f"stack {stack.name}",
-                todo=f"Run `isthmus destroy {above.stack}` first, or `isthmus destroy {stack.estate.name}`",
+                fix=f"Run `isthmus destroy {above.stack}` first, or `isthmus destroy {stack.estate.name}`",
             )
 
 
@@ -83,7 +83,7 @@ def agree(stacks: Sequence[Stack]) -> None:
                 f"{one.name} and {each.name} are of one estate, and say different `isthmus:sandbox` or"
                 " `isthmus:kubeconfig`",
                 where=each.member.file,
-                todo="Say the same in both",
+                fix="Say the same in both",
             )
 
 

@@ -22,7 +22,7 @@ from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.pulumi_values import SIGNATURE
 from isthmus.engine.automation.events import site_of
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -128,10 +128,10 @@ def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Sta
         try:
             works = one.find(root.format(space=space, name=each.id))
             claims = one.find(_CLAIMS.format(space=space, name=each.claim)) if each.claim else None
-        except Refused as refused:
+        except ApiRefusal as refused:
             raise EnvironmentFault(
                 f"the cluster of context `{one.context}` refuses to be asked what stands ({refused})",
-                todo="Check the credentials in the kubeconfig",
+                fix="Check the credentials in the kubeconfig",
             ) from None
         gone: dict[str, Any] = {} if works is not None else {"replicas": 0}
         gone |= {} if claims is not None else {"claim": None, "volume": None}

@@ -72,7 +72,7 @@ def image_at(lock: ImagesLock, name: Image, mirror: str | None) -> Reference:
     if upstream.registry == LOCAL:
         raise InputError(
             f"`{upstream}` is built from this checkout (edge/Containerfile) and in no registry yet",
-            todo="Push it to your own and ask that with --registry, or name it there in the lock",
+            fix="Push it to your own and ask that with --registry, or name it there in the lock",
         )
     return upstream
 
@@ -86,6 +86,6 @@ def chart_at(lock: ImagesLock, name: str, mirror: str | None) -> Reference:
     if upstream is None:
         raise InputError(
             f"{chart.repository} is a repository with an index and no registry",
-            todo=f"Push the chart to your own registry as charts/{name} (`helm push`) and ask that with --registry",
+            fix=f"Push the chart to your own registry as charts/{name} (`helm push`) and ask that with --registry",
         )
     return upstream

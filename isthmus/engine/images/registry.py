@@ -48,7 +48,7 @@ def mirror(url: str) -> tuple[str, frozenset[str]]:
         raise InputError(
             f"`{url}` is no registry over TLS",
             where="--registry",
-            todo="Give https://, or http://localhost:PORT",
+            fix="Give https://, or http://localhost:PORT",
         )
     return rest.rstrip("/"), frozenset({host} if scheme == "https" else ())
 
@@ -75,7 +75,7 @@ class Registries:
         kind = body.headers.get("content-type", "").partition(";")[0].strip()
         if kind not in MANIFESTS:
             raise EnvironmentFault(
-                f"the registry answered with `{kind}`, no manifest", where=where, todo=_WRONG
+                f"the registry answered with `{kind}`, no manifest", where=where, fix=_WRONG
             )
         real = f"sha256:{hashlib.sha256(body.content).hexdigest()}"
         for claimed in (said, body.headers.get("docker-content-digest", "")):
@@ -83,7 +83,7 @@ class Registries:
                 raise EnvironmentFault(
                     f"the registry calls the manifest {claimed}, and its bytes are {real}",
                     where=where,
-                    todo="Do not use it, and ask who runs the registry",
+                    fix="Do not use it, and ask who runs the registry",
                 )
         return real
 
@@ -128,7 +128,7 @@ class Registries:
                 return answer
             url = urljoin(url, answer.headers.get("location", ""))
             _over_tls(url, host)
-        raise EnvironmentFault("the registry sends from one address to the next", where=host, todo=_WRONG)
+        raise EnvironmentFault("the registry sends from one address to the next", where=host, fix=_WRONG)
 
     def _call(
         self, method: str, url: str, host: str, headers: dict[str, str], **query: str
@@ -142,14 +142,14 @@ class Registries:
                     body += piece
                     if len(body) > _LARGEST:
                         raise EnvironmentFault(
-                            f"the answer is longer than {_LARGEST} bytes", where=host, todo=_WRONG
+                            f"the answer is longer than {_LARGEST} bytes", where=host, fix=_WRONG
                         )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise EnvironmentFault(
                 f"the registry cannot be reached ({said})",
                 where=host,
-                todo="Check network, proxy (HTTPS_PROXY) and authorities (SSL_CERT_FILE), or ask a mirror "
+                fix="Check network, proxy (HTTPS_PROXY) and authorities (SSL_CERT_FILE), or ask a mirror "
                 "with --registry",
             ) from None
         kept = [
@@ -190,7 +190,7 @@ def _over_tls(url: str, host: str) -> None:
         raise EnvironmentFault(
             f"the registry sends to `{parts.scheme}://{parts.netloc}`, without TLS",
             where=host,
-            todo="Nothing was sent there; ask who runs the registry",
+            fix="Nothing was sent there; ask who runs the registry",
         )
 
 
@@ -201,12 +201,12 @@ def _refused(status: int, reference: Reference, *, logged_in: bool) -> Environme
         return EnvironmentFault(
             f"the registry does not let {who} read it ({status})",
             where=where,
-            todo=f"Log in (`docker login {reference.registry}` or `podman login`), or check that the name is right",
+            fix=f"Log in (`docker login {reference.registry}` or `podman login`), or check that the name is right",
         )
     if status == 404:
-        todo = "Check registry, name and tag; a mirror must hold it already"
-        return EnvironmentFault("the registry has no such tag", where=where, todo=todo)
+        fix = "Check registry, name and tag; a mirror must hold it already"
+        return EnvironmentFault("the registry has no such tag", where=where, fix=fix)
     if status == 429:
-        todo = "Log in, or try again later"
-        return EnvironmentFault("the registry has had too many requests", where=where, todo=todo)
-    return EnvironmentFault(f"the registry answered {status}", where=where, todo="Try again later")
+        fix = "Log in, or try again later"
+        return EnvironmentFault("the registry has had too many requests", where=where, fix=fix)
+    return EnvironmentFault(f"the registry answered {status}", where=where, fix="Try again later")

@@ -50,7 +50,7 @@ def read() -> Logins:
         raise InputError(
             f"the credentials of registries cannot be read ({reason})",
             where=str(path),
-            todo="Log in anew (`docker login REGISTRY`), or set DOCKER_CONFIG to another folder",
+            fix="Log in anew (`docker login REGISTRY`), or set DOCKER_CONFIG to another folder",
         ) from None
     headers: dict[str, str] = {}
     for key, value in entries:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.core.errors import AnswerIsNo
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.core.errors import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 POLICY = "isthmus-restricted"
 """How the names of our policies begin."""
@@ -99,7 +99,7 @@ def prove(
     patience: float = PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proven:
-    """Dry-run each trial until our policy refuses it; `AnswerIsNo` naming the policy where it does not.
+    """Dry-run each trial until our policy refuses it; `Refused` naming the policy where it does not.
 
     A kind that the cluster does not serve is passed over: nothing of it can be made.
     """
@@ -113,10 +113,10 @@ def prove(
             if ours is not False:
                 break
             if time.monotonic() >= deadline:
-                raise AnswerIsNo(
+                raise Refused(
                     f"the cluster `{cluster.context}` does not refuse {trial.what} in namespace {namespace}"
                     f" ({words}), so an admission policy {POLICY}-… is not in force; nothing more was built",
-                    todo=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY}-…) and the"
+                    fix=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY}-…) and the"
                     " namespace's label isthmus.dev/class, then run the same command again",
                 )
             sleep(0.25)
@@ -132,7 +132,7 @@ def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
     """The API server's words, and whether our policy spoke them; None where it does not serve the kind."""
     try:
         cluster.call(trial.method, trial.path, trial.body, params={"dryRun": "All"}, media=trial.media)
-    except Refused as refused:
+    except ApiRefusal as refused:
         text = refused.message
         if refused.status == 404 and "leaderworkersets" in trial.path:
             return text, None

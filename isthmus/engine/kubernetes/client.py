@@ -22,7 +22,7 @@ from typing import Any
 from isthmus.core.errors import EnvironmentFault
 
 
-class Refused(Exception):
+class ApiRefusal(Exception):
     """The API server's refusal: HTTP `status` and its `message`."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -53,7 +53,7 @@ class Cluster:
     ) -> Any:
         """One request, its answer as data.
 
-        Raises `Refused` for a status of 400 and above, `EnvironmentFault` where nothing answers within
+        Raises `ApiRefusal` for a status of 400 and above, `EnvironmentFault` where nothing answers within
         `timeout` seconds.
         """
         url = self.server.rstrip("/") + path
@@ -76,12 +76,12 @@ class Cluster:
             with opener.open(request, timeout=timeout) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise Refused(error.code, _message(error.read())) from None
+            raise ApiRefusal(error.code, _message(error.read())) from None
         except (urllib.error.URLError, TimeoutError, OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise EnvironmentFault(
                 f"the cluster of context `{self.context}` does not answer at {self.server} ({reason})",
-                todo="Check that it runs and the kubeconfig is right (sandbox: `isthmus sandbox status`)",
+                fix="Check that it runs and the kubeconfig is right (sandbox: `isthmus sandbox status`)",
             ) from None
         return json.loads(text) if text else None
 
@@ -89,7 +89,7 @@ class Cluster:
         """What stands at a path; None where nothing does. Raises as `call` does."""
         try:
             return self.call("GET", path, accept=accept)
-        except Refused as refused:
+        except ApiRefusal as refused:
             if refused.status == 404:
                 return None
             raise
@@ -98,10 +98,10 @@ class Cluster:
         """The API server's version; raises `EnvironmentFault` where it cannot be had."""
         try:
             return str(self.call("GET", "/version", timeout=timeout).get("gitVersion", "unknown"))
-        except Refused as refused:
+        except ApiRefusal as refused:
             raise EnvironmentFault(
                 f"the cluster of context `{self.context}` at {self.server} refuses us ({refused})",
-                todo="Check the credentials in the kubeconfig",
+                fix="Check the credentials in the kubeconfig",
             ) from None
 
 
@@ -134,14 +134,14 @@ def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
         raise EnvironmentFault(
             f"there is no kubeconfig, so the cluster of context `{context}` cannot be reached",
             where=where,
-            todo="Set KUBECONFIG; for the sandbox run `isthmus sandbox up`",
+            fix="Set KUBECONFIG; for the sandbox run `isthmus sandbox up`",
         )
     chosen = contexts.get(context)
     if chosen is None or chosen.get("cluster") not in clusters:
         raise EnvironmentFault(
             f"the kubeconfig has no context `{context}`",
             where=where,
-            todo=f"Contexts in it: {', '.join(sorted(contexts)) or 'none'}",
+            fix=f"Contexts in it: {', '.join(sorted(contexts)) or 'none'}",
         )
     target, home = clusters[chosen["cluster"]]
     user, user_home = users.get(chosen.get("user", ""), ({}, home))
@@ -171,7 +171,7 @@ def _connected(
             token = (user_home / user["tokenFile"]).read_text("utf-8").strip()
     except (OSError, ValueError, ssl.SSLError) as error:
         raise EnvironmentFault(
-            f"the credentials of context `{context}` cannot be used ({error})", todo="Mend the kubeconfig"
+            f"the credentials of context `{context}` cannot be used ({error})", fix="Mend the kubeconfig"
         ) from None
     return Cluster(context, str(target.get("server", "")), trust, token)
 
@@ -188,7 +188,7 @@ def _executed(spec: dict[str, Any], context: str) -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise EnvironmentFault(
             f"credential plugin `{spec.get('command')}` (context `{context}`) fails ({type(error).__name__})",
-            todo="Run it by hand to see why",
+            fix="Run it by hand to see why",
         ) from None
     found = {"token": status.get("token")}
     for ours, theirs in (("client-certificate", "clientCertificateData"), ("client-key", "clientKeyData")):

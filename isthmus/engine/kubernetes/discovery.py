@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from isthmus.contracts.reports.drift import Unseen
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -75,7 +75,7 @@ class Live:
     def one(
         self, kind: Kind, namespace: str | None, name: str, *, whole: bool = True
     ) -> dict[str, Any] | None:
-        """An object, or its metadata; None where there is none. Raises `Refused`."""
+        """An object, or its metadata; None where there is none. Raises `ApiRefusal`."""
         path = kind.path(namespace, name)
         return self.cluster.find(path, accept="application/json" if whole else METADATA)
 
@@ -100,7 +100,7 @@ class Live:
         for _ in range(3):
             try:
                 return self._pages(kind, namespace, accept)
-            except Refused as refused:
+            except ApiRefusal as refused:
                 # A list that changes while it is read ends so; it begins anew.
                 if refused.status != _EXPIRED:
                     self._refused(kind.plural, namespace, refused)
@@ -129,10 +129,10 @@ class Live:
     def _discovered(self) -> list[Kind]:
         try:
             groups = self.cluster.call("GET", "/apis")["groups"]
-        except Refused as refused:
+        except ApiRefusal as refused:
             raise EnvironmentFault(
                 f"the cluster of context `{self.cluster.context}` refuses to be asked what there is ({refused})",
-                todo="Check the credentials in the kubeconfig",
+                fix="Check the credentials in the kubeconfig",
             ) from None
         versions = [("", "v1")]
         for group in groups:
@@ -149,7 +149,7 @@ class Live:
             path = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
                 return self.cluster.call("GET", path).get("resources") or []
-            except Refused as refused:
+            except ApiRefusal as refused:
                 # A group that another server answers for, and does not.
                 self._refused(f"kinds of {group}/{version}", None, refused)
                 return []
@@ -165,11 +165,11 @@ class Live:
                     found.setdefault((group, kind.plural), kind)
         return list(found.values())
 
-    def _refused(self, what: str, namespace: str | None, refused: Refused) -> None:
+    def _refused(self, what: str, namespace: str | None, refused: ApiRefusal) -> None:
         if refused.status == 401:
             raise EnvironmentFault(
                 f"the cluster of context `{self.cluster.context}` does not know us ({refused})",
-                todo="Check the credentials in the kubeconfig",
+                fix="Check the credentials in the kubeconfig",
             )
         if refused.status not in (404, 405):
             self.unseen.append(self._unseen(what, namespace, str(refused)))

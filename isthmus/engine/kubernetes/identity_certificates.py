@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.reference import certificate_authorities
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.core.errors import EnvironmentFault, InputError, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.aws.account import Trust
@@ -61,7 +61,7 @@ def bearers(platform: Platform) -> Iterator[Bearer]:
 def check(platform: Platform, reached: dict[str, Cluster], now: datetime.datetime | None = None) -> list[str]:
     """Hold each certificate that is there to its trust; what to know besides, a line each.
 
-    Raises `AnswerIsNo` for one that AWS would refuse, `EnvironmentFault` for a Secret that the organisation
+    Raises `Refused` for one that AWS would refuse, `EnvironmentFault` for a Secret that the organisation
     was to put into a namespace that there is. What cert-manager renews after this run is only told.
     """
     told: list[str] = []
@@ -77,7 +77,7 @@ def _held(one: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
         found = cluster.find(f"/api/v1/namespaces/{one.namespace}/secrets/{one.secret}")
         if found is None:
             return _missing(one, cluster)
-    except Refused as refused:
+    except ApiRefusal as refused:
         return f"{one.where}: its certificate cannot be looked at ({refused}), so whether AWS takes it is not known"
     pem = _certificate(one, found)
     if one.identity.certificate_secret is None and not _same_issuer(one, found):
@@ -90,7 +90,7 @@ def _held(one: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
         )
     try:
         certificate_authorities.check_bearer(pem, one.subject, now, one.where)
-    except (AnswerIsNo, InputError) as error:
+    except (Refused, InputError) as error:
         if one.identity.certificate_secret is None:
             return f"{one.where}: {error.what}; cert-manager is to replace it"
         raise
@@ -101,14 +101,14 @@ def _missing(one: Bearer, cluster: Cluster) -> str | None:
     """Of a Secret that is not there: nothing where cert-manager will make it."""
     if one.identity.certificate_secret is None:
         return None
-    todo = f"Put a certificate for `{one.subject}` there, as a Secret of type kubernetes.io/tls"
+    fix = f"Put a certificate for `{one.subject}` there, as a Secret of type kubernetes.io/tls"
     if cluster.find(f"/api/v1/namespaces/{one.namespace}") is None:
         return (
             f"{one.where}: namespace and Secret are not there; this run makes the namespace, and the translator"
-            f" waits for the Secret. {todo}"
+            f" waits for the Secret. {fix}"
         )
     raise EnvironmentFault(
-        f"identity {one.identity.name} names a Secret that is not there", where=one.where, todo=todo
+        f"identity {one.identity.name} names a Secret that is not there", where=one.where, fix=fix
     )
 
 
@@ -117,12 +117,12 @@ def _certificate(one: Bearer, secret: dict[str, Any]) -> str:
     for key in ("tls.crt", "tls.key"):
         if not data.get(key):
             raise EnvironmentFault(
-                f"the Secret has no {key}", where=one.where, todo="It is to be one of type kubernetes.io/tls"
+                f"the Secret has no {key}", where=one.where, fix="It is to be one of type kubernetes.io/tls"
             )
     try:
         return base64.b64decode(data["tls.crt"], validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
-        raise EnvironmentFault("its tls.crt is no text", where=one.where, todo="Put the PEM there") from None
+        raise EnvironmentFault("its tls.crt is no text", where=one.where, fix="Put the PEM there") from None
 
 
 def _same_issuer(one: Bearer, secret: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -29,7 +29,7 @@ def unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[s
     for site, cluster in reached.items():
         try:
             found = cluster.find(PROMETHEUSES)
-        except Refused:
+        except ApiRefusal:
             continue
         stacks = (found or {}).get("items") or []
         selectors = [(each.get("spec") or {}).get("podMonitorSelector") for each in stacks]

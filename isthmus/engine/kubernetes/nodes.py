@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.platform.model.pools import failure_domain_label
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Refused
+from isthmus.engine.kubernetes.client import ApiRefusal
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform, Pool
@@ -55,7 +55,7 @@ def domains_are_labelled(platform: Platform, reached: dict[str, Cluster], say: S
                 f"no node that takes gateways carries the label `{wanted}`, over which {', '.join(gateways)} must be "
                 f"spread: {len(free)} nodes lack it, and no pod would find a place",
                 where=where,
-                todo=fix,
+                fix=fix,
             )
         if len(labelled) < len(free):
             lacking = ", ".join(_name(node) for node in free if wanted not in _labels(node))
@@ -80,7 +80,7 @@ def _pool_has_domains(
             f"the machines of pool {pool.name} carry {len(domains)} values of the label `{wanted}`, and "
             f"{outliving[0].id} must be spread over {needed}",
             where=where,
-            todo=fix,
+            fix=fix,
         )
 
 
@@ -121,7 +121,7 @@ def _is_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
     raise EnvironmentFault(
         f"machine {_name(node)} of pool {pool.name} lacks the taint {_shown()}, and the pool says `taint: existing`",
         where=f"site {site}",
-        todo=f"Run `{command}`, or say `taint: manage`",
+        fix=f"Run `{command}`, or say `taint: manage`",
     )
 
 
@@ -149,12 +149,12 @@ def _change(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
                 params={"fieldManager": _MANAGER},
                 media="application/merge-patch+json",
             )
-        except Refused as refused:
+        except ApiRefusal as refused:
             if refused.status == 409:
                 continue
             raise _not_changed(cluster, name, refused) from None
         return True
-    raise _not_changed(cluster, name, Refused(409, "others changed it meanwhile, five times"))
+    raise _not_changed(cluster, name, ApiRefusal(409, "others changed it meanwhile, five times"))
 
 
 def _hold(cluster: Cluster, node: dict[str, Any]) -> None:
@@ -179,15 +179,15 @@ def _hold(cluster: Cluster, node: dict[str, Any]) -> None:
             params={"fieldManager": _MANAGER},
             media="application/apply-patch+yaml",
         )
-    except Refused as refused:
+    except ApiRefusal as refused:
         raise _not_changed(cluster, _name(node), refused) from None
 
 
-def _not_changed(cluster: Cluster, name: str, refused: Refused) -> EnvironmentFault:
+def _not_changed(cluster: Cluster, name: str, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
         f"machine {name} cannot be given the taint {_shown()} ({refused})",
         where=cluster.context,
-        todo=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_shown()}` and say `taint: existing` "
+        fix=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_shown()}` and say `taint: existing` "
         "at the pool",
     )
 
@@ -196,7 +196,7 @@ def _listed(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | Non
     """All nodes; None, and a line, where the deployer may not list them."""
     try:
         return list(cluster.call("GET", NODES)["items"])
-    except Refused as refused:
+    except ApiRefusal as refused:
         say(
             f"site {site}: its nodes cannot be looked at ({refused}), so their labels and taints are not checked"
         )

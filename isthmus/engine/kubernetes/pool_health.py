@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class _Asked:
         if path not in self._answers:
             try:
                 self._answers[path] = self._cluster.find(path)
-            except Refused as refused:
+            except ApiRefusal as refused:
                 raise EnvironmentFault(
                     f"the cluster of context `{self._cluster.context}` does not let us look at {path} ({refused})",
-                    todo="Give this identity the right to read what the pools' signs name",
+                    fix="Give this identity the right to read what the pools' signs name",
                 ) from None
         return self._answers[path]
 

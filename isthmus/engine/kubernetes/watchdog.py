@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError
-from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 VARIABLE = "ISTHMUS_SILENCE_S"
 """Seconds for which a cluster may be silent during a run."""
@@ -73,7 +73,7 @@ class Watch:
         """Seconds since it answered; a refusal is an answer, and what is no JSON comes from somebody else."""
         try:
             one.call("GET", "/version", timeout=self.every)
-        except Refused:
+        except ApiRefusal:
             pass
         except (EnvironmentFault, ValueError):
             return time.monotonic() - self._heard[site]
@@ -100,7 +100,7 @@ def watched(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iter
             f"the cluster of context `{one.context}` has not answered at {one.server} for {watch.limit:.0f} s,"
             " so the run was ended",
             where=f"site {watch.gone}",
-            todo="When it answers, run the same command again: what was being made is looked up, taken into the"
+            fix="When it answers, run the same command again: what was being made is looked up, taken into the"
             f" state or made. {VARIABLE} says how many seconds it may be silent",
         ) from error
     finally:
@@ -119,7 +119,7 @@ def limit() -> float:
         raise InputError(
             f"`{text}` is no number of seconds from 1 to 86400",
             where=VARIABLE,
-            todo=f"Unset it for {LIMIT_S:.0f}",
+            fix=f"Unset it for {LIMIT_S:.0f}",
         )
     return seconds
 

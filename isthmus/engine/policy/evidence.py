@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.reports.evidence import Evidence, Of, Row
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.project import commits
 
@@ -23,7 +23,7 @@ def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
     """Every control, held to what is looked at. Settings and silences are those of the files.
 
     Of an estate all stacks are looked at together, since a boundary is of all of them; the rows are of this one, and
-    of the platform as a whole. Raises what reading the files, the program or the state raises, `AnswerIsNo` for the
+    of the platform as a whole. Raises what reading the files, the program or the state raises, `Refused` for the
     state of a stack that does not stand.
     """
     from policies.evaluation.evidence import evidence as asked
@@ -65,10 +65,10 @@ def _standing(stack: Stack) -> Sequence[Any]:
     with surroundings(stack):
         states = {name: estate_layers.state_of(stack, name) for name in names}
     if not states[stack.name].get("resources"):
-        raise AnswerIsNo(
+        raise Refused(
             "the stack does not stand, so its state is evidence of nothing",
             where=f"stack {stack.name}",
-            todo="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
+            fix="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
         )
     return graph_state.from_state(
         *({"deployment": each} for each in states.values() if each.get("resources"))
@@ -85,7 +85,7 @@ def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:
         raise InputError(
             f"the platform that the state names cannot be read ({error})",
             where=f"stack {stack.name}",
-            todo="Bring the stack up with this version first, or ask with the version that built it",
+            fix="Bring the stack up with this version first, or ask with the version that built it",
         ) from error
 
 

@@ -17,7 +17,7 @@ from isthmus import blueprints
 from isthmus.contracts.platform.migration import capacity as moves
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.reports.preview import Diagnostic, Preview
-from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.core.errors import InputError, IsthmusError, Refused
 from isthmus.engine.automation.events import Run, Watcher
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.estate import layers as estate_layers
@@ -85,7 +85,7 @@ def preview(
     except IsthmusError as error:
         shown = failed(stack, error, parts)
         hide = parts.masker.text
-        return Previewed(shown, type(error)(hide(error.what), where=hide(error.where), todo=hide(error.todo)))
+        return Previewed(shown, type(error)(hide(error.what), where=hide(error.where), fix=hide(error.fix)))
     return Previewed(preview_assembly.preview(parts))
 
 
@@ -99,7 +99,7 @@ def failed(stack: Stack, error: IsthmusError, parts: Parts | None = None) -> Pre
     # Where the checkout lies is this machine's, and the report is the same on every one.
     said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
     made.diagnostics.insert(0, Diagnostic(severity="error", message=made.masker.text(said)))
-    if isinstance(error, AnswerIsNo) and made.after.plan is None:
+    if isinstance(error, Refused) and made.after.plan is None:
         made.after = refused(stack)
     return preview_assembly.preview(made)
 
@@ -256,7 +256,7 @@ def _warn_of_move(stack: Stack, platform: Platform, stands: Sequence[Any], parts
     try:
         estate_layers.before_up(stack, platform, in_place=False)
         no = migration_messages.refusal(estate_layers.move(stands, platform, stack), platform, stack.name)
-    except (AnswerIsNo, InputError) as error:
+    except (Refused, InputError) as error:
         no = error
     if no is not None:
         text = " ".join(str(no).split())
@@ -277,7 +277,7 @@ def rendering(stack: Stack) -> dict[str, Rendered]:
         raise InputError(
             f"the program raised {type(error).__name__}: {error}",
             where=f"stack {stack.name}",
-            todo="Mend the program; --debug shows where",
+            fix="Mend the program; --debug shows where",
         ) from error
 
 

@@ -87,7 +87,7 @@ class Aws:
             reason = str(error)
         raise fault(
             f"AWS cannot be asked {_WHY} ({service} {call.replace('_', '-')}: {reason})",
-            todo="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
+            fix="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )
 

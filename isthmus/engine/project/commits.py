@@ -42,7 +42,7 @@ def named(root: Path, name: str) -> str:
         raise InputError(
             f"the project is in no git repository that can be read: {_said(root)}",
             where=str(root),
-            todo="Run it in a clone that has the base commit",
+            fix="Run it in a clone that has the base commit",
         )
     # A name that begins with a dash would be an option.
     found = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if name[:1] != "-" else None
@@ -52,7 +52,7 @@ def named(root: Path, name: str) -> str:
     raise InputError(
         f"there is no commit `{name}`" + (" in this clone, which is shallow" if shallow else ""),
         where="--base",
-        todo=f"Fetch it: git fetch --depth=1 origin {name or 'COMMIT'}"
+        fix=f"Fetch it: git fetch --depth=1 origin {name or 'COMMIT'}"
         if shallow
         else "Name a commit of this repository: an id, a branch (origin/main) or a tag",
     )
@@ -79,7 +79,7 @@ def laid_out(root: Path, commit: str) -> Iterator[Path]:
             raise InputError(
                 f"commit {commit[:12]} has no folder {prefix}",
                 where="--base",
-                todo="Name a commit in which the project is: without one nothing of this change can be judged",
+                fix="Name a commit in which the project is: without one nothing of this change can be judged",
             )
         _run(top, "read-tree", f"{commit}:{prefix}", env=own)
         _run(top, *_NO_FILTERS, "checkout-index", "--all", "--quiet", f"--prefix={files}/", env=own)
@@ -97,7 +97,7 @@ def _run(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
         raise EnvironmentFault(
             f"git could not read the base commit: {said or f'it ended with {done.returncode}'}",
             where=str(root),
-            todo="Fetch the whole commit, and see that there is space for its files",
+            fix="Fetch the whole commit, and see that there is space for its files",
         )
     return done.stdout.strip()
 
@@ -121,6 +121,6 @@ def _git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> subpr
             check=False,
         )
     except FileNotFoundError:
-        raise EnvironmentFault("git is not there", todo="Install git, or put it on PATH") from None
+        raise EnvironmentFault("git is not there", fix="Install git, or put it on PATH") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentFault(f"git does not answer ({type(error).__name__})", where=str(root)) from None

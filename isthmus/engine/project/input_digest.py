@@ -36,7 +36,7 @@ def fingerprint(project: Project) -> str:
             raise EnvironmentFault(
                 f"it cannot be read ({error.strerror})",
                 where=str(file),
-                todo="Make it readable, or take it away",
+                fix="Make it readable, or take it away",
             ) from error
         for part in (str(file).encode(), content):
             whole.update(len(part).to_bytes(8, "big") + part)

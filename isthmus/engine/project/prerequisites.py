@@ -56,7 +56,7 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     except ImportError as error:
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
-            todo="Install them with `make install`",
+            fix="Install them with `make install`",
         ) from None
     try:
         found = api.environment(home)
@@ -67,7 +67,7 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, and {fault.what}",
             where=fault.where,
-            todo=f"Run `isthmus sandbox up {named}`",
+            fix=f"Run `isthmus sandbox up {named}`",
         ) from None
     for name in unset():
         os.environ.pop(name, None)
@@ -77,12 +77,12 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
 def _check_tools(in_sandbox: bool) -> None:
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
-        todo = (
+        fix = (
             "Run `isthmus sandbox install`"
             if in_sandbox
             else "Install Pulumi (https://www.pulumi.com/docs/install)"
         )
-        raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", todo=todo)
+        raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", fix=fix)
 
 
 def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:

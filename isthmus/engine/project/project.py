@@ -83,7 +83,7 @@ class Project:
             raise InputError(
                 f"`{name}` is an estate, and one stack is asked for",
                 where=str(self.stacks_dir),
-                todo=f"Its stacks are: {', '.join(each.stack for each in whole[name].members)}",
+                fix=f"Its stacks are: {', '.join(each.stack for each in whole[name].members)}",
             )
         near = difflib.get_close_matches(name, [*names, *whole], n=1, cutoff=0.4)
         hint = f"Did you mean `{near[0]}`? " if near else ""
@@ -92,7 +92,7 @@ class Project:
         raise InputError(
             f"there is no stack `{name}` (no {_PREFIX}{name}{_SUFFIX})",
             where=str(self.stacks_dir),
-            todo=f"{hint}{known}",
+            fix=f"{hint}{known}",
         )
 
 
@@ -136,20 +136,20 @@ class Stack:
                 raise InputError(
                     f"there is no setting `{key}`",
                     where=str(self.config_file),
-                    todo=f"{hint}The settings are: {', '.join(prefix + each for each in SETTINGS)}",
+                    fix=f"{hint}The settings are: {', '.join(prefix + each for each in SETTINGS)}",
                 )
             if name == "sandbox" and str(value).lower() not in ("true", "false"):
                 raise InputError(
                     f"`{value}` is neither true nor false",
                     where=f"{self.config_file} ({key})",
-                    todo='Say "true" for a stack of the local sandbox, "false" for one of a real account',
+                    fix='Say "true" for a stack of the local sandbox, "false" for one of a real account',
                 )
             if name == "kubeconfig" and not (isinstance(value, str) and Path(value).is_absolute()):
                 # The engine, its providers and this command run in different folders.
                 raise InputError(
                     f"`{value}` is not an absolute path",
                     where=f"{self.config_file} ({key})",
-                    todo="Write the whole path of one kubeconfig, or leave it to the variable KUBECONFIG",
+                    fix="Write the whole path of one kubeconfig, or leave it to the variable KUBECONFIG",
                 )
 
     @cached_property
@@ -207,14 +207,14 @@ class Stack:
             raise InputError(
                 "the overrides are not a mapping",
                 where=f"{self.config_file} (isthmus:overrides)",
-                todo="Write them as `key: value` lines; docs/stacks.md shows some",
+                fix="Write them as `key: value` lines; docs/stacks.md shows some",
             )
         return found
 
     def platform(self) -> Platform:
         """The validated platform: requirements and plan held together, blueprint, overrides.
 
-        Raises `InputError` for what is not understood, `AnswerIsNo` for what must not be.
+        Raises `InputError` for what is not understood, `Refused` for what must not be.
         """
         from isthmus import blueprints
 
@@ -254,7 +254,7 @@ def find(start: Path | str | None = None) -> Project:
             raise InputError(
                 "there is no Pulumi.yaml in this folder",
                 where=str(start),
-                todo="Name the folder of an Isthmus project with --project",
+                fix="Name the folder of an Isthmus project with --project",
             )
         return Project(root)
     here = Path.cwd().resolve()
@@ -264,5 +264,5 @@ def find(start: Path | str | None = None) -> Project:
     raise InputError(
         "there is no Pulumi.yaml in this folder or above it",
         where=str(here),
-        todo="Go into an Isthmus checkout, or name one with --project DIR",
+        fix="Go into an Isthmus checkout, or name one with --project DIR",
     )

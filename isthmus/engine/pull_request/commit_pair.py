@@ -118,7 +118,7 @@ def _answer(commit: Commit, process: subprocess.Popen[bytes], folder: Path, unti
 def _fault(commit: Commit, why: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"the code of {commit.word} could not be asked: {why}".replace(f"{commit.root}{os.sep}", ""),
-        todo="Run `isthmus render` in a checkout of it to see what is wrong",
+        fix="Run `isthmus render` in a checkout of it to see what is wrong",
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.reports.preview import Cost, Diagnostic, Op, PoolCapacity, RuleChange
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
+from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError, Refused
 from isthmus.engine import seen
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _FAULTS: Mapping[int, type[IsthmusError]] = {
-    each.exit_code: each for each in (AnswerIsNo, InputError, EnvironmentFault)
+    each.exit_code: each for each in (Refused, InputError, EnvironmentFault)
 }
 
 
@@ -192,7 +192,7 @@ def _looked(change: Change, commit: Commit, told: Seen) -> Looked:
     """What the commit's code said, read by ours; raises what kept it from saying it."""
     if told.fault is not None:
         kind = _FAULTS.get(told.fault.code, InputError)
-        raise kind(told.fault.what, where=told.fault.where, todo=told.fault.todo)
+        raise kind(told.fault.what, where=told.fault.where, fix=told.fault.todo)
     if not told.there:
         return Looked(_Nothing(data_paths=[]))
     stack = _stack(commit, told)
@@ -268,7 +268,7 @@ def _of(commit: Commit, error: IsthmusError) -> IsthmusError:
     return InputError(
         f"{commit.word} cannot be rendered, so nothing can be held to it: {bare(error.what)}",
         where=bare(error.where),
-        todo=f"{bare(error.todo)} Name another base, or mend that one first".strip(),
+        fix=f"{bare(error.fix)} Name another base, or mend that one first".strip(),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.kubernetes.client import Cluster, Refused, cluster
+from isthmus.engine.kubernetes.client import ApiRefusal, Cluster, cluster
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 MANAGER = "pulumi-kubernetes-"
@@ -37,7 +37,7 @@ def cluster_of(provider: dict[str, Any]) -> Cluster:
     if not isinstance(context, str):
         raise EnvironmentFault(
             f"provider {provider['urn'].rpartition('::')[2]} names no context, so its cluster is not known",
-            todo="Name the context in the program's provider",
+            fix="Name the context in the program's provider",
         )
     return cluster(context, environment)
 
@@ -112,7 +112,7 @@ def _place(one: Cluster, version: str, kind: str) -> tuple[str, bool] | None:
     """The plural of a kind and whether it is namespaced; None where the server does not serve it."""
     try:
         served = one.find("/api/v1" if version == "v1" else f"/apis/{version}")
-    except Refused as refused:
+    except ApiRefusal as refused:
         raise _refused(one, refused) from None
     for each in (served or {}).get("resources") or []:
         if each.get("kind") == kind and "/" not in each["name"]:
@@ -125,7 +125,7 @@ def _settled(one: Cluster, path: str, what: str, sleep: Callable[[float], None])
     for _ in range(int(GOING_S)):
         try:
             live = one.find(path)
-        except Refused as refused:
+        except ApiRefusal as refused:
             raise _refused(one, refused) from None
         if live is None or not live["metadata"].get("deletionTimestamp"):
             return live
@@ -133,14 +133,14 @@ def _settled(one: Cluster, path: str, what: str, sleep: Callable[[float], None])
     raise EnvironmentFault(
         f"{what} has been leaving for {GOING_S:.0f} s and is still there",
         where=f"context {one.context}",
-        todo="See what holds it (`kubectl get -o yaml`, `finalizers`), then run the same command again",
+        fix="See what holds it (`kubectl get -o yaml`, `finalizers`), then run the same command again",
     )
 
 
-def _refused(one: Cluster, refused: Refused) -> EnvironmentFault:
+def _refused(one: Cluster, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
         f"the cluster of context `{one.context}` refuses to be asked what there is ({refused})",
-        todo="Check the credentials in the kubeconfig",
+        fix="Check the credentials in the kubeconfig",
     )
 
 

@@ -53,14 +53,14 @@ class Answers:
                     raise InputError(
                         f"`{_name(one)}` is said to be made and not made{_also(one, other)}",
                         where="--made, --not-made",
-                        todo="Give one of them; where two creations have the name, give the URN of each",
+                        fix="Give one of them; where two creations have the name, give the URN of each",
                     )
             for other in sorted(self.made):
                 if _could_be_one(one, other) and self.made[one] != self.made[other]:
                     raise InputError(
                         f"`{_name(one)}` is said to be made with two ids{_also(one, other)}",
                         where="--made",
-                        todo="Give the one that exists",
+                        fix="Give the one that exists",
                     )
 
     def check(self, every: list[Creation], stack: str) -> None:
@@ -70,14 +70,14 @@ class Answers:
         strange = self.unused(every)
         if strange:
             open_ = ", ".join(sorted({each.name for each in every})) or "nothing"
-            raise InputError(f"no creation of `{strange[0]}` is open", where=where, todo=f"Open is: {open_}")
+            raise InputError(f"no creation of `{strange[0]}` is open", where=where, fix=f"Open is: {open_}")
         for key in sorted({*self.made, *self.not_made}):
             urns = sorted({each.urn for each in every if each.name == key})
             if len(urns) > 1:
                 raise InputError(
                     f"`{key}` is the name of {len(urns)} open creations",
                     where=where,
-                    todo=f"Say which, by its URN: {', '.join(urns)}",
+                    fix=f"Say which, by its URN: {', '.join(urns)}",
                 )
 
     def unused(self, all_: list[Creation]) -> list[str]:
@@ -255,7 +255,7 @@ def _undecided(stack: str, found: list[tuple[Creation, Unknown]], every: list[Cr
         "an earlier run was cut off, and whether what it was making exists cannot be decided from here: "
         + "; ".join(told),
         where=f"stack {stack}",
-        todo=f"Nothing was changed. Run the same command again with `--made {call}=ID` for what exists, or"
+        fix=f"Nothing was changed. Run the same command again with `--made {call}=ID` for what exists, or"
         f" `--not-made {call}` for what does not",
     )
 

@@ -59,14 +59,12 @@ def write(made: dict[str, str], target: Path, stack: str) -> None:
     Raises `InputError` for a folder of other origin, `EnvironmentFault` where nothing can be written.
     """
     if target.exists() and not target.is_dir():
-        raise InputError(
-            "this is a file, not a folder", where=str(target), todo="Name another folder with -o"
-        )
+        raise InputError("this is a file, not a folder", where=str(target), fix="Name another folder with -o")
     if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
         raise InputError(
             "this folder was not made by `isthmus render` and is left alone",
             where=str(target),
-            todo="Name another folder with -o, or empty it",
+            fix="Name another folder with -o, or empty it",
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +92,7 @@ def _unwritable(target: Path, error: OSError) -> EnvironmentFault:
     return EnvironmentFault(
         f"the folder cannot be written ({error.strerror})",
         where=str(target),
-        todo="Check the space on the disk and your rights",
+        fix="Check the space on the disk and your rights",
     )
 
 

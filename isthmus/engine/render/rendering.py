@@ -38,7 +38,7 @@ class Rendered:
 def render(stack: Stack) -> Rendered:
     """Run the stack's program against a recorder.
 
-    Raises what reading the stack's files raises (`InputError`, `AnswerIsNo`), and what a component refuses.
+    Raises what reading the stack's files raises (`InputError`, `Refused`), and what a component refuses.
     Placeholders stand for values that only a cloud or a cluster knows. The order does not depend on timing.
     A layer of an estate is rendered upon what those below it are rendered to give.
     """
@@ -67,7 +67,7 @@ def _imports_are_made(stack: Stack, made: Mapping[str, Rendered]) -> None:
             raise InputError(
                 f"no layer of the estate makes `{name}`",
                 where=f"imports.{name}",
-                todo=f"{did_you_mean(name, names)} Names stand in a preview, and in graph.json".lstrip(),
+                fix=f"{did_you_mean(name, names)} Names stand in a preview, and in graph.json".lstrip(),
             )
 
 
@@ -199,7 +199,7 @@ def _placed(error: IsthmusError, stack: Stack) -> IsthmusError:
     if ".yaml" in error.where:
         return error
     file = f"{stack.config_file.parent.name}/{stack.config_file.name} and the plan"
-    return type(error)(error.what, where=Where(file, None, error.where or None), todo=error.todo)
+    return type(error)(error.what, where=Where(file, None, error.where or None), fix=error.fix)
 
 
 @contextlib.contextmanager

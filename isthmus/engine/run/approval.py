@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.reports.preview import Change, Op, Preview
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.engine.automation.events import named
 from isthmus.engine.preview.changes import counts, digest
 from isthmus.reports.format.escaping import visible
@@ -57,7 +57,7 @@ class Approval:
 def of(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
     """By stack, what `--approved` says of those that are to be built: a digest, or a file that `isthmus preview` wrote.
 
-    Raises `InputError` for what is neither, and for a file of other stacks; `AnswerIsNo` for a preview that was seen in
+    Raises `InputError` for what is neither, and for a file of other stacks; `Refused` for a preview that was seen in
     part or failed, which has nothing that could be approved.
     """
     if found := _DIGEST.fullmatch(text):
@@ -65,7 +65,7 @@ def of(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
             raise InputError(
                 f"a digest is of one stack, and {len(stacks)} are to be built",
                 where=OPTION,
-                todo="Give the file of `isthmus preview --format json -o FILE` for all of them",
+                fix="Give the file of `isthmus preview --format json -o FILE` for all of them",
             )
         return {stacks[0]: Approval(f"sha256:{found[1]}")}
     previews = _read(Path(text))
@@ -74,7 +74,7 @@ def of(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
         raise InputError(
             f"it is the preview of {visible(', '.join(names))}, and {', '.join(stacks)} is to be built",
             where=text,
-            todo="Approve a preview of the same stacks",
+            fix="Approve a preview of the same stacks",
         )
     file = str(Path(text).resolve())
     return {each.stack: _approval(each, file) for each in previews}
@@ -84,7 +84,7 @@ def again(file: str, stack: str, known: str) -> Approval:
     """Of one stack of a file that was read before, in another process. `InputError` where it is another by now."""
     found = {each.stack: _approval(each, file) for each in _read(Path(file)) if each.stack == stack}
     if stack not in found or found[stack].digest != known:
-        raise InputError("it was changed while it was read", where=file, todo="Run the same command again")
+        raise InputError("it was changed while it was read", where=file, fix="Run the same command again")
     return found[stack]
 
 
@@ -119,7 +119,7 @@ def _read(file: Path) -> list[Preview]:
         raise InputError(
             f"`{visible(str(file))}` is neither a digest (sha256: and 64 hexadecimal digits) nor a file",
             where=OPTION,
-            todo="Give the digest of a preview, or the file of `isthmus preview --format json -o FILE`",
+            fix="Give the digest of a preview, or the file of `isthmus preview --format json -o FILE`",
         )
     try:
         said: Any = json.loads(file.read_text("utf-8"))
@@ -129,7 +129,7 @@ def _read(file: Path) -> list[Preview]:
         raise InputError(
             f"it is no preview of this version ({visible(why)})",
             where=str(file),
-            todo="Give the file of `isthmus preview --format json -o FILE`",
+            fix="Give the file of `isthmus preview --format json -o FILE`",
         ) from error
 
 
@@ -139,19 +139,19 @@ def _approval(preview: Preview, file: str) -> Approval:
         raise InputError(
             "it compares two commits, and says nothing of what stands",
             where=where,
-            todo="Approve what `isthmus preview` gives",
+            fix="Approve what `isthmus preview` gives",
         )
     if preview.status != "complete" or not preview.digest:
-        raise AnswerIsNo(
+        raise Refused(
             f"the preview is {preview.status}: what was not seen whole cannot be approved",
             where=where,
-            todo="Preview again, and approve that",
+            fix="Preview again, and approve that",
         )
     if preview.digest != digest(preview.changes):
         raise InputError(
             "its digest is not that of the changes in it",
             where=where,
-            todo="The file was changed since it was written: preview again, and approve that",
+            fix="The file was changed since it was written: preview again, and approve that",
         )
     return Approval(preview.digest, tuple(preview.changes), file)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.vocabulary import UP_STEP
-from isthmus.core.errors import AnswerIsNo, EnvironmentFault
+from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine.automation.stack_engine import Engine, NotThere
 from isthmus.engine.automation.update_plans import loosen
 from isthmus.engine.preview import preview
@@ -43,7 +43,7 @@ def hold(
     """A fresh preview, which is what was approved; the caller is alone at work on the stack.
 
     `plan`: where the engine writes its update plan; it writes none for a stack that does not stand yet. Raises
-    `AnswerIsNo` where the preview is another, and what went wrong where it could not be made.
+    `Refused` where the preview is another, and what went wrong where it could not be made.
     """
     found = preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
     if found.error is not None:
@@ -51,17 +51,17 @@ def hold(
     where = f"stack {stack.name}"
     if found.preview.status != "complete":
         lost = [each.message for each in found.preview.diagnostics if each.severity == "error"]
-        raise AnswerIsNo(
+        raise Refused(
             "nothing was changed: a fresh preview could not be decided"
             f" ({'; '.join(lost) or 'a finding or a data path is undecided'}), and so cannot be what was approved",
             where=where,
-            todo=_AGAIN,
+            fix=_AGAIN,
         )
     if differs := given.differs(found.preview):
-        raise AnswerIsNo(
+        raise Refused(
             f"nothing was changed: it is no longer what was approved ({given.digest}): {differs}",
             where=where,
-            todo=_AGAIN,
+            fix=_AGAIN,
         )
     say(f"{stack.name}: a fresh preview is what was approved ({given.digest})")
     return found.preview
@@ -112,7 +112,7 @@ class Approved(Engine):
         self.preview(account.on_event, exclude=exclude, plan=plan)
         if account.missing:
             raise EnvironmentFault(
-                account.missing, where=f"stack {self._stack.name}", todo="Run the same command again"
+                account.missing, where=f"stack {self._stack.name}", fix="Run the same command again"
             )
         beyond = approval.within(self._approved, account.changes(Masker()))
         if beyond:
@@ -123,9 +123,9 @@ class Approved(Engine):
         if input_digest.fingerprint(self._stack.project) != self._files:
             raise self._no("the project's files were changed after the fresh preview")
 
-    def _no(self, what: str) -> AnswerIsNo:
+    def _no(self, what: str) -> Refused:
         done = "what was done until then was approved" if self._steps else "nothing was changed"
-        return AnswerIsNo(f"{done}: {what}", where=f"stack {self._stack.name}", todo=_AGAIN)
+        return Refused(f"{done}: {what}", where=f"stack {self._stack.name}", fix=_AGAIN)
 
 
 def _exported(stack: Stack, say: Say) -> dict[str, Any] | None:

@@ -80,7 +80,7 @@ def tasks(
         raise InputError(
             "an answer about a creation is of one stack, and several are asked for",
             where="--made, --not-made",
-            todo="Give it with the one stack alone, then run the others",
+            fix="Give it with the one stack alone, then run the others",
         )
     names = {each.name for each in stacks}
     made = []
@@ -112,7 +112,7 @@ def run(
     Interrupted, the children are interrupted once for each time, and waited for.
     """
     if parallel < 1:
-        raise InputError(f"{parallel} at a time", where="--parallel", todo="Say 1 or more")
+        raise InputError(f"{parallel} at a time", where="--parallel", fix="Say 1 or more")
     by_name = {each.stack: each for each in all_}
     messages: queue.Queue[tuple[Task, dict[str, Any]]] = queue.Queue()
     running: dict[str, Process] = {}

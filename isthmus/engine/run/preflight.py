@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -25,7 +25,7 @@ def of_files(
 
     A component checks its arguments when it is made, which is after others have been registered: so the
     whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the policies. Returns that, by stack of the estate. Raises what the program raises, and `AnswerIsNo`
+    held to the policies. Returns that, by stack of the estate. Raises what the program raises, and `Refused`
     for a boundary that would be open or an authority whose certificate does not hold today.
     """
     from isthmus.engine.policy import evaluation as policy_evaluation
@@ -50,16 +50,16 @@ def boundaries_hold(
     settings: Settings | None = None,
     today: datetime.date | None = None,
 ) -> None:
-    """Raise `AnswerIsNo` naming what the policies find that may not even be begun, and nobody answers for."""
+    """Raise `Refused` naming what the policies find that may not even be begun, and nobody answers for."""
     from policies.evaluation import evaluation
 
     broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
-        raise AnswerIsNo(
+        raise Refused(
             "what is to be made breaks a boundary: " + "; ".join(said),
             where=where,
-            todo="Take back the change to the components or the overrides that opened it",
+            fix="Take back the change to the components or the overrides that opened it",
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.core.errors import AnswerIsNo
+from isthmus.core.errors import Refused
 from isthmus.engine.automation.events import named, site_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def kept(state: dict[str, Any]) -> list[Kept]:
 
 
 def refuse_others(state: dict[str, Any], stack: str) -> None:
-    """Raise `AnswerIsNo` for what somebody has protected without having it retained: it would be deleted.
+    """Raise `Refused` for what somebody has protected without having it retained: it would be deleted.
 
     The engine finds that out one by one, when others are gone already.
     """
@@ -92,10 +92,10 @@ def refuse_others(state: dict[str, Any], stack: str) -> None:
     ]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise AnswerIsNo(
+        raise Refused(
             f"{', '.join(named(urn) for urn in found[:3])}{more} would be deleted, and somebody has protected it",
             where=f"stack {stack}",
-            todo=f"Nothing was changed. Lift the protection where it may go: `pulumi state unprotect '{found[0]}'"
+            fix=f"Nothing was changed. Lift the protection where it may go: `pulumi state unprotect '{found[0]}'"
             f" --stack {stack}`",
         )
 

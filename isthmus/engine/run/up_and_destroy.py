@@ -83,7 +83,7 @@ def up(
     nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
     about it), a plan that moves workloads is held to what stands (`in_place`: what leaves no room for its
     successor may go first), admission is proved where a restricted class is in use, and all is built.
-    `checked`: the files have been, with those of the whole estate. `approval`: nothing else is done; `AnswerIsNo`
+    `checked`: the files have been, with those of the whole estate. `approval`: nothing else is done; `Refused`
     where it is no longer what would be.
     """
     started = time.monotonic()
@@ -257,7 +257,7 @@ def _admission(
         raise EnvironmentFault(
             f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
             where=f"site {bare}",
-            todo="Run `isthmus up` for the estate's platform layer first",
+            fix="Run `isthmus up` for the estate's platform layer first",
         )
     if bare is not None:
         say("building the admission policies first, before anything that they guard")

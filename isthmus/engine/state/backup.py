@@ -46,7 +46,7 @@ def write(root: Path, stack: str, exported: dict[str, Any], now: datetime | None
         raise EnvironmentFault(
             f"the state cannot be copied before it is changed ({error.strerror})",
             where=str(place),
-            todo="Make room, or the folder writable, and run the same command again",
+            fix="Make room, or the folder writable, and run the same command again",
         ) from error
     return target
 

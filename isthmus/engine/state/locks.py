@@ -95,7 +95,7 @@ def turn(backend_url: str, root: Path, project: str, stack: str) -> Iterator[Non
         raise EnvironmentFault(
             f"the file that says who is at work cannot be written ({error.strerror})",
             where=str(file),
-            todo="Make room, or the folder writable",
+            fix="Make room, or the folder writable",
         ) from error
     with handle:
         try:
@@ -127,11 +127,11 @@ def selecting(root: Path) -> Iterator[None]:
         yield
 
 
-def _taken(lock: Lock, stack: str, todo: str) -> EnvironmentFault:
+def _taken(lock: Lock, stack: str, fix: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"another run is at work: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
         where=f"stack {stack}",
-        todo=todo,
+        fix=fix,
     )
 
 

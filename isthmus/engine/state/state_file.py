@@ -115,12 +115,10 @@ def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
         read(file)
     except Broken as broken:
         if broken.newer:
-            todo = "Use the Pulumi that wrote it, or a newer one; an older one must not write this state"
+            fix = "Use the Pulumi that wrote it, or a newer one; an older one must not write this state"
         else:
-            todo = _instead(file, stack, copies)
-        raise EnvironmentFault(
-            f"the state of stack {stack} {broken.why}", where=str(file), todo=todo
-        ) from None
+            fix = _instead(file, stack, copies)
+        raise EnvironmentFault(f"the state of stack {stack} {broken.why}", where=str(file), fix=fix) from None
 
 
 def _instead(file: Path, stack: str, copies: Path) -> str:

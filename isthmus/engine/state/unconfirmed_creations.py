@@ -31,7 +31,7 @@ def read(root: Path, stack: str) -> list[Creation]:
         raise EnvironmentFault(
             f"the list of creations that got no answer cannot be read ({error})",
             where=str(file),
-            todo="Look through account and cluster for things that the state does not know, then remove it",
+            fix="Look through account and cluster for things that the state does not know, then remove it",
         ) from error
 
 

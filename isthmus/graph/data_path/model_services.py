@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from isthmus.contracts.reference import inference_profiles
-from isthmus.core.errors import AnswerIsNo, InputError
+from isthmus.core.errors import InputError, Refused
 from isthmus.graph.network.private_endpoints import own
 from isthmus.graph.resources.references import undecided
 from isthmus.graph.resources.resources import Graph, Resource
@@ -54,7 +54,7 @@ def served(graph: Graph, model: dict[str, Any]) -> Served:
         for word in _called(graph, model):
             try:
                 regions |= set(_reached(word, region))
-            except AnswerIsNo as error:
+            except Refused as error:
                 anywhere = error.what
             except InputError as error:
                 unknown = error.what

@@ -102,12 +102,12 @@ class Network:
     def reached(self, namespace: str) -> Reached:
         """All that the pods of a namespace reach, over whatever pods lie between."""
         found = Reached()
-        todo = [pods for pods in self.pods if pods.namespace == namespace]
+        fix = [pods for pods in self.pods if pods.namespace == namespace]
         # Also a pod that is put there by hand, with labels of its own choice.
-        todo.append(Pods("any other pod", namespace, ()))
-        todo += self._selected(namespace)
-        while todo:
-            pods = todo.pop()
+        fix.append(Pods("any other pod", namespace, ()))
+        fix += self._selected(namespace)
+        while fix:
+            pods = fix.pop()
             if pods in found.pods:
                 continue
             found.pods.add(pods)
@@ -118,7 +118,7 @@ class Network:
                     said = self.beyond(peer, pods.namespace)
                     if said:
                         found.elsewhere.add(said)
-                    todo += self.matched(peer, pods.namespace)
+                    fix += self.matched(peer, pods.namespace)
         return found
 
     def _selected(self, namespace: str) -> list[Pods]:

@@ -159,7 +159,7 @@ def _resources(export: Mapping[str, Any]) -> list[Mapping[str, Any]]:
             break
     raise InputError(
         "this is no stack's state: it has no list of resources",
-        todo="Give what `pulumi stack export` writes, whole",
+        fix="Give what `pulumi stack export` writes, whole",
     )
 
 

@@ -128,8 +128,8 @@ def check_given(name: str, row: Any) -> None:
 def _given(row: Any, name: str, purchase: str) -> Rate:
     """The organisation's own price. Raises `InputError` for one that is none."""
     where = f"sites[].prices.{name}"
-    todo = 'Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`'
-    value = stated_prices.mapping(row, name, where, todo).get("usd_per_hour")
-    hour = stated_prices.number(value, "usd_per_hour", where, below=1e5, todo=todo)
+    fix = 'Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`'
+    value = stated_prices.mapping(row, name, where, fix).get("usd_per_hour")
+    hour = stated_prices.number(value, "usd_per_hour", where, below=1e5, fix=fix)
     source, as_of = stated_prices.evidence(row, where)
     return Rate(hour, purchase, "given", source, as_of)

@@ -109,10 +109,10 @@ def given_price(given: dict[str, Any], *names: str) -> Price | None:
             continue
         row = given[name]
         where = f"sites[].prices.{name}"
-        todo = 'Write {input_usd_per_mtok: 3, output_usd_per_mtok: 15, as_of: "2026-11-25"}'
-        row = stated_prices.mapping(row, name, where, todo)
+        fix = 'Write {input_usd_per_mtok: 3, output_usd_per_mtok: 15, as_of: "2026-11-25"}'
+        row = stated_prices.mapping(row, name, where, fix)
         told = [
-            stated_prices.number(row.get(key, default), key, where, below=1e6, todo=todo)
+            stated_prices.number(row.get(key, default), key, where, below=1e6, fix=fix)
             for key, default in (
                 ("input_usd_per_mtok", None),
                 ("output_usd_per_mtok", None),

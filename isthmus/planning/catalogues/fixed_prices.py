@@ -83,10 +83,10 @@ def _unit(item: str) -> str:
 
 def _site_price(item: str, unit: str, row: Any) -> UnitPrice:
     where, key = f"sites[].prices.{item}", _KEYS[unit]
-    todo = f'Write {{{key}: 0.1, as_of: "2026-11-25"}}'
-    given = stated_prices.mapping(row, item, where, todo)
+    fix = f'Write {{{key}: 0.1, as_of: "2026-11-25"}}'
+    given = stated_prices.mapping(row, item, where, fix)
     if key not in given:
-        raise InputError(f"the price of {item} has no `{key}`", where=where, todo=todo)
-    usd = stated_prices.number(given[key], key, where, below=1e5, todo=todo)
+        raise InputError(f"the price of {item} has no `{key}`", where=where, fix=fix)
+    usd = stated_prices.number(given[key], key, where, below=1e5, fix=fix)
     source, as_of = stated_prices.evidence(row, where)
     return UnitPrice(usd, unit, "given", source, as_of)

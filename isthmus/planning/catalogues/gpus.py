@@ -55,12 +55,12 @@ class GpuKind:
                     raise InputError(
                         f"the memory of {self.id}'s MIG profile {profile} is not known",
                         where="--mig",
-                        todo="Take another profile, or the whole card",
+                        fix="Take another profile, or the whole card",
                     )
                 return each
         names = ", ".join(each.profile for each in self.slices)
-        todo = f"It has: {names}" if names else "It has none: leave the option away"
-        raise InputError(f"{self.id} has no MIG profile `{profile}`", where="--mig", todo=todo)
+        fix = f"It has: {names}" if names else "It has none: leave the option away"
+        raise InputError(f"{self.id} has no MIG profile `{profile}`", where="--mig", fix=fix)
 
 
 def rows() -> tuple[dict[str, Any], ...]:
@@ -82,7 +82,7 @@ def find(id: str) -> GpuKind:
     raise InputError(
         f"the GPU `{id}` is not known",
         where="--gpu",
-        todo=f"{did_you_mean(id, ids())} Known: {', '.join(ids())}".strip(),
+        fix=f"{did_you_mean(id, ids())} Known: {', '.join(ids())}".strip(),
     )
 
 

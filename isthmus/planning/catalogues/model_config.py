@@ -69,7 +69,7 @@ def architecture(config: Config, where: str = "config.json") -> Architecture:
         raise InputError(
             f"models of the type `{read.kind}` are not known",
             where=where,
-            todo=f"{did_you_mean(read.kind, sorted(KNOWN))} Known: {', '.join(sorted(KNOWN))}".strip(),
+            fix=f"{did_you_mean(read.kind, sorted(KNOWN))} Known: {', '.join(sorted(KNOWN))}".strip(),
         )
     return _encoder(read) if read.kind in ENCODERS else _decoder(read)
 
@@ -123,7 +123,7 @@ def _layer_kinds(read: Read, layers: int) -> list[str]:
             raise InputError(
                 f"`layer_types` names {len(types)} layers of {layers}",
                 where=read.where,
-                todo="Take the whole file",
+                fix="Take the whole file",
             )
         return [_layer_kind(read, str(each)) for each in types[:layers]]
     if read.has("full_attention_interval"):
@@ -155,7 +155,7 @@ def _layer_kind(read: Read, name: str) -> str:
     }
     if name not in kinds:
         raise InputError(
-            f"layers of the type `{name}` are not known", where=read.where, todo="Choose another model"
+            f"layers of the type `{name}` are not known", where=read.where, fix="Choose another model"
         )
     return kinds[name]
 

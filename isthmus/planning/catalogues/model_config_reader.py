@@ -31,21 +31,21 @@ class Read:
                     raise InputError(
                         f"`{name}` is {value!r}, not a whole number of at least 0",
                         where=self.where,
-                        todo="Take the file from the model's own repository",
+                        fix="Take the file from the model's own repository",
                     )
                 return value
         if default is None:
             raise InputError(
                 f"`{names[0]}` is missing",
                 where=self.where,
-                todo="Take the file from the model's own repository",
+                fix="Take the file from the model's own repository",
             )
         return default
 
     def positive(self, *names: str, default: int | None = None) -> int:
         value = self.number(*names, default=default)
         if value == 0:
-            raise InputError(f"`{names[0]}` is 0", where=self.where, todo="Take the model's own file")
+            raise InputError(f"`{names[0]}` is 0", where=self.where, fix="Take the model's own file")
         return value
 
     def layers(self, *names: str) -> int:
@@ -53,7 +53,7 @@ class Read:
         value = self.positive("num_hidden_layers", *names)
         if value > MOST_LAYERS:
             what = f"`num_hidden_layers` is {value}, and no model has more than {MOST_LAYERS}"
-            raise InputError(what, where=self.where, todo="Take the model's own file")
+            raise InputError(what, where=self.where, fix="Take the model's own file")
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -75,7 +75,7 @@ def find(id: str) -> Model:
     raise InputError(
         f"the model `{id}` is not in the catalogue",
         where="--model",
-        todo=f"{meant} Name the path of its `config.json` for a model of your own".strip(),
+        fix=f"{meant} Name the path of its `config.json` for a model of your own".strip(),
     )
 
 
@@ -84,18 +84,18 @@ def of_config(path: Path) -> Model:
     try:
         if path.stat().st_size > 1 << 20:
             raise InputError(
-                f"{path} is no model's configuration: it is over 1 MiB", todo="Name its `config.json`"
+                f"{path} is no model's configuration: it is over 1 MiB", fix="Name its `config.json`"
             )
         told = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{os.fspath(path)} cannot be read as JSON: {error}",
             where="--model",
-            todo="Name the model's `config.json`",
+            fix="Name the model's `config.json`",
         ) from None
     if not isinstance(told, dict):
         raise InputError(
-            f"{path} holds no configuration", where="--model", todo="Name the model's `config.json`"
+            f"{path} holds no configuration", where="--model", fix="Name the model's `config.json`"
         )
     known = architecture(told, os.fspath(path))
     return Model(

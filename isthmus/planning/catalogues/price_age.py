@@ -26,4 +26,4 @@ def day(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(whole)
     except ValueError:
-        raise InputError(f"`{text}` is no day", where="--as-of", todo="Write it like 2026-11-25") from None
+        raise InputError(f"`{text}` is no day", where="--as-of", fix="Write it like 2026-11-25") from None

@@ -83,7 +83,7 @@ def _latency(site: AwsSite, call: Call, wanted: Demand) -> bool | None:
                 raise InputError(
                     f"{key} is {value!r}, not a number above 0",
                     where=f"sites[{site.name}].latency.{name}",
-                    todo="Say ttft_p95_ms and tpot_p95_ms as measured",
+                    fix="Say ttft_p95_ms and tpot_p95_ms as measured",
                 )
             told.append(float(value))
         ttft, tpot = told

@@ -52,14 +52,14 @@ def _base(candidate: Candidate, bases: dict[str, str], where: str) -> str:
         raise InputError(
             f"`{candidate.id}` is in the catalogue itself, and was not tuned from `{candidate.base}`",
             where=f"{where}.base",
-            todo="Take it out, or give the model of your own a name of its own",
+            fix="Take it out, or give the model of your own a name of its own",
         )
     base = bases.setdefault(candidate.id, candidate.base or candidate.id)
     if base != (candidate.base or candidate.id):
         raise InputError(
             f"`{candidate.id}` is tuned from `{base}` in one place and from `{candidate.base}` in another",
             where=f"{where}.base",
-            todo="Say the same in both",
+            fix="Say the same in both",
         )
     return base
 
@@ -70,7 +70,7 @@ def _unknown(id: str, where: str) -> None:
     raise InputError(
         f"the model `{id}` is in no catalogue",
         where=where,
-        todo=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized: of a model "
+        fix=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized: of a model "
         "of your own say `base`, the model that it was tuned from".strip(),
     )
 
@@ -83,7 +83,7 @@ def _quotas_are_of_something(site: AwsSite, where: str) -> None:
             raise InputError(
                 f"the quota `{name}` is of no model of the catalogue",
                 where=f"{where}.quotas.{name}",
-                todo="Write it as AWS does (Service Quotas, Amazon Bedrock), or take it out",
+                fix="Write it as AWS does (Service Quotas, Amazon Bedrock), or take it out",
             )
 
 
@@ -115,7 +115,7 @@ def _prices_are_of_something(requirements: Requirements) -> None:
                 raise InputError(
                     f"`{name}` is not the name of {what}",
                     where=f"sites.{index}.{key}.{name}",
-                    todo=did_you_mean(name, known) or "Correct it, or take it out",
+                    fix=did_you_mean(name, known) or "Correct it, or take it out",
                 )
 
 
@@ -129,4 +129,4 @@ def _check_price(name: str, site: AwsSite, where: str) -> None:
         else:
             bedrock.given_price(site.prices, name)
     except InputError as error:
-        raise InputError(error.what, where=where, todo=error.todo) from None
+        raise InputError(error.what, where=where, fix=error.fix) from None

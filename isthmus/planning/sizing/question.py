@@ -32,7 +32,7 @@ def asked(
         raise InputError(
             f"`{precision}` is no precision",
             where="--precision",
-            todo=f"{did_you_mean(precision, BYTES)} There are: {', '.join(BYTES)}".strip(),
+            fix=f"{did_you_mean(precision, BYTES)} There are: {', '.join(BYTES)}".strip(),
         )
     _positive("--rps", rest["rate"])
     _positive("--concurrency", rest["callers"], least=1)
@@ -43,21 +43,21 @@ def asked(
     _between("--arrival-cv", rest["burst"], 0, 10)
     if rest["rate"] is not None and rest["callers"] is not None:
         raise InputError(
-            "a rate and a number of callers are two loads", where="--concurrency", todo="State one of the two"
+            "a rate and a number of callers are two loads", where="--concurrency", fix="State one of the two"
         )
     for name, mean, high in (("--prompt-p95", prompt, prompt_p95), ("--output-p95", output, output_p95)):
         if high is not None and high < mean:
             raise InputError(
                 f"the 95th percentile {high} is below the mean {mean}",
                 where=name,
-                todo="Correct one of the two",
+                fix="Correct one of the two",
             )
     if model.task in ("embedding", "rerank") and output > 1:
         raise InputError(
-            f"{model.id} writes no tokens: it is for {model.task}", where="--output-tokens", todo="Say 0"
+            f"{model.id} writes no tokens: it is for {model.task}", where="--output-tokens", fix="Say 0"
         )
     if model.task in ("chat",) and output == 0:
-        raise InputError(f"{model.id} writes tokens", where="--output-tokens", todo="Say how many")
+        raise InputError(f"{model.id} writes tokens", where="--output-tokens", fix="Say how many")
     lengths = Lengths(
         prompt,
         output if model.task in ("chat", "guard") else 0,
@@ -70,7 +70,7 @@ def asked(
         raise InputError(
             f"prompt and answer have {prompt + output:,} tokens, the longest sequence {longest:,}",
             where="--max-model-len",
-            todo=f"Say {prompt + output} or more",
+            fix=f"Say {prompt + output} or more",
         )
     return Asked(model, gpu, precision or precision_of(model, gpu), lengths, **rest)
 

@@ -99,30 +99,30 @@ def _check(asked: Asked) -> None:
         raise InputError(
             f"{asked.gpu.id} does not compute in {asked.precision}",
             where="--precision",
-            todo=f"It has: {', '.join(asked.gpu.precisions)}",
+            fix=f"It has: {', '.join(asked.gpu.precisions)}",
         )
     if asked.model.precisions and asked.precision not in asked.model.precisions:
         raise InputError(
             f"nobody is known to publish {asked.model.id} in {asked.precision}",
             where="--precision",
-            todo=f"Published: {', '.join(asked.model.precisions)}. For weights of your own name their `config.json`",
+            fix=f"Published: {', '.join(asked.model.precisions)}. For weights of your own name their `config.json`",
         )
     longest = asked.lengths.prompt + asked.lengths.output
     if longest > asked.model.context:
         raise InputError(
             f"prompt and answer have {longest:,.0f} tokens, and {asked.model.id} takes {asked.model.context:,}",
             where="--prompt-tokens",
-            todo="Choose a model with a longer context, or shorten the prompt",
+            fix="Choose a model with a longer context, or shorten the prompt",
         )
     if asked.tensor_parallel and known.heads % asked.tensor_parallel:
         raise InputError(
             f"{known.heads} attention heads do not divide by {asked.tensor_parallel}",
             where="--tp",
-            todo=f"Say one of {', '.join(str(each) for each in DEGREES if not known.heads % each)}",
+            fix=f"Say one of {', '.join(str(each) for each in DEGREES if not known.heads % each)}",
         )
     if asked.mig and (asked.tensor_parallel or 1) > 1:
         raise InputError(
-            "a model is not spread over MIG slices", where="--tp", todo="Leave --tp or --mig away"
+            "a model is not spread over MIG slices", where="--tp", fix="Leave --tp or --mig away"
         )
 
 
@@ -335,5 +335,5 @@ def precision_of(model: Model, gpu: GpuKind) -> str:
     raise InputError(
         f"{gpu.id} computes in none of the precisions that {model.id} is published in",
         where="--precision",
-        todo=f"Published: {', '.join(model.precisions)}; the GPU has: {', '.join(gpu.precisions)}",
+        fix=f"Published: {', '.join(model.precisions)}; the GPU has: {', '.join(gpu.precisions)}",
     )

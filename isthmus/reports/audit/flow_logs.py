@@ -65,7 +65,7 @@ def networks(texts: Sequence[str], where: str) -> list[Net]:
     try:
         return [ipaddress.ip_network(text) for text in texts]
     except ValueError as error:
-        raise InputError(str(error), where=where, todo="Write it like 10.20.0.0/16") from None
+        raise InputError(str(error), where=where, fix="Write it like 10.20.0.0/16") from None
 
 
 def inside(address: str, nets: Sequence[Net]) -> bool:
@@ -99,7 +99,7 @@ def read(file: Path, whose: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Miss
                     raise InputError(
                         "this line is neither a VPC flow log record nor one of Hubble",
                         where=f"{file}:{number}",
-                        todo="Give VPC flow logs as text, or what `hubble observe -o jsonpb` writes",
+                        fix="Give VPC flow logs as text, or what `hubble observe -o jsonpb` writes",
                     ) from None
                 if found is not None:
                     yield found

@@ -45,7 +45,7 @@ def known(word: str, words: Sequence[str], allowed: str) -> str:
         raise InputError(
             f"`{word}` is nothing to fail on",
             where="--fail-on",
-            todo=f"{did_you_mean(word, words)} There are: {allowed}".strip(),
+            fix=f"{did_you_mean(word, words)} There are: {allowed}".strip(),
         )
     return word
 

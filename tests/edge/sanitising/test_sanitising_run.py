@@ -118,7 +118,7 @@ def test_what_has_no_source_any_more_is_deleted_only_when_asked(place: Place):
     before = place.all()
     with pytest.raises(BadPlace, match=r"a\.txt in it came of no file") as refused:
         place.run()
-    assert "--prune" in refused.value.todo
+    assert "--prune" in refused.value.fix
     assert place.made("a.txt") == before["a.txt"]
     assert place.run(prune=True).pruned == ["a.txt"]
     assert place.made("a.txt") is None

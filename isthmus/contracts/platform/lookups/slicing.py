@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.packing import capacities
 from isthmus.contracts.platform.model.pools import Pool, TimeSlicing
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.validation_errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -61,21 +61,21 @@ def shares_fit(platform: Platform) -> None:
         slicing = pool.time_slicing if pool is not None else None
         if pool is None or slicing is None:
             what = f"endpoint {endpoint.id} is on shared GPUs, and its pool has none"
-            raise At(what, *path, "time_sliced", todo="Say `time_slicing` of the pool, or take it out")
+            raise FieldError(what, *path, "time_sliced", fix="Say `time_slicing` of the pool, or take it out")
         if endpoint.class_ != slicing.class_:
             what = f"the shared GPUs of pool {pool.name} are {slicing.class_}, and {endpoint.id} is {endpoint.class_}"
-            raise At(
+            raise FieldError(
                 what,
                 *path,
                 "time_sliced",
-                todo="No GPU serves two classes: use whole GPUs, or slices",
-                no=True,
+                fix="No GPU serves two classes: use whole GPUs, or slices",
+                refused=True,
             )
         _one_share(endpoint, slicing, path)
         places = {"node": len(slicing.nodes), "domain": domains(pool)}.get(endpoint.survive, 2)
         if places < 2:
             what = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}"
-            raise At(
+            raise FieldError(
                 f"{what}, and one {endpoint.survive} of pool {pool.name} has all of its shared GPUs",
                 *path,
                 "survive",
@@ -85,7 +85,9 @@ def shares_fit(platform: Platform) -> None:
             what = (
                 f"{asked[pool.name]} replicas ask for shares of GPUs, and pool {pool.name} has {shares(pool)}"
             )
-            raise At(what, *path, "replicas", todo="Fewer replicas, or more machines in `time_slicing.nodes`")
+            raise FieldError(
+                what, *path, "replicas", fix="Fewer replicas, or more machines in `time_slicing.nodes`"
+            )
 
 
 def _machines(pool: Pool, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
@@ -95,31 +97,31 @@ def _machines(pool: Pool, slicing: TimeSlicing, path: tuple[str | int, ...]) -> 
             hint = (
                 f"{did_you_mean(node, pool.node_names)} Known: {', '.join(pool.node_names) or 'none'}".strip()
             )
-            raise At(f"`{node}` is no machine that pool {pool.name} names", *at, todo=hint)
+            raise FieldError(f"`{node}` is no machine that pool {pool.name} names", *at, fix=hint)
         if node in slicing.nodes[:number]:
-            raise At(f"`{node}` stands twice", *at, todo="Leave one out")
+            raise FieldError(f"`{node}` stands twice", *at, fix="Leave one out")
     if pool.mig:
         what = f"pool {pool.name} cuts GPUs, and the device plugin shares a machine's GPUs in one way"
-        raise At(what, *path, "time_slicing", todo="Cut them or share them; use two pools for both")
+        raise FieldError(what, *path, "time_slicing", fix="Cut them or share them; use two pools for both")
     if pool.reserved_gpus > (pool.nodes - len(slicing.nodes)) * pool.gpus_per_node:
         what = f"pool {pool.name} reserves {pool.reserved_gpus} GPUs, and has fewer that are not shared"
-        raise At(what, *path, "reserved_gpus", todo="Reserve fewer, or share fewer machines")
+        raise FieldError(what, *path, "reserved_gpus", fix="Reserve fewer, or share fewer machines")
 
 
 def _one_share(endpoint: Endpoint, slicing: TimeSlicing, path: tuple[str | int, ...]) -> None:
     if endpoint.mig_profile:
-        raise At("a replica is on a slice or on a share", *path, "mig_profile", todo="Take one out")
+        raise FieldError("a replica is on a slice or on a share", *path, "mig_profile", fix="Take one out")
     for key in ("tensor_parallel", "nodes_per_replica"):
         if getattr(endpoint, key) > 1:
-            raise At("a replica on shared GPUs has one share", *path, key, todo=f"Say `{key}: 1`")
+            raise FieldError("a replica on shared GPUs has one share", *path, key, fix=f"Say `{key}: 1`")
     if endpoint.surge:
         what = "no share is kept for a replica more: a pool reserves whole GPUs"
-        raise At(what, *path, "surge", todo="Say `surge: false`")
+        raise FieldError(what, *path, "surge", fix="Say `surge: false`")
     most, takes = MEMORY / slicing.replicas, endpoint.gpu_memory_utilization
     if takes is None or takes > most:
         what = f"{slicing.replicas} replicas share a GPU, and one of {endpoint.id} takes"
-        raise At(
+        raise FieldError(
             f"{what} {'nearly all' if takes is None else takes} of its memory, which nobody divides",
             *(*path, "gpu_memory_utilization"),
-            todo=f"Say {int(most * 100) / 100} or less",
+            fix=f"Say {int(most * 100) / 100} or less",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from isthmus.core.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.core.errors import InputError, IsthmusError, Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.migration.capacity import Move, Short, Standing
@@ -21,23 +21,23 @@ def refusal(move: Move, platform: Platform, stack: str, *, consent: bool = False
         one = move.held[0]
         what = f"endpoint {one.endpoint} asks for volume {one.volume}, which {one.class_}'s claim {one.claim} has"
         if one.same_class:
-            todo = (
+            fix = (
                 f"Say `uri: pvc://{one.claim}` for {one.endpoint} in the overrides: the old and the new share the"
                 " claim, and nothing waits for it. Nothing was changed"
             )
         else:
-            todo = (
+            fix = (
                 f"A volume serves one class: name another volume with these weights for {one.endpoint}."
                 " Nothing was changed"
             )
-        return InputError(what, where=where, todo=todo)
+        return InputError(what, where=where, fix=fix)
     if not move.first or consent:
         return None
-    return AnswerIsNo(
+    return Refused(
         f"the plan moves workloads, and {_why(move)}. So {ids(move.first)} must go before"
         f" {successors(move, platform)} can come: {price(move, platform)}",
         where=where,
-        todo=(
+        fix=(
             f"Nothing was changed. Run `isthmus up {stack} {FLAG}` to accept that, or make room for both: more nodes,"
             " or fewer replicas until the move is done"
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, StringConstraints, field_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, Part
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -65,8 +65,8 @@ class Caller(Part):
     def _whole_names(cls, clients: list[str]) -> list[str]:
         for index, name in enumerate(clients):
             if not whole_name(name):
-                todo = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
-                raise At(f"`{name}` is no name of a client's certificate", index, todo=todo)
+                fix = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+                raise FieldError(f"`{name}` is no name of a client's certificate", index, fix=fix)
         return clients
 
 
@@ -78,26 +78,26 @@ def limits_have_where_to_be_counted(platform: Platform) -> None:
         limited += [team.name for team in gateway.teams]
         if limited and gateway.database is None:
             what = f"gateway {gateway.name} limits {limited[0]} and has no database"
-            raise At(
+            raise FieldError(
                 what,
                 *path,
                 "database",
-                todo="Name the PostgreSQL in which its copies count, or limit nothing",
+                fix="Name the PostgreSQL in which its copies count, or limit nothing",
             )
         if gateway.database is not None and gateway.runs_on != "kubernetes":
             what = f"gateway {gateway.name} runs on Fargate, where a database is not built for"
-            raise At(what, *path, "database", todo="Leave it out: keys are in callers_secret there")
+            raise FieldError(what, *path, "database", fix="Leave it out: keys are in callers_secret there")
         own = {workload.team for workload in gateway.workloads}
         for number, team in enumerate(gateway.teams):
             if team.name not in own:
                 what = f"no workload of gateway {gateway.name} is of team {team.name}"
-                raise At(
+                raise FieldError(
                     what,
                     *path,
                     "teams",
                     number,
                     "name",
-                    todo="Name it as `team` of a workload, or leave it out",
+                    fix="Name it as `team` of a workload, or leave it out",
                 )
         spoken: dict[str, str] = {}
         for number, workload in enumerate(gateway.workloads):
@@ -105,7 +105,7 @@ def limits_have_where_to_be_counted(platform: Platform) -> None:
                 where = (*path, "workloads", number, "clients")
                 if gateway.class_ == "public" or gateway.runs_on != "kubernetes":
                     what = f"callers of {gateway.name} are not asked for a certificate of their own"
-                    raise At(what, *where, todo="Leave clients out there: give keys")
+                    raise FieldError(what, *where, fix="Leave clients out there: give keys")
                 if spoken.setdefault(name, workload.name) != workload.name:
                     what = f"{name} would speak for {spoken[name]} and for {workload.name}"
-                    raise At(what, *where, todo="Let each client speak for one workload")
+                    raise FieldError(what, *where, fix="Let each client speak for one workload")

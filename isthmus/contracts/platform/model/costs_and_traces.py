@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from isthmus.contracts.platform.model.records import Address
 from isthmus.contracts.vocabulary import KubeName, Part
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
@@ -30,10 +30,8 @@ class EndpointCost(Part):
     @model_validator(mode="after")
     def _one_of_two(self) -> EndpointCost:
         if (self.usd_per_gpu_hour is None) == (self.usd_per_million_tokens is None):
-            todo = (
-                "Write `usd_per_gpu_hour: 1.4`, or `usd_per_million_tokens: {prompt: 1.1, completion: 5.5}`"
-            )
-            raise At("an endpoint costs by the GPU or by the token, one of the two", todo=todo)
+            fix = "Write `usd_per_gpu_hour: 1.4`, or `usd_per_million_tokens: {prompt: 1.1, completion: 5.5}`"
+            raise FieldError("an endpoint costs by the GPU or by the token, one of the two", fix=fix)
         return self
 
 

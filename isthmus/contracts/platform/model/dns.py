@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, KubeName, Part, Sensitivity
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 DnsPreset = Literal["kube-dns", "node-local-dns", "gke-cloud-dns", "openshift"]
 DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
@@ -29,21 +29,21 @@ class DnsPeer(Part):
     @model_validator(mode="after")
     def _one_kind(self) -> DnsPeer:
         if (self.cidr is None) == (self.namespace is None):
-            raise At(
+            raise FieldError(
                 f"the resolver `{self.name}` has {'neither' if self.cidr is None else 'both'} `cidr` and `namespace`",
-                todo="Give `cidr` for an address, or `namespace` and `labels` for pods",
+                fix="Give `cidr` for an address, or `namespace` and `labels` for pods",
             )
         if self.namespace is not None and not self.labels:
-            raise At(
+            raise FieldError(
                 f"the resolver `{self.name}` names no labels, so every pod of `{self.namespace}` would count",
                 "labels",
-                todo="Name the labels of the resolver's pods",
+                fix="Name the labels of the resolver's pods",
             )
         if self.cidr is not None and int(self.cidr.rpartition("/")[2]) < 24:
-            raise At(
+            raise FieldError(
                 f"the resolver `{self.name}` is `{self.cidr}`, which holds more than 256 addresses",
                 "cidr",
-                todo="Name the resolver's own address, e.g. 10.96.0.10/32",
+                fix="Name the resolver's own address, e.g. 10.96.0.10/32",
             )
         return self
 
@@ -92,10 +92,10 @@ class ClusterDns(Part):
     @model_validator(mode="after")
     def _somebody_answers(self) -> ClusterDns:
         if not self.presets and not self.peers:
-            raise At(
+            raise FieldError(
                 "no resolver is named",
                 "presets",
-                todo=f"Known presets: {', '.join(PRESETS)}; or name `peers`",
+                fix=f"Known presets: {', '.join(PRESETS)}; or name `peers`",
             )
         return self
 

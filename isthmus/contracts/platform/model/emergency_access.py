@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, Part, Sensitivity
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 LONGEST_H = 4
@@ -49,14 +49,16 @@ class BreakGlass(Part):
             unique(self.keyholders, field, "keyholders")
         keys = [each.key.split(" ")[1] for each in self.keyholders]
         if len(set(keys)) < len(keys):
-            todo = "Each person signs with a key of their own"
-            raise At(
-                "two keyholders have one key: one person could be both", "keyholders", todo=todo, no=True
+            fix = "Each person signs with a key of their own"
+            raise FieldError(
+                "two keyholders have one key: one person could be both", "keyholders", fix=fix, refused=True
             )
         for index, each in enumerate(self.keyholders):
             if each.user.startswith("system:"):
                 what = f"`{each.user}` is Kubernetes' own"
-                raise At(what, "keyholders", index, "user", todo="Name a person of the sign-on", no=True)
+                raise FieldError(
+                    what, "keyholders", index, "user", fix="Name a person of the sign-on", refused=True
+                )
         return self
 
 
@@ -82,13 +84,17 @@ class Record(Part):
     def _two_and_short(self) -> Record:
         for field in ("since", "until"):
             if getattr(self, field).tzinfo is None:
-                raise At("a time without a zone", field, todo="Write it like 2026-11-26T14:00:00Z")
+                raise FieldError("a time without a zone", field, fix="Write it like 2026-11-26T14:00:00Z")
         if self.requester == self.approver:
-            todo = "Have another keyholder agree"
-            raise At("the one who asks may not be the one who agrees", "approver", todo=todo, no=True)
+            fix = "Have another keyholder agree"
+            raise FieldError(
+                "the one who asks may not be the one who agrees", "approver", fix=fix, refused=True
+            )
         if not datetime.timedelta(0) < self.until - self.since <= datetime.timedelta(hours=LONGEST_H):
-            todo = f"An access lasts {LONGEST_H} hours at most; ask anew for more"
-            raise At(f"from {self.since} until {self.until} is no such time", "until", todo=todo, no=True)
+            fix = f"An access lasts {LONGEST_H} hours at most; ask anew for more"
+            raise FieldError(
+                f"from {self.since} until {self.until} is no such time", "until", fix=fix, refused=True
+            )
         return self
 
     def text(self, stack: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from isthmus.contracts.platform.model.emergency_access import BreakGlass
 from isthmus.contracts.reference.roles import RoleName
 from isthmus.contracts.vocabulary import DnsLabel, Part, Sensitivity
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
@@ -56,20 +56,20 @@ class People(Part):
             for number, group in enumerate(each.groups):
                 if group.startswith("system:"):
                     # system:authenticated is everybody, system:masters beyond every rule.
-                    todo = "Name a group of the sign-on, with the prefix that the API server gives it"
+                    fix = "Name a group of the sign-on, with the prefix that the API server gives it"
                     path = ("members", index, "groups", number)
-                    raise At(f"`{group}` is a group of Kubernetes' own", *path, todo=todo, no=True)
+                    raise FieldError(f"`{group}` is a group of Kubernetes' own", *path, fix=fix, refused=True)
                 roles.setdefault(group, set()).add(each.role)
             if each.role == "application" and not each.classes:
                 what = "an application team would have to do with every class"
-                raise At(what, "members", index, "classes", todo="Name the classes that it calls")
+                raise FieldError(what, "members", index, "classes", fix="Name the classes that it calls")
         for group, held in sorted(roles.items()):
             if "auditor" in held and len(held) > 1:
-                raise At(
+                raise FieldError(
                     f"group `{group}` is auditor and {', '.join(sorted(held - {'auditor'}))}",
                     "members",
-                    todo="Who looks at what was done may not be who does it: give auditors a group of their own",
-                    no=True,
+                    fix="Who looks at what was done may not be who does it: give auditors a group of their own",
+                    refused=True,
                 )
         return self
 
@@ -83,10 +83,10 @@ def classes_are_in_use(platform: Platform) -> None:
     for index, each in enumerate(people.members):
         for number, held in enumerate(each.classes):
             if held not in used:
-                raise At(
+                raise FieldError(
                     f"the platform has no class {held}",
                     *("people", "members", index, "classes", number),
-                    todo=f"It has: {', '.join(sorted(used))}",
+                    fix=f"It has: {', '.join(sorted(used))}",
                 )
 
 

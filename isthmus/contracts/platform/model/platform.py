@@ -68,7 +68,7 @@ from isthmus.contracts.vocabulary import (
     Survive,
     Target,
 )
-from isthmus.core.errors import At, InputError
+from isthmus.core.errors import FieldError, InputError
 
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 
@@ -204,7 +204,7 @@ class Endpoint(Part):
             try:
                 vllm_flags.check_engine_args([argument])
             except InputError as error:
-                raise At(error.what, index, todo=error.todo) from None
+                raise FieldError(error.what, index, fix=error.fix) from None
         return value
 
 
@@ -357,8 +357,8 @@ class AuditStore(Part):
     def _sealed(cls, value: str | None) -> str | None:
         # The value is not repeated: what is refused may hold a password.
         if value is not None and not _HTTPS.fullmatch(value):
-            todo = "Write it like https://s3.fra1.bank.example: https, host and port; credentials never stand here"
-            raise At("the store's endpoint is no plain https address", todo=todo)
+            fix = "Write it like https://s3.fra1.bank.example: https, host and port; credentials never stand here"
+            raise FieldError("the store's endpoint is no plain https address", fix=fix)
         return value
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from isthmus.contracts.platform.model.callers import Caller
 from isthmus.contracts.requirements.workloads import Review
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, Impact, KubeName, Part, Sensitivity, Sha256
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 KEEP_DAYS: dict[Sensitivity, int] = {"public": 7, "internal": 7, "confidential": 30}
 """The most that `keep_days` may say, as the edge has it (`edge.config.review`, to which a test holds it)."""
@@ -35,12 +35,12 @@ class Calibration(Part):
     @model_validator(mode="after")
     def _is_that_file(self) -> Calibration:
         if ".." in self.file.split("/"):
-            raise At(f"`{self.file}` leads out of the stack's folder", "file", todo="Put it there")
+            raise FieldError(f"`{self.file}` leads out of the stack's folder", "file", fix="Put it there")
         if self.text is not None:
             found = f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
             if found != self.digest:
-                todo = f"Look at what changed in it; if that is meant, say digest: {found}"
-                raise At(f"`{self.file}` is another file than the one stated", "digest", todo=todo)
+                fix = f"Look at what changed in it; if that is meant, say digest: {found}"
+                raise FieldError(f"`{self.file}` is another file than the one stated", "digest", fix=fix)
         return self
 
 

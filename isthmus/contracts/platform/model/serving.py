@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sha256
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Platform
@@ -54,8 +54,8 @@ class WeightStore(Part):
     def _plain(cls, value: str) -> str:
         # The value is not repeated: what is refused may hold a password.
         if not _HTTPS.fullmatch(value):
-            todo = "Write it like https://s3.fra1.bank.example:9000; credentials never stand here"
-            raise At("the store's endpoint is no plain https address", todo=todo)
+            fix = "Write it like https://s3.fra1.bank.example:9000; credentials never stand here"
+            raise FieldError("the store's endpoint is no plain https address", fix=fix)
         return value.rstrip("/")
 
     @property
@@ -79,14 +79,16 @@ class WeightCache(Part):
     @classmethod
     def _plain(cls, value: str | None) -> str | None:
         if value is not None and not is_folder(value):
-            raise At(f"`{value}` {NO_FOLDER}", todo=FOLDER_TODO)
+            raise FieldError(f"`{value}` {NO_FOLDER}", fix=FOLDER_TODO)
         return value
 
     @model_validator(mode="after")
     def _one_of_them(self) -> WeightCache:
         if (self.storage_class is None) == (self.node_path is None):
             said = ("neither", "nor") if self.storage_class is None else ("both", "and")
-            raise At(f"the cache names {said[0]} `storage_class` {said[1]} `node_path`", todo=CACHE_TODO)
+            raise FieldError(
+                f"the cache names {said[0]} `storage_class` {said[1]} `node_path`", fix=CACHE_TODO
+            )
         return self
 
 
@@ -223,7 +225,7 @@ class Scaling(Part):
     def _in_order(cls, value: int, info: object) -> int:
         least = getattr(info, "data", {}).get("min_replicas")
         if least is not None and value < least:
-            raise At(f"at most {value} replicas, and at least {least}", todo="Say as many or more")
+            raise FieldError(f"at most {value} replicas, and at least {least}", fix="Say as many or more")
         return value
 
     @property

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 
 from isthmus.contracts.platform.model.pools import GpuOperatorRelease, LabelKey
 from isthmus.contracts.vocabulary import DnsLabel, KubeName, Mode, Part
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
 
@@ -56,17 +56,17 @@ class PodPriorities(Part):
     def _below_gateways(cls, value: int, info: ValidationInfo) -> int:
         gateway = info.data.get("gateway_value")
         if gateway is not None and value >= gateway:
-            raise At(
+            raise FieldError(
                 f"models have priority {value}, and gateways {gateway}: a model could evict the gateway before it",
-                todo=f"State less than {gateway}",
+                fix=f"State less than {gateway}",
             )
         return value
 
     @model_validator(mode="after")
     def _two_classes(self) -> PodPriorities:
         if self.mode == "manage" and self.gateway == self.model:
-            raise At(
-                f"`{self.model}` names two PriorityClasses", "model", todo="Give models a name of their own"
+            raise FieldError(
+                f"`{self.model}` names two PriorityClasses", "model", fix="Give models a name of their own"
             )
         return self
 

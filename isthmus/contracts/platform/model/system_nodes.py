@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.hardware import system_nodes
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size
 from isthmus.contracts.platform.rules.aws.eks import network_of
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.quantities import amount
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def system_nodes_suffice(platform: Platform) -> None:
             *([f"`instance_type: {best.instance_type}` with `nodes: {best.nodes}`"] if best else []),
             "leave `system_nodes` out, and they are sized",
         ]
-        raise At(
+        raise FieldError(
             f"{size.nodes} system nodes of {size.instance_type} in cluster {cluster.name} do not hold what stands on "
             f"them: pods of {cpus:g} CPUs, of which each of {min(len(zones), size.nodes)} zones must fit its share and "
             "one pod more while it rolls",
             *("clusters", index, "system_nodes", key),
-            todo="Say " + ", or ".join(options),
+            fix="Say " + ", or ".join(options),
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import handling, inference_profiles, jurisdictions
 from isthmus.contracts.vocabulary import CALLED_TARGETS
-from isthmus.core.errors import AnswerIsNo, At, IsthmusError
+from isthmus.core.errors import FieldError, IsthmusError, Refused
 
 NAMED_WAYS_ONLY = ("confidential", "restricted")
 """Classes whose ways out are addresses of the organisation's own, named one by one (`handling`: their path)."""
@@ -23,8 +23,10 @@ def handling_is_kept(platform: Platform) -> None:
         served = [workload.name for _, workload in _served(platform, endpoint.id)]
         why = handling.refusal(endpoint.class_, endpoint.target, served, platform.exceptions)
         if why:
-            todo = f"Use a target that class {endpoint.class_} may use"
-            raise At(f"endpoint {endpoint.id}: {why}", *("endpoints", index, "target"), todo=todo, no=True)
+            fix = f"Use a target that class {endpoint.class_} may use"
+            raise FieldError(
+                f"endpoint {endpoint.id}: {why}", *("endpoints", index, "target"), fix=fix, refused=True
+            )
 
 
 def classes_stay_apart(platform: Platform) -> None:
@@ -39,17 +41,17 @@ def classes_stay_apart(platform: Platform) -> None:
             targets += [(each.endpoint, (*path, "canary", "endpoint")) for each in [workload.canary] if each]
             for name, where in targets:
                 if endpoints[name].class_ != gateway.class_:
-                    raise At(
+                    raise FieldError(
                         f"the {gateway.class_} gateway sends {workload.name} to endpoint {name} of class "
                         f"{endpoints[name].class_}: classes share no endpoint",
                         *where,
-                        no=True,
+                        refused=True,
                     )
     for index, identity in enumerate(platform.identities):
         for number, name in enumerate(identity.endpoints):
             if endpoints[name].class_ != identity.class_:
                 what = f"identity {identity.name} of class {identity.class_} may call {name} of another class"
-                raise At(what, *("identities", index, "endpoints", number), no=True)
+                raise FieldError(what, *("identities", index, "endpoints", number), refused=True)
 
 
 def identities_only_where_allowed(platform: Platform) -> None:
@@ -59,27 +61,29 @@ def identities_only_where_allowed(platform: Platform) -> None:
     for index, identity in enumerate(platform.identities):
         if not handling.may_use_aws(identity.class_):
             what = f"an AWS identity for class {identity.class_}, which may not use AWS"
-            raise At(what, *("identities", index), todo="Take it out", no=True)
+            raise FieldError(what, *("identities", index), fix="Take it out", refused=True)
         if kinds[identity.site] != "aws":
-            raise At(f"the identity's site {identity.site} is not in AWS", *("identities", index, "site"))
+            raise FieldError(
+                f"the identity's site {identity.site} is not in AWS", *("identities", index, "site")
+            )
     for index, gateway in enumerate(platform.gateways):
         cloud = [name for name in _endpoints_of(gateway) if _is_api(platform, name)]
         path = ("gateways", index, "identity")
         if gateway.identity is None:
             if cloud:
                 what = f"gateway {gateway.name} sends work to {', '.join(cloud)} and has no AWS identity"
-                raise At(what, *path, todo="Name one of `identities`")
+                raise FieldError(what, *path, fix="Name one of `identities`")
             continue
         if not handling.may_use_aws(gateway.class_):
             what = f"gateway {gateway.name} of class {gateway.class_} has an AWS identity"
-            raise At(what, *path, todo="Take it out", no=True)
+            raise FieldError(what, *path, fix="Take it out", refused=True)
         identity = identities[gateway.identity]
         if identity.class_ != gateway.class_:
             what = f"gateway {gateway.name} of class {gateway.class_} has the identity of {identity.class_}"
-            raise At(what, *path, no=True)
+            raise FieldError(what, *path, refused=True)
         if not cloud:
             what = f"gateway {gateway.name} has an AWS identity and no model in AWS"
-            raise At(what, *path, todo="Take it out", no=True)
+            raise FieldError(what, *path, fix="Take it out", refused=True)
 
 
 def ways_out_are_named(platform: Platform) -> None:
@@ -90,25 +94,25 @@ def ways_out_are_named(platform: Platform) -> None:
     for index, gateway in enumerate(platform.gateways):
         if gateway.class_ == "restricted" and kinds[gateway.site] != "on-prem":
             what = f"the restricted gateway stands at {gateway.site}, which is not on-prem"
-            raise At(what, *("gateways", index, "site"), no=True)
+            raise FieldError(what, *("gateways", index, "site"), refused=True)
         for number, destination in enumerate(gateway.destinations):
             path = ("gateways", index, "destinations", number, "cidr")
             try:
                 network = ipaddress.IPv4Network(destination.cidr)
             except ValueError:
-                raise At(f"`{destination.cidr}` is not a network", *path) from None
+                raise FieldError(f"`{destination.cidr}` is not a network", *path) from None
             if gateway.class_ not in NAMED_WAYS_ONLY:
                 continue
             allowed = on_prem if gateway.class_ == "restricted" else own
             if not any(network.subnet_of(one) for one in allowed):
                 listed = ", ".join(str(one) for one in allowed) or "none"
                 whose = "the on-prem sites'" if gateway.class_ == "restricted" else "the sites' own"
-                raise At(
+                raise FieldError(
                     f"the {gateway.class_} gateway could reach `{destination.cidr}`, "
                     f"outside {whose} networks",
                     *path,
-                    todo=f"Name a part of {listed}",
-                    no=True,
+                    fix=f"Name a part of {listed}",
+                    refused=True,
                 )
 
 
@@ -123,35 +127,35 @@ def proxies_are_the_sites_and_for_few(platform: Platform) -> None:
         path = ("gateways", index, given)
         if gateway.class_ in NAMED_WAYS_ONLY:
             what = f"the {gateway.class_} gateway may have no `{given}`: its ways out are named addresses"
-            raise At(what, *path, todo="Leave it out", no=True)
+            raise FieldError(what, *path, fix="Leave it out", refused=True)
         if gateway.identity is None:
             what = f"nothing behind gateway {gateway.name} leaves the site: it has no AWS identity"
-            raise At(what, *path, todo="Leave it out")
+            raise FieldError(what, *path, fix="Leave it out")
         if gateway.proxy is None:
             continue
         if gateway.class_ != "public" or any(
             gateway.class_ in one.classes and one.mode != "off" for one in platform.networks
         ):
-            raise At(
+            raise FieldError(
                 f"{gateway.class_} work reaches AWS by private endpoints, past which a proxy would lead",
                 *path,
-                todo="Leave it out, or take class public out of the networks' classes",
-                no=True,
+                fix="Leave it out, or take class public out of the networks' classes",
+                refused=True,
             )
         host, _, port = gateway.proxy.url.removeprefix("http://").rpartition(":")
         place = ("gateways", index, "proxy", "url")
         try:
             address = ipaddress.IPv4Address(host)
         except ValueError:
-            raise At(f"`{host}` is not an address", *place) from None
+            raise FieldError(f"`{host}` is not an address", *place) from None
         if not 1 <= int(port) <= 65535:
-            raise At(f"`{port}` is not a port", *place, todo="Ports are 1 to 65535")
+            raise FieldError(f"`{port}` is not a port", *place, fix="Ports are 1 to 65535")
         if not any(address in network for network in own):
-            raise At(
+            raise FieldError(
                 f"the proxy `{host}` lies outside the sites' own networks",
                 *place,
-                todo=f"Name the organisation's own, within {', '.join(map(str, own)) or 'none'}",
-                no=True,
+                fix=f"Name the organisation's own, within {', '.join(map(str, own)) or 'none'}",
+                refused=True,
             )
 
 
@@ -167,13 +171,13 @@ def databases_are_on_the_sites(platform: Platform) -> None:
         try:
             address = ipaddress.IPv4Address(gateway.database.address)
         except ValueError:
-            raise At(f"`{gateway.database.address}` is not an address", *path) from None
+            raise FieldError(f"`{gateway.database.address}` is not an address", *path) from None
         if not any(address in network for network in allowed):
-            raise At(
+            raise FieldError(
                 f"the database of the {gateway.class_} gateway lies outside the sites' own networks",
                 *path,
-                todo=f"Name one within {', '.join(map(str, allowed)) or 'none'}",
-                no=True,
+                fix=f"Name one within {', '.join(map(str, allowed)) or 'none'}",
+                refused=True,
             )
 
 
@@ -186,19 +190,19 @@ def destinations_are_the_profiles(platform: Platform) -> None:
         try:
             wanted = inference_profiles.destinations(endpoint.inference_profile, _region(platform, endpoint))
         except IsthmusError as error:
-            raise At(error.what, *path, todo=error.todo, no=isinstance(error, AnswerIsNo)) from None
+            raise FieldError(error.what, *path, fix=error.fix, refused=isinstance(error, Refused)) from None
         if endpoint.destination_regions and set(endpoint.destination_regions) != set(wanted):
-            raise At(
+            raise FieldError(
                 f"destination_regions of {endpoint.id} are not what its profile routes to",
                 *("endpoints", index, "destination_regions"),
-                todo=f"Its profile routes to these: [{', '.join(wanted)}]",
+                fix=f"Its profile routes to these: [{', '.join(wanted)}]",
             )
         if (
             endpoint.inference_profile
             and inference_profiles.model_of(endpoint.inference_profile) != endpoint.model
         ):
             what = f"the profile `{endpoint.inference_profile}` calls another model than `{endpoint.model}`"
-            raise At(what, *path)
+            raise FieldError(what, *path)
 
 
 def residency_is_met(platform: Platform) -> None:
@@ -220,16 +224,16 @@ def residency_is_met(platform: Platform) -> None:
                             place = jurisdictions.of_region(region)
                             _meets(workload, place, region, ("endpoints", number, "inference_profile"))
             except IsthmusError as error:
-                raise At(error.what, *("gateways", index, "workloads"), todo=error.todo) from None
+                raise FieldError(error.what, *("gateways", index, "workloads"), fix=error.fix) from None
 
 
 def _meets(workload: Workload, place: str, where: str, path: tuple[str | int, ...]) -> None:
     if not jurisdictions.meets(place, workload.residency):
-        raise At(
+        raise FieldError(
             f"data of workload {workload.name} could reach {where} in `{place}`, outside its residency "
             f"({', '.join(workload.residency)})",
             *path,
-            no=True,
+            refused=True,
         )
 
 
@@ -264,7 +268,7 @@ def _networks(platform: Platform, kind: str) -> list[ipaddress.IPv4Network]:
             try:
                 networks.append(ipaddress.IPv4Network(text))
             except ValueError:
-                raise At(f"`{text}` is not a network", *("sites", index, "cidrs", number)) from None
+                raise FieldError(f"`{text}` is not a network", *("sites", index, "cidrs", number)) from None
     return networks
 
 

@@ -1,6 +1,6 @@
 """What must hold across the platform's parts, whoever wrote them: blueprint, plan or override.
 
-Each rule is one function that raises `At` with the path of the value at fault; `Platform` runs them all
+Each rule is one function that raises `FieldError` with the path of the value at fault; `Platform` runs them all
 when it is validated. Boundaries answer no (exit 1), the rest is wrong input (exit 2).
 """
 
@@ -32,7 +32,7 @@ from isthmus.contracts.platform.rules.aws import sagemaker as sagemaker_rules
 from isthmus.contracts.platform.rules.serving import at_its_most
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, VLLM_TARGETS
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 from isthmus.core.validation_errors import did_you_mean
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def check(platform: Platform) -> None:
-    """Raise `At` on the first rule that is broken."""
+    """Raise `FieldError` on the first rule that is broken."""
     for rule in CHECKS:
         rule(platform)
 
@@ -57,7 +57,7 @@ def names_are_unique(platform: Platform) -> None:
         unique(gateway.workloads, "name", "gateways", index, "workloads")
         if (gateway.class_, gateway.site) in taken:
             what = f"two gateways for class {gateway.class_} at {gateway.site}"
-            raise At(what, *("gateways", index), todo="Keep one")
+            raise FieldError(what, *("gateways", index), fix="Keep one")
         taken.add((gateway.class_, gateway.site))
     for index, endpoint in enumerate(platform.endpoints):
         unique(endpoint.adapters, "name", "endpoints", index, "adapters")
@@ -99,14 +99,14 @@ def sites_are_whole(platform: Platform) -> None:
         fargate_rules.has_cluster(platform, site) for site in platform.sites
     ):
         what = "no namespace is named that may scrape models and gateways"
-        raise At(what, *("monitoring", "namespace"), todo="Name the one that Prometheus runs in")
+        raise FieldError(what, *("monitoring", "namespace"), fix="Name the one that Prometheus runs in")
     for index, site in enumerate(platform.sites):
         key = "kube_context" if site.kind == "on-prem" else "region"
         if not getattr(site, key):
-            raise At(f"the {site.kind} site {site.name} names no {key}", *("sites", index, key))
+            raise FieldError(f"the {site.kind} site {site.name} names no {key}", *("sites", index, key))
         if site.assume_role and site.account_id and site.assume_role.split(":")[4] != site.account_id:
             what = f"`{site.assume_role}` is not a role of {site.name}'s account {site.account_id}"
-            raise At(what, *("sites", index, "assume_role"), todo="Name a role of that account")
+            raise FieldError(what, *("sites", index, "assume_role"), fix="Name a role of that account")
 
 
 def targets_fit_sites(platform: Platform) -> None:
@@ -116,10 +116,10 @@ def targets_fit_sites(platform: Platform) -> None:
         site = sites[endpoint.site]
         if (endpoint.target in ON_PREM_TARGETS) != (site.kind == "on-prem"):
             what = f"{endpoint.target} does not run at {site.name}, an {site.kind} site"
-            raise At(what, *("endpoints", index, "target"))
+            raise FieldError(what, *("endpoints", index, "target"))
         if endpoint.target == "bedrock" and endpoint.region not in (None, site.region):
             what = f"the endpoint is in {endpoint.region}, and its site {site.name} in {site.region}"
-            raise At(what, *("endpoints", index, "region"))
+            raise FieldError(what, *("endpoints", index, "region"))
 
 
 def models_have_what_they_need(platform: Platform) -> None:
@@ -130,55 +130,59 @@ def models_have_what_they_need(platform: Platform) -> None:
         if endpoint.target not in VLLM_TARGETS:
             continue
         if platform.images.vllm is None:
-            raise At(
+            raise FieldError(
                 f"no image of vLLM is named, and {endpoint.id} is served by it",
                 *("images", "vllm"),
-                todo="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
+                fix="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
             )
         if endpoint.weights is None:
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id} names no weights",
                 *(*path, "weights"),
-                todo="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
+                fix="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
             )
         if endpoint.engine == "cpu":
             continue
         if endpoint.pool is None:
-            raise At(
-                f"endpoint {endpoint.id} names no pool", *path, "pool", todo=f"Pools: {', '.join(pools)}"
+            raise FieldError(
+                f"endpoint {endpoint.id} names no pool", *path, "pool", fix=f"Pools: {', '.join(pools)}"
             )
         known(endpoint.pool, pools, "pool", *path, "pool")
         pool = pools[endpoint.pool]
         if pool.site != endpoint.site:
             what = f"endpoint {endpoint.id} is at {endpoint.site}, and its pool {pool.name} at {pool.site}"
-            raise At(what, *path, "pool")
+            raise FieldError(what, *path, "pool")
         if endpoint.tensor_parallel > pool.gpus_per_node:
-            raise At(
+            raise FieldError(
                 f"tensor_parallel {endpoint.tensor_parallel}, and a node of {pool.name} has "
                 f"{pool.gpus_per_node} GPUs",
                 *(*path, "tensor_parallel"),
-                todo=f"Say {pool.gpus_per_node} or fewer",
+                fix=f"Say {pool.gpus_per_node} or fewer",
             )
         nodes = endpoint.nodes_per_replica
         if nodes > pool.nodes:
             what = f"a replica over {nodes} nodes, and pool {pool.name} has {pool.nodes}"
-            raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
+            raise FieldError(what, *path, "nodes_per_replica", fix=f"Say {pool.nodes} or fewer")
         if endpoint.survive == "node" and 2 * nodes > pool.nodes:
             what = f"two replicas of {endpoint.id} that share no node need {2 * nodes}, and pool {pool.name}"
-            raise At(f"{what} has {pool.nodes}", *path, "nodes_per_replica", todo="Say fewer, or `replica`")
+            raise FieldError(
+                f"{what} has {pool.nodes}", *path, "nodes_per_replica", fix="Say fewer, or `replica`"
+            )
         within = pool.nodes // pool.failure_domains
         if endpoint.survive == "domain" and nodes > within:
             what = f"a replica over {nodes} nodes of one domain, and one of pool {pool.name} has {within}"
-            raise At(what, *path, "nodes_per_replica", todo=f"Say {max(1, within)} or fewer")
+            raise FieldError(what, *path, "nodes_per_replica", fix=f"Say {max(1, within)} or fewer")
         if endpoint.survive != "none" and endpoint.replicas < 2:
             what = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive} and has one replica"
-            raise At(what, *path, "replicas", todo="Say 2 or more")
+            raise FieldError(what, *path, "replicas", fix="Say 2 or more")
         if endpoint.survive == "domain" and pool.failure_domains < 2:
             what = f"endpoint {endpoint.id} must survive the loss of a domain and pool {pool.name} has one"
-            raise At(what, *path, "survive")
+            raise FieldError(what, *path, "survive")
         if endpoint.surge and pool.reserved_gpus < endpoint.tensor_parallel * endpoint.nodes_per_replica:
             what = f"surge needs GPUs kept for it, and pool {pool.name} reserves {pool.reserved_gpus}"
-            raise At(what, *path, "surge", todo="Say `surge: false`, or reserve the GPUs of one replica")
+            raise FieldError(
+                what, *path, "surge", fix="Say `surge: false`, or reserve the GPUs of one replica"
+            )
 
 
 def volumes_are_claimed_once(platform: Platform) -> None:
@@ -192,17 +196,17 @@ def volumes_are_claimed_once(platform: Platform) -> None:
         path = ("endpoints", index, "weights", "volume")
         class_, other = claims.setdefault((endpoint.site, volume), (endpoint.class_, claim))
         if (class_, other) != (endpoint.class_, claim):
-            todo = (
+            fix = (
                 f"Name the same claim (pvc://{other})"
                 if class_ == endpoint.class_
                 else "Name one for each class"
             )
             what = f"endpoint {endpoint.id} claims volume {volume}, which {class_}'s claim {other} has"
-            raise At(what, *path, todo=todo)
+            raise FieldError(what, *path, fix=fix)
         bound = volumes.setdefault((endpoint.site, endpoint.class_, claim), volume)
         if bound != volume:
             what = f"claim {claim} of endpoint {endpoint.id} is bound to volume {bound}, not {volume}"
-            raise At(what, *path, todo="Name another claim for another volume")
+            raise FieldError(what, *path, fix="Name another claim for another volume")
 
 
 def pools_have_room(platform: Platform) -> None:
@@ -213,15 +217,15 @@ def pools_have_room(platform: Platform) -> None:
         free = platform_slicing.free(pool)
         if replicas and pack(free, replicas) is None:
             wanted = sum(replica.gpus * replica.nodes for replica in replicas)
-            raise At(
+            raise FieldError(
                 f"the replicas of {', '.join(endpoint.id for endpoint in mine)} do not fit pool {pool.name} "
                 f"({wanted} GPUs of {sum(free)} usable in nodes of {pool.gpus_per_node})",
                 *("pools", index),
-                todo="Fewer replicas, a smaller tensor_parallel, or a larger pool",
+                fix="Fewer replicas, a smaller tensor_parallel, or a larger pool",
             )
         if pool.node_names and len(pool.node_names) != pool.nodes:
             what = f"pool {pool.name} has {pool.nodes} nodes and names {len(pool.node_names)}"
-            raise At(what, *("pools", index, "node_names"))
+            raise FieldError(what, *("pools", index, "node_names"))
 
 
 def gpus_add_up(platform: Platform) -> None:
@@ -230,11 +234,11 @@ def gpus_add_up(platform: Platform) -> None:
         factors = (endpoint.tensor_parallel, endpoint.nodes_per_replica, endpoint.replicas)
         wanted = factors[0] * factors[1] * factors[2]
         if endpoint.pool is not None and endpoint.gpus != wanted:
-            raise At(
+            raise FieldError(
                 f"gpus is {endpoint.gpus}, and tensor_parallel × nodes_per_replica × replicas = "
                 f"{factors[0]} × {factors[1]} × {factors[2]} = {wanted}",
                 *("endpoints", index, "gpus"),
-                todo=f"Say `gpus: {wanted}`",
+                fix=f"Say `gpus: {wanted}`",
             )
 
 
@@ -244,16 +248,16 @@ def images_are_from_named_registries(platform: Platform) -> None:
     for index, prefix in enumerate(images.registries):
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
-            raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
+            raise FieldError(what, *("images", "registries", index), fix=f"Write `{prefix.rstrip('/')}/`")
     for name in ("edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"):
         reference = getattr(images, name)
         if reference is not None and not reference.startswith(tuple(images.registries)):
-            raise At(
+            raise FieldError(
                 f"the image `{reference}` is from none of the named registries "
                 f"({', '.join(images.registries)})",
                 *("images", name),
-                todo="Mirror it into one of them, or name its registry in `images.registries`",
-                no=True,
+                fix="Mirror it into one of them, or name its registry in `images.registries`",
+                refused=True,
             )
 
 
@@ -264,11 +268,11 @@ def names_have_a_resolver(platform: Platform) -> None:
         if gateway.runs_on != "kubernetes" or gateway.class_ == "restricted":
             continue
         if sites[gateway.site].cluster_dns.filter and platform.images.resolver is None:
-            raise At(
+            raise FieldError(
                 f"no image of the resolver is named, and gateway {gateway.name} asks one that answers for the names"
                 " it needs alone",
                 *("images", "resolver"),
-                todo="Name CoreDNS by digest, or add `resolver` to images.lock.yaml. Without one, set `cluster_dns:"
+                fix="Name CoreDNS by digest, or add `resolver` to images.lock.yaml. Without one, set `cluster_dns:"
                 f" {{filter: false}}` of site {gateway.site}: pods can then spell data into names",
             )
 
@@ -282,10 +286,10 @@ def certificates_come_from_somewhere(platform: Platform) -> None:
             if part == "endpoints" and item.target not in VLLM_TARGETS:
                 continue
             if item.certificate_secret is None:
-                raise At(
+                raise FieldError(
                     "there is no certificate issuer, and no Secret with a certificate is named",
                     *(part, index, "certificate_secret"),
-                    todo="Name `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here",
+                    fix="Name `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here",
                 )
 
 
@@ -297,42 +301,42 @@ def audit_is_kept(platform: Platform) -> None:
     kinds = {site.name: site.kind for site in platform.sites}
     for site in sorted(classes):
         if not any(store.site == site for store in platform.audit):
-            raise At(
+            raise FieldError(
                 f"site {site} has no audit store",
                 "audit",
-                todo=f"Add one for site {site} to `audit` in `isthmus:overrides`",
+                fix=f"Add one for site {site} to `audit` in `isthmus:overrides`",
             )
     for index, store in enumerate(platform.audit):
         path = ("audit", index)
         served = classes.get(store.site, set())
         if store.mode == "off" and served:
             what = f"the audit store of {store.site} is off, and every class keeps records"
-            raise At(what, *path, "mode", todo="Say `existing` or `manage`", no=True)
+            raise FieldError(what, *path, "mode", fix="Say `existing` or `manage`", refused=True)
         if store.mode == "manage" and kinds[store.site] == "on-prem":
             what = "an on-prem audit store is the organisation's own"
-            raise At(what, *path, "mode", todo="Say `existing`, with `endpoint` and `bucket`")
+            raise FieldError(what, *path, "mode", fix="Say `existing`, with `endpoint` and `bucket`")
         if store.mode == "existing":
             for key in ("bucket", "endpoint") if kinds[store.site] == "on-prem" else ("bucket",):
                 if getattr(store, key) is None:
-                    raise At(f"the existing audit store {store.name} names no {key}", *path, key)
+                    raise FieldError(f"the existing audit store {store.name} names no {key}", *path, key)
         for class_ in sorted(served, key=lambda one: handling.of(one).records_months_min, reverse=True):
             days = handling.of(class_).records_months_min * 365 // 12
             if store.retention_days < days:
-                raise At(
+                raise FieldError(
                     f"{store.retention_days} days at {store.site}, and class {class_} keeps records "
                     f"{days} days",
                     *(*path, "retention_days"),
-                    todo=f"Say {days} or more",
-                    no=True,
+                    fix=f"Say {days} or more",
+                    refused=True,
                 )
 
 
 def known(name: str, names: Iterable[str], what: str, *path: str | int) -> None:
-    """Raise `At` with the nearest name where `name` is none of `names`."""
+    """Raise `FieldError` with the nearest name where `name` is none of `names`."""
     listed = list(names)
     if name not in listed:
         hint = f"{did_you_mean(name, listed)} Known: {', '.join(listed) or 'none'}".strip()
-        raise At(f"`{name}` is no {what}", *path, todo=hint)
+        raise FieldError(f"`{name}` is no {what}", *path, fix=hint)
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.rules.serving import unlike
 from isthmus.contracts.vocabulary import CALLED_TARGETS
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -23,7 +23,7 @@ def costs_fit_targets(platform: Platform) -> None:
             endpoint.target in CALLED_TARGETS or endpoint.engine == "cpu"
         ):
             what = f"endpoint {endpoint.id} has no GPUs of ours to count"
-            raise At(what, *path, "usd_per_gpu_hour", todo="Say `usd_per_million_tokens`")
+            raise FieldError(what, *path, "usd_per_gpu_hour", fix="Say `usd_per_million_tokens`")
 
 
 def budgets_in_usd_are_priced(platform: Platform) -> None:
@@ -36,10 +36,10 @@ def budgets_in_usd_are_priced(platform: Platform) -> None:
                 continue
             for name in workload.reaches:
                 if endpoints[name].cost is None:
-                    raise At(
+                    raise FieldError(
                         f"{workload.name} has a budget in USD, and its endpoint {name} has no price",
                         *("gateways", index, "workloads", number, "allowance"),
-                        todo=f"State `cost` of endpoint {name}, or limit tokens",
+                        fix=f"State `cost` of endpoint {name}, or limit tokens",
                     )
 
 
@@ -52,13 +52,15 @@ def others_are_as_good(platform: Platform) -> None:
             for place, name in enumerate(workload.also):
                 path, other = ("gateways", index, "workloads", number, "also", place), endpoints[name]
                 if name in seen:
-                    raise At(f"{workload.name} names endpoint {name} twice", *path, todo="Name it once")
+                    raise FieldError(
+                        f"{workload.name} names endpoint {name} twice", *path, fix="Name it once"
+                    )
                 seen.add(name)
                 if gateway.router is not None:
                     what = f"a router chooses among the replicas of one endpoint, and {workload.name} has several"
-                    raise At(what, *path, todo="Leave the router out, or `also`")
+                    raise FieldError(what, *path, fix="Leave the router out, or `also`")
                 if why := unlike(gateway, workload, first, other):
-                    raise At(f"{name} cannot serve {workload.name} as {first.id} does: {why}", *path)
+                    raise FieldError(f"{name} cannot serve {workload.name} as {first.id} does: {why}", *path)
 
 
 def traces_stay_on_the_sites(platform: Platform) -> None:
@@ -69,7 +71,7 @@ def traces_stay_on_the_sites(platform: Platform) -> None:
         path = ("gateways", index, "traces")
         if gateway.runs_on != "kubernetes":
             what = f"gateway {gateway.name} runs on Fargate, where traces are not built for"
-            raise At(what, *path, todo="Leave it out")
+            raise FieldError(what, *path, fix="Leave it out")
         kinds = ("on-prem",) if gateway.class_ == "restricted" else ("on-prem", "aws")
         own = [
             ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs
@@ -77,13 +79,13 @@ def traces_stay_on_the_sites(platform: Platform) -> None:
         try:
             address = ipaddress.IPv4Address(gateway.traces.address)
         except ValueError:
-            raise At(f"`{gateway.traces.address}` is not an address", *path, "address") from None
+            raise FieldError(f"`{gateway.traces.address}` is not an address", *path, "address") from None
         if not any(address in network for network in own):
-            raise At(
+            raise FieldError(
                 f"the collector of the {gateway.class_} gateway lies outside the sites' own networks",
                 *(*path, "address"),
-                todo=f"Name one within {', '.join(map(str, own)) or 'none'}",
-                no=True,
+                fix=f"Name one within {', '.join(map(str, own)) or 'none'}",
+                refused=True,
             )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from isthmus.core import ip_addresses
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -33,10 +33,10 @@ def nothing_stands_twice(platform: Platform) -> None:
     for entries, path in _each(platform):
         for number, entry in enumerate(entries):
             if entry in entries[:number]:
-                raise At(
+                raise FieldError(
                     f"`{entry}` stands twice in {path[-1]} (items {entries.index(entry) + 1} and {number + 1})",
                     *(*path, number),
-                    todo="Leave one out",
+                    fix="Leave one out",
                 )
 
 
@@ -50,10 +50,10 @@ def _each(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]
             path = ("gateways", index, "workloads", number, "overflow")
             yield workload.overflow, path
             if workload.endpoint in workload.overflow:
-                raise At(
+                raise FieldError(
                     f"`{workload.endpoint}` is both the endpoint of {workload.name} and its overflow",
                     *(*path, workload.overflow.index(workload.endpoint)),
-                    todo="Leave it out of the overflow",
+                    fix="Leave it out of the overflow",
                 )
 
 

@@ -1,6 +1,6 @@
 """What must hold of the pools' settings: quotas add up, nobody waits for ever, no GPU serves two classes.
 
-Rules of `platform_checks`; each raises `At` with the path of the value at fault.
+Rules of `platform_checks`; each raises `FieldError` with the path of the value at fault.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from isthmus.contracts.platform.model.pools import (
     unless_said,
 )
 from isthmus.contracts.vocabulary import SENSITIVITIES
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.quantities import amount
 from isthmus.core.uniqueness import unique
 from isthmus.core.validation_errors import did_you_mean
@@ -46,24 +46,28 @@ def shares_add_up(platform: Platform) -> None:
             continue
         path = ("pools", index, "sharing")
         if platform.operators.kueue == "off":
-            raise At("without Kueue nobody holds shares", *path, todo="Say `operators.kueue: existing`")
+            raise FieldError(
+                "without Kueue nobody holds shares", *path, fix="Say `operators.kueue: existing`"
+            )
         usable = platform_slicing.whole_gpus(platform, pool)
         _once((share.class_ for share in pool.sharing.classes), "class", *path, "classes")
         given = sum(share.gpus for share in pool.sharing.classes)
         if given > usable:
             what = f"the classes have {given} GPUs, and pool {pool.name} has {usable} to give out"
-            raise At(what, *path, "classes", todo="Reserved, cut and time-sliced ones do not count")
+            raise FieldError(what, *path, "classes", fix="Reserved, cut and time-sliced ones do not count")
         for number, share in enumerate(pool.sharing.classes):
             _teams_add_up(pool, share, (*path, "classes", number))
         preempts = pool.sharing.preemption
         if preempts.borrowing != "never" and preempts.reclaim == "never":
             what = "who borrows evicts others, and who takes back does not"
-            raise At(what, *path, "preemption", "borrowing", todo="Say `reclaim: any`, or `borrowing: never`")
+            raise FieldError(
+                what, *path, "preemption", "borrowing", fix="Say `reclaim: any`, or `borrowing: never`"
+            )
         unique(pool.sharing.priorities, "name", *path, "priorities")
         for number, priority in enumerate(pool.sharing.priorities):
             if priority.name in SENSITIVITIES:
                 what = f"`{priority.name}` is a class, which has a priority already"
-                raise At(what, *path, "priorities", number, "name", todo="Give it another name")
+                raise FieldError(what, *path, "priorities", number, "name", fix="Give it another name")
             _fits_a_label(f"{pool.name}-{priority.name}", *path, "priorities", number, "name")
 
 
@@ -72,7 +76,7 @@ def _teams_add_up(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) ->
     given = sum(team.gpus for team in share.teams)
     if given > share.gpus:
         what = f"the teams of class {share.class_} have {given} GPUs, and the class has {share.gpus}"
-        raise At(what, *path, "teams", todo="Give the class more, or its teams less")
+        raise FieldError(what, *path, "teams", fix="Give the class more, or its teams less")
     for number, team in enumerate(share.teams):
         _fits_a_label(f"{pool.name}-{share.class_}-{team.name}", *path, "teams", number, "name")
 
@@ -80,7 +84,7 @@ def _teams_add_up(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) ->
 def _fits_a_label(name: str, *path: str | int) -> None:
     if len(name) > _KUBE_LABEL:
         what = f"`{name}` has {len(name)} characters, and Kueue takes {_KUBE_LABEL}"
-        raise At(what, *path, todo="Give it or the pool a shorter name")
+        raise FieldError(what, *path, fix="Give it or the pool a shorter name")
 
 
 def endpoints_have_a_queue(platform: Platform) -> None:
@@ -94,29 +98,31 @@ def endpoints_have_a_queue(platform: Platform) -> None:
             for key in ("team", "priority"):
                 if getattr(endpoint, key) is not None:
                     what = f"endpoint {endpoint.id} names a {key}, and its pool has no `sharing`"
-                    raise At(what, *path, key, todo="Divide the pool with `sharing`, or take it out")
+                    raise FieldError(what, *path, key, fix="Divide the pool with `sharing`, or take it out")
             continue
         share = next((each for each in sharing.classes if each.class_ == endpoint.class_), None)
         if share is None:
             what = f"class {endpoint.class_} of endpoint {endpoint.id} has no share of pool {pool.name}"
-            raise At(what, "pools", platform.pools.index(pool), "sharing", "classes", todo="Give it one")
+            raise FieldError(
+                what, "pools", platform.pools.index(pool), "sharing", "classes", fix="Give it one"
+            )
         teams = [team.name for team in share.teams]
         if endpoint.team is None and teams:
             what = f"endpoint {endpoint.id} names no team, and class {share.class_} is divided between teams"
-            raise At(what, *path, "team", todo=f"Teams: {', '.join(teams)}")
+            raise FieldError(what, *path, "team", fix=f"Teams: {', '.join(teams)}")
         if endpoint.team is not None and endpoint.team not in teams:
             hint = f"{did_you_mean(endpoint.team, teams)} Known: {', '.join(teams) or 'none'}".strip()
-            raise At(
+            raise FieldError(
                 f"`{endpoint.team}` is no team of class {share.class_} on pool {pool.name}",
                 *path,
                 "team",
-                todo=hint,
+                fix=hint,
             )
         known = [each.name for each in sharing.priorities]
         if endpoint.priority is not None and endpoint.priority not in known:
             hint = f"{did_you_mean(endpoint.priority, known)} Known: {', '.join(known) or 'none'}".strip()
-            raise At(
-                f"`{endpoint.priority}` is no priority of pool {pool.name}", *path, "priority", todo=hint
+            raise FieldError(
+                f"`{endpoint.priority}` is no priority of pool {pool.name}", *path, "priority", fix=hint
             )
 
 
@@ -140,11 +146,11 @@ def nobody_waits_for_ever(platform: Platform) -> None:
             idle, lacking = _within(share, asked, (*path, number))
             if (beyond := max(0, lacking - idle)) > 0:
                 if borrow is not None and beyond > borrow:
-                    raise At(
+                    raise FieldError(
                         f"the endpoints of class {share.class_} ask for {wanted} GPUs of pool {pool.name}: {beyond} "
                         f"more than the class has to itself, and it may borrow {borrow}",
                         *(*path, number),
-                        todo=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
+                        fix=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
                     )
                 over[share.class_] = beyond
             else:
@@ -153,10 +159,10 @@ def nobody_waits_for_ever(platform: Platform) -> None:
         if sum(over.values()) > pot:
             listed = ", ".join(f"{class_} {gpus}" for class_, gpus in over.items())
             what = f"the endpoints on pool {pool.name} would borrow {sum(over.values())} GPUs ({listed})"
-            raise At(
+            raise FieldError(
                 f"{what}, and {pot} are idle and lent",
                 *path,
-                todo="Give these classes more, or let others lend more",
+                fix="Give these classes more, or let others lend more",
             )
 
 
@@ -174,11 +180,11 @@ def _within(
         idle += spare if team.lend is None else min(spare, team.lend)
         beyond = max(0, wanted - team.gpus)
         if team.borrow is not None and beyond > team.borrow:
-            raise At(
+            raise FieldError(
                 f"the endpoints of team {team.name} ask for {wanted} GPUs: it has {team.gpus} "
                 f"and may borrow {team.borrow}",
                 *(*path, "teams", number),
-                todo=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
+                fix=f"Say `gpus: {wanted}`, or `borrow: {beyond}`",
             )
         lacking += beyond
     return idle, lacking
@@ -191,24 +197,26 @@ def one_places_the_pods(platform: Platform) -> None:
         if topology is None:
             continue
         if platform.operators.kueue == "off":
-            raise At("without Kueue nobody places by topology", *path, todo="Say `operators.kueue: existing`")
+            raise FieldError(
+                "without Kueue nobody places by topology", *path, fix="Say `operators.kueue: existing`"
+            )
         _once(topology.levels, "level", *path, "levels")
         if _HOST in topology.levels[:-1]:
-            raise At(f"`{_HOST}` is the narrowest level", *path, "levels", todo="Name it last")
+            raise FieldError(f"`{_HOST}` is the narrowest level", *path, "levels", fix="Name it last")
         if topology.required is not None and topology.preferred is not None:
-            raise At("a level is required or preferred", *path, "preferred", todo="Name one of them")
+            raise FieldError("a level is required or preferred", *path, "preferred", fix="Name one of them")
         for key in ("required", "preferred"):
             level = getattr(topology, key)
             if level is not None and level not in topology.levels:
-                raise At(
+                raise FieldError(
                     f"`{level}` is none of the levels",
                     *path,
                     key,
-                    todo=f"Levels: {', '.join(topology.levels)}",
+                    fix=f"Levels: {', '.join(topology.levels)}",
                 )
             if level == _HOST:
                 what = "a group over several machines is never within one"
-                raise At(what, *path, key, todo="Name a wider level")
+                raise FieldError(what, *path, key, fix="Name a wider level")
         for endpoint in platform.endpoints:
             if endpoint.pool == pool.name:
                 _placed_by_kueue(platform, pool, endpoint)
@@ -217,18 +225,18 @@ def one_places_the_pods(platform: Platform) -> None:
 def _placed_by_kueue(platform: Platform, pool: Pool, endpoint: Endpoint) -> None:
     path = ("endpoints", platform.endpoints.index(endpoint))
     if endpoint.survive in ("node", "domain"):
-        raise At(
+        raise FieldError(
             f"endpoint {endpoint.id} must be spread to outlive a {endpoint.survive}, and Kueue would place it on pool "
             f"{pool.name} without a look at that",
             *(*path, "survive"),
-            todo="Put it on a pool without `topology`, or say `survive: replica`",
+            fix="Put it on a pool without `topology`, or say `survive: replica`",
         )
     if endpoint.nodes_per_replica > 1 and 2 * endpoint.tensor_parallel <= pool.gpus_per_node:
-        raise At(
+        raise FieldError(
             f"two pods of a group of {endpoint.id} fit one machine of pool {pool.name}, where Kueue may place them, "
             "and a group has a pod on each of its machines",
             *(*path, "tensor_parallel"),
-            todo=f"Say more than {pool.gpus_per_node // 2}, or use a pool without `topology`",
+            fix=f"Say more than {pool.gpus_per_node // 2}, or use a pool without `topology`",
         )
 
 
@@ -242,23 +250,23 @@ def drivers_are_one_kind(platform: Platform) -> None:
             path = ("pools", platform.pools.index(pool), "driver")
             if platform.operators.gpu_operator == "off":
                 what = "without the GPU Operator nobody installs drivers"
-                raise At(what, *path, todo="Say `operators.gpu_operator: existing` or `manage`")
+                raise FieldError(what, *path, fix="Say `operators.gpu_operator: existing` or `manage`")
             if pool.driver is None:
                 what = (
                     f"another pool at {site} names its driver, and pool {pool.name} would be left without one"
                 )
-                raise At(what, *path, todo="Name one for each pool of the site, or for none")
+                raise FieldError(what, *path, fix="Name one for each pool of the site, or for none")
             if pool.driver.precompiled and "." in pool.driver.version:
                 what = f"precompiled drivers go by branch, and `{pool.driver.version}` is a version"
-                raise At(what, *path, "version", todo=f"Say `{pool.driver.version.partition('.')[0]}`")
+                raise FieldError(what, *path, "version", fix=f"Say `{pool.driver.version.partition('.')[0]}`")
             if not pool.driver.precompiled and "." not in pool.driver.version:
                 what = f"`{pool.driver.version}` is a branch, which only precompiled drivers go by"
-                raise At(
-                    what, *path, "version", todo="Name a version, e.g. 595.91.07, or say `precompiled: true`"
+                raise FieldError(
+                    what, *path, "version", fix="Name a version, e.g. 595.91.07, or say `precompiled: true`"
                 )
             if pool.driver.upgrade.drain.enable and not pool.driver.upgrade.drain.delete_empty_dir:
                 what = "no machine would drain: every model server has an emptyDir"
-                raise At(what, *path, "upgrade", "drain", todo="Say `delete_empty_dir: true` too")
+                raise FieldError(what, *path, "upgrade", "drain", fix="Say `delete_empty_dir: true` too")
 
 
 def the_operator_comes_from_somewhere(platform: Platform) -> None:
@@ -268,18 +276,20 @@ def the_operator_comes_from_somewhere(platform: Platform) -> None:
     if operators.gpu_operator != "manage":
         if release.model_fields_set:
             what = f"the GPU Operator is `{operators.gpu_operator}`, and a release of it is set"
-            raise At(what, *path, todo="Say `gpu_operator: manage`, or take the release out")
+            raise FieldError(what, *path, fix="Say `gpu_operator: manage`, or take the release out")
         return
     if release.chart is None:
-        todo = "Name `images.registry`, where the chart of images.lock.yaml is mirrored, or a chart here"
-        raise At("the GPU Operator is managed, and its chart comes from nowhere", *path, "chart", todo=todo)
+        fix = "Name `images.registry`, where the chart of images.lock.yaml is mirrored, or a chart here"
+        raise FieldError(
+            "the GPU Operator is managed, and its chart comes from nowhere", *path, "chart", fix=fix
+        )
     if release.chart.startswith("oci://") and release.version is None:
         what = f"the chart {release.chart} would be the newest there is"
-        raise At(what, *path, "version", todo="Name its version")
+        raise FieldError(what, *path, "version", fix="Name its version")
     drivers = [pool.name for pool in platform.pools if pool.driver is not None]
     if release.driver == "host" and (drivers or release.driver_version):
         what = f"the machines bring their driver, and {'pool ' + drivers[0] if drivers else 'the release'} names one"
-        raise At(what, *path, "driver", todo="Say `managed`, or take the driver out")
+        raise FieldError(what, *path, "driver", fix="Say `managed`, or take the driver out")
 
 
 def domains_have_a_label(platform: Platform) -> None:
@@ -289,11 +299,11 @@ def domains_have_a_label(platform: Platform) -> None:
             continue
         if failure_domain_label(platform, endpoint.site) == HOST_LABEL:
             sites = [site.name for site in platform.sites]
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id} must outlive a failure domain, and domains at {endpoint.site} are told apart "
                 f"by `{HOST_LABEL}`, which is a machine",
                 *("sites", sites.index(endpoint.site), "failure_domain_label"),
-                todo=f"Name the node label of its zones or racks, or say `survive: node` for {endpoint.id} "
+                fix=f"Name the node label of its zones or racks, or say `survive: node` for {endpoint.id} "
                 f"(endpoints[{index}])",
             )
 
@@ -306,7 +316,9 @@ def claims_and_counts_are_apart(platform: Platform) -> None:
         for key in ("mig", "time_slicing"):
             if getattr(pool, key):
                 what = f"claims ask for whole GPUs, and pool {pool.name} has `{key}`"
-                raise At(what, "pools", index, key, todo="Say `allocation: device-plugin`, or take it out")
+                raise FieldError(
+                    what, "pools", index, key, fix="Say `allocation: device-plugin`, or take it out"
+                )
 
 
 def fabrics_keep_classes_apart(platform: Platform) -> None:
@@ -319,7 +331,7 @@ def fabrics_keep_classes_apart(platform: Platform) -> None:
         ]
         if pool.fabric is not None and not groups:
             what = f"no endpoint on pool {pool.name} spans machines, which a fabric joins"
-            raise At(what, "pools", index, "fabric", todo="Take it out")
+            raise FieldError(what, "pools", index, "fabric", fix="Take it out")
         if rdma is None:
             continue
         path = ("pools", index, "fabric", "rdma", "networks")
@@ -330,19 +342,19 @@ def fabrics_keep_classes_apart(platform: Platform) -> None:
             other = networks.setdefault((pool.site, space), each.class_)
             if other != each.class_:
                 what = f"network `{each.network}` is class {other}'s, and no network policy holds on it"
-                raise At(what, *path, number, "network", todo="Name one for each class", no=True)
+                raise FieldError(what, *path, number, "network", fix="Name one for each class", refused=True)
         known = [each.class_ for each in rdma.networks]
         for endpoint in groups:
             if endpoint.class_ not in known:
                 what = f"the groups of {endpoint.id} have no RDMA network of class {endpoint.class_}"
-                raise At(what, *path, todo=f"Add one for class {endpoint.class_}")
+                raise FieldError(what, *path, fix=f"Add one for class {endpoint.class_}")
 
 
 def _once(values: Iterable[str], what: str, *path: str | int) -> None:
     listed = list(values)
     for number, each in enumerate(listed):
         if each in listed[:number]:
-            raise At(f"{what} `{each}` stands twice", *path, number, todo="Leave one out")
+            raise FieldError(f"{what} `{each}` stands twice", *path, number, fix="Leave one out")
 
 
 def pods_fit_a_machine(platform: Platform) -> None:
@@ -359,11 +371,11 @@ def pods_fit_a_machine(platform: Platform) -> None:
         for key, (wanted, there, unit) in asked.items():
             # The sidecar of a replica has a core and a GiB at most.
             if there is not None and wanted + 1 > there:
-                raise At(
+                raise FieldError(
                     f"a pod of endpoint {endpoint.id} asks for {float(wanted):g} {unit} and 1 for its sidecar, and a "
                     f"machine of pool {pool.name} has {there}: it would wait for ever",
                     *("endpoints", index, key),
-                    todo=f"State `{key}` of {there - 1} or less, or use a pool with larger machines",
+                    fix=f"State `{key}` of {there - 1} or less, or use a pool with larger machines",
                 )
 
 

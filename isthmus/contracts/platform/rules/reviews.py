@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.platform.model.callers import whole_name
 from isthmus.contracts.platform.model.records import Place, place_of, share_is_made
 from isthmus.contracts.platform.model.reviews import KEEP_DAYS, SCORED, GatewayReviews
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform, Workload
@@ -31,18 +31,18 @@ def answers_are_held_where_people_must_see_them(platform: Platform) -> None:
                 continue
             asked, other = _asked(workload), ", or name who sees to it instead" if elsewhere else ""
             if place == "fargate":
-                raise At(
+                raise FieldError(
                     f"{asked}, and gateway {gateway.name} on Fargate can hold no answers for people",
                     *path,
                     "reviewed_by" if elsewhere else "impact",
-                    todo=f"Serve it behind a gateway in a cluster, on-prem or in AWS{other}",
-                    no=True,
+                    fix=f"Serve it behind a gateway in a cluster, on-prem or in AWS{other}",
+                    refused=True,
                 )
-            raise At(
+            raise FieldError(
                 f"{asked}, and gateway {gateway.name} holds no answers for people",
                 *("gateways", index, "reviews"),
-                todo=f"State `reviews` and `database` of the gateway (docs/reviews.md){other}",
-                no=True,
+                fix=f"State `reviews` and `database` of the gateway (docs/reviews.md){other}",
+                refused=True,
             )
 
 
@@ -50,17 +50,17 @@ def _named_where_it_counts(
     gateway: Gateway, workload: Workload, place: Place, path: tuple[str | int, ...]
 ) -> None:
     """Who reviews it elsewhere is named in place of the gateway, and not beside it."""
-    why, todo = "", "Leave it out"
+    why, fix = "", "Leave it out"
     if not workload.asks_for_people:
         why = "nobody asks for people to see them"
     elif place == "on-prem":
         why = "its own gateway can hold its answers"
     elif gateway.reviews is not None:
         why = "its own gateway holds its answers"
-        todo = "Leave it out, or take the gateway's `reviews` out (by null)"
+        fix = "Leave it out, or take the gateway's `reviews` out (by null)"
     if why:
         what = f"{workload.name} names who reviews it elsewhere, and {why}"
-        raise At(what, *path, "reviewed_by", todo=todo)
+        raise FieldError(what, *path, "reviewed_by", fix=fix)
 
 
 def reviews_are_whole(platform: Platform) -> None:
@@ -74,36 +74,42 @@ def reviews_are_whole(platform: Platform) -> None:
             continue
         if gateway.runs_on != "kubernetes":
             what = f"gateway {gateway.name} runs on Fargate, where no answers are held"
-            raise At(what, *path, todo="Leave it out (docs/reviews.md)")
+            raise FieldError(what, *path, fix="Leave it out (docs/reviews.md)")
         _share_is_the_records(gateway, reviews, path)
         if gateway.database is None:
             what = f"gateway {gateway.name} holds answers and has no database to hold them in"
-            raise At(what, "gateways", index, "database", todo="Name host and address of its PostgreSQL")
+            raise FieldError(
+                what, "gateways", index, "database", fix="Name host and address of its PostgreSQL"
+            )
         if reviews.user == gateway.database.user:
             what = f"the gateway's database user {reviews.user} would decide upon its own answers"
-            raise At(
-                what, *path, "user", todo="Name another, which `edge.keys migrate` gives its rights", no=True
+            raise FieldError(
+                what,
+                *path,
+                "user",
+                fix="Name another, which `edge.keys migrate` gives its rights",
+                refused=True,
             )
         content = gateway.audit.content if gateway.audit is not None else None
         if (content is None) == (reviews.gateway_keys_volume is None):
             what = "no volume is named for the keys of held answers"
-            todo = "Name gateway_keys_volume"
+            fix = "Name gateway_keys_volume"
             if content is not None:
                 what = "held answers and kept content have one folder of keys: who erases a subject erases all of it"
-                todo = "Leave gateway_keys_volume out: it is that of audit.content"
-            raise At(what, *path, "gateway_keys_volume", todo=todo)
+                fix = "Leave gateway_keys_volume out: it is that of audit.content"
+            raise FieldError(what, *path, "gateway_keys_volume", fix=fix)
         if platform.issuer is None and reviews.certificate_secret is None:
             what = "there is no certificate issuer, and no Secret with a certificate is named"
-            todo = "Name `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
-            raise At(what, *path, "certificate_secret", todo=todo)
+            fix = "Name `issuer: {name: …}` in `isthmus:overrides`, or a certificate_secret here"
+            raise FieldError(what, *path, "certificate_secret", fix=fix)
         _kept(gateway, reviews, path)
         for number, workload in enumerate(gateway.workloads):
             by_score = gateway.class_ in SCORED or workload.impact == "material"
             if by_score and (workload.review is None or workload.review.below_confidence is None):
-                raise At(
+                raise FieldError(
                     f"a low score holds answers of {workload.name}, and nobody says which score is low",
                     *("gateways", index, "workloads", number, "review"),
-                    todo="State review.below_confidence in the requirements and plan anew",
+                    fix="State review.below_confidence in the requirements and plan anew",
                 )
         _reachable(platform, gateway, reviews, path)
         _people(gateway, reviews, path)
@@ -121,14 +127,14 @@ def _calibrated(gateway: Gateway, workload: Workload, path: tuple[str | int, ...
         where = (*path, "calibrations", number)
         if workload.review is None:
             what = f"{workload.name} names calibrations, and no domain in which they would count"
-            raise At(
-                what, *where, todo="State `review` in the requirements, with the domain that was calibrated"
+            raise FieldError(
+                what, *where, fix="State `review` in the requirements, with the domain that was calibrated"
             )
         if gateway.runs_on != "kubernetes":
             what = f"gateway {gateway.name} runs on Fargate, where calibrations are not built for"
-            raise At(what, *where, todo="Leave them out")
+            raise FieldError(what, *where, fix="Leave them out")
         if each.name in names:
-            raise At(f"two calibrations of {workload.name} are called {each.name}", *where, "name")
+            raise FieldError(f"two calibrations of {workload.name} are called {each.name}", *where, "name")
         names.add(each.name)
 
 
@@ -142,14 +148,14 @@ def _share_is_the_records(gateway: Gateway, reviews: GatewayReviews, path: tuple
         what = (
             f"the share of records of gateway {gateway.name} is made here, and a volume of another is named"
         )
-        raise At(what, *path, "records_volume", todo="Leave it out")
+        raise FieldError(what, *path, "records_volume", fix="Leave it out")
     if not made and reviews.records_volume is None:
         what = f"those who decide upon answers of {gateway.name} name no volume for their records"
-        raise At(
+        raise FieldError(
             what,
             *path,
             "records_volume",
-            todo="Name a PersistentVolume that is the share of audit.volume once more",
+            fix="Name a PersistentVolume that is the share of audit.volume once more",
         )
 
 
@@ -157,10 +163,10 @@ def _kept(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]
     most = KEEP_DAYS.get(gateway.class_)
     if most is not None and reviews.keep_days > most:
         what = f"held answers of class {gateway.class_} are kept at most {most} days"
-        raise At(what, *path, "keep_days", todo=f"Say {most} or less", no=True)
+        raise FieldError(what, *path, "keep_days", fix=f"Say {most} or less", refused=True)
     if reviews.decide_h + reviews.escalated_h > reviews.keep_days * 24:
         what = "answers would be deleted before decide_h and escalated_h are over"
-        raise At(what, *path, "keep_days", todo="Say more days, or fewer hours")
+        raise FieldError(what, *path, "keep_days", fix="Say more days, or fewer hours")
 
 
 def _reachable(
@@ -168,7 +174,7 @@ def _reachable(
 ) -> None:
     if not reviews.from_cidrs and not reviews.from_namespaces:
         what = f"nobody could reach the reviews of gateway {gateway.name}"
-        raise At(what, *path, "from_cidrs", todo="Name the reviewers' networks, or from_namespaces")
+        raise FieldError(what, *path, "from_cidrs", fix="Name the reviewers' networks, or from_namespaces")
     kinds = ("on-prem",) if gateway.class_ == "restricted" else ("on-prem", "aws")
     own = [ipaddress.ip_network(cidr) for site in platform.sites if site.kind in kinds for cidr in site.cidrs]
     for number, cidr in enumerate(reviews.from_cidrs):
@@ -176,14 +182,14 @@ def _reachable(
         try:
             network = ipaddress.IPv4Network(cidr)
         except ValueError:
-            raise At(f"`{cidr}` is not a network", *where) from None
+            raise FieldError(f"`{cidr}` is not a network", *where) from None
         if not any(network.subnet_of(one) for one in own if one.version == 4):
             whose = "the on-prem sites'" if gateway.class_ == "restricted" else "the sites' own"
-            raise At(
+            raise FieldError(
                 f"held {gateway.class_} answers could be read from `{cidr}`, outside {whose} networks",
                 *where,
-                todo=f"Name a part of {', '.join(map(str, own)) or 'none'}",
-                no=True,
+                fix=f"Name a part of {', '.join(map(str, own)) or 'none'}",
+                refused=True,
             )
 
 
@@ -193,14 +199,16 @@ def _people(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ..
     for number, person in enumerate(reviews.reviewers):
         where = (*path, "reviewers", number)
         if not whole_name(person.client):
-            todo = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
-            raise At(f"`{person.client}` is no name of a client's certificate", *where, "client", todo=todo)
+            fix = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
+            raise FieldError(
+                f"`{person.client}` is no name of a client's certificate", *where, "client", fix=fix
+            )
         if spoken.setdefault(person.client, person.name) != person.name:
             what = f"{person.client} would be {spoken[person.client]} and {person.name}"
-            raise At(what, *where, "client", todo="Let each certificate be one person's", no=True)
+            raise FieldError(what, *where, "client", fix="Let each certificate be one person's", refused=True)
         for name in person.workloads or []:
             if name not in known:
-                raise At(f"gateway {gateway.name} serves no workload {name}", *where, "workloads")
+                raise FieldError(f"gateway {gateway.name} serves no workload {name}", *where, "workloads")
 
 
 def volumes_are_apart(platform: Platform) -> None:
@@ -227,12 +235,12 @@ def volumes_are_apart(platform: Platform) -> None:
             other = taken.setdefault((gateway.site, volume), own)
             if other != own:
                 what = f"volume {volume} is {own} and {other}: one binds to one claim"
-                raise At(
+                raise FieldError(
                     what,
                     "gateways",
                     index,
                     *key.split("."),
-                    todo="Name one for each, and one share for each class",
+                    fix="Name one for each, and one share for each class",
                 )
 
 

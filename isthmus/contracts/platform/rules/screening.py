@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts.platform.model.screening import ENGLISH, LEAVING, SECRETS, as_yaml, demanded, leaves
 from isthmus.contracts.platform.rules.serving import WRITES
 from isthmus.contracts.vocabulary import VLLM_TARGETS
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 from isthmus.core.validation_errors import did_you_mean
 
@@ -29,7 +29,9 @@ def what_leaves_is_redacted(platform: Platform) -> None:
         path = ("gateways", index, "screening")
         if gateway.runs_on != "kubernetes" and gateway.screening is not None:
             what = f"gateway {gateway.name} runs on Fargate, where no detector is built beside it"
-            raise At(what, *path, todo="Leave it out: docs/redaction.md says what Fargate does not have")
+            raise FieldError(
+                what, *path, fix="Leave it out: docs/redaction.md says what Fargate does not have"
+            )
         gone = sorted(
             {
                 name
@@ -43,21 +45,21 @@ def what_leaves_is_redacted(platform: Platform) -> None:
         away = endpoints[gone[0]]
         where = f"prompts of gateway {gateway.name} leave {gateway.site} for {away.id} at {away.site}"
         if gateway.runs_on != "kubernetes":
-            raise At(
+            raise FieldError(
                 f"{where}, and nothing redacts them on Fargate",
                 *("gateways", index, "workloads"),
-                todo="Serve it at the gateway's own site, or run the gateway in a cluster",
-                no=True,
+                fix="Serve it at the gateway's own site, or run the gateway in a cluster",
+                refused=True,
             )
         if gateway.screening is None or not gateway.screening.models:
             lacking = "no detector is" if gateway.screening is None else "no model that finds names is"
-            raise At(
+            raise FieldError(
                 f"{where}, class {gateway.class_} demands that they are redacted, and {lacking} named",
                 *path,
                 *([] if gateway.screening is None else ["models"]),
-                todo=f"State `screening: {{models: [{as_yaml(ENGLISH)}]}}`: the detector's image has it, for English. "
+                fix=f"State `screening: {{models: [{as_yaml(ENGLISH)}]}}`: the detector's image has it, for English. "
                 "Other languages need models of their own (docs/redaction.md)",
-                no=True,
+                refused=True,
             )
 
 
@@ -70,11 +72,11 @@ def answers_are_looked_through(platform: Platform) -> None:
         if gateway.runs_on != "kubernetes":
             _guarded(platform, gateway, index, where)
         elif gateway.screening is None:
-            raise At(
+            raise FieldError(
                 f"{where}, and gateway {gateway.name} has no detector",
                 *("gateways", index, "screening"),
-                todo="State `screening: {}`: patterns alone will do (docs/redaction.md)",
-                no=True,
+                fix="State `screening: {}`: patterns alone will do (docs/redaction.md)",
+                refused=True,
             )
 
 
@@ -88,11 +90,11 @@ def _guarded(platform: Platform, gateway: Gateway, index: int, where: str) -> No
             if targets[name] == "bedrock" and guards:
                 continue
             lacks = "has no guardrail" if targets[name] == "bedrock" else "is none of Bedrock's"
-            raise At(
+            raise FieldError(
                 f"{where}, gateway {gateway.name} runs on Fargate without a detector, and {name} {lacks}",
                 *("gateways", index, "workloads", number),
-                todo="Serve it by Bedrock behind the identity's `guardrail`, or run the gateway in a cluster",
-                no=True,
+                fix="Serve it by Bedrock behind the identity's `guardrail`, or run the gateway in a cluster",
+                refused=True,
             )
 
 
@@ -106,7 +108,7 @@ def screenings_are_whole(platform: Platform) -> None:
         path = ("gateways", index, "screening")
         if platform.images.detector is None:
             what = f"no image of the detector is named, and gateway {gateway.name} has one beside it"
-            raise At(what, "images", "detector", todo="Name it by digest")
+            raise FieldError(what, "images", "detector", fix="Name it by digest")
         unique(screening.models, "language", *path, "models")
         unique(screening.topics, "name", *path, "topics")
         unique(screening.guards, "name", *path, "guards")
@@ -120,15 +122,15 @@ def screenings_are_whole(platform: Platform) -> None:
 
 def _of_one_kind(guard: ScreeningGuard, at: tuple[str | int, ...]) -> None:
     if guard.name == OWN_GUARD:
-        raise At(f"`{OWN_GUARD}` is the class's own guard", *at, "name", todo="Give it another name")
+        raise FieldError(f"`{OWN_GUARD}` is the class's own guard", *at, "name", fix="Give it another name")
     if sum(kind is not None for kind in (guard.entities, guard.max_characters, guard.endpoint)) != 1:
         what = f"guard {guard.name} looks for one of entities, max_characters and endpoint"
-        raise At(what, *at, todo="State one of the three; make another guard for another")
+        raise FieldError(what, *at, fix="State one of the three; make another guard for another")
     if guard.then == "redact" and (guard.entities is None or guard.on != "outputs"):
         what = f"guard {guard.name} would redact, and only entities in outputs are redacted by a guard"
-        raise At(what, *at, "then", todo="Say `on: outputs` and `entities`, or refuse")
+        raise FieldError(what, *at, "then", fix="Say `on: outputs` and `entities`, or refuse")
     if guard.max_characters is not None and guard.on != "outputs":
-        raise At(f"guard {guard.name} measures outputs", *at, "on", todo="Say `on: outputs`")
+        raise FieldError(f"guard {guard.name} measures outputs", *at, "on", fix="Say `on: outputs`")
 
 
 def _there(guard: ScreeningGuard, gateway: Gateway, screening: Screening, at: tuple[str | int, ...]) -> None:
@@ -136,31 +138,35 @@ def _there(guard: ScreeningGuard, gateway: Gateway, screening: Screening, at: tu
     for place, name in enumerate(guard.workloads or []):
         if name not in own:
             what = f"gateway {gateway.name} serves no workload {name}"
-            raise At(what, *at, "workloads", place, todo=did_you_mean(name, own))
+            raise FieldError(what, *at, "workloads", place, fix=did_you_mean(name, own))
     topics = [f"TOPIC_{topic.name}" for topic in screening.topics]
     for place, name in enumerate(guard.entities or []):
         if name.startswith("TOPIC_") and name not in topics:
             what = f"guard {guard.name} looks for {name}, and no topic of that name is stated"
-            raise At(what, *at, "entities", place, todo=did_you_mean(name, topics) or "Add it to `topics`")
+            raise FieldError(
+                what, *at, "entities", place, fix=did_you_mean(name, topics) or "Add it to `topics`"
+            )
     # Held answers are a part of their own; without it nobody would ever let one go.
     if guard.then == "review" and gateway.reviews is None:
         what = f"guard {guard.name} has answers held for people, and gateway {gateway.name} keeps none"
-        raise At(what, *at, "then", todo="Say `refuse` or `record`")
+        raise FieldError(what, *at, "then", fix="Say `refuse` or `record`")
 
 
 def _judges(id_: str, gateway: Gateway, endpoints: dict[str, Endpoint], at: tuple[Any, ...]) -> None:
     """A guard's model reads whole prompts: it is the class's own, where the gateway is."""
     endpoint = endpoints.get(id_)
     if endpoint is None:
-        raise At(f"`{id_}` is no endpoint", *at, todo=did_you_mean(id_, list(endpoints)))
+        raise FieldError(f"`{id_}` is no endpoint", *at, fix=did_you_mean(id_, list(endpoints)))
     if endpoint.class_ != gateway.class_:
         what = f"guard model {id_} is of class {endpoint.class_}, and classes share no endpoint"
-        raise At(what, *at, todo=f"Name one of class {gateway.class_}", no=True)
+        raise FieldError(what, *at, fix=f"Name one of class {gateway.class_}", refused=True)
     if endpoint.site != gateway.site or endpoint.target not in VLLM_TARGETS:
         what = f"guard model {id_} does not stand in the cluster of gateway {gateway.name}"
-        raise At(what, *at, todo=f"Name a model server at {gateway.site}", no=True)
+        raise FieldError(what, *at, fix=f"Name a model server at {gateway.site}", refused=True)
     if endpoint.task not in WRITES:
-        raise At(f"{id_} serves {endpoint.task}, and a guard answers in words", *at, todo="Name another")
+        raise FieldError(
+            f"{id_} serves {endpoint.task}, and a guard answers in words", *at, fix="Name another"
+        )
 
 
 CHECKS = (what_leaves_is_redacted, answers_are_looked_through, screenings_are_whole)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.model import serving as platform_serving
 from isthmus.contracts.vocabulary import VLLM_TARGETS
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Endpoint, Gateway, Platform, Workload
@@ -47,38 +47,40 @@ def scaling_is_possible(platform: Platform) -> None:
             continue
         endpoint = endpoints[scaling.endpoint]
         if endpoint.target not in VLLM_TARGETS:
-            raise At(f"{endpoint.id} runs on {endpoint.target}, which scales itself", *path, "endpoint")
+            raise FieldError(
+                f"{endpoint.id} runs on {endpoint.target}, which scales itself", *path, "endpoint"
+            )
         if endpoint.nodes_per_replica > 1:
-            raise At(
+            raise FieldError(
                 f"a replica of {endpoint.id} spans {endpoint.nodes_per_replica} machines: each group has ways and an "
                 "address of its own, which are made for a number of groups that is known",
                 *(*path, "endpoint"),
-                todo="Say as many at least as at most",
+                fix="Say as many at least as at most",
             )
         if not platform.monitoring.prometheus_url:
             what = f"{endpoint.id} is scaled by load, and nothing says where its load can be read"
-            raise At(what, "monitoring", "prometheus_url", todo="Name the Prometheus that KEDA asks")
+            raise FieldError(what, "monitoring", "prometheus_url", fix="Name the Prometheus that KEDA asks")
         if not platform.monitoring.pod_monitors:
             what = f"{endpoint.id} is scaled by load, and without PodMonitors nothing measures it"
-            raise At(what, "monitoring", "pod_monitors", todo="Say `pod_monitors: true`")
+            raise FieldError(what, "monitoring", "pod_monitors", fix="Say `pod_monitors: true`")
         if platform.operators.keda != "existing":
             what = f"{endpoint.id} is scaled by load, and KEDA is `{platform.operators.keda}`"
-            raise At(what, "operators", "keda", todo="Say `existing`: this version installs no KEDA")
+            raise FieldError(what, "operators", "keda", fix="Say `existing`: this version installs no KEDA")
         fallback = scaling.fallback_replicas
         if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
-            raise At(
+            raise FieldError(
                 f"{fallback} replicas of {endpoint.id} would serve while nothing measures the load, and there are "
                 f"{scaling.min_replicas} to {scaling.max_replicas}",
                 *(*path, "fallback_replicas"),
-                todo=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
+                fix=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
             )
         if scaling.min_replicas == 0:
             _may_sleep(platform, endpoint, scaling, path)
         elif scaling.min_replicas != endpoint.replicas:
-            raise At(
+            raise FieldError(
                 f"at least {scaling.min_replicas} replicas of {endpoint.id}, and the plan has {endpoint.replicas}",
                 *(*path, "min_replicas"),
-                todo=f"Say {endpoint.replicas}, or change the plan",
+                fix=f"Say {endpoint.replicas}, or change the plan",
             )
 
 
@@ -87,10 +89,10 @@ def _may_sleep(platform: Platform, endpoint: Endpoint, scaling: Scaling, path: P
     here = (*path, "min_replicas")
     if endpoint.replicas != 1:
         what = f"none at times, and the plan counts on {endpoint.replicas} replicas of {endpoint.id}"
-        raise At(what, *here, todo=f"Say {endpoint.replicas}")
+        raise FieldError(what, *here, fix=f"Say {endpoint.replicas}")
     if endpoint.survive != "none":
         what = f"{endpoint.id} must survive the loss of a {endpoint.survive}, and would be away at times"
-        raise At(what, *here, todo=f"Say {endpoint.replicas}")
+        raise FieldError(what, *here, fix=f"Say {endpoint.replicas}")
     sent = [
         (gateway, workload)
         for gateway in platform.gateways
@@ -99,16 +101,16 @@ def _may_sleep(platform: Platform, endpoint: Endpoint, scaling: Scaling, path: P
     ]
     if not sent:
         what = f"nothing would wake {endpoint.id}: requests of no workload are counted for it at a gateway"
-        raise At(what, *here, todo="Say 1")
+        raise FieldError(what, *here, fix="Say 1")
     serious = [workload.name for _, workload in sent if workload.impact != "low"]
     if serious:
         what = f"{', '.join(serious)} may not wait for {endpoint.id} to start: their impact is not low"
-        raise At(what, *here, todo="Say 1")
+        raise FieldError(what, *here, fix="Say 1")
     if scaling.cold_start_s is None or scaling.cold_start_s < endpoint.load_timeout_s:
-        raise At(
+        raise FieldError(
             f"callers get no answer for as long as {endpoint.id} takes to start, up to {endpoint.load_timeout_s} s",
             *(*path, "cold_start_s"),
-            todo=f"Say `cold_start_s: {endpoint.load_timeout_s}` where the SLO allows it, or at least 1 replica",
+            fix=f"Say `cold_start_s: {endpoint.load_timeout_s}` where the SLO allows it, or at least 1 replica",
         )
 
 
@@ -121,26 +123,28 @@ def weights_can_be_fetched(platform: Platform) -> None:
             continue  # SageMaker fetches for itself
         from_s3 = weights.uri.startswith("s3://")
         if from_s3 and weights.uri.endswith("/"):
-            todo = "Leave the slash at the end out: a prefix is fetched, with all below it"
-            raise At(
-                f"the weights of {endpoint.id} lie under no prefix of that form", *path, "uri", todo=todo
+            fix = "Leave the slash at the end out: a prefix is fetched, with all below it"
+            raise FieldError(
+                f"the weights of {endpoint.id} lie under no prefix of that form", *path, "uri", fix=fix
             )
         for key in ("store", "cache"):
             if (getattr(weights, key) is not None) != from_s3:
                 what = f"the weights of {endpoint.id} come from {weights.uri.partition(':')[0]}"
                 told = f"{what} and name no {key}" if from_s3 else f"{what}, which takes no {key}"
-                raise At(told, *path, key, todo=f"Add `{key}`" if from_s3 else "Leave it out")
+                raise FieldError(told, *path, key, fix=f"Add `{key}`" if from_s3 else "Leave it out")
         if not from_s3 or weights.store is None:
             continue
         if weights.cache is not None and weights.cache.node_path is not None and endpoint.pool is None:
             what = f"{endpoint.id} is on no pool, so no machines are known whose disks could hold its weights"
-            todo = "Name a `storage_class` in its place, or a pool"
-            raise At(what, *path, "cache", "node_path", todo=todo)
+            fix = "Name a `storage_class` in its place, or a pool"
+            raise FieldError(what, *path, "cache", "node_path", fix=fix)
         if weights.volume is not None:
-            raise At("what is fetched goes into the cache's own volume", *path, "volume", todo="Leave it out")
+            raise FieldError(
+                "what is fetched goes into the cache's own volume", *path, "volume", fix="Leave it out"
+            )
         if platform.images.translator is None:
             what = f"the weights of {endpoint.id} are fetched by the translator's image, and none is named"
-            raise At(what, "images", "translator")
+            raise FieldError(what, "images", "translator")
         _within_reach(platform, endpoint, weights.store.address, (*path, "store", "address"), kinds)
 
 
@@ -152,17 +156,17 @@ def _within_reach(
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
-        raise At(f"`{text}` is not an address", *path) from None
+        raise FieldError(f"`{text}` is not an address", *path) from None
     if endpoint.class_ not in NAMED_WAYS_ONLY:
         return
     only = ("on-prem",) if endpoint.class_ == "restricted" else ("on-prem", "aws")
     listed = [cidr for site in platform.sites if kinds[site.name] in only for cidr in site.cidrs]
     if not any(address in ipaddress.IPv4Network(cidr) for cidr in listed):
-        raise At(
+        raise FieldError(
             f"{endpoint.class_} work would fetch its weights from `{text}`, outside the sites' own networks",
             *path,
-            todo=f"Name an address within {', '.join(listed) or 'the networks of a site'}",
-            no=True,
+            fix=f"Name an address within {', '.join(listed) or 'the networks of a site'}",
+            refused=True,
         )
 
 
@@ -177,7 +181,7 @@ def canaries_are_alike(platform: Platform) -> None:
             name = workload.canary.endpoint
             why = unlike(gateway, workload, endpoints[workload.endpoint], endpoints[name])
             if why:
-                raise At(f"{name} cannot be the canary of {workload.name}: {why}", *path)
+                raise FieldError(f"{name} cannot be the canary of {workload.name}: {why}", *path)
 
 
 def unlike(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
@@ -201,22 +205,24 @@ def engines_can_do_it(platform: Platform) -> None:
         if endpoint.target not in VLLM_TARGETS:
             for key, usual in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
                 if getattr(endpoint, key) != usual:
-                    raise At(f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key)
+                    raise FieldError(
+                        f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key
+                    )
             for key in ("model_family", "tool_call_parser", "reasoning_parser", "chat_template"):
                 if endpoint.target == "bedrock" and getattr(endpoint, key) is not None:
                     what = f"`{key}` is vLLM's, and {endpoint.id} runs on Amazon Bedrock"
-                    raise At(what, *path, key, todo="Leave it out: Bedrock reads tool calls itself")
+                    raise FieldError(what, *path, key, fix="Leave it out: Bedrock reads tool calls itself")
             continue
         if endpoint.task not in WRITES and endpoint.prefix_cache == "salted":
             what = f"a request for {endpoint.task} takes no salt"
-            raise At(what, *path, "prefix_cache", todo="Say `off`, or `shared`")
+            raise FieldError(what, *path, "prefix_cache", fix="Say `off`, or `shared`")
         if guesses is None:
             continue
         if endpoint.task not in WRITES:
-            raise At(f"{endpoint.id} writes no text to guess ahead", *path, "speculative")
+            raise FieldError(f"{endpoint.id} writes no text to guess ahead", *path, "speculative")
         if endpoint.nodes_per_replica > 1:
             what = "vLLM guesses ahead within one machine only (no pipeline parallelism)"
-            raise At(what, *path, "speculative", todo="Leave it out, or say `nodes_per_replica: 1`")
+            raise FieldError(what, *path, "speculative", fix="Leave it out, or say `nodes_per_replica: 1`")
         if (guesses.method in GUESSES_BY_WEIGHTS) != (guesses.path is not None):
             what = f"`{guesses.method}` needs the path of its own weights"
             told = (
@@ -224,11 +230,11 @@ def engines_can_do_it(platform: Platform) -> None:
                 if guesses.method in GUESSES_BY_WEIGHTS
                 else f"`{guesses.method}` has no weights of its own"
             )
-            raise At(told, *path, "speculative", "path")
+            raise FieldError(told, *path, "speculative", "path")
         for number, argument in enumerate(endpoint.engine_args):
             if argument.startswith("--spec"):
                 what = f"`{argument.partition('=')[0]}` is said by `speculative` already"
-                raise At(what, *path, "engine_args", number, todo="Leave one out")
+                raise FieldError(what, *path, "engine_args", number, fix="Leave one out")
 
 
 def compile_caches_have_a_place(platform: Platform) -> None:
@@ -239,14 +245,16 @@ def compile_caches_have_a_place(platform: Platform) -> None:
             continue
         if endpoint.target not in VLLM_TARGETS:
             what = f"`compile_cache` is of pods, and {endpoint.id} runs on {endpoint.target}"
-            raise At(what, *path, todo="Leave it out")
+            raise FieldError(what, *path, fix="Leave it out")
         kept = endpoint.weights.cache if endpoint.weights is not None else None
         if cache.place == "node" and (kept is None or kept.node_path is None):
             what = f"no folder on the machines' disks is known for {endpoint.id}"
-            raise At(what, *path, "place", todo="State `weights.cache.node_path`, or `place: volume`")
+            raise FieldError(what, *path, "place", fix="State `weights.cache.node_path`, or `place: volume`")
         if cache.place == "volume" and not (cache.storage_class or (kept is not None and kept.storage_class)):
             what = f"no storage class is known for what {endpoint.id} compiles"
-            raise At(what, *path, "storage_class", todo="State one whose volumes many machines can mount")
+            raise FieldError(
+                what, *path, "storage_class", fix="State one whose volumes many machines can mount"
+            )
 
 
 def cpus_are_for_development(platform: Platform) -> None:
@@ -256,17 +264,21 @@ def cpus_are_for_development(platform: Platform) -> None:
             continue
         path = ("endpoints", index)
         if endpoint.target != "onprem-vllm":
-            raise At(f"{endpoint.id} runs on {endpoint.target}, not on CPUs of a site", *path, "engine")
+            raise FieldError(
+                f"{endpoint.id} runs on {endpoint.target}, not on CPUs of a site", *path, "engine"
+            )
         if endpoint.class_ not in DEVELOPED_WITH:
             what = f"{endpoint.class_} work is not served by an engine for development"
-            raise At(what, *path, "engine", todo="Say `gpu` and a pool", no=True)
+            raise FieldError(what, *path, "engine", fix="Say `gpu` and a pool", refused=True)
         for key, only in _ON_CPUS.items():
             if getattr(endpoint, key) != only:
                 told = "leave it out" if only is None else f"say {only}"
                 what = f"`{key}` is {getattr(endpoint, key)}, and {endpoint.id} runs on CPUs"
-                raise At(what, *path, key, todo=told[0].upper() + told[1:])
+                raise FieldError(what, *path, key, fix=told[0].upper() + told[1:])
         if platform.images.vllm_cpu is None:
-            raise At(f"{endpoint.id} runs on CPUs, and no image for them is named", "images", "vllm_cpu")
+            raise FieldError(
+                f"{endpoint.id} runs on CPUs, and no image for them is named", "images", "vllm_cpu"
+            )
 
 
 def routers_fit(platform: Platform) -> None:
@@ -279,22 +291,24 @@ def routers_fit(platform: Platform) -> None:
         path = ("gateways", index)
         if gateway.class_ == "restricted":
             what = "a router would open restricted requests, and they are opened by our own programs only"
-            raise At(what, *path, "router", todo="Leave it out: the gateway splits by itself", no=True)
+            raise FieldError(
+                what, *path, "router", fix="Leave it out: the gateway splits by itself", refused=True
+            )
         routed.add((gateway.class_, gateway.site))
         for number, workload in enumerate(gateway.workloads):
             names = {workload.adapter or endpoints[name].model for name in workload.awaited}
             if len(names) > 1:
-                raise At(
+                raise FieldError(
                     f"a router sends the same request to both, and they are asked for as {' and '.join(sorted(names))}",
                     *(*path, "workloads", number, "canary"),
-                    todo="Serve the new version under the same `model`, or leave the router out",
+                    fix="Serve the new version under the same `model`, or leave the router out",
                 )
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.picker is not None and (endpoint.class_, endpoint.site) not in routed:
             what = (
                 f"nothing would ask the picker of {endpoint.id}: class {endpoint.class_} has no router there"
             )
-            raise At(what, *("endpoints", index, "picker"), todo="Add `router` to the class's gateway")
+            raise FieldError(what, *("endpoints", index, "picker"), fix="Add `router` to the class's gateway")
 
 
 CHECKS: tuple[Rule, ...] = (

@@ -1,6 +1,6 @@
 """What must hold of the AWS half of a platform, whoever wrote it. Rules of `platform_checks`.
 
-Boundaries answer no (exit 1), the rest is wrong input (exit 2); every rule raises `At` with the path of
+Boundaries answer no (exit 1), the rest is wrong input (exit 2); every rule raises `FieldError` with the path of
 the value at fault. Nothing here asks a cloud: what only the account knows is `stacks.aws_account.account`'s to check.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import guardrail_tiers, handling, jurisdictions
-from isthmus.core.errors import At, InputError, IsthmusError, Where
+from isthmus.core.errors import FieldError, InputError, IsthmusError, Where
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def aws_names(platform: Platform) -> None:
             _same_site(identity.site, guardrails[identity.guardrail].site, "identities", index, "guardrail")
             if guardrails[identity.guardrail].class_ != identity.class_:
                 what = f"identity {identity.name} of class {identity.class_} has another class's guardrail"
-                raise At(what, *("identities", index, "guardrail"), no=True)
+                raise FieldError(what, *("identities", index, "guardrail"), refused=True)
     bedrock = [endpoint.id for endpoint in platform.endpoints if endpoint.target == "bedrock"]
     for index, bought in enumerate(platform.provisioned):
         known(bought.endpoint, bedrock, "endpoint on Bedrock", "provisioned", index, "endpoint")
@@ -64,7 +64,7 @@ def aws_names(platform: Platform) -> None:
 
 def _same_site(mine: str, other: str, *path: str | int) -> None:
     if mine != other:
-        raise At(f"it stands at {other}, and this identity at {mine}", *path)
+        raise FieldError(f"it stands at {other}, and this identity at {mine}", *path)
 
 
 def _one_each(platform: Platform) -> None:
@@ -81,21 +81,21 @@ def _one_each(platform: Platform) -> None:
             if of[one.site] in seen:
                 both = f"`{seen[of[one.site]]}` and `{one.name}`"
                 where = one.site if of is sites else f"the account and region of {one.site}"
-                raise At(f"{where} has two {what}, {both}", part, index, todo="Keep one")
+                raise FieldError(f"{where} has two {what}, {both}", part, index, fix="Keep one")
             seen[of[one.site]] = one.name
     trails: dict[str, str] = {}
     for index, trail in enumerate(platform.trails):
         if accounts[trail.site] in trails:
-            raise At(
+            raise FieldError(
                 f"the account of {trail.site} has two trails, `{trails[accounts[trail.site]]}` and `{trail.name}`",
                 *("trails", index),
-                todo="One trail covers all regions of an account: keep one",
+                fix="One trail covers all regions of an account: keep one",
             )
         trails[accounts[trail.site]] = trail.name
     pairs: set[tuple[str, str]] = set()
     for index, guardrail in enumerate(platform.guardrails):
         if (guardrail.site, guardrail.class_) in pairs:
-            raise At(
+            raise FieldError(
                 f"class {guardrail.class_} has two guardrails at {guardrail.site}", *("guardrails", index)
             )
         pairs.add((guardrail.site, guardrail.class_))
@@ -119,7 +119,9 @@ def boundaries_are_the_accounts(platform: Platform) -> None:
             bound = one.permissions_boundary
             if bound and site.account_id and bound.split(":")[4] != site.account_id:
                 what = f"`{bound}` is not a policy of {site.name}'s account {site.account_id}"
-                raise At(what, *(part, index, "permissions_boundary"), todo="Name a policy of that account")
+                raise FieldError(
+                    what, *(part, index, "permissions_boundary"), fix="Name a policy of that account"
+                )
 
 
 def identities_are_vouched_for(platform: Platform) -> None:
@@ -127,23 +129,25 @@ def identities_are_vouched_for(platform: Platform) -> None:
     by_certificate = [one for one in enumerate(platform.identities) if one[1].assumed_by == "roles-anywhere"]
     for index, identity in by_certificate:
         if identity.trust is None:
-            raise At(
+            raise FieldError(
                 f"nothing vouches for identity {identity.name}: no trust is named",
                 *("identities", index, "trust"),
-                todo="Name one of `trust`; access keys are not an alternative",
-                no=True,
+                fix="Name one of `trust`; access keys are not an alternative",
+                refused=True,
             )
     trusts = {one.name: (index, one) for index, one in enumerate(platform.trust)}
     for index, trust in enumerate(platform.trust):
         path = ("trust", index)
         if trust.mode == "existing" and trust.trust_anchor is None:
-            raise At(f"the existing trust {trust.name} names no trust_anchor", *(*path, "trust_anchor"))
+            raise FieldError(
+                f"the existing trust {trust.name} names no trust_anchor", *(*path, "trust_anchor")
+            )
         if trust.mode == "manage" and (trust.ca_certificates is None) == (trust.acm_pca is None):
-            raise At(
+            raise FieldError(
                 f"trust {trust.name} names {'no authority' if trust.acm_pca is None else 'two authorities'}:"
                 " it needs ca_certificates or acm_pca, one of the two",
                 *(*path, "ca_certificates"),
-                todo="Give the PEM of the authority that signs the translators' certificates, or the ARN of one of"
+                fix="Give the PEM of the authority that signs the translators' certificates, or the ARN of one of"
                 " ACM's",
             )
         if trust.mode == "manage" and trust.ca_certificates is not None:
@@ -153,31 +157,31 @@ def identities_are_vouched_for(platform: Platform) -> None:
                 certificate_authorities.check_ca(trust.ca_certificates, "")
             except IsthmusError as error:
                 no = error.exit_code == 1
-                raise At(error.what, *(*path, "ca_certificates"), todo=error.todo, no=no) from None
+                raise FieldError(error.what, *(*path, "ca_certificates"), fix=error.fix, refused=no) from None
     for index, identity in by_certificate:
         _, trust = trusts[identity.trust or ""]
         path = ("identities", index)
         if trust.mode == "off":
-            raise At(f"the trust of identity {identity.name} is off", *(*path, "trust"), no=True)
+            raise FieldError(f"the trust of identity {identity.name} is off", *(*path, "trust"), refused=True)
         if trust.issuer is None and identity.certificate_secret is None:
-            raise At(
+            raise FieldError(
                 f"identity {identity.name} has no certificate: no issuer, no Secret",
                 *(*path, "certificate_secret"),
-                todo=f"Name `issuer` in trust {trust.name}, or a certificate_secret here",
+                fix=f"Name `issuer` in trust {trust.name}, or a certificate_secret here",
             )
     images = {"translator": ("translator", platform.identities)}
     images["credential_helper"] = ("credential helper", [identity for _, identity in by_certificate])
     for name, (words, needed_by) in images.items():
         if needed_by and getattr(platform.images, name) is None:
-            raise At(
+            raise FieldError(
                 f"no image of the {words} is named, and a translator has an AWS identity",
                 *("images", name),
-                todo="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
+                fix="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
             )
 
 
 def authorities_hold(platform: Platform, today: datetime.date, file: str | None = None) -> list[str]:
-    """A line for each authority that ends soon; `AnswerIsNo` for one that does not hold today.
+    """A line for each authority that ends soon; `Refused` for one that does not hold today.
 
     Not one of `CHECKS`: what is valid does not change with the day.
     """
@@ -201,11 +205,11 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
         held = _cloud_classes(platform, logging.site)
         silent = [one for one in held if handling.of(one).content_days_max == 0]
         if logging.mode == "manage" and logging.text and (silent or not held):
-            raise At(
+            raise FieldError(
                 f"the log of calls at {logging.site} would keep prompts and answers of {' and '.join(silent)} work",
                 *("invocation_logging", index, "text"),
-                todo="Say `text: false`: it is one log for all classes of the account and region",
-                no=True,
+                fix="Say `text: false`: it is one log for all classes of the account and region",
+                refused=True,
             )
         _kept_long_enough(logging.retention_days, held, "invocation_logging", index, "retention_days")
     sites = {trail.site: (index, trail) for index, trail in enumerate(platform.trails)}
@@ -217,16 +221,18 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
         if any(one != "public" for one in held) and not live:
             where = ("trails", trailed[0][0], "mode") if trailed else ("trails",)
             what = f"no trail records what is done in the account of {site.name}"
-            raise At(what, *where, todo="Say `manage`, or `existing` for the organisation's trail", no=True)
+            raise FieldError(
+                what, *where, fix="Say `manage`, or `existing` for the organisation's trail", refused=True
+            )
     for index, trail in enumerate(platform.trails):
         if trail.mode == "manage":
             held = _classes_in(platform, trail.site)
             _kept_long_enough(trail.retention_days, held, "trails", index, "retention_days")
             if not platform.contacts.security:
-                raise At(
+                raise FieldError(
                     "nobody is told when the trail is switched off: contacts.security is empty",
                     *("contacts", "security"),
-                    todo="Name the address of a group",
+                    fix="Name the address of a group",
                 )
 
 
@@ -240,9 +246,11 @@ def budgets_mean_something(platform: Platform) -> None:
         path = ("budgets", index)
         if budget.of not in there[budget.scope]:
             listed = ", ".join(sorted(there[budget.scope]))
-            raise At(f"`{budget.of}` is no {budget.scope} here", *(*path, "of"), todo=f"Known: {listed}")
+            raise FieldError(
+                f"`{budget.of}` is no {budget.scope} here", *(*path, "of"), fix=f"Known: {listed}"
+            )
         if (budget.site, budget.scope, budget.of) in seen:
-            raise At(f"{budget.scope} {budget.of} has two budgets at {budget.site}", *path)
+            raise FieldError(f"{budget.scope} {budget.of} has two budgets at {budget.site}", *path)
         seen.add((budget.site, budget.scope, budget.of))
         if budget.action == "deny" and not any(
             _denied(platform, budget.scope, budget.of, one)
@@ -251,19 +259,19 @@ def budgets_mean_something(platform: Platform) -> None:
         ):
             whom = f"no identity at {budget.site} serves {budget.scope} {budget.of}"
             what = f"budget {budget.name} would deny, and {whom}"
-            todo = "Say `action: none`, or give it the site whose account has that identity"
-            raise At(what, *(*path, "action"), todo=todo)
+            fix = "Say `action: none`, or give it the site whose account has that identity"
+            raise FieldError(what, *(*path, "action"), fix=fix)
     anomalies = platform.anomalies
     if anomalies.monitor is not None and anomalies.mode != "existing":
-        raise At(
+        raise FieldError(
             f"anomalies names a monitor and says `mode: {anomalies.mode}`",
             *("anomalies", "monitor"),
-            todo="Say `mode: existing` to be told what that monitor finds, or leave the monitor out",
+            fix="Say `mode: existing` to be told what that monitor finds, or leave the monitor out",
         )
     heard = anomalies.mode == "manage" or anomalies.monitor is not None
     if (platform.budgets or heard) and not platform.contacts.cost:
         what = "nobody is told of a budget that ends: contacts.cost is empty"
-        raise At(what, *("contacts", "cost"), todo="Name the address of a group")
+        raise FieldError(what, *("contacts", "cost"), fix="Name the address of a group")
 
 
 def languages_of(platform: Platform, guardrail: Guardrail) -> list[str]:
@@ -298,26 +306,26 @@ def guardrails_know_the_languages(platform: Platform) -> None:
         open_ = [each for each in missed if each not in guardrail.unfiltered_languages]
         if tier_of(platform, guardrail) == "classic":
             if open_:
-                raise At(
+                raise FieldError(
                     f"guardrail {guardrail.name} is of the Classic tier, which does not filter {', '.join(open_)}",
                     *(*path, "tier"),
-                    todo="Say `tier: standard`, or name them in unfiltered_languages if that is decided",
+                    fix="Say `tier: standard`, or name them in unfiltered_languages if that is decided",
                 )
             continue
         try:
             profile, regions = guardrail_tiers.profile(platform.site(guardrail.site).region or "")
         except InputError as unknown:
-            raise At(unknown.what, *(*path, "tier"), todo=unknown.todo) from None
+            raise FieldError(unknown.what, *(*path, "tier"), fix=unknown.fix) from None
         for workload in _looked_at(platform, guardrail):
             for region in regions:
                 place = jurisdictions.of_region(region)
                 if workload.residency and not jurisdictions.meets(place, workload.residency):
-                    raise At(
+                    raise FieldError(
                         f"guardrail {guardrail.name} looks at {', '.join(missed) or 'content'} by {profile}, in "
                         f"{region} too: workload {workload.name} may be in {', '.join(workload.residency)} only",
                         *(*path, "tier"),
-                        todo="Say `tier: classic`, and name in unfiltered_languages what it does not filter",
-                        no=True,
+                        fix="Say `tier: classic`, and name in unfiltered_languages what it does not filter",
+                        refused=True,
                     )
 
 
@@ -353,34 +361,34 @@ def _denied(platform: Platform, scope: str, of: str, identity: Identity) -> bool
 def tags_are_taken(platform: Platform) -> None:
     """AWS takes every tag: it names none of AWS's own, and has letters, digits and some signs only."""
     if len(platform.tags) > TAGS:
-        raise At(
+        raise FieldError(
             f"{len(platform.tags)} tags, and AWS takes 50 of a resource, some of which are Isthmus's own",
             "tags",
-            todo=f"Name {TAGS} at most",
+            fix=f"Name {TAGS} at most",
         )
     own = {"isthmus-platform": platform.name, "isthmus-blueprint": platform.blueprint}
     for key, value in platform.tags.items():
         if key.lower().startswith(("isthmus-", "isthmus.dev/")) and own.get(key) != value:
             what = f"the tag `{key}` is Isthmus's own: budgets, and the search for what is lost, go by it"
-            raise At(what, "tags", key, todo="Name it otherwise")
+            raise FieldError(what, "tags", key, fix="Name it otherwise")
         if key.lower().startswith("aws:"):
-            raise At(f"the tag `{key}` begins as AWS's own do", "tags", key, todo="Name it otherwise")
+            raise FieldError(f"the tag `{key}` begins as AWS's own do", "tags", key, fix="Name it otherwise")
         if (
             not _TAG.fullmatch(key)
             or len(key) > 128
             or (value and not _TAG.fullmatch(value))
             or len(value) > 256
         ):
-            raise At(
+            raise FieldError(
                 f"AWS takes no tag `{key}: {value}`",
                 *("tags", key),
-                todo="Use letters, digits, blanks and _.:/=+-@, 128 of them in a key and 256 in a value at most",
+                fix="Use letters, digits, blanks and _.:/=+-@, 128 of them in a key and 256 in a value at most",
             )
     counted = platform.anomalies.mode == "manage" or any(one.scope == "platform" for one in platform.budgets)
     if counted and "isthmus-platform" not in platform.tags:
         what = "the tag `isthmus-platform`, by which the platform's budget and its anomalies are counted, is missing"
-        raise At(
-            what, "tags", todo=f"Say `isthmus-platform: {platform.name}`, or leave out what takes it away"
+        raise FieldError(
+            what, "tags", fix=f"Say `isthmus-platform: {platform.name}`, or leave out what takes it away"
         )
 
 
@@ -399,7 +407,7 @@ def _kept_long_enough(days: int, classes: Iterable[str], *path: str | int) -> No
         least = handling.of(one).records_months_min * 365 // 12
         if days < least:
             what = f"{days} days, and class {one} keeps records {least} days"
-            raise At(what, *path, todo=f"Say {least} or more", no=True)
+            raise FieldError(what, *path, fix=f"Say {least} or more", refused=True)
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

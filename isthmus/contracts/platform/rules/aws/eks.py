@@ -13,7 +13,7 @@ from isthmus.contracts.platform.model.aws.eks import RESERVED, cluster_at
 from isthmus.contracts.platform.rules.aws.fargate import ECR
 from isthmus.contracts.reference import handling
 from isthmus.core import ip_addresses
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
@@ -36,30 +36,30 @@ def clusters_are_whole(platform: Platform) -> None:
         known(cluster.site, aws, "site in AWS", *path, "site")
         other = taken.setdefault(cluster.site, cluster.name)
         if other != cluster.name:
-            raise At(
-                f"{cluster.site} has two clusters, `{other}` and `{cluster.name}`", *path, todo="Keep one"
+            raise FieldError(
+                f"{cluster.site} has two clusters, `{other}` and `{cluster.name}`", *path, fix="Keep one"
             )
         unique(cluster.admins, "name", *path, "admins")
         if cluster.mode == "existing":
             if not aws[cluster.site].kube_context:
                 what = f"the existing cluster {cluster.name} is reached by its site's kube_context, and there is none"
-                raise At(what, *path, "mode", todo=f"Name `kube_context` at site {cluster.site}")
+                raise FieldError(what, *path, "mode", fix=f"Name `kube_context` at site {cluster.site}")
             continue
         network_of(platform, cluster)
         if cluster.version is None:
-            raise At(
-                f"cluster {cluster.name} names no version", *path, "version", todo='Name it, like "1.36"'
+            raise FieldError(
+                f"cluster {cluster.name} names no version", *path, "version", fix='Name it, like "1.36"'
             )
         if not cluster.admins:
-            todo = (
+            fix = (
                 "Name roles, that of `isthmus up` among them: `admins: [{name: platform, principal: arn:…}]`"
             )
-            raise At(f"nobody may administer cluster {cluster.name}", *path, "admins", todo=todo)
+            raise FieldError(f"nobody may administer cluster {cluster.name}", *path, "admins", fix=fix)
         _addresses(platform, index)
 
 
 def network_of(platform: Platform, cluster: Cluster) -> Network:
-    """The network of a managed cluster. Raises `At` where there is none, or its site has several."""
+    """The network of a managed cluster. Raises `FieldError` where there is none, or its site has several."""
     from isthmus.contracts.platform.rules.check import known
 
     path = ("clusters", platform.clusters.index(cluster), "network")
@@ -69,7 +69,9 @@ def network_of(platform: Platform, cluster: Cluster) -> Network:
         return there[cluster.network]
     if len(there) != 1:
         what = f"cluster {cluster.name} lies in a network of {cluster.site}, which has {len(there) or 'none'}"
-        raise At(what, *path, todo=f"Name one of {', '.join(there)}" if there else "Add one to `networks`")
+        raise FieldError(
+            what, *path, fix=f"Name one of {', '.join(there)}" if there else "Add one to `networks`"
+        )
     return next(iter(there.values()))
 
 
@@ -86,13 +88,13 @@ def _addresses(platform: Platform, index: int) -> None:
     for other, whose in [(vpc, "its network"), *((each, f"site {site.name}") for each, site in sites)]:
         if services.overlaps(other):
             what = f"`{services}` for services of {cluster.name} overlaps `{other}` of {whose}"
-            raise At(what, *path, "service_cidr", todo="Name addresses that no machine has")
+            raise FieldError(what, *path, "service_cidr", fix="Name addresses that no machine has")
     for number, text in enumerate(cluster.access):
         found = ip_addresses.network(text, *path, "access", number)
         if not any(found.subnet_of(each) for each in (vpc, *(each for each, _ in sites))):
             what = f"`{text}` would reach the API server of {cluster.name} from outside the sites and its network"
-            todo = f"Name a part of {', '.join(str(each) for each, _ in sites) or vpc}"
-            raise At(what, *path, "access", number, todo=todo, no=True)
+            fix = f"Name a part of {', '.join(str(each) for each, _ in sites) or vpc}"
+            raise FieldError(what, *path, "access", number, fix=fix, refused=True)
     if cluster.hybrid_nodes is None:
         return
     for key in ("node_networks", "pod_networks"):
@@ -100,10 +102,12 @@ def _addresses(platform: Platform, index: int) -> None:
             place = (*path, "hybrid_nodes", key, number)
             found = ip_addresses.network(text, *place)
             if found.overlaps(vpc) or found.overlaps(services):
-                raise At(f"`{text}` overlaps the cluster's own addresses", *place, todo="Name others")
+                raise FieldError(f"`{text}` overlaps the cluster's own addresses", *place, fix="Name others")
             mine = [each for each, site in sites if site.kind == "on-prem"]
             if key == "node_networks" and not any(found.subnet_of(each) for each in mine):
-                raise At(f"`{text}` lies in no on-prem site", *place, todo="Name a part of one's `cidrs`")
+                raise FieldError(
+                    f"`{text}` lies in no on-prem site", *place, fix="Name a part of one's `cidrs`"
+                )
 
 
 def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
@@ -122,19 +126,21 @@ def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
             continue  # it may run elsewhere: `platform_fargate_checks`
         if cluster is None:
             what = f"{name} runs in Kubernetes at {one.site}, which has no cluster"
-            raise At(what, part, at, "site", todo=f"Add one for {one.site} to `clusters`")
+            raise FieldError(what, part, at, "site", fix=f"Add one for {one.site} to `clusters`")
         if not _may_be_in(one.class_):
             # The target's own rule says it for endpoints; nothing of the class stands in the cluster at all.
-            raise At(f"{name} of class {one.class_} in a cluster in AWS", part, at, "site", no=True)
+            raise FieldError(
+                f"{name} of class {one.class_} in a cluster in AWS", part, at, "site", refused=True
+            )
         if cluster.mode == "existing":
             continue
         network = network_of(platform, cluster)
         if one.class_ not in network.classes:
-            raise At(
+            raise FieldError(
                 f"{name} stands in network {network.name}, which carries no {one.class_} work",
                 *(part, at, "class"),
-                todo=f"Add class {one.class_} to network {network.name}",
-                no=True,
+                fix=f"Add class {one.class_} to network {network.name}",
+                refused=True,
             )
 
 
@@ -149,23 +155,25 @@ def pools_have_machines(platform: Platform) -> None:
         path = ("pools", index)
         cluster = cluster_at(platform, pool.site)
         if kinds[pool.site] == "aws" and cluster is None:
-            raise At(f"pool {pool.name} is at {pool.site}, which has no cluster", *path, "site")
+            raise FieldError(f"pool {pool.name} is at {pool.site}, which has no cluster", *path, "site")
         managed = cluster is not None and cluster.mode == "manage"
         if not managed:
             if pool.node_group is not None:
                 what = f"pool {pool.name} is in no cluster of ours, and says what machines to make"
-                raise At(what, *path, "node_group", todo="Leave it out: machines there are the cluster's own")
+                raise FieldError(
+                    what, *path, "node_group", fix="Leave it out: machines there are the cluster's own"
+                )
             continue
         if pool.node_group is None:
             what = f"pool {pool.name} says nothing of the machines to make"
-            raise At(what, *path, "node_group", todo="Name its instance_type and zones")
+            raise FieldError(what, *path, "node_group", fix="Name its instance_type and zones")
         for key, value in (("node_names", pool.node_names), ("mig", pool.mig)):
             if value:
                 what = (
                     f"machines of pool {pool.name} are made and replaced by EKS: they have no names to keep"
                 )
-                todo = "Leave it out; GPUs are cut on machines with names only"
-                raise At(what, *path, key, todo=todo)
+                fix = "Leave it out; GPUs are cut on machines with names only"
+                raise FieldError(what, *path, key, fix=fix)
         _driver_is_the_images(platform, index)
         _group(platform, index, cluster)
 
@@ -175,11 +183,11 @@ def _driver_is_the_images(platform: Platform, index: int) -> None:
     pool, operators = platform.pools[index], platform.operators
     if pool.driver is not None:
         what = f"pool {pool.name} names a driver, and the image of its machines has one"
-        todo = "Leave it out; another driver comes with another `node_group.release_version`"
-        raise At(what, "pools", index, "driver", todo=todo)
+        fix = "Leave it out; another driver comes with another `node_group.release_version`"
+        raise FieldError(what, "pools", index, "driver", fix=fix)
     if operators.gpu_operator == "manage" and operators.gpu_operator_release.driver != "host":
         what = f"the GPU Operator would install drivers on machines of pool {pool.name}, whose image has one"
-        raise At(what, "operators", "gpu_operator_release", "driver", todo="Say `driver: host`")
+        raise FieldError(what, "operators", "gpu_operator_release", "driver", fix="Say `driver: host`")
 
 
 def _group(platform: Platform, index: int, cluster: Cluster | None) -> None:
@@ -193,28 +201,30 @@ def _group(platform: Platform, index: int, cluster: Cluster | None) -> None:
         if zone[:-1] != region or (network.mode == "manage" and zone not in network.zones):
             listed = ", ".join(network.zones) if network.mode == "manage" else f"like {region}a"
             what = f"`{zone}` is no zone of network {network.name}"
-            raise At(what, *path, "zones", at, todo=f"Its zones are {listed}")
+            raise FieldError(what, *path, "zones", at, fix=f"Its zones are {listed}")
         if zone in group.zones[:at]:
-            raise At(f"pool {pool.name} names zone `{zone}` twice", *path, "zones", at)
+            raise FieldError(f"pool {pool.name} names zone `{zone}` twice", *path, "zones", at)
     if network.mode == "existing" and len(group.zones) > len(network.subnets):
         what = f"pool {pool.name} lies in more zones than network {network.name} has subnets"
-        raise At(what, *path, "zones")
+        raise FieldError(what, *path, "zones")
     known = INSTANCES.get(group.instance_type)
     if known is not None and (known.gpu, known.gpus) != (pool.gpu, pool.gpus_per_node):
         what = f"a {group.instance_type} has {known.gpus} x {known.gpu}, and pool {pool.name} states "
-        raise At(
-            f"{what}{pool.gpus_per_node} x {pool.gpu}", *path, "instance_type", todo="Correct one of the two"
+        raise FieldError(
+            f"{what}{pool.gpus_per_node} x {pool.gpu}", *path, "instance_type", fix="Correct one of the two"
         )
     if pool.failure_domains != len(group.zones):
         what = f"pool {pool.name} has {pool.failure_domains} failure domains and {len(group.zones)} zones"
-        raise At(what, "pools", index, "failure_domains", todo=f"Say {len(group.zones)}: they are the zones")
+        raise FieldError(
+            what, "pools", index, "failure_domains", fix=f"Say {len(group.zones)}: they are the zones"
+        )
     if pool.nodes < len(group.zones):
         what = f"pool {pool.name} has {pool.nodes} machines for {len(group.zones)} zones"
-        raise At(what, "pools", index, "nodes", todo="Name fewer zones, or more machines")
+        raise FieldError(what, "pools", index, "nodes", fix="Name fewer zones, or more machines")
     least, most = group.min_nodes, group.max_nodes
     if (least is not None and least > pool.nodes) or (most is not None and most < pool.nodes):
         what = f"pool {pool.name} has {pool.nodes} machines, outside min_nodes and max_nodes"
-        raise At(what, *path, "max_nodes" if most is not None and most < pool.nodes else "min_nodes")
+        raise FieldError(what, *path, "max_nodes" if most is not None and most < pool.nodes else "min_nodes")
     _bought(platform, index, group)
 
 
@@ -228,27 +238,27 @@ def _bought(platform: Platform, index: int, group: NodeGroup) -> None:
     if group.purchase in RESERVED:
         if group.reservation is None:
             what = f"pool {pool.name} launches into a {group.purchase}, and names none"
-            raise At(what, *path, "reservation", todo="Name its id (cr-…)")
+            raise FieldError(what, *path, "reservation", fix="Name its id (cr-…)")
         if len(group.zones) > 1:
-            raise At(
+            raise FieldError(
                 f"a {group.purchase} lies in one zone, and pool {pool.name} names {len(group.zones)}",
                 *path,
                 "zones",
             )
     elif group.reservation is not None:
         what = f"pool {pool.name} is bought {group.purchase}, and names a reservation"
-        todo = "Say `purchase: capacity-reservation` or `capacity-block`, or leave it out"
-        raise At(what, *path, "purchase", todo=todo)
+        fix = "Say `purchase: capacity-reservation` or `capacity-block`, or leave it out"
+        raise FieldError(what, *path, "purchase", fix=fix)
     if group.purchase != "spot":
         return
     for at, endpoint in enumerate(platform.endpoints):
         if endpoint.pool == pool.name and endpoint.survive != "none":
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive}, and AWS may take back all "
                 f"spot machines of pool {pool.name} at once",
                 *("endpoints", at, "pool"),
-                todo=f"Buy pool {pool.name} on demand or reserved, or say `survive: none` for what may stop",
-                no=True,
+                fix=f"Buy pool {pool.name} on demand or reserved, or say `survive: none` for what may stop",
+                refused=True,
             )
 
 
@@ -269,11 +279,11 @@ def images_can_be_pulled(platform: Platform) -> None:
                 continue
             if match is None and linked:
                 continue
-            raise At(
+            raise FieldError(
                 f"nodes of cluster {cluster.name} cannot pull `{reference}`: their network has private endpoints of "
                 f"Amazon ECR in {region} and no other way to a registry",
                 *path,
-                todo=f"Mirror it to ACCOUNT.dkr.ecr.{region}.amazonaws.com (docs/airgap.md), and name that in "
+                fix=f"Mirror it to ACCOUNT.dkr.ecr.{region}.amazonaws.com (docs/airgap.md), and name that in "
                 "`images.registry` and `registries`; or name a network of yours that has a way out (`mode: existing`)",
             )
 
@@ -304,11 +314,11 @@ def models_fit_eks(platform: Platform) -> None:
     """A replica in AWS stands on one machine: no fabric between machines is set up there."""
     for index, endpoint in enumerate(platform.endpoints):
         if endpoint.target == "eks-vllm" and endpoint.nodes_per_replica > 1:
-            raise At(
+            raise FieldError(
                 f"a replica of {endpoint.id} over {endpoint.nodes_per_replica} machines in AWS is not built: "
                 "there is no fabric (EFA) between them",
                 *("endpoints", index, "nodes_per_replica"),
-                todo="Take a machine with more GPUs",
+                fix="Take a machine with more GPUs",
             )
 
 
@@ -321,22 +331,22 @@ def pod_identities_have_pods(platform: Platform) -> None:
         cluster = cluster_at(platform, identity.site)
         if cluster is None:
             what = f"identity {identity.name} is borne by pods at {identity.site}, which has no cluster"
-            raise At(what, *path, "assumed_by", todo="Say `roles-anywhere` for pods elsewhere")
+            raise FieldError(what, *path, "assumed_by", fix="Say `roles-anywhere` for pods elsewhere")
         if cluster.mode == "existing" and cluster.eks_name is None:
             what = f"identity {identity.name} is bound to a cluster by its name in EKS, and {cluster.name} has none"
-            todo = f"Name `eks_name` of cluster {cluster.name}"
-            raise At(what, *path, "assumed_by", todo=todo)
+            fix = f"Name `eks_name` of cluster {cluster.name}"
+            raise FieldError(what, *path, "assumed_by", fix=fix)
         for key in ("trust", "certificate_secret"):
             if getattr(identity, key) is not None:
                 what = f"identity {identity.name} needs no certificate: its pods are known by where they run"
-                raise At(what, *path, key, todo="Leave it out")
+                raise FieldError(what, *path, key, fix="Leave it out")
         for gateway in platform.gateways:
             if gateway.identity == identity.name and gateway.site != identity.site:
                 what = (
                     f"gateway {gateway.name} at {gateway.site} cannot bear identity {identity.name}: pods of "
                 )
-                raise At(
-                    f"{what}{identity.site}'s cluster do", *path, "assumed_by", todo="Say `roles-anywhere`"
+                raise FieldError(
+                    f"{what}{identity.site}'s cluster do", *path, "assumed_by", fix="Say `roles-anywhere`"
                 )
 
 

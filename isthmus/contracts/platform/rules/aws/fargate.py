@@ -15,7 +15,7 @@ from isthmus.contracts.platform.model.aws.fargate import SERVICES, SIZES
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core import ip_addresses
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
@@ -52,25 +52,27 @@ def gateways_run_somewhere(platform: Platform) -> None:
         if gateway.runs_on == "kubernetes":
             if not has_cluster(platform, site):
                 what = f"gateway {gateway.name} runs on Kubernetes, and {site.name} has no cluster"
-                raise At(what, *path, todo=_ELSEWHERE)
+                raise FieldError(what, *path, fix=_ELSEWHERE)
             _kubernetes(gateway, index)
             continue
         if not handling.may_use_aws(gateway.class_):
             what = f"the {gateway.class_} gateway {gateway.name} runs on Fargate, and its prompts must not reach AWS"
-            raise At(what, *path, todo="Give it an on-prem site", no=True)
+            raise FieldError(what, *path, fix="Give it an on-prem site", refused=True)
         if site.kind != "aws":
             what = f"gateway {gateway.name} runs on Fargate, and {site.name} is an on-prem site"
-            raise At(what, *path, todo="Say `runs_on: kubernetes`, or name an AWS site")
+            raise FieldError(what, *path, fix="Say `runs_on: kubernetes`, or name an AWS site")
 
 
 def _kubernetes(gateway: Gateway, index: int) -> None:
     if gateway.fargate is not None:
         what = f"gateway {gateway.name} runs on Kubernetes and has settings of Fargate"
-        raise At(what, *("gateways", index, "fargate"), todo="Say `runs_on: fargate`, or leave them out")
+        raise FieldError(
+            what, *("gateways", index, "fargate"), fix="Say `runs_on: fargate`, or leave them out"
+        )
     for key in ("callers_secret", "certificate_secret"):
         if str(getattr(gateway, key)).startswith("arn:"):
             what = f"gateway {gateway.name} runs on Kubernetes, and its {key} is one of AWS"
-            raise At(what, *("gateways", index, key), todo="Name a Secret of the class's namespace")
+            raise FieldError(what, *("gateways", index, key), fix="Name a Secret of the class's namespace")
 
 
 def identities_fit_their_hosts(platform: Platform) -> None:
@@ -86,17 +88,17 @@ def identities_fit_their_hosts(platform: Platform) -> None:
             placed = cluster_at(platform, gateway.site) is not None and identity.site == gateway.site
             wanted = "eks-pod-identity" if placed else "roles-anywhere"
             wanted = "ecs-tasks" if gateway.runs_on == "fargate" else wanted
-            raise At(what, *("identities", number, "assumed_by"), todo=f"Say `assumed_by: {wanted}`")
+            raise FieldError(what, *("identities", number, "assumed_by"), fix=f"Say `assumed_by: {wanted}`")
         if gateway.runs_on == "fargate" and identity.site != gateway.site:
             what = f"gateway {gateway.name} runs at {gateway.site}, and its identity lives at {identity.site}"
-            raise At(what, *("identities", number, "site"), todo=f"Say `site: {gateway.site}`")
+            raise FieldError(what, *("identities", number, "site"), fix=f"Say `site: {gateway.site}`")
     for index, identity in enumerate(platform.identities):
         if identity.assumed_by == "ecs-tasks":
             for key in ("trust", "certificate_secret"):
                 if getattr(identity, key) is not None:
                     what = f"identity {identity.name} is had by its task, and names a {key}"
-                    raise At(
-                        what, *("identities", index, key), todo="Leave it out: ECS vouches for its tasks"
+                    raise FieldError(
+                        what, *("identities", index, key), fix="Leave it out: ECS vouches for its tasks"
                     )
 
 
@@ -109,30 +111,40 @@ def fargate_is_whole(platform: Platform) -> None:
         settings = gateway.fargate
         if settings is None:
             what = f"gateway {gateway.name} runs on Fargate and has no settings for it"
-            raise At(what, *path, "fargate", todo="Add `fargate: {clients: […], translator_secret: …}`")
+            raise FieldError(
+                what, *path, "fargate", fix="Add `fargate: {clients: […], translator_secret: …}`"
+            )
         for key in ("callers_secret", "certificate_secret"):
             if not str(getattr(gateway, key)).startswith("arn:"):
                 what = f"gateway {gateway.name} runs on Fargate, and its {key} is no secret of AWS Secrets Manager"
-                raise At(
-                    what, *path, key, todo="Name it by ARN: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"
+                raise FieldError(
+                    what, *path, key, fix="Name it by ARN: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"
                 )
         for key in ("proxy", "ca_bundle", "destinations"):
             if getattr(gateway, key):
                 what = f"gateway {gateway.name} runs on Fargate, whose ways out are the private endpoints"
-                raise At(what, *path, key, todo="Leave it out")
+                raise FieldError(what, *path, key, fix="Leave it out")
         if not _HOST.fullmatch(gateway.host) or len(gateway.host) > 253 or gateway.host.endswith(".svc"):
             what = f"`{gateway.host}` is no DNS name of a private zone"
-            raise At(what, *path, "host", todo="Name it in full, like internal-gateway.llm.bank.example")
+            raise FieldError(
+                what, *path, "host", fix="Name it in full, like internal-gateway.llm.bank.example"
+            )
         if settings.memory not in SIZES[settings.cpu]:
             least, most = SIZES[settings.cpu][0], SIZES[settings.cpu][-1]
             what = f"{settings.memory} MiB with {settings.cpu} CPU units, which AWS does not offer"
-            raise At(what, *path, "fargate", "memory", todo=f"Say {least} to {most}, in steps of 1024")
+            raise FieldError(what, *path, "fargate", "memory", fix=f"Say {least} to {most}, in steps of 1024")
         for number, text in enumerate(settings.clients):
             client = ip_addresses.site_network(text, *path, "fargate", "clients", number)
             if client.prefixlen < 8:
                 what = f"`{text}` is no network of applications"
-                raise At(
-                    what, *path, "fargate", "clients", number, todo="Name each, like 10.60.0.0/16", no=True
+                raise FieldError(
+                    what,
+                    *path,
+                    "fargate",
+                    "clients",
+                    number,
+                    fix="Name each, like 10.60.0.0/16",
+                    refused=True,
                 )
         _models(platform, gateway, index)
         _network(platform, gateway, index)
@@ -140,7 +152,7 @@ def fargate_is_whole(platform: Platform) -> None:
         least = handling.of(gateway.class_).records_months_min * 365 // 12
         if settings.log_days < least:
             what = f"{settings.log_days} days, and class {gateway.class_} keeps records {least} days"
-            raise At(what, *path, "fargate", "log_days", todo=f"Say {least} or more", no=True)
+            raise FieldError(what, *path, "fargate", "log_days", fix=f"Say {least} or more", refused=True)
 
 
 def _models(platform: Platform, gateway: Gateway, index: int) -> None:
@@ -149,26 +161,26 @@ def _models(platform: Platform, gateway: Gateway, index: int) -> None:
         for name in (workload.endpoint, *workload.overflow):
             if targets[name] not in CALLED_TARGETS:
                 what = f"gateway {gateway.name} runs on Fargate, and {name} is a model server of a cluster"
-                todo = "Let a gateway beside the cluster serve it"
-                raise At(what, *("gateways", index, "workloads", number, "endpoint"), todo=todo)
+                fix = "Let a gateway beside the cluster serve it"
+                raise FieldError(what, *("gateways", index, "workloads", number, "endpoint"), fix=fix)
 
 
 def _network(platform: Platform, gateway: Gateway, index: int) -> None:
     network = network_for(platform, gateway.site, gateway.class_)
     if network is None:
         what = f"no network at {gateway.site} carries {gateway.class_} work, and the tasks need one"
-        todo = f"Add class {gateway.class_} to one of `networks` at {gateway.site}"
-        raise At(what, *("gateways", index, "site"), todo=todo, no=True)
+        fix = f"Add class {gateway.class_} to one of `networks` at {gateway.site}"
+        raise FieldError(what, *("gateways", index, "site"), fix=fix, refused=True)
     number = platform.networks.index(network)
     missing = [one for one in SERVICES if one not in network.services]
     if missing:
         what = f"network {network.name} has no private endpoint for {' and '.join(missing)}"
-        todo = f"A gateway on Fargate needs {', '.join(SERVICES)}: add it to its services"
-        raise At(what, *("networks", number, "services"), todo=todo)
+        fix = f"A gateway on Fargate needs {', '.join(SERVICES)}: add it to its services"
+        raise FieldError(what, *("networks", number, "services"), fix=fix)
     if not network.private_dns:
         what = f"the services' own names do not lead to the endpoints of network {network.name}"
-        todo = "Say `private_dns: true`: a task is started by those names"
-        raise At(what, *("networks", number, "private_dns"), todo=todo)
+        fix = "Say `private_dns: true`: a task is started by those names"
+        raise FieldError(what, *("networks", number, "private_dns"), fix=fix)
 
 
 def _images(platform: Platform, gateway: Gateway) -> None:
@@ -178,8 +190,8 @@ def _images(platform: Platform, gateway: Gateway) -> None:
         found = ECR.match(image) if image else None
         if image and (found is None or found[2] != site.region):
             what = f"`{image}` is not in Amazon ECR in {site.region}, and a task there has no way to anything else"
-            todo = f"Mirror it to ACCOUNT.dkr.ecr.{site.region}.amazonaws.com, and name that in `images.registry`"
-            raise At(what, *("images", name), todo=todo)
+            fix = f"Mirror it to ACCOUNT.dkr.ecr.{site.region}.amazonaws.com, and name that in `images.registry`"
+            raise FieldError(what, *("images", name), fix=fix)
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.reference import handling
 from isthmus.core import ip_addresses
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
@@ -31,11 +31,11 @@ def networks_are_whole(platform: Platform) -> None:
         _crosses_no_boundary(platform, network.classes, f"network {network.name}", *path, "classes")
         if network.internet and any(one != "public" for one in network.classes):
             above = ", ".join(one for one in network.classes if one != "public")
-            raise At(
+            raise FieldError(
                 f"network {network.name} has an internet gateway and carries {above} work",
                 *(*path, "internet"),
-                todo="Take it out, or give public work a network of its own",
-                no=True,
+                fix="Take it out, or give public work a network of its own",
+                refused=True,
             )
         if network.mode == "off":
             continue
@@ -44,9 +44,9 @@ def networks_are_whole(platform: Platform) -> None:
             other = carried.setdefault((network.site, one), network.name)
             if other != network.name:
                 what = f"{one} work at {network.site} lies in two networks, {other} and {network.name}"
-                raise At(what, *(*path, "classes", number), todo="Name the class in one of them")
+                raise FieldError(what, *(*path, "classes", number), fix="Name the class in one of them")
         if network.cidr is None:
-            raise At(f"network {network.name} names no cidr", *path, "cidr")
+            raise FieldError(f"network {network.name} names no cidr", *path, "cidr")
         ip_addresses.site_network(network.cidr, *path, "cidr")
         if network.mode == "manage":
             _managed(platform, index)
@@ -56,10 +56,12 @@ def networks_are_whole(platform: Platform) -> None:
             if network.vpc is not None:
                 named = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
                 what = f"the existing network {network.name} names {named} of {network.vpc}"
-            raise At(what, *(*path, missing), todo="Name the VPC and private subnets in two zones at least")
+            raise FieldError(
+                what, *(*path, missing), fix="Name the VPC and private subnets in two zones at least"
+            )
         if network.mode == "existing" and not network.route_tables:
             what = f"the existing network {network.name} names no route_tables"
-            raise At(what, *(*path, "route_tables"), todo="Name those of its private subnets")
+            raise FieldError(what, *(*path, "route_tables"), fix="Name those of its private subnets")
 
 
 SHARED_ZONES = ("ac", "co", "com", "edu", "gov", "gob", "ne", "net", "or", "org")
@@ -70,20 +72,20 @@ def _asks_for_named_names(network: Network, *path: str | int) -> None:
     """A network above public has a DNS firewall, and no wildcard in it covers names that anybody can register."""
     above = [held for held in network.classes if held != "public"]
     if network.dns_mode == "off" and above:
-        raise At(
+        raise FieldError(
             f"network {network.name} carries {', '.join(above)} work and has no DNS firewall",
             *(*path, "mode"),
-            todo="Say `manage`, or `existing` where your organisation associates its own with the VPC",
-            no=True,
+            fix="Say `manage`, or `existing` where your organisation associates its own with the VPC",
+            refused=True,
         )
     for number, name in enumerate(network.dns_firewall.names):
         labels = name.removeprefix("*.").split(".")
         if name.startswith("*.") and len(labels) == 2 and len(labels[1]) == 2 and labels[0] in SHARED_ZONES:
-            raise At(
+            raise FieldError(
                 f"`{name}` covers every name that anybody registers below {'.'.join(labels)}",
                 *(*path, "names", number),
-                todo=f"Name your own zone, like *.bank.{'.'.join(labels)}",
-                no=True,
+                fix=f"Name your own zone, like *.bank.{'.'.join(labels)}",
+                refused=True,
             )
 
 
@@ -93,23 +95,25 @@ def _managed(platform: Platform, index: int) -> None:
     site = platform.site(network.site)
     length = ip_addresses.network(network.cidr or "", *path, "cidr").prefixlen
     if not 16 <= length <= 24:
-        todo = "Take one between /16, the widest that AWS allows, and /24, below which subnets have no room"
-        raise At(
+        fix = "Take one between /16, the widest that AWS allows, and /24, below which subnets have no room"
+        raise FieldError(
             f"`{network.cidr}` is too {'wide' if length < 16 else 'small'} for a VPC",
             *path,
             "cidr",
-            todo=todo,
+            fix=fix,
         )
     for number, zone in enumerate(network.zones):
         if site.region and zone[:-1] != site.region:
             what = f"zone `{zone}` is not in {site.region}"
-            raise At(what, *(*path, "zones", number), todo=f"Zones there are like {site.region}a")
+            raise FieldError(what, *(*path, "zones", number), fix=f"Zones there are like {site.region}a")
         if zone in network.zones[:number]:
             what = f"network {network.name} names zone `{zone}` twice"
-            raise At(what, *(*path, "zones", number), todo="Name each zone once: a subnet is made in each")
+            raise FieldError(
+                what, *(*path, "zones", number), fix="Name each zone once: a subnet is made in each"
+            )
     if len(network.zones) < 2:
-        todo = f"Name two or more, like [{site.region}a, {site.region}b]"
-        raise At(f"network {network.name} lies in fewer than two zones", *(*path, "zones"), todo=todo)
+        fix = f"Name two or more, like [{site.region}a, {site.region}b]"
+        raise FieldError(f"network {network.name} lies in fewer than two zones", *(*path, "zones"), fix=fix)
 
 
 def addresses_are_apart(platform: Platform) -> None:
@@ -126,10 +130,10 @@ def addresses_are_apart(platform: Platform) -> None:
         mine = ip_addresses.network(network.cidr, *("networks", index, "cidr"))
         for other, owner in taken:
             if mine.overlaps(other):
-                raise At(
+                raise FieldError(
                     f"`{mine}` of network {network.name} overlaps `{other}` of {owner}",
                     *("networks", index, "cidr"),
-                    todo="Give each its own addresses",
+                    fix="Give each its own addresses",
                 )
         taken.append((mine, f"network {network.name}"))
 
@@ -143,34 +147,38 @@ def links_are_whole(platform: Platform) -> None:
             continue
         if not any(network.site == link.to and network.mode != "off" for network in platform.networks):
             what = f"link {link.name} leads to {link.to}, which has no network"
-            raise At(what, *(*path, "to"), todo=f"Give {link.to} one of `networks`, or say `mode: off` here")
+            raise FieldError(
+                what, *(*path, "to"), fix=f"Give {link.to} one of `networks`, or say `mode: off` here"
+            )
         if link.mode == "existing":
             continue
         if link.site_asn is None:
-            raise At(f"link {link.name} names no site_asn", *(*path, "site_asn"), todo="Its BGP number")
+            raise FieldError(
+                f"link {link.name} names no site_asn", *(*path, "site_asn"), fix="Its BGP number"
+            )
         if link.site_asn == link.amazon_asn:
             what = f"both ends of link {link.name} have the BGP number {link.site_asn}"
-            raise At(what, *(*path, "amazon_asn"), todo="Give AWS's end another, like 64512")
+            raise FieldError(what, *(*path, "amazon_asn"), fix="Give AWS's end another, like 64512")
         if link.kind == "vpn":
             if link.peer_ip is None:
-                todo = "Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements"
-                raise At(f"link {link.name} names no peer_ip", *(*path, "peer_ip"), todo=todo)
+                fix = "Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements"
+                raise FieldError(f"link {link.name} names no peer_ip", *(*path, "peer_ip"), fix=fix)
             ip_addresses.public_address(link.peer_ip, *path, "peer_ip")
         elif link.connection is None and link.direct_connect_gateway is None:
-            raise At(
+            raise FieldError(
                 f"link {link.name} names no Direct Connect connection",
                 *(*path, "connection"),
-                todo="Order one first, then name it (dxcon-…), or an existing direct_connect_gateway",
+                fix="Order one first, then name it (dxcon-…), or an existing direct_connect_gateway",
             )
         elif link.connection is not None and link.vlan is None:
-            raise At(f"link {link.name} names no vlan for its virtual interface", *(*path, "vlan"))
+            raise FieldError(f"link {link.name} names no vlan for its virtual interface", *(*path, "vlan"))
         site = platform.site(link.from_)
         for number, text in enumerate(link.sources):
             source = ip_addresses.network(text, *path, "sources", number)
             if not any(source.subnet_of(ip_addresses.network(one)) for one in site.cidrs):
                 what = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
-                todo = "Leave it out, or state it among the site's networks in the requirements"
-                raise At(what, *(*path, "sources", number), todo=todo, no=True)
+                fix = "Leave it out, or state it among the site's networks in the requirements"
+                raise FieldError(what, *(*path, "sources", number), fix=fix, refused=True)
 
 
 def private_classes_have_a_private_path(platform: Platform) -> None:
@@ -183,11 +191,11 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
         to = identities[gateway.identity].site
         network = next((n for n in platform.networks if n.site == to and gateway.class_ in n.classes), None)
         if network is None or network.mode == "off":
-            raise At(
+            raise FieldError(
                 f"{gateway.class_} work would reach AWS at {to} over the internet: no network there carries it",
                 *("gateways", index, "identity"),
-                todo=f"Add class {gateway.class_} to one of `networks` at {to}",
-                no=True,
+                fix=f"Add class {gateway.class_} to one of `networks` at {to}",
+                refused=True,
             )
         if kinds[gateway.site] == "on-prem" and not any(
             link.from_ == gateway.site
@@ -196,11 +204,11 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
             and gateway.class_ in link.classes
             for link in platform.links
         ):
-            raise At(
+            raise FieldError(
                 f"{gateway.class_} work has no private link from {gateway.site} to {to}",
                 *("gateways", index, "identity"),
-                todo=f"Add class {gateway.class_} to a link from {gateway.site} to {to}",
-                no=True,
+                fix=f"Add class {gateway.class_} to a link from {gateway.site} to {to}",
+                refused=True,
             )
         _reaches(gateway, index, network)
         called = {
@@ -211,11 +219,11 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
         needed += ["rolesanywhere"] if by_certificate else []
         missing = [one for one in needed if one not in network.services]
         if missing:
-            raise At(
+            raise FieldError(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}",
                 *("networks", platform.networks.index(network), "services"),
-                todo="Add it to its services",
-                no=True,
+                fix="Add it to its services",
+                refused=True,
             )
 
 
@@ -225,11 +233,11 @@ def _reaches(gateway: Gateway, index: int, network: Network) -> None:
     for number, destination in enumerate(gateway.destinations):
         path = ("gateways", index, "destinations", number, "cidr")
         if not ip_addresses.network(destination.cidr, *path).subnet_of(place):
-            raise At(
+            raise FieldError(
                 f"`{destination.cidr}` is not within network {network.name}, `{place}`: the gateway would not "
                 "reach the private endpoints there",
                 *path,
-                todo=f"Name `{place}` or a part of it here and among the site's networks, or correct the network's",
+                fix=f"Name `{place}` or a part of it here and among the site's networks, or correct the network's",
             )
 
 
@@ -240,11 +248,11 @@ def links_lead_to_one_network(platform: Platform) -> None:
         if link.mode == "off" or any(set(link.classes) <= set(network.classes) for network in there):
             continue
         lie = "; ".join(f"{network.name}: {', '.join(network.classes)}" for network in there)
-        raise At(
+        raise FieldError(
             f"no network at {link.to} carries all that link {link.name} does ({', '.join(link.classes)})",
             *("links", index, "classes"),
-            todo=f"Give each network a link of its own, with the classes that lie there ({lie})",
-            no=True,
+            fix=f"Give each network a link of its own, with the classes that lie there ({lie})",
+            refused=True,
         )
 
 
@@ -252,7 +260,9 @@ def _crosses_no_boundary(platform: Platform, classes: Iterable[str], what: str, 
     for number, one in enumerate(classes):
         known = handling.of(one)
         if set(known.targets) == {"onprem-vllm"} and not known.by_exception:
-            raise At(f"{what} would carry {one} work, which stays on-prem", *path, number, no=True)
+            raise FieldError(
+                f"{what} would carry {one} work, which stays on-prem", *path, number, refused=True
+            )
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.platform.model.aws.account import network_for
 from isthmus.contracts.platform.model.aws.sagemaker import LONGEST_START_S, S3_PREFIX, has_disks
 from isthmus.contracts.reference import handling
-from isthmus.core.errors import At
+from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.aws.sagemaker import SageMaker
@@ -36,16 +36,16 @@ def settings_are_whole(platform: Platform) -> None:
         if endpoint.target != "sagemaker":
             if endpoint.sagemaker is not None:
                 what = f"endpoint {endpoint.id} runs on {endpoint.target} and has settings of SageMaker"
-                raise At(what, *path, "sagemaker", todo="Take them out, or say `target: sagemaker`")
+                raise FieldError(what, *path, "sagemaker", fix="Take them out, or say `target: sagemaker`")
             continue
         if endpoint.sagemaker is None:
             what = f"endpoint {endpoint.id} names no machines of SageMaker"
-            raise At(what, *path, "sagemaker", todo="Say `sagemaker: {instance_type: ml.…}`")
+            raise FieldError(what, *path, "sagemaker", fix="Say `sagemaker: {instance_type: ml.…}`")
         if endpoint.weights is None or not _S3.fullmatch(endpoint.weights.uri):
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id} names no weights in S3",
                 *(*path, *(("weights",) if endpoint.weights is None else ("weights", "uri"))),
-                todo="Say `weights: {uri: s3://BUCKET/PREFIX/, digest: sha256:…}`, with the slash at the end",
+                fix="Say `weights: {uri: s3://BUCKET/PREFIX/, digest: sha256:…}`, with the slash at the end",
             )
         _fits(platform, index, endpoint)
 
@@ -54,24 +54,28 @@ def _fits(platform: Platform, index: int, endpoint: Endpoint) -> None:
     path = ("endpoints", index)
     for key in _NOT_THERE:
         if getattr(endpoint, key) is not None:
-            raise At(f"endpoint {endpoint.id} on SageMaker has no {key}", *path, key, todo="Leave it out")
+            raise FieldError(
+                f"endpoint {endpoint.id} on SageMaker has no {key}", *path, key, fix="Leave it out"
+            )
     if endpoint.nodes_per_replica > 1:
         what = f"a replica of {endpoint.id} over {endpoint.nodes_per_replica} instances: SageMaker runs it on one"
-        raise At(what, *path, "nodes_per_replica", todo="Take a larger instance type")
+        raise FieldError(what, *path, "nodes_per_replica", fix="Take a larger instance type")
     if endpoint.adapters:
         what = (
             f"endpoint {endpoint.id} has adapters, and a SageMaker endpoint here serves its base model alone"
         )
-        raise At(what, *path, "adapters", todo="Serve them on-prem, or merge them into weights of their own")
+        raise FieldError(
+            what, *path, "adapters", fix="Serve them on-prem, or merge them into weights of their own"
+        )
     if endpoint.surge:
-        raise At(f"{endpoint.id}: SageMaker always rolls beside", *path, "surge", todo="Leave it out")
+        raise FieldError(f"{endpoint.id}: SageMaker always rolls beside", *path, "surge", fix="Leave it out")
     site = platform.site(endpoint.site)
     if endpoint.region not in (None, site.region):
         what = f"the endpoint is in {endpoint.region}, and its site {site.name} in {site.region}"
-        raise At(what, *path, "region")
+        raise FieldError(what, *path, "region")
     if endpoint.load_timeout_s > LONGEST_START_S:
         what = f"load_timeout_s is {endpoint.load_timeout_s}, and SageMaker waits {LONGEST_START_S} s at most"
-        raise At(what, *path, "load_timeout_s", todo=f"Say {LONGEST_START_S} or less")
+        raise FieldError(what, *path, "load_timeout_s", fix=f"Say {LONGEST_START_S} or less")
 
 
 def images_are_in_the_region(platform: Platform) -> None:
@@ -87,11 +91,11 @@ def images_are_in_the_region(platform: Platform) -> None:
         for image, where in named:
             if image is None:
                 what = f"no image serves {endpoint.id} on SageMaker: images.sagemaker is empty"
-                todo = "Name one of Amazon ECR by digest: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
-                raise At(what, *where, todo=todo)
+                fix = "Name one of Amazon ECR by digest: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
+                raise FieldError(what, *where, fix=fix)
             if image.split(".")[3] != region:
                 what = f"the image `{image}` is not in {region}, where {endpoint.id} runs"
-                raise At(what, *where, todo=f"Replicate it to Amazon ECR in {region}")
+                raise FieldError(what, *where, fix=f"Replicate it to Amazon ECR in {region}")
 
 
 def losses_are_outlived(platform: Platform) -> None:
@@ -102,7 +106,9 @@ def losses_are_outlived(platform: Platform) -> None:
             what = (
                 f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive} and has one instance"
             )
-            raise At(what, *path, "replicas", todo="Say 2 or more: AWS spreads them over the network's zones")
+            raise FieldError(
+                what, *path, "replicas", fix="Say 2 or more: AWS spreads them over the network's zones"
+            )
         scaling = settings.autoscaling
         if scaling is None:
             continue
@@ -112,12 +118,12 @@ def losses_are_outlived(platform: Platform) -> None:
                 f"{endpoint.id} starts with {endpoint.replicas} instances, and autoscaling keeps it between"
             )
             what = f"{what} {scaling.min_instances} and {scaling.max_instances}"
-            raise At(what, *where, todo="Name a range that holds the plan's replicas")
+            raise FieldError(what, *where, fix="Name a range that holds the plan's replicas")
         if endpoint.survive != "none" and scaling.min_instances < 2:
             what = (
                 f"{endpoint.id} must survive the loss of a {endpoint.survive}, and autoscaling leaves it one"
             )
-            raise At(what, *where, "min_instances", todo="Say 2 or more")
+            raise FieldError(what, *where, "min_instances", fix="Say 2 or more")
 
 
 def models_are_in_a_network(platform: Platform) -> None:
@@ -125,22 +131,22 @@ def models_are_in_a_network(platform: Platform) -> None:
     for index, endpoint, _ in _each(platform):
         network = network_for(platform, endpoint.site, endpoint.class_)
         if network is None:
-            raise At(
+            raise FieldError(
                 f"no network at {endpoint.site} carries {endpoint.class_} work, and {endpoint.id} stands in one",
                 *("endpoints", index, "site"),
-                todo=f"Add class {endpoint.class_} to one of `networks` at {endpoint.site}",
-                no=True,
+                fix=f"Add class {endpoint.class_} to one of `networks` at {endpoint.site}",
+                refused=True,
             )
         # A network that exists may have S3's endpoint of its owner's.
         needed = ("sagemaker.runtime", "s3") if network.mode == "manage" else ("sagemaker.runtime",)
         missing = [one for one in needed if one not in network.services]
         if missing:
-            raise At(
+            raise FieldError(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}, and {endpoint.id} "
                 "stands in it",
                 *("networks", platform.networks.index(network), "services"),
-                todo="Add it to its services",
-                no=True,
+                fix="Add it to its services",
+                refused=True,
             )
 
 
@@ -152,11 +158,13 @@ def identities_reach_their_own(platform: Platform) -> None:
         for number, endpoint in enumerate(mine):
             if endpoint.target == "sagemaker" and endpoint.site != identity.site:
                 what = f"identity {identity.name} stands at {identity.site}, and endpoint {endpoint.id} on SageMaker"
-                todo = f"Give {endpoint.site} an identity of its own"
-                raise At(f"{what} at {endpoint.site}", *("identities", index, "endpoints", number), todo=todo)
+                fix = f"Give {endpoint.site} an identity of its own"
+                raise FieldError(
+                    f"{what} at {endpoint.site}", *("identities", index, "endpoints", number), fix=fix
+                )
         if identity.guardrail is not None and mine and not any(one.target == "bedrock" for one in mine):
             what = f"identity {identity.name} has a guardrail of Bedrock and calls no model there: it filters nothing"
-            raise At(what, *("identities", index, "guardrail"), todo="Leave it out", no=True)
+            raise FieldError(what, *("identities", index, "guardrail"), fix="Leave it out", refused=True)
 
 
 def keys_are_the_organisations(platform: Platform) -> None:
@@ -167,17 +175,21 @@ def keys_are_the_organisations(platform: Platform) -> None:
         if settings.key.mode == "off" and (own or settings.capture is not None):
             whose = f"{endpoint.class_} work" if own else "what is captured"
             what = f"endpoint {endpoint.id} would store {whose} under no key of the organisation's"
-            raise At(what, *path, "key", "mode", todo="Say `manage`, or `existing` with its arn", no=True)
+            raise FieldError(
+                what, *path, "key", "mode", fix="Say `manage`, or `existing` with its arn", refused=True
+            )
         if (settings.key.mode == "existing") != (settings.key.arn is not None):
             what = (
                 "the existing key names no arn" if settings.key.arn is None else "an arn of no existing key"
             )
-            raise At(f"endpoint {endpoint.id}: {what}", *path, "key", "arn", todo="Name both, or neither")
+            raise FieldError(
+                f"endpoint {endpoint.id}: {what}", *path, "key", "arn", fix="Name both, or neither"
+            )
         shadow = settings.shadow.instance_type if settings.shadow is not None else None
         disks = [one for one in (settings.instance_type, shadow) if one and has_disks(one)]
         if settings.volume_gib is not None and disks:
             what = f"{disks[0]} has disks of its own, for which AWS takes no size"
-            raise At(what, *path, "volume_gib", todo="Leave it out")
+            raise FieldError(what, *path, "volume_gib", fix="Leave it out")
 
 
 def content_is_kept_as_the_class_says(platform: Platform) -> None:
@@ -188,11 +200,11 @@ def content_is_kept_as_the_class_says(platform: Platform) -> None:
         path, held = ("endpoints", index, "sagemaker", "capture"), handling.of(endpoint.class_)
         if held.content_days_max == 0 or held.content_on_prem:
             what = f"capture would keep prompts and answers of {endpoint.class_} work in AWS, and the class keeps none"
-            raise At(f"endpoint {endpoint.id}: {what} there", *path, todo="Take it out", no=True)
+            raise FieldError(f"endpoint {endpoint.id}: {what} there", *path, fix="Take it out", refused=True)
         if held.content_days_max is not None and settings.capture.days > held.content_days_max:
             what = f"captured for {settings.capture.days} days, and {endpoint.class_} content is kept"
             what = f"endpoint {endpoint.id}: {what} {held.content_days_max} at most"
-            raise At(what, *path, "days", todo=f"Say {held.content_days_max} or fewer", no=True)
+            raise FieldError(what, *path, "days", fix=f"Say {held.content_days_max} or fewer", refused=True)
 
 
 def rollbacks_can_happen(platform: Platform) -> None:
@@ -204,11 +216,11 @@ def rollbacks_can_happen(platform: Platform) -> None:
             watched, key = settings.rollout.wait_s, "wait_s"
         needed = 60 * (settings.rollback.minutes + 1)
         if watched < needed:
-            raise At(
+            raise FieldError(
                 f"endpoint {endpoint.id}: a step is watched for {watched} s, and its alarms need "
                 f"{settings.rollback.minutes} minutes in a row and one to be counted",
                 *("endpoints", index, "sagemaker", "rollout", key),
-                todo=f"Say {needed} or more",
+                fix=f"Say {needed} or more",
             )
 
 
