@@ -69,7 +69,7 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(*events: dict[str, Any], **more: Any) -> Previewed:
         folder = fake_engine.write(tmp_path / "bin", list(events), **more)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        return preview.preview(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return preview.preview(project.find_project(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 
