@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.engine.project.prerequisites import surroundings
+from isthmus.engine.project.project import Stack
+from isthmus.engine.state import backend as state_backend
+from isthmus.engine.state import locks as state_locks
 
 
 @dataclass(frozen=True)
@@ -176,3 +180,16 @@ def _zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+@contextlib.contextmanager
+def at_work(stack: Stack) -> Iterator[None]:
+    """In the stack's surroundings, and alone."""
+    # One after the other: the surroundings say which backend it is.
+    with contextlib.ExitStack() as held:
+        held.enter_context(surroundings(stack))
+        project = stack.project
+        held.enter_context(
+            state_locks.turn(state_backend.url(project), project.root, project.name, stack.name)
+        )
+        yield
