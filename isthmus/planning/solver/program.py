@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SURVIVES
-from isthmus.planning.options import gateway_sites, hardware, monthly_costs
+from isthmus.planning.options import bedrock, gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option
-from isthmus.planning.output import quotas
 from isthmus.planning.sizing import demand
 from isthmus.planning.solver import capacity_rows
 from isthmus.planning.solver.milp import Rows
@@ -263,7 +262,7 @@ class _Program:
                 if not isinstance(option, OnApi) or option.site != site:
                     continue
                 crossing = option.call.profile is not None
-                for kind, amount in quotas.of_call(self.requirements, workload, option.call, part):
+                for kind, amount in bedrock.of_call(self.requirements, workload, option.call, part):
                     if quota.holds_for(option.call.model, kind, crossing=crossing):
                         terms[index] = terms.get(index, 0.0) + amount
         return terms
