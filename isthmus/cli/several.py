@@ -114,7 +114,7 @@ def _held(stacks: Sequence[Stack], approvals: Mapping[str, Approval]) -> None:
         return
     from isthmus.cli.progress import Progress
     from isthmus.engine.run import approved_run
-    from isthmus.engine.run.up_and_destroy import exclusive_stack_run
+    from isthmus.engine.state.locks import exclusive_stack_run
 
     with Progress() as progress:
         for each in stacks:

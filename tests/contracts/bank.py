@@ -18,7 +18,7 @@ from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from tests.authority import aws_half
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -196,7 +196,7 @@ def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
     """Parse and check a plan given as data."""
     wanted = wanted or requirements()
     data = {**data, "requirements_sha256": wanted.digest}
-    plan_rules.check(yaml_files.parse(Plan, yaml_files.Document(data, "bank.plan.yaml")), wanted)
+    plan_rules.check(yaml_files.parse(Plan, yaml_documents.Document(data, "bank.plan.yaml")), wanted)
 
 
 DIGEST = "sha256:" + "a" * 64

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.plan.document import Plan
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import Refused
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS, check, plan_data, requirements
 
@@ -16,7 +16,7 @@ TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 
 
 
 def needs() -> dict[tuple[str, str], int]:
-    plan = yaml_files.parse(Plan, yaml_files.Document(plan_data(), "plan"))
+    plan = yaml_files.parse(Plan, yaml_documents.Document(plan_data(), "plan"))
     found = bedrock_quotas.needs(plan, requirements())
     return {(need.model, need.kind): need.amount for need in found}
 

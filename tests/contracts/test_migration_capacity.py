@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.migration.capacity import Move, Standing, move
 from isthmus.contracts.platform.migration.messages import refusal
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.components.platforms import bank as platform_data
 
@@ -28,7 +29,7 @@ def platform(**changes: dict[str, Any]) -> Platform:
             at = ENDPOINTS.get(workload["endpoint"])
             if at is not None:
                 workload["endpoint"] = data["endpoints"][at]["id"]
-    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
+    return yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
 
 
 def old(id_: str, replicas: int, gpus: int = 1, pool: str = H100, **more: Any) -> Standing:
@@ -90,7 +91,7 @@ def test_what_makes_room_already_holds_nothing():
 def test_reserved_gpus_are_no_room():
     data = platform_data()
     data["pools"][0]["reserved_gpus"] = 1
-    found = yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
+    found = yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
     assert ids(move([old("restricted-qwen3-32b", 8)], found).first) == {"restricted-qwen3-32b"}
 
 
@@ -153,7 +154,7 @@ def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_any
     weights = {"uri": "pvc://small", "digest": "sha256:" + "a" * 64}
     data["endpoints"].append({**small, "model": "m/small", "engine": "cpu", "weights": weights})
     data["images"]["vllm_cpu"] = data["images"]["vllm"]
-    now = Platform.model_validate(data)
+    now = CheckedPlatform.model_validate(data)
     stands = old("internal-small", 1, pool="")
     assert move([stands], now) == Move()
     gone = move([stands], platform())

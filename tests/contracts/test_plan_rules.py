@@ -12,7 +12,7 @@ from isthmus.contracts.plan import capacity_rules
 from isthmus.contracts.plan import document as plan_document
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.requirements import document as requirements_document
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
@@ -175,7 +175,7 @@ def test_slices_are_no_whole_gpus():
     slices(data, {"fra1-a": 14, "fra1-b": 14}, replicas=replicas, gpus=replicas)
     bank.check(data)
     wanted = bank.requirements()
-    made = yaml_files.parse(plan_document.Plan, yaml_files.Document(data, "plan"))
+    made = yaml_files.parse(plan_document.Plan, yaml_documents.Document(data, "plan"))
     pool = capacity_rules.pool_of(made.endpoints[0], wanted)
     assert pool is not None
     assert [cut.gpus for cut in capacity_rules.cut_gpus(made, wanted, "fra1", pool)] == [14]

@@ -9,13 +9,9 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.hardware import aws_instances as instances
+from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.plan import aws_machines
-from isthmus.contracts.platform.model.aws.eks import (
-    kubernetes_sites,
-    nodes_by_zone,
-    provider_key,
-    reached_sites,
-)
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key, reached_sites
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.fargate import cloud
 from tests.components.platforms import bank
 
 
 def refused(data: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as error:
-        Platform.model_validate(data)
+        CheckedPlatform.model_validate(data)
     return str(error.value)
 
 
@@ -35,7 +35,7 @@ def fargate(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_platform_without_a_cluster_is_whole():
-    platform = Platform.model_validate(cloud())
+    platform = CheckedPlatform.model_validate(cloud())
     (gateway,) = platform.gateways
     assert (gateway.runs_on, platform.identities[0].assumed_by) == ("fargate", "ecs-tasks")
     assert (platform.images.vllm, platform.images.credential_helper, platform.trust) == (None, None, [])
@@ -43,7 +43,7 @@ def test_a_platform_without_a_cluster_is_whole():
 
 
 def test_unless_it_says_otherwise_a_gateway_runs_on_kubernetes_and_an_identity_is_had_by_certificate():
-    platform = Platform.model_validate(bank())
+    platform = CheckedPlatform.model_validate(bank())
     assert {one.runs_on for one in platform.gateways} == {"kubernetes"}
     assert {one.assumed_by for one in platform.identities} == {"roles-anywhere"}
 

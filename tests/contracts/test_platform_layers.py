@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.aws.sagemaker import SageMaker
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from isthmus.core.errors import EnvironmentFault
@@ -101,7 +102,7 @@ def test_a_namespace_that_is_to_hold_a_claim_for_the_first_time_is_the_platforms
 def hosted_with(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
     data = hosted.platform()
     change(hosted.endpoint(data))
-    return digests(Platform.model_validate(data))
+    return digests(CheckedPlatform.model_validate(data))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_hosted_models_release_is_news_below_serving_where_roles_fetch_from_el
 
 
 def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_where_it_has_none():
-    platform = Platform.model_validate(hosted.platform())
+    platform = CheckedPlatform.model_validate(hosted.platform())
 
     def sites(*serves: str) -> list[str]:
         found = platform_layers.reached(platform, "serving", frozenset(serves))
@@ -153,7 +154,7 @@ def test_a_platform_that_tells_no_address_of_its_cluster_is_of_another_version()
 
 
 def test_a_platform_that_tells_no_names_of_hosted_models_is_of_another_version():
-    platform = Platform.model_validate(hosted.platform())
+    platform = CheckedPlatform.model_validate(hosted.platform())
     said = given(layer="platform", digest=platform_layers.digest(platform, "platform"))
     with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
         platform_layers.taken(said, platform, "bank", "platform", "bank-platform")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
 
@@ -18,7 +19,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def parse(data: dict[str, Any]) -> Platform:
-    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
+    return yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
 
 
 def refused(kind: type[Exception], change: Change, of: Callable[[], dict[str, Any]] = platform_data) -> str:

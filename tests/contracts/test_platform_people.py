@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import BreakGlass, Record
 from isthmus.contracts.platform.model.people import People
-from isthmus.contracts.platform.model.platform import Platform
 from tests.components.platforms import bank
 
 OPS = {"name": "ops", "role": "platform", "groups": ["oidc:ops"]}
@@ -45,11 +45,11 @@ def test_what_would_give_a_role_to_the_wrong_people_is_refused(members: Any, say
 
 def test_a_class_that_the_platform_does_not_have_is_named() -> None:
     given = {**bank(), "people": {"members": [{**OPS, "classes": ["public"]}]}}
-    assert Platform.model_validate(given).people
+    assert CheckedPlatform.model_validate(given).people
     given["gateways"] = [each for each in given["gateways"] if each["class"] != "public"]
     given["endpoints"] = [each for each in given["endpoints"] if each["class"] != "public"]
     with pytest.raises(ValidationError):
-        Platform.model_validate(given)
+        CheckedPlatform.model_validate(given)
 
 
 @pytest.mark.parametrize(

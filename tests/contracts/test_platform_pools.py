@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.migration.capacity import move, standing
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.model.pools import failure_domain_label
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
@@ -47,7 +48,7 @@ class Bank:
         self.restricted |= one | more
 
     def parsed(self) -> Platform:
-        return yaml_files.parse(Platform, yaml_files.Document(self.data, "platform"))
+        return yaml_files.parse(CheckedPlatform, yaml_documents.Document(self.data, "platform"))
 
     def refused(self, kind: type[Exception] = InputError) -> str:
         with pytest.raises(kind) as caught:

@@ -14,6 +14,7 @@ from edge.redaction.models import TRUSTED
 from edge.redaction.rules import ModelFile, OwnPattern, Topic
 from isthmus.blueprints import image_digests, missing_values
 from isthmus.contracts.platform import overrides
+from isthmus.contracts.platform.lookups import gateways as lookups_gateways
 from isthmus.contracts.platform.model import screening as platform_screening
 from isthmus.contracts.platform.model.screening import Jurisdiction
 from isthmus.contracts.platform.rules import screening as screening_rules
@@ -121,14 +122,14 @@ def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
 def test_a_gateway_at_its_models_own_site_sends_nothing_away() -> None:
     gateway = overrides.validate(platform_data()).gateways[INTERNAL]
     (haiku,) = [e for e in overrides.validate(platform_data()).endpoints if e.id == "internal-haiku"]
-    assert platform_screening.leaves(gateway, haiku)
-    assert not platform_screening.leaves(gateway.model_copy(update={"site": "frankfurt"}), haiku)
+    assert lookups_gateways.leaves(gateway, haiku)
+    assert not lookups_gateways.leaves(gateway.model_copy(update={"site": "frankfurt"}), haiku)
 
 
 def test_the_organisations_own_handling_counts() -> None:
     data = platform_data()
     internal(data)["redacted"] = ["leaving-class"]
-    assert "leaving-class" in platform_screening.demanded(overrides.validate(data).gateways[INTERNAL])
+    assert "leaving-class" in lookups_gateways.demanded(overrides.validate(data).gateways[INTERNAL])
 
 
 def test_a_guards_model_stands_in_the_gateways_cluster() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.lookups.node_cache import fetchers
+from isthmus.contracts.platform.lookups.serving import at_most
 from isthmus.contracts.platform.migration import capacity as migration_capacity
-from isthmus.contracts.platform.model.serving import at_most
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused

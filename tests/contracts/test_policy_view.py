@@ -7,6 +7,7 @@ import json
 import pytest
 
 from isthmus.contracts.platform import policy_view
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from policies.evaluation.evaluation import judge
 from tests.blueprints import bank
@@ -27,7 +28,7 @@ def test_a_models_release_changes_nothing_of_it():
     before = bank.platform()
     said = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
     release(said)
-    after = Platform.model_validate(said)
+    after = CheckedPlatform.model_validate(said)
     assert after != before
     assert policy_view.stated(after) == policy_view.stated(before)
 

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.hardware import system_nodes
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size, fits, smallest
-from isthmus.contracts.platform.model import system_nodes as platform_system_nodes
+from isthmus.contracts.platform.lookups import system_nodes as platform_system_nodes
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
 from tests import private

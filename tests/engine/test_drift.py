@@ -70,7 +70,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
         def __init__(self, *_: Any) -> None:
             super().__init__(get_caller_identity={"Account": "123456789012"})
 
-    monkeypatch.setattr(drifting, "at_work", here)
+    monkeypatch.setattr(drifting, "exclusive_stack_run", here)
     monkeypatch.setattr(drifting, "clusters", lambda *_: {})
     monkeypatch.setattr(drifting, "Aws", Account)
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda _: api)

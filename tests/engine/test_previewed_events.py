@@ -62,7 +62,7 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def here(stack: object) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(preview, "at_work", here)
+    monkeypatch.setattr(preview, "exclusive_stack_run", here)
     monkeypatch.setattr(preview, "clusters", lambda *_: {})
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 

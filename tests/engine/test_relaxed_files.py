@@ -16,7 +16,7 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.requirements.document import Requirements, parse
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents
 from isthmus.engine.pull_request import relaxed_files, relaxed_rules
 from policies.release.change import ITSELF, UNJUDGED
 from tests.blueprints import bank
@@ -35,7 +35,7 @@ def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[R
     wanted, plan = copy.deepcopy(as_they_are())
     edit(wanted)
     replan(plan)
-    return parse(yaml_files.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
+    return parse(yaml_documents.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
 
 
 def told(changes: Any) -> Told:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.engine.run import retained_resources
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 from tests.components.platforms import bank
@@ -35,7 +35,7 @@ def whole(lifecycle: str, imports: dict[str, str]) -> Any:
         from isthmus.contracts.platform.model.platform import Site
         from stacks import providers
 
-        platform = Platform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})
+        platform = CheckedPlatform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})
         site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
         adopting = Adopting(platform)
         keeping = [Keeping("bank", platform).apply, adopting.apply]

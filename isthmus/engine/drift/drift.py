@@ -31,7 +31,7 @@ from isthmus.engine.preview.stateful_types import stateful
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.recovery import kubernetes_lookup
-from isthmus.engine.run.up_and_destroy import exclusive_stack_run
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.state import Stated
 from isthmus.reports.drift import wording as drift_wording

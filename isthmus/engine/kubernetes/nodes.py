@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.model.pools import failure_domain_label
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import ApiRefusal
 

@@ -32,7 +32,7 @@ from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import commits
 from isthmus.engine.project.prerequisites import clusters
-from isthmus.engine.run.up_and_destroy import exclusive_stack_run
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph, Resource

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.model.aws.eks import reached_sites
+from isthmus.contracts.platform.lookups.aws import reached_sites
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, cluster
 

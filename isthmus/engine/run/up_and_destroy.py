@@ -18,13 +18,12 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes import admission_proof, watchdog
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
-from isthmus.engine.project.prerequisites import clusters, run_environment
+from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.project.project import Stack
 from isthmus.engine.recovery import recovery
 from isthmus.engine.recovery.recovery import NO_ANSWERS, Answers
 from isthmus.engine.run import preflight, retained_resources
-from isthmus.engine.state import backend as state_backend
-from isthmus.engine.state import locks as state_locks
+from isthmus.engine.state.locks import exclusive_stack_run
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -203,19 +202,6 @@ def _answering_clusters(stack: Stack) -> dict[str, Cluster]:
         return clusters(stack.reached(stack.platform()), stack)
     except IsthmusError:
         return {}
-
-
-@contextlib.contextmanager
-def exclusive_stack_run(stack: Stack) -> Iterator[None]:
-    """In the stack's surroundings, and alone."""
-    # One after the other: the surroundings say which backend it is.
-    with contextlib.ExitStack() as stack_context:
-        stack_context.enter_context(run_environment(stack))
-        project = stack.project
-        stack_context.enter_context(
-            state_locks.exclusive_lock(state_backend.url(project), project.root, project.name, stack.name)
-        )
-        yield
 
 
 @contextlib.contextmanager

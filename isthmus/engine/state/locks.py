@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.engine.project.prerequisites import run_environment
+from isthmus.engine.project.project import Stack
+from isthmus.engine.state import backend as state_backend
 
 
 @dataclass(frozen=True)
@@ -181,3 +184,13 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+@contextlib.contextmanager
+def exclusive_stack_run(stack: Stack) -> Iterator[None]:
+    """Enter the stack's process environment, and hold its lock: no other `isthmus` changes the stack meanwhile."""
+    with run_environment(stack):
+        # The environment decides which backend is used, so it comes first.
+        project = stack.project
+        with exclusive_lock(state_backend.url(project), project.root, project.name, stack.name):
+            yield
