@@ -12,13 +12,13 @@ from pathlib import Path
 __all__ = ["main"]
 
 FAULT = 3
-"""Exit code of what nobody foresaw: it is not the input's fault, as far as we know."""
+"""Exit code of unexpected errors, which count as errors of the environment."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` without the program's name."""
     args = list(sys.argv[1:] if argv is None else argv)
-    # The rooms are imported from the checkout, wherever the command is called from.
+    # Import `stacks`, `components` and others from the checkout, whatever the working folder is.
     root = str(Path(__file__).resolve().parents[2])
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -32,19 +32,19 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has gone (`isthmus … | head`): nothing is wrong, and nobody listens.
+        # The reader of stdout has ended (`isthmus … | head`), which is no error.
         sys.stderr.close()
         return 0
     except Exception as error:
         if debug:
             raise
-        text, code = _told(error)
+        text, code = _print_error(error)
         print(text, file=sys.stderr)
         return code
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """An error as one paragraph, and the exit code."""
+def _print_error(error: Exception) -> tuple[str, int]:
+    """The text of an error as one paragraph, and the exit code."""
     from isthmus.core.errors import IsthmusError
 
     if isinstance(error, IsthmusError):
@@ -54,5 +54,5 @@ def _told(error: Exception) -> tuple[str, int]:
         return f"isthmus: {place}{error.strerror or error}. Check space, path and permissions.", FAULT
     kind = type(error).__name__
     detail = " ".join(str(error).split())
-    text = f"isthmus: an unforeseen fault ({kind}: {detail}). Run it with --debug and report its trace."
+    text = f"isthmus: unexpected error ({kind}: {detail}). Run it with --debug and report the traceback."
     return text, FAULT

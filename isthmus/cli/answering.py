@@ -1,4 +1,4 @@
-"""What the user says about creations of a cut-off run that Isthmus could not decide."""
+"""Options --made and --not-made: the user's answers about undecided creations of an interrupted run."""
 
 from __future__ import annotations
 
@@ -29,25 +29,23 @@ NotMade = Annotated[
 ]
 
 
-def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
-    """The two options together; `InputError` where they do not have their form, or contradict each other."""
+def parse_answers(made_pairs: list[str] | None, not_made: list[str] | None) -> Answers:
+    """Parse both options. Raises `InputError` for a wrong form and for contradictory answers."""
     from isthmus.core.errors import InputError
     from isthmus.engine.recovery.recovery import Answers
 
     ids = {}
-    for each in made or []:
+    for pair in made_pairs or []:
         # A URN holds no `=`; an id may.
-        name, _, id = each.partition("=")
+        name, _, id = pair.partition("=")
         if not (name and id):
             raise InputError(
-                f"`{each}` is not NAME=ID",
+                f"`{pair}` does not have the form NAME=ID",
                 where="--made",
-                fix="For example --made bank-frankfurt-vpc=vpc-0a1b",
+                fix="Write it like --made bank-frankfurt-vpc=vpc-0a1b",
             )
         if ids.setdefault(name, id) != id:
-            raise InputError(
-                f"`{name}` is said to be made with two ids", where="--made", fix="Give the one that exists"
-            )
-    found = Answers(ids, frozenset(not_made or []))
-    found.agree()
-    return found
+            raise InputError(f"`{name}` has two ids in --made", where="--made", fix="Give the id that exists")
+    parsed = Answers(ids, frozenset(not_made or []))
+    parsed.agree()
+    return parsed

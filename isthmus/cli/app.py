@@ -82,8 +82,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_asked: bool) -> None:
+    if is_asked:
         from isthmus import __version__
 
         print(f"isthmus {__version__}")
@@ -97,11 +97,11 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when a command fails.")] = False,
 ) -> None:
-    """Options of every command; `--debug` is taken out of the arguments before they come here."""
+    """Options of every command; `main` handles `--debug` before this."""
 
 
 def run(args: list[str]) -> int:
-    """Run one command. Usage errors are told on stderr (exit code 2); other errors are raised."""
+    """Run one command and return its exit code. Prints usage errors to stderr (exit code 2); raises other errors."""
     command = typer.main.get_command(app)
     try:
         code = command.main(args, prog_name="isthmus", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Asking before something is done."""
+"""Asks the user for confirmation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from isthmus.core.errors import InputError
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on stderr; nothing is asked with `yes`. No is an abort, and nobody to ask is an `InputError`."""
+    """Ask on stderr, unless `yes`. Exits with 1 on "no"; raises `InputError` without a terminal."""
     if yes:
         return
     if not console.interactive():
         raise InputError(
-            "nobody can be asked here (no terminal)", fix="Pass --yes to go on without being asked"
+            "confirmation is required, but there is no terminal", fix="Pass --yes to skip the question"
         )
     if not typer.confirm(question, err=True):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`isthmus audit …`: prove the record, and report from it."""
+"""`isthmus audit …`: verifies the audit record, and reports from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 
 from isthmus.cli.audit_content_commands import content, erase, expire, hold, release
 from isthmus.cli.audit_options import (
-    Asked,
     AsOf,
     Ca,
     Credentials,
@@ -19,12 +18,13 @@ from isthmus.cli.audit_options import (
     PublicKeys,
     Region,
     Since,
+    StoreAccess,
     Volume,
-    folder,
-    now,
+    existing_folder,
     open_store,
-    store_told,
-    time,
+    parse_as_of,
+    parse_time,
+    store_errors,
 )
 from isthmus.cli.options import ProjectDir
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Prove the audit record, report from it, and erase or hold what was said.",
+    help="Verify the audit record, report from it, and erase or hold recorded content.",
 )
 for _command in (content, hold, release, erase, expire):
     app.command()(_command)
@@ -62,7 +62,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="SEAL:HASH",
-            help="A seal that an earlier look has told: it must be there.",
+            help="A seal that an earlier `audit verify` printed; it must still exist.",
             show_default=False,
         ),
     ] = None,
@@ -92,9 +92,9 @@ def verify(
         print(_as_text(proof), end="")
     if not proof.proven:
         raise Refused(
-            f"{len(proof.findings)} findings contradict the record",
+            f"the record is not proven: {len(proof.findings)} findings contradict it",
             where=store,
-            fix="docs/audit.md says what each means",
+            fix="Look up each finding in docs/audit.md",
         )
 
 
@@ -165,35 +165,39 @@ def report(
     from isthmus.reports.audit import flow_logs
     from isthmus.reports.audit import report as audit_report
 
-    made = audit_report.AuditReport(time(begin, "--from"), time(end, "--to"))
-    if made.begin >= made.end:
-        raise InputError("it ends before it begins", where="--to", fix="Give a later time than --from")
+    audit = audit_report.AuditReport(parse_time(begin, "--from"), parse_time(end, "--to"))
+    if audit.begin >= audit.end:
+        raise InputError("--to is not after --from", where="--to", fix="Give a later time than --from")
     if stack is not None:
         from isthmus.engine.project import project as projects
 
-        made.exceptions = projects.find_project(project).stack(stack).platform().exceptions
+        audit.exceptions = projects.find_project(project).stack(stack).platform().exceptions
     for store in stores:
-        asked = (endpoint, region, credentials, ca)
+        access = (endpoint, region, credentials, ca)
         proof = _proof(
-            store, public_key, volume, since, as_of, asked, on_record=lambda record, _: made.add(record)
+            store, public_key, volume, since, as_of, access, on_record=lambda record, _: audit.add(record)
         )
-        made.contradictions += [f"{store}: {finding}" for finding in proof.findings]
-        made.gaps += _gaps(store, proof, made)
+        audit.contradictions += [f"{store}: {finding}" for finding in proof.findings]
+        audit.gaps += _gaps(store, proof, audit)
     if flow_log:
         if not inside:
             raise InputError(
-                "flow logs are judged by what lies inside", where="--inside", fix="Give the sites' CIDRs"
+                "--flow-log needs the addresses of the own sites",
+                where="--inside",
+                fix="Give the sites' CIDRs",
             )
-        at_home = flow_logs.networks(inside, "--inside")
-        whose = _addresses(address or [])
+        inside_networks = flow_logs.networks(inside, "--inside")
+        class_networks = _addresses(address or [])
         for file in flow_log:
-            made.add_flows(flow_logs.read(file, whose), at_home)
+            audit.add_flows(flow_logs.read(file, class_networks), inside_networks)
     if format is Format.json:
-        console.print_json(made.as_json())
+        console.print_json(audit.as_json())
     else:
-        print((audit_report.as_markdown if format is Format.markdown else audit_report.as_text)(made), end="")
-    if not made.clean:
-        raise Refused("the records do not show what they should", fix="The report above says why")
+        print(
+            (audit_report.as_markdown if format is Format.markdown else audit_report.as_text)(audit), end=""
+        )
+    if not audit.clean:
+        raise Refused("the report lists violations or changed records", fix="See the report above")
 
 
 def _proof(
@@ -202,7 +206,7 @@ def _proof(
     volume: Path | None,
     since: int,
     as_of: str | None,
-    asked: Asked,
+    access: StoreAccess,
     **more: Any,
 ) -> Proof:
     from edge.audit import seal_format
@@ -214,16 +218,18 @@ def _proof(
         try:
             keys |= seal_format.read_pem(file)
         except (OSError, ValueError) as error:
-            raise InputError(f"it is no public key of a sealer: {error}", where=str(file)) from None
+            raise InputError(
+                f"it is not a sealer's public key: {error}", where=str(file), fix="Give its PEM file"
+            ) from None
     if volume is not None:
         for part in ("records", "seals"):
-            folder(volume / part)
-    opened = open_store(store, asked)
-    with store_told():
+            existing_folder(volume / part)
+    opened = open_store(store, access)
+    with store_errors():
         return verifying.verify(
             opened,
             keys,
-            now=now(as_of),
+            now=parse_as_of(as_of),
             since=since,
             records=volume / "records" if volume else None,
             seals=volume / "seals" if volume else None,
@@ -239,7 +245,9 @@ def _anchor(text: str | None) -> tuple[int, str] | None:
     number, _, hash = text.partition(":")
     if not number.isdigit() or len(hash) != 64:
         raise InputError(
-            f"`{text}` is no seal", where="--anchor", fix="Give what `audit verify` told, as 12:4f…"
+            f"`{text}` is not SEAL:HASH",
+            where="--anchor",
+            fix="Copy the anchor that `audit verify` printed, like 12:4f…",
         )
     return int(number), hash
 
@@ -249,15 +257,15 @@ def _addresses(texts: list[str]) -> dict[str, Any]:
     from isthmus.core.errors import InputError
     from isthmus.reports.audit import flow_logs
 
-    found: dict[str, Any] = {}
+    networks: dict[str, Any] = {}
     for text in texts:
-        class_, _, cidr = text.partition("=")
-        if class_ not in SENSITIVITIES:
+        data_class, _, cidr = text.partition("=")
+        if data_class not in SENSITIVITIES:
             raise InputError(
-                f"`{text}` is not CLASS=CIDR", where="--address", fix="Like restricted=10.20.4.0/24"
+                f"`{text}` is not CLASS=CIDR", where="--address", fix="Write it like restricted=10.20.4.0/24"
             )
-        found.setdefault(class_, []).extend(flow_logs.networks([cidr], "--address"))
-    return found
+        networks.setdefault(data_class, []).extend(flow_logs.networks([cidr], "--address"))
+    return networks
 
 
 def _as_json(proof: Proof) -> dict[str, Any]:
@@ -269,11 +277,12 @@ def _as_json(proof: Proof) -> dict[str, Any]:
         "first_seal": proof.first,
         "last_seal": {"seal": last.number, "hash": last.hash, "time": last.body["time"]} if last else None,
         "records": proof.records,
-        "unfinished": [{"id": name, **said} for name, said in sorted(proof.unfinished.items())],
+        "unfinished": [{"id": name, **fields} for name, fields in sorted(proof.unfinished.items())],
         "unsealed": proof.tail,
         "gaps": [{"from": begin, "to": end} for begin, end in proof.gaps],
         "writers": {
-            name: {key: said[key] for key in ("seq", "state")} for name, said in sorted(proof.writers.items())
+            name: {key: state[key] for key in ("seq", "state")}
+            for name, state in sorted(proof.writers.items())
         },
         "contents": {"kept": proof.contents, "gone": proof.contents_gone},
     }
@@ -283,16 +292,16 @@ def _as_text(proof: Proof) -> str:
     last = proof.last
     lines = [f"{proof.records:,} records of {len(proof.writers)} writers in {proof.seals:,} seals."]
     if last is not None:
-        lines.append(f"Anchor, for the next look: {last.number}:{last.hash} of {last.body['time']}")
+        lines.append(f"Anchor for the next verification: {last.number}:{last.hash} of {last.body['time']}")
     if proof.proven:
         lines.append("Proven: nothing before the last seal was changed, dropped, reordered or inserted.")
     lines += [f"FINDING  {finding}" for finding in proof.findings]
-    for name, said in sorted(proof.unfinished.items()):
+    for name, fields in sorted(proof.unfinished.items()):
         lines.append(
-            f"unfinished  request {name} of {said['time']}, record {said['seq']} of {said['writer']}"
+            f"unfinished  request {name} of {fields['time']}, record {fields['seq']} of {fields['writer']}"
         )
     if proof.tail is None:
-        lines.append("What is not sealed yet was not looked at (--volume).")
+        lines.append("Records that are not sealed yet were not checked (give --volume).")
     else:
         lines.append(f"{sum(proof.tail.values()):,} records are not sealed yet.")
         lines += [f"unsealed  {count:,} of {writer}" for writer, count in sorted(proof.tail.items())]
@@ -300,17 +309,17 @@ def _as_text(proof: Proof) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _gaps(store: str, proof: Proof, made: Any) -> list[str]:
-    """What of the report's time a store cannot show."""
-    found = []
+def _gaps(store: str, proof: Proof, audit: Any) -> list[str]:
+    """Periods and requests of the report that a store cannot show."""
+    gaps = []
     for begin, end in proof.gaps:
-        if datetime.fromisoformat(begin) < made.end and datetime.fromisoformat(end) > made.begin:
-            found.append(f"{store}: nothing was sealed from {begin} to {end}")
-    for name, said in sorted(proof.unfinished.items()):
-        if made.covers(said["time"]):
-            found.append(f"{store}: request {name} of {said['time']} has no outcome")
-    if proof.last is not None and datetime.fromisoformat(proof.last.body["time"]) < made.end:
-        found.append(f"{store}: nothing after {proof.last.body['time']} is sealed")
+        if datetime.fromisoformat(begin) < audit.end and datetime.fromisoformat(end) > audit.begin:
+            gaps.append(f"{store}: nothing was sealed from {begin} to {end}")
+    for name, fields in sorted(proof.unfinished.items()):
+        if audit.covers(fields["time"]):
+            gaps.append(f"{store}: request {name} of {fields['time']} has no outcome")
+    if proof.last is not None and datetime.fromisoformat(proof.last.body["time"]) < audit.end:
+        gaps.append(f"{store}: nothing after {proof.last.body['time']} is sealed")
     for writer, count in sorted((proof.tail or {}).items()):
-        found.append(f"{store}: {count} records of {writer} are not sealed yet")
-    return found
+        gaps.append(f"{store}: {count} records of {writer} are not sealed yet")
+    return gaps

@@ -1,4 +1,4 @@
-"""`isthmus audit content | hold | release | erase | expire`: what was said, and the keys that open it."""
+"""`isthmus audit content | hold | release | erase | expire`: recorded content, and the keys that decrypt it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from isthmus.cli.audit_options import (
     Credentials,
     Endpoint,
     Region,
-    folder,
-    now,
+    existing_folder,
     open_store,
-    store_told,
+    parse_as_of,
+    store_errors,
 )
 
 KeysFolder = Annotated[
@@ -33,14 +33,19 @@ Recorded = Annotated[
     typer.Option(
         "--volume",
         metavar="DIR",
-        help="The gateways' volume (`records` and `seals` in it): the act is recorded there first.",
+        help="The gateways' volume (with `records` and `seals`): the action is recorded there first.",
         show_default=False,
     ),
 ]
 By = Annotated[str, typer.Option(help="Who orders it.", show_default=False)]
 SiteKey = Annotated[
     Path | None,
-    typer.Option("--site-key", metavar="FILE", help="Under which users are named.", show_default=False),
+    typer.Option(
+        "--site-key",
+        metavar="FILE",
+        help="The site's key, from which subjects are derived.",
+        show_default=False,
+    ),
 ]
 
 
@@ -51,7 +56,7 @@ def content(
     ],
     keys: KeysFolder,
     wrapping_key: Annotated[
-        Path, typer.Option(metavar="FILE", help="Under which the keys lie wrapped.", show_default=False)
+        Path, typer.Option(metavar="FILE", help="The key that encrypts the content keys.", show_default=False)
     ],
     endpoint: Endpoint = None,
     region: Region = "us-east-1",
@@ -69,21 +74,23 @@ def content(
     try:
         opener = Keys(keys, read_key(wrapping_key))
     except (OSError, ValueError) as error:
-        raise InputError(f"the key cannot be used: {error}", where=str(wrapping_key)) from None
-    with store_told():
+        raise InputError(
+            f"the key cannot be used: {error}", where=str(wrapping_key), fix="Give the wrapping key"
+        ) from None
+    with store_errors():
         for name in opened.names("content/"):
             for line in (opened.get(name) or b"").splitlines():
                 if parse(line).get("id") != request:
                     continue
                 try:
-                    said = decrypt(opener, line)
+                    decrypted = decrypt(opener, line)
                 except ValueError as error:
                     raise Refused(str(error), where=f"{store}: {name}") from None
-                if said is None:
-                    raise Refused("its key was destroyed: what it said is erased", where=f"request {request}")
-                console.print_json({**said, "answer": said["answer"].decode("utf-8", "replace")})
+                if decrypted is None:
+                    raise Refused("its content is erased: its key was destroyed", where=f"request {request}")
+                console.print_json({**decrypted, "answer": decrypted["answer"].decode("utf-8", "replace")})
                 return
-    raise Refused("no content of this request is kept", where=store)
+    raise Refused("the store has no content of this request", where=store)
 
 
 def hold(
@@ -101,7 +108,7 @@ def hold(
 
     whose = "all" if everybody else _subject(user, subject, site_key)
     _record(volume, "hold", subject=whose, by=by, reason=reason)
-    key_files.hold(folder(keys), whose, by, reason)
+    key_files.hold(existing_folder(keys), whose, by, reason)
     print(f"{whose} is held.")
 
 
@@ -119,11 +126,11 @@ def release(
     from isthmus.core.errors import Refused
 
     whose = "all" if everybody else _subject(user, subject, site_key)
-    if whose not in key_files.holds(folder(keys)):
+    if whose not in key_files.holds(existing_folder(keys)):
         raise Refused(f"there is no hold on {whose}", where=str(keys))
     _record(volume, "release", subject=whose, by=by)
     key_files.release(keys, whose)
-    print(f"{whose} is held no more.")
+    print(f"The hold on {whose} has ended.")
 
 
 def erase(
@@ -134,13 +141,13 @@ def erase(
     subject: Subject = None,
     site_key: SiteKey = None,
 ) -> None:
-    """Destroy a subject's keys: what was kept of its requests can be read by nobody then. Ends with 1 under a hold."""
+    """Destroy a subject's keys, so that nobody can read its recorded content. The exit code is 1 under a hold."""
     from edge.audit import keys as key_files
     from isthmus.core.errors import Refused
 
     whose = _subject(user, subject, site_key)
     try:
-        key_files.check_free(folder(keys), whose)
+        key_files.check_free(existing_folder(keys), whose)
         _record(volume, "erase", subject=whose, by=by)
         count = key_files.erase(keys, whose)
     except key_files.Held as error:
@@ -149,23 +156,21 @@ def erase(
 
 
 def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
-    """Destroy the keys whose days are over, but for what is held. Gateways do it every hour too."""
+    """Destroy expired keys, except keys under a hold. Gateways also do it every hour."""
     from edge.audit import keys as key_files
 
-    print(f"{key_files.expire(folder(keys), now(as_of).date())} keys are destroyed.")
+    print(f"{key_files.expire(existing_folder(keys), parse_as_of(as_of).date())} keys are destroyed.")
 
 
 def _record(volume: Path, kind: str, **fields: str) -> None:
-    """Into the chain, before it is done: what cannot be recorded is not done."""
+    """Record an action in the audit chain before it is done; if that fails, it is not done."""
     from edge.audit.content_acts import NoPlace, record
     from isthmus.core.errors import InputError
 
     try:
-        record(folder(volume), kind, fields)
+        record(existing_folder(volume), kind, fields)
     except NoPlace as error:
-        raise InputError(
-            str(error), where=str(volume), fix="Give the volume that the sealer works on"
-        ) from None
+        raise InputError(str(error), where=str(volume), fix="Give the volume of the sealer") from None
 
 
 def _subject(user: str | None, subject: str | None, site_key: Path | None) -> str:
@@ -174,11 +179,15 @@ def _subject(user: str | None, subject: str | None, site_key: Path | None) -> st
     from isthmus.core.errors import InputError
 
     if (user is None) == (subject is None):
-        raise InputError("whose is not said", where="--user", fix="Give --user with --site-key, or --subject")
+        raise InputError(
+            "no subject is given, or two are", where="--user", fix="Give --user with --site-key, or --subject"
+        )
     if subject is not None:
         if not re.fullmatch(r"[ur]-[0-9a-f]{32}", subject):
             raise InputError(
-                "it is no subject", where="--subject", fix="As in a record: u- or r- and 32 digits"
+                f"`{subject}` is not a subject",
+                where="--subject",
+                fix="Copy it from a record: u- or r- and 32 hexadecimal digits",
             )
         return subject
     from edge.audit.content import Hmacs
@@ -186,7 +195,9 @@ def _subject(user: str | None, subject: str | None, site_key: Path | None) -> st
 
     if site_key is None:
         raise InputError(
-            "a user is found by an HMAC under the site's key", where="--site-key", fix="Give its file"
+            "--user needs the site's key, from which the subject is derived",
+            where="--site-key",
+            fix="Give the file of the key",
         )
     try:
         return Hmacs(read_key(site_key)).subject(user or "")

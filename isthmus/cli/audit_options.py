@@ -1,4 +1,4 @@
-"""What the audit's commands share: which store, which keys, as of when."""
+"""Options of the audit commands: store, credentials, keys, time."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ PublicKeys = Annotated[
 ]
 Endpoint = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Of an S3-compatible store; default: AWS's own.", show_default=False),
+    typer.Option(metavar="URL", help="Endpoint of an S3-compatible store; default: AWS.", show_default=False),
 ]
 Region = Annotated[str, typer.Option(help="The store's region.")]
 Credentials = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Shared credentials file; default: what AWS's own tools would use.",
+        help="Shared credentials file; default: that of the AWS CLI.",
         show_default=False,
     ),
 ]
-Ca = Annotated[Path | None, typer.Option(metavar="FILE", help="The CA of the store.", show_default=False)]
+Ca = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="CA certificate of the store.", show_default=False)
+]
 Volume = Annotated[
     Path | None,
     typer.Option(
         "--volume",
         metavar="DIR",
-        help="The gateways' volume (`records` and `seals` in it): what no seal holds yet is read there.",
+        help="The gateways' volume (with `records` and `seals`), to check records that are not sealed yet.",
         show_default=False,
     ),
 ]
 AsOf = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME", help="Look as at this time, at a copy of then; default: now.", show_default=False
-    ),
+    typer.Option(metavar="TIME", help="Verify a copy as of this time; default: now.", show_default=False),
 ]
 Since = Annotated[
-    int, typer.Option(metavar="SEAL", help="Begin at this seal, and take its signature's word for before.")
+    int, typer.Option(metavar="SEAL", help="Start at this seal; its signature stands for everything before.")
 ]
-Asked = tuple[str | None, str, Path | None, Path | None]
+StoreAccess = tuple[str | None, str, Path | None, Path | None]
 """Endpoint, region, credentials and CA of a store."""
 
 
-def open_store(name: str, asked: Asked) -> Any:
-    """The store of that name; it is not asked yet."""
+def open_store(name: str, access: StoreAccess) -> Any:
+    """The store with this name. Makes no request yet."""
     from edge.audit.stores import FolderStore, S3Store
 
     if not name.startswith("s3://"):
-        return FolderStore(folder(Path(name)))
+        return FolderStore(existing_folder(Path(name)))
     bucket, _, prefix = name.removeprefix("s3://").partition("/")
-    return S3Store(s3_client(asked, "for the audit store"), bucket, prefix)
+    return S3Store(s3_client(access, "for the audit store"), bucket, prefix)
 
 
-def s3_client(asked: Asked, why: str) -> Any:
-    """A client of the store, with the credentials of the file or of the surroundings."""
-    endpoint, region, credentials, ca = asked
+def s3_client(access: StoreAccess, why: str) -> Any:
+    """An S3 client, with credentials from the file or from the environment."""
+    endpoint, region, credentials, ca = access
     if credentials is not None:
         from edge.fetch import client
 
@@ -79,8 +79,8 @@ def s3_client(asked: Asked, why: str) -> Any:
 
 
 @contextlib.contextmanager
-def store_told() -> Iterator[None]:
-    """What a store fails in, as the environment's fault."""
+def store_errors() -> Iterator[None]:
+    """Convert errors of a store to `EnvironmentFault`."""
     from edge.audit.stores import StoreFault
     from isthmus.core.errors import EnvironmentFault
 
@@ -88,32 +88,32 @@ def store_told() -> Iterator[None]:
         yield
     except StoreFault as error:
         raise EnvironmentFault(
-            str(error), fix="Check the store's address, its CA, and that the credentials may read it"
+            str(error), fix="Check the store's address, its CA, and the permissions of the credentials"
         ) from None
 
 
-def folder(path: Path) -> Path:
-    """The path, where a folder is there; raises InputError."""
+def existing_folder(path: Path) -> Path:
+    """The path, if it is a folder. Raises `InputError` otherwise."""
     from isthmus.core.errors import InputError
 
     if not path.is_dir():
-        raise InputError("there is no such folder", where=str(path))
+        raise InputError("the folder does not exist", where=str(path), fix="Check the path")
     return path
 
 
-def time(text: str, where: str) -> datetime:
-    """A day or a time, UTC where it names no zone; raises InputError."""
+def parse_time(text: str, where: str) -> datetime:
+    """Parse a day or a time; UTC without a time zone. Raises `InputError`."""
     from isthmus.core.errors import InputError
 
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"`{text}` is no time", where=where, fix="Write it like 2026-11-26 or 2026-11-26T15:00"
+            f"`{text}` is not a time", where=where, fix="Write it like 2026-11-26 or 2026-11-26T15:00"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def now(as_of: str | None) -> datetime:
-    """The time as of which is looked."""
-    return datetime.now(UTC) if as_of is None else time(as_of, "--as-of")
+def parse_as_of(as_of: str | None) -> datetime:
+    """The time of `--as-of`, or now."""
+    return datetime.now(UTC) if as_of is None else parse_time(as_of, "--as-of")

@@ -34,18 +34,18 @@ def blueprints(
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
 ) -> None:
-    """List the blueprints, or show one: what it is for, what it holds, what it costs to leave."""
+    """List the blueprints, or show one: purpose, contents, requirements, cost of leaving."""
     from isthmus import blueprints as catalogue
     from isthmus.cli import console
 
-    found = [catalogue.show(name)] if name else catalogue.blueprints()
+    shown = [catalogue.show(name)] if name else catalogue.blueprints()
     if format is Format.json:
-        headers = [each.header.model_dump(mode="json", by_alias=True) for each in found]
-        console.print_json({**headers[0], "readme": found[0].readme} if name else headers)
+        headers = [blueprint.header.model_dump(mode="json", by_alias=True) for blueprint in shown]
+        console.print_json({**headers[0], "readme": shown[0].readme} if name else headers)
         return
     out = console.out()
     if name:
-        _show(out, found[0])
+        _show(out, shown[0])
         return
     from rich import box
     from rich.table import Table
@@ -54,10 +54,10 @@ def blueprints(
     table.add_column("blueprint", no_wrap=True)
     for column in ("topology", "classes", "scale", "for"):
         table.add_column(column)
-    for each in found:
-        header = each.header
+    for blueprint in shown:
+        header = blueprint.header
         table.add_row(
-            each.name, header.topology, ", ".join(header.classes), header.scale.words, header.summary
+            blueprint.name, header.topology, ", ".join(header.classes), header.scale.words, header.summary
         )
     out.print(table)
 
@@ -77,7 +77,7 @@ def _show(out: Console, blueprint: Blueprint) -> None:
         "to leave it": "; ".join(header.cost_to_leave),
     }
     out.print(f"{blueprint.name}", style="bold", markup=False)
-    for key, words in rows.items():
-        out.print(f"  {key}: {words}", markup=False)
+    for key, value in rows.items():
+        out.print(f"  {key}: {value}", markup=False)
     out.print()
     out.print(Markdown(blueprint.readme))

@@ -1,4 +1,4 @@
-"""`isthmus break-glass STACK ID`, of a stack or an estate."""
+"""`isthmus break-glass STACK ID`: prints the text to sign for emergency access to a stack or an estate."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def break_glass(
     from isthmus.core.errors import InputError
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find_project(project).chosen([stack])[0]
-    folder, name = chosen.project.stacks_dir, chosen.family
-    found = records.load(folder, name).accesses
-    for each in found:
-        if each.id == access:
-            sys.stdout.write(each.text(name))
+    selected = projects.find_project(project).chosen([stack])[0]
+    folder, name = selected.project.stacks_dir, selected.family
+    accesses = records.load(folder, name).accesses
+    for listed in accesses:
+        if listed.id == access:
+            sys.stdout.write(listed.text(name))
             return
     raise InputError(
-        f"there is no access `{access}`",
+        f"unknown access `{access}`",
         where=str(records.file_of(folder, name)),
-        fix=f"It has: {', '.join(each.id for each in found) or 'none'}",
+        fix=f"Choose one of: {', '.join(listed.id for listed in accesses) or 'none'}",
     )

@@ -1,4 +1,4 @@
-"""`isthmus calibrate`: how sure a model's answers are, from answers that people have judged."""
+"""`isthmus calibrate`: fits how often a model's answers are right by their score, from judged answers."""
 
 from __future__ import annotations
 
@@ -66,48 +66,52 @@ def calibrate(
 
     if max_error is not None and not 0 < max_error < 1:
         raise InputError(
-            f"{max_error:g} is no share of answers",
+            f"{max_error:g} is not a share between 0 and 1",
             where="--max-error",
-            fix="Give more than 0 and less than 1",
+            fix="Set it to more than 0 and less than 1, e.g. 0.05",
         )
     day = price_age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
-    made, found = calibration.calibrate(judged_answers.read(answers), str(answers), max_error, day)
-    refusal = calibration.refusal(found, str(answers))
+    calibrated, reliability = calibration.calibrate(
+        judged_answers.read(answers), str(answers), max_error, day
+    )
+    refusal = calibration.refusal(reliability, str(answers))
     if format is Format.json:
-        console.print_json(_data(found, usable=refusal is None))
+        console.print_json(_data(reliability, usable=refusal is None))
     elif format is Format.html:
-        print(calibration_page.page(found, str(refusal) if refusal else None), end="")
+        print(calibration_page.page(reliability, str(refusal) if refusal else None), end="")
     else:
-        print("\n".join(_lines(found)))
+        print("\n".join(_lines(reliability)))
     if refusal is not None:
         raise refusal
     if output is not None:
-        yaml_files.write_text(output, made.model_dump_json(indent=2) + "\n")
+        yaml_files.write_text(output, calibrated.model_dump_json(indent=2) + "\n")
         console.err().print(f"{output} is written", markup=False)
-    if made.model_digest is None or made.measure == judged_answers.GIVEN:
-        why = "which weights" if made.model_digest is None else "how its scores were made"
-        console.err().print(f"warning: no gateway will use it: it does not say {why}", markup=False)
+    if calibrated.model_digest is None or calibrated.measure == judged_answers.GIVEN:
+        missing = "the weights' digest" if calibrated.model_digest is None else "the measure of its scores"
+        console.err().print(f"warning: no gateway will use it, because it lacks {missing}", markup=False)
 
 
-def _data(found: Reliability, *, usable: bool) -> dict[str, Any]:
+def _data(reliability: Reliability, *, usable: bool) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"usable": usable, **asdict(found)}
+    return {"usable": usable, **asdict(reliability)}
 
 
-def _lines(found: Reliability) -> list[str]:
+def _lines(reliability: Reliability) -> list[str]:
     from isthmus.reports import calibration_page
     from isthmus.reports.format.escaping import visible
 
-    kind = "fields of structured answers" if found.kind == "fields" else "whole texts"
+    kind = "fields of structured answers" if reliability.kind == "fields" else "whole texts"
     lines = [
-        visible(f"{found.model} in {found.domain}: {kind}, {found.answers:,} judged answers"),
-        *calibration_page.sentences(found),
+        visible(
+            f"{reliability.model} in {reliability.domain}: {kind}, {reliability.answers:,} judged answers"
+        ),
+        *calibration_page.sentences(reliability),
         "",
         "  score  right  95 % interval  judgements",
     ]
     lines += [
-        f"   {each.score:.2f}   {each.right:.2f}   {each.low:.2f} to {each.high:.2f}  {each.count:10,}"
-        for each in found.bins
+        f"   {row.score:.2f}   {row.right:.2f}   {row.low:.2f} to {row.high:.2f}  {row.count:10,}"
+        for row in reliability.bins
     ]
     return lines

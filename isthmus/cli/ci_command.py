@@ -1,4 +1,4 @@
-"""`isthmus ci STACK... --base COMMIT`: what a branch changes, as the comment of its pull request."""
+"""`isthmus ci STACK... --base COMMIT`: shows what a branch changes, for a comment on its pull request."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def ci(
     from isthmus.engine.pull_request import pull_request as comparison
 
     root = projects.find_project(project)
-    report = previews.asked(format, output, fail_on, root.root)
+    report = previews.make_report(format, output, fail_on, root.root)
     with Progress() as progress:
-        found = comparison.previews(root, stacks, base, say=progress.say)
-    names = [each.preview.stack for each in found]
+        previews_made = comparison.previews(root, stacks, base, say=progress.say)
+    names = [preview.preview.stack for preview in previews_made]
     files = {
-        each: (root.stacks_dir / f"Pulumi.{each}.yaml").relative_to(root.root).as_posix() for each in names
+        name: (root.stacks_dir / f"Pulumi.{name}.yaml").relative_to(root.root).as_posix() for name in names
     }
-    report.give(found, files, stacks[0])
+    report.give(previews_made, files, stacks[0])

@@ -1,4 +1,4 @@
-"""Where commands write: results to stdout, what is going on to stderr."""
+"""Output of commands: results to stdout, progress and notes to stderr."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def out() -> Console:
-    """stdout, for people; colours and width come from the terminal."""
+    """Console on stdout, with colours and width of the terminal."""
     from rich.console import Console
 
-    # A pipe has no width, and tables cut for 80 columns are hard to read in a log.
+    # A pipe has no width; tables cut to 80 columns are hard to read in a log.
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout))
 
 
 def err() -> Console:
-    """stderr, for progress and notes."""
+    """Console on stderr."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), width=_width(sys.stderr))
@@ -31,12 +31,12 @@ def _width(stream: TextIO) -> int | None:
 
 
 def print_json(data: Any) -> None:
-    """JSON to stdout, alone: UTF-8, two blanks, keys in the order given."""
+    """Print JSON to stdout: UTF-8, indented by two spaces, keys in the given order."""
     import json
 
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def interactive() -> bool:
-    """Whether a person can be asked."""
+    """Whether stdin and stderr are terminals, so that the user can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""`isthmus drift STACK...`: changes made outside Isthmus, for a person, a nightly job or a program."""
+"""`isthmus drift STACK...`: shows changes made outside Isthmus."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def drift(
             "--fail-on",
             metavar="WHAT",
             help="Exit with 1 on: drift (any change that the platform did not ask for), critical, high, medium,"
-            " gone, foreign, undecided. May be said several times; default: drift, undecided.",
+            " gone, foreign, undecided. May be given several times; default: drift, undecided.",
             show_default=False,
         ),
     ] = None,
@@ -53,45 +53,47 @@ def drift(
     Reads clusters and accounts; changes nothing, not even the state. Lists what it could not read, and then the exit
     code is not 0. `--format json` gives one object for one stack, and a list for several.
     """
-    from isthmus.cli.previews import writable
+    from isthmus.cli.previews import check_writable
     from isthmus.engine.project import project as projects
     from isthmus.reports.drift import thresholds as drift_thresholds
 
-    asked = drift_thresholds.parse(fail_on if fail_on else drift_thresholds.DEFAULT)
+    thresholds = drift_thresholds.parse(fail_on if fail_on else drift_thresholds.DEFAULT)
     root = projects.find_project(project)
-    chosen = root.chosen(stacks)
+    selected = root.chosen(stacks)
     if output is not None:
-        writable(output)
-    found = _looked(chosen)
-    drifts = [each.drift for each in found]
-    _give(drifts, format, output, root, chosen)
-    _end(found, drift_thresholds.met(drifts, asked))
+        check_writable(output)
+    results = _find_drifts(selected)
+    drifts = [result.drift for result in results]
+    _write_report(drifts, format, output, root, selected)
+    _raise_outcome(results, drift_thresholds.met(drifts, thresholds))
 
 
-def _looked(chosen: Sequence[Stack]) -> list[DriftResult]:
+def _find_drifts(selected: Sequence[Stack]) -> list[DriftResult]:
     from isthmus.cli.progress import Progress
     from isthmus.engine.drift import drift as drifting
 
     with Progress() as progress:
-        return [drifting.find_drift(each, say=progress.say, watcher=progress) for each in chosen]
+        return [drifting.find_drift(stack, say=progress.say, watcher=progress) for stack in selected]
 
 
-def _give(
-    drifts: Sequence[Drift], format: Format, output: Path | None, root: Project, chosen: Sequence[Stack]
+def _write_report(
+    drifts: Sequence[Drift], format: Format, output: Path | None, root: Project, selected: Sequence[Stack]
 ) -> None:
     from isthmus.cli import previews
 
-    def parts() -> Iterable[RenderableType]:
+    def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.drift import text as drift_text
 
         return drift_text.parts(drifts)
 
-    plain = format is Format.text
-    previews.put(lambda: _text(drifts, format, output, root, chosen), output, parts if plain else None)
+    is_text = format is Format.text
+    previews.write_or_print(
+        lambda: _text(drifts, format, output, root, selected), output, renderables if is_text else None
+    )
 
 
 def _text(
-    drifts: Sequence[Drift], format: Format, output: Path | None, root: Project, chosen: Sequence[Stack]
+    drifts: Sequence[Drift], format: Format, output: Path | None, root: Project, selected: Sequence[Stack]
 ) -> str:
     from isthmus.cli import previews
 
@@ -102,36 +104,41 @@ def _text(
     if format is Format.markdown:
         from isthmus.reports.drift import markdown
 
-        return previews.comment(
-            lambda called: markdown.comment(drifts, called),
+        return previews.markdown_comment(
+            lambda file_name: markdown.comment(drifts, file_name),
             (lambda: markdown.whole(drifts)) if markdown.needs_rest(drifts) else None,
             output,
             root.root,
-            f"drift-{chosen[0].family}",
+            f"drift-{selected[0].family}",
         )
     if format is Format.sarif:
         from isthmus.reports.drift import sarif as drift_sarif
 
-        files = {each.name: each.config_file.relative_to(root.root).as_posix() for each in chosen}
+        files = {stack.name: stack.config_file.relative_to(root.root).as_posix() for stack in selected}
         return drift_sarif.log(drifts, files)
     return previews.as_json(drifts)
 
 
-def _end(found: Sequence[DriftResult], why: Sequence[str]) -> None:
-    """Raise what the exit code says: what failed, then what was found, then what could not be looked at."""
+def _raise_outcome(results: Sequence[DriftResult], met_thresholds: Sequence[str]) -> None:
+    """Raise the error for the exit code: a failed search, then a met threshold, then unreadable resources."""
     from isthmus.core.errors import EnvironmentFault, Refused
 
-    for each in found:
-        if each.error is not None:
-            raise each.error
-    if why:
-        raise Refused(f"what stands is not what was built: {'; '.join(why)}", where="--fail-on")
-    for each in found:
-        lost = [one.message for one in each.drift.diagnostics if one.severity == "error"]
-        lost += [f"{one.what} ({one.where}) could not be looked at: {one.why}" for one in each.drift.unseen]
-        if lost:
+    for result in results:
+        if result.error is not None:
+            raise result.error
+    if met_thresholds:
+        raise Refused(f"the stack has drifted: {'; '.join(met_thresholds)}", where="--fail-on")
+    for result in results:
+        errors = [
+            diagnostic.message for diagnostic in result.drift.diagnostics if diagnostic.severity == "error"
+        ]
+        errors += [
+            f"{unseen.what} ({unseen.where}) could not be read: {unseen.why}"
+            for unseen in result.drift.unseen
+        ]
+        if errors:
             raise EnvironmentFault(
-                lost[0] + (f", and {len(lost) - 1} more" if len(lost) > 1 else ""),
-                where=f"stack {each.drift.stack}",
-                fix="Let the account that looks for drift read it, then run the same command again",
+                errors[0] + (f", and {len(errors) - 1} more" if len(errors) > 1 else ""),
+                where=f"stack {result.drift.stack}",
+                fix="Grant the caller read access, then run the same command again",
             )

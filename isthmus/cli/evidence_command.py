@@ -1,4 +1,4 @@
-"""`isthmus evidence STACK`: for an auditor, every control and what its check says of every resource."""
+"""`isthmus evidence STACK`: lists every control and the result of its check, for an auditor."""
 
 from __future__ import annotations
 
@@ -67,21 +67,21 @@ def evidence(
     import sys
 
     from isthmus.cli import console
-    from isthmus.cli.previews import writable
+    from isthmus.cli.previews import check_writable
     from isthmus.core import yaml_files
     from isthmus.engine.policy import evidence as policy_evidence
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find_project(project).stack(stack)
+    selected = projects.find_project(project).stack(stack)
     day = _day(as_of)
     if output is not None:
-        writable(output)
-    found = policy_evidence.evidence(chosen, of.value, day)
-    said = _text(found, format)
+        check_writable(output)
+    collected = policy_evidence.evidence(selected, of.value, day)
+    content = _text(collected, format)
     if output is None:
-        sys.stdout.write(said)
+        sys.stdout.write(content)
     else:
-        yaml_files.write_text(output, said)
+        yaml_files.write_text(output, content)
         console.err().print(f"written to {output}", markup=False)
 
 
@@ -93,16 +93,16 @@ def _day(text: str | None) -> date:
     return price_age.day(text) if text else datetime.datetime.now(datetime.UTC).date()
 
 
-def _text(found: Evidence, format: Format) -> str:
+def _text(evidence: Evidence, format: Format) -> str:
     from isthmus.reports import evidence as evidence_report
 
     if format is Format.json:
         import json
 
-        return json.dumps(found.model_dump(mode="json", by_alias=True), indent=2) + "\n"
-    made = {
+        return json.dumps(evidence.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+    writers = {
         Format.text: evidence_report.text,
         Format.markdown: evidence_report.markdown,
         Format.csv: evidence_report.table,
     }
-    return made[format](found)
+    return writers[format](evidence)

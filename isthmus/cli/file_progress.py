@@ -1,4 +1,4 @@
-"""Progress of a run over files: a bar of bytes on a terminal, a line now and then elsewhere."""
+"""Progress of `isthmus sanitise`: a progress bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FileProgress(Display):
-    """A watcher of `edge.sanitising`."""
+    """Watcher of `edge.sanitising`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class FileProgress(Display):
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        made = Bars(
+        bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             DownloadColumn(),
@@ -30,21 +30,21 @@ class FileProgress(Display):
             console=self._console,
             transient=True,
         )
-        self._bar = made.add_task("reading what is there", total=None)
-        return made
+        self._bar = bars.add_task("listing the files", total=None)
+        return bars
 
     def began(self, files: int, size: int) -> None:
-        """There are so many files, of so many bytes."""
+        """The run starts. `files`: their number; `size`: their bytes."""
         self._all, self._whole = files, size
         self._show()
 
     def passed(self, characters: int) -> None:
-        """So many of the file whose turn it is are clean."""
+        """More characters of the current file are done."""
         self._part += characters
         self._show()
 
     def ended(self, entry: Entry, kept: bool, size: int) -> None:
-        """A file had its turn; those that were refused are named at once."""
+        """A file is done; a refusal is printed at once."""
         self._files += 1
         self._size, self._part = self._size + size, 0
         if entry.reason:
@@ -62,5 +62,5 @@ class FileProgress(Display):
 
     def _still(self) -> None:
         if self._all:
-            done, whole = (f"{size / 1e6:.1f}" for size in (self._size + self._part, self._whole))
-            self._line(f"{self._files} of {self._all} files, {done} of {whole} MB")
+            done, total = (f"{size / 1e6:.1f}" for size in (self._size + self._part, self._whole))
+            self._line(f"{self._files} of {self._all} files, {done} of {total} MB")

@@ -1,23 +1,23 @@
-"""Progress of several stacks at once: a line for each on a terminal, lines with the stack's name elsewhere."""
+"""Progress of several stacks: a bar for each on a terminal, lines with the stack's name elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli.progress import Display, doing
+from isthmus.cli.progress import Display, doing_text
 
 if TYPE_CHECKING:
     from isthmus.engine.run.multi_stack import Task
 
 
 class FleetProgress(Display):
-    """One display of a run over several stacks."""
+    """Display of a run over several stacks."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         super().__init__()
         self._tasks = tasks
-        self._wide = max(len(each.stack) for each in tasks)
+        self._wide = max(len(task.stack) for task in tasks)
         self._lines: dict[str, Any] = {}
         self._now: dict[str, str] = {}
 
@@ -25,7 +25,7 @@ class FleetProgress(Display):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        made = Bars(
+        bars = Bars(
             TextColumn("{task.fields[stack]}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -33,13 +33,13 @@ class FleetProgress(Display):
             TextColumn("{task.description}"),
             console=self._console,
         )
-        for each in self._tasks:
-            waits = f"waits for {' and '.join(each.after)}" if each.after else "waits for its turn"
-            self._lines[each.stack] = made.add_task(waits, total=None, start=False, stack=each.stack)
-        return made
+        for task in self._tasks:
+            waiting_text = f"waits for {' and '.join(task.after)}" if task.after else "waits for its turn"
+            self._lines[task.stack] = bars.add_task(waiting_text, total=None, start=False, stack=task.stack)
+        return bars
 
     def say(self, line: str, stack: str = "") -> None:
-        """A step, on a line of its own."""
+        """Print a line."""
         self._line(f"{stack:<{self._wide if stack else 0}}  {line}")
 
     def started(self, task: Task) -> None:
@@ -54,19 +54,19 @@ class FleetProgress(Display):
         if line := message.get("say"):
             self.say(line, task.stack)
         if "done" in message:
-            now = doing(message["done"], message.get("doing") or "", message.get("others") or 0)
+            now = doing_text(message["done"], message.get("doing") or "", message.get("others") or 0)
             self._now[task.stack] = f"{message['done']} of {message['total']} done; {now}"
             self._show(task, completed=message["done"], total=message["total"] or None, description=now)
 
     def ended(self, task: Task) -> None:
         self._now.pop(task.stack, None)
-        said = "done" if task.state == "done" else f"{task.state}: {task.error}"
+        outcome = "done" if task.state == "done" else f"{task.state}: {task.error}"
         if self._live is None:
-            self.say(said, task.stack)
+            self.say(outcome, task.stack)
             return
-        # What went wrong is told whole at the end.
+        # The full error is printed at the end.
         self._live.stop_task(self._lines[task.stack])
-        self._show(task, description=said if task.state != "failed" else "failed")
+        self._show(task, description=outcome if task.state != "failed" else "failed")
 
     def _show(self, task: Task, **more: Any) -> None:
         if self._live is not None:

@@ -1,4 +1,4 @@
-"""`isthmus images STACK`."""
+"""`isthmus images STACK`: lists images and charts, and resolves their digests."""
 
 from __future__ import annotations
 
@@ -66,35 +66,44 @@ def images(
 
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
-        raise InputError("this option says how to resolve", where=option, fix="Give --resolve too")
-    asked = projects.find_project(project).chosen([stack])
-    chosen = asked[0]
-    looked = projects.AsSandboxStack(chosen.project, chosen.name)
-    file = chosen.project.images_lock
+        raise InputError("this option needs --resolve", where=option, fix="Add --resolve")
+    selected = projects.find_project(project).chosen([stack])
+    first_stack = selected[0]
+    sandboxed = projects.AsSandboxStack(first_stack.project, first_stack.name)
+    file = first_stack.project.images_lock
     lock = images_lock.load(file)
     with rendering.without_garbage_collection():
-        given = looked.platform().images
-        # An estate's images are those of all its stacks.
-        parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]
-    found = images_inventory.of([each for one in parts for each in one.resources], lock, given)
+        image_settings = sandboxed.platform().images
+        # The images of an estate are those of all its stacks.
+        rendered_stacks = (
+            rendering.render_estate(sandboxed).values()
+            if len(selected) > 1
+            else [rendering.render(sandboxed)]
+        )
+    inventory = images_inventory.of(
+        [resource for rendered in rendered_stacks for resource in rendered.resources], lock, image_settings
+    )
     if resolve:
-        lock = _resolved(lock, found, file, registry, update=update)
-        found = found.with_digests(lock, given)
-    if found.unresolved and not chosen.sandbox:
-        raise images_lock.unresolved(found.unresolved, file, stack)
+        lock = _resolve_lock(lock, inventory, file, registry, update=update)
+        inventory = inventory.with_digests(lock, image_settings)
+    if inventory.unresolved and not first_stack.sandbox:
+        raise images_lock.unresolved(inventory.unresolved, file, stack)
     if format is Format.json:
-        console.print_json(mirror_lists.as_data(found))
+        console.print_json(mirror_lists.as_data(inventory))
     elif format is Format.text:
-        _table(found)
+        _table(inventory)
     else:
-        made = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
-        print(made(found, lock, stack), end="")
+        write_list = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        print(write_list(inventory, lock, stack), end="")
 
 
-def _resolved(
-    lock: ImagesLock, found: Inventory, file: Path, registry: str | None, *, update: bool
+def _resolve_lock(
+    lock: ImagesLock, inventory: Inventory, file: Path, registry: str | None, *, update: bool
 ) -> ImagesLock:
-    """The lock with what the registries say, written; told on stderr, what is not as it should be raised."""
+    """Resolve the lock's digests, write the file, and print each result to stderr.
+
+    Raises `Refused` for moved tags, `EnvironmentFault` for failed lookups.
+    """
     from isthmus.cli import console
     from isthmus.contracts import images_lock
     from isthmus.core import yaml_files
@@ -102,69 +111,76 @@ def _resolved(
     from isthmus.engine.images import lock_update, registry_logins
     from isthmus.engine.images.registry import Registries, parse_mirror
 
-    place, tls = parse_mirror(registry) if registry else (None, frozenset[str]())
-    asking = Registries(registry_logins.read_logins(), tls)
+    mirror, tls_hosts = parse_mirror(registry) if registry else (None, frozenset[str]())
+    registries = Registries(registry_logins.read_logins(), tls_hosts)
     names: list[images_lock.Image] = [
-        name for name in images_lock.IMAGES if any(one.name == name and one.locked for one in found.images)
+        name
+        for name in images_lock.IMAGES
+        if any(item.name == name and item.locked for item in inventory.images)
     ]
     try:
         after, outcomes = lock_update.resolve(
-            lock, names, [one.name for one in found.charts], asking.digest, mirror=place, update=update
+            lock,
+            names,
+            [chart.name for chart in inventory.charts],
+            registries.digest,
+            mirror=mirror,
+            update=update,
         )
     finally:
-        asking.close()
+        registries.close()
     if after != lock:
         yaml_files.write_text(file, images_lock.text(after))
-    for each in outcomes:
-        console.err().print(_told(each, update=update), markup=False)
-    moved = [each for each in outcomes if each.state == "moved" and not update]
+    for outcome in outcomes:
+        console.err().print(_outcome_line(outcome, update=update), markup=False)
+    moved = [outcome for outcome in outcomes if outcome.state == "moved" and not update]
     if moved:
         raise Refused(
             "tags have moved since they were locked: "
-            + ", ".join(f"{each.name} ({each.asked})" for each in moved),
+            + ", ".join(f"{outcome.name} ({outcome.asked})" for outcome in moved),
             where=str(file),
-            fix="Find out why; then take what they are now with --update, or lock another tag",
+            fix="Find out why; then take the new digests with --update, or lock another tag",
         )
-    failed = [each for each in outcomes if each.state == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise EnvironmentFault(
-            f"not resolved: {', '.join(each.name for each in failed)}",
+            f"not resolved: {', '.join(outcome.name for outcome in failed)}",
             where=str(file),
-            fix="What each registry said stands above; what could be resolved is in the file",
+            fix="See the registries' answers above; digests that were found are in the file",
         )
     return after
 
 
-def _told(outcome: Outcome, *, update: bool) -> str:
-    words = {
+def _outcome_line(outcome: Outcome, *, update: bool) -> str:
+    outcome_texts = {
         "new": f"resolved to {outcome.now}",
         "same": f"still {outcome.now}",
         "moved": f"moved from {outcome.was} to {outcome.now}, " + ("taken" if update else "left as it is"),
         "failed": f"not resolved. {outcome.why}",
     }
-    return f"{outcome.name}: {outcome.asked} {words[outcome.state]}"
+    return f"{outcome.name}: {outcome.asked} {outcome_texts[outcome.state]}"
 
 
-def _table(found: Inventory) -> None:
+def _table(inventory: Inventory) -> None:
     from rich import box
     from rich.table import Table
 
     from isthmus.cli import console
 
-    for title, items in (("image", found.images), ("chart", found.charts)):
+    for title, items in (("image", inventory.images), ("chart", inventory.charts)):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column(title, no_wrap=True)
         table.add_column("from, digest, target", overflow="fold")
         table.add_column("needed by")
-        for each in items:
-            table.add_row(each.name, "\n".join(_lines(each)), "\n".join(each.used_by), end_section=True)
+        for item in items:
+            table.add_row(item.name, "\n".join(_lines(item)), "\n".join(item.used_by), end_section=True)
         if items:
             console.out().print(table)
 
 
 def _lines(item: Item) -> list[str]:
     return [
-        item.upstream or "given in the overrides",
+        item.upstream or "set in the overrides",
         item.digest or "not resolved",
-        item.target or "no registry named",
+        item.target or "no registry set",
     ]

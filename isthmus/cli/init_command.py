@@ -1,4 +1,4 @@
-"""`isthmus init STACK`: a stack's three files, from requirements alone."""
+"""`isthmus init STACK`: creates the three files of a stack from its requirements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def init(
     stack: Annotated[str, typer.Argument(metavar="STACK", help="The new stack's name.", show_default=False)],
     requirements: Annotated[
         Path,
-        typer.Option("--requirements", metavar="FILE", help="What is wanted.", show_default=False),
+        typer.Option("--requirements", metavar="FILE", help="The requirements file.", show_default=False),
     ],
     blueprint: Annotated[
         str | None,
@@ -49,70 +49,70 @@ def init(
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find_project(project)
-    _free(stack, chosen.stacks_dir, requirements)
+    target_project = projects.find_project(project)
+    _check_name_is_free(stack, target_project.stacks_dir, requirements)
     today = plan_command.planning_day(as_of)
-    wanted = requirements_of.load(requirements)
-    found = plan_command.make_plan(requirements, wanted, today, blueprint=blueprint)
-    plan_command.show_text(found)
-    if not found.plan.feasible:
+    parsed = requirements_of.load(requirements)
+    planned = plan_command.make_plan(requirements, parsed, today, blueprint=blueprint)
+    plan_command.show_text(planned)
+    if not planned.plan.feasible:
         raise typer.Exit(1)
-    plan_rules.check(found.plan, wanted)
-    platform = blueprints.render(found.plan.blueprint, wanted, found.plan)
-    left = missing_values.wanted(platform)
-    tree = _tree(platform, left, sandbox=sandbox)
+    plan_rules.check(planned.plan, parsed)
+    platform = blueprints.render(planned.plan.blueprint, parsed, planned.plan)
+    missing = missing_values.wanted(platform)
+    tree = _settings_tree(platform, missing, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
-        f"{stack}.plan.yaml": plan_command.text(found.plan),
+        f"{stack}.plan.yaml": plan_command.plan_text(planned.plan),
         f"Pulumi.{stack}.yaml": settings_template.text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
-        yaml_files.write_text(chosen.stacks_dir / name, content)
+        yaml_files.write_text(target_project.stacks_dir / name, content)
     err = console.err()
-    err.print(f"written to {chosen.stacks_dir}: {', '.join(files)}", markup=False)
-    file = chosen.stacks_dir / f"{stack}.requirements.yaml"
+    err.print(f"written to {target_project.stacks_dir}: {', '.join(files)}", markup=False)
+    file = target_project.stacks_dir / f"{stack}.requirements.yaml"
     if sandbox:
-        here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-        err.print(f"next: isthmus sandbox up {here}, then isthmus up {stack}", markup=False)
-    elif left:
+        shown_path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        err.print(f"next: isthmus sandbox up {shown_path}, then isthmus up {stack}", markup=False)
+    elif missing:
         err.print(
-            f"next: complete the {len(left)} values in Pulumi.{stack}.yaml, then isthmus render {stack}",
+            f"next: complete the {len(missing)} values in Pulumi.{stack}.yaml, then isthmus render {stack}",
             markup=False,
         )
     else:
         err.print(f"next: isthmus render {stack}", markup=False)
 
 
-def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str, Any]:
+def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool) -> dict[str, Any]:
     from isthmus.blueprints import settings_template
 
     if not sandbox:
-        return settings_template.overrides(left)
+        return settings_template.overrides(missing)
     from sandbox import sample_settings
 
     return settings_template.overrides(
-        [*left, *sample_settings.besides(platform)], sample_settings.answer(platform)
+        [*missing, *sample_settings.besides(platform)], sample_settings.answer(platform)
     )
 
 
-def _free(stack: str, folder: Path, requirements: Path) -> None:
-    """The name is a stack's, and no file of it is there but the requirements themselves."""
+def _check_name_is_free(stack: str, folder: Path, requirements: Path) -> None:
+    """Raise `InputError` for an invalid name, and for existing files other than the requirements."""
     import re
 
     from isthmus.core.errors import InputError
 
-    # Pulumi's own form of a stack's name, without the dot, which would hide where the name ends in a file's.
+    # Pulumi's rule for stack names, without the dot, which would make file names ambiguous.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", stack):
         raise InputError(
-            f"`{stack}` is no name of a stack",
+            f"`{stack}` is not a valid stack name",
             where="STACK",
-            fix="Take letters, digits, `-` and `_`, at most 100, the first a letter or a digit",
+            fix="Use at most 100 letters, digits, `-` and `_`, beginning with a letter or digit",
         )
     for name in (f"Pulumi.{stack}.yaml", f"{stack}.plan.yaml", f"{stack}.requirements.yaml"):
         file = folder / name
         if file.exists() and not (requirements.exists() and file.samefile(requirements)):
             raise InputError(
-                f"there is a {name} already",
+                f"the file {name} already exists",
                 where=str(folder),
-                fix=f"Take another name, or change the files that are there: `isthmus plan` plans {stack} anew",
+                fix=f"Choose another name, or change the existing files and run `isthmus plan` for {stack} again",
             )

@@ -1,4 +1,4 @@
-"""Holding what a command rendered to the policies, and saying what they found."""
+"""Evaluates the policies for rendered stacks, and prints their findings."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from isthmus.graph.resources.resources import Resource
 
 
-def findings(
-    stacks: Sequence[Stack], chosen: Settings, resources: Iterable[Resource], platform: Platform
+def judge_stacks(
+    stacks: Sequence[Stack], settings: Settings, resources: Iterable[Resource], platform: Platform
 ) -> list[Finding]:
-    """What the pack finds in what these stacks make together."""
+    """Findings in the resources of these stacks together."""
     from policies.evaluation.evaluation import judge
 
-    return judge(resources, platform, chosen, stack=", ".join(each.name for each in stacks))
+    return judge(resources, platform, settings, stack=", ".join(stack.name for stack in stacks))
 
 
-def say(found: list[Finding]) -> None:
-    """To stderr, the worst first."""
+def print_findings(findings: list[Finding]) -> None:
+    """Print findings to stderr, the worst first."""
     from isthmus.cli import console
     from policies.evaluation import text_report
 
-    for line in text_report.lines(found):
+    for line in text_report.lines(findings):
         console.err().print(line, markup=False)
 
 
-def refuse(found: list[Finding], where: str) -> None:
-    """Raise `Refused` where a critical or high finding stands, or one that could not be decided."""
+def refuse_if_violated(findings: list[Finding], where: str) -> None:
+    """Raise `Refused` for a critical or high finding that is not silenced, and for an undecided one."""
     from policies.evaluation import text_report
 
-    what = text_report.refusal(found)
-    if what:
+    reason = text_report.refusal(findings)
+    if reason:
         raise Refused(
-            what,
+            reason,
             where=where,
-            fix="Mend what is named above; docs/policies.md says how to silence a finding that somebody answers for",
+            fix="Correct the findings above, or silence a finding with an owner and a reason (docs/policies.md)",
         )

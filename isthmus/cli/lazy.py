@@ -1,4 +1,4 @@
-"""A command group that imports a command's module only when that command is asked for."""
+"""Typer group that imports a command's module only when the command is called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.main import get_command as command_of
 class LazyGroup(TyperGroup):
     """Subclass with `table`: name → (module with an `app`, one line of help).
 
-    The help page comes from the table alone; that keeps it within a blink, however heavy a command is.
+    The help page uses only the table, so it is fast although commands import heavy modules.
     """
 
     table: ClassVar[dict[str, tuple[str, str]]] = {}
@@ -35,11 +35,11 @@ class LazyGroup(TyperGroup):
             formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As Typer does it, naming the nearest command for one that is not known."""
+        """Like Typer's method, but suggests the nearest name for an unknown command."""
         if args and args[0] not in self.table and not args[0].startswith("-"):
             import difflib
 
             near = difflib.get_close_matches(args[0], self.table, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
-            ctx.fail(f"There is no command `{args[0]}`.{hint}")
+            ctx.fail(f"Unknown command `{args[0]}`.{hint}")
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, with their completion."""
+"""Arguments and options of several commands, with shell completion."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 
 
 def complete_stack(incomplete: str) -> list[str]:
-    """Stack names of the project around the working folder; nothing where there is none."""
+    """Stack and estate names of the project in the working folder; empty outside a project."""
     from isthmus.core.errors import IsthmusError
     from isthmus.engine.project import project
 
     try:
-        found = project.find_project()
-        return [name for name in [*found.stacks(), *found.estates()] if name.startswith(incomplete)]
+        root = project.find_project()
+        return [name for name in [*root.stacks(), *root.estates()] if name.startswith(incomplete)]
     except IsthmusError:
         return []
 
@@ -26,7 +26,9 @@ def complete_blueprint(incomplete: str) -> list[str]:
     from isthmus.core.errors import IsthmusError
 
     try:
-        return [found.name for found in blueprints.blueprints() if found.name.startswith(incomplete)]
+        return [
+            blueprint.name for blueprint in blueprints.blueprints() if blueprint.name.startswith(incomplete)
+        ]
     except IsthmusError:
         return []
 

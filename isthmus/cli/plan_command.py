@@ -1,4 +1,4 @@
-"""`isthmus plan`: from requirements to a sized, priced plan, or why there is none."""
+"""`isthmus plan`: makes a sized and priced plan from requirements, or explains why none is possible."""
 
 from __future__ import annotations
 
@@ -62,28 +62,30 @@ def plan(
     from isthmus.planning.output import differences as plan_differences
 
     today = planning_day(as_of)
-    wanted = requirements_of.load(requirements)
-    before = _before(requirements, output)
-    found = make_plan(requirements, wanted, today, blueprint=blueprint, before=before)
-    if found.plan.feasible:
-        # What was made must hold to what every plan is held to, or it is not shown.
-        plan_rules.check(found.plan, wanted)
+    parsed = requirements_of.load(requirements)
+    before = _existing_plan(requirements, output)
+    planned = make_plan(requirements, parsed, today, blueprint=blueprint, before=before)
+    if planned.plan.feasible:
+        # A new plan must pass the same checks as a plan file.
+        plan_rules.check(planned.plan, parsed)
     err = console.err()
-    words, old = age.told(found.plan.prices_as_of, today)
-    err.print(f"{'warning: ' if old else ''}{words}", markup=False)
+    price_note, is_old = age.told(planned.plan.prices_as_of, today)
+    err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
     for line in (
-        plan_differences.differences(before, found.plan) if before is not None and found.plan.feasible else []
+        plan_differences.differences(before, planned.plan)
+        if before is not None and planned.plan.feasible
+        else []
     ):
-        err.print(f"against the plan that is there: {line}", markup=False)
+        err.print(f"compared with the existing plan: {line}", markup=False)
     if output is not None:
-        _write(output, found.plan, before)
-    _show(found, wanted, format, words)
-    if not found.plan.feasible:
+        _write(output, planned.plan, before)
+    _show(planned, parsed, format, price_note)
+    if not planned.plan.feasible:
         raise typer.Exit(1)
 
 
 def planning_day(as_of: str | None) -> str:
-    """The day of `--as-of`, or today (UTC). Raises `InputError`."""
+    """The day of `--as-of`, or today (UTC), as text. Raises `InputError`."""
     import datetime
 
     from isthmus.planning.catalogues import price_age
@@ -101,7 +103,7 @@ def make_plan(
     blueprint: str | None = None,
     before: Plan | None = None,
 ) -> Planned:
-    """The planner's answer for the requirements of a file. Raises `InputError` with the file's line."""
+    """Plan the requirements of a file. Raises `InputError` with the line in the file."""
     from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core.errors import InputError
     from isthmus.planning import planner
@@ -113,25 +115,25 @@ def make_plan(
 
 
 def offers() -> list[Offer]:
-    """The catalogue's blueprints, as the planner judges them."""
+    """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
     from isthmus.planning.planner import Offer
 
     return [
         Offer(
-            each.name,
-            each.header.classes,
-            each.header.scale.gpus_from,
-            each.header.scale.gpus_to,
-            frozenset(each.header.builds),
-            each.header.topology,
+            blueprint.name,
+            blueprint.header.classes,
+            blueprint.header.scale.gpus_from,
+            blueprint.header.scale.gpus_to,
+            frozenset(blueprint.header.builds),
+            blueprint.header.topology,
         )
-        for each in blueprints.blueprints()
+        for blueprint in blueprints.blueprints()
     ]
 
 
-def _before(requirements: Path, output: Path | None) -> Plan | None:
-    """The plan that is there: in PLAN, else beside the requirements; None where there is none."""
+def _existing_plan(requirements: Path, output: Path | None) -> Plan | None:
+    """The existing plan: PLAN, otherwise the file beside the requirements; None if there is none."""
     from isthmus.contracts.plan import document as plan_of
 
     beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
@@ -139,7 +141,7 @@ def _before(requirements: Path, output: Path | None) -> Plan | None:
     return plan_of.load(path) if path is not None and path.exists() else None
 
 
-def _data(plan: Plan) -> dict[str, object]:
+def _plan_data(plan: Plan) -> dict[str, object]:
     return plan.model_dump(by_alias=True, mode="json")
 
 
@@ -147,12 +149,12 @@ HEADER = """{schema}
 Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
 
 
-def text(plan: Plan) -> str:
-    """The plan's file."""
+def plan_text(plan: Plan) -> str:
+    """The text of the plan file."""
     from isthmus.core import yaml_files
 
     return yaml_files.dumps(
-        _data(plan), HEADER.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
+        _plan_data(plan), HEADER.format(schema=yaml_files.schema_header("../docs/schemas/plan.json"))
     )
 
 
@@ -161,56 +163,60 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     from isthmus.core import yaml_files
 
     if not plan.feasible and before is not None and before.feasible:
-        console.err().print(f"{path} is left as it is: it is feasible, and this one is not", markup=False)
+        console.err().print(f"{path} is not overwritten: it is feasible, the new plan is not", markup=False)
         return
-    made = text(plan)
-    if path.exists() and path.read_text("utf-8") == made:
+    content = plan_text(plan)
+    if path.exists() and path.read_text("utf-8") == content:
         console.err().print(f"{path}: nothing changed", markup=False)
         return
-    yaml_files.write_text(path, made)
+    yaml_files.write_text(path, content)
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(found: Planned, requirements: Requirements, format: Format, age: str) -> None:
+def _show(planned: Planned, requirements: Requirements, format: Format, age: str) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
-        console.print_json(_data(found.plan))
+        console.print_json(_plan_data(planned.plan))
     elif format is Format.yaml:
-        print(text(found.plan), end="")
+        print(plan_text(planned.plan), end="")
     elif format is Format.html:
         from isthmus.reports import plan_page
 
         print(
-            plan_page.page(found.plan, requirements, explained=found.told, age=age, rejected=found.rejected),
+            plan_page.page(
+                planned.plan, requirements, explained=planned.told, age=age, rejected=planned.rejected
+            ),
             end="",
         )
     else:
-        show_text(found)
+        show_text(planned)
 
 
-def show_text(found: Planned) -> None:
-    """What was decided and why, on stdout."""
-    print("\n".join(_lines(found)))
+def show_text(planned: Planned) -> None:
+    """Print the decisions and their reasons to stdout."""
+    print("\n".join(_plan_lines(planned)))
 
 
-def _lines(found: Planned) -> list[str]:
-    """For people: the decision, then where each workload runs and why, then money, then what breaks."""
+def _plan_lines(planned: Planned) -> list[str]:
+    """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
     from isthmus.reports import plan_page
 
-    plan = found.plan
+    plan = planned.plan
     if not plan.feasible:
         lines = ["infeasible: these requirements contradict each other"]
-        lines += [f"  - {each}" for each in plan.conflicts]
+        lines += [f"  - {conflict}" for conflict in plan.conflicts]
         lines += [
             "",
             "ways out (each was solved again):"
             if plan.ways_out
             else "no single change makes a plan possible; see the reasons for each workload",
         ]
-        lines += [f"  - {way.what}: {way.monthly_cost_usd:,.0f} USD a month" for way in plan.ways_out]
-        for name, why in found.rejected.items():
-            lines += ["", f"{name}: options that were ruled out"] + [f"  - {each}" for each in why]
+        lines += [
+            f"  - {way_out.what}: {way_out.monthly_cost_usd:,.0f} USD a month" for way_out in plan.ways_out
+        ]
+        for name, why in planned.rejected.items():
+            lines += ["", f"{name}: options that were ruled out"] + [f"  - {reason}" for reason in why]
         return lines
     lines = [
         f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
@@ -229,9 +235,9 @@ def _lines(found: Planned) -> list[str]:
         lines.append(f"  {placement.why}")
     lines += ["", "cost a month:"]
     for item in plan.cost_items or []:
-        shown = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
+        amount = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
         lines.append(
-            f"  {shown}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
+            f"  {amount}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
         )
     lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  total; amounts in brackets are not counted")
     if plan.stress is not None and plan.stress.breaks_first is not None:
@@ -241,17 +247,21 @@ def _lines(found: Planned) -> list[str]:
             "",
             f"stress test at {plan.stress.factor:g} times the peak: {result}; first bottleneck: {bottleneck}",
         ]
-        lines += [f"  - {each}" for each in plan.stress.needs]
+        lines += [f"  - {need}" for need in plan.stress.needs]
     if plan.stress is not None and plan.stress.outgrown_first is not None:
         months = plan_page.counts(plan.stress.outgrown_in_months or 0, "month")
         lines.append(
             f"at the stated growth {plan.stress.outgrown_first} is the first to be too small, in {months}"
         )
-    for other in plan.alternatives or []:
-        cost = "" if other.monthly_cost_usd is None else f"{other.monthly_cost_usd:,.0f} USD a month; "
+    for alternative in plan.alternatives or []:
+        cost = (
+            ""
+            if alternative.monthly_cost_usd is None
+            else f"{alternative.monthly_cost_usd:,.0f} USD a month; "
+        )
         lines += [
             "",
-            f"blueprint {other.blueprint} was not chosen: {cost}{'; '.join(other.rejected_because)}",
+            f"blueprint {alternative.blueprint} was not chosen: {cost}{'; '.join(alternative.rejected_because)}",
         ]
-    lines += ["", *found.told, *(f"warning: {each}" for each in plan.warnings)]
+    lines += ["", *planned.told, *(f"warning: {warning}" for warning in plan.warnings)]
     return lines

@@ -1,4 +1,4 @@
-"""`isthmus preview STACK...`: what `isthmus up` would do, for a person, a pull request or a program."""
+"""`isthmus preview STACK...`: shows what `isthmus up` would do."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def preview(
     from isthmus.engine.project import project as projects
 
     root = projects.find_project(project)
-    report = previews.asked(format, output, fail_on, root.root)
-    chosen = root.chosen(stacks)
-    files = {each.name: each.config_file.relative_to(root.root).as_posix() for each in chosen}
-    report.give(_previewed(chosen), files, chosen[0].family)
+    report = previews.make_report(format, output, fail_on, root.root)
+    selected = root.chosen(stacks)
+    files = {stack.name: stack.config_file.relative_to(root.root).as_posix() for stack in selected}
+    report.give(_previewed(selected), files, selected[0].family)
 
 
-def _previewed(chosen: Sequence[Stack]) -> list[Previewed]:
+def _previewed(selected: Sequence[Stack]) -> list[Previewed]:
     from isthmus.cli.progress import Progress
     from isthmus.engine.preview import preview as previewing
 
     with Progress() as progress:
-        return [previewing.preview(each, say=progress.say, watcher=progress) for each in chosen]
+        return [previewing.preview(stack, say=progress.say, watcher=progress) for stack in selected]

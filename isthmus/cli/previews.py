@@ -1,4 +1,4 @@
-"""Previews as commands give them: in which form, where to, and what a command ends with."""
+"""Output of previews: format, destination, and the error that sets the exit code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FailOn = Annotated[
         "--fail-on",
         metavar="WHAT",
         help="Exit with 1 on: critical, high, medium, replace, delete-stateful, cost>10%, undecided."
-        " May be said several times; default: critical, high, undecided.",
+        " May be given several times; default: critical, high, undecided.",
         show_default=False,
     ),
 ]
@@ -51,7 +51,7 @@ Output = Annotated[
 
 @dataclass(frozen=True)
 class Report:
-    """What is asked for of some previews."""
+    """How to write previews."""
 
     format: Format
     output: Path | None
@@ -59,66 +59,71 @@ class Report:
     root: Path
     """The project's folder."""
 
-    def give(self, found: Sequence[Previewed], files: Mapping[str, str], name: str) -> None:
-        """Write or print them, then raise what the exit code says. `files`: each stack's settings file, from the
-        project's folder; `name`: of the file with the whole of a comment that is cut."""
+    def give(self, results: Sequence[Previewed], files: Mapping[str, str], name: str) -> None:
+        """Write or print previews, then raise the error that sets the exit code.
+
+        `files`: stack → its settings file, relative to the project; `name`: stem of the file for the rest of a comment
+        that is cut.
+        """
         from isthmus.reports.preview import thresholds
 
-        previews = [each.preview for each in found]
-        _give(self, previews, files, name)
-        _end(found, thresholds.met(previews, self.thresholds))
+        previews = [result.preview for result in results]
+        _write_report(self, previews, files, name)
+        _raise_outcome(results, thresholds.met(previews, self.thresholds))
 
 
-def asked(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
-    """Raises for a threshold that there is not and a file that cannot be written, before minutes are spent on it."""
+def make_report(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
+    """Parse the options. Raises for an unknown threshold or an unwritable file before the long preview starts."""
     from isthmus.reports.preview import thresholds
 
-    wanted = thresholds.parse(fail_on if fail_on else thresholds.DEFAULT)
+    limits = thresholds.parse(fail_on if fail_on else thresholds.DEFAULT)
     if output is not None:
-        writable(output)
-    return Report(format, output, wanted, root)
+        check_writable(output)
+    return Report(format, output, limits, root)
 
 
-def writable(file: Path) -> None:
-    """Raise where a file cannot be written."""
+def check_writable(file: Path) -> None:
+    """Raise `EnvironmentFault` if a file cannot be written."""
     from isthmus.core.errors import EnvironmentFault
 
     folder = file.absolute().parent
     if not folder.is_dir():
         raise EnvironmentFault(
-            "there is no such folder", where=str(folder), fix="Make it, or name another file"
+            "the folder does not exist", where=str(folder), fix="Create it, or give another file"
         )
     if not os.access(folder, os.W_OK | os.X_OK) or (file.exists() and not os.access(file, os.W_OK)):
         raise EnvironmentFault(
-            "it cannot be written", where=str(file), fix="Make it writable, or name another file"
+            "the file cannot be written", where=str(file), fix="Make it writable, or give another file"
         )
 
 
-def _give(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> None:
-    def parts() -> Iterable[RenderableType]:
+def _write_report(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> None:
+    def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.preview import text as preview_text
 
         return preview_text.parts(previews)
 
     plain = report.format is Format.text
-    put(lambda: _text(report, previews, files, name), report.output, parts if plain else None)
+    write_or_print(
+        lambda: _report_text(report, previews, files, name), report.output, renderables if plain else None
+    )
 
 
-def put(
+def write_or_print(
     text: Callable[[], str],
     output: Path | None,
-    parts: Callable[[], Iterable[RenderableType]] | None = None,
+    renderables: Callable[[], Iterable[RenderableType]] | None = None,
 ) -> None:
-    """Write an answer to its file, or print it. `parts`: what a terminal is told in its place."""
+    """Write a report to its file, or print it. `renderables`: the form for a terminal."""
     import sys
 
     from isthmus.cli import console
     from isthmus.core import yaml_files
 
-    if parts is not None and output is None and sys.stdout.isatty():
+    if renderables is not None and output is None and sys.stdout.isatty():
         out = console.out()
-        for part in parts():
-            out.print(part)
+        for renderable in renderables():
+            out.print(renderable)
     elif output is None:
         sys.stdout.write(text())
     else:
@@ -126,27 +131,31 @@ def put(
         console.err().print(f"written to {output}", markup=False)
 
 
-def comment(
-    short: Callable[[str], str], whole: Callable[[], str] | None, output: Path | None, root: Path, name: str
+def markdown_comment(
+    short: Callable[[str], str],
+    full_text: Callable[[], str] | None,
+    output: Path | None,
+    root: Path,
+    name: str,
 ) -> str:
-    """A comment of Markdown. `whole`: all of it, where it is cut; it goes to a file that the comment names."""
+    """A Markdown comment. `full_text`: if the comment is cut, the full text for a file that the comment names."""
     from isthmus.core import yaml_files
 
-    if whole is None:
+    if full_text is None:
         return short("")
     if output is not None:
-        # Beside the file its name is enough; who reads stdout is in no folder.
-        rest = output.with_name(f"{output.stem}.whole{output.suffix}")
-        called = rest.name
+        # Beside the output file, the file name is enough; on stdout, the path from the project is needed.
+        rest_file = output.with_name(f"{output.stem}.whole{output.suffix}")
+        file_name = rest_file.name
     else:
-        rest = root / "out" / f"{name}.whole.md"
-        called = str(rest.relative_to(root))
-    rest.parent.mkdir(parents=True, exist_ok=True)
-    yaml_files.write_text(rest, whole())
-    return short(called)
+        rest_file = root / "out" / f"{name}.whole.md"
+        file_name = str(rest_file.relative_to(root))
+    rest_file.parent.mkdir(parents=True, exist_ok=True)
+    yaml_files.write_text(rest_file, full_text())
+    return short(file_name)
 
 
-def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> str:
+def _report_text(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> str:
     if report.format is Format.text:
         from isthmus.reports.preview import text as preview_text
 
@@ -154,10 +163,10 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
     if report.format is Format.markdown:
         from isthmus.reports.preview import markdown
 
-        cut = markdown.needs_rest(previews)
-        return comment(
-            lambda called: markdown.comment(previews, called),
-            (lambda: markdown.whole(previews)) if cut else None,
+        needs_cut = markdown.needs_rest(previews)
+        return markdown_comment(
+            lambda file_name: markdown.comment(previews, file_name),
+            (lambda: markdown.whole(previews)) if needs_cut else None,
             report.output,
             report.root,
             f"preview-{name}",
@@ -174,25 +183,25 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
 
 
 def as_json(previews: Sequence[Part]) -> str:
-    """One answer as an object, several as a list; in ASCII, so that no terminal is told anything by a value."""
+    """JSON: one object, or a list for several. ASCII only, so that values cannot contain terminal codes."""
     import json
 
-    made = [each.model_dump(mode="json", by_alias=True) for each in previews]
-    return json.dumps(made[0] if len(made) == 1 else made, indent=2) + "\n"
+    documents = [preview.model_dump(mode="json", by_alias=True) for preview in previews]
+    return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2) + "\n"
 
 
-def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:
-    """Raise what the exit code says: first what failed, then what was seen in part, then what is not to be."""
+def _raise_outcome(results: Sequence[Previewed], met_thresholds: Sequence[str]) -> None:
+    """Raise the error for the exit code: a failed preview, then a partial one, then a met threshold."""
     from isthmus.core.errors import EnvironmentFault, Refused
 
-    for each in found:
-        if each.error is not None:
-            raise each.error
-    for each in found:
-        lost = [one for one in each.preview.diagnostics if one.severity == "error"]
-        if lost:
+    for result in results:
+        if result.error is not None:
+            raise result.error
+    for result in results:
+        errors = [diagnostic for diagnostic in result.preview.diagnostics if diagnostic.severity == "error"]
+        if errors:
             raise EnvironmentFault(
-                lost[0].message, where=f"stack {each.preview.stack}", fix="Run the same command again"
+                errors[0].message, where=f"stack {result.preview.stack}", fix="Run the same command again"
             )
-    if why:
-        raise Refused(f"the preview is not to be: {'; '.join(why)}", where="--fail-on")
+    if met_thresholds:
+        raise Refused(f"the preview meets a limit: {'; '.join(met_thresholds)}", where="--fail-on")

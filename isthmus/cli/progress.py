@@ -11,12 +11,12 @@ from isthmus.cli import console
 if TYPE_CHECKING:
     from isthmus.engine.automation.events import Run
 
-_QUIET_S = 10.0
-"""Without a terminal: how long nothing may be said while something is being waited for."""
+_MAX_SILENCE_S = 10.0
+"""Without a terminal: seconds of silence after which a status line is printed."""
 
 
 class Display:
-    """What a run shows: bars on a terminal; elsewhere lines, also while nothing is said. Use as a context manager."""
+    """Progress display: bars on a terminal, lines elsewhere, also during long waits. Use as a context manager."""
 
     def __init__(self) -> None:
         self._console = console.err()
@@ -38,11 +38,11 @@ class Display:
             self._live.stop()
 
     def _bars(self) -> Any:
-        """Rich's display with what it begins with."""
+        """The initial Rich progress display."""
         raise NotImplementedError
 
     def _still(self) -> None:
-        """Say what is being waited for, if anything is."""
+        """Print what the run is waiting for, if anything."""
         raise NotImplementedError
 
     def _line(self, line: str) -> None:
@@ -51,12 +51,12 @@ class Display:
 
     def _reassure(self) -> None:
         while not self._ended.wait(1.0):
-            if time.monotonic() - self._spoke > _QUIET_S:
+            if time.monotonic() - self._spoke > _MAX_SILENCE_S:
                 self._still()
 
 
 class Progress(Display):
-    """A watcher of the engine, and the place where steps are told."""
+    """Progress of one stack: prints steps, and watches the engine."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Progress(Display):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        made = Bars(
+        bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -75,40 +75,40 @@ class Progress(Display):
             console=self._console,
             transient=True,
         )
-        self._task = made.add_task("checking", total=None)
-        return made
+        self._task = bars.add_task("checking", total=None)
+        return bars
 
     def say(self, line: str) -> None:
-        """A step, on a line of its own."""
+        """Print a line."""
         self._line(line)
 
     def changed(self, run: Run, line: str | None) -> None:
-        """The engine moved on."""
+        """The run has progressed."""
         self._run = run
         if line:
             self.say(line)
         if self._live is not None:
             self._live.update(
-                self._task, completed=len(run.done), total=run.total or None, description=_doing(run)
+                self._task, completed=len(run.done), total=run.total or None, description=_run_text(run)
             )
 
     def _still(self) -> None:
         run = self._run
         if run is not None and run.doing:
-            self.say(f"{len(run.done)} of {run.total} done after {run.elapsed:.0f} s; {_doing(run)}")
+            self.say(f"{len(run.done)} of {run.total} done after {run.elapsed:.0f} s; {_run_text(run)}")
 
 
-def _doing(run: Run) -> str:
+def _run_text(run: Run) -> str:
     if run.refreshing:
-        return "looking at what is there"
-    return doing(len(run.done), run.oldest, len(run.doing) - 1)
+        return "reading the live resources"
+    return doing_text(len(run.done), run.oldest, len(run.doing) - 1)
 
 
-def doing(done: int, oldest: str, others: int) -> str:
-    """What a run does now. `oldest`: the URN of what is waited for the longest; empty: nothing is."""
+def doing_text(done: int, oldest: str, other_count: int) -> str:
+    """Text of the current activity. `oldest`: URN of the resource in progress for the longest time, or empty."""
     from isthmus.engine.automation.events import resource_label
 
     if not oldest:
         return "running the program" if not done else "comparing"
-    more = f" and {others} more" if others > 0 else ""
+    more = f" and {other_count} more" if other_count > 0 else ""
     return f"waiting for {resource_label(oldest)}{more}"

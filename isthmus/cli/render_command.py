@@ -1,4 +1,4 @@
-"""`isthmus render STACK`."""
+"""`isthmus render STACK`: writes every resource of a stack as a file, and checks the policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.cli.options import ProjectDir, StackName
 
 
 class Form(StrEnum):
-    """Who applies what is written."""
+    """GitOps tool that applies the manifests."""
 
     argocd = "argocd"
     flux = "flux"
@@ -30,17 +30,18 @@ def render(
             "-o",
             "--output",
             metavar="DIR",
-            help="Where to write; default: out/STACK of the project.",
+            help="Output folder. Default: out/STACK of the project.",
             show_default=False,
         ),
     ] = None,
-    summary: Annotated[bool, typer.Option("--summary", help="Also print what the platform is.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Also print a summary of the platform.")] = False,
     project: ProjectDir = None,
     for_: Annotated[
         Form | None,
         typer.Option(
             "--for",
-            help="Lay the manifests out for Argo CD or Flux: in order, with what they cannot apply apart.",
+            help="Arrange the manifests for Argo CD or Flux, in order; those that they cannot apply go to other"
+            " folders.",
             show_default=False,
         ),
     ] = None,
@@ -75,39 +76,43 @@ def _write(
     from isthmus.graph.resources.resources import Graph, joined
     from isthmus.reports.stack import network_diagram
 
-    found = projects.find_project(project)
-    chosen = found.chosen([name])
-    platform = chosen[0].platform()
-    settings = judging.settings(chosen)
-    # A boundary is of the whole platform: a layer is held to it with its whole estate.
-    rendered = rendering.render_estate(chosen[0])
-    described = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
-    target = output if output is not None else found.root / "out" / name
-    for stack in chosen:
-        one = rendered[stack.name]
-        made = render_files.build_files(one, described)
-        apart: list[str] = []
+    root = projects.find_project(project)
+    selected = root.chosen([name])
+    platform = selected[0].platform()
+    settings = judging.settings(selected)
+    # Boundaries span the whole platform, so a layer is checked together with its whole estate.
+    rendered = rendering.render_estate(selected[0])
+    platform_data = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    target = output if output is not None else root.root / "out" / name
+    for stack in selected:
+        stack_rendering = rendered[stack.name]
+        text_by_path = render_files.build_files(stack_rendering, platform_data)
+        notes: list[str] = []
         if form is not None:
-            laid, apart = gitops.build_gitops_files(one.resources, stack.name, form.value, source)
-            made = {path: text for path, text in made.items() if not path.startswith("kubernetes/")} | laid
-        graph = Graph(one.resources)
-        made |= {
+            gitops_files, notes = gitops.build_gitops_files(
+                stack_rendering.resources, stack.name, form.value, source
+            )
+            text_by_path = {
+                path: text for path, text in text_by_path.items() if not path.startswith("kubernetes/")
+            } | gitops_files
+        graph = Graph(stack_rendering.resources)
+        text_by_path |= {
             "network.mmd": network_diagram.network(graph, platform),
             "identities.mmd": network_diagram.identities(graph),
         }
-        folder = target if len(chosen) == 1 else target / stack.name
-        render_files.write_folder(made, folder, stack.name)
+        folder = target if len(selected) == 1 else target / stack.name
+        render_files.write_folder(text_by_path, folder, stack.name)
         if summary:
             from isthmus.reports.stack import summary as report
 
             out = console.out()
-            for part in report.summary(platform, one.outputs):
+            for part in report.summary(platform, stack_rendering.outputs):
                 out.print(part)
-        custom = sum(1 for each in one.resources if each.made)
-        console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)
-        for line in apart:
+        custom = sum(1 for resource in stack_rendering.resources if resource.made)
+        console.err().print(f"{custom} resources, {len(text_by_path)} files in {folder}", markup=False)
+        for line in notes:
             console.err().print(line, markup=False)
-    every = joined(*(one.resources for one in rendered.values()))
-    said = judged.findings(chosen, settings, every.resources, platform)
-    judged.say(said)
-    judged.refuse(said, str(target))
+    all_resources = joined(*(rendered_stack.resources for rendered_stack in rendered.values()))
+    findings = judged.judge_stacks(selected, settings, all_resources.resources, platform)
+    judged.print_findings(findings)
+    judged.refuse_if_violated(findings, str(target))

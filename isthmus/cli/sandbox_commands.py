@@ -19,14 +19,14 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="A local engine, cluster and AWS to develop and try on.",
+    help="A local engine, cluster and AWS for development and tests.",
 )
 
 Home = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Where the sandbox keeps its state; default: $ISTHMUS_HOME, else the user's state directory.",
+        help="Folder of the sandbox's state. Default: $ISTHMUS_HOME, otherwise the user's state directory.",
         file_okay=False,
         show_default=False,
     ),
@@ -44,14 +44,14 @@ def install(
         typer.Option(
             "--from",
             metavar="SOURCE",
-            help="auto: what is on PATH is used, the rest is built from Go modules; build: what is on PATH does not "
-            "count; download: official releases, from the internet.",
+            help="auto: use tools on PATH and build the rest from Go modules; build: ignore tools on PATH; download: "
+            "official releases, from the internet.",
             autocompletion=_sources,
         ),
     ] = "auto",
     tool: Annotated[
         list[str] | None,
-        typer.Option(help="Only this tool or program; may be given again.", show_default=False),
+        typer.Option(help="Only this tool; may be given several times.", show_default=False),
     ] = None,
 ) -> None:
     """Install the toolchain: Pulumi's engine, the language host, the provider and the cluster's programs."""
@@ -68,15 +68,15 @@ def up(
     requirements: Annotated[
         Path,
         typer.Argument(
-            metavar="REQUIREMENTS", help="The requirements whose sites to make.", show_default=False
+            metavar="REQUIREMENTS", help="Requirements with the sites to simulate.", show_default=False
         ),
     ],
     crds: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of real CustomResourceDefinitions; without it, ../shared/crds beside the checkout where it "
-            "lies there, else stand-ins of the same names.",
+            help="Folder of real CustomResourceDefinitions. Default: ../shared/crds beside the checkout if it exists, "
+            "otherwise stand-ins with the same names.",
             file_okay=False,
             show_default=False,
         ),
@@ -88,9 +88,9 @@ def up(
     from sandbox import api
 
     shown = console.err()
-    found = api.up(requirements, home=home, crds=crds, progress=lambda text: shown.print(text))
+    running = api.up(requirements, home=home, crds=crds, progress=lambda text: shown.print(text))
     _make_stack(requirements, home, lambda text: shown.print(text, markup=False))
-    console.out().print(_status_text(found), markup=False)
+    console.out().print(_status_text(running), markup=False)
 
 
 @app.command()
@@ -105,12 +105,12 @@ def status(
     from sandbox import api
 
     if format not in ("text", "json"):
-        raise InputError(f"there is no format `{format}`", fix="Choose text or json")
-    found = api.status(home)
+        raise InputError(f"unknown format `{format}`", where="--format", fix="Choose text or json")
+    current = api.status(home)
     if format == "json":
-        console.print_json(found.to_dict())
+        console.print_json(current.to_dict())
         return
-    console.out().print(_status_text(found), markup=False)
+    console.out().print(_status_text(current), markup=False)
     if tools:
         from sandbox import toolchain
 
@@ -136,9 +136,9 @@ def down(home: Home = None) -> None:
 
 
 def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None]) -> None:
-    """Make the requirements' stack in the sandbox's backend, so that a plain `pulumi up -s STACK` finds it.
+    """Create the requirements' stack in the sandbox's backend, so that a plain `pulumi up -s STACK` finds it.
 
-    Nothing is made for requirements that belong to no sandbox stack, or before the engine is installed.
+    Does nothing if the requirements belong to no sandbox stack, or if the engine is not installed.
     """
     from isthmus.core.errors import InputError
     from isthmus.engine.automation.stack_engine import Engine
@@ -159,10 +159,10 @@ def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None
             Engine(stack, say)
 
 
-def _status_text(found: Status) -> str:
-    """A few lines for a person."""
-    lines = [f"Sandbox at {found.home}: {'up' if found.up else 'not up'}"]
-    for cluster in found.clusters:
+def _status_text(status: Status) -> str:
+    """Status of the sandbox as text."""
+    lines = [f"Sandbox at {status.home}: {'up' if status.up else 'not up'}"]
+    for cluster in status.clusters:
         state = "runs" if cluster.running else f"is down ({', '.join(cluster.dead) or 'no answer'})"
         lines.append(f"  cluster {cluster.site} {state} at {cluster.address}, context {cluster.context}")
         for pool in cluster.pools:
@@ -173,16 +173,16 @@ def _status_text(found: Status) -> str:
         )
         if cluster.crds_stand_in:
             lines.append(f"    stand-ins: {', '.join(cluster.crds_stand_in)}")
-    if found.aws:
-        lines.append(f"  AWS {'answers' if found.aws.running else 'is down'} at {found.aws.address}")
-        lines += [f"    {entry['what']}: {entry['by']} ({entry['note']})" for entry in found.aws.simulated]
-    missing = [name for name, path in found.toolchain.items() if path is None]
+    if status.aws:
+        lines.append(f"  AWS {'answers' if status.aws.running else 'is down'} at {status.aws.address}")
+        lines += [f"    {entry['what']}: {entry['by']} ({entry['note']})" for entry in status.aws.simulated]
+    missing = [name for name, path in status.toolchain.items() if path is None]
     lines.append(f"  toolchain: {'lacks ' + ', '.join(missing) if missing else 'complete'}")
     return "\n".join(lines)
 
 
 def _tools_table(entries: list[ToolStatus]) -> Table:
-    """Every program, where it is from, its version and path."""
+    """Table of all tools with source, version and path."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -1,4 +1,4 @@
-"""`isthmus sanitise SOURCE -o TARGET`: files for retrieval or fine-tuning, by the rules that the edge goes by."""
+"""`isthmus sanitise SOURCE -o TARGET`: redacts files for retrieval or fine-tuning, with the rules of the edge."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from isthmus.cli.audit_options import Ca, Credentials, Endpoint, Region
 if TYPE_CHECKING:
     from edge.redaction import Rules
     from edge.sanitising import Outcome, Source, Target
-    from isthmus.cli.audit_options import Asked as Store
+    from isthmus.cli.audit_options import StoreAccess as Store
 
-_MOST = 8
-"""Processes that nobody asked for: each holds the models in its memory."""
+_MAX_PROCESSES = 8
+"""Largest default number of processes; each loads the models into memory."""
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -109,26 +109,28 @@ def sanitise(
     from isthmus.contracts.reference import handling
     from isthmus.core.errors import Refused
 
-    with _told():
+    with _command_errors():
         from edge.sanitising import Asked
         from edge.sanitising import sanitise as run
 
-        demanded = {"prompts-leaving-site", "leaving-class"} & {*handling.of(data_class.value).redacted}
-        asked = Asked(
+        redaction_points = {"prompts-leaving-site", "leaving-class"} & {
+            *handling.of(data_class.value).redacted
+        }
+        request = Asked(
             data_class=data_class.value,
-            names_demanded=bool(demanded),
-            languages=tuple(_listed(languages)),
-            fields=frozenset(_listed(fields)),
+            names_demanded=bool(redaction_points),
+            languages=tuple(_split_list(languages)),
+            fields=frozenset(_split_list(fields)),
             allowed_because=" ".join(allow_patterns_only.split()),
             keep_going=keep_going,
             prune=prune,
             most_bytes=most << 20,
-            processes=processes or min(_MOST, os.cpu_count() or 1),
+            processes=processes or min(_MAX_PROCESSES, os.cpu_count() or 1),
         )
-        chosen = _rules(rules)
-        places = _places(source, target, (endpoint, region, credentials, ca))
+        parsed_rules = _rules(rules)
+        places = _open_places(source, target, (endpoint, region, credentials, ca))
         with FileProgress() as progress:
-            outcome = run(*places, chosen, asked, progress)
+            outcome = run(*places, parsed_rules, request, progress)
     if format is Format.json:
         console.print_json(outcome.summary)
     else:
@@ -138,19 +140,19 @@ def sanitise(
         raise Refused(
             outcome.refused[0].reason.rstrip(".")
             if len(outcome.refused) == 1
-            else f"{len(outcome.refused)} files are refused, named above and in the manifest",
+            else f"{len(outcome.refused)} files are refused; they are listed above and in the manifest",
             fix=""
             if outcome.summary["complete"]
-            else "The files after it were not looked at; --keep-going does",
+            else "Later files were not processed; give --keep-going to process them",
         )
 
 
-def _listed(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+def _split_list(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _rules(file: Path) -> Rules:
-    """The file's own, or those under `rules` of a detector's configuration; raises InputError."""
+    """The rules of a file, or those under `rules` in a detector's configuration. Raises `InputError`."""
     from pydantic import ValidationError
 
     from edge.redaction import Rules
@@ -158,39 +160,39 @@ def _rules(file: Path) -> Rules:
     from isthmus.core.errors import InputError
 
     document = yaml_files.load(file)
-    own = document.data.get("mode") != "detector"
-    said, at = (document.data, ()) if own else (document.data.get("rules") or {}, ("rules",))
+    is_rules_file = document.data.get("mode") != "detector"
+    content, prefix = (document.data, ()) if is_rules_file else (document.data.get("rules") or {}, ("rules",))
     try:
-        rules = Rules.model_validate(said)
+        rules = Rules.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        what = str(first["msg"]).removeprefix("Value error, ")
+        message = str(first["msg"]).removeprefix("Value error, ")
         raise InputError(
-            "this key is unknown" if first["type"] == "extra_forbidden" else what,
-            where=document.where((*at, *first["loc"])),
-            fix="docs/redaction.md names the keys",
+            "this key is unknown" if first["type"] == "extra_forbidden" else message,
+            where=document.where((*prefix, *first["loc"])),
+            fix="See the keys in docs/redaction.md",
         ) from None
-    models = [each.model_copy(update={"file": file.parent / each.file}) for each in rules.models]
+    models = [model.model_copy(update={"file": file.parent / model.file}) for model in rules.models]
     return rules.model_copy(update={"models": models})
 
 
-def _places(source: str, target: str, store: Store) -> tuple[Source, Target]:
+def _open_places(source: str, target: str, store: Store) -> tuple[Source, Target]:
     from edge.sanitising import FolderSource, FolderTarget
     from edge.sanitising.buckets import BucketSource, BucketTarget
     from edge.sanitising.locations import apart
     from isthmus.cli.audit_options import s3_client
 
-    here, there = (each.startswith("s3://") for each in (source, target))
-    client = s3_client(store, "for the files") if here or there else None
-    if here and there and _within(source, target):
+    source_is_bucket, target_is_bucket = (name.startswith("s3://") for name in (source, target))
+    client = s3_client(store, "for the files") if source_is_bucket or target_is_bucket else None
+    if source_is_bucket and target_is_bucket and _overlap(source, target):
         from edge.sanitising import BadPlace
 
-        raise BadPlace("source and target lie one within the other", target, "Name a prefix apart from it")
-    if not here and not there:
+        raise BadPlace("source and target contain each other", target, "Give a prefix outside the source")
+    if not source_is_bucket and not target_is_bucket:
         apart(Path(source), Path(target))
     return (
-        BucketSource(client, *_bucket(source)) if here else FolderSource(Path(source)),
-        BucketTarget(client, *_bucket(target)) if there else FolderTarget(Path(target)),
+        BucketSource(client, *_bucket(source)) if source_is_bucket else FolderSource(Path(source)),
+        BucketTarget(client, *_bucket(target)) if target_is_bucket else FolderTarget(Path(target)),
     )
 
 
@@ -199,31 +201,33 @@ def _bucket(name: str) -> tuple[str, str]:
     return bucket, prefix
 
 
-def _within(one: str, other: str) -> bool:
-    here, there = (each.rstrip("/") + "/" for each in (one, other))
-    return here.startswith(there) or there.startswith(here)
+def _overlap(first: str, second: str) -> bool:
+    first_prefix, second_prefix = (name.rstrip("/") + "/" for name in (first, second))
+    return first_prefix.startswith(second_prefix) or second_prefix.startswith(first_prefix)
 
 
 def _lines(outcome: Outcome, target: str) -> Iterator[str]:
-    said = outcome.summary
-    kept = f", {outcome.kept} of them by an earlier run" if outcome.kept else ""
-    yield f"{said['files']} files: {said['done']} done{kept}, {said['refused']} refused"
-    yield f"documents: {said['documents']}, {said['bytes_in']} bytes in, {said['bytes_out']} out"
-    found = ", ".join(f"{entity} {count}" for entity, count in said["findings"].items())
-    yield f"taken out: {found or 'nothing'}"
-    if said["patterns_only"]:
-        which = ", ".join(f"{language} in {count}" for language, count in said["patterns_only"].items())
-        yield f"patterns only, no names looked for: {which} files"
+    summary = outcome.summary
+    from_earlier = f", {outcome.kept} of them by an earlier run" if outcome.kept else ""
+    yield f"{summary['files']} files: {summary['done']} done{from_earlier}, {summary['refused']} refused"
+    yield f"documents: {summary['documents']}, {summary['bytes_in']} bytes in, {summary['bytes_out']} out"
+    finding_counts = ", ".join(f"{entity} {count}" for entity, count in summary["findings"].items())
+    yield f"redacted: {finding_counts or 'nothing'}"
+    if summary["patterns_only"]:
+        languages = ", ".join(
+            f"{language} in {count}" for language, count in summary["patterns_only"].items()
+        )
+        yield f"patterns only, names not searched: {languages} files"
     for name in outcome.pruned:
         yield f"deleted, its source is gone: {name}"
-    if not said["complete"]:
-        yield "stopped at a file that is refused"
-    yield f"manifest: {target.rstrip('/')}/manifest.jsonl, sha256 {said['manifest_sha256']}"
+    if not summary["complete"]:
+        yield "stopped at a refused file"
+    yield f"manifest: {target.rstrip('/')}/manifest.jsonl, sha256 {summary['manifest_sha256']}"
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong below, as errors of the command line."""
+def _command_errors() -> Iterator[None]:
+    """Convert errors of `edge` to errors of the command line."""
     import errno
 
     from isthmus.core.errors import EnvironmentFault, InputError
@@ -239,16 +243,16 @@ def _told() -> Iterator[None]:
         raise InputError(error.what, where=error.where, fix=error.fix) from None
     except NoModel as error:
         raise InputError(
-            str(error), where="models", fix="docs/redaction.md says which files are trusted"
+            str(error), where="models", fix="See the trusted files in docs/redaction.md"
         ) from None
     except PlaceFault as error:
         raise EnvironmentFault(
-            str(error), fix="Check address, credentials and rights; the same command goes on where it was"
+            str(error), fix="Check address, credentials and permissions; the same command continues"
         ) from None
     except Broken:
         raise EnvironmentFault(
-            "a process that cleans was ended from outside, as where memory is short",
-            fix="Say fewer --processes; the same command goes on where it was",
+            "a redaction process was killed, perhaps because memory ran out",
+            fix="Lower --processes; the same command continues",
         ) from None
     except ModuleNotFoundError as error:
         raise _missing(error) from None
@@ -257,7 +261,7 @@ def _told() -> Iterator[None]:
         raise EnvironmentFault(
             str(error.strerror or error),
             where=str(error.filename or ""),
-            fix=f"{'Make room' if full else 'Check path and rights'}; the same command goes on where it was",
+            fix=f"{'Free disk space' if full else 'Check path and permissions'}; the same command continues",
         ) from None
 
 
@@ -266,5 +270,5 @@ def _missing(error: ModuleNotFoundError) -> Exception:
 
     return EnvironmentFault(
         f"{error.name} is not installed",
-        fix="Install what the extras `detector` and `sanitise` name (make install)",
+        fix="Install the extras `detector` and `sanitise` (make install)",
     )

@@ -1,4 +1,4 @@
-"""`isthmus schema requirements | plan | overrides | images`."""
+"""`isthmus schema requirements | plan | overrides | images`: prints a JSON Schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 class File(StrEnum):
-    """The files that people write."""
+    """The files with a JSON Schema."""
 
     requirements = "requirements"
     plan = "plan"

@@ -1,4 +1,4 @@
-"""`isthmus size`: does a model fit a GPU, and how many of them does a load need?"""
+"""`isthmus size`: whether a model fits a GPU, and how many GPUs a load needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Format(StrEnum):
 
 
 class CacheType(StrEnum):
-    """Elements of the key-value cache."""
+    """Data types of the key-value cache."""
 
     auto = "auto"
     fp8 = "fp8"
@@ -30,13 +30,13 @@ class CacheType(StrEnum):
 def complete_model(incomplete: str) -> list[str]:
     from isthmus.planning.catalogues import models
 
-    return [each for each in models.ids() if incomplete.lower() in each.lower()]
+    return [model for model in models.ids() if incomplete.lower() in model.lower()]
 
 
 def complete_gpu(incomplete: str) -> list[str]:
     from isthmus.planning.catalogues import gpus
 
-    return [each for each in gpus.ids() if each.startswith(incomplete)]
+    return [gpu for gpu in gpus.ids() if gpu.startswith(incomplete)]
 
 
 @app.command()
@@ -122,10 +122,10 @@ def size(
     from isthmus.planning.sizing import question
     from isthmus.planning.sizing import size as sizing
 
-    known, card = models.find(model), gpus.find(gpu)
-    asked = question.asked(
-        known,
-        card,
+    model_card, gpu_card = models.find(model), gpus.find(gpu)
+    question_asked = question.asked(
+        model_card,
+        gpu_card,
         precision=precision,
         tensor_parallel=tp,
         pipeline_parallel=pp,
@@ -145,21 +145,21 @@ def size(
         cache_dtype=kv_cache_dtype.value,
         utilization=gpu_memory_utilization,
     )
-    answer = sizing.size(asked)
+    answer = sizing.size(question_asked)
     if format is Format.json:
         console.print_json(asdict(answer))
     else:
-        print("\n".join(_lines(answer, asked.precision)))
+        print("\n".join(_lines(answer, question_asked.precision)))
     if answer.min_gpus is None:
         raise typer.Exit(1)
 
 
 def _lines(answer: Answer, precision: str) -> list[str]:
-    """For people: the answer first, then its figures with their intervals, then what they rest on."""
+    """Text of a result: the answer, figures with intervals, then their evidence."""
     if answer.min_gpus is not None:
         head = f"fits: {answer.min_gpus} GPU{'s' if answer.min_gpus > 1 else ''}"
     elif answer.fits:
-        head = "starts, but keeps the targets with no number of replicas"
+        head = "starts, but meets the targets with no number of replicas"
     else:
         head = "does not fit"
     lines = [head, ""]
@@ -175,9 +175,9 @@ def _lines(answer: Answer, precision: str) -> list[str]:
     for name, value, unit, key in rows:
         if value is None or (value == 0 and key):
             continue
-        between = answer.interval.get(key)
-        told = f"  (80 %: {between[0]:,.6g} to {between[1]:,.6g})" if between else ""
-        lines.append(f"  {name:20} {value:>10,.6g} {unit}{told}".rstrip())
+        bounds = answer.interval.get(key)
+        interval_text = f"  (80 %: {bounds[0]:,.6g} to {bounds[1]:,.6g})" if bounds else ""
+        lines.append(f"  {name:20} {value:>10,.6g} {unit}{interval_text}".rstrip())
     evidence = answer.evidence
     lines += ["", f"{evidence['kind']}: {evidence['source']} ({evidence['as_of']})"]
     return [*lines, *(f"- {note}" for note in answer.notes)]

@@ -1,4 +1,4 @@
-"""`isthmus up STACK...`."""
+"""`isthmus up STACK...`: builds or updates stacks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def up(
     the others continue; the exit code is that of the first failure.
     """
     from isthmus.cli import console, several
-    from isthmus.cli.answering import answers
+    from isthmus.cli.answering import parse_answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
     from isthmus.engine.project import prerequisites
@@ -63,24 +63,24 @@ def up(
     from isthmus.engine.run import approval, up_and_destroy
     from isthmus.reports.stack import summary as stack_summary
 
-    found = answers(made, not_made)
+    parsed_answers = parse_answers(made, not_made)
     root = projects.find_project(project)
-    chosen = several.one_alone(root, stacks)
-    if chosen is None:
+    single_stack = several.single_whole_stack(root, stacks)
+    if single_stack is None:
         several.build(
             root,
             stacks,
             yes=yes,
             parallel=parallel,
             in_place=replace_in_place,
-            answers=found,
+            answers=parsed_answers,
             approved=approved,
         )
         return
-    stack = chosen.name
-    given = approval.parse_approvals(approved, [stack])[stack] if approved else None
-    platform = chosen.platform()
-    gpus = sum(each.gpus for each in platform.endpoints)
+    stack = single_stack.name
+    parsed_approval = approval.parse_approvals(approved, [stack])[stack] if approved else None
+    platform = single_stack.platform()
+    gpus = sum(endpoint.gpus for endpoint in platform.endpoints)
     confirm(
         f"Build stack {stack}: {len(platform.endpoints)} endpoints on {gpus} GPUs and AWS,"
         f" {len(platform.gateways)} gateways?",
@@ -88,26 +88,26 @@ def up(
     )
     with Progress() as progress:
         built = up_and_destroy.up(
-            chosen,
+            single_stack,
             say=progress.say,
             watcher=progress,
-            answers=found,
+            answers=parsed_answers,
             in_place=replace_in_place,
-            approval=given,
+            approval=parsed_approval,
         )
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
     for part in stack_summary.summary(built.platform, built.outputs):
         out.print(part)
     out.print()
-    for urn, because in sorted(built.replacements.items()):
+    for urn, properties in sorted(built.replacements.items()):
         from isthmus.engine.automation.events import resource_label
 
         out.print(
-            f"Replaced: {resource_label(urn)}, because of {', '.join(because) or 'its provider'}",
+            f"Replaced: {resource_label(urn)}, because of {', '.join(properties) or 'its provider'}",
             markup=False,
         )
     out.print(f"Resources: {stack_summary.counts_line(built.counts, built.seconds)}", markup=False)
     out.print("\nNext", style="bold")
-    for step in stack_summary.next_steps(stack, in_sandbox=prerequisites.is_sandbox(chosen)):
+    for step in stack_summary.next_steps(stack, in_sandbox=prerequisites.is_sandbox(single_stack)):
         out.print(f"  {step}", markup=False)

@@ -1,4 +1,4 @@
-"""`isthmus verify STACK`."""
+"""`isthmus verify STACK`: checks the health of the GPU pools."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def verify(
     from isthmus.engine.project.prerequisites import clusters, run_environment
     from isthmus.engine.render import rendering
 
-    chosen = projects.find_project(project).stack(stack)
-    platform = chosen.platform()
+    selected = projects.find_project(project).stack(stack)
+    platform = selected.platform()
     with rendering.without_garbage_collection():
-        pools = rendering.render(chosen).outputs["pools"]
-    with run_environment(chosen):
-        seen = pool_health.check_pools(pools, clusters(platform, chosen))
-    for each in seen:
-        if everything or not each.well:
-            console.out().print(f"{each.pool}: {each}", markup=False, soft_wrap=True)
-    ill = sum(not each.well for each in seen)
+        pools = rendering.render(selected).outputs["pools"]
+    with run_environment(selected):
+        results = pool_health.check_pools(pools, clusters(platform, selected))
+    for result in results:
+        if everything or not result.well:
+            console.out().print(f"{result.pool}: {result}", markup=False, soft_wrap=True)
+    unhealthy = sum(not result.well for result in results)
     console.err().print(
-        f"{len(seen) - ill} of {len(seen)} signs of {len(pools)} pools are there.", markup=False
+        f"{len(results) - unhealthy} of {len(results)} signs of {len(pools)} pools are healthy.", markup=False
     )
-    if ill:
+    if unhealthy:
         raise Refused(
-            f"{ill} signs of a healthy pool are missing",
+            f"{unhealthy} signs of healthy pools are missing or wrong",
             where=stack,
-            fix="What each means stands in docs/components-pools.md; `isthmus up` brings back what the stack makes",
+            fix="Look up each sign in docs/components-pools.md; `isthmus up` repairs what the stack manages",
         )

@@ -1,7 +1,8 @@
-"""What one commit's own code says of its stacks, and of another commit's: a process of its own, told and telling JSON.
+"""Protocol between two versions of Isthmus: describes or judges the stacks of one commit in a process of its own.
 
-The code of two commits cannot live in one process, and what a branch has written must not run in the one that
-judges it. Only this module's orders and answers are common to both; what else a commit's Isthmus is made of may differ.
+`isthmus ci` starts it with the code of the base commit and with the code of the branch. Code of two commits cannot live
+in one process, and code of a branch must not run in the process that judges it. Both versions share only the JSON of
+`Order` and `Answer`, so keep this module's path, fields and keys.
 
     python -m isthmus.engine.seen ORDER ANSWER    two files; run in the folder of that commit's Isthmus
 """
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class _Said(BaseModel):
-    """What another version says besides is left alone."""
+    """Base of the messages. Fields that only another version knows are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Fault(_Said):
-    """Why a stack could not be seen, an `IsthmusError` in data."""
+    """Why a stack could not be described: an `IsthmusError` as data."""
 
     code: int
     what: str
@@ -41,38 +42,38 @@ class Fault(_Said):
 
 
 class Seen(_Said):
-    """A stack in one commit."""
+    """Description of a stack in one commit."""
 
     stack: str
     there: bool = True
     """Whether the commit has it."""
     fault: Fault | None = None
     graph: list[dict[str, Any]] = []
-    """The resources of its whole estate, as `graph.json` has them."""
+    """The resources of its whole estate, in the form of `graph.json`."""
     platform: dict[str, Any] | None = None
     settings: Settings = Settings()
-    """Of the organisation and the stack; the organisation's alone where there is no such stack."""
+    """Policy settings of the organisation and the stack; if the commit lacks the stack, of the organisation only."""
     findings: list[Finding] = []
-    """By the commit's own rules, settings and classes."""
+    """Findings by the commit's own rules, settings and classes."""
     rules: dict[str, Severity] = {}
-    """Its code's rules."""
+    """Rule id → severity, for every rule of the commit's code."""
     handling: dict[str, dict[str, Any]] = {}
-    """What each class demands, by its code and its organisation."""
+    """Class → its handling, from the commit's code and organisation."""
 
 
 class Order(_Said):
-    """What a process is to do: see stacks of its project, or judge what another commit makes of one."""
+    """Task of the process: `see` describes stacks of its project, `judge` checks stacks of the other commit."""
 
     do: Literal["see", "judge"]
     root: str
     """The project's folder in this commit."""
     stacks: list[str] = []
     judging: bool = True
-    """To see: whether the commit's own rules are asked as well."""
+    """For `see`: also evaluate the commit's own rules."""
     of: dict[str, Seen] = {}
-    """To judge: what this commit makes of each stack."""
+    """For `judge`: each stack as this commit describes it."""
     other: dict[str, Seen] = {}
-    """To judge: what the other makes of it."""
+    """For `judge`: each stack as the other commit describes it."""
 
 
 class Answer(_Said):
@@ -93,7 +94,7 @@ def answer(order: Order) -> Answer:
 
 
 def _describe_stack(project: Project, name: str, rendered: dict[str, list[Resource]], judging: bool) -> Seen:
-    """One stack; whatever goes wrong is its fault and no other's."""
+    """Describe one stack. An error is reported for this stack; the other stacks continue."""
     from policies.evaluation.registry import CHANGES, RULES
 
     description = Seen(
@@ -110,13 +111,13 @@ def _describe_stack(project: Project, name: str, rendered: dict[str, list[Resour
             code=InputError.exit_code,
             what=f"the program raised {type(error).__name__}: {error}",
             where=f"stack {name}",
-            todo="Mend the program; `isthmus render --debug` shows where",
+            todo="Fix the program; `isthmus render --debug` shows a traceback",
         )
     return description
 
 
 def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource]], judging: bool) -> None:
-    """What can be said of a stack. `rendered`: whole estates, which each of their stacks asks for."""
+    """Fill in a description. `rendered` caches whole estates, since each stack of an estate needs all of it."""
     from isthmus.contracts.reference import handling
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.preview import preview
@@ -138,7 +139,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
         with rendering.without_garbage_collection():
             rendered[stack.family] = preview.resources_of_estate(preview.render_checked(stack))
     resources = rendered[stack.family]
-    # What nobody has said is left out: a contract may ask whether it was.
+    # Unset fields are left out, because contracts ask which fields were set.
     description.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
     description.graph = [resource.as_json() for resource in resources]
     if judging:
@@ -146,7 +147,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
 
 
 def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
-    """What this commit's rules say of the other's resources, by this one's settings and word."""
+    """Findings of this commit's rules in the other commit's resources, with this commit's settings and classes."""
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.graph.data_path import declared_policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.cli.answering import answers
+from isthmus.cli.answering import parse_answers
 from isthmus.core.errors import InputError
 
 URN = "urn:pulumi:bank-dev::isthmus::isthmus:index:SiteLink$aws:ec2/vpc:Vpc::bank-vpc"
@@ -12,7 +12,7 @@ OTHER = "urn:pulumi:bank-dev::isthmus::aws:ec2/internetGateway:InternetGateway::
 
 
 def test_names_and_urns_are_taken_with_their_ids():
-    said = answers(["bucket=b=1", f"{URN}=vpc-0a"], ["key", OTHER])
+    said = parse_answers(["bucket=b=1", f"{URN}=vpc-0a"], ["key", OTHER])
     assert said.made == {"bucket": "b=1", URN: "vpc-0a"}
     assert said.not_made == {"key", OTHER}
 
@@ -22,18 +22,18 @@ def test_names_and_urns_are_taken_with_their_ids():
 )
 def test_what_is_said_to_be_made_and_not_made_is_refused(made: str, not_made: str):
     with pytest.raises(InputError, match="made and not made") as refused:
-        answers([f"{made}=vpc-0a"], ["key", not_made])
+        parse_answers([f"{made}=vpc-0a"], ["key", not_made])
     assert refused.value.fix
     assert not_made in str(refused.value)
 
 
 def test_two_ids_of_one_thing_are_refused_and_the_same_twice_is_not():
     with pytest.raises(InputError, match="made with two ids"):
-        answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0b"], None)
-    assert answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0a"], None).made == {"bank-vpc": "vpc-0a"}
+        parse_answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0b"], None)
+    assert parse_answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0a"], None).made == {"bank-vpc": "vpc-0a"}
 
 
 @pytest.mark.parametrize("each", ["bank-vpc", "=vpc-0a", "bank-vpc="])
 def test_what_is_no_name_with_an_id_is_refused(each: str):
     with pytest.raises(InputError, match="is not NAME=ID"):
-        answers([each], None)
+        parse_answers([each], None)

@@ -45,7 +45,7 @@ def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_loo
     assert "Proven: nothing before the last seal was changed" in ran.out
     assert "unfinished  request r2" in ran.out
     assert "0 records are not sealed yet." in ran.out
-    anchor = re.search(r"Anchor, for the next look: (\d+:[0-9a-f]{64})", ran.out)
+    anchor = re.search(r"Anchor for the next verification: (\d+:[0-9a-f]{64})", ran.out)
     assert anchor is not None
     (place.root / "store/seals/000000000002.seal").unlink()
     again = isthmus("audit", "verify", *asked(place, "--anchor", anchor[1], "--format", "json"))
@@ -107,7 +107,7 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["verify", "nowhere", "--public-key", "{key}"], "nowhere: there is no such folder"),
+        (["verify", "nowhere", "--public-key", "{key}"], "nowhere: the folder does not exist"),
         (["verify", "{store}", "--public-key", "{store}"], "no public key of a sealer"),
         (["verify", "{store}", "--public-key", "{key}", "--anchor", "2"], "`2` is no seal"),
         (["verify", "{store}", "--public-key", "{key}", "--as-of", "soon"], "`soon` is no time"),
@@ -119,9 +119,9 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
             ["report", "{store}", "--public-key", "{key}", "--from", "2026-02-01", "--to", "2026-01-01"],
             "ends before",
         ),
-        (["erase", "--keys", "{store}", *ACT], "whose is not said"),
+        (["erase", "--keys", "{store}", *ACT], "no subject is given, or two are"),
         (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "found by an HMAC"),
-        (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "it is no subject"),
+        (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "`erika` is not a subject"),
     ],
 )
 def test_a_wrong_question_is_one_paragraph_and_exit_code_2(

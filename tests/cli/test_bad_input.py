@@ -170,7 +170,7 @@ def test_a_kubeconfig_that_every_folder_would_find_elsewhere_is_refused(isthmus,
     edit(settings(project), "config:\n", "config:\n  isthmus:kubeconfig: kube/config\n")
     ran = isthmus("up", "bank-dev", "--yes", "--project", project)
     assert ran.code == 2
-    assert "`kube/config` is not an absolute path" in ran.err
+    assert "`kube/config` must be an absolute path" in ran.err
 
 
 def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):

@@ -113,10 +113,10 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
-        ((STACK, "--base", "nobody"), "there is no commit `nobody`", 2),
+        ((STACK, "--base", "nobody"), "commit `nobody` was not found", 2),
         (("bank-dve", "--base", "HEAD"), "Did you mean `bank-dev`?", 2),
         ((STACK, "--base", "HEAD", "--fail-on", "lots"), "`lots` is nothing to fail on", 2),
-        ((STACK, "--base", "HEAD", "-o", "/nowhere/at/all.md"), "there is no such folder", 3),
+        ((STACK, "--base", "HEAD", "-o", "/nowhere/at/all.md"), "the folder does not exist", 3),
         ((STACK,), "--base", 2),
     ],
 )

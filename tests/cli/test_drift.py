@@ -99,7 +99,7 @@ def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
     code, _, err = call(stack="bank-dve")
     assert (code, "Did you mean `bank-dev`?" in err) == (2, True)
     code, _, err = call("-o", str(project / "nowhere" / "x.md"))
-    assert (code, "there is no such folder" in err) == (3, True)
+    assert (code, "the folder does not exist" in err) == (3, True)
 
 
 def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any, project: Path):

@@ -33,9 +33,9 @@ def test_the_bank_is_asked_by_every_rule_and_says_the_same_twice(isthmus: Isthmu
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (("nobody",), 2, "there is no stack `nobody`"),
+        (("nobody",), 2, "unknown stack `nobody`"),
         (("bank-dev", "--as-of", "yesterday"), 2, "`yesterday` is no day"),
-        (("bank-dev", "-o", "/no/such/folder/file"), 3, "there is no such folder"),
+        (("bank-dev", "-o", "/no/such/folder/file"), 3, "the folder does not exist"),
     ],
 )
 def test_bad_input_is_one_paragraph(isthmus: Isthmus, args: tuple[str, ...], code: int, words: str):

@@ -88,7 +88,7 @@ def test_a_tag_that_is_not_there_is_told_as_such(mirror):
 def test_a_registry_with_passwords_is_asked_with_the_credentials_of_docker_login(mirror, with_passwords):
     digest = push(mirror, "two/image", "v1", "two")
     assert asked(with_passwords, "two/image", Logins({with_passwords: BASIC})) == digest
-    with pytest.raises(EnvironmentFault, match=r"does not let somebody without credentials.*docker login"):
+    with pytest.raises(EnvironmentFault, match=r"refused access without credentials.*docker login"):
         asked(with_passwords, "two/image")
     wrong = "Basic " + base64.b64encode(f"{USER}:wrong".encode()).decode()
     with pytest.raises(EnvironmentFault, match="does not let these credentials"):
@@ -105,7 +105,7 @@ def test_a_closed_registry_with_tokens_gets_the_credentials_at_its_token_server(
     tokens.closed = True
     digest = push(mirror, "three/closed", "v1", "closed")
     assert asked(with_tokens, "three/closed", Logins({with_tokens: BASIC})) == digest
-    with pytest.raises(EnvironmentFault, match="does not let somebody without credentials"):
+    with pytest.raises(EnvironmentFault, match="refused access without credentials"):
         asked(with_tokens, "three/closed")
 
 

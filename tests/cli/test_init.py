@@ -56,7 +56,7 @@ def test_nothing_that_is_there_is_overwritten(isthmus, project):
     before = (project / "stacks" / "bank-dev.plan.yaml").read_bytes()
     ran = begin(isthmus, project, "bank-dev", "pilot")
     assert ran.code == 2
-    assert "there is a Pulumi.bank-dev.yaml already" in ran.err
+    assert "the file Pulumi.bank-dev.yaml already exists" in ran.err
     assert (project / "stacks" / "bank-dev.plan.yaml").read_bytes() == before
 
 
@@ -80,4 +80,4 @@ def test_a_name_that_is_no_stacks_is_refused(isthmus, project, name):
     file = EXAMPLES / "pilot.requirements.yaml"
     ran = isthmus("init", "--requirements", file, "--project", project, "--", name)
     assert ran.code == 2
-    assert f"`{name}` is no name of a stack" in ran.err
+    assert f"`{name}` is not a valid stack name" in ran.err

@@ -115,14 +115,14 @@ def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus, bank):
     ran = isthmus("plan", bank, *AS_OF)
     assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
     assert "stress test at 1.5 times the peak: passes" in ran.out
-    assert "against the plan that is there: the requirements have changed" in ran.err
-    assert "against the plan that is there: the month costs " in ran.err
+    assert "compared with the existing plan: the requirements have changed" in ran.err
+    assert "compared with the existing plan: the month costs " in ran.err
 
 
 def test_the_stacks_own_lock_is_what_is_planned_and_nothing_moves(isthmus):
     ran = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", "--format", "yaml", *AS_OF)
     assert ran.out == (ROOT / "stacks" / "bank-dev.plan.yaml").read_text()
-    assert "against the plan that is there" not in ran.err
+    assert "compared with the existing plan" not in ran.err
 
 
 def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):

@@ -142,7 +142,7 @@ def test_a_folder_that_is_none_ends_before_anything_is_run(
     monkeypatch.setattr(previewing, "preview", lambda *_, **__: pytest.fail("it was run"))
     code, _, err = call("-o", str(project / where))
     assert code == 3
-    assert "there is no such folder" in err
+    assert "the folder does not exist" in err
 
 
 def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any, project: Path):

@@ -117,7 +117,7 @@ def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
         full = start(laid, "out", most=most)
         _, err = full.communicate()
         assert full.returncode == 3
-        assert "Make room; the same command goes on where it was." in err
+        assert "Free disk space; the same command continues." in err
         assert "Traceback" not in err
         assert noted(laid / "out") in there
         assert not (laid / "out/z.txt").exists()
@@ -168,7 +168,7 @@ def test_a_class_unsaid_is_the_strictest_and_a_refused_file_ends_with_1(isthmus:
     assert "no model looks for names in en, and class restricted has them taken out" in ran.err
     assert "--allow-patterns-only" in ran.err
     assert sorted(all_of(laid / "out")) == ["manifest.jsonl", "summary.json"]
-    assert "stopped at a file that is refused" in ran.out
+    assert "stopped at a refused file" in ran.out
 
 
 def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):

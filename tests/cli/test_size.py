@@ -47,7 +47,7 @@ def test_text_begins_with_the_answer_and_ends_with_what_it_rests_on(isthmus):
     ("more", "head"),
     [
         (("--tp", "1"), "does not fit"),
-        (("--ttft-ms", "1"), "starts, but keeps the targets with no number of replicas"),
+        (("--ttft-ms", "1"), "starts, but meets the targets with no number of replicas"),
     ],
 )
 def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):

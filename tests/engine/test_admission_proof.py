@@ -98,7 +98,7 @@ def test_a_refusal_by_something_else_is_no_proof(server):
 
 def test_a_foreign_image_that_is_let_in_is_found_though_credentials_are_refused(server):
     Api.answers = [(422, OURS), (201, "")]
-    with pytest.raises(Refused, match="registry that is not named"):
+    with pytest.raises(Refused, match="registry that is not allowed"):
         prove(server)
 
 

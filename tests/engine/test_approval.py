@@ -37,7 +37,7 @@ def written(folder: Path, *previews: Preview) -> str:
 @pytest.mark.parametrize("text", [HEX, f"sha256:{HEX}"])
 def test_a_digest_is_of_the_one_stack_that_is_built(text: str):
     assert approval.parse_approvals(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
-    with pytest.raises(InputError, match="a digest is of one stack, and 2 are to be built"):
+    with pytest.raises(InputError, match="a digest approves one stack, but 2 stacks were given"):
         approval.parse_approvals(text, ["dev", "live"])
 
 
@@ -68,7 +68,7 @@ def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str])
 @pytest.mark.parametrize("text", ["", "{", "[]]", '{"stack": "dev"}', '{"stack": 1}', "3", "\x00"])
 def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
     (tmp_path / "it").write_text(text)
-    with pytest.raises(InputError, match="no preview of this version"):
+    with pytest.raises(InputError, match="not a preview of this version"):
         approval.parse_approvals(str(tmp_path / "it"), ["dev"])
 
 
@@ -76,19 +76,19 @@ def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
 def test_what_was_not_seen_whole_cannot_be_approved(tmp_path: Path, status: str):
     for told in ("", f"sha256:{HEX}"):
         file = written(tmp_path, preview(status=status, digest=told))
-        with pytest.raises(Refused, match=f"the preview is {status}"):
+        with pytest.raises(Refused, match=f"but this one is {status}"):
             approval.parse_approvals(file, ["dev"])
 
 
 def test_a_complete_preview_without_a_digest_cannot_be_approved(tmp_path: Path):
-    with pytest.raises(Refused, match="cannot be approved"):
+    with pytest.raises(Refused, match="can be approved"):
         approval.parse_approvals(written(tmp_path, preview(digest="")), ["dev"])
 
 
 def test_a_file_that_was_changed_by_hand_is_wrong_input(tmp_path: Path):
     shown = preview(change("one", replicas=2))
     forged = shown.model_copy(update={"changes": [change("one", replicas=3)]})
-    with pytest.raises(InputError, match="its digest is not that of the changes in it"):
+    with pytest.raises(InputError, match="its digest does not match the changes in it"):
         approval.parse_approvals(written(tmp_path, forged), ["dev"])
 
 
@@ -125,10 +125,10 @@ def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
     now = preview(*(change(f"n{each}", "create") for each in range(7)), change("old", "delete"))
     said = given.differs(now)
     assert said.startswith(
-        f"a fresh preview comes to {now.digest}: 1 to delete, 7 to create: create Deployment n0, "
+        f"the digest of a fresh preview is {now.digest}: 1 to delete, 7 to create: create Deployment n0, "
     )
     assert said.endswith("and 3 more")
-    assert given.differs(preview()).endswith("nothing is to be changed")
+    assert given.differs(preview()).endswith("no changes")
 
 
 def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):

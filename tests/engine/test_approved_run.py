@@ -129,7 +129,7 @@ def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why
     given = world.fresh
     said = [Diagnostic(severity="error", message="the account has gaps")]
     world.fresh = preview(status="partial", digest="", diagnostics=said)
-    with pytest.raises(Refused, match=r"could not be decided \(the account has gaps\)"):
+    with pytest.raises(Refused, match=r"a fresh preview is incomplete.* \(the account has gaps\)"):
         opened(stack, world, given)
     world.error = EnvironmentFault("no cluster answers")
     with pytest.raises(EnvironmentFault, match="no cluster answers"):
@@ -140,7 +140,7 @@ def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why
 def test_a_state_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
     world.meanwhile = lambda: setattr(world, "state", {"deployment": {"resources": [2]}})
     engine = opened(stack, world)
-    with pytest.raises(Refused, match="nothing was changed: the stack's state was changed by somebody else"):
+    with pytest.raises(Refused, match="nothing was changed: another run changed the stack's state"):
         engine.up()
     assert world.built == []
 
@@ -184,7 +184,7 @@ def test_every_step_of_several_is_held_to_what_was_approved(
     assert world.built == ["step", "step"]
     world.step = [change("one", "delete"), change("three", "create")]
     with pytest.raises(
-        Refused, match=r"done until then was approved: .*delete Deployment one, create Deployment three"
+        Refused, match=r"completed steps were approved: .*delete Deployment one, create Deployment three"
     ):
         engine.up()
     assert len(world.built) == 2

@@ -184,7 +184,7 @@ def test_what_we_may_not_ask_for_is_named_and_the_rest_is_looked_at():
     )
     assert [each.name for each in found] == ["x"]
     assert [(each.what, each.where) for each in account.unseen] == [
-        ("what hangs on vpc-1", "AWS, eu-central-1")
+        ("attachments of vpc-1", "AWS, eu-central-1")
     ]
 
 

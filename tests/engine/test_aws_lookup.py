@@ -126,7 +126,7 @@ class TestByTags:
     def test_two_are_named_with_their_ids_and_none_is_chosen(self):
         verdict = BY_TAGS(self.things({}, {}), creation())
         assert isinstance(verdict, Unknown)
-        assert "2 may be this one (t-0, t-1)" in verdict.may
+        assert "2 resources may be this one (t-0, t-1)" in verdict.may
 
     def test_what_is_being_deleted_does_not_count(self):
         assert BY_TAGS(self.things({"State": "going"}, {}), creation()) == Made("t-1")
@@ -144,7 +144,7 @@ class TestByTags:
         denied = refused("AccessDeniedException")
         verdict = way(self.things({}, list_tags=denied), creation())
         assert isinstance(verdict, Unknown)
-        assert "the tags of 1 we may not read" in verdict.may
+        assert "the tags of 1 items may not be read" in verdict.may
         some = self.things(
             {}, {}, list_tags=lambda asked: denied if asked["Id"] == "t-0" else {"Tags": tags()}
         )
@@ -178,7 +178,7 @@ def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
     ("error", "kind", "said"),
     [
         (refused("ThrottlingException"), EnvironmentFault, "ThrottlingException"),
-        (refused("AccessDenied"), Denied, "get-thing: AccessDenied"),
+        (refused("AccessDenied"), Denied, "get-thing.*AccessDenied"),
         (EndpointConnectionError(endpoint_url="https://x"), EnvironmentFault, "https://x"),
     ],
 )

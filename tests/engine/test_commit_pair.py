@@ -68,7 +68,7 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
     ],
 )
 def test_code_that_gives_no_answer_is_a_fault_that_says_how_it_ended(tmp_path: Path, code: str, said: str):
-    with pytest.raises(EnvironmentFault, match="the code of the base commit could not be asked") as told:
+    with pytest.raises(EnvironmentFault, match="the code of the base commit did not run") as told:
         ask(commit(tmp_path, code))
     assert said in str(told.value)
 

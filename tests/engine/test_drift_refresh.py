@@ -75,9 +75,9 @@ def test_what_is_gone_is_told():
 @pytest.mark.parametrize(
     ("events", "words"),
     [
-        ([ended("same")], "ends before its summary"),
-        ([summary(same=2)], "no word of 1 resources, it the first"),
-        ([ended("import"), summary(same=1)], "not known here: import"),
+        ([ended("same")], "end before their summary"),
+        ([summary(same=2)], "reported nothing about 1 resources, the first is it"),
+        ([ended("import"), summary(same=1)], "this version does not know: import"),
         ([ended("same"), summary(same=1)], ""),
     ],
 )

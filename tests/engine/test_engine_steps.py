@@ -145,10 +145,10 @@ def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_r
 @pytest.mark.parametrize(
     ("events", "why"),
     [
-        ([step("same", old={}, new={})], "ends before its summary"),
-        ([], "ends before its summary"),
-        ([step("same", old={}, new={}), summary(same=3)], "3 to same, of which 1 were told"),
-        ([summary(delete=1)], "1 to delete, of which 0 were told"),
+        ([step("same", old={}, new={})], "end before its summary"),
+        ([], "end before its summary"),
+        ([step("same", old={}, new={}), summary(same=3)], "3 to same, of which 1 were reported"),
+        ([summary(delete=1)], "1 to delete, of which 0 were reported"),
     ],
     ids=["no end", "nothing", "a gap", "a gap that hides a deletion"],
 )

@@ -112,7 +112,7 @@ def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states
     states[PLATFORM] = {"resources": [{"urn": "x", "type": "pulumi:pulumi:Stack"}]}
     estate_layers.before_destroy(project.stack(FOUNDATION))
     states[PLATFORM] = holding("restricted-old")
-    with pytest.raises(Refused, match=f"{PLATFORM} stands on it, with 1 resources"):
+    with pytest.raises(Refused, match=f"stack {PLATFORM} depends on it and still has 1 resources"):
         estate_layers.before_destroy(project.stack(FOUNDATION))
     estate_layers.before_destroy(project.stack(PLATFORM))
 
@@ -124,5 +124,5 @@ def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
     data = yaml_files.load(file).data
     data["config"]["isthmus:sandbox"] = "false"
     yaml_files.dump(data, "", file)
-    with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
+    with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} belong to one estate"):
         estate_layers.check_same_location(Project(project.root).chosen(["bank"]))

@@ -190,5 +190,5 @@ def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():
 
 def test_a_cluster_that_may_not_be_asked_is_no_cluster_without_endpoints():
     cluster: Any = Asked(status=403)
-    with pytest.raises(EnvironmentFault, match="refuses to be asked what stands"):
+    with pytest.raises(EnvironmentFault, match="refused a read of its workloads"):
         estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state()), {"fra1": cluster})

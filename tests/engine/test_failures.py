@@ -31,14 +31,14 @@ NOT_ADMISSION = (
         (
             "An error occurred (DeleteConflict) when calling the DeleteRole operation: must detach all policies",
             3,
-            "a budget that has acted",
+            "by a budget action",
         ),
         ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
-        ("error reading from server: EOF", 3, "provider's process ended in the middle"),
+        ("error reading from server: EOF", 3, "provider's process was killed"),
         (
             'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:4: connection refused"',
             3,
-            "provider's process ended in the middle",
+            "provider's process was killed",
         ),
         (
             "An error occurred (ThrottlingException) when calling CreateKey: Rate exceeded",

@@ -126,13 +126,13 @@ def test_a_certificate_that_aws_would_refuse_is_said_before(made: dict[str, Any]
         check(secret(issued(**made)))
     (told,) = check(secret(issued(**made), ISSUED), named=None)
     assert says in told
-    assert told.endswith("cert-manager is to replace it")
+    assert told.endswith("cert-manager will replace it")
 
 
 def test_another_issuers_certificate_is_replaced_by_the_run_itself():
     other = secret(issued(Authority("Other")), {**ISSUED, "cert-manager.io/issuer-name": "earlier"})
     (told,) = check(other, named=None)
-    assert "another issuer signed the certificate" in told
+    assert "another issuer signed the current certificate" in told
 
 
 def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
@@ -145,11 +145,11 @@ def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
 
 
 def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_there():
-    with pytest.raises(EnvironmentFault, match="names a Secret that is not there") as caught:
+    with pytest.raises(EnvironmentFault, match="does not exist") as caught:
         check(None)
-    assert f"Put a certificate for `{SUBJECT}` there" in caught.value.fix
+    assert f"Create the Secret with a certificate for `{SUBJECT}`" in caught.value.fix
     (told,) = check(None, space=False)
-    assert "this run makes the namespace, and the translator waits for the Secret" in told
+    assert "this run creates the namespace, and the translator waits for the Secret" in told
 
 
 def test_what_cert_manager_will_make_is_not_missed():
@@ -159,7 +159,7 @@ def test_what_cert_manager_will_make_is_not_missed():
 
 def test_a_cluster_that_does_not_show_secrets_is_told_of():
     (told,) = check(secret(issued()), status=403)
-    assert "cannot be looked at (403: forbidden), so whether AWS takes it is not known" in told
+    assert "cannot be read (403: forbidden), so it is unknown whether AWS accepts it" in told
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_cluster_that_does_not_show_secrets_is_told_of():
     [
         ({"data": {}}, EnvironmentFault, r"has no tls\.crt"),
         (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
-        (secret("x", data={"tls.crt": "%%"}), EnvironmentFault, r"tls\.crt is no text"),
+        (secret("x", data={"tls.crt": "%%"}), EnvironmentFault, r"tls\.crt is not text"),
         (secret("hello"), InputError, "not PEM"),
         (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "a private key stands among"),
     ],

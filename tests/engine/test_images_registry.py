@@ -78,7 +78,9 @@ def asked(server: Scripted, logins: Logins | None = None) -> str:
 
 def test_a_digest_that_the_bytes_do_not_have_is_refused(server):
     server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": OTHER}, BODY)
-    with pytest.raises(EnvironmentFault, match=f"calls the manifest {OTHER}, and its bytes are {sha(BODY)}"):
+    with pytest.raises(
+        EnvironmentFault, match=f"announces the digest {OTHER}, but the manifest's bytes hash to {sha(BODY)}"
+    ):
         asked(server)
 
 

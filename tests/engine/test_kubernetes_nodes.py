@@ -84,7 +84,7 @@ def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
     said = set_taints(cluster, platform("a", "b"))
     assert cluster.taints("a") == [CORDON, TEAM, kubernetes_nodes.TAINT]
     assert cluster.taints("b") == [kubernetes_nodes.TAINT]
-    assert any("machine a has the taint nvidia.com/gpu=present:NoSchedule" in line for line in said)
+    assert any("set the taint nvidia.com/gpu=present:NoSchedule on machine a" in line for line in said)
     assert set_taints(cluster, platform("a", "b")) == []
     assert cluster.written == 2, "a taint that is there is not written again"
 
@@ -126,9 +126,7 @@ def look(cluster: Cluster, given: Platform | None = None) -> list[str]:
 
 
 def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> None:
-    with pytest.raises(
-        EnvironmentFault, match=f"no node that takes gateways carries the label `{ZONE}`"
-    ) as caught:
+    with pytest.raises(EnvironmentFault, match=f"no node for gateways has the label `{ZONE}`") as caught:
         look(Nodes(node("gpu", kubernetes_nodes.TAINT, zone="a"), node("one"), node("two")))
     assert f"kubectl label node NAME {ZONE}=DOMAIN" in str(caught.value)
     assert "sites[fra1].failure_domain_label" in str(caught.value)
@@ -136,7 +134,7 @@ def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> Non
 
 def test_some_nodes_without_the_label_are_named_and_go_on() -> None:
     (line,) = look(Nodes(node("one", zone="a"), node("two")))
-    assert line.endswith("take no gateway: two")
+    assert line.endswith("get no gateway pods: two")
     assert look(Nodes(node("one", zone="a"), node("two", zone="b"))) == []
 
 
@@ -144,7 +142,7 @@ def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_
     given = platform("a", "b")
     machines = [node("a", zone="x"), node("b", zone="x"), node("one", zone="x")]
     with pytest.raises(
-        EnvironmentFault, match=f"the machines of pool h100 carry 1 values of the label `{ZONE}`"
+        EnvironmentFault, match=f"the machines of pool h100 have 1 values of the label `{ZONE}`"
     ):
         look(Nodes(*machines), given)
     machines[1]["metadata"]["labels"][ZONE] = "y"
@@ -153,4 +151,4 @@ def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_
 
 def test_a_deployer_who_may_not_look_is_told_and_goes_on() -> None:
     (line,) = look(Nodes(status=403))
-    assert "its nodes cannot be looked at" in line
+    assert "its nodes cannot be listed" in line

@@ -238,7 +238,7 @@ def test_a_group_whose_server_is_down_is_named_and_its_objects_are_not_gone(api:
 
 def test_who_is_not_known_to_the_server_learns_nothing(api: Api):
     api.refused["rolebindings"] = 401
-    with pytest.raises(EnvironmentFault, match="does not know us"):
+    with pytest.raises(EnvironmentFault, match="rejected the credentials"):
         looked(api)
 
 

@@ -204,7 +204,7 @@ def test_each_import_is_the_layers_that_makes_it(bank: Case):
 
 def test_an_import_that_no_layer_makes_is_told_with_the_nearest_name(bank: Case):
     with pytest.raises(
-        InputError, match=r"no layer of the estate makes `Vpc bank-frankfurt-vpc`.*network-vpc"
+        InputError, match=r"no layer of the estate has a resource `Vpc bank-frankfurt-vpc`.*network-vpc"
     ):
         bank.release(lambda data: data["imports"].update({"Vpc bank-frankfurt-vpc": "vpc-1"}))
 

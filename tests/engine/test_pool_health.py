@@ -101,5 +101,5 @@ def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
 
 def test_a_cluster_that_does_not_let_us_look_is_no_healthy_one() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": ApiRefusal(403, "no")})
-    with pytest.raises(EnvironmentFault, match="does not let us look"):
+    with pytest.raises(EnvironmentFault, match="refused to read"):
         look(cluster, {**NODE, "path": READY, "value": "True"})

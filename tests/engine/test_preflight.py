@@ -43,7 +43,7 @@ def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(chec
     # A component that forgot the default denial of the restricted namespace.
     opened = [each for each in whole.resources if not each.name.endswith("fra1-restricted-default-deny")]
     assert len(opened) == len(whole.resources) - 1
-    with pytest.raises(Refused, match=r"what is to be made breaks a boundary: .*isthmus-restricted") as told:
+    with pytest.raises(Refused, match=r"the platform would break a boundary: .*isthmus-restricted") as told:
         check(Rendered(opened, whole.outputs))
     assert "Pulumi.bank-dev.yaml" in str(told.value)
 

@@ -101,10 +101,10 @@ def test_what_exists_is_taken_into_the_state_and_what_does_not_is_made_again(sta
     said = settled(stack, engine)
     assert engine.ids() == ["k-1"]
     assert not engine.held["deployment"].get("pending_operations")
-    assert said[0].startswith("an earlier run was cut off while it made Key key, Pod pod")
+    assert said[0].startswith("an earlier run was interrupted while it created Key key, Pod pod")
     assert said[1:] == [
-        "Key key was made (k-1): taken into the state",
-        "Pod pod is to be made: it is not there",
+        "Key key exists (k-1): taken into the state",
+        "Pod pod will be created: it does not exist",
     ]
 
 
@@ -134,9 +134,9 @@ def test_an_answer_decides_what_cannot_be_looked_up(stack, world):
 
 
 def test_an_answer_to_what_nobody_asked_is_refused_with_what_is_open(stack, world):
-    with pytest.raises(InputError, match=r"no creation of `kay` is open.*Open is: key"):
+    with pytest.raises(InputError, match=r"`kay` is not an undecided creation.*undecided creations: key"):
         settled(stack, Engine(entry(KEY)), Answers(made={"kay": "k-1"}))
-    with pytest.raises(InputError, match="Open is: nothing"):
+    with pytest.raises(InputError, match="Remove the option"):
         settled(stack, Engine(), Answers(not_made=frozenset({"key"})))
 
 
@@ -147,7 +147,7 @@ def test_a_name_that_two_open_creations_share_decides_neither_and_their_urns_are
     world.verdicts["key"] = Unknown("a key or a rule", "aws kms list-keys")
     engine = Engine(entry(KEY), entry(RULE))
     for answers in (Answers(made={"key": "k-1"}), Answers(not_made=frozenset({"key"}))):
-        with pytest.raises(InputError, match="`key` is the name of 2 open creations") as caught:
+        with pytest.raises(InputError, match="2 undecided creations have the name `key`") as caught:
             settled(stack, engine, answers)
         assert f"{RULE}, {KEY}" in str(caught.value)
     with pytest.raises(EnvironmentFault) as undecided:
@@ -168,7 +168,7 @@ def test_a_name_that_two_open_creations_share_decides_neither_and_their_urns_are
 )
 def test_two_answers_to_one_creation_under_its_name_and_its_urn_are_refused(stack, world, answers):
     engine = Engine(entry(KEY))
-    with pytest.raises(InputError, match="`key` is said to be made"):
+    with pytest.raises(InputError, match=r"`key` (is in both --made and --not-made|has two ids in --made)"):
         settled(stack, engine, answers)
     assert engine.written == 0
 
@@ -247,5 +247,5 @@ def test_an_update_that_was_cut_off_is_told_and_left_to_the_refresh(stack, world
     engine = Engine()
     engine.held["deployment"]["pending_operations"] = [{"resource": entry(KEY, id="k-1"), "type": "updating"}]
     said = settled(stack, engine)
-    assert said == ["an earlier run was cut off in the middle of Key key; what is live decides"]
+    assert said == ["an earlier run was interrupted while it changed Key key; the live state decides"]
     assert engine.written == 0

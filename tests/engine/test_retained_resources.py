@@ -56,9 +56,9 @@ def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() ->
     bucket, key = (str(each) for each in retained_resources.describe_retained(state()))
     assert (
         bucket
-        == "Bucket audit at frankfurt (audit-id): audit records lie in it, locked until their time is over"
+        == "Bucket audit at frankfurt (audit-id): it holds audit records, locked until their retention ends"
     )
-    assert key.startswith("Key key at frankfurt (arn:aws:kms:k): without it")
+    assert key.startswith("Key key at frankfurt (arn:aws:kms:k): records encrypted with it")
 
 
 def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -> None:

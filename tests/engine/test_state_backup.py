@@ -51,7 +51,7 @@ def test_an_empty_stack_is_not_copied(tmp_path):
 
 def test_without_a_copy_nothing_goes_on(tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
-    with pytest.raises(EnvironmentFault, match="cannot be copied"):
+    with pytest.raises(EnvironmentFault, match="no backup of the state can be written"):
         state_backup.write(tmp_path, "dev", exported())
 
 

@@ -41,12 +41,12 @@ def told(backend: Path) -> str:
     ("text", "said"),
     [
         ("", "is empty"),
-        (TEXT[:-40], "is cut off after"),
+        (TEXT[:-40], "is truncated after"),
         ("<html>gateway</html>", "is not JSON (line 1"),
         ("[]", "no checkpoint of Pulumi's"),
         (b"\xff\xfe\x00", "cannot be read"),
-        (json.dumps({**GOOD, "version": 5}), "is of version 5"),
-        (json.dumps({**GOOD, "version": "3"}), "names no version"),
+        (json.dumps({**GOOD, "version": 5}), "has version 5"),
+        (json.dumps({**GOOD, "version": "3"}), "has no version"),
     ],
 )
 def test_what_is_wrong_with_a_state_file_is_named(tmp_path, text, said):
@@ -80,7 +80,7 @@ def test_the_copies_that_can_take_its_place_are_named(tmp_path):
 def test_a_copy_that_is_broken_too_is_not_offered(tmp_path):
     file = place(tmp_path, TEXT[:50])
     file.with_name("dev.json.bak").write_text(TEXT[:60])
-    assert "no good copy" in told(tmp_path)
+    assert "No usable copy" in told(tmp_path)
 
 
 @pytest.mark.parametrize("text", [TEXT, json.dumps({"version": 3, "checkpoint": {"stack": "x"}})])
@@ -98,7 +98,7 @@ def test_another_backend_is_left_to_the_engine(backend, tmp_path):
 @given(length=st.integers(0, len(TEXT) - 1))
 def test_a_file_that_is_cut_off_anywhere_is_never_taken_for_whole(tmp_path, length):
     place(tmp_path, TEXT[:length])
-    assert "is cut off after" in (message := told(tmp_path)) or "is empty" in message
+    assert "is truncated after" in (message := told(tmp_path)) or "is empty" in message
 
 
 ATTRIBUTES = '{"user.content_type":"application/json","md5":"rL0Y20zC+Fzt72VPzMSk2A=="}'

@@ -56,7 +56,7 @@ def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception])
     turns: list[int] = []
     watching = watch(Cluster(does), said, turns)
     during(watching, 0.1)
-    assert said == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
+    assert said == ["site fra1: its cluster does not answer; the run is interrupted after 0 s"]
     assert (watching.gone, turns) == (None, [])
     watching = watch(Cluster(does), said, turns)
     during(watching, 0.5)

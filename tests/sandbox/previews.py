@@ -91,13 +91,17 @@ def held_to_an_approval(bank: Bank) -> str:
     refused(
         {**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, and bank-dev is to be built"
     )
-    refused({**approved, "status": "partial", "digest": ""}, 1, "what was not seen whole cannot be approved")
+    refused(
+        {**approved, "status": "partial", "digest": ""},
+        1,
+        "only a complete preview with a digest can be approved",
+    )
     s3 = bank.aws("s3")
     bucket = next(each["id"] for each in before if each["type"] == "aws:s3/bucket:Bucket")
     shut = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     opened = {**shut, "BlockPublicAcls": False}
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=opened)
-    refused(file, 1, "nothing was changed: it is no longer what was approved")
+    refused(file, 1, "nothing was changed: a fresh preview differs from the approved one")
     assert bank.state() == before
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == opened
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=shut)

@@ -225,7 +225,7 @@ def test_a_plan_that_moves_a_model_is_refused_with_its_price_before_any_stack_is
 def test_a_layer_is_not_taken_from_under_another(estate: Up):
     done = estate.isthmus("destroy", PLATFORM, "--yes")
     assert done.returncode == 1, done.stderr
-    assert f"{INVESTIGATIONS} stands on it, with 7 resources" in done.stderr
+    assert f"stack {INVESTIGATIONS} depends on it and still has 7 resources" in done.stderr
 
 
 def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estate: Up):

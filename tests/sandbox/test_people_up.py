@@ -312,7 +312,7 @@ def test_an_organisations_namespace_keeps_its_labels_gets_its_rules_and_outlives
     assert before["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", "baseline was not enough"
     done = stack.isthmus("destroy", "small", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "the namespace is the organisation's" in done.stdout
+    assert "the organisation owns the namespace" in done.stdout
     after = stack.cluster.get(path)["metadata"]
     assert (after["uid"], after["labels"]) == (before["uid"], before["labels"])
     assert "deletionTimestamp" not in after

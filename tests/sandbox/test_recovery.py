@@ -84,7 +84,7 @@ def recovers(world: World, clean: Clean, kill: str, during: str, point: int) -> 
 def test_two_at_once_are_refused_and_told_who_is_at_work(clean: Clean, intruders: dict[str, str]) -> None:
     for verb in ("up", "destroy"):
         assert intruders[verb].startswith("3: "), intruders[verb]
-        assert f"another run is at work: process {intruders['pid']} of " in intruders[verb]
+        assert f"another run is changing the stack: process {intruders['pid']} of " in intruders[verb]
 
 
 def test_a_provider_killed_in_an_update_is_made_good(world: World, clean: Clean) -> None:
@@ -103,7 +103,7 @@ def test_a_state_that_is_cut_off_is_named_and_comes_back_by_the_commands_that_ar
     file.write_bytes(file.read_bytes()[:20000])
     broken = world.isthmus("up")
     assert broken.code == 3
-    assert "is cut off after 20000 bytes" in broken.error
+    assert "is truncated after 20000 bytes" in broken.error
     assert str(file) in broken.error
     commands = re.search(r"`(rm [^`]+)`, `(pulumi [^`]+)` and `(pulumi [^`]+)`", broken.error)
     assert commands, broken.error

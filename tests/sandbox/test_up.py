@@ -221,7 +221,7 @@ def test_the_lock_of_a_dead_run_is_cleared(bank):
 
     lock = {"pid": dead.pid, "username": "x", "hostname": socket.gethostname(), "timestamp": "earlier"}
     (folder / "left.json").write_text(json.dumps(lock))
-    assert f"cleared the lock of process {dead.pid}" in bank.up()
+    assert f"cleared the lock of dead process {dead.pid}" in bank.up()
 
 
 MOVE = ("up", "bank-dev", "--yes", "--replace-in-place")
@@ -256,8 +256,8 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
     assert [each["id"] for each in kept if each["id"] not in done.stdout] == []
-    assert "audit records lie in it, locked until their time is over" in done.stdout
-    assert len(re.findall(r"without it the records under it could never be read again", done.stdout)) == 5
+    assert "it holds audit records, locked until their retention ends" in done.stdout
+    assert len(re.findall(r"records encrypted with it could not be read without it", done.stdout)) == 5
     client = bank.sandbox.client()
     spaces = eventually(
         lambda: {name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")},

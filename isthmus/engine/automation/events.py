@@ -1,4 +1,4 @@
-"""What the engine says while it works, gathered: counts, failures, replacements, what goes on now."""
+"""Collects the engine's events of a run: counts, failures, replacements, resources in progress."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
 
 class Watcher(Protocol):
-    """Is told how a run goes on; called from the engine's event thread."""
+    """Receives the progress of a run, from the engine's event thread."""
 
     def changed(self, run: Run, line: str | None) -> None:
-        """Something moved; `line` is worth a line of its own."""
+        """The run has progressed. `line`: text to show as a line, if any."""
         ...
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An error that the engine reported; `urn` names the resource, where it is about one."""
+    """An error that the engine reported. `urn`: the resource that it is about, if any."""
 
     urn: str | None
     message: str
     site: str = ""
-    """The logical name of its provider, which is the site's."""
+    """The logical name of the resource's provider, which is the name of the site."""
 
 
 @dataclass
 class Run:
-    """One run of the engine, as its events tell it. Counts leave out components, the stack and providers."""
+    """One run of the engine, from its events. Counts leave out components, the stack and providers."""
 
     watcher: Watcher | None = None
     expected: int = 0
-    """How many resources the stack had before; the total is never shown as less."""
+    """Number of resources that the stack had before: the lower limit of the total."""
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -64,11 +64,11 @@ class Run:
     changed_urns: dict[str, str] = field(default_factory=dict)
     """URN → create, update, delete or replace."""
     doing: dict[str, float] = field(default_factory=dict)
-    """URN of what is being made now → since when (monotonic seconds)."""
+    """URN of each resource in progress → its start (monotonic seconds)."""
     on_lost: Callable[[Creation], None] | None = None
-    """Is told of a creation that failed, at once: this process may be killed before the engine ends."""
+    """Called at once for a failed creation, because this process may be killed before the engine ends."""
     lost: list[Creation] = field(default_factory=list)
-    """Creations that failed: whether what they were to make exists is not known."""
+    """Failed creations: it is unknown whether their resources exist."""
     refreshing: bool = False
     seen: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
@@ -79,12 +79,12 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Resources of the run, as far as known: it grows while the program speaks."""
+        """Number of resources known so far. It grows while the program registers resources."""
         return max(len(self.seen), self.expected)
 
     @property
     def oldest(self) -> str:
-        """URN of what is being made for the longest; empty where nothing is."""
+        """URN of the resource in progress for the longest time; empty if there is none."""
         return min(self.doing.items(), key=lambda doing_since: doing_since[1], default=("", 0.0))[0]
 
     @property
@@ -113,7 +113,7 @@ class Run:
             lost = Creation(state_entry(step.new), self.began)
             self.lost.append(lost)
             if self.on_lost:
-                # What cannot be written now is written, or told, at the run's end.
+                # If writing fails now, the end of the run writes it again or reports the error.
                 with contextlib.suppress(EnvironmentFault, OSError):
                     self.on_lost(lost)
 
@@ -127,7 +127,7 @@ class Run:
         self.seen.add(urn)
         if op in ("replace", "create-replacement") and urn not in self.replacements:
             self.replacements[urn] = _reasons(step)
-            because = ", ".join(self.replacements[urn]) or "its provider says so"
+            because = ", ".join(self.replacements[urn]) or "its provider requires it"
             return f"replaces {resource_label(urn)}, because of {because}"
         if op != "same":
             self.doing.setdefault(urn, time.monotonic())
@@ -139,7 +139,7 @@ class Run:
         since = self.doing.pop(urn, None)
         if kind is None or not is_counted(step):
             return None
-        # A replacement is told by three steps; its creation is the one that counts.
+        # A replacement has three steps; only its creation is counted.
         if op in ("replace", "delete-replaced"):
             return None
         self.done.add(urn)
@@ -163,7 +163,7 @@ class Run:
 
 
 def resource_label(urn: str) -> str:
-    """A resource as people name it: `Deployment bank-restricted-llama-70b`."""
+    """Kind and name of a resource for messages: `Deployment bank-restricted-llama-70b`."""
     segments = urn.split("::")
     if len(segments) < 4:
         return urn
@@ -171,7 +171,7 @@ def resource_label(urn: str) -> str:
 
 
 def site_of(provider: str) -> str:
-    """The provider's logical name, from its reference `URN::ID`; empty where there is none."""
+    """The provider's logical name, from its reference `URN::ID`; empty if there is none."""
     segments = provider.split("::")
     return segments[-2] if len(segments) >= 5 else ""
 

@@ -1,8 +1,8 @@
-"""Plugins that a killed run left behind.
+"""Ends provider plugins of killed runs.
 
-A provider notices only within minutes that its engine is gone (pulumi/sdk/v3 v3.274.1, go/pulumi/provider/
-main.go: every five minutes), and until then may still carry out what it was told. So before anybody looks
-what there is, what cannot report to anybody any more is ended.
+A provider checks only every five minutes whether its engine is alive (pulumi/sdk/v3 v3.274.1, go/pulumi/provider/
+main.go). Until then it may still create resources that nobody records. So orphaned plugins are ended before a run
+reads the state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _WAIT_S = 5.0
 
 
 def end(backend_url: str) -> list[str]:
-    """End the orphaned plugins of runs with this `PULUMI_BACKEND_URL` (empty: without one), and name them.
+    """End orphaned plugins of runs with this `PULUMI_BACKEND_URL` (empty: without one), and return their names.
 
-    [] where psutil is missing.
+    Does nothing if psutil is not installed.
     """
     try:
         import psutil
@@ -42,13 +42,13 @@ def end(backend_url: str) -> list[str]:
 
 
 def _plugin_name(arguments: list[str]) -> str:
-    """The plugin's name, empty where the command line is no plugin's."""
+    """The name of the plugin with this command line; empty if it is no plugin."""
     name = os.path.basename(arguments[0]) if arguments else ""  # noqa: PTH119
     return f"{_PREFIX}aws" if _SANDBOX_MODULE in arguments[1:3] else name if name.startswith(_PREFIX) else ""
 
 
 def _is_orphaned(process: Any, backend_url: str) -> bool:
-    """Ours by user and backend, with an engine's address as its argument where nobody listens."""
+    """Whether it is a plugin of this user and backend, and nothing listens at its engine's address."""
     import psutil
 
     arguments, uids = process.info["cmdline"] or [], process.info["uids"]

@@ -1,4 +1,4 @@
-"""One stack under the engine, by the Automation API: state, up, destroy."""
+"""Runs Pulumi's engine for one stack through the Automation API: state, preview, update, destroy."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from isthmus.engine.state.interrupted_creations import Creation
 
 
 class NotThere(Exception):
-    """The backend has no such stack yet."""
+    """The backend does not have the stack yet."""
 
 
 class Engine:
     """The engine for one stack, in the environment of this process."""
 
     def __init__(self, stack: Stack, say: Callable[[str], None], *, look: bool = False) -> None:
-        """Select the stack, or create it. Clears the lock of a dead run, ends its plugins, and says so.
+        """Select or create the stack. Clears locks and plugins of dead runs, and reports that to `say`.
 
-        `look`: nothing is cleared and nothing created; `NotThere` where the backend has no such stack.
+        `look`: clear and create nothing; raise `NotThere` if the backend does not have the stack.
 
-        Raises `EnvironmentFault` where the engine, its backend, the stack's state or its passphrase is not
-        usable, or another run is at work.
+        Raises `EnvironmentFault` if the engine, its backend, the state or the passphrase cannot be used, or if another
+        run is active.
         """
         from pulumi import automation
 
@@ -53,11 +53,11 @@ class Engine:
                     self._engine = automation.Stack.select(stack.name, workspace)
                 return
             for lock in state_locks.clear_dead(states_at, stack.project.name, stack.name):
-                say(f"cleared the lock of process {lock.pid}, which is dead")
+                say(f"cleared the lock of dead process {lock.pid}")
             for plugin in orphan_plugins.end(os.environ.get("PULUMI_BACKEND_URL", "")):
-                say(f"ended {plugin}, which a dead run left behind")
+                say(f"ended {plugin}, left behind by a dead run")
             for file in states.drop_broken_attributes(states_at, stack.project.name, stack.name):
-                say(f"removed {file.name}, which a dead run left cut off: it says nothing of the state")
+                say(f"removed {file.name}, left truncated by a dead run; the state is not affected")
             copies = state_backup.folder(stack.project.root, stack.name)
             states.check(states_at, stack.project.name, stack.name, copies)
             with state_locks.selection_lock(stack.project.root):
@@ -68,11 +68,11 @@ class Engine:
             raise failures.failure([], str(error), stack.name, None) from error
         except (automation.InvalidVersionError, OSError) as error:
             raise EnvironmentFault(
-                f"the engine cannot be used ({error})", fix="Check `pulumi version`"
+                f"Pulumi's engine cannot be used ({error})", fix="Check `pulumi version`"
             ) from error
 
     def export(self) -> dict[str, Any]:
-        """What `pulumi stack export` says: `version` and `deployment`; secrets stay encrypted."""
+        """The output of `pulumi stack export`: `version` and `deployment`; secrets stay encrypted."""
         return json.loads(self._command(["stack", "export"]))
 
     def state(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ class Engine:
         return self.export().get("deployment") or {}
 
     def replace(self, new: dict[str, Any], expected: dict[str, Any]) -> None:
-        """Write the whole state. Raises `EnvironmentFault` where it is no longer what it `was`."""
+        """Replace the state by `new`. Raises `EnvironmentFault` if the current state is not `expected`."""
         if self.export() != expected:
             raise EnvironmentFault(
-                "the state was changed by somebody else meanwhile",
+                "another run changed the state in the meantime",
                 where=f"stack {self._stack.name}",
                 fix="Run the same command again",
             )
@@ -93,7 +93,7 @@ class Engine:
             self._command(["stack", "import", "--file", str(file)])
 
     def keep_copy(self) -> None:
-        """Copy the state to `out/backups`, where it is not what the newest copy holds."""
+        """Back up the state to `out/backups`, unless the newest copy is the same."""
         state_backup.write(self._stack.project.root, self._stack.name, self.export())
 
     def outputs(self) -> dict[str, Any]:
@@ -107,10 +107,10 @@ class Engine:
     def up(
         self, watcher: Watcher | None = None, *, exclude: list[str] | None = None, expected: int = 0
     ) -> Run:
-        """Bring the stack to what its program says, as it is found to be.
+        """Refresh the stack, then update it to its program.
 
-        The URNs in `exclude` are left as they are, whether the program still has them or not. Raises what
-        went wrong as one paragraph.
+        The URNs in `exclude` stay as they are, even if the program no longer has them. Raises one error for a failed
+        update.
         """
         return self.bound(None, watcher, exclude=exclude, expected=expected)
 
@@ -122,7 +122,7 @@ class Engine:
         exclude: list[str] | None = None,
         expected: int = 0,
     ) -> Run:
-        """As `up`, by an update plan that a preview has written: the engine refuses a step that is not in it."""
+        """Like `up`, bound to the update plan of a preview: the engine refuses a step that is not in the plan."""
         plan_path = str(plan) if plan else None
         return self._run(
             watcher,
@@ -133,7 +133,7 @@ class Engine:
         )
 
     def destroy(self, watcher: Watcher | None = None, *, expected: int = 0) -> Run:
-        """Delete what the stack made, but for what it retains."""
+        """Delete the stack's resources, except retained ones."""
         return self._run(
             watcher,
             expected,
@@ -141,7 +141,7 @@ class Engine:
         )
 
     def secrets(self) -> list[str]:
-        """The encrypted values of the stack's configuration in the clear, to know them where they must not stand."""
+        """Decrypted secrets of the stack's configuration, so that reports can mask them."""
         from pulumi import automation
 
         try:
@@ -158,9 +158,9 @@ class Engine:
         exclude: list[str] | None = None,
         plan: Path | None = None,
     ) -> Run:
-        """What `up` would do, as it is found to be; each of the engine's events is handed on. Changes nothing.
+        """Preview `up` after a refresh, and pass every engine event to `on_event`. Changes nothing.
 
-        `plan`: where the update plan goes that `bound` takes.
+        `plan`: path to write the update plan for `bound`.
         """
         plan_path = str(plan) if plan else None
 
@@ -170,9 +170,9 @@ class Engine:
         return self._heard(operation, on_event, watcher)
 
     def refreshed(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
-        """What stands of what the state has, as its providers read it; each of the engine's events is handed on.
+        """Have the providers read every resource of the state, and pass every engine event to `on_event`.
 
-        The program is not run, and nothing is written.
+        Does not run the program and writes nothing.
         """
 
         def operation(**options: Any) -> None:
@@ -183,7 +183,7 @@ class Engine:
     def _heard(
         self, operation: Callable[..., Any], on_event: Callable[[Any], None], watcher: Watcher | None
     ) -> Run:
-        """A run that changes nothing, and whose events somebody else hears too."""
+        """A run that changes nothing, with a second listener for its events."""
 
         def operation_with_listener(**options: Any) -> None:
             record = options.pop("on_event")
@@ -195,7 +195,7 @@ class Engine:
             try:
                 operation(on_event=on_each_event, **options)
             except RuntimeError as error:
-                # The SDK's word for an account that was cut off; whoever listens knows it by its gaps.
+                # The SDK reports a truncated event stream this way; the listener detects the gap itself.
                 if "summary event" not in str(error):
                     raise
 
@@ -234,7 +234,7 @@ class Engine:
 
 @contextlib.contextmanager
 def _quiet_event_thread() -> Iterator[None]:
-    """The SDK's thread that reads events dies of a line that is cut off: quietly, its gap is found by its hearers."""
+    """Hide the traceback of the SDK's event thread, which fails on a truncated line. Listeners detect the gap."""
     previous_hook = threading.excepthook
 
     def quiet(args: threading.ExceptHookArgs) -> None:
@@ -254,7 +254,7 @@ def _stderr_of(error: Exception) -> str:
 
 
 def _log_file(stack: Stack) -> Path:
-    """Where the engine's own words go: `out/logs` of the project, else a temporary folder."""
+    """File for the engine's output: in `out/logs` of the project, otherwise in a temporary folder."""
     folder = stack.project.root / "out" / "logs"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
-"""An engine's update plan, as a preview saves it, made fit to bind the run that follows.
+"""Loosens an update plan of the engine, so that it can bind the run after the preview.
 
-A preview asks a cluster by dry run what an object will be, and is told values that are another's in the run (a
-Service's address). The plan takes them for known, and the engine would stop half-way at what nobody changed. What hangs
-on a resource that the run itself will touch is therefore unknown in the plan: which resources, which operations and
-every other value stay bound.
+A preview dry-runs objects in the cluster and gets values that differ in the real run, such as the address of a Service.
+The plan records them as known, so the engine would stop half-way although nothing changed. Values that depend on a
+resource that the run changes are therefore set to unknown. Resources, operations and all other values stay bound.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ _UNTOUCHED_STEPS = ("same", "read", "refresh")
 
 
 def loosen(file: Path, output_names: Collection[str]) -> None:
-    """Rewrite a plan, in place. `said`: names of what components say of themselves, whichever do.
+    """Rewrite a plan file in place. `output_names`: names of the outputs of all components.
 
-    Raises `EnvironmentFault` for what is no update plan of an engine that we know.
+    Raises `EnvironmentFault` if the file is not an update plan in a known format.
     """
     try:
         plan = json.loads(file.read_text("utf-8"))
@@ -30,12 +29,12 @@ def loosen(file: Path, output_names: Collection[str]) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnvironmentFault(
             f"the engine's update plan cannot be read ({type(error).__name__}: {error})",
-            fix="Build without --approved, or with the engine that docs/sandbox.md names",
+            fix="Run without --approved, or with the Pulumi version in docs/sandbox.md",
         ) from error
 
 
 def loosened_plan(plan: Mapping[str, Any], output_names: Collection[str]) -> dict[str, Any]:
-    """The plan with what hangs on a touched resource unknown."""
+    """The plan, with every value that depends on a changed resource set to unknown."""
     resources: Mapping[str, Any] = plan["resourcePlans"]
     touched = {
         urn for urn, resource in resources.items() if set(resource.get("steps") or ()) - set(_UNTOUCHED_STEPS)
@@ -52,14 +51,14 @@ def _loosened_resource(
     resource: Mapping[str, Any], touched: set[str], output_names: Collection[str]
 ) -> dict[str, Any]:
     goal = resource.get("goal")
-    if not goal:  # it is to be deleted
+    if not goal:  # a deletion
         return dict(resource)
     needs: Mapping[str, Any] = goal.get("propertyDependencies") or {}
     dependent = {name for name, urns in needs.items() if touched.intersection(urns or ())}
     loosened_goal = {**goal, "inputDiff": _make_unknown(goal.get("inputDiff") or {}, dependent)}
     if not goal.get("custom"):
-        # A component changes nothing outside the state; much of what it is given and says is others' outputs, and those
-        # that are not known yet the engine leaves out of its own plan.
+        # A component exists in the state only. Many of its inputs and outputs are outputs of other resources; the
+        # engine leaves those that are still unknown out of its own plan.
         output_diff = goal.get("outputDiff") or {}
         all_outputs = {
             *output_names,
@@ -75,7 +74,7 @@ def _loosened_resource(
 
 
 def _allow_any_change(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """Whatever these become is as planned: what is unknown and to be added may be added, changed or left."""
+    """Accept any value of these names: an unknown value under `adds` may be added, changed or left out."""
     updates = set(diff.get("updates") or {})
     adds = {**(diff.get("adds") or {}), **dict.fromkeys(sorted(names - updates), UNKNOWN_TEXT)}
     return {**diff, "adds": adds}

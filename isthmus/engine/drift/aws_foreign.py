@@ -1,7 +1,7 @@
-"""What stands in an AWS account under a stack's tags, in its networks or on its roles, and no state knows.
+"""Finds AWS resources that are in no state: with the stack's tags, in its networks, or attached to its roles.
 
-The tagging API lists what bears our tags; what hangs on a thing of ours and bears none (a rule of a security group, a
-route, a policy of a role, a gateway of a network) is asked for thing by thing.
+The tagging API lists tagged resources. Attachments without tags (rules of a security group, routes, policies of a role,
+gateways of a network) are listed for each resource of the stack.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from isthmus.graph.resources.state import Stated
 
 @dataclass(frozen=True)
 class Attachment:
-    """What hangs on a thing of ours: how it is asked for, and what is said of it."""
+    """A kind of attachment to a resource of the stack: how to list it, and what to report."""
 
     parent: str
-    """The thing's type."""
+    """Type of the stack's resource."""
     service: str
     call: str
     params: Mapping[str, Any]
-    """Templates over `{id}`, the thing's."""
+    """Call parameters; `{id}` is the id of the stack's resource."""
     items: str
-    """JMESPath over the answer; what AWS itself brings is left out by it."""
+    """JMESPath of the attachments in the answer, without those that AWS creates itself."""
     id: str
-    """JMESPath over an item."""
+    """JMESPath of an attachment's id."""
     type: str
-    """As Pulumi calls it."""
+    """Pulumi's type token of the attachment."""
     told: Mapping[str, str] = field(default_factory=dict)
-    """What is said of it: path → JMESPath over the item."""
+    """Reported properties: path → JMESPath over the attachment."""
 
 
 def _in_vpc(
@@ -151,22 +151,22 @@ ATTACHMENTS: tuple[Attachment, ...] = (
 
 @dataclass
 class Account:
-    """One account and region, as a provider of the stack's reaches it."""
+    """One account and region of the stack."""
 
     aws: Aws
     own: Sequence[Stated]
-    """The stack's resources there."""
+    """The stack's resources in the account."""
     known: frozenset[str]
-    """Ids and ARNs of all that the estate's states have, and what else their values name."""
+    """Ids, ARNs and names of all AWS resources in the estate's states."""
     entries: Mapping[str, Mapping[str, Any]]
-    """URN → the state's entry, plain: inputs and outputs."""
+    """URN → type, id, inputs and outputs in the state, as plain data."""
     masker: Masker
     unseen: list[Unseen] = field(default_factory=list)
 
     def look(self) -> list[Drifted]:
-        """All that is there and not ours; raises `EnvironmentFault` where AWS does not answer."""
+        """List the foreign resources. Raises `EnvironmentFault` if AWS does not answer."""
         drifts_by_urn = {drift.urn: drift for drift in (*self._hanging(), *self._tagged())}
-        # What hangs on a thing of ours may bear our tags too: the first to name it says more.
+        # An attachment may also be tagged. The first of both entries says more, so the second is dropped.
         seen_names, unique = set[str](), list[Drifted]()
         for drift in drifts_by_urn.values():
             short_name = drift.name.rpartition("/")[2]
@@ -182,7 +182,7 @@ class Account:
             ):
                 params = _fill_template(attachment.params, parent.id)
                 answer = self._asked(
-                    attachment.service, attachment.call, params, f"what hangs on {parent.name}"
+                    attachment.service, attachment.call, params, f"attachments of {parent.name}"
                 )
                 for item in search_json(attachment.items, answer) or []:
                     id = str(search_json(attachment.id, item))
@@ -194,7 +194,7 @@ class Account:
                         yield self._stray(
                             attachment.type,
                             id,
-                            f"it hangs on {parent.name}, and no state knows it",
+                            f"it is attached to {parent.name}, but is in no state",
                             properties,
                         )
 
@@ -210,7 +210,7 @@ class Account:
         return id in self.known
 
     def _route(self, table: str, destination: str) -> bool:
-        """Whether a state has the route, by itself or within its table."""
+        """Whether a state has the route, as a resource or inside its route table."""
         for entry in self.entries.values():
             inputs, kind = entry["inputs"], str(entry["type"])
             is_own_route = kind == "aws:ec2/route:Route" and inputs.get("routeTableId") == table
@@ -222,11 +222,11 @@ class Account:
                     destination in (route.get("cidrBlock"), route.get("ipv6CidrBlock")) for route in routes
                 ):
                     return True
-        # What a gateway endpoint brings is a route to its service's own list of prefixes.
+        # A gateway endpoint creates a route to the prefix list of its service.
         return destination.startswith("pl-")
 
     def _pairs(self, key: str) -> set[str]:
-        """A role, and what is attached to it by the states."""
+        """`ROLE|POLICY` for every policy that a state attaches to a role."""
         pairs = set()
         for entry in self.entries.values():
             inputs = entry["inputs"]
@@ -237,7 +237,7 @@ class Account:
         return pairs
 
     def _within(self, group: Stated, item: Mapping[str, Any]) -> bool:
-        """Whether a rule is one that its group says itself."""
+        """Whether the inputs of the security group contain the rule."""
         rules = self.entries[group.urn]["inputs"].get("egress" if item.get("IsEgress") else "ingress")
         addresses = (item.get("CidrIpv4"), item.get("CidrIpv6"), item.get("PrefixListId"))
         peer = (item.get("ReferencedGroupInfo") or {}).get("GroupId")
@@ -257,7 +257,7 @@ class Account:
 
     def _tagged(self) -> Iterator[Drifted]:
         filters = [{"Key": STACK_TAG, "Values": [self.aws.stack]}]
-        subject = f"what bears the tag {STACK_TAG}"
+        subject = f"resources with the tag {STACK_TAG}"
         answer = self._asked("resourcegroupstaggingapi", "get_resources", {"TagFilters": filters}, subject)
         for mapping in answer.get("ResourceTagMappingList") or []:
             arn = str(mapping["ResourceARN"])
@@ -268,7 +268,8 @@ class Account:
             }
             service, name = arn.split(":", 5)[2], arn.split(":", 5)[-1]
             reason = (
-                "it bears this stack's tag, and no state knows it: another's, or kept from an earlier life"
+                "it has this stack's tag, but is in no state: created by others, or retained from an earlier"
+                " deployment"
             )
             yield self._stray(f"aws:{service}", name, reason, tags, arn=arn)
 
@@ -279,10 +280,12 @@ class Account:
         )
 
     def _ending(self, arn: str) -> bool:
-        """A key that waits for its deletion is as good as gone."""
+        """Whether it is a KMS key that is scheduled for deletion."""
         if ":kms:" not in arn:
             return False
-        description = self._asked("kms", "describe_key", {"KeyId": arn}, f"whether {arn} ends")
+        description = self._asked(
+            "kms", "describe_key", {"KeyId": arn}, f"whether {arn} is scheduled for deletion"
+        )
         return (description.get("KeyMetadata") or {}).get("KeyState") == "PendingDeletion"
 
     def _asked(self, service: str, call: str, params: Mapping[str, Any], subject: str) -> dict[str, Any]:
@@ -319,7 +322,7 @@ _DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "destinatio
 
 
 def resource_identifiers(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The ids and ARNs of a state's AWS resources, as anybody may name them."""
+    """Ids, ARNs and names of the AWS resources in these state entries."""
     identifiers = set[str]()
     for entry in entries:
         if not str(entry["type"]).startswith("aws:"):

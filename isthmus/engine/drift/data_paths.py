@@ -1,4 +1,4 @@
-"""Where data may go in what stands, and what the policies find of it, held beside what the state says."""
+"""Data paths and policy findings of the live resources, compared with those of the state."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass
 class Live:
-    """The states of an estate, and what stands in place of what one of them says."""
+    """The states of an estate, and the live resources that differ from them."""
 
     own: Mapping[str, Any]
     others: Sequence[Mapping[str, Any]]
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """URN → inputs as they stand, where they are not as they were said."""
+    """URN → live inputs, for resources that differ from the state."""
     gone: set[str] = field(default_factory=set)
     foreign: list[Stated] = field(default_factory=list)
     looked: set[str] = field(default_factory=set)
-    """URNs that an API server was asked for."""
+    """URNs that were read from an API server."""
 
     @property
     def states(self) -> list[Mapping[str, Any]]:
         return [state for state in (self.own, *self.others) if state.get("resources")]
 
     def take(self, live_objects: LiveObjects) -> None:
-        """What a cluster says."""
+        """Add the live objects of a cluster."""
         self.inputs |= live_objects.inputs
         self.gone |= live_objects.gone
         self.foreign += live_objects.foreign
         self.looked |= live_objects.looked
 
     def stood(self, platform: Platform) -> DataPaths:
-        """Where nothing has changed, data may go where it might before."""
+        """The data paths of the state, if nothing has drifted."""
         data_paths = paths.data_paths(Graph(self._before()), platform)
         return DataPaths(before=data_paths, after=data_paths)
 
     def judged(self, stack: Stack, platform: Platform) -> tuple[DataPaths, list[Finding]]:
-        """The ways of data before and after, and the findings that were none before."""
+        """Data paths before and after the drift, and the findings that the drift caused."""
         before, after = self._before(), self._after()
         data_paths = DataPaths(
             before=paths.data_paths(Graph(before), platform), after=paths.data_paths(Graph(after), platform)
@@ -82,7 +82,7 @@ def _finding_key(finding: Finding) -> tuple[str, str, str, str]:
 
 
 def field_managers(states: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """URN → the field managers by which the engine sets the object."""
+    """URN → field managers with which the engine applies the object."""
     managers_by_urn = {}
     for resource in (resource for state in states for resource in state.get("resources") or []):
         annotations = ((resource.get("inputs") or {}).get("metadata") or {}).get("annotations")

@@ -1,8 +1,8 @@
-"""`isthmus drift`: changes made outside Isthmus, from the engine's look at what stands and our own.
+"""`isthmus drift`: finds changes made outside Isthmus, and resources that it does not manage.
 
-The engine's providers read what the state has (a refresh that writes nothing). Of Kubernetes we ask the API server
-besides, for what a provider does not see; of AWS, what bears our tags or hangs on what is ours. Whatever goes wrong on
-the way gives an answer that says so: what could not be looked at must never be one without drift.
+The engine's providers read every resource of the state (a refresh that writes nothing). Isthmus also reads the
+Kubernetes API, for changes that the provider does not see, and AWS, for tagged or attached resources that are in no
+state. Every error is part of the result, so that an unreadable resource never looks like one without drift.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ACCESS_UNTIL = "isthmus.dev/break-glass-until"
 
 @dataclass(frozen=True)
 class DriftResult:
-    """What was found, and what went wrong while it was looked for."""
+    """The drift report, and the error that ended the search, if any."""
 
     drift: Drift
     error: IsthmusError | None = None
@@ -55,7 +55,7 @@ class DriftResult:
 
 @dataclass
 class _DriftDraft:
-    """What an answer is made of."""
+    """A drift report while it is being collected."""
 
     stack: str
     drifts: list[Drifted] = field(default_factory=list)
@@ -109,7 +109,7 @@ class _DriftDraft:
 
 
 def find_drift(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> DriftResult:
-    """What became of the stack since it was last brought up. Nothing is changed, its state neither."""
+    """Find what has changed since the last `isthmus up`. Changes nothing, not even the state."""
     draft = _DriftDraft(stack.name)
     try:
         platform = stack.platform()
@@ -161,20 +161,20 @@ def _collect(stack: Stack, platform: Platform, draft: _DriftDraft, say: Say, wat
 
 def _never_deployed(stack: Stack) -> InputError:
     return InputError(
-        "it has never been brought up, so there is nothing to have changed",
+        "the stack was never deployed, so it cannot have drifted",
         where=f"stack {stack.name}",
         fix=f"Run `isthmus up {stack.name}` first",
     )
 
 
 def _state_resources(*states: Mapping[str, Any]) -> list[Stated]:
-    """As they are in the state, with the values that AWS gave."""
+    """Custom resources of the states, with values that AWS assigned."""
     resources = graph_state.as_it_is(*({"deployment": state} for state in states if state.get("resources")))
     return [resource for resource in resources if resource.custom]
 
 
 def _providers(state: Mapping[str, Any], package: str) -> dict[str, Mapping[str, Any]]:
-    """The providers of a kind that a state has, by URN; what waits to be deleted is left out."""
+    """URN → provider of a package in a state, without providers marked for deletion."""
     return {
         str(resource["urn"]): resource
         for resource in state.get("resources") or []
@@ -203,7 +203,7 @@ def _add_kubernetes_drift(
             for resource in stack_resources
             if resource.provider in urns and resource.type.startswith(_KUBERNETES)
         ]
-        # The stacks of an estate name their providers alike.
+        # All stacks of an estate use the same provider names.
         estate_objects = [
             resource
             for resource in estate_resources
@@ -219,7 +219,7 @@ def _add_kubernetes_drift(
 
 
 def _mark_ended_access(drift: Drifted, resources: list[Stated]) -> Drifted:
-    """An emergency access whose time was over goes by itself."""
+    """Mark a missing object as expected if it is an emergency access that has expired."""
     from datetime import UTC, datetime
 
     if drift.what != "gone":
@@ -238,7 +238,7 @@ def _mark_ended_access(drift: Drifted, resources: list[Stated]) -> Drifted:
 def _add_engine_drift(
     stack_resources: list[Stated], refreshed: Refreshed, draft: _DriftDraft, live: drift_data_paths.Live
 ) -> None:
-    """What providers say of what we did not ask for ourselves: AWS, charts, and objects that we may not read."""
+    """Add drift from the engine's refresh: AWS, Helm charts, and objects that were not read from the API."""
     resources_by_urn = {
         resource.urn: resource
         for resource in stack_resources
@@ -256,7 +256,7 @@ def _add_engine_drift(
                 what="changed",
                 properties=properties,
                 severity=drift_severity.severity_of("changed", resource.type, properties),
-                why="what we set is different",
+                why="a value that Isthmus sets has changed",
             )
         )
         live.inputs[urn] = refreshed.new[urn]
@@ -268,7 +268,7 @@ def _add_engine_drift(
                 op="delete",
                 what="gone",
                 severity=drift_severity.severity_of("gone", resource.type),
-                why="we made it, and it is not there",
+                why="Isthmus created it, but it no longer exists",
             )
         )
         live.gone.add(urn)

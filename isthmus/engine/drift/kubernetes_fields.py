@@ -1,8 +1,8 @@
-"""What a live Kubernetes object has that a stack did not say, and what it says otherwise, field by field.
+"""Compares a live Kubernetes object with a stack's inputs, field by field.
 
-The provider's own look is not enough: it compares lists place by place, up to the length of what the program said, so
-that a rule more in a network policy or a container more in a pod is not seen (pulumi-kubernetes, `pruneSlice`).
-Defaults of the API server are nobody's in `managedFields`; a field that we did not say and somebody owns was added.
+The provider's own comparison is not enough. It compares lists by index up to the length of the program's list, so it
+misses an extra rule in a network policy or an extra container in a pod (pulumi-kubernetes, `pruneSlice`). Defaults of
+the API server have no owner in `managedFields`; a field with an owner that is not in the inputs was added by someone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FALSE_IS_DROPPED = frozenset(
         *("publishNotReadyAddresses", "unschedulable"),
     }
 )
-"""Fields of which the API server leaves a `false` out: absent, they are false."""
+"""Fields that the API server omits if they are false."""
 _SERVER_DEFAULTS: frozenset[tuple[str, Any]] = frozenset(
     {
         *(
@@ -46,7 +46,7 @@ _SERVER_DEFAULTS: frozenset[tuple[str, Any]] = frozenset(
         *(("apiGroup", ""), ("group", ""), ("group", "gateway.networking.k8s.io"), ("weight", 1)),
     }
 )
-"""What the API server adds to the elements of lists that are kept as a whole, where nobody's claim tells it apart."""
+"""Defaults that the API server adds to elements of atomic lists, where `managedFields` cannot tell them apart."""
 _QUANTITY_FIELDS = frozenset(
     {"requests", "limits", "hard", "capacity", "sizeLimit", "default", "defaultRequest"}
 )
@@ -66,32 +66,32 @@ _SCALES |= {f"{sign}i": 1024**power for power, sign in enumerate("KMGTPE", 1)}
 
 @dataclass(frozen=True)
 class FieldDifference:
-    """One field that is not as it was said."""
+    """One field that differs from the inputs."""
 
     what: Literal["changed", "added"]
     path: str
     old: Any
-    """As we said it; None: we did not."""
+    """Value in the inputs; None if the inputs do not have the field."""
     new: Any
-    """As it stands; None: it is gone."""
+    """Live value; None if the field is missing."""
     by: frozenset[str]
-    """Who else claims it; empty where it is gone, or nobody does, as of what an admission webhook puts in."""
+    """Other field managers that own it. Empty for a missing field, and for values of an admission webhook."""
 
 
 def compare_fields(
     inputs: Mapping[str, Any], live: Mapping[str, Any], fields: Fields, own_managers: Iterable[str]
 ) -> list[FieldDifference]:
-    """Each field of a live object that is not as `inputs` say, and each that somebody added. `ours`: our managers."""
+    """Fields of a live object that differ from `inputs` or were added. `own_managers`: field managers of Isthmus."""
     comparison = _FieldComparison(frozenset(own_managers))
-    stated = {key: value for key, value in inputs.items() if key not in _NOT_COMPARED}
+    desired = {key: value for key, value in inputs.items() if key not in _NOT_COMPARED}
     live_fields = {key: value for key, value in live.items() if key not in _NOT_COMPARED}
     if isinstance(live_fields.get("metadata"), Mapping):
         metadata = live_fields["metadata"].items()
         live_fields["metadata"] = {key: value for key, value in metadata if key not in _SERVER_METADATA}
-    differences = list(comparison.maps(stated, live_fields, fields.tree, ""))
+    differences = list(comparison.maps(desired, live_fields, fields.tree, ""))
     all_managers = fields.tree.all()
     if comparison.ours and not comparison.ours & all_managers:
-        # Whoever writes an object may wipe all claims on it, and with them what tells an addition from a default.
+        # A writer may clear `managedFields`. Then additions cannot be told from defaults, so this counts as a change.
         differences.append(
             FieldDifference(
                 "changed",
@@ -110,19 +110,19 @@ class _FieldComparison:
 
     def maps(
         self,
-        stated: Mapping[str, Any],
+        desired: Mapping[str, Any],
         live: Mapping[str, Any],
         owned: Owned | None,
         path: str,
         *,
         is_atomic: bool = False,
     ) -> Iterator[FieldDifference]:
-        """`whole`: within a list that others keep as a whole, where no claim tells a default from an addition."""
-        for key in sorted({*stated, *live}):
+        """`is_atomic`: inside an atomic list, whose elements have no owners of their own."""
+        for key in sorted({*desired, *live}):
             field_path, owned_field = spelt(path, key), owned.name(key) if owned else None
-            if key in stated:
+            if key in desired:
                 yield from self.value(
-                    stated[key], live.get(key), owned_field, field_path, key, is_atomic=is_atomic
+                    desired[key], live.get(key), owned_field, field_path, key, is_atomic=is_atomic
                 )
             elif is_atomic:
                 if not _is_empty(live[key]) and not _is_default(key, live[key]):
@@ -131,40 +131,40 @@ class _FieldComparison:
                 yield FieldDifference("added", field_path, None, live[key], frozenset(owned_field.all()))
 
     def value(
-        self, stated: Any, live: Any, owned: Owned | None, path: str, key: str, *, is_atomic: bool = False
+        self, desired: Any, live: Any, owned: Owned | None, path: str, key: str, *, is_atomic: bool = False
     ) -> Iterator[FieldDifference]:
-        if stated == MASK:
-            # Its value is not ours to know: that somebody else has the last word on it shows that it was changed.
+        if desired == MASK:
+            # The value is not read. It was changed if another manager owns it now.
             if (owned is None and live is None) or (owned and not owned.all() & self.ours and owned.all()):
                 yield FieldDifference(
                     "changed", path, MASK, None if live is None else MASK, self.others(owned)
                 )
-        elif isinstance(stated, Mapping) and isinstance(live, Mapping):
-            yield from self.maps(stated, live, owned, path, is_atomic=is_atomic)
-        elif isinstance(stated, list) and isinstance(live, list):
-            yield from self.lists(stated, live, owned, path, is_atomic=is_atomic)
-        elif not _is_same(stated, live, path, key):
-            yield FieldDifference("changed", path, stated, live, self.others(owned))
+        elif isinstance(desired, Mapping) and isinstance(live, Mapping):
+            yield from self.maps(desired, live, owned, path, is_atomic=is_atomic)
+        elif isinstance(desired, list) and isinstance(live, list):
+            yield from self.lists(desired, live, owned, path, is_atomic=is_atomic)
+        elif not _is_same(desired, live, path, key):
+            yield FieldDifference("changed", path, desired, live, self.others(owned))
 
     def lists(
-        self, stated: list[Any], live: list[Any], owned: Owned | None, path: str, *, is_atomic: bool
+        self, desired: list[Any], live: list[Any], owned: Owned | None, path: str, *, is_atomic: bool
     ) -> Iterator[FieldDifference]:
         if owned is not None and owned.keyed:
-            yield from self.keyed(stated, live, owned, path)
+            yield from self.keyed(desired, live, owned, path)
             return
         if (
-            all(isinstance(element, Mapping) and "name" in element for element in (*stated, *live))
+            all(isinstance(element, Mapping) and "name" in element for element in (*desired, *live))
             and owned is None
         ):
-            by_name = Owned(below={_name_step(element): Owned() for element in stated})
-            yield from self.keyed(stated, live, by_name, path)
+            by_name = Owned(below={_name_step(element): Owned() for element in desired})
+            yield from self.keyed(desired, live, by_name, path)
             return
         other_managers = self.others(owned)
-        # Somebody else had the last word on all of it.
+        # Another manager last wrote the whole list.
         is_atomic = is_atomic or bool(owned and owned.managers and not owned.managers & self.ours)
         unmatched = list(enumerate(live))
         missing = []
-        for index, element in enumerate(stated):
+        for index, element in enumerate(desired):
             match = next(
                 (
                     candidate
@@ -184,9 +184,11 @@ class _FieldComparison:
         for index, live_element in unmatched[len(missing) :]:
             yield FieldDifference("changed", spelt(path, index), None, live_element, other_managers)
 
-    def keyed(self, stated: list[Any], live: list[Any], owned: Owned, path: str) -> Iterator[FieldDifference]:
+    def keyed(
+        self, desired: list[Any], live: list[Any], owned: Owned, path: str
+    ) -> Iterator[FieldDifference]:
         unmatched = list(live)
-        for element in stated:
+        for element in desired:
             step, match = _find_element(element, unmatched, owned)
             where = _element_path(path, element, step)
             if match is None:
@@ -208,8 +210,8 @@ class _FieldComparison:
     def others(self, owned: Owned | None) -> frozenset[str]:
         return frozenset((owned.all() if owned else set()) - self.ours)
 
-    def _covers(self, stated: Any, live: Any, path: str, *, is_atomic: bool) -> bool:
-        return next(self.value(stated, live, None, path, "", is_atomic=is_atomic), None) is None
+    def _covers(self, desired: Any, live: Any, path: str, *, is_atomic: bool) -> bool:
+        return next(self.value(desired, live, None, path, "", is_atomic=is_atomic), None) is None
 
 
 def _name_step(element: Any) -> Step:
@@ -217,7 +219,7 @@ def _name_step(element: Any) -> Step:
 
 
 def _find_element(element: Any, candidates: list[Any], owned: Owned) -> tuple[Step | None, Any]:
-    """The element of a keyed list or a set that `one` is, by the keys that managers name."""
+    """The step and the candidate that match `element`, by the keys that managers use."""
     for step in sorted(owned.below, key=Step.spelt):
         keys_or_value = step.said
         if step.sort == "v" and element == keys_or_value:
@@ -234,7 +236,7 @@ def _find_element(element: Any, candidates: list[Any], owned: Owned) -> tuple[St
             if match is not None:
                 return step, match
     if isinstance(element, Mapping):
-        # By the keys that other elements have: nobody claims this one.
+        # This element has no owner: use the key names of the other elements.
         keys = next((list(candidate.said) for candidate in owned.below if candidate.sort == "k"), ["name"])
         match = next(
             (
@@ -249,14 +251,14 @@ def _find_element(element: Any, candidates: list[Any], owned: Owned) -> tuple[St
 
 
 def _has_keys(element: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
-    """Whether an element has these keys; one that it leaves out has the API server's default."""
+    """Whether an element has these key values. A missing key counts as equal, since it has a default."""
     return any(key in element for key in keys) and all(
         element.get(key, value) == value for key, value in keys.items()
     )
 
 
 def _element_path(path: str, element: Any, step: Step | None) -> str:
-    """Elements of keyed lists by their names, which stay when others come: `containers["vllm"]`."""
+    """Path of an element by its name or key, which do not shift on insertions: `containers["vllm"]`."""
     if isinstance(element, Mapping) and isinstance(element.get("name"), str):
         return f"{path}[{json.dumps(element['name'])}]"
     keys_or_value = step.said if step else element
@@ -276,25 +278,25 @@ def _is_default(key: str, value: Any) -> bool:
     return isinstance(value, str | int | bool) and (key, value) in _SERVER_DEFAULTS
 
 
-def _is_same(stated: Any, live: Any, path: str, key: str) -> bool:
-    """Whether the API server keeps what was said so."""
-    if stated == live and isinstance(stated, bool) == isinstance(live, bool):
+def _is_same(desired: Any, live: Any, path: str, key: str) -> bool:
+    """Whether the live value is how the API server stores the desired value."""
+    if desired == live and isinstance(desired, bool) == isinstance(live, bool):
         return True
     if live is None:
-        dropped = stated is False and key in _FALSE_IS_DROPPED
-        return _is_empty(stated) or dropped or (stated == 0 and not isinstance(stated, bool))
-    if isinstance(stated, bool) or isinstance(live, bool):
+        dropped = desired is False and key in _FALSE_IS_DROPPED
+        return _is_empty(desired) or dropped or (desired == 0 and not isinstance(desired, bool))
+    if isinstance(desired, bool) or isinstance(live, bool):
         return False
-    if isinstance(stated, int | float) and isinstance(live, int | float):
-        return float(stated) == float(live)
+    if isinstance(desired, int | float) and isinstance(live, int | float):
+        return float(desired) == float(live)
     if any(key_part in _QUANTITY_FIELDS for key_part in re.split(r"[.\[\]]", path)):
-        stated_amount, live_amount = _amount(stated), _amount(live)
+        stated_amount, live_amount = _amount(desired), _amount(live)
         return stated_amount is not None and stated_amount == live_amount
     return False
 
 
 def _amount(value: Any) -> Decimal | None:
-    """A quantity of Kubernetes' as a number: `1024Mi` is `1Gi`."""
+    """A Kubernetes quantity as a number, so that `1024Mi` equals `1Gi`; None for other text."""
     match = _QUANTITY.fullmatch(str(value).strip())
     if not match:
         return None

@@ -1,4 +1,4 @@
-"""What of a stack's Kubernetes objects is not as it was left, and what else stands in its namespaces."""
+"""Finds changed and missing Kubernetes objects of a stack, and foreign objects in its namespaces."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ from isthmus.engine.preview.stateful_types import is_stateful
 from isthmus.graph.resources.state import Stated
 
 _CONTENT_HIDDEN = ("Secret", "ConfigMap")
-"""Kinds of which a foreign one is told by its keys alone: what stands in them may be anything."""
+"""Kinds whose content is not shown for foreign objects, only their keys."""
 _SHOWN_SECTIONS = ("spec", "subjects", "roleRef", "rules", "webhooks", "secrets", "imagePullSecrets")
-"""Parts of a foreign object that say what it does."""
+"""Sections of a foreign object that are reported."""
 _PATCH_SUFFIX = ("Patch",)
-"""Of what others own, only the fields that we set are ours to speak of."""
+"""Suffix of patch types. Only the fields that the patch sets are compared, since others own the object."""
 
 _FIELD_CATEGORIES: tuple[What, ...] = ("changed", "added")
 
 
 @dataclass
 class LiveObjects:
-    """What a cluster says of a stack."""
+    """Results from one cluster."""
 
     drifts: list[Drifted] = field(default_factory=list)
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """URN → what stands, in place of what the state says; of what is not as it was left."""
+    """URN → live object, for objects that differ from the state."""
     gone: set[str] = field(default_factory=set)
     foreign: list[Stated] = field(default_factory=list)
-    """What is not ours, as the graph takes it."""
+    """Foreign objects, as resources for the graph."""
     unseen: list[Unseen] = field(default_factory=list)
     looked: set[str] = field(default_factory=set)
-    """URNs that were asked for and answered."""
+    """URNs that were read."""
 
 
 @dataclass
 class Cluster:
-    """One cluster, and what the states know of it."""
+    """One cluster, and the resources of the states in it."""
 
     live: Live
     own: Sequence[Stated]
-    """Of the stack."""
+    """The stack's resources."""
     every: Sequence[Stated]
-    """Of its whole estate."""
+    """Resources of its whole estate."""
     managers: Mapping[str, frozenset[str]]
-    """URN → the field managers by which the engine sets it."""
+    """URN → field managers with which the engine applies it."""
     masker: Masker
 
     def look(self) -> LiveObjects:
-        """Ask it."""
+        """Read the objects and namespaces of the stack, and compare them with the state."""
         live_objects = LiveObjects(unseen=self.live.unseen)
         resources = [resource for resource in self.own if _is_object(resource)]
         sharing = self._sharing()
@@ -74,7 +74,9 @@ class Cluster:
             live_objects.looked.add(resource.urn)
             if answer is None:
                 live_objects.gone.add(resource.urn)
-                live_objects.drifts.append(self._gone(resource, "we made it, and it is not there"))
+                live_objects.drifts.append(
+                    self._gone(resource, "Isthmus created it, but it no longer exists")
+                )
             elif (answer.get("metadata") or {}).get("deletionTimestamp"):
                 live_objects.drifts.append(self._gone(resource, "it is being deleted"))
             else:
@@ -86,7 +88,7 @@ class Cluster:
         kind = self.live.kind(str(resource.inputs["apiVersion"]), str(resource.inputs["kind"]))
         if kind is None:
             is_undiscovered = any(unseen.what.startswith("kinds of") for unseen in self.live.unseen)
-            return self._unseen(resource, "its kind could not be asked for") if is_undiscovered else None
+            return self._unseen(resource, "the API server did not list its kind") if is_undiscovered else None
         namespace, _, name = resource.id.rpartition("/")
         try:
             return self.live.one(kind, namespace or None, name, full=kind.kind != "Secret")
@@ -99,7 +101,7 @@ class Cluster:
         )
 
     def _sharing(self) -> dict[tuple[str, str], frozenset[str]]:
-        """Object → all managers of ours on it: a patch sets fields of what another resource makes."""
+        """Kind and id of an object → all field managers of Isthmus, because several resources may set its fields."""
         managers: dict[tuple[str, str], frozenset[str]] = {}
         for resource in self.every:
             if _is_object(resource):
@@ -126,16 +128,16 @@ class Cluster:
         fields = managed_fields.parse_fields((live.get("metadata") or {}).get("managedFields"))
         own_managers = sharing.get((str(resource.inputs["kind"]), resource.id), frozenset())
         if resource.inputs["kind"] == "Secret":
-            stated, live_fields = _keys_of_secret(resource.inputs, live, fields, own_managers)
+            desired, live_fields = _keys_of_secret(resource.inputs, live, fields, own_managers)
         else:
-            stated, live_fields = resource.inputs, live
-        differences = kubernetes_fields.compare_fields(stated, live_fields, fields, own_managers)
+            desired, live_fields = resource.inputs, live
+        differences = kubernetes_fields.compare_fields(desired, live_fields, fields, own_managers)
         is_patch = resource.type.endswith(_PATCH_SUFFIX)
         relevant = [
             difference
             for difference in differences
             if not drift_severity.is_controller_written(resource.type, difference.path)
-            # What another resource of ours sets, this one does not say.
+            # The field is set by another resource of the stack.
             and not (
                 difference.what == "added"
                 and difference.by
@@ -160,7 +162,7 @@ class Cluster:
             live_objects.inputs[resource.urn] = without_server_fields(live)
 
     def _also(self, resource: Stated) -> bool:
-        """Whether several resources of ours speak of the object."""
+        """Whether several resources of the estate set fields of the object."""
         key = (resource.inputs["kind"], resource.id)
         return (
             sum(
@@ -189,7 +191,9 @@ class Cluster:
             by=[self.masker.text(manager_name) for manager_name in managers],
             since=max((fields.since.get(manager_name, "") for manager_name in managers), default=""),
             expected=reason,
-            why="what we set is different" if category == "changed" else "somebody set what we did not say",
+            why="a value that Isthmus sets has changed"
+            if category == "changed"
+            else "a field that Isthmus does not set was added",
         )
 
     def _property(self, type_: str, difference: FieldDifference) -> PropertyChange:
@@ -225,7 +229,7 @@ class Cluster:
         return f"{context}, namespace {namespace}" if namespace else context
 
     def _strange(self, live_objects: LiveObjects) -> None:
-        """What is in the stack's own namespaces and is nobody's that the states know."""
+        """Find foreign objects and changed pods in the stack's namespaces."""
         namespaces = {
             resource.id: resource
             for resource in self.own
@@ -301,7 +305,7 @@ class Cluster:
             where=self._where(namespace),
             by=[self.masker.text(manager) for manager in sorted(fields.since)],
             since=max([str(metadata.get("creationTimestamp") or ""), *fields.since.values()]),
-            why="it is in a namespace of ours, and no state knows it",
+            why="it is in a namespace of this stack, but is in no state",
         )
 
 
@@ -309,7 +313,7 @@ _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 
 
 def _is_object(resource: Stated) -> bool:
-    """Whether it is one object that the stack makes or patches, and no chart."""
+    """Whether it is a single Kubernetes object that the stack creates or patches, not a Helm chart."""
     return (
         resource.made
         and resource.type.startswith("kubernetes:")
@@ -319,7 +323,7 @@ def _is_object(resource: Stated) -> bool:
 
 
 def without_server_fields(live: Mapping[str, Any]) -> dict[str, Any]:
-    """An object as somebody would write it: without what only the API server and controllers say."""
+    """An object without its status and without metadata that only the API server writes."""
     content = copy.deepcopy({key: value for key, value in live.items() if key != "status"})
     metadata = content.get("metadata") or {}
     kept_fields = ("name", "namespace", "labels", "annotations", "ownerReferences")
@@ -338,9 +342,9 @@ def _keys_of_secret(
     fields: managed_fields.Fields,
     own_managers: Iterable[str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A Secret as it was said and as it stands, by its keys alone; its data is never read.
+    """The desired and the live Secret, with keys only; its data is never read.
 
-    Which key somebody else has changed is told by who has the last word on it.
+    A changed key is recognised by another field manager that owns it.
     """
     live_keys = {
         key: owned
@@ -350,7 +354,7 @@ def _keys_of_secret(
     stated_keys: set[str] = set()
     for part in ("data", "stringData"):
         values = inputs.get(part)
-        # Where the whole map is a secret, its keys are those that are ours.
+        # If the whole map is a secret, the keys owned by Isthmus are its keys.
         stated_keys |= set(values) if isinstance(values, Mapping) else set()
         if isinstance(values, str):
             stated_keys |= {key for key, owned in live_keys.items() if owned.all() & set(own_managers)}

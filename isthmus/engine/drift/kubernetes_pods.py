@@ -1,6 +1,6 @@
-"""Pods of ours that run what their owner's template does not say: a sidecar that a webhook put in, another image.
+"""Finds pods whose containers differ from their controller's template: an injected sidecar, another image.
 
-A Pod is its controller's, so it is no foreign object; what runs in it is held to the template all the same.
+A pod belongs to its controller, so it is not a foreign object. Its containers are still compared with the template.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def find_changed_pods(
     masker: Masker,
     where: Callable[[str], str],
 ) -> list[Drifted]:
-    """Pods whose containers are not those of the template that made them. `objects`: all that stands there."""
+    """Pods whose containers differ from their template. `objects`: all objects of the namespaces."""
     foreign = {str(foreign_object["metadata"].get("uid")) for _, foreign_object in ownership.foreign(objects)}
     pods, makers = (
         live.kind("v1", "Pod"),
@@ -101,5 +101,5 @@ def _drifted(
         severity="high",
         where=where,
         since=str(metadata.get("creationTimestamp") or ""),
-        why="it runs what its template does not say: an admission webhook's, or somebody's debugging",
+        why="its containers differ from its template: an admission webhook changed it, or someone debugs it",
     )

@@ -1,7 +1,7 @@
-"""The engine's account of a refresh that writes nothing: what its providers find of each resource that stands.
+"""Collects the engine's events of a refresh that writes nothing: how each resource differs from the state.
 
-The account is whole when it ends with a summary and has spoken of every resource that the state has: what was not
-looked at must not look as if it stood as it was.
+The collection is complete if it ends with a summary and covers every resource of the state. A resource that was not
+read must not look unchanged.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 
 _RESULTS = ("same", "update", "delete", "refresh")
-"""How a look at one resource ends."""
+"""Operations that end the read of one resource."""
 
 
 @dataclass
 class Refreshed:
-    """What the engine has said. `on_event` is called from its event thread."""
+    """The collected events. `on_event` is called from the engine's event thread."""
 
     looked: dict[str, str] = field(default_factory=dict)
-    """URN → how it ended."""
+    """URN → operation that ended its read."""
     old: dict[str, dict[str, Any]] = field(default_factory=dict)
     """URN → its inputs in the state."""
     new: dict[str, dict[str, Any]] = field(default_factory=dict)
     """URN → its inputs as its provider reads them now."""
     detailed: dict[str, list[str]] = field(default_factory=dict)
-    """URN → paths that the provider says differ."""
+    """URN → paths that the provider reports as different."""
     stands: dict[str, dict[str, Any]] = field(default_factory=dict)
     """URN → its outputs now."""
     ended: bool = False
@@ -54,22 +54,22 @@ class Refreshed:
         return self._spoken.diagnostics(masker)
 
     def missing(self, urns: Iterable[str]) -> str:
-        """What the account lacks of these resources, in words; empty where it is whole."""
+        """Description of what is missing for these resources; empty if the collection is complete."""
         if not self.ended:
-            return "the engine's account of what stands ends before its summary"
+            return "the engine's events of the refresh end before their summary"
         if self.strange:
-            return f"the engine speaks of ends that are not known here: {', '.join(sorted(self.strange))}"
+            return f"the engine reports results that this version does not know: {', '.join(sorted(self.strange))}"
         unreported = sorted(set(urns) - set(self.looked))
         if not unreported:
             return ""
         name = unreported[0].rsplit("::", 1)[-1]
-        return f"the engine's account has no word of {len(unreported)} resources, {name} the first of them"
+        return f"the engine reported nothing about {len(unreported)} resources, the first is {name}"
 
     def gone(self) -> set[str]:
         return {urn for urn, op in self.looked.items() if op == "delete"}
 
     def changed(self, types: Mapping[str, str], masker: Masker) -> dict[str, list[PropertyChange]]:
-        """What we set and is different, by URN; `types` of those that are asked for."""
+        """URN → changed properties. `types`: URN → type of the resources to check."""
         changes_by_urn = {}
         for urn in sorted(set(types) & set(self.new)):
             if self.looked[urn] not in ("update", "refresh"):

@@ -1,4 +1,4 @@
-"""How grave it is that something is not as a stack left it, and whether a platform brings it about by itself."""
+"""Rates the severity of drift, and recognises changes that controllers make as intended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOUNDARY_TYPES = re.compile(
     r"|^aws:s3/bucket(Policy|PublicAccessBlock|ObjectLock|OwnershipControls|ServerSideEncryption|Versioning)"
     r"|^aws:cloudtrail/|^aws:bedrock|^aws:secretsmanager/secretPolicy|^aws:eks/(cluster|accessEntry|accessPolicy|podIdentity)"
 )
-"""What holds a boundary: who may reach what, who may do what, what is recorded."""
+"""Types that enforce a boundary: network access, permissions, audit."""
 _WORKLOAD_TYPES = re.compile(
     r":(Pod|Deployment|StatefulSet|DaemonSet|ReplicaSet|ReplicationController|Job|CronJob|LeaderWorkerSet)$"
     r"|^aws:(ec2/instance|lambda|ecs|sagemaker|eks)"
@@ -38,13 +38,13 @@ _CONTROLLER_PATHS = re.compile(
     r"|^metadata\.(annotations|labels)\[\"(deployment\.kubernetes\.io|pv\.kubernetes\.io|volume\.kubernetes\.io"
     r"|volume\.beta\.kubernetes\.io|batch\.kubernetes\.io|endpoints\.kubernetes\.io|scaledobject\.keda\.sh)/"
 )
-"""What controllers write on what is ours, for their own use."""
+"""Metadata that controllers write for their own use."""
 _CLAIMS = ":PersistentVolumeClaim"
 _SCALED_TYPES = (":Deployment", ":StatefulSet", ":LeaderWorkerSet")
 
 
 def severity_of(category: What, type_: str, properties: Iterable[PropertyChange] = ()) -> Severity:
-    """By what is lost or opened, the worst of all properties."""
+    """Severity of a drift: the worst of all its properties."""
     boundary, runs = bool(_BOUNDARY_TYPES.search(type_)), bool(_WORKLOAD_TYPES.search(type_))
     if category == "gone":
         return "critical" if is_stateful(type_) else "high" if boundary or runs else "medium"
@@ -60,23 +60,23 @@ def _property_severity(type_: str, change: PropertyChange, *, boundary: bool) ->
     if change.noise:
         return "low"
     if _LABEL_PATHS.search(change.path):
-        # A namespace's labels say its class, and which pods it takes.
+        # Labels of a namespace set its class and its Pod Security level.
         return "high" if type_.endswith((":Namespace", ":NamespacePatch")) else "low"
     is_grave = boundary or change.path == CLAIMS or _CODE_PATHS.search(change.path)
     return "high" if is_grave else "medium"
 
 
 def is_controller_written(type_: str, path: str) -> bool:
-    """Whether a controller of the cluster writes this on what is ours, and means nothing by it."""
+    """Whether a controller writes this field on objects of a stack, without any effect on the stack."""
     return bool(_CONTROLLER_PATHS.search(path)) or (type_.endswith(_CLAIMS) and path == "spec.volumeName")
 
 
 def reason_for_scaling(
     type_: str, inputs: Mapping[str, Any], path: str, new: Any, scalers: Iterable[Mapping[str, Any]]
 ) -> str:
-    """Why another number of replicas is what the platform asked for; empty where it is not.
+    """The reason if a changed number of replicas comes from the platform's autoscaling; otherwise empty.
 
-    `scalers`: inputs of the ScaledObjects and HorizontalPodAutoscalers that the states know.
+    `scalers`: inputs of the ScaledObjects and HorizontalPodAutoscalers in the states.
     """
     if path != "spec.replicas" or not type_.endswith(_SCALED_TYPES) or not isinstance(new, int):
         return ""
@@ -98,5 +98,6 @@ def reason_for_scaling(
             and isinstance(maximum, int | float)
             and minimum <= new <= maximum
         ):
-            return f"{scaler['kind']} {scaler_metadata.get('name')} scales it by its load, from {minimum:g} to {maximum:g}"
+            name = f"{scaler['kind']} {scaler_metadata.get('name')}"
+            return f"{name} scales it by its load, from {minimum:g} to {maximum:g}"
     return ""

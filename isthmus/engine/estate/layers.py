@@ -1,4 +1,4 @@
-"""A layer of an estate under `isthmus up` and `destroy`: what stands in the other stacks is asked first."""
+"""Checks the other stacks of an estate before `isthmus up` or `destroy` of one layer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def before_up(
     stack: Stack, platform: Platform, *, in_place: bool, states: dict[str, dict[str, Any]] | None = None
 ) -> None:
-    """Raise where models stand that this run would cut off without consent, or make a second time.
+    """Raise `Refused` if this run would interrupt running models without consent, or build a model twice.
 
-    `states`: those that were read already, by stack; more are added.
+    `states`: cache of states by stack; states that are read here are added.
     """
     states_by_stack = {} if states is None else states
     if stack.member is None or stack.estate is None or stack.layer == "foundation":
@@ -45,7 +45,10 @@ def before_up(
 
 
 def plan_move(endpoints: Sequence[Standing], platform: Platform, stack: Stack) -> Move:
-    """How to come from what stands to the platform. In a layer the old goes first: its gateway has gone over."""
+    """The move from the deployed endpoints to the platform.
+
+    In a layer, old endpoints are removed first, because the gateway in another layer has already switched over.
+    """
     planned = moves.move(endpoints, platform)
     if stack.member is None or stack.estate is None:
         return planned
@@ -54,7 +57,7 @@ def plan_move(endpoints: Sequence[Standing], platform: Platform, stack: Stack) -
 
 
 def before_destroy(stack: Stack) -> None:
-    """Raise where a stack stands on this one."""
+    """Raise `Refused` if another stack of the estate depends on this one."""
     if stack.member is None or stack.estate is None:
         return
     for above in stack.estate.above(stack.member):
@@ -65,14 +68,14 @@ def before_destroy(stack: Stack) -> None:
         ]
         if resources:
             raise Refused(
-                f"{above.stack} stands on it, with {len(resources)} resources",
+                f"stack {above.stack} depends on it and still has {len(resources)} resources",
                 where=f"stack {stack.name}",
                 fix=f"Run `isthmus destroy {above.stack}` first, or `isthmus destroy {stack.estate.name}`",
             )
 
 
 def check_same_location(stacks: Sequence[Stack]) -> None:
-    """`EnvironmentFault` where stacks of one estate live in different places."""
+    """Raise `EnvironmentFault` if stacks of one estate use different clusters or accounts."""
     first_stacks: dict[str, Stack] = {}
     for stack in stacks:
         if stack.member is None:
@@ -80,15 +83,15 @@ def check_same_location(stacks: Sequence[Stack]) -> None:
         first_of_estate = first_stacks.setdefault(stack.member.estate, stack)
         if (first_of_estate.sandbox, first_of_estate.kubeconfig) != (stack.sandbox, stack.kubeconfig):
             raise EnvironmentFault(
-                f"{first_of_estate.name} and {stack.name} are of one estate, and say different `isthmus:sandbox` or"
+                f"{first_of_estate.name} and {stack.name} belong to one estate, but differ in `isthmus:sandbox` or"
                 " `isthmus:kubeconfig`",
                 where=stack.member.file,
-                fix="Say the same in both",
+                fix="Set the same values in both",
             )
 
 
 def read_state(stack: Stack, name: str) -> dict[str, Any]:
-    """The state of another stack of the project, secrets encrypted; nothing where there is none."""
+    """The state of another stack of the project, with encrypted secrets; `{}` if there is none."""
     from pulumi import automation
 
     root = str(stack.project.root)

@@ -1,9 +1,8 @@
-"""A plan that moves workloads, as `isthmus up` builds it: side by side where there is room, else by consent.
+"""Moves workloads to new endpoints: side by side if the GPUs suffice, otherwise only with consent.
 
-What stands is read from the state, so that a run that was cut off is seen as it was left. Endpoints that must go
-first are not deleted then but scaled to none, by a step of the program (`UP_STEP`) that leaves all else as it is:
-their gateway still points at them and answers 503, and their Service keeps its address, which no other can get.
-They are deleted where the engine deletes, at the end, when their successors serve.
+Deployed endpoints are read from the state, so the result of an interrupted run counts. Endpoints that must go first are
+scaled to zero by an extra step of the program (`UP_STEP`) that changes nothing else. Their gateway still routes to them
+and answers 503, and their Service keeps its address. The engine deletes them at the end, when the new endpoints serve.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _SERVER = "isthmus:index:ModelServer"
 _HOSTED = "isthmus:index:SageMakerEndpoint"
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
-"""What holds a model server's pods."""
+"""Workload types of a model server's pods."""
 _SCALER = ":ScaledObject"
 _FETCHER = ":DaemonSet"
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{space}/deployments/{name}"
@@ -45,18 +44,18 @@ _CLAIMS = "/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
 
 @dataclass(frozen=True)
 class _Server:
-    """A model server in the state: the component, and what holds its pods."""
+    """A model server in the state: the component, and the workload of its pods."""
 
     component: dict[str, Any]
     workload: dict[str, Any]
     scaler: dict[str, Any] | None = None
-    """Its ScaledObject, where its replicas follow the load."""
+    """Its ScaledObject, if its replicas follow the load."""
     fetcher: dict[str, Any] | None = None
-    """The DaemonSet that fetches its weights, where machines keep them."""
+    """The DaemonSet that fetches its weights, if nodes cache them."""
 
     @property
     def fetchers(self) -> int:
-        """Machines on which it stood when the engine last looked."""
+        """Number of nodes that ran the fetcher at the last refresh."""
         status = ((self.fetcher or {}).get("outputs") or {}).get("status") or {}
         return int(status.get("desiredNumberScheduled", 0))
 
@@ -66,9 +65,9 @@ class _Server:
 
     @property
     def replicas(self) -> int:
-        """As the engine last made it: a component's own inputs are stored before its parts are changed.
+        """Replicas of the workload resource; a component's inputs are stored before its resources change.
 
-        Where they follow the load, the most that there can be; none while KEDA is told to keep it so.
+        With autoscaling, the maximum; 0 while the ScaledObject is paused.
         """
         if self.scaler is not None:
             inputs = self.scaler.get("inputs") or {}
@@ -78,7 +77,7 @@ class _Server:
 
 
 def gpu_endpoints(state: dict[str, Any]) -> list[Standing]:
-    """The endpoints on GPUs that a state holds, whatever plan they are of."""
+    """The endpoints on GPUs in a state, of whichever plan."""
     plan = stack_outputs(state).get("plan") or {}
     volumes = {
         (site_of(resource.get("provider") or ""), metadata.get("namespace"), metadata.get("name")): resource[
@@ -114,9 +113,9 @@ def gpu_endpoints(state: dict[str, Any]) -> list[Standing]:
 
 
 def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Standing]:
-    """Of those that a state holds, what its cluster has: a state may be older than the cluster that answers.
+    """Correct endpoints of a state by what their clusters have, since the state may be older.
 
-    Without its pods' workload an endpoint holds no GPU, without its claim no volume.
+    An endpoint without its workload uses no GPU; without its claim it uses no volume.
     """
     confirmed = []
     for endpoint in endpoints:
@@ -132,7 +131,7 @@ def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Clu
             )
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{cluster.context}` refuses to be asked what stands ({refused})",
+                f"the cluster of context `{cluster.context}` refused a read of its workloads ({refused})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
         changes: dict[str, Any] = {} if workload is not None else {"replicas": 0}
@@ -143,7 +142,7 @@ def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Clu
 
 
 def sagemaker_endpoints(state: dict[str, Any]) -> list[Standing]:
-    """The endpoints on SageMaker that a state holds, whatever plan they are of."""
+    """The endpoints on SageMaker in a state, of whichever plan."""
     plan = stack_outputs(state).get("plan") or {}
     endpoints = []
     for resource in state.get("resources") or []:
@@ -164,7 +163,7 @@ def sagemaker_endpoints(state: dict[str, Any]) -> list[Standing]:
 
 
 def _served_workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
-    """Whom an endpoint serves, by the plan in a state's outputs."""
+    """Workloads that an endpoint serves, from the plan in the stack's outputs."""
     return sorted(
         {
             placement["workload"]
@@ -175,23 +174,24 @@ def _served_workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
 
 
 def check_allowed(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:
-    """Say what the move does, or raise why it may not begin. Nothing is changed."""
+    """Report what the move does, or raise `Refused` if it may not begin. Changes nothing."""
     refused = migration_messages.refusal(move, platform, stack, consent=in_place)
     if refused is not None:
         raise refused
     if move.first:
         say(
-            f"{migration_messages.ids(move.first)} goes first, as asked: {migration_messages.price(move, platform)}"
+            f"{migration_messages.ids(move.first)} is removed first (--replace-in-place):"
+            f" {migration_messages.price(move, platform)}"
         )
     if move.beside:
         say(
-            f"{migration_messages.ids(move.beside)} serves until the new plan's endpoints do, and goes after that"
+            f"{migration_messages.ids(move.beside)} serves until the new endpoints are ready, and is removed then"
         )
 
 
 @contextlib.contextmanager
 def shared_with_program(endpoints: Sequence[Standing]) -> Iterator[None]:
-    """Have the program know what stands."""
+    """Pass the deployed endpoints to the program (environment variable `UP_STANDING`)."""
     os.environ[UP_STANDING] = json.dumps([endpoint.model_dump() for endpoint in endpoints])
     try:
         yield
@@ -200,7 +200,7 @@ def shared_with_program(endpoints: Sequence[Standing]) -> Iterator[None]:
 
 
 def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watcher | None) -> Run:
-    """Scale to none what must go first, and leave everything else as it is."""
+    """Scale endpoints that must go first to zero, and change nothing else."""
     names = {endpoint.id for endpoint in move.first}
     servers = [
         server for server in _servers(state) if (server.component.get("inputs") or {}).get("id") in names
@@ -228,7 +228,7 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     os.environ[UP_STEP] = "room"
     os.environ[UP_ROOM] = json.dumps(
         {
-            # A run whose program says nothing of itself would forget what the last one said.
+            # Without outputs in this step, the outputs of the last run would be lost.
             "outputs": {name: value for name, value in outputs.items() if SIGNATURE not in json.dumps(value)},
             "servers": [
                 {
@@ -281,7 +281,7 @@ def _servers(state: dict[str, Any]) -> list[_Server]:
 
 
 def stack_outputs(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stack said of itself when it was last built."""
+    """The outputs of a stack in its state."""
     root = (
         resource for resource in state.get("resources") or [] if resource["type"] == "pulumi:pulumi:Stack"
     )

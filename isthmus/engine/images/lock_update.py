@@ -1,4 +1,4 @@
-"""Fill the digests of the lock from registries; a tag that has moved is told, and taken only when asked to."""
+"""Fills the digests of images.lock.yaml from registries. Moved tags are reported, and taken only with `update`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ State = Literal["new", "same", "moved", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image or chart."""
+    """Result for one image or chart."""
 
     name: str
     asked: str
-    """The reference whose digest was asked for."""
+    """The reference that was looked up."""
     was: str | None
     now: str | None
-    """None where it could not be found out."""
+    """The digest in the registry; None if the lookup failed."""
     why: str = ""
 
     @property
@@ -43,9 +43,9 @@ def resolve(
     mirror: str | None = None,
     update: bool = False,
 ) -> tuple[ImagesLock, list[Outcome]]:
-    """The lock with the digests of these images and charts, and what became of each.
+    """The lock with the digests of these images and charts, and the result for each.
 
-    `mirror`: the registry to ask in place of each one's own. `update`: take the digests of moved tags too.
+    `mirror`: registry to ask instead of each image's own. `update`: also take the digests of moved tags.
     """
     outcomes: list[Outcome] = []
     new_digests: tuple[dict[str, str], dict[str, str]] = ({}, {})
@@ -72,27 +72,27 @@ def resolve(
 
 
 def image_reference(lock: ImagesLock, name: Image, mirror: str | None) -> Reference:
-    """Where to ask for an image of the lock."""
+    """The reference to look up for an image of the lock."""
     upstream = lock.images[name].upstream
     if mirror is not None:
         return upstream.at(mirror)
     if upstream.registry == LOCAL:
         raise InputError(
-            f"`{upstream}` is built from this checkout (edge/Containerfile) and in no registry yet",
-            fix="Push it to your own and ask that with --registry, or name it there in the lock",
+            f"`{upstream}` is built from this checkout (edge/Containerfile) and is not in a registry yet",
+            fix="Push it to your registry, then give that with --registry or as upstream in the lock",
         )
     return upstream
 
 
 def chart_reference(lock: ImagesLock, name: str, mirror: str | None) -> Reference:
-    """Where to ask for a chart of the lock."""
+    """The reference to look up for a chart of the lock."""
     chart = lock.charts[name]
     if mirror is not None:
         return chart.in_mirror(name, mirror)
     upstream = chart.upstream(name)
     if upstream is None:
         raise InputError(
-            f"{chart.repository} is a repository with an index and no registry",
-            fix=f"Push the chart to your own registry as charts/{name} (`helm push`) and ask that with --registry",
+            f"{chart.repository} is a chart repository with an index, not an OCI registry",
+            fix=f"Push the chart to your registry as charts/{name} (`helm push`), then give that with --registry",
         )
     return upstream

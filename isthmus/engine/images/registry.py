@@ -1,6 +1,6 @@
-"""Ask a registry for the digest that a tag has now, by the OCI distribution API: two small requests, nothing pulled.
+"""Looks up the current digest of a tag in a registry (OCI distribution API): two small requests, no pull.
 
-What a registry says is not believed: the manifest is fetched by its digest and its bytes are hashed.
+The digest that a registry announces is verified: the manifest is fetched and its bytes are hashed.
 """
 
 from __future__ import annotations
@@ -26,64 +26,67 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-"""Indexes first: one digest for all architectures. The oldest form (schema 1) has no digest that holds."""
+"""Indexes first: one digest for all architectures. The oldest format (schema 1) has no stable digest."""
 _API_HOSTS = {"docker.io": "registry-1.docker.io"}
-"""Where a registry answers, if not under its own name."""
+"""Registries whose API has another host name."""
 _MAX_REDIRECTS = 5
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-"""Of a manifest, bytes (what the specification asks a registry to take)."""
+"""Largest manifest that the specification requires a registry to accept."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
-_ASK_OPERATOR = "Ask who runs the registry; what is resolved already stays"
+_ASK_OPERATOR = "Ask the operator of the registry; digests that are already resolved are kept"
 
 
 def parse_mirror(url: str) -> tuple[str, frozenset[str]]:
-    """`https://registry.bank.example/path`, or without the scheme: the registry, and it again if it speaks TLS here.
+    """Parse `https://registry.bank.example/path`, or the same without a scheme.
 
-    Raises `InputError` for plain HTTP to another machine.
+    Returns the registry with its path, and its host if it uses TLS although it may be on this machine. Raises
+    `InputError` for plain HTTP to another machine.
     """
     scheme, _, address = url.rpartition("://")
     host = address.partition("/")[0]
     if scheme not in ("", "https") and not (scheme == "http" and is_loopback(host)):
         raise InputError(
-            f"`{url}` is no registry over TLS",
+            f"`{url}` does not use TLS",
             where="--registry",
-            fix="Give https://, or http://localhost:PORT",
+            fix="Use https://, or http://localhost:PORT",
         )
     return address.rstrip("/"), frozenset({host} if scheme == "https" else ())
 
 
 @dataclass
 class Registries:
-    """Registries over HTTPS, or plain HTTP where one is on this machine; one token for each name asked for."""
+    """Client of registries over HTTPS, or plain HTTP on this machine; caches one token per repository."""
 
     logins: Logins
     over_tls: frozenset[str] = frozenset()
-    """Registries on this machine that speak TLS all the same."""
+    """Hosts of registries on this machine that use TLS."""
     timeout_s: float = 20
     _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
     _kept: httpx.Client | None = None
 
     def digest(self, reference: Reference) -> str:
-        """The digest of the manifest that the reference's tag names. Raises `EnvironmentFault`."""
+        """The digest of the manifest of the reference's tag. Raises `EnvironmentFault`."""
         where = str(reference)
         head_response = self._asked("HEAD", reference, str(reference.tag))
         announced = head_response.headers.get("docker-content-digest", "")
-        # Without a digest in the answer, or with one of another kind, the body must say.
+        # Without a sha256 digest in the answer, fetch the manifest by its tag.
         name = announced if _DIGEST.fullmatch(announced) else str(reference.tag)
         manifest = self._asked("GET", reference, name)
         kind = manifest.headers.get("content-type", "").partition(";")[0].strip()
         if kind not in MANIFESTS:
             raise EnvironmentFault(
-                f"the registry answered with `{kind}`, no manifest", where=where, fix=_ASK_OPERATOR
+                f"the registry answered with `{kind}`, which is not a manifest",
+                where=where,
+                fix=_ASK_OPERATOR,
             )
         computed = f"sha256:{hashlib.sha256(manifest.content).hexdigest()}"
         for claimed in (announced, manifest.headers.get("docker-content-digest", "")):
             if claimed.startswith("sha256:") and claimed != computed:
                 raise EnvironmentFault(
-                    f"the registry calls the manifest {claimed}, and its bytes are {computed}",
+                    f"the registry announces the digest {claimed}, but the manifest's bytes hash to {computed}",
                     where=where,
-                    fix="Do not use it, and ask who runs the registry",
+                    fix="Do not use this image; ask the operator of the registry",
                 )
         return computed
 
@@ -96,7 +99,7 @@ class Registries:
         import httpx
 
         if self._kept is None:
-            # The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR count), and its proxy where one is set.
+            # Uses the system's certificate authorities (SSL_CERT_FILE, SSL_CERT_DIR) and its proxy, if set.
             context = ssl.create_default_context()
             self._kept = httpx.Client(verify=context, timeout=self.timeout_s, follow_redirects=False)
         return self._kept
@@ -117,7 +120,7 @@ class Registries:
         raise _refusal(answer.status_code, reference, logged_in=self.logins.of(host) is not None)
 
     def _send(self, method: str, url: str, host: str, authorization: str | None) -> httpx.Response:
-        """Follows redirects itself: never to plain HTTP elsewhere, and without our token to another host."""
+        """Send a request and follow redirects, but not to plain HTTP elsewhere; other hosts do not get the token."""
         first = urlsplit(url).netloc
         for _ in range(_MAX_REDIRECTS):
             headers = {"Accept": ", ".join(MANIFESTS)}
@@ -129,7 +132,7 @@ class Registries:
             url = urljoin(url, answer.headers.get("location", ""))
             _require_tls(url, host)
         raise EnvironmentFault(
-            "the registry sends from one address to the next", where=host, fix=_ASK_OPERATOR
+            f"the registry redirected more than {_MAX_REDIRECTS} times", where=host, fix=_ASK_OPERATOR
         )
 
     def _call(
@@ -153,7 +156,7 @@ class Registries:
             raise EnvironmentFault(
                 f"the registry cannot be reached ({reason})",
                 where=host,
-                fix="Check network, proxy (HTTPS_PROXY) and authorities (SSL_CERT_FILE), or ask a mirror "
+                fix="Check network, proxy (HTTPS_PROXY) and certificate authorities (SSL_CERT_FILE), or use a mirror "
                 "with --registry",
             ) from None
         headers_without_encoding = [
@@ -164,7 +167,7 @@ class Registries:
         )
 
     def _login(self, refused: httpx.Response, reference: Reference) -> str:
-        """The header that the registry's challenge asks for."""
+        """The `Authorization` header that answers the registry's challenge."""
         host = reference.registry
         basic = self.logins.of(host)
         challenges = refused.headers.get_list("www-authenticate")
@@ -196,25 +199,25 @@ def _require_tls(url: str, host: str) -> None:
     address = urlsplit(url)
     if address.scheme != "https" and not (address.scheme == "http" and is_loopback(address.netloc)):
         raise EnvironmentFault(
-            f"the registry sends to `{address.scheme}://{address.netloc}`, without TLS",
+            f"the registry redirects to `{address.scheme}://{address.netloc}`, which does not use TLS",
             where=host,
-            fix="Nothing was sent there; ask who runs the registry",
+            fix="Nothing was sent there; ask the operator of the registry",
         )
 
 
 def _refusal(status: int, reference: Reference, *, logged_in: bool) -> EnvironmentFault:
     where = str(reference)
     if status in (401, 403):
-        reader = "these credentials" if logged_in else "somebody without credentials"
+        reader = "with these credentials" if logged_in else "without credentials"
         return EnvironmentFault(
-            f"the registry does not let {reader} read it ({status})",
+            f"the registry refused access {reader} ({status})",
             where=where,
-            fix=f"Log in (`docker login {reference.registry}` or `podman login`), or check that the name is right",
+            fix=f"Log in (`docker login {reference.registry}` or `podman login`), or check the name",
         )
     if status == 404:
-        fix = "Check registry, name and tag; a mirror must hold it already"
-        return EnvironmentFault("the registry has no such tag", where=where, fix=fix)
+        fix = "Check registry, name and tag; a mirror must already hold the image"
+        return EnvironmentFault("the registry does not have this tag", where=where, fix=fix)
     if status == 429:
         fix = "Log in, or try again later"
-        return EnvironmentFault("the registry has had too many requests", where=where, fix=fix)
+        return EnvironmentFault("the registry limits requests (429)", where=where, fix=fix)
     return EnvironmentFault(f"the registry answered {status}", where=where, fix="Try again later")

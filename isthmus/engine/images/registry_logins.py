@@ -1,7 +1,7 @@
-"""Credentials for registries, as `docker login` and `podman login` keep them: `auths` of config.json.
+"""Reads the registry credentials of `docker login` and `podman login`: `auths` of config.json.
 
-Helpers that a file may name (`credsStore`, `credHelpers`) are programs, and are not started: where only they know
-the credentials, the registry is asked without any.
+Credential helpers (`credsStore`, `credHelpers`) are programs and are not started. Registries whose credentials only a
+helper knows are queried without credentials.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from isthmus.core.errors import InputError
 
 _DOCKER_HUB_NAMES = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
-"""Further names of docker.io in such files."""
+"""Other names of docker.io in config.json."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Logins:
 
 
 def read_logins() -> Logins:
-    """From `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; none where there is no such file.
+    """Read `$DOCKER_CONFIG/config.json`, otherwise `~/.docker/config.json`; empty if the file does not exist.
 
-    Raises `InputError` for a file that cannot be read; what stands in it is not repeated.
+    Raises `InputError` for an invalid file. The message does not quote its content.
     """
     folder = os.environ.get("DOCKER_CONFIG")
     path = (Path(folder) if folder else Path.home() / ".docker") / "config.json"
@@ -46,11 +46,11 @@ def read_logins() -> Logins:
     except FileNotFoundError:
         return Logins()
     except (OSError, ValueError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not such a file"
+        reason = getattr(error, "strerror", None) or "its content is invalid"
         raise InputError(
-            f"the credentials of registries cannot be read ({reason})",
+            f"the registry credentials cannot be read ({reason})",
             where=str(path),
-            fix="Log in anew (`docker login REGISTRY`), or set DOCKER_CONFIG to another folder",
+            fix="Log in again (`docker login REGISTRY`), or set DOCKER_CONFIG to another folder",
         ) from None
     headers: dict[str, str] = {}
     for key, value in entries:
@@ -75,7 +75,7 @@ def _registry_of_key(key: str) -> str:
 
 
 def _basic_header(entry: dict[str, Any]) -> str | None:
-    """`auth` is base64 of `user:password`; some writers give the two apart."""
+    """The Basic header of an entry: `auth` (base64 of `user:password`), or `username` and `password`."""
     pair = f"{entry.get('username') or ''}:{entry.get('password') or ''}"
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:

@@ -1,7 +1,7 @@
-"""The proof that the cluster itself refuses what a restricted namespace must not hold.
+"""Proves that a cluster enforces the admission policies of restricted namespaces.
 
-A policy that exists need not be enforced: bindings take a moment, and a wrong selector matches nothing.
-So the API server is asked, by dry runs of pods that it must refuse, and our policy must be what refuses.
+An existing policy may not be enforced: bindings take a moment, and a wrong selector matches nothing. So objects that
+must be refused are sent to the API server as dry runs, and the refusal must come from a policy of Isthmus.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from isthmus.core.errors import Refused
 from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 POLICY_PREFIX = "isthmus-restricted"
-"""How the names of our policies begin."""
+"""Prefix of the names of Isthmus's policies."""
 PATIENCE_S = 10.0
-"""How long after their binding the policies may take; 0.4 s was measured."""
+"""Seconds that a policy may take to be enforced after its binding; 0.4 s was measured."""
 _DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
 class Proven:
-    """What was refused, and by which policy."""
+    """Result of a proof: the refusals of one cluster."""
 
     context: str
     refusals: dict[str, str]
-    """What was tried → the API server's words."""
+    """Trial → the API server's message."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A request that a restricted namespace must refuse, and that nothing else refuses first."""
+    """A request that only Isthmus's policies refuse in a restricted namespace."""
 
     what: str
     path: str
@@ -42,7 +42,7 @@ class Trial:
 
 
 def build_trials(namespace: str, registry: str) -> list[Trial]:
-    """One for each of our policies, since each takes force on its own; two for pods."""
+    """Trials for each policy, since each is enforced on its own; two for pods."""
     allowed_image = f"{registry}isthmus-proof@{_DIGEST}"
     with_key = _pod(allowed_image, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}])
     foreign = _pod(f"foreign.invalid/x@{_DIGEST}", [])
@@ -68,7 +68,7 @@ def build_trials(namespace: str, registry: str) -> list[Trial]:
     pods = f"/api/v1/namespaces/{namespace}/pods"
     return [
         Trial("a pod with AWS_ACCESS_KEY_ID", pods, with_key),
-        Trial("a pod with an image from a registry that is not named", pods, foreign),
+        Trial("a pod with an image from a registry that is not allowed", pods, foreign),
         workload_trial(
             *("apps/v1", "Deployment", "deployments"),
             spec={"selector": {"matchLabels": labels}, "template": template},
@@ -101,9 +101,9 @@ def prove(
     patience: float = PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proven:
-    """Dry-run each trial until our policy refuses it; `Refused` naming the policy where it does not.
+    """Dry-run each trial until Isthmus's policy refuses it. Raises `Refused` if it still does not after `patience`.
 
-    A kind that the cluster does not serve is passed over: nothing of it can be made.
+    Kinds that the cluster does not serve are skipped, because no object of them can be created.
     """
     deadline = time.monotonic() + patience
     refusals: dict[str, str] = {}
@@ -117,8 +117,8 @@ def prove(
             if time.monotonic() >= deadline:
                 raise Refused(
                     f"the cluster `{cluster.context}` does not refuse {trial.what} in namespace {namespace}"
-                    f" ({answer}), so an admission policy {POLICY_PREFIX}-… is not in force; nothing more was built",
-                    fix=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY_PREFIX}-…) and the"
+                    f" ({answer}): an admission policy {POLICY_PREFIX}-… is not enforced; nothing more was built",
+                    fix=f"Check `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY_PREFIX}-…) and the"
                     " namespace's label isthmus.dev/class, then run the same command again",
                 )
             sleep(0.25)
@@ -126,12 +126,12 @@ def prove(
 
 
 def is_enforced(cluster: Cluster, namespace: str, registry: str) -> bool:
-    """Whether all trials are refused right now."""
+    """Whether the cluster refuses all trials now."""
     return all(_attempt(cluster, trial)[1] is not False for trial in build_trials(namespace, registry))
 
 
 def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
-    """The API server's words, and whether our policy spoke them; None where it does not serve the kind."""
+    """The API server's message, and whether Isthmus's policy refused; None if the kind is not served."""
     try:
         cluster.call(trial.method, trial.path, trial.body, params={"dryRun": "All"}, media=trial.media)
     except ApiRefusal as refused:

@@ -1,6 +1,6 @@
-"""A small client of the Kubernetes API, from a kubeconfig: enough to ask, to dry-run, and to be refused.
+"""Small client of the Kubernetes API, configured by a kubeconfig: reads, dry runs and patches.
 
-Standard library only, so that `isthmus up` needs nothing that the program itself does not.
+Uses the standard library only, so that `isthmus up` needs no further packages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ApiRefusal(Exception):
 
 @dataclass
 class Cluster:
-    """One context of a kubeconfig, ready to be asked."""
+    """Connection to the cluster of one kubeconfig context."""
 
     context: str
     server: str
@@ -51,16 +51,15 @@ class Cluster:
         accept: str = "application/json",
         timeout: float = 5.0,
     ) -> Any:
-        """One request, its answer as data.
+        """Send one request and return the decoded answer.
 
-        Raises `ApiRefusal` for a status of 400 and above, `EnvironmentFault` where nothing answers within
-        `timeout` seconds.
+        Raises `ApiRefusal` for a status of 400 or above, `EnvironmentFault` without an answer within `timeout` seconds.
         """
         url = self.server.rstrip("/") + path
         if params:
             url += "?" + urllib.parse.urlencode(params)
         if not url.startswith(("https://", "http://")):
-            raise EnvironmentFault(f"the server's address `{self.server}` is not a URL", where=self.context)
+            raise EnvironmentFault(f"the server address `{self.server}` is not a URL", where=self.context)
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 (checked above)
         request.add_header("Accept", accept)
@@ -68,7 +67,7 @@ class Cluster:
             request.add_header("Content-Type", media)
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
-        # A cluster is never asked through a web proxy that the environment names.
+        # Ignore HTTP proxies of the environment for clusters.
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.trust)
         )
@@ -81,12 +80,12 @@ class Cluster:
             reason = getattr(error, "reason", None) or error
             raise EnvironmentFault(
                 f"the cluster of context `{self.context}` does not answer at {self.server} ({reason})",
-                fix="Check that it runs and the kubeconfig is right (sandbox: `isthmus sandbox status`)",
+                fix="Check that the cluster runs and the kubeconfig is correct (sandbox: `isthmus sandbox status`)",
             ) from None
         return json.loads(text) if text else None
 
     def find(self, path: str, *, accept: str = "application/json") -> Any | None:
-        """What stands at a path; None where nothing does. Raises as `call` does."""
+        """The object at a path, or None. Raises as `call`."""
         try:
             return self.call("GET", path, accept=accept)
         except ApiRefusal as refused:
@@ -95,25 +94,25 @@ class Cluster:
             raise
 
     def check(self, timeout: float = 5.0) -> str:
-        """The API server's version; raises `EnvironmentFault` where it cannot be had."""
+        """The API server's version. Raises `EnvironmentFault` if it cannot be read."""
         try:
             return str(self.call("GET", "/version", timeout=timeout).get("gitVersion", "unknown"))
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{self.context}` at {self.server} refuses us ({refused})",
+                f"the cluster of context `{self.context}` at {self.server} refused the request ({refused})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
 
 
 def kubeconfig_files(environment: dict[str, str] | None = None) -> list[Path]:
-    """The kubeconfig files in effect, as kubectl finds them."""
+    """The kubeconfig files in effect, by the rules of kubectl."""
     variable = (environment if environment is not None else dict(os.environ)).get("KUBECONFIG", "")
     files = [Path(part) for part in variable.split(os.pathsep) if part]
     return files or [Path.home() / ".kube" / "config"]
 
 
 def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
-    """The cluster of a context. Raises `EnvironmentFault` where kubeconfig or context is missing."""
+    """Connection to the cluster of a context. Raises `EnvironmentFault` for a missing kubeconfig or context."""
     from isthmus.core import yaml_files
 
     contexts: dict[str, Any] = {}
@@ -132,9 +131,9 @@ def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
     where = os.pathsep.join(str(file) for file in files)
     if not existing:
         raise EnvironmentFault(
-            f"there is no kubeconfig, so the cluster of context `{context}` cannot be reached",
+            f"no kubeconfig was found, so the cluster of context `{context}` cannot be reached",
             where=where,
-            fix="Set KUBECONFIG; for the sandbox run `isthmus sandbox up`",
+            fix="Set KUBECONFIG; for the sandbox, run `isthmus sandbox up`",
         )
     settings = contexts.get(context)
     if settings is None or settings.get("cluster") not in clusters:
@@ -161,7 +160,7 @@ def _connect(
             trust.verify_mode = ssl.CERT_NONE
         certificate, key = _pem(user, "client-certificate", user_home), _pem(user, "client-key", user_home)
         if certificate and key:
-            # ssl takes a client's key from a file only; it is gone as soon as it has been read.
+            # The ssl module reads a client key only from a file, which is deleted right after.
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
                 pair.write(certificate + "\n" + key)
                 pair.flush()
@@ -171,7 +170,7 @@ def _connect(
             token = (user_home / user["tokenFile"]).read_text("utf-8").strip()
     except (OSError, ValueError, ssl.SSLError) as error:
         raise EnvironmentFault(
-            f"the credentials of context `{context}` cannot be used ({error})", fix="Mend the kubeconfig"
+            f"the credentials of context `{context}` cannot be used ({error})", fix="Correct the kubeconfig"
         ) from None
     return Cluster(context, str(target.get("server", "")), trust, token)
 
@@ -190,8 +189,8 @@ def _run_exec_plugin(spec: dict[str, Any], context: str) -> dict[str, Any]:
         status = json.loads(run.stdout)["status"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise EnvironmentFault(
-            f"credential plugin `{spec.get('command')}` (context `{context}`) fails ({type(error).__name__})",
-            fix="Run it by hand to see why",
+            f"credential plugin `{spec.get('command')}` (context `{context}`) failed ({type(error).__name__})",
+            fix="Run the plugin by hand to see its error",
         ) from None
     credentials = {"token": status.get("token")}
     for kubeconfig_name, plugin_name in (

@@ -1,6 +1,6 @@
-"""What stands in a cluster: its kinds by discovery, the objects of a namespace page by page, one object by its name.
+"""Reads a cluster: its kinds by discovery, all objects of a namespace, or one object by name.
 
-Of what is listed only the metadata is asked for, so that no Secret's data ever leaves the API server.
+Lists request only metadata, so that the data of Secrets never leaves the API server.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ PAGE = 500
 _PARALLEL_CALLS = 8
 _EXPIRED = 410
 _METRIC_GROUPS = ("metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io")
-"""Groups whose objects are figures: nothing is kept there."""
+"""API groups of metrics, which store no objects."""
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind that the API server serves."""
+    """One kind of objects that the API server serves."""
 
     group: str
     version: str
@@ -42,7 +42,7 @@ class Kind:
 
     @property
     def type(self) -> str:
-        """As Pulumi calls it: `kubernetes:apps/v1:Deployment`."""
+        """Pulumi's type token: `kubernetes:apps/v1:Deployment`."""
         return f"kubernetes:{self.group or 'core'}/{self.version}:{self.kind}"
 
     def path(self, namespace: str | None = None, name: str = "") -> str:
@@ -53,11 +53,11 @@ class Kind:
 
 @dataclass
 class Live:
-    """A cluster, looked at."""
+    """Reader of a live cluster."""
 
     cluster: Cluster
     unseen: list[Unseen] = field(default_factory=list)
-    """What we were not let see."""
+    """Objects and kinds that could not be read."""
     kinds: list[Kind] = field(default_factory=list)
     _by_kind: dict[tuple[str, str], Kind] = field(default_factory=dict)
 
@@ -68,19 +68,19 @@ class Live:
             self._by_kind[kind.api_version, kind.kind] = kind
 
     def kind(self, api_version: str, kind: str) -> Kind | None:
-        """As it is served, in another version where it must be; None where the server has no such kind."""
+        """The served kind, if needed in another version of its group; None if it is not served."""
         group = api_version.rpartition("/")[0]
         return self._by_kind.get((api_version, kind)) or self._by_kind.get((group, kind))
 
     def one(
         self, kind: Kind, namespace: str | None, name: str, *, full: bool = True
     ) -> dict[str, Any] | None:
-        """An object, or its metadata; None where there is none. Raises `ApiRefusal`."""
+        """An object, or only its metadata; None if it does not exist. Raises `ApiRefusal`."""
         path = kind.path(namespace, name)
         return self.cluster.find(path, accept="application/json" if full else METADATA)
 
     def objects(self, namespaces: Iterable[str]) -> list[tuple[Kind, dict[str, Any]]]:
-        """The metadata of all that stands in these namespaces, by namespace, kind and name."""
+        """Kind and metadata of all objects in these namespaces, ordered by namespace and kind."""
         queries = [
             (kind, namespace)
             for namespace in sorted(namespaces)
@@ -95,21 +95,21 @@ class Live:
         return [listed_object for answer in self.each(list_query, queries) for listed_object in answer]
 
     def listed(self, kind: Kind, namespace: str | None, *, full: bool = False) -> list[dict[str, Any]]:
-        """All of a kind in a namespace; nothing, and a word of it, where we may not list them."""
+        """All objects of a kind in a namespace. If listing is refused, returns nothing and notes it in `unseen`."""
         accept = "application/json" if full else METADATA_LIST
         for _ in range(3):
             try:
                 return self._pages(kind, namespace, accept)
             except ApiRefusal as refused:
-                # A list that changes while it is read ends so; it begins anew.
+                # The continue token expired because the list changed; start again.
                 if refused.status != _EXPIRED:
                     self._refused(kind.plural, namespace, refused)
                     return []
-        self.unseen.append(self._unseen(kind.plural, namespace, "it changes faster than it can be read"))
+        self.unseen.append(self._unseen(kind.plural, namespace, "its list changed during every read"))
         return []
 
     def each(self, ask: Callable[[T], R], queries: Iterable[T]) -> list[R]:
-        """Several questions at once, the answers in the order of the questions."""
+        """Run `ask` for all queries in parallel; answers are in the order of the queries."""
         with ThreadPoolExecutor(_PARALLEL_CALLS) as pool:
             return list(pool.map(ask, queries))
 
@@ -131,7 +131,7 @@ class Live:
             groups = self.cluster.call("GET", "/apis")["groups"]
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{self.cluster.context}` refuses to be asked what there is ({refused})",
+                f"the cluster of context `{self.cluster.context}` refused API discovery ({refused})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
         versions = [("", "v1")]
@@ -151,7 +151,7 @@ class Live:
             try:
                 return self.cluster.call("GET", path).get("resources") or []
             except ApiRefusal as refused:
-                # A group that another server answers for, and does not.
+                # An aggregated API whose server does not answer.
                 self._refused(f"kinds of {group}/{version}", None, refused)
                 return []
 
@@ -174,7 +174,7 @@ class Live:
     def _refused(self, subject: str, namespace: str | None, refused: ApiRefusal) -> None:
         if refused.status == 401:
             raise EnvironmentFault(
-                f"the cluster of context `{self.cluster.context}` does not know us ({refused})",
+                f"the cluster of context `{self.cluster.context}` rejected the credentials ({refused})",
                 fix="Check the credentials in the kubeconfig",
             )
         if refused.status not in (404, 405):

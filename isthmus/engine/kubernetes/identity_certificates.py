@@ -1,8 +1,8 @@
-"""The certificates by which translators are to prove to AWS who they are, as the clusters hold them already.
+"""Checks the certificates with which translators authenticate to AWS (IAM Roles Anywhere), before a run.
 
-A certificate of a foreign issuer is found out late: pods run, and AWS refuses every session. So each Secret
-that there is before a run is held to the trust anchor's authorities and to the name that the role asks for.
-Its private key is neither read out of the answer nor shown.
+A certificate of a wrong issuer would be noticed late: pods run, and AWS refuses every session. So each existing Secret
+is checked against the certificate authorities of the trust anchor and the subject that the role requires. The private
+key is neither used nor shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from isthmus.engine.kubernetes.client import Cluster
 
 _ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind")
-"""Annotations of a Secret that cert-manager made: whom it asked."""
+"""Annotations with the issuer of a certificate that cert-manager created."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Bearer:
 
 
 def find_bearers(platform: Platform) -> Iterator[Bearer]:
-    """Who shows a certificate to AWS: each gateway's translator with an identity."""
+    """The translators that authenticate to AWS: one for each gateway with an identity."""
     identities = {identity.name: identity for identity in platform.identities}
     trusts = {trust.name: trust for trust in platform.trust}
     for gateway in platform.gateways:
@@ -61,10 +61,10 @@ def find_bearers(platform: Platform) -> Iterator[Bearer]:
 def bearers_check(
     platform: Platform, reached: dict[str, Cluster], now: datetime.datetime | None = None
 ) -> list[str]:
-    """Hold each certificate that is there to its trust; what to know besides, a line each.
+    """Check each existing certificate, and return warnings.
 
-    Raises `Refused` for one that AWS would refuse, `EnvironmentFault` for a Secret that the organisation
-    was to put into a namespace that there is. What cert-manager renews after this run is only told.
+    Raises `Refused` for a certificate that AWS would refuse, `EnvironmentFault` for a missing Secret that the
+    organisation must provide in an existing namespace. For certificates that cert-manager will replace, only warns.
     """
     lines: list[str] = []
     for bearer in find_bearers(platform):
@@ -80,10 +80,10 @@ def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> s
         if secret is None:
             return _missing_secret(bearer, cluster)
     except ApiRefusal as refused:
-        return f"{bearer.where}: its certificate cannot be looked at ({refused}), so whether AWS takes it is not known"
+        return f"{bearer.where}: its certificate cannot be read ({refused}), so it is unknown whether AWS accepts it"
     pem = _certificate_of(bearer, secret)
     if bearer.identity.certificate_secret is None and not _is_same_issuer(bearer, secret):
-        return f"{bearer.where}: another issuer signed the certificate that is there; cert-manager is to replace it"
+        return f"{bearer.where}: another issuer signed the current certificate; cert-manager will replace it"
     if bearer.trust.ca_certificates and bearer.trust.mode == "manage":
         certificate_authorities.check_signed_by(
             certificate_authorities.first_only(pem), bearer.trust.ca_certificates, bearer.where
@@ -92,23 +92,23 @@ def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> s
         certificate_authorities.check_bearer(pem, bearer.subject, now, bearer.where)
     except (Refused, InputError) as error:
         if bearer.identity.certificate_secret is None:
-            return f"{bearer.where}: {error.what}; cert-manager is to replace it"
+            return f"{bearer.where}: {error.what}; cert-manager will replace it"
         raise
     return None
 
 
 def _missing_secret(bearer: Bearer, cluster: Cluster) -> str | None:
-    """Of a Secret that is not there: nothing where cert-manager will make it."""
+    """A warning or an error for a missing Secret; None if cert-manager will create it."""
     if bearer.identity.certificate_secret is None:
         return None
-    fix = f"Put a certificate for `{bearer.subject}` there, as a Secret of type kubernetes.io/tls"
+    fix = f"Create the Secret with a certificate for `{bearer.subject}`, type kubernetes.io/tls"
     if cluster.find(f"/api/v1/namespaces/{bearer.namespace}") is None:
         return (
-            f"{bearer.where}: namespace and Secret are not there; this run makes the namespace, and the translator"
+            f"{bearer.where}: namespace and Secret do not exist; this run creates the namespace, and the translator"
             f" waits for the Secret. {fix}"
         )
     raise EnvironmentFault(
-        f"identity {bearer.identity.name} names a Secret that is not there", where=bearer.where, fix=fix
+        f"the Secret of identity {bearer.identity.name} does not exist", where=bearer.where, fix=fix
     )
 
 
@@ -119,18 +119,18 @@ def _certificate_of(bearer: Bearer, secret: dict[str, Any]) -> str:
             raise EnvironmentFault(
                 f"the Secret has no {key}",
                 where=bearer.where,
-                fix="It is to be one of type kubernetes.io/tls",
+                fix="Use a Secret of type kubernetes.io/tls",
             )
     try:
         return base64.b64decode(data["tls.crt"], validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
         raise EnvironmentFault(
-            "its tls.crt is no text", where=bearer.where, fix="Put the PEM there"
+            "its tls.crt is not text", where=bearer.where, fix="Set it to the PEM certificate"
         ) from None
 
 
 def _is_same_issuer(bearer: Bearer, secret: dict[str, Any]) -> bool:
-    """Whether the Secret is of the issuer that the trust names: another's is replaced by this run."""
+    """Whether the trust's issuer created the Secret; otherwise this run replaces it."""
     annotations = (secret.get("metadata") or {}).get("annotations") or {}
     issuer = bearer.trust.issuer
     if issuer is None or _ISSUER_ANNOTATIONS[0] not in annotations:

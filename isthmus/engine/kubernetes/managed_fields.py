@@ -1,8 +1,8 @@
-"""Who set which field of a Kubernetes object: its `metadata.managedFields` as a tree.
+"""Parses `metadata.managedFields` of a Kubernetes object into a tree of fields and their managers.
 
-FieldsV1 (kubernetes/apimachinery, `meta/v1`) spells a field `f:NAME`, an element of a keyed list `k:{…}`, an element of
-a set `v:VALUE`, one of a list by place `i:NUMBER`, and the thing itself `.`. A list without such elements is kept as a
-whole: whoever sets it sets all of it.
+FieldsV1 (kubernetes/apimachinery, `meta/v1`) writes a field as `f:NAME`, an element of a keyed list as `k:{…}`, an
+element of a set as `v:VALUE`, a list element by index as `i:NUMBER`, and the object itself as `.`. A list without such
+elements is atomic: a manager sets all of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Step:
 
     @property
     def said(self) -> Any:
-        """The name as text, the rest as data."""
+        """The field name as text; keys, values and indexes as data."""
         return self.text if self.sort == "f" else json.loads(self.text)
 
     def spelt(self) -> str:
@@ -34,10 +34,10 @@ class Step:
 
 @dataclass
 class Owned:
-    """A field, who set it, and what is below."""
+    """A field, its managers, and the fields below it."""
 
     managers: set[str] = field(default_factory=set)
-    """Of the thing itself: a map that somebody began has fields that others set."""
+    """Managers of the field itself; fields below may have others."""
     below: dict[Step, Owned] = field(default_factory=dict)
 
     def name(self, name: str) -> Owned | None:
@@ -45,20 +45,20 @@ class Owned:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing below it is anybody's own: set as one."""
+        """Whether it has no fields below: it is set as one value."""
         return not self.below
 
     @property
     def keyed(self) -> bool:
-        """Whether it is a list whose elements are each somebody's."""
+        """Whether it is a list or set whose elements have managers of their own."""
         return any(step.sort in ("k", "v") for step in self.below)
 
     def all(self) -> set[str]:
-        """Whoever set it, or something below it."""
+        """Managers of the field and of all fields below it."""
         return set().union(self.managers, *(owned.all() for owned in self.below.values()))
 
     def paths(self) -> Iterator[tuple[Step, ...]]:
-        """Each path at which somebody set something."""
+        """Paths of all fields that have managers."""
         if self.managers:
             yield ()
         for step, owned in self.below.items():
@@ -72,11 +72,11 @@ class Fields:
 
     tree: Owned
     since: dict[str, str]
-    """Manager → when it last set something, as the API server says."""
+    """Manager → time of its last change, from the API server."""
 
 
 def parse_fields(managed: Any) -> Fields:
-    """The fields of an object's `managedFields`; what controllers say in its status is left out."""
+    """Parse an object's `managedFields`, without its status."""
     tree, since = Owned(), dict[str, str]()
     for entry in managed if isinstance(managed, list) else []:
         if not isinstance(entry, Mapping):
@@ -84,27 +84,27 @@ def parse_fields(managed: Any) -> Fields:
         manager = str(entry.get("manager") or "unnamed")
         since[manager] = max(since.get(manager, ""), str(entry.get("time") or ""))
         _add(tree, entry.get("fieldsV1"), manager)
-    # Not by the subresource: who may set a status may set labels by the same call.
+    # Removed by field, not by subresource: a status update may also set labels.
     tree.below.pop(Step("f", "status"), None)
     return Fields(tree, since)
 
 
 def _add(owned: Owned, content: Any, manager: str) -> None:
-    """`{}` is a leaf, and so is what says `.` beside what is below it."""
+    """Add a FieldsV1 value. `{}` and `.` mark the field itself."""
     if not isinstance(content, Mapping) or not content:
         owned.managers.add(manager)
         return
     for key, below in content.items():
         step = parse_step(str(key))
         if step is None:
-            # `.`, or a spelling that is not known here: whatever is below, it is this manager's.
+            # `.` or an unknown notation: the manager owns the whole field.
             owned.managers.add(manager)
         else:
             _add(owned.below.setdefault(step, Owned()), below, manager)
 
 
 def parse_step(key: str) -> Step | None:
-    """A step by its key in FieldsV1; None for `.`, and for a spelling that is not known here."""
+    """The step of a FieldsV1 key; None for `.` and for unknown notations."""
     sort, colon, text = key.partition(":")
     step_sort: Sort | None = next((candidate for candidate in _SORTS if candidate == sort), None)
     if not colon or step_sort is None:
@@ -119,5 +119,5 @@ def parse_step(key: str) -> Step | None:
         step_sort == "i" and not isinstance(value, int)
     ):
         return None
-    # The order of keys is no difference.
+    # Sorted, so that the order of keys does not matter.
     return Step(step_sort, json.dumps(value, sort_keys=True))

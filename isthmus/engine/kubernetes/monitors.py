@@ -1,7 +1,7 @@
-"""Tells whether the Prometheus of a cluster selects the platform's PodMonitors: if not, nothing is scraped.
+"""Warns if no Prometheus of a cluster selects the platform's PodMonitors: then nothing is scraped.
 
-A Prometheus (prometheus-operator) takes the PodMonitors that its `podMonitorSelector` matches, in the namespaces that
-its `podMonitorNamespaceSelector` matches; null selects nothing, an empty selector everything. The chart
+A Prometheus (prometheus-operator) scrapes the PodMonitors that match its `podMonitorSelector`, in namespaces that match
+its `podMonitorNamespaceSelector`. Null selects nothing, an empty selector selects everything. The chart
 kube-prometheus-stack selects its own release by default: `release: NAME`.
 """
 
@@ -20,9 +20,9 @@ PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"
 
 
 def warn_unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[str]:
-    """A line for each site where no Prometheus selects monitors with the labels of `monitoring.labels`.
+    """A warning for each site where no Prometheus selects the labels in `monitoring.labels`.
 
-    Nothing is said of a cluster without such a kind (another agent may scrape), or one that does not let us look.
+    Clusters without the kind Prometheus are skipped (another agent may scrape), and clusters that refuse the read.
     """
     if not platform.monitoring.pod_monitors:
         return
@@ -42,13 +42,13 @@ def warn_unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Itera
         shown = "; ".join(_selector_text(selector) for selector in selectors)
         yield (
             f"site {site}: no Prometheus selects the platform's PodMonitors, so nothing is scraped and nothing is "
-            f"scaled by load. {names} selects {shown}. Fix: name these labels in `monitoring.labels`, or "
+            f"scaled by load. {names} selects {shown}. Fix: set these labels in `monitoring.labels`, or "
             "widen `podMonitorSelector`"
         )
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector of Kubernetes matches; null matches nothing, `{}` everything."""
+    """Whether a Kubernetes label selector matches the labels; null matches nothing, `{}` everything."""
     if selector is None:
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):

@@ -1,9 +1,9 @@
-"""Asks a cluster's nodes whether they carry what pods are placed by, and keeps the pools' taint on named machines.
+"""Checks the labels of a cluster's nodes, and manages the GPU taint of the nodes of a pool.
 
-The taint is not the stack's: `taints` is one atomic list in Kubernetes' API (core/v1 `NodeSpec.taints`,
-`+listType=atomic`, no merge key), so whoever applies it owns all of it and removes what others set. Here the list is
-read, our taint is added and the list is written with the version that was read: what others changed meanwhile makes
-the API server refuse (409), and it is read again.
+The taint is not a resource of the stack. `taints` is one atomic list (core/v1 `NodeSpec.taints`, `+listType=atomic`, no
+merge key), so applying it would remove taints of others. Instead the list is read, the taint is added, and the list is
+written with the resource version that was read. If others changed it in between, the API server answers 409, and the
+list is read again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 NODES = "/api/v1/nodes"
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
-"""On machines with GPUs, so that nothing else settles there; as `components.cluster.objects` tolerates it."""
+"""Keeps other pods off nodes with GPUs; tolerated in `components.cluster.objects`."""
 TAINTED_BY = "isthmus.dev/tainted-by"
-"""Annotation of a node whose taint was set here: the platform that removes it again."""
+"""Annotation of a node: the platform that set the taint, and removes it again."""
 _REPELLING_EFFECTS = ("NoSchedule", "NoExecute")
 _ATTEMPTS = 5
 _MANAGER = "isthmus-taints"
@@ -32,9 +32,9 @@ Say = Callable[[str], None]
 
 
 def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
-    """Raise `EnvironmentFault` where a site's nodes lack the label over which pods are spread by force.
+    """Raise `EnvironmentFault` if a site's nodes lack the failure-domain label over which pods must be spread.
 
-    The scheduler passes over a node without the label. Where some nodes lack it, only that is said.
+    The scheduler ignores nodes without the label. If only some nodes lack it, warns.
     """
     for site, cluster in reached.items():
         label = failure_domain_label(platform, site)
@@ -43,8 +43,8 @@ def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Sa
             continue
         where = f"site {site} (sites[{site}].failure_domain_label)"
         fix = (
-            f"Label the nodes (`kubectl label node NAME {label}=DOMAIN`), or name another label that they carry, "
-            "e.g. `kubernetes.io/hostname` where machines are the failure domains"
+            f"Label the nodes (`kubectl label node NAME {label}=DOMAIN`), or set the key to a label that they have, "
+            "e.g. `kubernetes.io/hostname` if each machine is a failure domain"
         )
         gateways = [
             gateway.name
@@ -56,14 +56,14 @@ def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Sa
         labelled = [node for node in schedulable if label in _labels(node)]
         if gateways and schedulable and not labelled:
             raise EnvironmentFault(
-                f"no node that takes gateways carries the label `{label}`, over which {', '.join(gateways)} must be "
-                f"spread: {len(schedulable)} nodes lack it, and no pod would find a place",
+                f"no node for gateways has the label `{label}`, over which {', '.join(gateways)} must be "
+                f"spread: {len(schedulable)} nodes lack it, so no gateway pod could be scheduled",
                 where=where,
                 fix=fix,
             )
         if len(labelled) < len(schedulable):
             lacking = ", ".join(_name(node) for node in schedulable if label not in _labels(node))
-            say(f"site {site}: nodes without the label `{label}` take no gateway: {lacking}")
+            say(f"site {site}: nodes without the label `{label}` get no gateway pods: {lacking}")
         for pool in platform.pools:
             if pool.site == site:
                 _check_pool_domains(platform, pool, nodes, label, where, fix)
@@ -72,7 +72,7 @@ def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Sa
 def _check_pool_domains(
     platform: Platform, pool: Pool, nodes: list[dict[str, Any]], label: str, where: str, fix: str
 ) -> None:
-    """What outlives a domain needs as many labelled domains in its pool; unnamed machines may not be there yet."""
+    """Check that a pool has enough labelled domains for its endpoints. Pools without named machines are skipped."""
     surviving = [
         endpoint
         for endpoint in platform.endpoints
@@ -85,7 +85,7 @@ def _check_pool_domains(
     needed = max(min(endpoint.replicas, pool.failure_domains) for endpoint in surviving)
     if len(domains) < needed:
         raise EnvironmentFault(
-            f"the machines of pool {pool.name} carry {len(domains)} values of the label `{label}`, and "
+            f"the machines of pool {pool.name} have {len(domains)} values of the label `{label}`, and "
             f"{surviving[0].id} must be spread over {needed}",
             where=where,
             fix=fix,
@@ -95,8 +95,8 @@ def _check_pool_domains(
 def set_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
     """Add the taint to every named machine of a pool, and remove it from machines that left their pool.
 
-    Pools that say `taint: existing` are looked at only. Raises `EnvironmentFault` where such a machine lacks the
-    taint, and where a node cannot be changed.
+    Pools with `taint: existing` are only checked. Raises `EnvironmentFault` if such a machine lacks the taint, or if a
+    node cannot be changed.
     """
     for site, cluster in reached.items():
         pools = [pool for pool in platform.pools if pool.site == site and pool.node_names]
@@ -107,19 +107,19 @@ def set_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> Non
             if name in existing:
                 _check_tainted(node, existing[name], site)
             elif name in managed and _change_taint(cluster, name, platform.name, add=True):
-                say(f"site {site}: machine {name} has the taint {_taint_text()}")
+                say(f"site {site}: set the taint {_taint_text()} on machine {name}")
             elif name not in managed and _annotations(node).get(TAINTED_BY) == platform.name:
                 _change_taint(cluster, name, platform.name, add=False)
-                say(f"site {site}: machine {name} left its pool, and the taint {_taint_text()} is removed")
+                say(f"site {site}: machine {name} left its pool; removed its taint {_taint_text()}")
 
 
 def remove_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
-    """Remove the taints that were set for a platform, and none that others set."""
+    """Remove the taints that were set for a platform; taints of others stay."""
     for site, cluster in reached.items():
         for node in _list_nodes(cluster, site, say) or []:
             if _annotations(node).get(TAINTED_BY) == platform.name:
                 _change_taint(cluster, _name(node), platform.name, add=False)
-                say(f"site {site}: the taint {_taint_text()} of machine {_name(node)} is removed")
+                say(f"site {site}: removed the taint {_taint_text()} from machine {_name(node)}")
 
 
 def _check_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
@@ -127,14 +127,15 @@ def _check_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
         return
     command = f"kubectl taint nodes {_name(node)} {_taint_text()}"
     raise EnvironmentFault(
-        f"machine {_name(node)} of pool {pool.name} lacks the taint {_taint_text()}, and the pool says `taint: existing`",
+        f"machine {_name(node)} of pool {pool.name} lacks the taint {_taint_text()}, but the pool has"
+        " `taint: existing`",
         where=f"site {site}",
-        fix=f"Run `{command}`, or say `taint: manage`",
+        fix=f"Run `{command}`, or set `taint: manage`",
     )
 
 
 def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
-    """Add or remove our taint on a node, and keep every other; whether anything was changed."""
+    """Add or remove the taint on a node, and keep all others. Returns whether anything was changed."""
     for _ in range(_ATTEMPTS):
         node = cluster.find(f"{NODES}/{name}")
         if node is None:
@@ -162,11 +163,11 @@ def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> b
                 continue
             raise _change_fault(cluster, name, refused) from None
         return True
-    raise _change_fault(cluster, name, ApiRefusal(409, "others changed it meanwhile, five times"))
+    raise _change_fault(cluster, name, ApiRefusal(409, "others changed it at the same time, five times"))
 
 
 def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
-    """Own the list beside a patch of an earlier version of Isthmus, which would take it along when it lets go."""
+    """Become co-owner of the taints if a patch of an earlier version owns them; its deletion would remove them."""
     owners = [
         field["manager"]
         for field in node["metadata"].get("managedFields") or []
@@ -181,7 +182,7 @@ def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
         "spec": {"taints": _taints(node)},
     }
     try:
-        # The same list: nothing changes but who owns it, so no conflict is forced.
+        # The list is the same, so only its ownership changes and no conflict arises.
         cluster.call(
             *("PATCH", f"{NODES}/{_name(node)}", body),
             params={"fieldManager": _MANAGER},
@@ -193,26 +194,26 @@ def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
 
 def _change_fault(cluster: Cluster, name: str, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
-        f"machine {name} cannot be given the taint {_taint_text()} ({refused})",
+        f"the taint {_taint_text()} of machine {name} cannot be changed ({refused})",
         where=cluster.context,
-        fix=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_taint_text()}` and say `taint: existing` "
-        "at the pool",
+        fix=f"Allow the deployer to patch nodes, or run `kubectl taint nodes {name} {_taint_text()}` and set "
+        "`taint: existing` for the pool",
     )
 
 
 def _list_nodes(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | None:
-    """All nodes; None, and a line, where the deployer may not list them."""
+    """All nodes; None, with a warning, if listing them is refused."""
     try:
         return list(cluster.call("GET", NODES)["items"])
     except ApiRefusal as refused:
         say(
-            f"site {site}: its nodes cannot be looked at ({refused}), so their labels and taints are not checked"
+            f"site {site}: its nodes cannot be listed ({refused}), so their labels and taints are not checked"
         )
         return None
 
 
 def _repels_pods(node: dict[str, Any]) -> bool:
-    """Whether a pod that tolerates nothing is kept out, now or for good."""
+    """Whether a taint repels pods without tolerations."""
     return any(taint.get("effect") in _REPELLING_EFFECTS for taint in _taints(node))
 
 

@@ -1,7 +1,7 @@
-"""Whose is an object in a namespace of ours: a state's, what comes of a state's, the cluster's own, or somebody's.
+"""Tells foreign objects in a stack's namespaces from objects of the state, their children, and the cluster's own.
 
-`ownerReferences` are anybody's to write. They are believed where the owner has the uid that they name and makes such
-children: a Secret that says a Deployment owns it is foreign, because Deployments make none.
+Anyone can write `ownerReferences`. They count only if the owner exists with that uid and creates children of that kind:
+a Secret that names a Deployment as its owner is foreign, because Deployments create no Secrets.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from isthmus.engine.kubernetes.discovery import Kind
 
 Known = tuple[str, str, str, str]
-"""Group, kind, namespace (empty for what has none), name."""
+"""Group, kind, namespace (empty for cluster-scoped kinds), name."""
 _CLUSTER_OBJECTS = {
     ("ConfigMap", "kube-root-ca.crt"),
     ("ConfigMap", "openshift-service-ca.crt"),
     ("ServiceAccount", "default"),
 }
 _TRANSIENT_KINDS = {"Event", "Lease"}
-"""What comes and goes by itself."""
+"""Kinds whose objects come and go by themselves."""
 _CHILDREN_OF: Mapping[str, frozenset[str]] = {
     "Deployment": frozenset({"ReplicaSet"}),
     "ReplicaSet": frozenset({"Pod"}),
@@ -34,34 +34,33 @@ _CHILDREN_OF: Mapping[str, frozenset[str]] = {
     # A leader of a LeaderWorkerSet owns its workers.
     "Pod": frozenset({"StatefulSet", "ResourceClaim", "PersistentVolumeClaim"}),
 }
-"""Of the API server's own kinds, what their controllers make. What owns by a grant of ours (a Job that ends an
-emergency access) is in the state itself."""
+"""Built-in kind → kinds that its controller creates. Objects of an emergency access are in the state itself."""
 _BUILTIN_GROUPS = re.compile(
     r"^$|^(apps|batch|autoscaling|policy|extensions)$|^([a-z]+|rbac\.authorization)\.k8s\.io$"
 )
-"""The API server's own; `kueue.x-k8s.io` and `gateway.networking.k8s.io` are custom ones."""
+"""Built-in API groups; `kueue.x-k8s.io` and `gateway.networking.k8s.io` are custom ones."""
 _SENSITIVE_KINDS = re.compile(r"Policy|Route|Binding|Gateway|Ingress|Secret|Role")
-"""Kinds of anybody's that no owner excuses, but for an owner that is a custom resource of ours."""
+"""Kinds that are reported although another object owns them, unless a custom resource of the state does."""
 _MAX_DEPTH = 6
 _HELM_RECORD = re.compile(r"sh\.helm\.release\.v1\.(.+)\.v\d+")
 
 
 @dataclass
 class Ownership:
-    """What the states know, by cluster."""
+    """Objects of one cluster that belong to the states."""
 
     known: set[Known]
     releases: set[tuple[str, str]] = field(default_factory=set)
-    """Namespace and name of Helm's releases."""
+    """Namespace and name of Helm releases."""
     certificates: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Namespace and name of a Secret → the Certificate of a state that asks for it."""
+    """Namespace and name of a Secret → name of the Certificate that creates it."""
     claims: set[tuple[str, str]] = field(default_factory=set)
-    """Namespace, and what the names of a StatefulSet's claims begin with."""
+    """Namespace and name prefix of the claims of a StatefulSet."""
 
     def foreign(self, objects: Iterable[tuple[Kind, dict[str, Any]]]) -> list[tuple[Kind, dict[str, Any]]]:
-        """Those that are nobody's of these, in the order given.
+        """The foreign objects among `objects`, in their order.
 
-        What a foreign one has made by its controller is told with it: its ReplicaSets and Pods are not listed again.
+        Children of a foreign object (its ReplicaSets and Pods) are not listed separately.
         """
         listed = list(objects)
         by_uid = {
@@ -90,7 +89,7 @@ class Ownership:
             return True
         if self._helms(kind, metadata):
             return True
-        # No owner owns itself; a ring of owners is nobody's.
+        # The depth limit ends cycles of owners, which count as foreign.
         return depth < _MAX_DEPTH and any(
             self._comes_of(kind, reference, by_uid, depth)
             for reference in metadata.get("ownerReferences") or []
@@ -106,12 +105,12 @@ class Ownership:
             str(reference.get("apiVersion", "")).rpartition("/")[0],
             str(reference.get("kind")),
         )
-        # Of no namespace, or of one that is not listed: a state must know it.
+        # The owner is not in the listed namespaces, so it must be in a state.
         is_unlisted = str(reference.get("uid")) not in by_uid and not _BUILTIN_GROUPS.search(group)
         return is_unlisted and (group, owner_kind, "", str(reference.get("name"))) in self.known
 
     def _beside(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
-        """What controllers make with no word of its owner."""
+        """Whether a controller created it without `ownerReferences`."""
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         if kind.kind == "Endpoints":
             return ("", "Service", namespace, name) in self.known
@@ -124,7 +123,7 @@ class Ownership:
         return False
 
     def _helms(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
-        """What a release of a state's has made, and Helm's own record of it."""
+        """Whether it belongs to a Helm release of a state, or is Helm's record of that release."""
         namespace, annotations = metadata.get("namespace", ""), metadata.get("annotations") or {}
         record = (
             _HELM_RECORD.fullmatch(metadata["name"]) if (kind.group, kind.kind) == ("", "Secret") else None
@@ -141,7 +140,7 @@ class Ownership:
 def _listed_owner(
     kind: Kind, reference: Mapping[str, Any], by_uid: Mapping[str, tuple[Kind, dict[str, Any]]]
 ) -> tuple[Kind, dict[str, Any]] | None:
-    """The owner that an object names, where it is there and makes such objects."""
+    """The owner that an object names, if it exists and creates such objects; otherwise None."""
     listed_owner = by_uid.get(str(reference.get("uid")))
     if listed_owner is None:
         return None
@@ -168,7 +167,7 @@ def _has_foreign_owner(
     by_uid: Mapping[str, tuple[Kind, dict[str, Any]]],
     depth: int = 0,
 ) -> bool:
-    """Whether it comes of an object that stands for itself; those in a ring of owners all do."""
+    """Whether it descends from another listed object that has no owner itself."""
     owners = [
         _listed_owner(kind, reference, by_uid)
         for reference in metadata_object["metadata"].get("ownerReferences") or []
@@ -183,7 +182,7 @@ def _has_foreign_owner(
 
 
 def ownership_of(resources: Iterable[Any]) -> Ownership:
-    """What the states of an estate know of one cluster. `resources`: as `isthmus.graph.resources.state` has them."""
+    """Ownership in one cluster, from the resources of an estate's states (`isthmus.graph.resources.state`)."""
     known_objects, releases, certificates, claims = (
         set[Known](),
         set[tuple[str, str]](),
@@ -195,7 +194,7 @@ def ownership_of(resources: Iterable[Any]) -> Ownership:
         if not resource.custom or not resource.type.startswith("kubernetes:"):
             continue
         if resource.type.startswith("kubernetes:helm.sh/"):
-            # What a release is called in the cluster is its id, `NAMESPACE/NAME`.
+            # The id of a release is its `NAMESPACE/NAME` in the cluster.
             namespace, _, name = resource.id.rpartition("/")
             releases.add((namespace, name))
             continue

@@ -1,4 +1,4 @@
-"""Whether a stack's pools show what healthy ones show: each sign of `pools` looked for in its cluster."""
+"""Checks the health of GPU pools: each sign in the stack output `pools` is looked up in its cluster."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 @dataclass(frozen=True)
 class SignResult:
-    """One sign, and how many of the objects that should show it do."""
+    """Result of one sign: how many of the expected objects show it."""
 
     pool: str
     site: str
     object: str
-    """Which objects are meant, in words."""
+    """Description of the objects."""
     path: str
     wanted: str
-    """The value that a healthy pool has there; empty: any."""
+    """Expected value; empty means any value."""
     count: int
-    """Objects that should show it."""
+    """Number of objects that should show it."""
     shown: int
     instead: tuple[str, ...] = ()
-    """What the others show, each once; `nothing` where there is no value, or no object."""
+    """Distinct wrong values; `nothing` for a missing value or object."""
 
     @property
     def well(self) -> bool:
         return self.shown == self.count and not self.instead
 
     def __str__(self) -> str:
-        """As a line: `Node pool=a: status › allocatable › nvidia.com/gpu should be 8, is 7 (3 of 4 are right)`."""
+        """Text such as `Node pool=a: status › allocatable › nvidia.com/gpu should be 8, is 7 (3 of 4 are right)`."""
         subject = f"{self.object}: {self.path}" if self.path else self.object
         if self.well:
             return f"{subject} is {self.wanted or 'there'}"
@@ -42,7 +42,7 @@ class SignResult:
 
 
 def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[SignResult]:
-    """Every sign of every pool, in the stack's order. Raises `EnvironmentFault` where a cluster refuses us."""
+    """Check every sign of every pool. Raises `EnvironmentFault` if a cluster refuses a read."""
     results: list[SignResult] = []
     for pool in pools:
         reader = _CachedReader(clusters[pool["site"]])
@@ -51,7 +51,7 @@ def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) ->
 
 
 class _CachedReader:
-    """A cluster, asked once for what several signs are about."""
+    """Reader of a cluster that caches answers, since several signs use the same objects."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -87,8 +87,8 @@ class _CachedReader:
                 self._answers[path] = self._cluster.find(path)
             except ApiRefusal as refused:
                 raise EnvironmentFault(
-                    f"the cluster of context `{self._cluster.context}` does not let us look at {path} ({refused})",
-                    fix="Give this identity the right to read what the pools' signs name",
+                    f"the cluster of context `{self._cluster.context}` refused to read {path} ({refused})",
+                    fix="Grant this identity read access to that path",
                 ) from None
         return self._answers[path]
 
@@ -107,7 +107,7 @@ def _check_sign(reader: _CachedReader, pool: dict[str, Any], sign: dict[str, Any
         wrong_values.add("nothing")
     selector = sign.get("name") or ", ".join(f"{key}={value}" for key, value in sign["labels"].items())
     if len(values) > count:
-        # As wrong as fewer: a machine bears the pool's label that is none of its.
+        # Too many objects are wrong too: another machine has the pool's label.
         wrong_values.add(f"{len(values)} objects")
     return SignResult(
         pool["name"],
@@ -122,7 +122,7 @@ def _check_sign(reader: _CachedReader, pool: dict[str, Any], sign: dict[str, Any
 
 
 def _value_at(value: Any, path: list[str]) -> str | None:
-    """What stands at the end of the keys; of a list of conditions, the status of the one of that type."""
+    """The value at a path. In a list of conditions, a key selects the status of the condition of that type."""
     for key in path:
         if isinstance(value, list):
             value = next(

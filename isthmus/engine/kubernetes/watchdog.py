@@ -1,8 +1,8 @@
-"""A cluster that dies while the engine works in it: the run is ended, rather than left to wait for it.
+"""Interrupts a run whose cluster has stopped answering.
 
-The Kubernetes provider asks on and on while it waits for a Deployment, until the wait's own timeout: for a large
-model that is as long as loading it takes. So the clusters of a run are asked beside it, and where one has
-been silent for too long the engine is interrupted: it stores what it knows, and the next run goes on from there.
+The Kubernetes provider keeps polling an unreachable cluster until the timeout of the resource, which is long for large
+models. So a thread polls the clusters of a run. If one is silent for too long, it interrupts the engine, which stores
+its state; the next run continues from there.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError
 from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 VARIABLE = "ISTHMUS_SILENCE_S"
-"""Seconds for which a cluster may be silent during a run."""
+"""Environment variable: seconds for which a cluster may be silent during a run."""
 LIMIT_S = 120.0
-"""More than an API server takes to restart."""
+"""Default; longer than the restart of an API server."""
 INTERVAL_S = 5.0
 PATIENCE_S = 30.0
-"""How long an interrupted engine may take to end before it is interrupted again, and then killed."""
+"""Seconds that an interrupted engine has before it is interrupted again, and then killed."""
 _ENGINE = "pulumi"
 
 
 @dataclass
 class Watch:
-    """What is known of the clusters of a run."""
+    """Poller of the clusters of a run."""
 
     clusters: Mapping[str, Cluster]
-    """By the site's name."""
+    """Site → cluster."""
     say: Callable[[str], None]
     limit: float
     every: float = field(default_factory=lambda: INTERVAL_S)
     interrupt: Callable[[int], None] = lambda turn: interrupt(turn)
-    """Is told to end the engine, first with 0, then with 1 and more."""
+    """Ends the engine; called with 0, then 1, and so on."""
     gone: str | None = None
-    """The site whose cluster was silent for too long."""
+    """The first site whose cluster was silent for too long."""
     _heard: dict[str, float] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Ask until the run is over; in a thread of its own."""
+        """Poll the clusters until `end`; runs in a thread of its own."""
         self._heard = dict.fromkeys(self.clusters, time.monotonic())
         warned: set[str] = set()
         turn, next_turn = 0, 0.0
@@ -57,11 +57,11 @@ class Watch:
                 elif site not in warned and silent >= min(self.every * 2, self.limit):
                     warned.add(site)
                     self.say(
-                        f"site {site}: its cluster does not answer; the run ends after {self.limit:.0f} s of that"
+                        f"site {site}: its cluster does not answer; the run is interrupted after {self.limit:.0f} s"
                     )
                 if silent >= self.limit:
                     self.gone = self.gone or site
-            # The engine, too, may be deaf: it is interrupted twice, and killed then.
+            # The engine may ignore interrupts, so it is killed after two.
             if self.gone and time.monotonic() >= next_turn and not self._ended.is_set():
                 self.interrupt(turn)
                 turn, next_turn = turn + 1, time.monotonic() + PATIENCE_S
@@ -70,7 +70,7 @@ class Watch:
         self._ended.set()
 
     def _silent(self, site: str, cluster: Cluster) -> float:
-        """Seconds since it answered; a refusal is an answer, and what is no JSON comes from somebody else."""
+        """Seconds since the last answer. A refusal is an answer; a reply that is not JSON comes from another server."""
         try:
             cluster.call("GET", "/version", timeout=self.every)
         except ApiRefusal:
@@ -83,9 +83,9 @@ class Watch:
 
 @contextlib.contextmanager
 def watch_clusters(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iterator[None]:
-    """While the body runs the engine. Raises `EnvironmentFault` where a cluster's silence has ended it.
+    """Watch the clusters while the body runs the engine.
 
-    `InputError` where `ISTHMUS_SILENCE_S` is no number of seconds.
+    Raises `EnvironmentFault` if a silent cluster ended the run, `InputError` for an invalid `ISTHMUS_SILENCE_S`.
     """
     watch = Watch(clusters, say, silence_limit())
     thread = threading.Thread(target=watch.run, name="isthmus-silence", daemon=True)
@@ -98,10 +98,10 @@ def watch_clusters(clusters: Mapping[str, Cluster], say: Callable[[str], None]) 
         cluster = clusters[watch.gone]
         raise EnvironmentFault(
             f"the cluster of context `{cluster.context}` has not answered at {cluster.server} for {watch.limit:.0f} s,"
-            " so the run was ended",
+            " so the run was interrupted",
             where=f"site {watch.gone}",
-            fix="When it answers, run the same command again: what was being made is looked up, taken into the"
-            f" state or made. {VARIABLE} says how many seconds it may be silent",
+            fix="When the cluster answers, run the same command again: it looks up what was being created, and"
+            f" continues. {VARIABLE} sets how many seconds a cluster may be silent",
         ) from error
     finally:
         watch.end()
@@ -109,7 +109,7 @@ def watch_clusters(clusters: Mapping[str, Cluster], say: Callable[[str], None]) 
 
 
 def silence_limit() -> float:
-    """Seconds for which a cluster may be silent: the variable, else the default."""
+    """Seconds for which a cluster may be silent: from the variable, otherwise the default."""
     text = os.environ.get(VARIABLE, "")
     try:
         seconds = float(text) if text else LIMIT_S
@@ -117,15 +117,15 @@ def silence_limit() -> float:
         seconds = 0.0
     if not 1 <= seconds <= 86400:
         raise InputError(
-            f"`{text}` is no number of seconds from 1 to 86400",
+            f"`{text}` is not a number of seconds from 1 to 86400",
             where=VARIABLE,
-            fix=f"Unset it for {LIMIT_S:.0f}",
+            fix=f"Set it to a number in that range, or unset it for the default of {LIMIT_S:.0f}",
         )
     return seconds
 
 
 def interrupt(turn: int) -> None:
-    """Interrupt the engines that are this process's own children: twice as Ctrl-C does, then for good."""
+    """Interrupt the engines among this process's children, like Ctrl-C; kill them from the third call on."""
     import psutil
 
     for child in psutil.Process().children():

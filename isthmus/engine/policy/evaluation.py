@@ -1,4 +1,4 @@
-"""What the policy pack says of a stack as its program asks for it."""
+"""Evaluates the policy pack for the rendered resources of a stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def findings(
     stack: Stack, resources: Sequence[Resource], platform: Platform, policy_settings: Settings | None = None
 ) -> list[Finding]:
-    """The worst first. `resources`: of the whole estate, since a boundary is; those of other stacks are left out."""
+    """Findings of a stack, the worst first. `resources`: of the whole estate, since boundaries span all its stacks."""
     return findings_of_stack(stack.name, resources, platform, policy_settings or settings([stack]))
 
 
@@ -28,7 +28,7 @@ def findings_of_stack(
     policy_settings: Settings,
     stricter_classes: Mapping[str, Sensitivity] | None = None,
 ) -> list[Finding]:
-    """As `findings`, of a stack by its name. `held`: workloads that are judged by a stricter class."""
+    """Like `findings`, for a stack by its name. `stricter_classes`: workload → stricter class to judge it by."""
     from policies.evaluation import evaluation
 
     all_findings = evaluation.judge(resources, platform, policy_settings, stack, held=stricter_classes)
@@ -37,8 +37,10 @@ def findings_of_stack(
 
 
 def settings(stacks: Sequence[Stack]) -> Settings:
-    """What the project's `policies.yaml` and the config of each of these stacks say. Raises `InputError` for a rule or
-    a key that there is not."""
+    """Policy settings from the project's `policies.yaml` and the configuration of these stacks.
+
+    Raises `InputError` for an unknown rule or key.
+    """
     from isthmus.contracts.policy_settings import joined
     from policies.evaluation import settings as policy_settings_files
 

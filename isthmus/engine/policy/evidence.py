@@ -1,4 +1,4 @@
-"""`isthmus evidence`: what the policies say of a stack, as its program asks for it or as its state has it."""
+"""`isthmus evidence`: the result of every control for a stack, from its rendering or its state."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
-    """Every control, held to what is looked at. Settings and silences are those of the files.
+    """Check every control, with the settings and silences of the files.
 
-    Of an estate all stacks are looked at together, since a boundary is of all of them; the rows are of this one, and
-    of the platform as a whole. Raises what reading the files, the program or the state raises, `Refused` for the
-    state of a stack that does not stand.
+    All stacks of an estate are checked together, since boundaries span them. Rows are about this stack and about the
+    whole platform. Raises the errors of reading files, program and state, and `Refused` for a stack without state.
     """
     from policies.evaluation.evidence import evidence as asked
     from policies.evaluation.unchecked_controls import NOT_CHECKED
@@ -60,7 +59,7 @@ def _rendered_resources(stack: Stack) -> Sequence[Any]:
 
 
 def _deployed_resources(stack: Stack) -> Sequence[Any]:
-    """What the states of the stack's estate say, in the words of a rendering."""
+    """Resources from the states of the stack's estate, in the form of a rendering."""
     from isthmus.engine.estate import layers as estate_layers
     from isthmus.engine.project.prerequisites import run_environment
     from isthmus.graph.resources import state as graph_state
@@ -70,9 +69,9 @@ def _deployed_resources(stack: Stack) -> Sequence[Any]:
         states = {name: estate_layers.read_state(stack, name) for name in names}
     if not states[stack.name].get("resources"):
         raise Refused(
-            "the stack does not stand, so its state is evidence of nothing",
+            "the stack is not deployed, so there is no state to check",
             where=f"stack {stack.name}",
-            fix="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
+            fix="Deploy it with `isthmus up`, or check its rendering with `--of rendering`",
         )
     return graph_state.from_state(
         *({"deployment": deployment} for deployment in states.values() if deployment.get("resources"))
@@ -80,21 +79,21 @@ def _deployed_resources(stack: Stack) -> Sequence[Any]:
 
 
 def _deployed_platform(resources: Sequence[Any], stack: Stack) -> Platform | None:
-    """The platform that was built, which may be another than the files say today."""
+    """The deployed platform, which may differ from today's files."""
     from policies.plugin import resources as engine_resources
 
     try:
         return engine_resources.platform(resources)
     except ValueError as error:
         raise InputError(
-            f"the platform that the state names cannot be read ({error})",
+            f"the platform in the state cannot be read ({error})",
             where=f"stack {stack.name}",
-            fix="Bring the stack up with this version first, or ask with the version that built it",
+            fix="Run `isthmus up` with this version first, or use the version that deployed the stack",
         ) from error
 
 
 def _rows_of_stack(rows: Iterable[Row], name: str) -> Iterator[Row]:
-    """Rows of the stack and of the platform as a whole; a control that was asked only of others is not applicable."""
+    """Rows about the stack and the whole platform. A control with rows of other stacks only is not applicable."""
     urn_prefix = f"urn:pulumi:{name}::"
     for _, group in itertools.groupby(rows, key=lambda row: row.check):
         check_rows = list(group)
@@ -114,7 +113,7 @@ def _not_applicable(row: Row) -> Row:
 
 
 def _digest(resources: Sequence[Any]) -> str:
-    """Of what was looked at: types, names and inputs, secrets under their mask."""
+    """SHA-256 of the checked resources: URNs and inputs, with masked secrets."""
     content = sorted(
         ([resource.urn, resource.inputs] for resource in resources if resource.made),
         key=lambda resource: resource[0],

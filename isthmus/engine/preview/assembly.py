@@ -1,4 +1,4 @@
-"""One preview from its parts: what would change, and what is so before and after."""
+"""Assembles a preview report from changes, findings, and the stack before and after the change."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of a stack before the change, or after it."""
+    """The stack before the change, or after it."""
 
     plan: Plan | None = None
     requirements: Requirements | None = None
     data_paths: list[DataPath] | None = None
     built: tuple[Standing, ...] = ()
-    """Endpoints on GPUs, overrides laid over the plan."""
+    """Endpoints on GPUs, from the plan with overrides applied."""
     priced: bool = True
-    """Whether the plan's prices are of what is built."""
+    """Whether the plan's prices apply to the built endpoints."""
 
     def cost(self) -> Cost | None:
         return cost_and_capacity.cost(self.plan, known=self.priced) if self.plan is not None else None
@@ -54,7 +54,7 @@ class Side:
 
 @dataclass
 class PreviewDraft:
-    """What a preview is made of."""
+    """A preview while it is being collected."""
 
     stack: str
     status: Status = "complete"
@@ -69,11 +69,11 @@ class PreviewDraft:
     rules: list[RuleChange] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     masker: Masker = field(default_factory=Masker)
-    """Knows the stack's secrets once they could be read."""
+    """Masks the stack's secrets, once they have been read."""
 
 
 def preview(draft: PreviewDraft) -> Preview:
-    """The preview; partial too where something that decides is not known."""
+    """The preview report. Its status is partial if a finding or a data path is undecided."""
     open_ = has_undecided(draft.findings, draft.after.data_paths or [])
     status: Status = "partial" if draft.status == "complete" and open_ else draft.status
     return Preview(
@@ -93,7 +93,7 @@ def preview(draft: PreviewDraft) -> Preview:
             draft.diagnostics,
             key=lambda diagnostic: (diagnostic.severity, diagnostic.urn, diagnostic.message),
         ),
-        # What was not seen whole cannot be approved.
+        # Only a complete preview gets a digest, because nothing else can be approved.
         digest=digest(draft.changes) if draft.status == "complete" else "",
     )
 
@@ -103,7 +103,7 @@ def _masked_finding(finding: Finding, masker: Masker) -> Finding:
 
 
 def has_undecided(findings: Sequence[Finding], paths: Sequence[DataPath]) -> bool:
-    """Whether something that decides is not known before the change is made."""
+    """Whether a finding or a data path cannot be decided before the change."""
     return any(finding.verdict == "undecided" and finding.silenced is None for finding in findings) or any(
         path.verdict == "undecided" for path in paths
     )

@@ -1,4 +1,4 @@
-"""The changes of a preview: from a resource's inputs before and after, in one order, under one digest."""
+"""Computes the property changes of a resource, the order of changes, and their digest."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def properties(
     provider_paths: Iterable[str] = (),
     outputs: Inputs | None = None,
 ) -> list[PropertyChange]:
-    """What differs, masked. Of what is made every input is new; of what goes nothing is told.
+    """The masked differences between old and new inputs. A creation lists every input; a deletion lists nothing.
 
-    `said`: paths that the provider names besides, as where others have changed what `stands` (the outputs).
+    `provider_paths`: further paths that the provider reports, for example because others changed the live object.
+    `outputs`: the resource's outputs, from which the old values of those paths are read.
     """
     if new is None:
         return []
@@ -41,7 +42,7 @@ def properties(
         path: _property_change(type_, path, old_value, new_value)
         for path, old_value, new_value in differences(before, after)
     }
-    # Two secrets look the same under the mask. That they differ is none.
+    # Different secrets have the same mask. Report that they differ, without their values.
     for path, *_ in differences(old_shown, new_shown):
         if not _covered(path, changes):
             changes[path] = _property_change(type_, path, MASK, MASK)
@@ -58,7 +59,7 @@ def properties(
 def _property_change(type_: str, path: str, old: Any, new: Any) -> PropertyChange:
     secret = contains_mask(old) or contains_mask(new)
     if secret and old is not None and new is not None:
-        # One side in the clear may be what the other hides.
+        # A value in clear text on one side may be the secret of the other.
         old = new = MASK
     return PropertyChange(path=path, old=old, new=new, secret=secret, noise=is_noise(type_, path))
 
@@ -74,9 +75,9 @@ def _covered(path: str, known_paths: Iterable[str]) -> bool:
 
 
 def _without_generated(inputs: Inputs, counterpart: Inputs, *, created: bool) -> dict[str, Any]:
-    """Without what only a provider works by, and without the names and defaults that it has made up itself.
+    """Inputs without internal keys, and without names and defaults that the provider generated.
 
-    It makes up another name each time it is asked; what a program says stays.
+    The provider generates a new name on every preview. Values from the program are kept.
     """
     generated = set(inputs.get(DEFAULTS) or ())
     if not created:
@@ -93,25 +94,25 @@ def _without_defaults(value: Any) -> Any:
         return {key: _without_defaults(item) for key, item in value.items() if key != DEFAULTS}
     if isinstance(value, list):
         return [_without_defaults(item) for item in value]
-    # On the wire every number is one with a point.
+    # The protocol transfers every number as a float.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def counts(ops: Iterable[Op]) -> dict[Op, int]:
-    """How many of each operation, in the order of what can hurt; those that there are none of left out."""
+    """Operation → count, the most dangerous first; operations without changes are left out."""
     all_ops = list(ops)
     return {op: number for op in OPS if (number := all_ops.count(op))}
 
 
 def ordered(changes: Iterable[Change]) -> list[Change]:
-    """By what can hurt, then by URN."""
+    """Sorted by operation, the most dangerous first, then by URN."""
     return sorted(changes, key=lambda change: (OPS.index(change.op), change.urn))
 
 
 def digest(changes: Iterable[Change]) -> str:
-    """Of what would be done: operations, resources and their properties, whatever the time it took to find out.
+    """SHA-256 over operations, resources and their properties, independent of time and order.
 
-    A secret is under its mask here too: that another secret takes its place shows, and not which.
+    Secrets are masked: the digest shows that a secret changes, but does not depend on its value.
     """
     content = [
         [

@@ -1,7 +1,7 @@
-"""What would change from one rendering to another: no engine, no credentials, no network, no secrets.
+"""Compares two renderings of a stack, without engine, credentials, network or secrets.
 
-Nothing is asked whether what is in the way forces a replacement: what is known is said (`forcing`), and of the rest
-that it may.
+No provider is asked whether a change forces a replacement. Known cases come from `replacements`; all others are
+reported as possible replacements.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isthmus.engine.render.recorder import Resource
 def compare(
     before: Iterable[Resource], after: Iterable[Resource], masker: Masker | None = None
 ) -> list[Change]:
-    """The changes that lead from the one to the other; what stays the same is left out."""
+    """The changes between two renderings, without unchanged resources."""
     effective_masker = masker or Masker()
     before_by_urn, after_by_urn = (
         {resource.urn: resource for resource in resources} for resources in (before, after)
@@ -35,7 +35,7 @@ def compare(
 
 
 def count_unchanged(before: Iterable[Resource], after: Iterable[Resource], changes: Iterable[Change]) -> int:
-    """How many of what the stack makes stay as they are."""
+    """Number of the stack's resources that do not change."""
     in_both = {resource.urn for resource in before if resource.made} & {
         resource.urn for resource in after if resource.made
     }
@@ -98,13 +98,13 @@ def _operation(
     if before is None or after is None:
         resource = after or before
         if resource is None or "read" in resource.options:
-            # What others own comes and goes with them.
+            # A resource that others own is only read; it is never created or deleted.
             return ("read" if after is not None else None), [], []
         imported = after is not None and "import" in after.options
         return ("delete" if after is None else "import" if imported else "create"), [], []
     was_made, is_made = ("read" not in resource.options for resource in (before, after))
     if not was_made and not is_made:
-        # What others own is read again each time.
+        # A resource that others own is read in every run, which is no change.
         return None, [], []
     if was_made != is_made:
         return ("create" if is_made else "read"), [], []
@@ -120,5 +120,5 @@ def _operation(
 
 
 def is_shown(type_: str, *, custom: bool) -> bool:
-    """Whether a change to it is one of the preview's: no component, not the stack, no provider of the engine's own."""
+    """Whether changes of this type are shown: not components, the stack, or internal providers."""
     return custom and not type_.startswith(("pulumi:pulumi:", "pulumi:providers:pulumi"))

@@ -1,7 +1,7 @@
-"""The engine's account of a preview: what its events say, as the changes of `isthmus preview`.
+"""Collects the engine's events of a preview and converts them to the changes of `isthmus preview`.
 
-The account is whole when the engine has said how many of each operation there are, and we have seen as many: an
-event stream that was cut off must not look like a stack that stays as it is.
+The collection is complete if the engine's summary has arrived and as many steps were seen as it counts. A truncated
+event stream must not look like a stack without changes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _OPS: dict[str, Op] = {
     "read": "read",
     "import": "import",
 }
-"""A replacement is told by three steps, in whichever order."""
+"""A replacement has three steps, in any order."""
 _REFRESH_OPS = ("refresh", "remove-pending-replace")
-"""Of the look at what stands, before the plan is made."""
+"""Operations of the refresh before the preview."""
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _MACHINE_MESSAGE = re.compile(r"using pulumi-[a-z-]+ from \$PATH at ")
 _RANDOM_SUFFIX = re.compile(r"[0-9a-f]{7,}$")
@@ -46,13 +46,13 @@ _SEVERITY_OF_LEVEL: dict[str, Severity] = {"mandatory": "high", "remediate": "me
 
 @dataclass
 class Account:
-    """What the engine has said. `on_event` is called from its event thread."""
+    """The collected events. `on_event` is called from the engine's event thread."""
 
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """URN → the step that tells most of it, by the engine's operation."""
+    """URN → its steps, merged into one."""
     seen: Counter[str] = field(default_factory=Counter)
     said: dict[str, int] | None = None
-    """How many of each operation there are, by the engine's own summary at the end."""
+    """Operation → count, from the engine's summary at the end."""
     unknown_ops: set[str] = field(default_factory=set)
     _diagnostics: list[tuple[str, str, str]] = field(default_factory=list)
     _policies: list[Any] = field(default_factory=list)
@@ -75,20 +75,21 @@ class Account:
 
     @property
     def missing(self) -> str:
-        """What the account lacks, in words; empty where it is whole."""
+        """Description of what is missing; empty if the collection is complete."""
         if self.said is None:
-            return "the engine's account of the preview ends before its summary"
+            return "the engine's events of the preview end before its summary"
         if self.unknown_ops:
-            return f"the engine speaks of operations that are not known here: {', '.join(sorted(self.unknown_ops))}"
+            unknown = ", ".join(sorted(self.unknown_ops))
+            return f"the engine reports operations that this version does not know: {unknown}"
         short = [
-            f"{number} to {op}, of which {self.seen[op]} were told"
+            f"{number} to {op}, of which {self.seen[op]} were reported"
             for op, number in sorted(self.said.items())
             if self.seen[op] < number
         ]
-        return f"the engine's account of the preview has gaps: {', '.join(short)}" if short else ""
+        return f"the engine's events of the preview have gaps: {', '.join(short)}" if short else ""
 
     def changes(self, masker: Masker) -> list[Change]:
-        """All but what stays the same. For a name that a provider has made up stands whose it is."""
+        """All changes. Generated names are replaced by placeholders, because they differ in every preview."""
         names = _generated_names(self.steps.values())
         changes = (
             _change({**step, "new": _replace_names(step["new"], names)}, masker)
@@ -97,7 +98,7 @@ class Account:
         return ordered(change for change in changes if change is not None)
 
     def summary(self) -> dict[Op, int]:
-        """Counts by operation; components, providers and the stack left out."""
+        """Operation → count, without components, providers and the stack."""
         ops: list[Op] = [
             _OPS[step["op"]]
             for step in self.steps.values()
@@ -118,7 +119,7 @@ class Account:
         )
 
     def findings(self, stack: str, masker: Masker) -> list[Finding]:
-        """What policy packs said that the engine itself was told to load."""
+        """Findings of policy packs that the engine loaded."""
         return [_finding(event, stack, masker) for event in self._policies]
 
     def _step(self, metadata: Any) -> None:
@@ -160,7 +161,7 @@ class Account:
 
 
 def _generated_names(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Names with a random end that providers gave to what they will make: others the next time that they are asked."""
+    """Generated name with a random suffix → placeholder `${NAME.key}`. Such names differ in every preview."""
     placeholders = {}
     for step in steps:
         new, name = step["new"] or {}, _logical_name(step["urn"])
@@ -176,8 +177,7 @@ def _generated_names(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _is_generated(value: str, name: str) -> bool:
-    """Whether it is a name of the engine's making: the logical one, perhaps cut short, and seven or more hexadecimal
-    digits behind it."""
+    """Whether a value is a generated name: the logical name, perhaps shortened, and at least seven hex digits."""
     end = _RANDOM_SUFFIX.search(value)
     return end is not None and end.start() > 0 and name.startswith(value[: end.start()].rstrip("-_"))
 
@@ -199,7 +199,7 @@ def _replace_names(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _merge_steps(earlier: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
-    """Two steps of one resource as one: a replacement by its deletion and its creation."""
+    """Merge two steps of one resource. A deletion and a creation become a replacement."""
     first, second = _OPS[earlier["op"]], _OPS[step["op"]]
     merged = {**step, **{key: value for key, value in earlier.items() if value not in (None, [], {}, "")}}
     if "replace" in (first, second) or {first, second} == {"create", "delete"}:
@@ -222,7 +222,7 @@ def _change(step: dict[str, Any], masker: Masker) -> Change | None:
         outputs=step["stands"],
     )
     all_noise = all(change.noise for change in changes)
-    # What others own is read again each time, and the engine says of it less than the state does.
+    # A resource that others own is read in every run; the engine reports fewer fields than the state has.
     is_reread = op == "read" and step["old"] is not None
     if is_reread or (type_.startswith("pulumi:") and all_noise):
         return None
@@ -260,6 +260,6 @@ def _finding(event: Any, stack: str, masker: Masker) -> Finding:
         resource=_logical_name(urn) if urn else "",
         message=masker.text(_COLOUR.sub("", event.message or "").strip()),
         why=f"the policy pack {event.policy_pack_name} {event.policy_pack_version_tag or ''}".strip()
-        + " says so",
+        + " requires it",
         fix="see the policy pack",
     )

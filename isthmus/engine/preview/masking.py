@@ -1,4 +1,4 @@
-"""No secret in what is shown of a change: what the engine marks, what Kubernetes keeps as one, what is known as one."""
+"""Masks secrets in reports: values that the engine marks, inputs that are secret by type, and known secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN,
 _CIPHERTEXT = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
 """An encrypted value of a stack's configuration."""
 _MIN_EMBEDDED_LENGTH = 6
-"""A shorter secret is masked where it is the whole value only: it would be found in many a word."""
+"""Shorter secrets are masked only as a whole value, because they may occur inside ordinary words."""
 _SECRET_INPUTS = {
     "kubernetes:core/v1:Secret": ("data", "stringData"),
     "kubernetes:core/v1:SecretPatch": ("data", "stringData"),
@@ -22,19 +22,19 @@ _SECRET_INPUTS = {
     "pulumi:providers:kubernetes": ("kubeconfig",),
     "pulumi:providers:aws": ("accessKey", "secretKey", "token"),
 }
-"""Type → inputs that are secrets, whether their maker has marked them or not."""
+"""Type → inputs that are secret, whether or not the program marked them."""
 
 
-_SECRET_NAMES = r"passw(?:or)?d|secret|token(?!s|iz)|api[_-]?key|private[_-]?key|access[_-]?key|credential"
-_SECRET_NAME = re.compile(_SECRET_NAMES, re.IGNORECASE)
+_SENSITIVE_WORDS = r"passw(?:or)?d|secret|token(?!s|iz)|api[_-]?key|private[_-]?key|access[_-]?key|credential"
+_SECRET_NAME = re.compile(_SENSITIVE_WORDS, re.IGNORECASE)
 _REFERENCE_ENDINGS = ("Name", "Ref", "Secrets", "Token", "Seconds", "secrets")
-"""How the names of fields end that say which secret, or whether: `secretName`, `automountServiceAccountToken`."""
+"""Name endings of fields that refer to a secret: `secretName`, `automountServiceAccountToken`."""
 _SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}|PRIVATE KEY-----|\beyJ[\w-]{10,}\.[\w-]{10,}\.")
-_SECRET_OPTION = re.compile(rf"(--?[\w-]*(?:{_SECRET_NAMES})[\w-]*[= ])\S+", re.IGNORECASE)
+_SECRET_OPTION = re.compile(rf"(--?[\w-]*(?:{_SENSITIVE_WORDS})[\w-]*[= ])\S+", re.IGNORECASE)
 
 
 class Masker:
-    """Masks values; `known` are secrets in the clear, which are looked for wherever they stand."""
+    """Masks values. `known_secrets`: clear-text secrets, which are masked wherever they occur."""
 
     def __init__(self, known_secrets: Iterable[str] = ()) -> None:
         secrets = {part for secret in known_secrets for part in _spellings(secret)}
@@ -46,7 +46,7 @@ class Masker:
         self._within = re.compile("|".join(map(re.escape, within))) if within else None
 
     def inputs(self, type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """A resource's inputs; what only the provider works by (`__defaults`) is left out."""
+        """The masked inputs of a resource, without internal keys (`__defaults`)."""
         secret = _SECRET_INPUTS.get(type_, ())
         return {
             key: _masked_map(value) if key in secret else self.value(value)
@@ -55,7 +55,7 @@ class Masker:
         }
 
     def value(self, value: Any) -> Any:
-        """The value without its secrets, and what is not known yet as `${unknown}`."""
+        """The masked value; unknown values become `${unknown}`."""
         if isinstance(value, Mapping):
             mark = value.get(SIGNATURE)
             if mark == SECRET or (mark == OUTPUT and value.get("secret")):
@@ -74,15 +74,15 @@ class Masker:
         return self.text(value) if isinstance(value, str) else value
 
     def field(self, path: str, value: Any) -> Any:
-        """A value that anybody may have written, at a path: hidden, too, where a name says that it is a secret."""
+        """A masked value of an object that others may have written. Also masks values whose name suggests a secret."""
         return _mask_named_secrets(self.value(value), bool(_SECRET_NAME.search(_name_in_path(path))))
 
     def text(self, text: str) -> str:
-        """Text in which no known secret stands."""
+        """The text, with every known secret masked."""
         if text in UNKNOWNS:
             return UNKNOWN
         if not text.isascii():
-            # Half of a pair is no text, and no report could be written with it.
+            # A lone surrogate cannot be encoded, so no report could be written with it.
             text = text.encode("utf-8", "replace").decode()
         if text in self._whole:
             return MASK
@@ -91,7 +91,7 @@ class Masker:
 
 
 def contains_mask(value: Any) -> bool:
-    """Whether a secret was taken out of it."""
+    """Whether the value contains a mask."""
     if isinstance(value, str):
         return MASK in value
     if isinstance(value, Mapping):
@@ -100,7 +100,7 @@ def contains_mask(value: Any) -> bool:
 
 
 def _mask_named_secrets(value: Any, hidden: bool = False) -> Any:
-    """Without the values of variables, annotations and options that are named as secrets, and without keys."""
+    """Mask variables, annotations and options whose name suggests a secret, and values that look like keys."""
     if isinstance(value, Mapping):
         variable = str(value.get("name", "")) if "value" in value else ""
         return {
@@ -125,7 +125,7 @@ def _mask_named_secrets(value: Any, hidden: bool = False) -> Any:
 
 
 def _name_in_path(path: str) -> str:
-    """The name that says what a path's value is: of `env["X"].value` it is X; a reference to a secret is none."""
+    """The name in a path: X for `env["X"].value`; empty for a reference to a secret."""
     without_value = re.sub(r"\.value$", "", path)
     match = re.search(r'\["((?:[^"\\]|\\.)*)"\]$|([^.\[\]]+)$', without_value)
     name = (match[1] or match[2] or "") if match else ""
@@ -133,14 +133,14 @@ def _name_in_path(path: str) -> str:
 
 
 def _masked_map(value: Any) -> Any:
-    """A map of secrets keeps its keys."""
+    """The mask; a map of secrets keeps its keys."""
     return (
         {str(key): MASK for key in value} if isinstance(value, Mapping) and SIGNATURE not in value else MASK
     )
 
 
 def _spellings(secret: str) -> Iterable[str]:
-    """A secret as it may stand elsewhere: as a string of JSON, in base64, and each text of a structure."""
+    """Forms in which a secret may occur: as is, JSON-escaped, in base64, and each text inside a JSON document."""
     import base64
 
     if not secret.strip():

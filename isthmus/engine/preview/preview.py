@@ -1,7 +1,6 @@
-"""`isthmus preview`: what `isthmus up` would do to a stack, from the engine's own account of it.
+"""`isthmus preview`: shows what `isthmus up` would do to a stack, from a preview of the engine.
 
-Whatever goes wrong on the way gives a preview that says so: a report without changes must never be one that could
-not be made.
+Every error becomes a preview with the status failed or partial, so that a failure never looks like "no changes".
 """
 
 from __future__ import annotations
@@ -55,16 +54,16 @@ _SECRET_VARIABLES = (
     "PULUMI_CONFIG_PASSPHRASE",
 )
 NOT_PRICED = (
-    "the overrides say another number of GPUs than the plan, whose prices are not of that: what a month costs is not"
-    " known. Plan it, and the override is not needed"
+    "the overrides set another number of GPUs than the plan, so the cost a month is unknown. Put the change into the"
+    " requirements and plan again; then the override is not needed"
 )
 _MIN_SECRET_LENGTH = 20
-"""A variable's value that is shorter is a dummy's, or a word that stands elsewhere too."""
+"""Shorter values of variables are dummies, or words that also occur elsewhere."""
 
 
 @dataclass(frozen=True)
 class Previewed:
-    """A preview, and what went wrong while it was made."""
+    """A preview, and the error that ended it, if any."""
 
     preview: Preview
     error: IsthmusError | None = None
@@ -73,10 +72,10 @@ class Previewed:
 def preview(
     stack: Stack, *, say: Say, watcher: Watcher | None = None, alone: bool = False, plan: Path | None = None
 ) -> Previewed:
-    """What `isthmus up` would do to the stack. Nothing is changed and nothing created.
+    """Preview `isthmus up` of the stack. Changes and creates nothing.
 
-    A stack that the backend does not have yet is previewed from its rendering: all of it would be made. `alone`: the
-    caller is at work on the stack. `plan`: where the engine writes its update plan.
+    A stack without state is previewed from its rendering: everything is created. `alone`: the caller already holds the
+    stack's lock. `plan`: path for the engine's update plan.
     """
     draft = PreviewDraft(stack.name, commit=commits.head(stack.project.root))
     try:
@@ -95,13 +94,13 @@ def preview(
 
 
 def failed_preview(stack: Stack, error: IsthmusError, draft: PreviewDraft | None = None) -> Preview:
-    """The preview of a stack of which it could not be found out what would change.
+    """The preview with status failed, for a stack whose changes are unknown.
 
-    Where a plan is refused for where it places a class, the way that its data would have taken is drawn.
+    If the plan is refused because of a placement, the forbidden data paths are included.
     """
     failed_draft = draft or PreviewDraft(stack.name, commit=commits.head(stack.project.root))
     failed_draft.status = "failed"
-    # Where the checkout lies is this machine's, and the report is the same on every one.
+    # Reports must not depend on the checkout's folder.
     message = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
     failed_draft.diagnostics.insert(
         0, Diagnostic(severity="error", message=failed_draft.masker.text(message))
@@ -112,7 +111,7 @@ def failed_preview(stack: Stack, error: IsthmusError, draft: PreviewDraft | None
 
 
 def refused_side(stack: Stack) -> Side:
-    """What can be told of a plan that is refused: its paths that may not be, as far as its files can be read."""
+    """The forbidden data paths of a refused plan, if its files can be read."""
     from isthmus.reports.preview import refused_paths
 
     try:
@@ -124,8 +123,8 @@ def refused_side(stack: Stack) -> Side:
 
 
 def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
-    """What the stack's files say, and where data may go in what they are rendered to."""
-    # Read and held together already, for the platform.
+    """The stack after the change, from its files: plan, requirements, endpoints and data paths."""
+    # The files were already validated to build the platform.
     files = blueprints.read(stack.project.stacks_dir, stack.family)
     return Side(
         files.plan,
@@ -137,7 +136,7 @@ def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource
 
 
 def resources_of_estate(rendered: Mapping[str, Rendered]) -> list[Any]:
-    """The resources of a whole estate."""
+    """The rendered resources of all stacks of an estate."""
     return [resource for stack_rendering in rendered.values() for resource in stack_rendering.resources]
 
 
@@ -148,9 +147,9 @@ def side_of_state(
     now: Side,
     diagnostics: list[Diagnostic],
 ) -> Side:
-    """What a state says of the stack as it was last built. `others`: those of the other stacks of its estate.
+    """The stack before the change, from its state. `other_states`: states of the other stacks of its estate.
 
-    Where data may go in it is judged by what is asked for today: an old graph says nothing of residencies.
+    Data paths are judged by today's platform, because the state has no residencies.
     """
     deployed_plan = next(
         (
@@ -171,7 +170,7 @@ def side_of_state(
         plan is not None and now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256
     )
     built = _deployed_endpoints(states)
-    # What follows the load stands with the most that there may be, and the plan prices what it begins with.
+    # An autoscaled endpoint is recorded with its maximum size, but the plan prices its initial size.
     max_gpus = {endpoint.id: endpoint.total for endpoint in now.built}
     scaled_endpoints = {
         endpoint.id
@@ -189,7 +188,7 @@ def side_of_state(
 
 
 def _deployed_endpoints(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:
-    """What stacks said of their endpoints on GPUs when they were last built; what another version said is left out."""
+    """Endpoints on GPUs from the stacks' outputs; empty if another version wrote them in another format."""
     from pydantic import ValidationError
 
     records = [
@@ -204,7 +203,7 @@ def _deployed_endpoints(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, 
 
 
 def _deployed_plan(document: Any, diagnostics: list[Diagnostic]) -> Plan | None:
-    """The plan that a stack's outputs have."""
+    """The plan in a stack's outputs; None, with a warning, if its format is of another version."""
     from pydantic import ValidationError
 
     from isthmus.contracts.plan.document import Plan
@@ -212,14 +211,14 @@ def _deployed_plan(document: Any, diagnostics: list[Diagnostic]) -> Plan | None:
     if not document:
         return None
     try:
-        # The output leaves out what is null, and an alternative must say that it has no price.
+        # Outputs omit null, but the price of an alternative is a required field that may be null.
         return Plan.model_validate_json(json.dumps({**document, "alternatives": None}))
     except ValidationError:
         diagnostics.append(
             Diagnostic(
                 severity="warning",
-                message="the plan that the stack was built from is of another version of Isthmus: what it cost and"
-                " took before is not known",
+                message="the deployed plan is of another version of Isthmus: cost and capacity before the change are"
+                " unknown",
             )
         )
         return None
@@ -273,7 +272,7 @@ def _preview_new_stack(rendered: Rendered, draft: PreviewDraft) -> None:
     draft.diagnostics.append(
         Diagnostic(
             severity="warning",
-            message="the stack does not stand yet: this is what its program asks for, and no provider was asked",
+            message="the stack is not deployed yet: changes come from its rendering, and no provider was asked",
         )
     )
 
@@ -296,7 +295,7 @@ def _warn_of_move(stack: Stack, platform: Platform, endpoints: Sequence[Any], dr
 
 
 def render_checked(stack: Stack) -> dict[str, Rendered]:
-    """The whole estate's; a program that raises what it should not is told of as its error."""
+    """Render the whole estate. Raises `InputError` for an unexpected exception of the program."""
     from isthmus.engine.render import rendering as render
 
     try:
@@ -307,12 +306,12 @@ def render_checked(stack: Stack) -> dict[str, Rendered]:
         raise InputError(
             f"the program raised {type(error).__name__}: {error}",
             where=f"stack {stack.name}",
-            fix="Mend the program; --debug shows where",
+            fix="Fix the program; --debug shows a traceback",
         ) from error
 
 
 def read_plan_files(stack: Stack) -> tuple[Requirements, Plan]:
-    """The two files of its platform, each read by itself. Raises what reading them raises."""
+    """Requirements and plan of the stack's platform, without checking them against each other."""
     from isthmus.contracts.plan import document as plans
     from isthmus.contracts.requirements import document as wanted
 
@@ -324,21 +323,21 @@ def read_plan_files(stack: Stack) -> tuple[Requirements, Plan]:
 
 
 def sibling_names(stack: Stack) -> list[str]:
-    """The other stacks of its estate."""
+    """Names of the other stacks of its estate."""
     if stack.estate is None:
         return []
     return [member.stack for member in stack.estate.members if member.stack != stack.name]
 
 
 def environment_secrets() -> list[str]:
-    """Secrets of this process' surroundings."""
+    """Secrets in this process's environment variables."""
     return [
         value for name in _SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _MIN_SECRET_LENGTH
     ]
 
 
 class ProgressOnlyWatcher:
-    """A watcher that is told how far it is, and of nothing that was done: nothing is."""
+    """Passes on progress without lines such as "created X", because a preview creates nothing."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher

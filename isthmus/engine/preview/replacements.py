@@ -1,8 +1,8 @@
-"""Which changed properties have a provider make a resource anew, where no provider is there to be asked.
+"""Tells which changed properties force the replacement of a resource, without asking a provider.
 
-Kubernetes: what pulumi-kubernetes 4.34 does (`provider/pkg/provider/diff.go`), and what an API server refuses to
-change in place. AWS: `data/aws_replaces.json`, written from the table of the sandbox's provider by
-`python -m scripts.aws_replaces`. What neither knows is said to be unknown.
+Kubernetes: the rules of pulumi-kubernetes 4.34 (`provider/pkg/provider/diff.go`), and fields that the API server
+refuses to change. AWS: `data/aws_replaces.json`, which `python -m scripts.aws_replaces` writes from the sandbox's
+provider. All other properties are reported as unknown.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KUBERNETES_FORCING: dict[str, tuple[str, ...]] = {
     "storage.k8s.io/v1:StorageClass": ("parameters", "provisioner"),
 }
 _KUBERNETES_REFUSED: dict[str, tuple[str, ...]] = {
-    # The provider asks for an update, and the API server has none of it: who knows how it ends.
+    # The provider tries an update, which the API server refuses; the outcome is unknown.
     "apps/v1:DaemonSet": ("spec.selector",),
     "core/v1:PersistentVolume": ("spec",),
     "storage.k8s.io/v1:StorageClass": ("reclaimPolicy", "volumeBindingMode", "mountOptions"),
@@ -48,16 +48,16 @@ _AWS_TABLE_FILE = Path(__file__).parent / "data" / "aws_replaces.json"
 
 @dataclass(frozen=True)
 class Forced:
-    """What is known of the changed properties of one resource."""
+    """Changed properties of one resource, by their effect."""
 
     certain: list[str]
-    """They force a replacement."""
+    """Paths that force a replacement."""
     maybe: list[str]
-    """Nobody here knows."""
+    """Paths whose effect is unknown."""
 
 
 def forced_replacements(type_: str, paths: Iterable[str], replace_on: Sequence[str] = ()) -> Forced:
-    """Of the changed `paths`, those that force a replacement. `replace_on`: the option `replaceOnChanges`."""
+    """Classify changed `paths`. `replace_on`: the resource option `replaceOnChanges`."""
     certain, maybe = [], []
     for path in sorted(set(paths)):
         if any(pattern == "*" or overlaps(path, pattern) for pattern in replace_on):
@@ -76,7 +76,7 @@ def _forces_replacement(type_: str, path: str) -> bool | None:
         return _kubernetes_forces(type_.removeprefix("kubernetes:"), path)
     if type_.startswith("aws:"):
         return _aws_forces(type_, path)
-    # The program itself holds the others' rules: components and providers are not asked here.
+    # Components and other providers: unknown.
     return None
 
 
@@ -97,9 +97,9 @@ def _aws_forces(type_: str, path: str) -> bool | None:
 
 
 def overlaps(path: str, pattern: str) -> bool:
-    """Whether the one path is the other's, lies in it, or holds it."""
+    """Whether one path equals the other or contains it."""
     own_keys, pattern_keys = path_keys(path), path_keys(pattern)
-    # A change that takes the parent away takes the part with it.
+    # Removing a parent also removes the part.
     short = min(len(own_keys), len(pattern_keys))
     return short > 0 and own_keys[:short] == pattern_keys[:short]
 

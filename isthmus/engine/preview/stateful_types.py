@@ -1,9 +1,9 @@
-"""Types that hold what a new one would not: to lose one is a migration, whatever the engine calls it."""
+"""Resource types whose replacement loses data, or identifiers that others use."""
 
 from __future__ import annotations
 
 STATEFUL = (
-    # Volumes and claims on them; a namespace takes what is in it along.
+    # Volumes and claims; deleting a namespace deletes its contents.
     *("kubernetes:core/v1:PersistentVolume", "kubernetes:core/v1:PersistentVolumeClaim"),
     *("kubernetes:core/v1:Namespace", "kubernetes:apps/v1:StatefulSet"),
     *(
@@ -17,7 +17,7 @@ STATEFUL = (
     *("aws:rds/", "aws:dynamodb/"),
     # Keys, secrets, records.
     *("aws:kms/key:", "aws:secretsmanager/secret:", "aws:cloudwatch/logGroup:", "aws:cloudtrail/trail:"),
-    # Networks: what others' routes, addresses and allowances name.
+    # Networks: other routes, addresses and allow lists refer to them.
     *(
         "aws:ec2/vpc:",
         "aws:ec2/subnet:",
@@ -28,9 +28,9 @@ STATEFUL = (
     *("aws:ec2transitgateway/transitGateway:", "aws:ec2transitgateway/vpcAttachment:", "aws:directconnect/"),
     *("aws:route53/resolverEndpoint:", "aws:eks/cluster:", "aws:rolesanywhere/trustAnchor:"),
 )
-"""Beginnings of types."""
+"""Prefixes of type tokens."""
 
 
 def is_stateful(type_: str) -> bool:
-    """Whether a resource of the type holds what a new one would not."""
+    """Whether replacing a resource of this type loses data or identifiers."""
     return type_.startswith(STATEFUL)

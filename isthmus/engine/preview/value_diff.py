@@ -1,4 +1,4 @@
-"""What differs between two values of plain data, leaf by leaf: the paths are spelt as Pulumi's providers spell them."""
+"""Computes the differences between two JSON-like values, with paths in the notation of Pulumi's providers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _PATH_STEP = re.compile(r"""\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)""")
 _MAX_ALIGNED = 1000
-"""Lists with more elements are compared place by place: to align them would take too long."""
+"""Longer lists are compared by index, because aligning their elements would take too long."""
 
 Difference = tuple[str, Any, Any]
-"""Path, old, new; None where there is none."""
+"""Path, old value, new value; None if a side has no value."""
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
-    """Each difference once, at the deepest place that both have, in the order of the paths' own keys.
+    """Yield each difference at the deepest common path, in the order of keys.
 
-    Elements of lists are aligned, so that one more at the front is one difference. A document in JSON that is kept
-    as text, as AWS keeps a policy, is looked into.
+    List elements are aligned, so an insertion at the front is one difference. JSON documents stored as text, such as
+    AWS policies, are compared as data.
     """
     documents = _json_documents(old, new)
     if documents is not None:
         inner = list(differences(*documents, path))
-        # Another layout of the same document is a difference all the same.
+        # Another formatting of the same document is still a difference.
         yield from inner or ([(path, old, new)] if old != new else [])
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}, key=str):
@@ -38,7 +38,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
 
 
 def path_step(path: str, key: str | int) -> str:
-    """The path one key further."""
+    """The path extended by a key or index."""
     if isinstance(key, int):
         return f"{path}[{key}]"
     if not _PLAIN_KEY.fullmatch(key):
@@ -58,7 +58,7 @@ def path_keys(path: str) -> list[str | int]:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """The value at a path; None where there is none. Text with a document in JSON is looked into."""
+    """The value at a path, or None. Follows paths into JSON documents that are stored as text."""
     for key in path_keys(path):
         value = _json_document(value) or value
         if isinstance(key, int) and isinstance(value, list) and key < len(value):
@@ -99,7 +99,7 @@ def _json_documents(old: Any, new: Any) -> tuple[Any, Any] | None:
 
 
 def _json_document(value: Any) -> Any:
-    """The map or list that a text holds as JSON."""
+    """The map or list in a JSON text; None for other values."""
     if not isinstance(value, str) or value[:1] not in ("{", "[") or value[-1:] not in ("}", "]"):
         return None
     try:

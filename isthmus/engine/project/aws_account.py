@@ -1,4 +1,4 @@
-"""One AWS account and region, asked as a stack's provider asks it."""
+"""Queries one AWS account and region with the credentials and roles of a stack's provider."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import Any
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 
-_PURPOSE = "what an earlier run has made"
+_PURPOSE = "what an earlier run created"
 _ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized")
 
 
 class Denied(EnvironmentFault):
-    """AWS answers, and does not let us see this."""
+    """AWS answered that the caller may not read this."""
 
 
 @dataclass
 class Aws:
-    """One account and region, asked as the stack's provider asks it, for one stack."""
+    """One account and region, queried for one stack."""
 
     provider: Mapping[str, Any]
-    """The provider's inputs as the state holds them."""
+    """The provider's inputs, from the state."""
     stack: str
     """`PROJECT/STACK`."""
     known: frozenset[tuple[str, str]] = frozenset()
-    """Type and id of what the state has."""
+    """Type and id of every resource in the state."""
     _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,9 +64,9 @@ class Aws:
         return self.ask("sts", "get_caller_identity")["Arn"].split(":")[1]
 
     def ask(self, service: str, call: str, **params: Any) -> dict[str, Any]:
-        """The whole answer, all pages; `{}` where AWS says that there is no such thing.
+        """Call AWS and return all pages of the answer; `{}` if AWS says that the object does not exist.
 
-        Raises `EnvironmentFault` where AWS does not answer or refuses, `Denied` where we may not ask.
+        Raises `Denied` if the caller lacks the permission, `EnvironmentFault` for every other failure.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -79,20 +79,20 @@ class Aws:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             reason = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
-            # SageMaker has no code of its own for what is not there.
+            # SageMaker reports a missing object as a ValidationException.
             if _ABSENT.search(code) or reason.startswith("ValidationException: Could not find "):
                 return {}
             fault = Denied if _DENIED.search(code) else fault
         except BotoCoreError as error:
             reason = str(error)
         raise fault(
-            f"AWS cannot be asked {_PURPOSE} ({service} {call.replace('_', '-')}: {reason})",
+            f"AWS did not answer {service} {call.replace('_', '-')}, needed to find {_PURPOSE} ({reason})",
             fix="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )
 
     def line(self, service: str, call: str, **params: Any) -> str:
-        """The same question for the AWS command line."""
+        """The same call as a command for the AWS CLI."""
         words = [f"aws {'s3api' if service == 's3' else service} {call.replace('_', '-')}"]
         for name, value in params.items():
             option = "--" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
@@ -102,7 +102,7 @@ class Aws:
 
 
 def _shorthand(value: Any) -> str:
-    """A list's member in the command line's shorthand: `Name=tag:x,Values=y`."""
+    """A list member in the AWS CLI's shorthand: `Name=tag:x,Values=y`."""
     if not isinstance(value, dict):
         return str(value)
     return ",".join(
@@ -111,14 +111,14 @@ def _shorthand(value: Any) -> str:
 
 
 def _assumed_roles(provider: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The roles that a provider assumes, in their order."""
+    """The roles that a provider assumes, in order."""
     for role in _list_input(provider, "assumeRoles") or _list_input(provider, "assumeRole"):
         if isinstance(role, Mapping) and isinstance(role.get("roleArn"), str):
             yield role
 
 
 def _list_input(provider: Mapping[str, Any], name: str) -> list[Any]:
-    """A list among a provider's inputs; the state holds nested inputs as JSON."""
+    """A list from a provider's inputs. The state stores nested inputs as JSON text."""
     value = provider.get(name) or []
     if isinstance(value, str):
         try:

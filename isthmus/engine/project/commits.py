@@ -1,4 +1,4 @@
-"""Commits of a project: which one its files are of, and the files of another, beside the checkout.
+"""Finds git commits of a project, and extracts the files of another commit into a temporary folder.
 
 Nothing here writes into the checkout, its index or its list of worktrees.
 """
@@ -20,11 +20,11 @@ _NO_FILTERS = tuple(
     for setting in ("filter.lfs.smudge=cat", "filter.lfs.process=", "filter.lfs.required=false")
     for argument in ("-c", setting)
 )
-"""Large files are left as the pointers that they are: fetching one takes a network and a credential."""
+"""Git LFS files stay pointers: fetching one needs a network and a credential."""
 
 
 def head(root: Path) -> str:
-    """The commit that is checked out, `-dirty` behind it where tracked files differ; empty outside a repository."""
+    """The checked-out commit, with the suffix `-dirty` if tracked files differ; empty outside a repository."""
     try:
         revision = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
         if revision.returncode != 0:
@@ -37,12 +37,12 @@ def head(root: Path) -> str:
 
 
 def resolve_commit(root: Path, name: str) -> str:
-    """The whole id of a commit by its name. Raises `InputError` outside a repository and where it is not there."""
+    """The full id of a commit. Raises `InputError` outside a repository and for an unknown commit."""
     if _git(root, "rev-parse", "--git-dir").returncode != 0:
         raise InputError(
-            f"the project is in no git repository that can be read: {_git_error(root)}",
+            f"the project is not in a readable git repository: {_git_error(root)}",
             where=str(root),
-            fix="Run it in a clone that has the base commit",
+            fix="Run the command in a clone that has the base commit",
         )
     # A name that begins with a dash would be an option.
     revision = (
@@ -52,7 +52,7 @@ def resolve_commit(root: Path, name: str) -> str:
         return revision.stdout.strip()
     shallow = _is_shallow(root)
     raise InputError(
-        f"there is no commit `{name}`" + (" in this clone, which is shallow" if shallow else ""),
+        f"commit `{name}` was not found" + (" in this shallow clone" if shallow else ""),
         where="--base",
         fix=f"Fetch it: git fetch --depth=1 origin {name or 'COMMIT'}"
         if shallow
@@ -61,15 +61,15 @@ def resolve_commit(root: Path, name: str) -> str:
 
 
 def is_behind(root: Path, commit: str) -> bool:
-    """Whether what is checked out lacks a commit; a shallow clone does not know."""
+    """Whether the checkout does not contain a commit. Always False in a shallow clone, which cannot know."""
     return _git(root, "merge-base", "--is-ancestor", commit, "HEAD").returncode == 1 and not _is_shallow(root)
 
 
 @contextlib.contextmanager
 def commit_files(root: Path, commit: str) -> Iterator[Path]:
-    """The files that a project's folder has in a commit, in a folder that is gone afterwards.
+    """Extract a project's folder, as of a commit, into a temporary folder that is deleted afterwards.
 
-    By an index of its own: what attributes of the repository keep out of its archives is here too.
+    Uses an index of its own rather than `git archive`, which omits files with the attribute `export-ignore`.
     """
     prefix = _run(root, "rev-parse", "--show-prefix").rstrip("/")
     top = Path(_run(root, "rev-parse", "--show-toplevel"))
@@ -79,9 +79,9 @@ def commit_files(root: Path, commit: str) -> Iterator[Path]:
         index_environment = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         if prefix and _git(root, "cat-file", "-e", f"{commit}:{prefix}").returncode != 0:
             raise InputError(
-                f"commit {commit[:12]} has no folder {prefix}",
+                f"commit {commit[:12]} has no folder {prefix}, so the change cannot be compared with it",
                 where="--base",
-                fix="Name a commit in which the project is: without one nothing of this change can be judged",
+                fix="Give --base a commit that contains the project",
             )
         _run(top, "read-tree", f"{commit}:{prefix}", env=index_environment)
         _run(
@@ -105,9 +105,9 @@ def _run(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> s
     if done.returncode != 0:
         reason = " ".join(done.stderr.split())[-300:]
         raise EnvironmentFault(
-            f"git could not read the base commit: {reason or f'it ended with {done.returncode}'}",
+            f"git could not read the base commit: {reason or f'it exited with {done.returncode}'}",
             where=str(root),
-            fix="Fetch the whole commit, and see that there is space for its files",
+            fix="Fetch the whole commit, and free enough disk space for its files",
         )
     return done.stdout.strip()
 
@@ -119,7 +119,7 @@ def _git_error(root: Path) -> str:
 def _git(
     root: Path, *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    # Its words are read; and looking must not write, not even what an index remembers of files' times.
+    # LC_ALL: messages are parsed. GIT_OPTIONAL_LOCKS: reading must not refresh the index.
     quiet = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     try:
         return subprocess.run(
@@ -133,6 +133,6 @@ def _git(
             check=False,
         )
     except FileNotFoundError:
-        raise EnvironmentFault("git is not there", fix="Install git, or put it on PATH") from None
+        raise EnvironmentFault("git was not found", fix="Install git, or put it on PATH") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentFault(f"git does not answer ({type(error).__name__})", where=str(root)) from None
+        raise EnvironmentFault(f"git did not finish ({type(error).__name__})", where=str(root)) from None

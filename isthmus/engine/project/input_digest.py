@@ -1,4 +1,4 @@
-"""What a run reads of its project, as one digest: that nobody changes it while it is compared and built."""
+"""Digest of every file that a run reads, to detect a change between an approved preview and the update."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 _CODE_ROOT = Path(__file__).resolve().parents[3]
 _CODE_FOLDERS = ("blueprints", "components", "isthmus", "policies")
-"""Of the checkout that the program imports, wherever the project lies."""
+"""Folders of the Isthmus checkout that the program imports, wherever the project is."""
 _STACK_FILE = re.compile(r"Pulumi\..+\.yaml")
 _SALT = "encryptionsalt"
 _GENERATED = ("__pycache__", ".pyc")
 
 
 def fingerprint(project: Project) -> str:
-    """Over the name and the content of each file: the project's own, those of its stacks and program, and the code.
+    """SHA-256 over name and content of the project's files, its stacks, its program, and the code of Isthmus.
 
-    Without the salt of a stack's secrets, which the engine writes into the stack's settings where it makes one. Raises
-    `EnvironmentFault` where a file cannot be read.
+    `encryptionsalt` is left out, because the engine writes it into the settings of a new stack. Raises
+    `EnvironmentFault` for a file that cannot be read.
     """
     digest = hashlib.sha256()
     for file in sorted(set(_input_files(project))):
@@ -34,9 +34,9 @@ def fingerprint(project: Project) -> str:
             content = _stack_settings(file) if _STACK_FILE.fullmatch(file.name) else file.read_bytes()
         except OSError as error:
             raise EnvironmentFault(
-                f"it cannot be read ({error.strerror})",
+                f"the file cannot be read ({error.strerror})",
                 where=str(file),
-                fix="Make it readable, or take it away",
+                fix="Make the file readable, or remove it",
             ) from error
         for content_part in (str(file).encode(), content):
             digest.update(len(content_part).to_bytes(8, "big") + content_part)
@@ -44,7 +44,7 @@ def fingerprint(project: Project) -> str:
 
 
 def _stack_settings(file: Path) -> bytes:
-    """What a stack's settings say, however they are written."""
+    """A stack's settings as canonical JSON, so that formatting does not count."""
     from isthmus.core import yaml_files
 
     text = file.read_text("utf-8")

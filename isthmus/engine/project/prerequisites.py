@@ -1,4 +1,4 @@
-"""The surroundings that a run needs: tools, environment variables, reachable clusters."""
+"""Prepares what a run needs: tools on PATH, environment variables, reachable clusters."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 _TOOLS = ("pulumi", "pulumi-language-python")
 ANSWER_S = 5.0
-"""How long a cluster may take to answer."""
+"""Seconds that a cluster may take to answer."""
 
 
 def is_sandbox(stack: Stack) -> bool:
-    """Whether the stack's configuration says that it lives in the local sandbox (`isthmus:sandbox`)."""
+    """Whether the stack belongs to the local sandbox (`isthmus:sandbox`)."""
     return stack.sandbox
 
 
 @contextlib.contextmanager
 def run_environment(stack: Stack, home: Path | None = None) -> Iterator[None]:
-    """The process environment of a run: the sandbox's for a sandbox stack, else the user's own.
+    """Set the process environment for a run: the sandbox's for a sandbox stack, otherwise the user's own.
 
-    `home` is the sandbox's, where it is not the default one.
+    `home`: folder of the sandbox, if not the default.
 
-    Raises `EnvironmentFault` where the sandbox is not up or a tool is missing.
+    Raises `EnvironmentFault` if the sandbox is not up or a tool is missing.
     """
     before = dict(os.environ)
     try:
@@ -55,7 +55,7 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
         from sandbox.environment import unset
     except ImportError as error:
         raise EnvironmentFault(
-            f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
+            f"stack {stack.name} is a sandbox stack, but the sandbox's packages are not installed ({error.name})",
             fix="Install them with `make install`",
         ) from None
     try:
@@ -63,9 +63,9 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     except EnvironmentFault as fault:
         requirements = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
         with contextlib.suppress(ValueError):
-            requirements = requirements.relative_to(os.getcwd())  # noqa: PTH109 (only to write the path short)
+            requirements = requirements.relative_to(os.getcwd())  # noqa: PTH109 (only shortens the path)
         raise EnvironmentFault(
-            f"stack {stack.name} lives in the sandbox, and {fault.what}",
+            f"stack {stack.name} is a sandbox stack, and {fault.what}",
             where=fault.where,
             fix=f"Run `isthmus sandbox up {requirements}`",
         ) from None
@@ -82,16 +82,16 @@ def _check_tools(in_sandbox: bool) -> None:
             if in_sandbox
             else "Install Pulumi (https://www.pulumi.com/docs/install)"
         )
-        raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", fix=fix)
+        raise EnvironmentFault(f"{' and '.join(missing)} not found on PATH", fix=fix)
 
 
 def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
-    """The cluster of each site that a context leads to, by the site's name, each of which has answered.
+    """Site → its cluster, for every site with a kubeconfig context. Each cluster has answered.
 
-    Raises `EnvironmentFault` naming context and address of one that does not, within some seconds.
+    Raises `EnvironmentFault`, with context and address, for a cluster that does not answer within `ANSWER_S`.
     """
     sites = reached_sites(platform)
-    # The program's own order: the stack's setting, then the variable.
+    # The same order as in the program: the stack's setting, then KUBECONFIG.
     kubeconfig = stack.kubeconfig
     environment = {**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None
     clusters_by_site = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}

@@ -1,4 +1,4 @@
-"""The project that a command works on: its folder, its stacks and their files."""
+"""The project that a command works on: folder, stacks, estates and their files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
 
 SETTINGS = ("overrides", "policies", "sandbox", "kubeconfig", *estates.SETTINGS)
-"""What a stack's configuration may say of ours (`stacks.program.Settings`)."""
+"""Keys of Isthmus that a stack's configuration may have (`stacks.program.Settings`)."""
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
 
@@ -31,7 +31,7 @@ class Project:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """`Pulumi.yaml`, parsed; `InputError` where it does not parse."""
+        """`Pulumi.yaml`, parsed. Raises `InputError` for invalid YAML."""
         from isthmus.core import yaml_files
 
         return yaml_files.load(self.root / "Pulumi.yaml").data
@@ -60,11 +60,11 @@ class Project:
         return sorted(name for name in names if name)
 
     def estates(self) -> dict[str, Estate]:
-        """The estates, by name; `InputError` for one that is not whole."""
+        """The estates, by name. Raises `InputError` for an incomplete one."""
         return estates.estates(self.stacks_dir, self.name)
 
     def chosen(self, names: Sequence[str]) -> list[Stack]:
-        """The stacks of those names, an estate's name standing for all of its stacks, each once."""
+        """The stacks with these names, each once. The name of an estate selects all of its stacks."""
         stacks: dict[str, Stack] = {}
         for name in names:
             if name not in self.stacks() and (estate := self.estates().get(name)) is not None:
@@ -74,23 +74,23 @@ class Project:
         return list(stacks.values())
 
     def stack(self, name: str) -> Stack:
-        """The stack of that name; `InputError` with the nearest name where there is none."""
+        """The stack with this name. Raises `InputError`, with the nearest name, for an unknown one."""
         names = self.stacks()
         if name in names:
             return Stack(self, name)
         estates_by_name = self.estates()
         if name in estates_by_name:
             raise InputError(
-                f"`{name}` is an estate, and one stack is asked for",
+                f"`{name}` is an estate, but this command needs one stack",
                 where=str(self.stacks_dir),
-                fix=f"Its stacks are: {', '.join(member.stack for member in estates_by_name[name].members)}",
+                fix=f"Name one of its stacks: {', '.join(member.stack for member in estates_by_name[name].members)}",
             )
         close_names = difflib.get_close_matches(name, [*names, *estates_by_name], n=1, cutoff=0.4)
         hint = f"Did you mean `{close_names[0]}`? " if close_names else ""
-        alternatives = f"The stacks are: {', '.join(names)}" if names else "There is no stack yet"
+        alternatives = f"The stacks are: {', '.join(names)}" if names else "The project has no stacks yet"
         alternatives += f"; the estates: {', '.join(sorted(estates_by_name))}" if estates_by_name else ""
         raise InputError(
-            f"there is no stack `{name}` (no {_PREFIX}{name}{_SUFFIX})",
+            f"unknown stack `{name}`: the file {_PREFIX}{name}{_SUFFIX} does not exist",
             where=str(self.stacks_dir),
             fix=f"{hint}{alternatives}",
         )
@@ -98,7 +98,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of a project: its configuration file and what stands in it."""
+    """One stack of a project, and its configuration file."""
 
     project: Project
     name: str
@@ -116,10 +116,10 @@ class Stack:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Configuration with whole keys (`isthmus:overrides`), values as YAML gives them."""
+        """Configuration with qualified keys (`isthmus:overrides`) and the values of the YAML file."""
         config = self.settings.get("config") or {}
         if not isinstance(config, dict):
-            raise InputError("`config` is not a mapping", where=str(self.config_file))
+            raise InputError("`config` must be a mapping", where=str(self.config_file))
         qualified = {
             key if ":" in key else f"{self.project.name}:{key}": value for key, value in config.items()
         }
@@ -127,7 +127,7 @@ class Stack:
         return qualified
 
     def _check(self, config: dict[str, Any]) -> None:
-        """A setting of ours that there is not was meant for another; `sandbox` is yes or no."""
+        """Raise `InputError` for an unknown Isthmus key, which is a typing error, and for an invalid value."""
         prefix = f"{self.project.name}:"
         for key, value in config.items():
             if not key.startswith(prefix):
@@ -136,37 +136,37 @@ class Stack:
                 close_names = difflib.get_close_matches(name, SETTINGS, n=1)
                 hint = f"Did you mean `{prefix}{close_names[0]}`? " if close_names else ""
                 raise InputError(
-                    f"there is no setting `{key}`",
+                    f"unknown setting `{key}`",
                     where=str(self.config_file),
                     fix=f"{hint}The settings are: {', '.join(prefix + setting for setting in SETTINGS)}",
                 )
             if name == "sandbox" and str(value).lower() not in ("true", "false"):
                 raise InputError(
-                    f"`{value}` is neither true nor false",
+                    f"`{value}` is invalid; allowed are true and false",
                     where=f"{self.config_file} ({key})",
-                    fix='Say "true" for a stack of the local sandbox, "false" for one of a real account',
+                    fix='Set "true" for a stack of the local sandbox, "false" for a stack in a real account',
                 )
             if name == "kubeconfig" and not (isinstance(value, str) and Path(value).is_absolute()):
-                # The engine, its providers and this command run in different folders.
+                # The engine, its providers and this command have different working folders.
                 raise InputError(
-                    f"`{value}` is not an absolute path",
+                    f"`{value}` must be an absolute path",
                     where=f"{self.config_file} ({key})",
-                    fix="Write the whole path of one kubeconfig, or leave it to the variable KUBECONFIG",
+                    fix="Set the absolute path of one kubeconfig, or remove the key to use the variable KUBECONFIG",
                 )
 
     @cached_property
     def member(self) -> Member | None:
-        """What it builds of an estate; None where it owns all of its platform."""
+        """Its part of an estate; None if the stack builds a whole platform."""
         return estates.member(self.config, self.name, self.project.name)
 
     @cached_property
     def estate(self) -> Estate | None:
-        """The estate that it is of. `InputError` where that is not whole."""
+        """The estate that it belongs to, or None. Raises `InputError` for an incomplete estate."""
         return self.project.estates()[self.member.estate] if self.member else None
 
     @property
     def family(self) -> str:
-        """The estate that it is of, else itself: by whose name the files of its platform go."""
+        """Name of its estate, or of the stack itself: the stem of the platform's file names."""
         return self.member.estate if self.member else self.name
 
     @property
@@ -174,29 +174,29 @@ class Stack:
         return self.member.layer if self.member else "all"
 
     def reached(self, platform: Platform) -> Platform:
-        """Its platform with the sites alone that it has something at."""
+        """The platform reduced to the sites that this stack uses."""
         if self.member is None or self.estate is None:
             return platform
         return platform_layers.reached(platform, self.layer, self.estate.served_by(platform, self.member))
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
-        """Stacks of its estate."""
+        """The stacks of these members of its estate."""
         return [type(self)(self.project, member.stack) for member in members]
 
     @property
     def sandbox(self) -> bool:
-        """Whether it is a stack of the local sandbox."""
+        """Whether it belongs to the local sandbox."""
         return str(self.config.get(f"{self.project.name}:sandbox")).lower() == "true"
 
     @property
     def kubeconfig(self) -> str | None:
-        """What `isthmus:kubeconfig` says; None: the variable KUBECONFIG."""
+        """`isthmus:kubeconfig`; None means the variable KUBECONFIG."""
         path = self.config.get(f"{self.project.name}:kubeconfig")
         return str(path) if path else None
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What `isthmus:overrides` says; `InputError` where it is no mapping."""
+        """`isthmus:overrides`. Raises `InputError` unless it is a mapping."""
         import json
 
         value = self.config.get(f"{self.project.name}:overrides") or {}
@@ -207,16 +207,16 @@ class Stack:
                 value = None
         if not isinstance(value, dict):
             raise InputError(
-                "the overrides are not a mapping",
+                "the overrides must be a mapping",
                 where=f"{self.config_file} (isthmus:overrides)",
-                fix="Write them as `key: value` lines; docs/stacks.md shows some",
+                fix="Write them as `key: value` lines; docs/stacks.md has examples",
             )
         return value
 
     def platform(self) -> Platform:
-        """The validated platform: requirements and plan held together, blueprint, overrides.
+        """The validated platform, from requirements, plan, blueprint and overrides.
 
-        Raises `InputError` for what is not understood, `Refused` for what must not be.
+        Raises `InputError` for invalid input, `Refused` for a platform that breaks a rule.
         """
         from isthmus import blueprints
 
@@ -232,13 +232,13 @@ class Stack:
             lock=lock,
             said_in=f"{name}{estates.OVERRIDES}",
         )
-        # Every layer is held to it: a model without a stack is nobody's fault below, and still not served.
+        # Checked for every layer: a model that no stack serves is an error of the whole estate.
         self.estate.served_by(platform, self.member)
         return platform
 
 
 class AsSandboxStack(Stack):
-    """A stack as if it were the sandbox's: to render what is not resolved yet, and never to build."""
+    """A stack treated as a sandbox stack, to render it while image digests are missing. Never built."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -246,17 +246,17 @@ class AsSandboxStack(Stack):
 
 
 def find_project(start: Path | str | None = None) -> Project:
-    """The project at `start`, or the nearest one above the working folder.
+    """The project at `start`, or the nearest one from the working folder upward.
 
-    Raises `InputError` where there is no `Pulumi.yaml`.
+    Raises `InputError` if no `Pulumi.yaml` is found.
     """
     if start is not None:
         root = Path(start).resolve()
         if not (root / "Pulumi.yaml").is_file():
             raise InputError(
-                "there is no Pulumi.yaml in this folder",
+                "this folder has no Pulumi.yaml",
                 where=str(start),
-                fix="Name the folder of an Isthmus project with --project",
+                fix="Give --project the folder of an Isthmus project",
             )
         return Project(root)
     working_folder = Path.cwd().resolve()
@@ -264,7 +264,7 @@ def find_project(start: Path | str | None = None) -> Project:
         if (folder / "Pulumi.yaml").is_file():
             return Project(folder)
     raise InputError(
-        "there is no Pulumi.yaml in this folder or above it",
+        "no Pulumi.yaml in this folder or above it",
         where=str(working_folder),
-        fix="Go into an Isthmus checkout, or name one with --project DIR",
+        fix="Change into an Isthmus checkout, or give its folder with --project DIR",
     )

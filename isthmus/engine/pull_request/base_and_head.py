@@ -1,4 +1,4 @@
-"""A branch by two words: the base commit's and its own. What either refuses is refused."""
+"""Combines the verdicts of the base commit and of the branch (head): a change is refused if either refuses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Finding]:
-    """Those of both, each once, the worst first. One is silenced only where nobody else has it open."""
+    """Findings of both commits without duplicates, the worst first. Silenced only if no commit has it open."""
     from policies.evaluation.evaluation import PAST, order
 
     open_: dict[tuple[str, ...], Finding] = {}
@@ -37,13 +37,13 @@ def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Fin
         )
         previous = (open_ if finding.silenced is None else silent).setdefault(key, finding)
         if finding.silenced is None and len(finding.message) > len(previous.message):
-            # The one that says besides whose silence has ended.
+            # The longer message also says that a silence has ended.
             open_[key] = finding
     return sorted(({**silent, **open_}).values(), key=order)
 
 
 def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
-    """What the change does to what judges it, each a finding; silences are the base's alone."""
+    """Findings about relaxed rules. Only silences of the base commit apply to them."""
     from policies.evaluation.evaluation import judge
     from policies.evaluation.registry import CHANGES
 
@@ -53,7 +53,7 @@ def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack:
 def worst_paths(
     base: Platform, base_side: Side, head: Platform, head_side: Side, resources: Iterable[Resource]
 ) -> list[DataPath]:
-    """The branch's data paths, each by the worse of two verdicts, and those that its plan would not have had before."""
+    """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses."""
     declared = declared_policy.of(base, head)
     paths_by_id = {path.id: path for path in head_side.data_paths or []}
     for path in ways.data_paths(Graph(resources), declared.platform, held=declared.held):
@@ -68,7 +68,7 @@ def worst_paths(
 
 
 def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
-    """Ways of the branch's plan that the base's handling refuses, an organisation's stricter table included."""
+    """Data paths of the branch's plan that the base's handling refuses, including the organisation's own table."""
     from isthmus.reports.preview import refused_paths
 
     if base_side.requirements is None or head_side.requirements is None or head_side.plan is None:
@@ -79,7 +79,7 @@ def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
 
 
 def _with_base_rules(base: Requirements, head: Requirements) -> Requirements:
-    """The branch's requirements, with the classes, the handling and the exceptions of those before it."""
+    """The branch's requirements with the stricter class of each workload, and the base's handling and exceptions."""
     workloads = []
     for workload in head.workloads:
         base_workload = base.workload(workload.name)

@@ -1,4 +1,4 @@
-"""The two commits of a change, each asked by processes of its own code: without credentials, and side by side."""
+"""Starts the processes that describe the two commits of a change, in parallel and without credentials."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.seen import Answer, Order
 
 RUNNING_CHECKOUT = Path(__file__).resolve().parents[3]
-"""The Isthmus that runs."""
+"""Checkout of the running Isthmus."""
 _PROTOCOL_MODULE = Path("isthmus", "engine", "seen.py")
 _JUDGING_FOLDERS = ("isthmus", "policies")
-"""Folders of what judges: the rules, and the contracts and the graph that they judge by."""
+"""Folders of the judging code: the rules, and the contracts and graph that they use."""
 _TIMEOUT_S = 900
 _PASSED_VARIABLES = (
     "PATH",
@@ -32,24 +32,24 @@ _PASSED_VARIABLES = (
     "VIRTUAL_ENV",
     "SYSTEMROOT",
 )
-"""Of the environment: no key, no token, no kubeconfig comes to the code of a branch."""
+"""Environment variables that are passed on. Code of a branch gets no key, token or kubeconfig."""
 _BLUEPRINTS = "ISTHMUS_BLUEPRINTS"
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit's files, and the Isthmus that they are rendered by."""
+    """The files of a commit, and the Isthmus code that renders them."""
 
     root: Path
     """The project's folder."""
     word: str
-    """What errors call it."""
+    """Name of the commit in error messages."""
     checkout: Path
-    """The project's folder that the environment speaks of."""
+    """The project's folder in the checkout, to which environment variables refer."""
 
     @property
     def own(self) -> bool:
-        """Whether its own Isthmus can be asked; where it has none, or an older one, the one that runs is."""
+        """Whether the commit has its own Isthmus with this protocol; otherwise the running one is used."""
         return (self.root / _PROTOCOL_MODULE).is_file()
 
     @property
@@ -58,9 +58,9 @@ class Commit:
 
 
 def ask_commits(orders: Mapping[Commit, Order], instead: Path | None = None) -> dict[Commit, Answer]:
-    """The answers of each commit's code (or of that in `instead`); `EnvironmentFault` where one gives none.
+    """Run the orders with each commit's code (or the code in `instead`), and return the answers.
 
-    All of them have ended when this returns or raises.
+    Raises `EnvironmentFault` if a process gives no answer. All processes have ended when this returns or raises.
     """
     with contextlib.ExitStack() as running_processes:
         folder = Path(running_processes.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-asked-")))
@@ -78,7 +78,7 @@ def ask_commits(orders: Mapping[Commit, Order], instead: Path | None = None) -> 
 
 
 def changed_judging_files(base: Commit, head: Commit) -> list[str]:
-    """Files of what judges that differ between the two, sorted; none where neither has any of its own."""
+    """Sorted paths of judging code that differs between the commits."""
     base_files, head_files = (_judging_files(commit.root) for commit in (base, head))
     return sorted(name for name in {*base_files, *head_files} if base_files.get(name) != head_files.get(name))
 
@@ -126,13 +126,13 @@ def _read_answer(commit: Commit, process: subprocess.Popen[bytes], folder: Path,
     except (OSError, ValueError):
         lines = (folder / "said").read_text("utf-8", "replace").split("\n")
         last_line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        raise _fault(commit, f"it ended with {code}{f': {last_line[:300]}' if last_line else ''}") from None
+        raise _fault(commit, f"it exited with {code}{f': {last_line[:300]}' if last_line else ''}") from None
 
 
 def _fault(commit: Commit, why: str) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the code of {commit.word} could not be asked: {why}".replace(f"{commit.root}{os.sep}", ""),
-        fix="Run `isthmus render` in a checkout of it to see what is wrong",
+        f"the code of {commit.word} did not run: {why}".replace(f"{commit.root}{os.sep}", ""),
+        fix="Run `isthmus render` in a checkout of that commit to see the error",
     )
 
 
@@ -143,12 +143,12 @@ def _environment(commit: Commit) -> dict[str, str]:
 
 
 def _blueprint_folders(commit: Commit) -> str:
-    """The organisation's folders of blueprints: one in the project is the commit's own."""
+    """The organisation's blueprint folders; one inside the project is taken from the commit."""
     folders: list[str] = []
     for text in filter(None, os.environ.get(_BLUEPRINTS, "").split(os.pathsep)):
         path = Path(text).expanduser().resolve()
         if path.is_relative_to(commit.checkout):
             path = commit.root / path.relative_to(commit.checkout)
-        # A folder that this commit does not have yet, or that another names: its own Isthmus says so.
+        # A missing folder is skipped for the base; in the checkout, Isthmus reports the error.
         folders += [str(path)] if path.is_dir() or commit.root == commit.checkout else []
     return os.pathsep.join(folders)

@@ -1,7 +1,7 @@
-"""`isthmus ci`: what a branch changes against another commit, with no engine, credentials, network or secrets.
+"""`isthmus ci`: shows what a branch changes against a base commit, without engine, credentials, network or secrets.
 
-Each commit's own code renders it. The branch is held to the base commit's rules, silences and classes as well as to
-its own, and what either refuses is refused. Whatever goes wrong gives a preview that says so.
+Each commit is rendered by its own code. The branch must satisfy the base commit's rules, silences and classes as well
+as its own; a change is refused if either refuses it. Every error becomes a preview with the status failed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from isthmus.engine.render.recorder import Resource
 
     _Files = tuple[Requirements, Plan] | tuple[()] | None
-    """A stack's requirements and plan; empty where there is no such stack, None where they cannot be read."""
+    """Requirements and plan of a stack; empty if the commit lacks the stack, None if they cannot be read."""
 
 Say = Callable[[str], None]
 _ERROR_OF_CODE: Mapping[int, type[IsthmusError]] = {
@@ -49,7 +49,7 @@ _ERROR_OF_CODE: Mapping[int, type[IsthmusError]] = {
 
 @dataclass(frozen=True)
 class Change:
-    """The two commits, and what is known of them besides their stacks."""
+    """The two commits, and facts about the change as a whole."""
 
     before: Commit
     after: Commit
@@ -59,11 +59,11 @@ class Change:
     code: tuple[RuleChange, ...] = ()
     warnings: tuple[str, ...] = ()
     read: dict[tuple[Path, str], StackInCommit] = field(default_factory=dict, compare=False)
-    """What was read of a commit, by its folder and the estate or stack whose files it is."""
+    """Cache: commit folder and platform name → the stack as read from the commit."""
 
 
 class _AbsentStack(Side):
-    """Of a stack that a commit does not have: that it cost nothing and took nothing is known."""
+    """A stack that a commit does not have: its cost and capacity are known to be zero."""
 
     def cost(self) -> Cost:
         return Cost(monthly_usd=0)
@@ -74,11 +74,11 @@ class _AbsentStack(Side):
 
 @dataclass(frozen=True)
 class StackInCommit:
-    """A stack in one commit, read."""
+    """A stack as read from one commit."""
 
     side: Side
     resources: Sequence[Resource] = ()
-    """Of its whole estate."""
+    """Resources of its whole estate."""
     platform: Platform | None = None
 
     def own(self, stack: str) -> list[Resource]:
@@ -86,9 +86,9 @@ class StackInCommit:
 
 
 def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> list[Previewed]:
-    """What the checkout changes in each of these stacks, or estates' stacks, against a commit.
+    """Compare the checkout with a base commit, for each of these stacks or estates.
 
-    Raises `InputError` for a commit or a stack that there is not; nothing of the base is left behind.
+    Raises `InputError` for an unknown commit or stack. The files of the base commit are deleted afterwards.
     """
     sha = commits.resolve_commit(project.root, base)
     with _interrupt_on_sigterm(), commits.commit_files(project.root, sha) as files:
@@ -105,7 +105,7 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
         }
         answers = commit_pair.ask_commits(orders)
         base_stacks, head_stacks = answers[base_commit].seen, answers[head_commit].seen
-        say("holding what changes to the rules of both")
+        say("checking the changes by the rules of both commits")
         by_base, judged = _base_findings(base_commit, base_stacks, head_stacks)
         files_changed = commit_pair.changed_judging_files(base_commit, head_commit)
         change = Change(
@@ -124,7 +124,7 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
 
 
 def _stack_names(head_project: Project, base_project: Project, names: Sequence[str]) -> list[str]:
-    """Every stack that is meant in either commit, in the order of the names."""
+    """Names of the selected stacks in either commit, in the order given."""
     stacks: dict[str, None] = {}
     for name in names:
         projects = [
@@ -140,7 +140,7 @@ def _stack_names(head_project: Project, base_project: Project, names: Sequence[s
 def _base_findings(
     base_commit: Commit, base_stacks: Mapping[str, Seen], head_stacks: Mapping[str, Seen]
 ) -> tuple[dict[str, list[Finding]], bool]:
-    """What the base's rules find in the branch, and whether it was its own code that looked."""
+    """Findings of the base's rules in the branch, and whether the base's own code evaluated them."""
     comparable = {
         name: head_stack
         for name, head_stack in head_stacks.items()
@@ -157,7 +157,7 @@ def _base_findings(
     if base_commit.own:
         with contextlib.suppress(EnvironmentFault):
             return commit_pair.ask_commits({base_commit: order})[base_commit].findings, True
-    # It cannot read what the branch is made of: its settings and its word are held to it by the code that runs.
+    # The base's code cannot read the branch's resources: the running code applies the base's settings and classes.
     return commit_pair.ask_commits({base_commit: order}, instead=commit_pair.RUNNING_CHECKOUT)[
         base_commit
     ].findings, False
@@ -165,16 +165,16 @@ def _base_findings(
 
 def _warnings(base_commit: Commit, project: Project, sha: str) -> Iterator[str]:
     if commits.is_behind(project.root, sha):
-        yield "the branch lacks the base commit: what others have changed since shows as taken back; merge it in first"
+        yield "the branch does not contain the base commit, so newer changes of others look reverted; merge it first"
     if not base_commit.own and (base_commit.root / "isthmus").is_dir():
         yield (
-            "the Isthmus of the base commit is older than `isthmus ci`: its stacks were rendered by the one that runs,"
-            " so what another code makes of them is not seen"
+            "the Isthmus of the base commit is older than `isthmus ci`, so the running version rendered its stacks;"
+            " effects of changed Isthmus code are not shown"
         )
 
 
 def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: list[Finding]) -> Previewed:
-    """The preview of one stack: what each commit's code said of it, and what the base's rules find in the branch."""
+    """The preview of one stack, from its description in both commits and the base's findings."""
     draft = PreviewDraft(head_stack.stack, baseline="commit", base=change.base, commit=change.commit)
     draft.diagnostics = [Diagnostic(severity="warning", message=warning) for warning in change.warnings]
     stacks_by_commit: dict[Commit, StackInCommit] = {}
@@ -209,7 +209,7 @@ def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: l
 
 
 def _read_stack(change: Change, commit: Commit, description: Seen) -> StackInCommit:
-    """What the commit's code said, read by ours; raises what kept it from saying it."""
+    """Read a description into a stack. Raises the error that the commit's code reported."""
     if description.fault is not None:
         kind = _ERROR_OF_CODE.get(description.fault.code, InputError)
         raise kind(description.fault.what, where=description.fault.where, fix=description.fault.todo)
@@ -252,7 +252,7 @@ def _compare(draft: PreviewDraft, base: StackInCommit, head: StackInCommit) -> N
 def _rule_changes(
     change: Change, base_stack: Seen, head_stack: Seen, base_files: _Files, head_files: _Files
 ) -> Iterator[RuleChange]:
-    """All that the change does to what judges it, as far as either commit can be read."""
+    """Changes of rules, handling, settings, classes and placements, as far as both commits can be read."""
     yield from change.code
     yield from relaxed_rules.rule_changes(base_stack.rules, head_stack.rules)
     yield from relaxed_files.handling_changes(base_stack.handling, head_stack.handling)
@@ -273,7 +273,7 @@ def _files(commit: Commit, description: Seen, stack: StackInCommit | None) -> _F
 
 
 def _failed_preview(change: Change, draft: PreviewDraft, faults: Mapping[Commit, IsthmusError]) -> Previewed:
-    """The branch's fault is told as a preview tells it, with the way drawn that a refused plan would have taken."""
+    """The failed preview. For a refused plan of the branch, it includes the forbidden data paths."""
     errors = {commit: _base_error(commit, error) for commit, error in faults.items()}
     shown_error = errors.get(change.after) or errors[change.before]
     if change.before in errors:
@@ -290,7 +290,7 @@ def _failed_preview(change: Change, draft: PreviewDraft, faults: Mapping[Commit,
 
 
 def _base_error(commit: Commit, error: IsthmusError) -> IsthmusError:
-    """An error of the base commit says that it is, and not where its files were laid out for a moment."""
+    """Reword an error of the base commit: name the commit, and remove the path of its temporary folder."""
     if commit.root == commit.checkout:
         return error
 
@@ -298,15 +298,15 @@ def _base_error(commit: Commit, error: IsthmusError) -> IsthmusError:
         return text.replace(f"{commit.root}{os.sep}", "").replace(str(commit.root), "the project")
 
     return InputError(
-        f"{commit.word} cannot be rendered, so nothing can be held to it: {without_folder(error.what)}",
+        f"{commit.word} cannot be rendered, so the branch cannot be compared with it: {without_folder(error.what)}",
         where=without_folder(error.where),
-        fix=f"{without_folder(error.fix)} Name another base, or mend that one first".strip(),
+        fix=f"{without_folder(error.fix)} Give another --base, or repair that commit first".strip(),
     )
 
 
 @contextlib.contextmanager
 def _interrupt_on_sigterm() -> Iterator[None]:
-    """A job that is cancelled is told to end (SIGTERM): what was laid out is taken away then, too."""
+    """Treat SIGTERM, which a cancelled CI job gets, like Ctrl-C, so that temporary files are deleted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,6 +1,6 @@
-"""What a change does to what judges it: classes, handling and placements of a stack's files, before and after.
+"""Finds changes of classes, handling and placements between two commits, and whether they loosen the rules.
 
-A change that lets through what was refused before *loosens*; where that cannot be told, it is said to.
+A change *loosens* if it allows something that was refused before. If that is unclear, it counts as loosening.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IMPACTS = ("low", "material", "high")
 def file_changes(
     base_files: tuple[Requirements, Plan] | None, head_files: tuple[Requirements, Plan] | None
 ) -> Iterator[RuleChange]:
-    """What differs between two commits' requirements and plan of a stack; None: the commit has no such stack."""
+    """Rule changes between the requirements and plans of two commits; None means that the commit lacks the stack."""
     base, head = (files[0] if files else None for files in (base_files, head_files))
     yield from _class_changes(base, head)
     if base is not None and head is not None:
@@ -39,7 +39,7 @@ def file_changes(
 
 
 def handling_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[RuleChange]:
-    """What each class demands, by the code and the organisation of two commits."""
+    """Changes of the handling of each class, from code and organisation of two commits."""
     for class_ in SENSITIVITIES:
         old_class, new_class = before.get(class_) or {}, after.get(class_) or {}
         for key in sorted({*old_class, *new_class} - {"class"}):
@@ -78,7 +78,7 @@ def _rank(class_: Any) -> int:
 
 
 def _workload_changes(old: Workload, new: Workload) -> Iterator[RuleChange]:
-    """What binds one workload's data and answers, its class apart."""
+    """Changes of one workload's residency, regimes, impact, overflow and review."""
     name = new.name
     if sorted(old.residency or []) != sorted(new.residency or []):
         wider = not _is_narrower(new.residency, old.residency)
@@ -99,7 +99,7 @@ def _workload_changes(old: Workload, new: Workload) -> Iterator[RuleChange]:
     for key in sorted({*reviews[0], *reviews[1]}):
         old_value, new_value = (review.get(key) for review in reviews)
         if old_value != new_value:
-            # Who reviews is a name; the figures say how much is reviewed, and the less the looser.
+            # `domain` is a name. All other fields are amounts of review; a lower amount is looser.
             loosens = not reviews[1] or (
                 key != "domain" and old_value is not None and (new_value is None or new_value < old_value)
             )
@@ -107,7 +107,7 @@ def _workload_changes(old: Workload, new: Workload) -> Iterator[RuleChange]:
 
 
 def _is_narrower(new: Sequence[str] | None, old: Sequence[str] | None) -> bool:
-    """Whether wherever the one lets data be, the other lets it be too."""
+    """Whether every jurisdiction in `new` is allowed by `old`; an empty `old` allows all."""
     if not old:
         return True
     return bool(new) and all(
@@ -116,7 +116,7 @@ def _is_narrower(new: Sequence[str] | None, old: Sequence[str] | None) -> bool:
 
 
 def _site_changes(before: Requirements, after: Requirements) -> Iterator[RuleChange]:
-    """Where sites lie and what may be used there: what is said of a place decides who may be there."""
+    """Changes of a site's kind, jurisdiction and allowed services."""
     for new in after.sites:
         old = before.site(new.name)
         if old is None:
@@ -131,7 +131,7 @@ def _site_changes(before: Requirements, after: Requirements) -> Iterator[RuleCha
 
 
 def _exception_changes(before: Sequence[Exception_], after: Sequence[Exception_]) -> Iterator[RuleChange]:
-    """Each opens a target to a workload until a day: a new one, or one that lasts longer, opens it further."""
+    """Changes of exceptions. A new or longer exception loosens."""
     old_exceptions, new_exceptions = (
         {(exception.workload, exception.target): exception for exception in exceptions}
         for exceptions in (before, after)
@@ -153,7 +153,7 @@ def _exception_text(exception: Exception_) -> str:
 def _placement_changes(
     before: tuple[Requirements, Plan], after: tuple[Requirements, Plan]
 ) -> Iterator[RuleChange]:
-    """Workloads that are served elsewhere than before."""
+    """Workloads that are served at other places than before."""
     for workload in after[0].workloads:
         old_places, new_places = (
             _serving_places(workload.name, *before),
@@ -176,7 +176,7 @@ def _placement_changes(
 
 
 def _serving_places(workload: str, requirements: Requirements, plan: Plan) -> list[tuple[Any, str, str]]:
-    """Target, site and regions or jurisdiction of every endpoint that a workload's requests may come to, sorted."""
+    """Target, site and jurisdictions of every endpoint that may serve a workload, sorted."""
     places = set()
     for placement in plan.placements:
         endpoint = plan.endpoint(placement.endpoint) if placement.workload == workload else None
@@ -196,7 +196,7 @@ def _serving_places(workload: str, requirements: Requirements, plan: Plan) -> li
 
 
 def _lies_within(location: str, container: str) -> bool:
-    """Whether every jurisdiction of a place lies in one of another; what is not known lies nowhere but in itself."""
+    """Whether every jurisdiction of one location is within the other; an unknown one is within itself only."""
     try:
         return location == container or all(
             any(jurisdictions.within(part, whole_part) for whole_part in container.split())

@@ -1,4 +1,4 @@
-"""What a change does to the rules that judge it: silences, rules off or taken away, figures, their own code."""
+"""Finds changes of policy rules between two commits: silences, disabled or removed rules, limits, rule code."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from isthmus.contracts.reports.preview import RuleChange
 from policies.release.change import ITSELF, UNJUDGED
 
 _MAX_FILES_LISTED = 5
-"""Files named of those that changed; the rest is counted."""
+"""Number of changed files that are listed; further ones are counted."""
 
 
 def settings_changes(before: Settings, after: Settings, today: date) -> Iterator[RuleChange]:
-    """What differs between two commits' `policies.yaml` and `isthmus:policies`."""
+    """Changes between two commits' `policies.yaml` and `isthmus:policies`."""
     yield from _off_changes(before, after)
     yield from _silence_changes(before.silences, after.silences, today)
     yield from _figure_changes(before.figures, after.figures)
 
 
 def rule_changes(before: Mapping[str, Severity], after: Mapping[str, Severity]) -> Iterator[RuleChange]:
-    """What rules two commits' packs have, and how severe each is."""
+    """Changes of rules and their severity between two commits' policy packs."""
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old != new:
@@ -32,9 +32,9 @@ def rule_changes(before: Mapping[str, Severity], after: Mapping[str, Severity]) 
 
 
 def code_changes(files: Sequence[str], *, judged: bool) -> Iterator[RuleChange]:
-    """Files of the code that judges. `judged`: whether the base's own rules could be held to the change too.
+    """A change of the judging code. `judged`: whether the base's own rules were also evaluated.
 
-    What a changed rule lets through nobody can tell from its text, so it is said to loosen.
+    The effect of changed rule code is unknown, so it counts as loosening.
     """
     if files:
         more = f" and {len(files) - _MAX_FILES_LISTED} more" if len(files) > _MAX_FILES_LISTED else ""
@@ -64,7 +64,7 @@ def _off_changes(before: Settings, after: Settings) -> Iterator[RuleChange]:
 def _silence_changes(
     before: Sequence[Silence], after: Sequence[Silence], today: date
 ) -> Iterator[RuleChange]:
-    """By rule and pattern. One that is past silences nothing; another owner or reason silences the same."""
+    """Changes of silences, by rule and pattern. Only a longer, unexpired silence loosens; owner and reason do not."""
     old_silences, new_silences = _latest(before), _latest(after)
     for key in sorted({*old_silences, *new_silences}):
         old, new = old_silences.get(key), new_silences.get(key)
@@ -80,7 +80,7 @@ def _silence_changes(
 
 
 def _latest(silences: Sequence[Silence]) -> dict[tuple[str, str], Silence]:
-    """Of several for the same, the one that holds longest."""
+    """Rule and pattern → the silence that ends last."""
     return {
         (silence.policy, silence.resource): silence
         for silence in sorted(silences, key=lambda silence: silence.until)
@@ -93,7 +93,7 @@ def _figure_changes(before: Figures, after: Figures) -> Iterator[RuleChange]:
         if old == new:
             continue
         if key == "registries":
-            # None named: an image may come from anywhere.
+            # An empty list allows images from any registry.
             loosens = bool(old) and (not new or bool(set(new) - set(old)))
         else:
             loosens = new > old if key.endswith("_max") else new < old

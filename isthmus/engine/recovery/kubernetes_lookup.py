@@ -1,8 +1,8 @@
-"""Whether a Kubernetes object exists whose creation was cut off, and whether it is the one that we began.
+"""Looks up a Kubernetes object after an interrupted creation: does it exist, and did this stack create it?
 
-Asked of the API server by kind, namespace and name: names are among the inputs, also those that were made
-up. The provider of January 2026 creates by upsert, later ones are refused with AlreadyExists; an object that
-is found is taken into the state, so neither gets to create it a second time.
+The object is read by kind, namespace and name; generated names are among the inputs too. The provider of January 2026
+creates by upsert, later ones fail with AlreadyExists. An object that is found is taken into the state, so neither
+creates it a second time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from isthmus.engine.kubernetes.client import ApiRefusal, Cluster, cluster
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 MANAGER = "pulumi-kubernetes-"
-"""What the names of the provider's field managers begin with; the rest is random, one for each resource."""
+"""Prefix of the provider's field managers; the rest is random for each resource."""
 DELETION_WAIT_S = 60.0
-"""How long an object that is being deleted may take to leave."""
+"""Seconds to wait for the end of a deletion."""
 SKEW = timedelta(seconds=60)
-"""How far a server's clock may be from ours."""
+"""Largest assumed difference between the server's clock and the local one."""
 
 
 def cluster_of(provider: dict[str, Any]) -> Cluster:
-    """The cluster that a provider's entry in the state names, by its context and its kubeconfig's path."""
+    """The cluster of a provider in the state, by its context and kubeconfig path."""
     inputs = provider.get("inputs") or {}
     path = inputs.get("kubeconfig")
     environment = dict(os.environ)
@@ -36,8 +36,8 @@ def cluster_of(provider: dict[str, Any]) -> Cluster:
     context = inputs.get("context")
     if not isinstance(context, str):
         raise EnvironmentFault(
-            f"provider {provider['urn'].rpartition('::')[2]} names no context, so its cluster is not known",
-            fix="Name the context in the program's provider",
+            f"provider {provider['urn'].rpartition('::')[2]} has no context, so its cluster is unknown",
+            fix="Set the context in the program's provider",
         )
     return cluster(context, environment)
 
@@ -50,21 +50,21 @@ def look_up(
     since: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verdict:
-    """The object's fate. `known` are the field managers that the state holds; `since` as RFC 3339.
+    """Decide a creation. `known_managers`: field managers in the state; `since`: RFC 3339.
 
-    Raises `EnvironmentFault` where the API server does not answer, or the object does not end leaving.
+    Raises `EnvironmentFault` if the API server does not answer, or if a deletion of the object does not end.
     """
     inputs = creation.inputs
     metadata = inputs.get("metadata") or {}
     kind, version, name = inputs.get("kind"), inputs.get("apiVersion"), metadata.get("name")
     if not (isinstance(kind, str) and isinstance(version, str) and isinstance(name, str)):
         return Unknown(
-            f"{creation.type} `{creation.name}`, whose recorded inputs name no object",
+            f"{creation.type} `{creation.name}`: its recorded inputs have no kind or name",
             f"kubectl --context {cluster.context} get all -A -l app.kubernetes.io/part-of=isthmus",
         )
     resource_kind = _kind_of(cluster, version, kind)
     if resource_kind is None:
-        return NotMade("the cluster has no such kind")
+        return NotMade("the cluster does not serve its kind")
     plural, namespaced = resource_kind
     namespace = metadata.get("namespace") or "default"
     root = "/api/v1" if version == "v1" else f"/apis/{version}"
@@ -82,9 +82,9 @@ def look_up(
     labels = (live["metadata"].get("labels") or {}).items()
     has_labels = (metadata.get("labels") or {}).items() <= labels
     if not is_autonamed and not (managers and has_labels):
-        return NotMade(f"{kind} {name} exists and was not made by this run")
+        return NotMade(f"{kind} {name} exists, but another run created it")
     if not is_autonamed and since and _is_older(live["metadata"].get("creationTimestamp"), since):
-        return NotMade(f"{kind} {name} exists, from before this stack")
+        return NotMade(f"{kind} {name} exists since before this stack")
     return Made(id, outputs | ({"__fieldManager": managers[-1]} if managers else {}))
 
 
@@ -96,9 +96,9 @@ def _patch_verdict(
     existing: Made,
     inputs: dict[str, Any],
 ) -> Verdict:
-    """A patch's object exists anyway; what tells is a field manager that no resource of the state has."""
+    """Decide a patch. Its object exists in any case; a field manager that is not in the state shows the patch."""
     if not managers:
-        return NotMade("no field manager that is not known holds its fields")
+        return NotMade("no unknown field manager owns its fields")
     if len(managers) > 1:
         return Unknown(
             f"{creation.type} `{creation.name}`: managers {', '.join(managers)} may each be this patch of"
@@ -109,7 +109,7 @@ def _patch_verdict(
 
 
 def _kind_of(cluster: Cluster, version: str, kind: str) -> tuple[str, bool] | None:
-    """The plural of a kind and whether it is namespaced; None where the server does not serve it."""
+    """Plural of a kind, and whether it is namespaced; None if the server does not serve it."""
     try:
         resources = cluster.find("/api/v1" if version == "v1" else f"/apis/{version}")
     except ApiRefusal as refused:
@@ -123,7 +123,7 @@ def _kind_of(cluster: Cluster, version: str, kind: str) -> tuple[str, bool] | No
 def _wait_for_deletion(
     cluster: Cluster, path: str, subject: str, sleep: Callable[[float], None]
 ) -> dict[str, Any] | None:
-    """The object, None where there is none; one that is being deleted is waited for."""
+    """The object, or None. Waits for the end of a deletion."""
     for _ in range(int(DELETION_WAIT_S)):
         try:
             live = cluster.find(path)
@@ -133,21 +133,21 @@ def _wait_for_deletion(
             return live
         sleep(1.0)
     raise EnvironmentFault(
-        f"{subject} has been leaving for {DELETION_WAIT_S:.0f} s and is still there",
+        f"{subject} has been in deletion for {DELETION_WAIT_S:.0f} s and still exists",
         where=f"context {cluster.context}",
-        fix="See what holds it (`kubectl get -o yaml`, `finalizers`), then run the same command again",
+        fix="Find what blocks it (`kubectl get -o yaml`, `finalizers`), then run the same command again",
     )
 
 
 def _refusal_fault(cluster: Cluster, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the cluster of context `{cluster.context}` refuses to be asked what there is ({refused})",
+        f"the cluster of context `{cluster.context}` refused a read of its objects ({refused})",
         fix="Check the credentials in the kubeconfig",
     )
 
 
 def _own_managers(live: dict[str, Any], inputs: dict[str, Any], known_managers: set[str]) -> list[str]:
-    """The provider's field managers that hold every field of the inputs and are not known, oldest first."""
+    """Unknown field managers of the provider that own every field of the inputs, oldest first."""
     patch_manager = ((inputs.get("metadata") or {}).get("annotations") or {}).get(
         "pulumi.com/patchFieldManager"
     )
@@ -161,7 +161,7 @@ def _own_managers(live: dict[str, Any], inputs: dict[str, Any], known_managers: 
 
 
 def _covers(fields: dict[str, Any], inputs: dict[str, Any]) -> bool:
-    """Whether managed fields cover the inputs' parts, down to the names of labels and annotations."""
+    """Whether managed fields contain the inputs' top-level fields, labels and annotations."""
     for name, value in inputs.items():
         if name in ("apiVersion", "kind"):
             continue

@@ -1,8 +1,8 @@
-"""What a run that was cut off left open, decided before the next one changes anything.
+"""Decides the interrupted creations of an earlier run before the next run changes anything.
 
-Every creation whose end is not known is looked up, in its cluster or its account. What exists is taken
-into the state, what does not is forgotten, and what cannot be decided is named, with the command that shows
-it: nothing is guessed, and nothing is done before all are decided.
+Every creation without a known end is looked up in its cluster or account. Existing resources are taken into the state;
+missing ones are forgotten. If one cannot be decided, the run stops and names the command that shows it. Nothing is
+guessed, and nothing is changed before all are decided.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user has found out about creations that could not be decided, by their logical names or URNs."""
+    """The user's answers about undecided creations, by logical name or URN (`--made`, `--not-made`)."""
 
     made: Mapping[str, str] = field(default_factory=dict)
-    """Name → the id of what exists."""
+    """Name or URN → id of the existing resource."""
     not_made: frozenset[str] = frozenset()
 
     def of(self, creation: Creation) -> Verdict | None:
@@ -42,42 +42,46 @@ class Answers:
             if key in self.made:
                 return Made(self.made[key])
             if key in self.not_made:
-                return NotMade("you said so")
+                return NotMade("--not-made says so")
         return None
 
     def agree(self) -> None:
-        """`InputError` where two answers to one creation, by its name and by its URN, contradict each other."""
+        """Raise `InputError` if two answers about one creation contradict each other."""
         for first in sorted(self.made):
             for second in sorted(self.not_made):
                 if _may_be_same(first, second):
                     raise InputError(
-                        f"`{_logical_name(first)}` is said to be made and not made{_other_spelling(first, second)}",
+                        f"`{_logical_name(first)}` is in both --made and --not-made{_other_spelling(first, second)}",
                         where="--made, --not-made",
-                        fix="Give one of them; where two creations have the name, give the URN of each",
+                        fix="Give one of them; if two creations have this name, give their URNs",
                     )
             for second in sorted(self.made):
                 if _may_be_same(first, second) and self.made[first] != self.made[second]:
                     raise InputError(
-                        f"`{_logical_name(first)}` is said to be made with two ids{_other_spelling(first, second)}",
+                        f"`{_logical_name(first)}` has two ids in --made{_other_spelling(first, second)}",
                         where="--made",
-                        fix="Give the one that exists",
+                        fix="Give the id that exists",
                     )
 
     def check(self, creations: list[Creation], stack: str) -> None:
-        """`InputError` for answers that contradict each other, or one to what nobody asked or to several creations."""
+        """Raise `InputError` for answers that are contradictory, unused, or match several creations."""
         self.agree()
         where = f"stack {stack}"
         unused = self.unused(creations)
         if unused:
-            open_ = ", ".join(sorted({creation.name for creation in creations})) or "nothing"
-            raise InputError(f"no creation of `{unused[0]}` is open", where=where, fix=f"Open is: {open_}")
+            undecided = ", ".join(sorted({creation.name for creation in creations}))
+            raise InputError(
+                f"`{unused[0]}` is not an undecided creation",
+                where=where,
+                fix=f"Name one of the undecided creations: {undecided}" if creations else "Remove the option",
+            )
         for key in sorted({*self.made, *self.not_made}):
             urns = sorted({creation.urn for creation in creations if creation.name == key})
             if len(urns) > 1:
                 raise InputError(
-                    f"`{key}` is the name of {len(urns)} open creations",
+                    f"{len(urns)} undecided creations have the name `{key}`",
                     where=where,
-                    fix=f"Say which, by its URN: {', '.join(urns)}",
+                    fix=f"Give the URN instead: {', '.join(urns)}",
                 )
 
     def unused(self, creations: list[Creation]) -> list[str]:
@@ -89,26 +93,26 @@ NO_ANSWERS = Answers()
 
 
 def _may_be_same(first: str, second: str) -> bool:
-    """Whether two answers are about the same creation: by the same words, or one by its URN, one by its name."""
+    """Whether two keys may mean the same creation: they are equal, or one is the URN and one the name."""
     return first == second or _logical_name(first) == second or first == _logical_name(second)
 
 
 def _other_spelling(first: str, second: str) -> str:
-    """The URN that one of two answers to the same creation gave, where one did."""
+    """Text for the URN, if one of the two keys is a URN."""
     urn = max(first, second, key=len)
-    return "" if urn == _logical_name(urn) else f", by that name or as `{urn}`"
+    return "" if urn == _logical_name(urn) else f", by name or as `{urn}`"
 
 
 def _logical_name(key: str) -> str:
-    """The logical name in a URN (`urn:pulumi:STACK::PROJECT::TYPE::NAME`; it may hold `::`), or the text itself."""
+    """The logical name in a URN (`urn:pulumi:STACK::PROJECT::TYPE::NAME`; NAME may contain `::`), or the key itself."""
     return key.split("::", 3)[-1] if key.startswith("urn:pulumi:") else key
 
 
 def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS) -> dict[str, Any]:
-    """Decide what is open and return the exported state after it.
+    """Decide all interrupted creations, and return the exported state afterwards.
 
-    Raises `EnvironmentFault` where a cluster or account cannot be asked, or naming what is undecided;
-    the state is then as it was. Raises `InputError` for an answer to what nobody asked.
+    Raises `EnvironmentFault` if a cluster or account does not answer, or for undecided creations; the state is then
+    unchanged. Raises `InputError` for an answer that matches no creation.
     """
     root, name = stack.project.root, stack.name
     exported = engine.export()
@@ -138,11 +142,12 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
             unconfirmed_creations.forget(root, name)
         if other_urns:
             say(
-                f"an earlier run was cut off in the middle of {_list_resources(other_urns)}; what is live decides"
+                f"an earlier run was interrupted while it changed {_list_resources(other_urns)}; the live state decides"
             )
         return exported
     say(
-        f"an earlier run was cut off while it made {_list_resources([creation.urn for creation in creations])}; looking at what there is"
+        f"an earlier run was interrupted while it created "
+        f"{_list_resources([creation.urn for creation in creations])}; looking them up"
     )
     lookup = _Lookup(stack, state)
     verdicts = [(creation, answers.of(creation) or lookup.about(creation)) for creation in creations]
@@ -151,9 +156,9 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
         raise _undecided_fault(name, undecided, creations)
     for creation, verdict in verdicts:
         if isinstance(verdict, Made):
-            say(f"{resource_label(creation.urn)} was made ({verdict.id}): taken into the state")
+            say(f"{resource_label(creation.urn)} exists ({verdict.id}): taken into the state")
         elif isinstance(verdict, NotMade):
-            say(f"{resource_label(creation.urn)} is to be made: {verdict.why}")
+            say(f"{resource_label(creation.urn)} will be created: {verdict.why}")
     new = {**exported, "deployment": interrupted_creations.apply_verdicts(state, verdicts)}
     engine.replace(new, exported)
     unconfirmed_creations.forget(root, name)
@@ -161,7 +166,7 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
 
 
 class _Lookup:
-    """The clusters and accounts of a stack, by its providers in the state."""
+    """Looks up creations in the clusters and accounts of a stack, through its providers in the state."""
 
     def __init__(self, stack: Stack, state: dict[str, Any]) -> None:
         self._label = f"{stack.project.name}/{stack.name}"
@@ -183,15 +188,15 @@ class _Lookup:
         self._accounts: dict[str, Aws] = {}
 
     def about(self, creation: Creation) -> Verdict:
-        """Made, not made, or unknown."""
+        """The verdict about a creation."""
         if creation.resource.get("id"):
             return Made(str(creation.resource["id"]))
         provider = self._providers.get(creation.provider)
         package = creation.type.split(":")[0]
         if creation.type.startswith("pulumi:"):
-            return NotMade("a provider is no thing outside the state")
+            return NotMade("a provider exists only in the state")
         if provider is None and creation.provider:
-            return NotMade("its provider was not made yet")
+            return NotMade("its provider was not created yet")
         if package == "kubernetes" and provider:
             return kubernetes_lookup.look_up(
                 creation, self._cluster(provider), known_managers=self._managers, since=creation.since
@@ -199,7 +204,7 @@ class _Lookup:
         if package == "aws" and provider:
             return aws_types.look_up(self._account(provider), creation)
         return Unknown(
-            f"{creation.type} `{creation.name}`: nobody taught us how to look for what {package} makes",
+            f"{creation.type} `{creation.name}`: Isthmus cannot look up resources of package {package}",
             f"pulumi stack export --stack {self._label.rpartition('/')[2]}",
         )
 
@@ -217,7 +222,7 @@ class _Lookup:
 
 
 def _since(state: dict[str, Any], copied: str | None) -> str | None:
-    """Not begun before: the stack's own entry was made by the first run after its last destruction."""
+    """Earliest start of a creation: the later of the stack's creation and the time of the last backup without it."""
     stack_created = next(
         (
             resource.get("created")
@@ -230,10 +235,9 @@ def _since(state: dict[str, Any], copied: str | None) -> str | None:
 
 
 def _is_in_state(state: dict[str, Any], creation: Creation) -> bool:
-    """Whether the state has the very thing: the engine kept it, with what failed, or a later run made it.
+    """Whether the state already has the created resource, with the same inputs.
 
-    What the state had before the run began is another one: the one that was to be replaced, perhaps for no
-    change of its inputs.
+    A resource from before the run does not count: it is the one to be replaced, whose inputs may be the same.
     """
     return any(
         resource["urn"] == creation.urn
@@ -245,7 +249,7 @@ def _is_in_state(state: dict[str, Any], creation: Creation) -> bool:
 
 
 def _is_before(created: str | None, since: str | None) -> bool:
-    """By the same machine's clock, or another's on which the last run was; not known is no."""
+    """Whether a time is earlier; False if one is unknown. Both come from the clocks of machines that ran Isthmus."""
     if not created or not since:
         return False
     return datetime.fromisoformat(created) < datetime.fromisoformat(since)
@@ -258,19 +262,21 @@ def _has_same_inputs(entry: dict[str, Any], creation: Creation) -> bool:
 def _undecided_fault(
     stack: str, undecided: list[tuple[Creation, Unknown]], creations: list[Creation]
 ) -> EnvironmentFault:
-    """One paragraph: what may exist, how to look, what to run then."""
+    """The error for undecided creations: what may exist, how to look it up, what to run then."""
     descriptions = [
-        f"{verdict.may} (look: `{verdict.look}`)" for _, verdict in undecided if isinstance(verdict, Unknown)
+        f"{verdict.may} (look it up: `{verdict.look}`)"
+        for _, verdict in undecided
+        if isinstance(verdict, Unknown)
     ]
     first = undecided[0][0]
     is_ambiguous = len({creation.urn for creation in creations if creation.name == first.name}) > 1
     answer_key = first.urn if is_ambiguous else first.name
     return EnvironmentFault(
-        "an earlier run was cut off, and whether what it was making exists cannot be decided from here: "
+        "an earlier run was interrupted, and Isthmus cannot decide whether these resources exist: "
         + "; ".join(descriptions),
         where=f"stack {stack}",
-        fix=f"Nothing was changed. Run the same command again with `--made {answer_key}=ID` for what exists, or"
-        f" `--not-made {answer_key}` for what does not",
+        fix=f"Nothing was changed. Run the same command again with `--made {answer_key}=ID` if it exists, or"
+        f" `--not-made {answer_key}` if it does not",
     )
 
 

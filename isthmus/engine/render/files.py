@@ -1,9 +1,9 @@
-"""A rendered stack as files: manifests, AWS inputs, the graph, the platform, the outputs.
+"""Converts a rendered stack to files: manifests, AWS inputs, graph, platform, outputs.
 
 kubernetes/<site>/<namespace or cluster>/<kind>-<name>.yaml   for `kubectl apply --server-side -f`
 helm/<site>/<namespace>/<name>.yaml                           a chart, its version and its values
 aws/<site>/<type>-<name>.json                                 a resource's inputs
-graph.json, outputs.json, platform.yaml, and what the caller adds (`isthmus render`: its pictures)
+graph.json, outputs.json, platform.yaml, and files of the caller (`isthmus render` adds diagrams)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 
 
 def build_files(rendered: Rendered, platform: Any) -> dict[str, str]:
-    """Relative path → text, sorted. `platform` is the validated platform as plain data."""
+    """Relative path → text, sorted by path. `platform`: the validated platform as plain data."""
     text_by_path: dict[str, str] = {}
     for resource in rendered.resources:
         if not resource.made:
@@ -54,17 +54,17 @@ def build_files(rendered: Rendered, platform: Any) -> dict[str, str]:
 
 
 def write_folder(text_by_path: dict[str, str], target: Path, stack: str) -> None:
-    """Write the folder whole or not at all. An existing folder is replaced if a rendering made it.
+    """Write the folder atomically. Replaces an existing folder only if a rendering wrote it.
 
-    Raises `InputError` for a folder of other origin, `EnvironmentFault` where nothing can be written.
+    Raises `InputError` for any other existing folder, `EnvironmentFault` if writing fails.
     """
     if target.exists() and not target.is_dir():
-        raise InputError("this is a file, not a folder", where=str(target), fix="Name another folder with -o")
+        raise InputError("this is a file, not a folder", where=str(target), fix="Give -o another folder")
     if target.is_dir() and any(target.iterdir()) and not (target / RENDER_MARKER).is_file():
         raise InputError(
-            "this folder was not made by `isthmus render` and is left alone",
+            "`isthmus render` did not write this folder, so it is not replaced",
             where=str(target),
-            fix="Name another folder with -o, or empty it",
+            fix="Give -o another folder, or empty this one",
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,16 +92,16 @@ def _write_fault(target: Path, error: OSError) -> EnvironmentFault:
     return EnvironmentFault(
         f"the folder cannot be written ({error.strerror})",
         where=str(target),
-        fix="Check the space on the disk and your rights",
+        fix="Check the free disk space and your permissions",
     )
 
 
 def manifest(resource: Resource) -> tuple[str, str]:
-    """An object's file below the folder, and what stands in it."""
+    """Relative path and text of an object's manifest."""
     site = _site(resource)
     body = _without_ignored(resource.inputs, resource.options.get("ignoreChanges", []))
     kind = str(body.get("kind") or resource.type.split(":")[-1])
-    # A patch of an object that others made shares its kind with objects of our own.
+    # A patch has the kind of the object that it changes, so it gets another file name.
     label = f"{kind}-patch" if resource.type.endswith("Patch") and not kind.endswith("Patch") else kind
     metadata = body.get("metadata") or {}
     group, _, version = resource.type.split(":")[1].rpartition("/")
@@ -109,12 +109,13 @@ def manifest(resource: Resource) -> tuple[str, str]:
     content = {key: value for key, value in body.items() if key not in ("apiVersion", "kind", "metadata")}
     ordered = {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
     namespace_folder = _slug(str(metadata.get("namespace") or "cluster"))
-    path = f"kubernetes/{site}/{namespace_folder}/{_slug(label)}-{_slug(str(metadata.get('name') or resource.name))}.yaml"
+    name = _slug(str(metadata.get("name") or resource.name))
+    path = f"kubernetes/{site}/{namespace_folder}/{_slug(label)}-{name}.yaml"
     return path, yaml_files.dumps(ordered, resource.urn)
 
 
 def _release(resource: Resource, site: str) -> tuple[str, str]:
-    """A Helm release is no object of the API: what Helm, Argo CD or Flux must be told of it."""
+    """File of a Helm release, which is no API object: the values that Helm, Argo CD or Flux need."""
     release = {key: resource.inputs.get(key) for key in ("name", "namespace", "chart", "version", "values")}
     path = f"helm/{site}/{_slug(str(release['namespace']))}/{_slug(str(release['name']))}.yaml"
     return path, yaml_files.dumps(
@@ -123,7 +124,7 @@ def _release(resource: Resource, site: str) -> tuple[str, str]:
 
 
 def _without_ignored(body: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
-    """Without the fields that others own: whoever applies the manifest again and again would set them back."""
+    """The body without ignored fields, because applying the manifest repeatedly would reset them."""
     for path in ignored:
         key, _, below = path.partition(".")
         if below and isinstance(body.get(key), dict):
@@ -134,7 +135,7 @@ def _without_ignored(body: dict[str, Any], ignored: list[str]) -> dict[str, Any]
 
 
 def _site(resource: Resource) -> str:
-    """The site is named by the provider that makes the resource."""
+    """The site: the name of the resource's provider."""
     return _slug(resource.provider.split("::")[-1]) if resource.provider else "default"
 
 

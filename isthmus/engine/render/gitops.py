@@ -1,8 +1,8 @@
-"""A rendered stack for Argo CD or Flux: the manifests that they may apply as they are, in an order; the rest apart.
+"""Arranges a rendered stack for Argo CD or Flux: manifests that they can apply, in order; the others separately.
 
-Apart stand what holds a value that only the cluster or AWS knows (`unfilled/`), and patches of objects that others own
-(`patches/`): both programs delete what leaves their folder, and a machine must not go with its label. AWS's resources
-stay under `aws/`.
+`unfilled/` has manifests with values that only the cluster or AWS knows. `patches/` has patches of objects that others
+own: Argo CD and Flux delete objects whose manifest disappears, and a node must not be deleted with its label. AWS
+resources stay under `aws/`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ WAVE = "argocd.argoproj.io/sync-wave"
 _PLACEHOLDER = re.compile(r"\$\{[^.${}]+\.[^${}]+\}")
 _LAST_TYPE = ":PodDisruptionBudget"
 _PULUMI_ANNOTATIONS = "pulumi.com/"
-"""Annotations that only Pulumi's provider reads."""
+"""Annotations that only Pulumi's provider uses."""
 
 
 def compute_waves(resources: Iterable[Resource]) -> dict[str, int]:
-    """By URN of each object in a cluster: after how many others it comes, one after the other.
+    """URN of each Kubernetes object → its wave, starting at 0.
 
-    From the program's own dependencies, so the order is the one in which the engine makes them.
+    Waves follow the program's dependencies, so the order is that of the engine.
     """
     resources_by_urn = {resource.urn: resource for resource in resources}
     depth: dict[str, int] = {}
 
     def depth_of(urn: str) -> int:
         if urn not in depth:
-            depth[urn] = 0  # a program has no cycle; a name that it knows from elsewhere has no depth
+            depth[urn] = 0  # programs have no cycles; unknown URNs have depth 0
             resource = resources_by_urn.get(urn)
-            # A part of a component waits for what its component waits for.
+            # A child of a component also waits for the dependencies of the component.
             parents = [resource.parent] if resource is not None and resource.parent else []
             needs = (
                 [depth_of(needed_urn) for needed_urn in [*resource.dependencies, *parents]]
@@ -56,7 +56,7 @@ def compute_waves(resources: Iterable[Resource]) -> dict[str, int]:
         if _is_kubernetes_object(resource)
     }
     last = max(depths.values(), default=0) + 1
-    # Flux waits for each object; a budget may not count as ready while there are none of the pods that it counts.
+    # Flux waits until each object is ready. A disruption budget may never be ready before its pods exist.
     depths |= {urn: last for urn in depths if resources_by_urn[urn].type.endswith(_LAST_TYPE)}
     order = {depth_value: position for position, depth_value in enumerate(sorted(set(depths.values())))}
     return {urn: order[depth_value] for urn, depth_value in depths.items()}
@@ -65,9 +65,9 @@ def compute_waves(resources: Iterable[Resource]) -> dict[str, int]:
 def build_gitops_files(
     resources: list[Resource], stack: str, form: Form, source: str
 ) -> tuple[dict[str, str], list[str]]:
-    """Relative path → text, in place of `kubernetes/`; and a line for each kind of manifest that stands apart.
+    """Files that replace `kubernetes/` (relative path → text), and a note for each folder of other manifests.
 
-    `source`: the name of Flux's GitRepository, in whose root the folder is.
+    `source`: name of Flux's GitRepository, whose root is the rendered folder.
     """
     waves_by_urn = compute_waves(resources)
     text_by_path: dict[str, str] = {}
@@ -94,8 +94,8 @@ def build_gitops_files(
         for site, steps in levels.items():
             text_by_path[f"flux-{site}.yaml"] = _kustomizations(stack, site, sorted(steps), source)
     descriptions = {
-        "unfilled": "hold values that only the cluster or AWS knows: fill them in before they are applied",
-        "patches": "change objects that others own, which pruning would delete: apply them by hand or by Pulumi",
+        "unfilled": "contain values that only the cluster or AWS knows; fill them in before you apply them",
+        "patches": "change objects that others own, which pruning would delete; apply them by hand or with Pulumi",
     }
     return text_by_path, [
         f"{count} manifests under {name}/ {descriptions[name]}" for name, count in counts.items() if count
@@ -121,7 +121,7 @@ def _without_pulumi_annotations(resource: Resource, wave: int | None) -> Resourc
 
 
 def _kustomizations(stack: str, site: str, steps: list[int], source: str) -> str:
-    """One Kustomization a step, each waiting until all of the one before is ready."""
+    """One Kustomization for each step; each waits until the previous one is ready."""
     texts = []
     for index, step in enumerate(steps):
         spec: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""A stand-in for the engine that records what a program asks for.
+"""Mock of Pulumi's engine that records the resources of a program.
 
-A program run against it registers its resources as ever; nothing is created. Values that only a cloud or
-a cluster can know become named placeholders: `${fra1-restricted-gateway.clusterIP}`.
+A program registers its resources as usual, but nothing is created. Values that only a cloud or a cluster knows become
+named placeholders: `${fra1-restricted-gateway.clusterIP}`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STACK_TYPE = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as the program asked for it. URNs name other resources; values are plain data."""
+    """One resource as registered by the program. Other resources are referred to by URN; values are plain data."""
 
     urn: str
     type: str
@@ -30,21 +30,21 @@ class Resource:
     custom: bool
     parent: str | None
     provider: str | None
-    """URN of the provider; none for components."""
+    """URN of the provider; None for components."""
     inputs: dict[str, Any]
     dependencies: list[str]
     property_dependencies: dict[str, list[str]]
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
-    `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for what others own."""
+    `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for resources that others own."""
 
     @property
     def made(self) -> bool:
-        """Whether the stack makes it in a cluster or a cloud: no component, no provider, not only read."""
+        """Whether the stack creates it in a cluster or a cloud: not a component, a provider, or only read."""
         return self.custom and not self.type.startswith("pulumi:") and "read" not in self.options
 
     def as_json(self) -> dict[str, Any]:
-        """The resource as `graph.json` has it."""
+        """The resource in the form of `graph.json`."""
         return {
             "urn": self.urn,
             "type": self.type,
@@ -61,23 +61,23 @@ class Resource:
 
 @dataclass
 class Recording:
-    """What was recorded."""
+    """The recorded resources and output names."""
 
     resources: dict[str, Resource] = field(default_factory=dict)
-    """By URN, in the order of registration, which varies."""
+    """URN → resource, in the order of registration, which varies."""
     said: set[str] = field(default_factory=set)
-    """Names of what components, and the stack, say of themselves."""
+    """Names of the outputs of components and of the stack."""
 
 
 class Recorder(mocks.MockMonitor):
-    """The monitor of a rendering: records each registration whole."""
+    """Pulumi monitor that records each registration with all options."""
 
     def __init__(self) -> None:
         super().__init__(Placeholders())
         self.recording = Recording()
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        """URNs as the engine makes them: the types of all parents but the stack, then the own type."""
+        """A URN in the engine's form: the types of all parents except the stack, then the resource's type."""
         if parent:
             parent_type = parent.split("::")[2]
             if parent_type != _STACK_TYPE:
@@ -110,7 +110,7 @@ class Recorder(mocks.MockMonitor):
         return response
 
     def ReadResource(self, request: Any) -> Any:
-        """A resource that others own is looked at, not made; the option `read` holds its id."""
+        """Record a resource that others own and the program only reads; the option `read` has its id."""
         response = super().ReadResource(request)
         properties = MessageToDict(request.properties)
         self._record(response.urn, request, True, properties, {}, {"read": request.id})
@@ -138,7 +138,7 @@ class Recorder(mocks.MockMonitor):
             name=request.name,
             custom=custom,
             parent=parent or None,
-            # What refers to a provider says `URN::ID`; the ID is no news.
+            # A reference to a provider is `URN::ID`; only the URN is kept.
             provider=(request.provider.rsplit("::", 1)[0] or None) if custom else None,
             inputs=plain(inputs),
             dependencies=sorted(set(request.dependencies)),
@@ -148,7 +148,7 @@ class Recorder(mocks.MockMonitor):
 
 
 class Placeholders(mocks.Mocks):
-    """Answers for an engine that is not there."""
+    """Answers of the mocked engine: placeholders for unknown values."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         state = copy.deepcopy(args.inputs)
@@ -164,21 +164,21 @@ class Placeholders(mocks.Mocks):
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         answer = _FUNCTION_ANSWERS.get(args.token)
         if answer is None:
-            raise NotImplementedError(f"rendering knows no answer to the function {args.token}")
+            raise NotImplementedError(f"rendering has no placeholder for the function {args.token}")
         return answer(args.args), []
 
 
 def _endpoint_names(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """A private endpoint's names, in AWS's form: programs look for the regional one."""
+    """DNS names of a VPC endpoint in AWS's form, because programs look for the regional name."""
     region, _, service = str(state.get("serviceName", "")).removeprefix("com.amazonaws.").partition(".")
-    # SageMaker's runtime alone is called otherwise than its service.
+    # Only SageMaker's runtime has a host name that differs from its service name.
     host = "runtime.sagemaker" if service == "sagemaker.runtime" else service
     regional = f"vpce-${{{name}.id}}.{host}.{region}.vpce.amazonaws.com"
     return {"dnsEntries": [{"dnsName": regional, "hostedZoneId": f"${{{name}.hostedZoneId}}"}]}
 
 
 def _resolver_addresses(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """The addresses of a resolver endpoint, which AWS chooses in each of its subnets."""
+    """Addresses of a resolver endpoint; AWS assigns one in each of its subnets."""
     places = state.get("ipAddresses") or []
     return {
         "ipAddresses": [{**address, "ip": f"${{{name}.ip[{index}]}}"} for index, address in enumerate(places)]
@@ -186,7 +186,7 @@ def _resolver_addresses(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cluster(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    """What EKS makes with a cluster: its authority, and the security group of its API server."""
+    """Outputs that EKS adds to a cluster: its certificate authority and security group."""
     security_group = {"clusterSecurityGroupId": f"${{{name}.clusterSecurityGroupId}}"}
     authority = {"data": f"${{{name}.certificateAuthority}}"}
     return {
@@ -200,7 +200,7 @@ _STRUCTURED_OUTPUTS: dict[str, Any] = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint_names,
     "aws:route53/resolverEndpoint:ResolverEndpoint": _resolver_addresses,
 }
-"""Outputs of which programs take parts."""
+"""Type → function for outputs that programs take apart."""
 
 _FUNCTION_ANSWERS: dict[str, Any] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
@@ -232,7 +232,7 @@ _FUNCTION_ANSWERS: dict[str, Any] = {
 
 
 def placeholder(type_token: str, name: str, prop: str) -> str:
-    """`${name.prop}`; shaped as an ARN where an ARN is promised, since programs take those apart."""
+    """`${name.prop}`; in the form of an ARN for ARN properties, since programs take ARNs apart."""
     text = f"${{{name}.{prop}}}"
     if prop == "arn" or prop.endswith("Arn"):
         service = type_token.split(":")[1].split("/")[0]
@@ -241,7 +241,7 @@ def placeholder(type_token: str, name: str, prop: str) -> str:
 
 
 def _text_outputs(type_token: str) -> list[str]:
-    """The text outputs that a resource always has, as its class in the SDK declares them."""
+    """The string outputs that a resource always has, from its class in the SDK."""
     cls = _resource_classes().get(type_token)
     if cls is None:
         _resource_classes.cache_clear()
@@ -262,7 +262,7 @@ _TEXT_TYPES = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
 
 @functools.lru_cache(maxsize=1)
 def _resource_classes() -> dict[str, type]:
-    """Every resource class that is loaded, by type token."""
+    """Type token → loaded resource class."""
     classes: dict[str, type] = {}
     queue: list[type] = [pulumi.CustomResource]
     while queue:
@@ -294,7 +294,7 @@ def _kubernetes_outputs(args: mocks.MockResourceArgs, state: dict[str, Any]) -> 
 
 
 def plain(value: Any) -> Any:
-    """Wire data as plain data: secrets masked where they stand, whole numbers as integers."""
+    """Protocol data as plain data: secrets are masked, whole numbers become integers."""
     if isinstance(value, dict):
         mark = value.get(SIGNATURE)
         if mark == SECRET:

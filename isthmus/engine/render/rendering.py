@@ -1,4 +1,4 @@
-"""Every resource of a stack, with no engine, no cluster and no cloud."""
+"""Renders a stack: runs its program against a recorder, without engine, cluster or cloud."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A stack as its program asks for it."""
+    """The rendered resources and outputs of a stack."""
 
     resources: list[Resource]
     """Sorted by URN."""
     outputs: dict[str, Any]
     """The stack's outputs, secrets masked, unknown values as placeholders."""
     said: frozenset[str] = frozenset()
-    """Names of what its components say of themselves."""
+    """Names of the outputs of its components."""
 
 
 def render(stack: Stack) -> Rendered:
     """Run the stack's program against a recorder.
 
-    Raises what reading the stack's files raises (`InputError`, `Refused`), and what a component refuses.
-    Placeholders stand for values that only a cloud or a cluster knows. The order does not depend on timing.
-    A layer of an estate is rendered upon what those below it are rendered to give.
+    Values that only a cloud or a cluster knows are placeholders. The order of resources does not depend on timing. The
+    layers below a layer of an estate are rendered first, for their outputs. Raises the errors of reading the stack's
+    files (`InputError`, `Refused`), and those of components.
     """
     if stack.member is None or stack.estate is None:
         return _run_program(stack, None)
@@ -51,7 +51,7 @@ def render(stack: Stack) -> Rendered:
 
 
 def render_estate(stack: Stack) -> dict[str, Rendered]:
-    """Every stack of a stack's estate, the lowest layer first; the stack alone where it is of none."""
+    """Render every stack of the estate, the lowest layer first; without an estate, only the stack."""
     members = stack.estate.members if stack.estate is not None else None
     if members is None:
         return {stack.name: render(stack)}
@@ -61,7 +61,7 @@ def render_estate(stack: Stack) -> dict[str, Rendered]:
 
 
 def _check_imports(stack: Stack, rendered_by_stack: Mapping[str, Rendered]) -> None:
-    """Raise `InputError` for an import that no layer makes: each one's run knows its own part alone."""
+    """Raise `InputError` for an import of an unknown resource. Checked here, since one layer knows only its part."""
     imports = stack.platform().imports
     names = {
         f"{resource.type.rsplit(':', 1)[-1]} {resource.name}"
@@ -71,9 +71,9 @@ def _check_imports(stack: Stack, rendered_by_stack: Mapping[str, Rendered]) -> N
     for name in imports:
         if name not in names:
             raise InputError(
-                f"no layer of the estate makes `{name}`",
+                f"no layer of the estate has a resource `{name}`",
                 where=f"imports.{name}",
-                fix=f"{did_you_mean(name, names)} Names stand in a preview, and in graph.json".lstrip(),
+                fix=f"{did_you_mean(name, names)} `isthmus preview` and graph.json list the names".lstrip(),
             )
 
 
@@ -90,7 +90,7 @@ def _run_program(stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | 
     with without_garbage_collection(), _importing_stacks_from(str(stack.project.root)):
         program = importlib.import_module("stacks.program").program
         try:
-            # A project's program may be older than estates are: it is asked as it always was.
+            # An older program has no parameter `given`, so it is passed only for a layer of an estate.
             return record_program(
                 program if lower_outputs is None else functools.partial(program, given=lower_outputs), stack
             )
@@ -99,7 +99,7 @@ def _run_program(stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | 
 
 
 def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
-    """As `render`, of any Pulumi program (a function of no arguments)."""
+    """Like `render`, for any Pulumi program (a function without arguments)."""
     import pulumi
     from pulumi import runtime
     from pulumi.runtime import mocks
@@ -122,8 +122,8 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
         monitor=recorder,
         organization="organization",
     )
-    # The SDK keeps the root of a program that ran before in this process, with that program's outputs and
-    # what it had every resource changed by; of one that failed, what it was still waiting for and its error.
+    # The SDK keeps the root resource of an earlier program in this process, with its outputs and transformations,
+    # and the pending calls and the error of a failed one. Reset them.
     settings: Any = runtime.settings.SETTINGS
     settings.rpc_manager.clear()
     settings.outputs.clear()
@@ -162,9 +162,9 @@ def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """No garbage is looked for: over the SDK's million objects, which stay, that is a quarter of a rendering's time.
+    """Disable the garbage collector: scanning the SDK's million permanent objects takes a quarter of a rendering.
 
-    Nor is it later, in what there is by then: some megabytes stay for good with each rendering.
+    Afterwards the existing objects are frozen, so each rendering keeps some megabytes until the process ends.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -177,9 +177,9 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def program_configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
-    """The stack's configuration as the engine hands it to a program (text; structures as JSON).
+    """The stack's configuration in the form for a program (text; structures as JSON), and the secret keys.
 
-    An encrypted value cannot be read here and is not needed: a placeholder stands for it.
+    Encrypted values cannot be read and are not needed, so they are masked.
     """
     from isthmus.core.pulumi_values import MASK
 
@@ -197,7 +197,7 @@ def program_configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
 
 
 def _own_error(error: BaseException) -> BaseException:
-    """Our own error below Pulumi's, where there is one."""
+    """The Isthmus error that caused a Pulumi error; otherwise the error itself."""
     current: BaseException | None = error
     while current is not None:
         if isinstance(current, IsthmusError):
@@ -207,7 +207,7 @@ def _own_error(error: BaseException) -> BaseException:
 
 
 def _with_place(error: IsthmusError, stack: Stack) -> IsthmusError:
-    """A component knows its arguments and no file: name the one from which they came."""
+    """The error with the file of the arguments, because a component does not know it."""
     if ".yaml" in error.where:
         return error
     file = f"{stack.config_file.parent.name}/{stack.config_file.name} and the plan"
@@ -216,7 +216,7 @@ def _with_place(error: IsthmusError, stack: Stack) -> IsthmusError:
 
 @contextlib.contextmanager
 def _importing_stacks_from(root: str) -> Iterator[None]:
-    """The project's own `stacks`, wherever Isthmus itself is imported from; afterwards what was there before."""
+    """Import `stacks` from the project in the body, and restore the previous modules afterwards."""
     loaded = sys.modules.get("stacks")
     where = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", [])), "")
     before: dict[str, ModuleType] = {}
@@ -234,6 +234,6 @@ def _importing_stacks_from(root: str) -> Iterator[None]:
 
 
 def _remove_stack_modules() -> dict[str, ModuleType]:
-    """The modules of `stacks`, no longer among the loaded ones."""
+    """Remove the modules of `stacks` from `sys.modules`, and return them."""
     names = [name for name in sys.modules if name == "stacks" or name.startswith("stacks.")]
     return {name: sys.modules.pop(name) for name in names}

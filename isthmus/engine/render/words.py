@@ -1,4 +1,4 @@
-"""Words that several parts of the engine's driver use; light to import."""
+"""Constants of rendering that are cheap to import."""
 
 RENDER_MARKER = ".isthmus-render"
-"""The file by which a rendered folder is known, and may be replaced."""
+"""File that marks a rendered folder, which may be replaced."""

@@ -1,8 +1,7 @@
-"""What a person approved of a preview: its digest, alone or in the preview's own file; and how another one differs.
+"""Reads approvals of previews, and describes how a fresh preview differs from the approved one.
 
-An approval is of one stack, as it stood. A file says more than a digest: which changes were approved, so that a refusal
-names those that are new, gone or different. It was written by `isthmus preview --format json`, and has been through
-other hands since.
+An approval is a digest, or the file of `isthmus preview --format json`. From a file, a refusal can list the changes
+that are new, gone or different. Files are untrusted: other people may have edited them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from isthmus.reports.format.escaping import visible
 OPTION = "--approved"
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _SHOWN_CHANGES = 5
-"""Changes that a refusal names of each kind."""
+"""Number of changes of each kind that a refusal lists."""
 _ALLOWED_STEPS: Mapping[Op, tuple[Op, ...]] = {
     "create": ("create", "update"),
     "update": ("update",),
@@ -32,38 +31,38 @@ _ALLOWED_STEPS: Mapping[Op, tuple[Op, ...]] = {
     "import": ("import", "update"),
     "read": ("read",),
 }
-"""What was approved for a resource → what a step of several may do to it: no more than that."""
+"""Approved operation → operations that one step of a longer run may do to the resource."""
 
 
 @dataclass(frozen=True)
 class Approval:
-    """Of one stack."""
+    """Approval of one stack's changes."""
 
     digest: str
     """`sha256:…`"""
     changes: tuple[Change, ...] | None = None
-    """None: a digest alone was given."""
+    """The approved changes; None if only a digest was given."""
     file: str = ""
 
     def differs(self, fresh: Preview) -> str:
-        """What a fresh preview has that was not approved, in words; empty where it is the same."""
+        """Description of how a fresh preview differs; empty if it is the approved one."""
         if fresh.digest == self.digest:
             return ""
         if self.changes is None:
-            return f"a fresh preview comes to {fresh.digest}: {_summary(fresh.changes)}"
+            return f"the digest of a fresh preview is {fresh.digest}: {_summary(fresh.changes)}"
         return describe_differences(self.changes, fresh.changes)
 
 
 def parse_approvals(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
-    """By stack, what `--approved` says of those that are to be built: a digest, or a file that `isthmus preview` wrote.
+    """Stack → its approval, from `--approved`: a digest, or a file of `isthmus preview`.
 
-    Raises `InputError` for what is neither, and for a file of other stacks; `Refused` for a preview that was seen in
-    part or failed, which has nothing that could be approved.
+    Raises `InputError` for anything else and for a file of other stacks; `Refused` for a preview that is partial or
+    failed, because it cannot be approved.
     """
     if match := _DIGEST.fullmatch(text):
         if len(stacks) != 1:
             raise InputError(
-                f"a digest is of one stack, and {len(stacks)} are to be built",
+                f"a digest approves one stack, but {len(stacks)} stacks were given",
                 where=OPTION,
                 fix="Give the file of `isthmus preview --format json -o FILE` for all of them",
             )
@@ -72,7 +71,7 @@ def parse_approvals(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
     names = [preview.stack for preview in previews]
     if sorted(names) != sorted(stacks):
         raise InputError(
-            f"it is the preview of {visible(', '.join(names))}, and {', '.join(stacks)} is to be built",
+            f"it is the preview of {visible(', '.join(names))}, but {', '.join(stacks)} was given",
             where=text,
             fix="Approve a preview of the same stacks",
         )
@@ -81,19 +80,19 @@ def parse_approvals(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
 
 
 def reread_approval(file: str, stack: str, digest: str) -> Approval:
-    """Of one stack of a file that was read before, in another process. `InputError` where it is another by now."""
+    """The approval of one stack, read again in another process. Raises `InputError` if its digest has changed."""
     approvals = {
         preview.stack: _approval(preview, file)
         for preview in _read_previews(Path(file))
         if preview.stack == stack
     }
     if stack not in approvals or approvals[stack].digest != digest:
-        raise InputError("it was changed while it was read", where=file, fix="Run the same command again")
+        raise InputError("the file changed while it was read", where=file, fix="Run the same command again")
     return approvals[stack]
 
 
 def changes_beyond(approved: Iterable[Change], step: Iterable[Change]) -> list[str]:
-    """Changes of one step of a build that go beyond what was approved for the whole of it, named."""
+    """Descriptions of the changes in one step that exceed the approval of the whole run."""
     allowed: dict[str, tuple[Op, ...]] = {
         change.urn: _ALLOWED_STEPS.get(change.op, ()) for change in approved
     }
@@ -103,7 +102,7 @@ def changes_beyond(approved: Iterable[Change], step: Iterable[Change]) -> list[s
 
 
 def describe_differences(approved: Iterable[Change], fresh: Iterable[Change]) -> str:
-    """In words, what two accounts of a change differ in."""
+    """Text of the differences between two lists of changes."""
     approved_by_urn, fresh_by_urn = (
         {change.urn: change for change in changes} for changes in (approved, fresh)
     )
@@ -139,7 +138,7 @@ def describe_differences(approved: Iterable[Change], fresh: Iterable[Change]) ->
 
 
 def first_few(lines: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """The first lines, and the number of further ones."""
     hidden_count = len(lines) - _SHOWN_CHANGES
     return ", ".join(lines[:_SHOWN_CHANGES]) + (f" and {hidden_count} more" if hidden_count > 0 else "")
 
@@ -162,7 +161,7 @@ def _read_previews(file: Path) -> list[Preview]:
     except (OSError, ValueError, ValidationError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError(
-            f"it is no preview of this version ({visible(why)})",
+            f"it is not a preview of this version ({visible(why)})",
             where=str(file),
             fix="Give the file of `isthmus preview --format json -o FILE`",
         ) from error
@@ -172,27 +171,28 @@ def _approval(preview: Preview, file: str) -> Approval:
     where = f"{file} (stack {preview.stack})"
     if preview.baseline != "state":
         raise InputError(
-            "it compares two commits, and says nothing of what stands",
+            "it compares two commits, not the deployed stack",
             where=where,
-            fix="Approve what `isthmus preview` gives",
+            fix="Approve the output of `isthmus preview`",
         )
     if preview.status != "complete" or not preview.digest:
         raise Refused(
-            f"the preview is {preview.status}: what was not seen whole cannot be approved",
+            "only a complete preview with a digest can be approved, but this one is"
+            f" {'without a digest' if preview.status == 'complete' else preview.status}",
             where=where,
-            fix="Preview again, and approve that",
+            fix="Run `isthmus preview` again, and approve the new file",
         )
     if preview.digest != digest(preview.changes):
         raise InputError(
-            "its digest is not that of the changes in it",
+            "its digest does not match the changes in it, so the file was edited",
             where=where,
-            fix="The file was changed since it was written: preview again, and approve that",
+            fix="Run `isthmus preview` again, and approve the new file",
         )
     return Approval(preview.digest, tuple(preview.changes), file)
 
 
 def _change_digest(change: Change) -> str:
-    """All that the digest is over."""
+    """Digest of one change."""
     return digest([change])
 
 
@@ -218,6 +218,6 @@ def _label(change: Change) -> str:
 
 def _summary(changes: Sequence[Change]) -> str:
     if not changes:
-        return "nothing is to be changed"
+        return "no changes"
     totals = [f"{number} to {op}" for op, number in counts(change.op for change in changes).items()]
     return f"{', '.join(totals)}: {first_few([f'{change.op} {_label(change)}' for change in changes])}"

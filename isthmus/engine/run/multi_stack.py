@@ -1,4 +1,4 @@
-"""Several stacks side by side, in the order in which they need each other."""
+"""Runs several stacks in parallel, in the order of their dependencies, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Task:
 
 
 class Watcher(Protocol):
-    """Is told how it goes, by one thread."""
+    """Receives the progress of all stacks, from one thread."""
 
     def started(self, task: Task) -> None: ...
     def told(self, task: Task, message: Mapping[str, Any]) -> None: ...
@@ -58,7 +58,7 @@ Starter = Callable[["Order", Callable[[dict[str, Any]], None]], "Process"]
 
 
 class Process(Protocol):
-    """A child that runs."""
+    """A running child process."""
 
     def interrupt(self) -> None: ...
 
@@ -71,16 +71,16 @@ def build_tasks(
     answers: Answers = NO_ANSWERS,
     approvals: Mapping[str, Approval] | None = None,
 ) -> list[Task]:
-    """A task for each stack. What it waits for comes from the stacks' configuration: those below it, or above it.
+    """Build a task for each stack. It waits for the stacks below it in the estate (`up`), or above it (`destroy`).
 
-    Only those of this run: what another stack gives is checked by the stack's own run. `answers` are about a creation
-    of one stack: `InputError` where there are several. `approvals`, by stack: each does nothing else.
+    Only stacks of this run count: each run checks its other dependencies itself. `approvals`: stack → its approval.
+    Raises `InputError` for `answers` with several stacks, since an answer is about one stack.
     """
     if len(stacks) > 1 and answers != NO_ANSWERS:
         raise InputError(
-            "an answer about a creation is of one stack, and several are asked for",
+            "--made and --not-made apply to one stack, but several were given",
             where="--made, --not-made",
-            fix="Give it with the one stack alone, then run the others",
+            fix="Run that stack alone with the option, then run the others",
         )
     names = {stack.name for stack in stacks}
     tasks = []
@@ -109,12 +109,14 @@ def build_tasks(
 def run(
     tasks: Sequence[Task], parallel: int, watcher: Watcher, start: Starter | None = None
 ) -> Sequence[Task]:
-    """Run them, at most `parallel` at a time. Where one fails, those that need it are not started; the others go on.
+    """Run the tasks, at most `parallel` at a time. After a failure, dependent tasks are not started; others continue.
 
-    Interrupted, the children are interrupted once for each time, and waited for.
+    Each interrupt (Ctrl-C) is passed to every child once, and the children are waited for.
     """
     if parallel < 1:
-        raise InputError(f"{parallel} at a time", where="--parallel", fix="Say 1 or more")
+        raise InputError(
+            f"{parallel} stacks at a time are too few", where="--parallel", fix="Set it to 1 or more"
+        )
     by_name = {task.stack: task for task in tasks}
     messages: queue.Queue[tuple[Task, dict[str, Any]]] = queue.Queue()
     running: dict[str, Process] = {}
@@ -144,17 +146,17 @@ def run(
             task.code = task.code or int(message["ended"]) or 3
             task.error = task.error or _failure_text(int(message["ended"]), message.get("last") or "")
         watcher.ended(task)
-    for each in tasks:
-        if each.state == "waiting":
-            each.state, each.error = "not started", "interrupted before"
+    for waiting_task in tasks:
+        if waiting_task.state == "waiting":
+            waiting_task.state, waiting_task.error = "not started", "interrupted before"
     if stopped:
         raise KeyboardInterrupt
     return tasks
 
 
 def _failure_text(code: int, line: str) -> str:
-    """What is said of a process that told no error."""
-    return "interrupted" if code in (130, -signal.SIGINT) else line or f"its process ended with {code}"
+    """Error text for a process that reported no error itself."""
+    return "interrupted" if code in (130, -signal.SIGINT) else line or f"its process exited with {code}"
 
 
 def _start_ready(
@@ -184,7 +186,7 @@ def _start_ready(
 
 
 class _Child:
-    """A child process, and the thread that reads what it tells."""
+    """A child process, and the thread that reads its messages."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -200,7 +202,7 @@ class _Child:
             stderr=errors,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
-            # Ctrl-C comes to us alone, and goes on to each once: twice would have an engine drop what it does.
+            # Ctrl-C then reaches only the parent, which passes it on once: a second one makes an engine abort at once.
             start_new_session=True,
         )
 

@@ -1,4 +1,4 @@
-"""What can be known to fail before the engine is asked for anything, so that nothing is half-made."""
+"""Checks that run before the engine changes anything, so that a failure leaves nothing half-built."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def check_files(
     stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
 ) -> dict[str, Rendered]:
-    """Hold the stack's files to what only the day, or a run of its program, can tell.
+    """Check the stack's files by rendering its program, and against today's date.
 
-    A component checks its arguments when it is made, which is after others have been registered: so the
-    whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the policies. Returns that, by stack of the estate. Raises what the program raises, and `Refused`
-    for a boundary that would be open or an authority whose certificate does not hold today.
+    A component checks its arguments only when it is created, after others were registered. So the whole program runs
+    against a recorder first (seconds, without engine and cloud), and its resources are checked by the policies.
+    Returns the rendering of each stack of the estate. Raises the program's errors, and `Refused` for an open boundary
+    or a certificate authority that is not valid today.
     """
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.engine.render import rendering
@@ -35,7 +35,7 @@ def check_files(
     day = today or datetime.datetime.now(datetime.UTC).date()
     for line in aws_account_rules.authorities_hold(platform, day, file):
         say(line)
-    # A boundary is of the whole platform, whichever stack makes which part of it.
+    # Boundaries span the whole platform, whichever stack builds which part.
     rendered = rendering.render_estate(stack)
     resources = [resource for stack_rendering in rendered.values() for resource in stack_rendering.resources]
     stacks = stack.siblings(stack.estate.members) if stack.estate else [stack]
@@ -50,24 +50,24 @@ def check_boundaries(
     settings: Settings | None = None,
     today: datetime.date | None = None,
 ) -> None:
-    """Raise `Refused` naming what the policies find that may not even be begun, and nobody answers for."""
+    """Raise `Refused` for findings that forbid the run and are not silenced."""
     from policies.evaluation import evaluation
 
     broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         violations = dict.fromkeys(f"{finding.message} ({finding.policy})" for finding in broken)
         raise Refused(
-            "what is to be made breaks a boundary: " + "; ".join(violations),
+            "the platform would break a boundary: " + "; ".join(violations),
             where=where,
-            fix="Take back the change to the components or the overrides that opened it",
+            fix="Revert the change to the components or the overrides that opened the boundary",
         )
 
 
 def check_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
-    """Hold what the clusters hold already to the platform.
+    """Check the clusters against the platform.
 
-    Raises `EnvironmentFault` where no node carries the label over which pods are spread, and what
-    `identity_certificates.check` raises. A Prometheus that selects no PodMonitor of the platform is said.
+    Raises `EnvironmentFault` if no node has the label over which pods are spread, and the errors of
+    `identity_certificates`. Warns if no Prometheus selects the platform's PodMonitors.
     """
     from isthmus.engine.kubernetes import identity_certificates
     from isthmus.engine.kubernetes import monitors as kubernetes_monitors

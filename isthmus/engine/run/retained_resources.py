@@ -1,9 +1,8 @@
-"""What a stack leaves behind on purpose: which it is, why, and how the engine is brought to leave it.
+"""Resources that outlive their stack: which they are, why, and how the engine is made to keep them.
 
-Components mark it as retained: the engine then forgets it and deletes nothing. A durable platform has it protected
-too: the engine refuses to delete or to replace it, under a plain `pulumi up` or `destroy` as well. Here, where each
-thing is named to whoever asked, what is both may be let go: the protection is lifted in the state, and all that
-follows is that the state forgets it.
+Components mark them as retained: the engine then drops them from the state without deleting them. A durable platform
+also protects them, so the engine refuses to delete or replace them, in a plain `pulumi up` or `destroy` too. Isthmus
+lists these resources to the user, so it may lift the protection of retained ones: they only leave the state.
 """
 
 from __future__ import annotations
@@ -20,38 +19,38 @@ if TYPE_CHECKING:
     from isthmus.engine.automation.stack_engine import Engine
 
 REASONS = {
-    "aws:s3/bucket:Bucket": "audit records lie in it, locked until their time is over",
-    "aws:kms/key:Key": "without it the records under it could never be read again",
-    "aws:cloudwatch/logGroup:LogGroup": "it holds records that are kept for their time",
-    "kubernetes:core/v1:PersistentVolumeClaim": "it holds the volume with a model's weights, which may be erased"
-    " with its claim",
-    "kubernetes:core/v1:Namespace": "its claims on models' weights would go with it",
-    "kubernetes:core/v1:NamespacePatch": "the namespace is the organisation's, and keeps its class and Pod Security",
-    "aws:costexplorer/costAllocationTag:CostAllocationTag": "the bills of the whole account count by it",
+    "aws:s3/bucket:Bucket": "it holds audit records, locked until their retention ends",
+    "aws:kms/key:Key": "records encrypted with it could not be read without it",
+    "aws:cloudwatch/logGroup:LogGroup": "it holds records until their retention ends",
+    "kubernetes:core/v1:PersistentVolumeClaim": "it holds the volume of a model's weights, which may be erased"
+    " with the claim",
+    "kubernetes:core/v1:Namespace": "deleting it would delete the claims of models' weights",
+    "kubernetes:core/v1:NamespacePatch": "the organisation owns the namespace; it keeps its class and Pod Security",
+    "aws:costexplorer/costAllocationTag:CostAllocationTag": "the billing reports of the whole account use it",
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": "AWS bills it until its commitment ends",
 }
-"""Type → why it stays."""
+"""Type → why it is retained."""
 ADOPTABLE = (
     *("aws:s3/bucket:Bucket", "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"),
     *("kubernetes:core/v1:PersistentVolumeClaim", "kubernetes:core/v1:Namespace"),
 )
-"""Types of which a later life of the stack may take over what an earlier one left."""
+"""Types that a later deployment of the stack can adopt."""
 BUCKET_SETTINGS = "aws:s3/bucket"
-"""Beginning of the types of a bucket's settings, which stay as long as it does and are not named one by one."""
+"""Prefix of the types of bucket settings. They stay with the bucket and are not listed one by one."""
 
 
 @dataclass(frozen=True)
 class RetainedResource:
-    """One thing that stays."""
+    """One retained resource."""
 
     name: str
-    """Kind and name, as people say it."""
+    """Kind and name, for messages."""
     id: str
-    """By which its cluster or account knows it: an ARN, or namespace and name."""
+    """Its id in the cluster or account: an ARN, or namespace and name."""
     site: str
     why: str
     known_as: str = ""
-    """The id that an import takes; empty where nothing is to be taken over again."""
+    """The id for an import; empty if the type cannot be adopted."""
 
     def __str__(self) -> str:
         at = f" at {self.site}" if self.site else ""
@@ -59,7 +58,7 @@ class RetainedResource:
 
 
 def retained(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Entries of a state that a deletion leaves where they are."""
+    """Resources of a state that a deletion retains."""
     return [
         resource
         for resource in state.get("resources") or []
@@ -68,13 +67,13 @@ def retained(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def describe_retained(state: dict[str, Any]) -> list[RetainedResource]:
-    """What a destroy of this state leaves in clusters and accounts."""
+    """Descriptions of the resources that a destroy leaves in clusters and accounts."""
     return [
         RetainedResource(
             resource_label(resource["urn"]),
             str((resource.get("outputs") or {}).get("arn") or resource.get("id") or "?"),
             site_of(resource.get("provider") or ""),
-            REASONS.get(resource["type"], "the program says that it outlives the stack"),
+            REASONS.get(resource["type"], "the program retains it"),
             str(resource.get("id") or "") if resource["type"] in ADOPTABLE else "",
         )
         for resource in retained(state)
@@ -83,9 +82,9 @@ def describe_retained(state: dict[str, Any]) -> list[RetainedResource]:
 
 
 def refuse_protected(state: dict[str, Any], stack: str) -> None:
-    """Raise `Refused` for what somebody has protected without having it retained: it would be deleted.
+    """Raise `Refused` for resources that are protected but not retained: a destroy would delete them.
 
-    The engine finds that out one by one, when others are gone already.
+    The engine would find them one by one, after it has deleted others.
     """
     protected = [
         resource["urn"]
@@ -96,9 +95,9 @@ def refuse_protected(state: dict[str, Any], stack: str) -> None:
         more = f" and {len(protected) - 3} more" if len(protected) > 3 else ""
         raise Refused(
             f"{', '.join(resource_label(urn) for urn in protected[:3])}{more} would be deleted,"
-            " and somebody has protected it",
+            " but is protected",
             where=f"stack {stack}",
-            fix=f"Nothing was changed. Lift the protection where it may go: `pulumi state unprotect '{protected[0]}'"
+            fix=f"Nothing was changed. If it may be deleted, run `pulumi state unprotect '{protected[0]}'"
             f" --stack {stack}`",
         )
 
@@ -109,10 +108,10 @@ def release_dropped(
     program_urns: Callable[[], Collection[str]],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Lift the protection of what stays though the stack no longer has it, and name it; the state as it is then.
+    """Unprotect retained resources that the program no longer has, list them, and return the new state.
 
-    `wanted`: gives the URNs that the program still makes; asked only where something is protected. What was
-    protected without being retained stays protected.
+    `program_urns`: returns the URNs of the program; called only if something is protected. Resources that are
+    protected but not retained stay protected.
     """
     protected = {
         resource["urn"] for resource in retained(exported.get("deployment") or {}) if resource.get("protect")
@@ -132,5 +131,5 @@ def release_dropped(
             ]
         }
     ):
-        say(f"stays, and this stack forgets it: {retained_resource}")
+        say(f"retained, and dropped from the state: {retained_resource}")
     return engine.export()

@@ -1,7 +1,7 @@
-"""One stack of several that are built side by side: a process of its own, told what to do, telling how it goes.
+"""Child process that builds or destroys one of several stacks, and reports progress to its parent.
 
-A process and not a thread, since a run changes the environment (which backend, which step) and Pulumi's SDK keeps one
-program a process. What is said goes to stdout, a JSON object a line; the parent ends it by closing stdin.
+It is a process, not a thread: a run changes environment variables, and Pulumi's SDK supports one program per process.
+It writes messages to stdout, one JSON object a line. The parent ends it by closing its stdin.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Action = Literal["up", "destroy"]
 SHOWN_OUTPUTS = ("gateways", "audit", "data_paths")
-"""Outputs that the parent shows."""
+"""Stack outputs that the parent shows."""
 _MIN_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a child is to do."""
+    """The task of a child process."""
 
     action: Action
     root: str
@@ -42,11 +42,11 @@ class Order:
     made: Mapping[str, str] = field(default_factory=dict)
     not_made: tuple[str, ...] = ()
     approved: tuple[str, str] | None = None
-    """The digest that was approved, and the file that it stands in; empty where there is none."""
+    """The approved digest, and its file (empty if only a digest was given)."""
 
     @property
     def approval(self) -> Approval | None:
-        """Read anew, for a command line is short. `InputError` where the file is another by now."""
+        """Reads the file again, since a command line is too short for it. Raises `InputError` if it has changed."""
         from isthmus.engine.run import approval
 
         if self.approved is None:
@@ -62,7 +62,7 @@ class Order:
 
 
 class Messenger:
-    """Writes how it goes."""
+    """Writes progress messages."""
 
     def __init__(self, stream: TextIO) -> None:
         self._to = stream
@@ -78,7 +78,7 @@ class Messenger:
         self.tell(say=line)
 
     def changed(self, run: Run, line: str | None) -> None:
-        """The engine moved on (`isthmus.engine.automation.events.Watcher`)."""
+        """The run has progressed (`isthmus.engine.automation.events.Watcher`)."""
         if line is None and time.monotonic() - self._last < _MIN_INTERVAL_S:
             return
         self._last = time.monotonic()
@@ -87,7 +87,7 @@ class Messenger:
 
 
 def run(order: Order, teller: Messenger) -> int:
-    """Do it and tell the outcome; the exit code."""
+    """Run the order, report its result, and return the exit code."""
     from isthmus.engine.project.project import Project
     from isthmus.engine.run import up_and_destroy
 
@@ -129,28 +129,30 @@ def run(order: Order, teller: Messenger) -> int:
 
 
 def command(order: Order) -> list[str]:
-    """How the parent starts it."""
+    """Command line with which the parent starts the child."""
     return [sys.executable, "-m", "isthmus.engine.run.stack_process", json.dumps(asdict(order))]
 
 
 def _end_with_parent() -> None:
-    """The parent holds our stdin open as long as it lives; its end interrupts us and our engine."""
-    # Not through `sys.stdin`, whose lock would be held when this process ends.
+    """Wait until the parent closes stdin, then interrupt this process and its engine."""
+    # Not `sys.stdin`: its lock would still be held when this process ends.
     while os.read(0, 64):
         pass
     os.killpg(0, signal.SIGINT)
 
 
 def end_with_parent() -> None:
-    """From now on the parent's end interrupts this process, even where a script in the background began it all: what
-    such a shell starts ignores interrupts, and so would every child."""
+    """Interrupt this process when its parent ends.
+
+    Also resets SIGINT: processes that a shell starts in the background ignore it, and so would every child.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def main() -> int:
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # Whatever else is printed here is no message.
+    # Anything else that is printed goes to stderr, so that stdout holds messages only.
     os.dup2(2, 1)
     end_with_parent()
     try:

@@ -1,4 +1,4 @@
-"""`isthmus up` and `isthmus destroy`, step by step."""
+"""The steps of `isthmus up` and `isthmus destroy`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 FIRST_COMPONENTS = ("isthmus:index:AdmissionGuard", "isthmus:index:ClassNamespace")
-"""Components built before anything else where a restricted class is in use: the policies that refuse, and the
-namespaces they refuse in."""
+"""Components built first if a class is restricted: the admission policies and the namespaces that they guard."""
 
 
 @dataclass
 class Built:
-    """What `up` did."""
+    """Result of `up`."""
 
     platform: Platform
     outputs: dict[str, Any]
@@ -56,13 +55,13 @@ class Built:
 
 @dataclass
 class Destroyed:
-    """What `destroy` did, and what it left on purpose."""
+    """Result of `destroy`."""
 
     counts: dict[str, int]
     retained: list[retained_resources.RetainedResource]
-    """What is kept, where and why."""
+    """Resources that were left in place, and why."""
     pending_keys: list[str]
-    """KMS keys that AWS deletes after their waiting period."""
+    """ARNs of KMS keys that AWS deletes after their waiting period."""
     seconds: float
 
 
@@ -76,14 +75,15 @@ def up(
     checked: bool = False,
     approval: Approval | None = None,
 ) -> Built:
-    """Build the stack.
+    """Build or update the stack.
 
-    Contracts are checked first, then tools and clusters, so that bad input and a bad environment leave
-    nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
-    about it), a plan that moves workloads is held to what stands (`in_place`: what leaves no room for its
-    successor may go first), admission is proved where a restricted class is in use, and all is built.
-    `checked`: the files have been, with those of the whole estate. `approval`: nothing else is done; `Refused`
-    where it is no longer what would be.
+    Files are checked first, then tools and clusters, so that bad input or a bad environment leaves nothing half-built.
+    Then interrupted creations of an earlier run are decided, with the user's `answers`. A plan that moves workloads is
+    compared with the deployed endpoints; `in_place` allows old endpoints to go first. If a class is restricted,
+    admission is built and proved first. Then everything is built.
+
+    `checked`: the caller has checked the files of the whole estate. `approval`: apply only these changes; raises
+    `Refused` if a fresh preview differs.
     """
     started = time.monotonic()
     platform = stack.platform()
@@ -102,7 +102,7 @@ def up(
             preflight.check_clusters(platform, reached, say)
         estate_layers.before_up(stack, platform, in_place=in_place)
         if stack.layer in ("all", "platform"):
-            # Before anything that could settle on a machine with GPUs.
+            # Before any pod could be scheduled on a node with GPUs.
             kubernetes_nodes.set_taints(platform, reached, say)
         engine = Engine(stack, say) if approval is None else _approved_engine(stack, approval, say, watcher)
         engine.keep_copy()
@@ -118,7 +118,7 @@ def up(
                 first, proofs = _build_admission(stack, engine, platform, reached, state, say, watcher)
             runs.append(first)
             if move.first:
-                # Not before all that may be refused has been: from here on somebody gets no answers.
+                # After every check that may refuse: from here on the moved workloads get no answers.
                 state = engine.state()
                 runs.append(estate_migration.make_room(engine, state, move, watcher))
                 state = engine.state()
@@ -128,14 +128,14 @@ def up(
             with estate_migration.shared_with_program(endpoints):
                 runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
             if move.beside:
-                say("what is no longer in the plan is gone: quotas are the plan's own again")
+                say("old endpoints are removed; the quotas are set to the plan's own values")
                 with estate_migration.shared_with_program([]):
                     runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
         if stack.layer in ("all", "platform"):
-            # A patch of an earlier version that owned the taints has let go of them.
+            # Again: a patch of an earlier version owned the taints, and removed them when it was deleted.
             kubernetes_nodes.set_taints(platform, reached, say)
         with contextlib.suppress(IsthmusError):
-            # What a later accident needs is this state; a full disk does not undo what is built.
+            # Recovery needs this backup, but a full disk must not fail a finished run.
             engine.keep_copy()
         outputs = engine.outputs()
     return Built(
@@ -157,7 +157,7 @@ def _approved_engine(stack: Stack, approval: Approval, say: Say, watcher: Watche
 
 
 def _program_urns(stack: Stack, rendered: Rendered | None) -> frozenset[str]:
-    """The URNs of all that the stack's program makes; run here where the files were checked in another process."""
+    """URNs of the stack's program; rendered here if the files were checked in another process."""
     from isthmus.engine.render import rendering
 
     return frozenset(resource.urn for resource in (rendered or rendering.render(stack)).resources)
@@ -166,7 +166,7 @@ def _program_urns(stack: Stack, rendered: Rendered | None) -> frozenset[str]:
 def destroy(
     stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answers = NO_ANSWERS
 ) -> Destroyed:
-    """Take the stack down and say what stays."""
+    """Destroy the stack, and report what is retained."""
     started = time.monotonic()
     with exclusive_stack_run(stack):
         estate_layers.before_destroy(stack)
@@ -181,7 +181,7 @@ def destroy(
             run = engine.destroy(watcher, expected=_custom_resource_count(state))
         if clusters_by_site and stack.layer in ("all", "platform"):
             kubernetes_nodes.remove_taints(stack.platform(), clusters_by_site, say)
-    # The engine's step for what is retained is a deletion too, from the state alone.
+    # The engine counts a retained resource as a deletion, although it only leaves the state.
     retained_count = len(retained_resources.retained(state))
     counts = {
         **run.counts,
@@ -197,7 +197,7 @@ def destroy(
 
 
 def _answering_clusters(stack: Stack) -> dict[str, Cluster]:
-    """The clusters that answer before a destroy; none where the stack's files no longer say which."""
+    """The stack's clusters before a destroy; empty if the files are invalid or a cluster does not answer."""
     try:
         return clusters(stack.reached(stack.platform()), stack)
     except IsthmusError:
@@ -206,10 +206,9 @@ def _answering_clusters(stack: Stack) -> dict[str, Cluster]:
 
 @contextlib.contextmanager
 def _settle_on_failure(stack: Stack, engine: Engine) -> Iterator[None]:
-    """Decide at once what a failure left open, where cluster and account can still be asked.
+    """After a failure, decide interrupted creations at once, if cluster and account still answer.
 
-    What cannot be decided now is written down (`unanswered`), and is the next run's; a folder that is
-    thrown away after each run, as in CI, would lose it.
+    Otherwise they stay in the list of unconfirmed creations for the next run. A CI job loses that list with its folder.
     """
     try:
         yield
@@ -228,11 +227,11 @@ def _build_admission(
     say: Say,
     watcher: Watcher | None,
 ) -> tuple[Run | None, list[admission_proof.Proven]]:
-    """Have each cluster with a restricted class refuse before anything is sent there.
+    """Build the admission policies of each cluster with a restricted class first, and prove that they refuse.
 
-    The program makes no more than the policies and their namespaces then (`UP_STEP`), and what the state
-    holds besides is left as it is. Not the engine's `--target`: what is not targeted and not yet made has
-    outputs of None in the program, not unknown ones, and nothing that reads them can work.
+    In this step (`UP_STEP`) the program has only the policies and their namespaces; everything else in the state stays.
+    The engine's `--target` does not work here: outputs of untargeted new resources are None rather than unknown, and
+    code that reads them fails.
     """
     sites = {
         server.site for server in [*platform.endpoints, *platform.gateways] if server.class_ == "restricted"
@@ -253,12 +252,12 @@ def _build_admission(
     )
     if unguarded is not None and stack.layer == "serving":
         raise EnvironmentFault(
-            f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
+            f"the cluster does not refuse foreign images in {namespace}; the platform layer must set this up",
             where=f"site {unguarded}",
             fix="Run `isthmus up` for the estate's platform layer first",
         )
     if unguarded is not None:
-        say("building the admission policies first, before anything that they guard")
+        say("building the admission policies first, before the resources that they guard")
         os.environ[UP_STEP] = "admission"
         try:
             first_run = engine.up(watcher, exclude=_urns_outside_first_step(state) or None)
@@ -272,7 +271,7 @@ def _build_admission(
 
 
 def _urns_outside_first_step(state: dict[str, Any]) -> list[str]:
-    """URNs of what a state holds beyond the first step: a component's children bear its type in theirs."""
+    """URNs of a state outside the first step. The type of a parent component is part of its children's URNs."""
     return [
         resource["urn"]
         for resource in state.get("resources") or []
@@ -282,7 +281,7 @@ def _urns_outside_first_step(state: dict[str, Any]) -> list[str]:
 
 
 def _sum_counts(*runs: Run | None) -> dict[str, int]:
-    """Counts over several runs; what stayed the same is the last run's to say."""
+    """Counts over several runs; the last run tells how many resources stayed the same."""
     counts: dict[str, int] = {}
     present = [run for run in runs if run]
     for run in present:
@@ -295,7 +294,7 @@ def _sum_counts(*runs: Run | None) -> dict[str, int]:
 
 
 def _custom_resource_count(state: dict[str, Any]) -> int:
-    """How many custom resources a state holds, providers aside."""
+    """Number of custom resources in a state, without providers."""
     return sum(
         1
         for resource in state.get("resources") or []

@@ -1,4 +1,4 @@
-"""Where the engine keeps states: as the engine itself finds it."""
+"""Finds the URL of the Pulumi backend, in the engine's own order of precedence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def url(project: Project, environment: Mapping[str, str] = os.environ) -> str:
-    """The backend's URL; empty where nobody has said one, and the engine would ask.
+    """The backend's URL; empty if none is configured (the engine would then ask).
 
-    The variable is first, then the project's own setting, then the last `pulumi login`, as in Pulumi's
-    `workspace.GetCurrentCloudURL`. Raises `InputError` where `Pulumi.yaml` does not parse.
+    Order: PULUMI_BACKEND_URL, the project's `backend.url`, the last `pulumi login`, as in Pulumi's
+    `workspace.GetCurrentCloudURL`. Raises `InputError` for an invalid `Pulumi.yaml`.
     """
     if backend_url := environment.get("PULUMI_BACKEND_URL"):
         return backend_url
@@ -27,7 +27,7 @@ def url(project: Project, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def _logged_in_backend(environment: Mapping[str, str]) -> str:
-    """What `pulumi login` wrote down last; empty where it did not, or it cannot be read: the engine says why."""
+    """The backend of the last `pulumi login`; empty if unknown. The engine reports an unreadable file itself."""
     home = environment.get("PULUMI_CREDENTIALS_PATH") or environment.get("PULUMI_HOME")
     file = (Path(home) if home else Path.home() / ".pulumi") / "credentials.json"
     try:

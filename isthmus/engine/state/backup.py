@@ -1,6 +1,4 @@
-"""Copies of the state, written before a run changes anything and when it ended well:
-`out/backups/STACK/TIME.json`.
-"""
+"""Backups of a stack's state in `out/backups/STACK/TIME.json`, written before and after a run."""
 
 from __future__ import annotations
 
@@ -14,25 +12,24 @@ from typing import Any
 from isthmus.core.errors import EnvironmentFault
 
 COPIES_KEPT = 10
-"""How many copies of a stack stay."""
+"""Number of copies of a stack that are kept."""
 
 
 def folder(root: Path, stack: str) -> Path:
-    """Where the copies of a stack of the project at `root` lie."""
+    """Folder of the copies of a stack; `root` is the project's folder."""
     return root / "out" / "backups" / stack
 
 
 def write(root: Path, stack: str, exported: dict[str, Any], now: datetime | None = None) -> Path | None:
-    """Copy what `pulumi stack export` said; secrets stay encrypted as they came. None for an empty stack.
+    """Write a copy of an exported state; secrets stay encrypted. Returns its path, or None for an empty stack.
 
-    The name is the UTC time. A state that equals the newest copy is not copied again, so that runs which
-    change nothing push no older copy out. Raises `EnvironmentFault` where it cannot be written: without
-    a copy nothing is changed.
+    The file name is the UTC time. A state that equals the newest copy is not written again, so runs without changes
+    do not displace older copies. Raises `EnvironmentFault` if the copy cannot be written: then nothing is changed.
     """
     if not (exported.get("deployment") or {}).get("resources"):
         return None
     copies_folder = folder(root, stack)
-    text = json.dumps(exported) + "\n"  # in one line: five times as fast, and a state has megabytes
+    text = json.dumps(exported) + "\n"  # without indentation: five times as fast, and states have megabytes
     try:
         copies_folder.mkdir(parents=True, exist_ok=True)
         copies = sorted(copies_folder.glob("*.json"))
@@ -44,17 +41,17 @@ def write(root: Path, stack: str, exported: dict[str, Any], now: datetime | None
             old.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(
-            f"the state cannot be copied before it is changed ({error.strerror})",
+            f"no backup of the state can be written ({error.strerror}), so nothing was changed",
             where=str(copies_folder),
-            fix="Make room, or the folder writable, and run the same command again",
+            fix="Free disk space or make the folder writable, then run the same command again",
         ) from error
     return target
 
 
 def time_of_copy_before(root: Path, stack: str, urn: str) -> str | None:
-    """When the newest copy was written that knows no cut-off creation of `urn`: the creation began later.
+    """Time of the newest copy without an interrupted creation of `urn`: the creation began after it.
 
-    As the engine writes times (RFC 3339, UTC); None where no copy tells.
+    RFC 3339 in UTC, the engine's own format; None if no copy shows it.
     """
     for copy in sorted(folder(root, stack).glob("*.json"), reverse=True):
         try:
@@ -68,7 +65,7 @@ def time_of_copy_before(root: Path, stack: str, urn: str) -> str | None:
 
 
 def write_atomically(target: Path, text: str) -> None:
-    """Write a file that is either there whole or not at all, readable by its owner only."""
+    """Write a file atomically (a temporary file, then a rename), readable by its owner only."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Creations whose end nobody wrote down, what is known of each, and the state once all are decided."""
+"""Creations that an interrupted run left undecided, and the state after a verdict on each of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from isthmus.core.pulumi_values import MASK, SECRET, SIGNATURE
 
 @dataclass(frozen=True)
 class Creation:
-    """A resource that a run began to make. `resource` is its entry as the state would hold it, less
-    what only the end of its creation would have told (`id`, `outputs`).
+    """A resource that a run began to create.
+
+    `resource` is its entry in the form of the state, without the fields that only a finished creation has (`id`,
+    `outputs`).
     """
 
     resource: dict[str, Any]
     since: str | None = None
-    """Not begun before this time (RFC 3339), as far as known."""
+    """Earliest time at which the creation can have begun (RFC 3339); None if unknown."""
 
     @property
     def urn(self) -> str:
@@ -29,12 +31,12 @@ class Creation:
 
     @property
     def name(self) -> str:
-        """The logical name, last in the URN."""
+        """The logical name: the last part of the URN."""
         return self.urn.rpartition("::")[2]
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Inputs without the providers' own notes."""
+        """Inputs without the providers' internal keys (`__defaults` and others)."""
         return {
             name: value
             for name, value in (self.resource.get("inputs") or {}).items()
@@ -43,22 +45,22 @@ class Creation:
 
     @property
     def provider(self) -> str:
-        """URN of the provider, without its id."""
+        """URN of the provider, without the provider's id."""
         return self.resource.get("provider", "").rpartition("::")[0]
 
     @property
     def site(self) -> str:
-        """The provider's logical name, which is the site's."""
+        """The provider's logical name, which is the name of the site."""
         return self.provider.rpartition("::")[2]
 
     def made_up(self, prop: str) -> bool:
-        """Whether Pulumi made the value up: then nobody else's thing bears that name."""
+        """Whether Pulumi generated the value of `prop`. No other resource then has that name."""
         return prop in ((self.resource.get("inputs") or {}).get("__defaults") or [])
 
 
 @dataclass(frozen=True)
 class Made:
-    """It exists: its id, and what its next reading must know beyond its inputs."""
+    """Verdict: the resource exists. `outputs`: what the next refresh needs besides the inputs."""
 
     id: str
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -66,14 +68,14 @@ class Made:
 
 @dataclass(frozen=True)
 class NotMade:
-    """It does not exist, or making it again makes no second one."""
+    """Verdict: the resource does not exist, or creating it again creates no duplicate."""
 
-    why: str = "it is not there"
+    why: str = "it does not exist"
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """It cannot be decided: what may exist, and the exact command that shows it."""
+    """Verdict: undecided. `may` says what may exist, `look` is the command that shows it."""
 
     may: str
     look: str
@@ -83,10 +85,10 @@ Verdict = Made | NotMade | Unknown
 
 
 def find_interrupted_creations(state: dict[str, Any]) -> list[Creation]:
-    """The creations that a state says were begun and not ended, in its order, and those that it has without an id.
+    """The unfinished creations of a state: pending operations, then resources without an id.
 
-    The engine keeps a failed creation so where it could not read what its provider said of it, and refuses
-    its own state from then on ("marked as custom but has no ID").
+    The engine stores a failed creation without an id if it could not read the provider's answer. It then refuses
+    its own state ("marked as custom but has no ID").
     """
     begun = [
         operation["resource"]
@@ -98,7 +100,7 @@ def find_interrupted_creations(state: dict[str, Any]) -> list[Creation]:
 
 
 def state_entry(step: Any) -> dict[str, Any]:
-    """The state's entry of a resource, from the engine's event about it; what was masked stays a secret."""
+    """The state entry of a resource, from the engine's event about it. Masked values stay secrets."""
     entry: dict[str, Any] = {"urn": step.urn, "custom": True, "type": step.type}
     entry["inputs"] = _masks_to_secrets(dict(step.inputs or {}))
     if step.parent:
@@ -112,11 +114,11 @@ def state_entry(step: Any) -> dict[str, Any]:
 
 
 def apply_verdicts(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict]]) -> dict[str, Any]:
-    """The state with every decided creation in it, in the form in which the engine would have written it.
+    """A new state in which every creation is decided, in the form that the engine writes.
 
-    What is made is put in with its id and read anew by the next refresh; a resource that it replaces is
-    marked for deletion, or leaves where it was deleted first. No pending operation stays: an update or a
-    deletion that was cut off is decided by the refresh. Raises `ValueError` for an `Unknown`.
+    An existing resource is added with its id; the next refresh reads it. A resource that it replaces is marked for
+    deletion, or dropped if it was deleted first. Pending operations are removed: the refresh decides interrupted
+    updates and deletions. Raises `ValueError` for an `Unknown`.
     """
     new_state = copy.deepcopy(state)
     new_state.pop("pending_operations", None)
@@ -143,7 +145,7 @@ def apply_verdicts(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict
 
 
 def _lacks_id(entry: dict[str, Any]) -> bool:
-    """A thing that nobody can find again; what is to be deleted is left to the engine."""
+    """Whether a resource has no id, so that nobody can find it. Deletions are left to the engine."""
     is_provider_resource = entry.get("custom") and not entry["type"].startswith("pulumi:")
     return bool(is_provider_resource and not entry.get("id") and not entry.get("delete"))
 
@@ -164,7 +166,7 @@ def _build_entry(resources: list[dict[str, Any]], creation: Creation, verdict: M
 
 
 def _drop_dangling_references(entry: dict[str, Any], urns: set[str]) -> None:
-    """The engine refuses a state in which something refers to what is not there."""
+    """Remove references to resources that are not in the state; the engine refuses a state with such references."""
     if entry.get("parent") not in urns:
         entry.pop("parent", None)
     if entry.get("dependencies"):
@@ -179,7 +181,7 @@ def _drop_dangling_references(entry: dict[str, Any], urns: set[str]) -> None:
 
 
 def _masks_to_secrets(value: Any) -> Any:
-    """Masks as secrets of the state, so that what a refresh reads in their place is encrypted too."""
+    """Turn masks into secrets of the state, so that the refresh encrypts the values that replace them."""
     if value == MASK:
         return {SIGNATURE: SECRET, "plaintext": f'"{MASK}"'}
     if isinstance(value, dict):

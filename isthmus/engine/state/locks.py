@@ -1,4 +1,4 @@
-"""Who is at work on a stack: the engine's locks in a file backend, those of the dead, and our own."""
+"""Locks of a stack: the engine's locks in a file backend, locks of dead processes, and Isthmus's own lock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus.engine.state import backend as state_backend
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock file of the backend, and who wrote it."""
+    """One lock file of the backend, and the process that wrote it."""
 
     file: Path
     pid: int
@@ -30,10 +30,10 @@ class Lock:
 
     @property
     def dead(self) -> bool:
-        """Whether its process is known to be gone: it ran on this host and no longer does.
+        """Whether its process ran on this host and has ended.
 
-        A number that was given away again, after a restart of the machine above all, is known by a
-        process that began after the lock was written.
+        A process id may have been reused, for example after a reboot: then its process began after the lock was
+        written.
         """
         if self.host != socket.gethostname() or self.pid <= 0:
             return False
@@ -47,7 +47,7 @@ class Lock:
 
 
 def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
-    """The stack's locks; none for a backend that is no folder, which keeps its own."""
+    """The stack's locks. Empty unless the backend is a folder; other backends manage their own locks."""
     if not backend_url.startswith("file://"):
         return []
     folder = Path(backend_url.removeprefix("file://")).expanduser() / ".pulumi" / "locks"
@@ -56,20 +56,22 @@ def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
         try:
             found_locks.append(_read_lock(file))
         except (OSError, ValueError):
-            # Written this moment, or gone this moment: the engine's own check decides.
+            # Being written or removed right now: the engine's own check decides.
             continue
     return found_locks
 
 
 def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
-    """Remove the locks of dead processes and return them.
+    """Remove the locks of dead processes, and return them.
 
-    Raises `EnvironmentFault` naming the owner of a lock whose process may be alive.
+    Raises `EnvironmentFault`, with the owner, for a lock whose process may be alive.
     """
     cleared = []
     for lock in locks(backend_url, project, stack):
         if not lock.dead:
-            raise _busy_fault(lock, stack, f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`")
+            raise _busy_fault(
+                lock, stack, f"Wait until it ends; if it is dead, run `pulumi cancel --stack {stack}`"
+            )
         lock.file.unlink(missing_ok=True)
         cleared.append(lock)
     return cleared
@@ -77,11 +79,11 @@ def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
 
 @contextlib.contextmanager
 def exclusive_lock(backend_url: str, root: Path, project: str, stack: str) -> Iterator[None]:
-    """Be the only `isthmus` at work on the stack, from its first look at the state to its last change.
+    """Hold a lock from reading the state to the last change, so that only one `isthmus` works on the stack.
 
-    The engine's lock is held for single commands; between two of them another run could come in. Ours is
-    the kernel's, on a file of the backend's folder (of the project where the backend is no folder), and
-    ends with the process. Raises `EnvironmentFault` naming who holds it.
+    The engine locks single commands only, so another run could start between two of them. This is a file lock of the
+    kernel, which ends with the process. Its file is in the backend's folder, or in the project if the backend is no
+    folder. Raises `EnvironmentFault`, with the owner, if the lock is taken.
     """
     try:
         import fcntl
@@ -96,15 +98,15 @@ def exclusive_lock(backend_url: str, root: Path, project: str, stack: str) -> It
         handle = file.open("a+", encoding="utf-8")
     except OSError as error:
         raise EnvironmentFault(
-            f"the file that says who is at work cannot be written ({error.strerror})",
+            f"the lock file cannot be written ({error.strerror})",
             where=str(file),
-            fix="Make room, or the folder writable",
+            fix="Free disk space, or make the folder writable",
         ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise _busy_fault(_lock_holder(file), stack, "Wait for it") from None
+            raise _busy_fault(_lock_holder(file), stack, "Wait until it ends") from None
         handle.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         owner = {
@@ -120,14 +122,14 @@ def exclusive_lock(backend_url: str, root: Path, project: str, stack: str) -> It
 
 @contextlib.contextmanager
 def selection_lock(root: Path) -> Iterator[None]:
-    """One after the other: to select a stack is to write the one file of the user's that says which is selected."""
+    """Serialise the selection of a stack: Pulumi stores the selected stack in one file for all runs of a user."""
     try:
         import fcntl
 
         folder = root / "out"
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".selecting").open("a")
-    except (ImportError, OSError):  # nowhere to write: then no other run of this folder can lock, either
+    except (ImportError, OSError):  # not writable, so no other run can take the lock either
         yield
         return
     with handle:
@@ -137,7 +139,7 @@ def selection_lock(root: Path) -> Iterator[None]:
 
 def _busy_fault(lock: Lock, stack: str, fix: str) -> EnvironmentFault:
     return EnvironmentFault(
-        f"another run is at work: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
+        f"another run is changing the stack: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
         where=f"stack {stack}",
         fix=fix,
     )
@@ -151,7 +153,7 @@ def _lock_holder(file: Path) -> Lock:
 
 
 def _read_lock(file: Path) -> Lock:
-    """Raises OSError or ValueError where it is being written or taken away this moment."""
+    """Read a lock file. Raises OSError or ValueError if it is being written or removed right now."""
     content = json.loads(file.read_text("utf-8"))
     owner = [str(content.get(name, "?")) for name in ("hostname", "username", "timestamp")]
     return Lock(file, int(content.get("pid", 0)), *owner)
@@ -165,7 +167,7 @@ def _user() -> str:
 
 
 def _began_after(pid: int, since: str, margin_s: float = 60.0) -> bool:
-    """Whether the process with that number is younger than the lock (Linux; elsewhere never known)."""
+    """Whether the process began after the lock was written. Always False on systems other than Linux."""
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         boot = next(

@@ -1,7 +1,7 @@
-"""A stack's state as a file of the backend: whether it can be read at all, and what to do where it cannot.
+"""Checks the state file of a stack in a file backend, and names a copy that can replace a broken one.
 
-The engine reads the file without naming what is wrong with it; here a file that is empty, cut off, no
-checkpoint or newer than the engine is named, with the copies that can take its place.
+The engine's own error does not say what is wrong with the file. This module tells apart a file that is empty,
+truncated, no checkpoint, or written by a newer engine.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any
 from isthmus.core.errors import EnvironmentFault
 
 NEWEST_VERSION = 4
-"""The newest version of a deployment that the engine reads (`DeploymentSchemaVersionLatest` in
+"""Newest deployment version that the engine reads (`DeploymentSchemaVersionLatest` in
 pulumi/sdk/v3 v3.274.1, go/common/apitype/core.go)."""
 
 
 @dataclass(frozen=True)
 class Broken(Exception):
-    """Why a checkpoint cannot be used; `newer` where another engine can."""
+    """Why a checkpoint cannot be used. `newer`: a newer engine can read it."""
 
     why: str
     newer: bool = False
 
 
 def backend_folder(backend_url: str) -> Path | None:
-    """The folder of a file backend, None for any other backend."""
+    """The folder of a file backend; None for other backends."""
     if not backend_url.startswith("file://"):
         return None
     return Path(backend_url.removeprefix("file://")).expanduser() / ".pulumi"
 
 
 def checkpoint_file(backend_url: str, project: str, stack: str) -> Path | None:
-    """The stack's checkpoint in a file backend; None where there is none, or the backend is another."""
+    """The stack's checkpoint in a file backend; None if it does not exist or the backend is another."""
     base = backend_folder(backend_url)
     if base is None:
         return None
@@ -44,7 +44,7 @@ def checkpoint_file(backend_url: str, project: str, stack: str) -> Path | None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The deployment in a checkpoint, `{}` for a stack that has none yet. Raises `Broken`."""
+    """The deployment in a checkpoint; `{}` if the stack has none yet. Raises `Broken`."""
     try:
         data = file.read_bytes()
         if file.suffix == ".gz":
@@ -58,18 +58,18 @@ def read(file: Path) -> dict[str, Any]:
         checkpoint = json.loads(text)
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-            raise Broken(f"is cut off after {len(data)} bytes") from None
+            raise Broken(f"is truncated after {len(data)} bytes") from None
         raise Broken(f"is not JSON (line {error.lineno}: {error.msg})") from None
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("checkpoint"), dict):
         raise Broken("is JSON, but no checkpoint of Pulumi's")
     version = checkpoint.get("version")
     if not isinstance(version, int) or version < 1:
-        raise Broken("names no version")
+        raise Broken("has no version")
     latest = checkpoint["checkpoint"].get("latest") or {}
     if version > NEWEST_VERSION:
         pulumi_version = (latest.get("manifest") or {}).get("version") if isinstance(latest, dict) else None
         raise Broken(
-            f"is of version {version}, and this engine reads none newer than {NEWEST_VERSION}"
+            f"has version {version}, but this engine reads up to version {NEWEST_VERSION}"
             + (f" (Pulumi {pulumi_version} wrote it)" if pulumi_version else ""),
             newer=True,
         )
@@ -79,11 +79,11 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def drop_broken_attributes(backend_url: str, project: str, stack: str) -> list[Path]:
-    """Remove the attributes files of the stack's own that a killed engine left cut off, and name them.
+    """Remove truncated attribute files (`FILE.attrs`) of the stack, and return their paths.
 
-    A file backend keeps content type and checksum of each file in a further one (`FILE.attrs`), written in place
-    (gocloud.dev/blob/fileblob, attrs.go). Cut off, it keeps the engine from a state that is whole (`failed to
-    load checkpoint: EOF`); where it is missing, the engine does without.
+    A file backend stores content type and checksum of each file in an attribute file, which it does not write
+    atomically (gocloud.dev/blob/fileblob, attrs.go). If a killed engine left one truncated, the engine cannot read an
+    intact state (`failed to load checkpoint: EOF`). The engine does not need the attribute file.
     """
     base = backend_folder(backend_url)
     if base is None:
@@ -104,9 +104,9 @@ def drop_broken_attributes(backend_url: str, project: str, stack: str) -> list[P
 
 
 def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
-    """Raise `EnvironmentFault` where the stack's file cannot be used, naming what can take its place.
+    """Raise `EnvironmentFault` for an unusable state file, with the copy that can replace it.
 
-    `copies` is the folder of `isthmus.engine.state.backup`.
+    `copies`: folder of `isthmus.engine.state.backup`.
     """
     file = checkpoint_file(backend_url, project, stack)
     if file is None:
@@ -115,14 +115,14 @@ def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
         read(file)
     except Broken as broken:
         if broken.newer:
-            fix = "Use the Pulumi that wrote it, or a newer one; an older one must not write this state"
+            fix = "Use the Pulumi version that wrote it, or a newer one; an older version must not write this state"
         else:
             fix = _recovery_fix(file, stack, copies)
         raise EnvironmentFault(f"the state of stack {stack} {broken.why}", where=str(file), fix=fix) from None
 
 
 def _recovery_fix(file: Path, stack: str, copies: Path) -> str:
-    """The best copy there is, and the commands that put it in place."""
+    """The commands that restore the best copies."""
     engine_copy = file.with_name(file.name + ".bak")
     options = []
     if engine_copy.is_file():
@@ -137,11 +137,8 @@ def _recovery_fix(file: Path, stack: str, copies: Path) -> str:
     if own_copies:
         options.append(
             f"`rm {file}`, `pulumi stack init {stack}` and `pulumi stack import --stack {stack} --file"
-            f" {own_copies[-1]}` (our newest copy)"
+            f" {own_copies[-1]}` (the newest backup of Isthmus)"
         )
     if not options:
-        return (
-            "There is no good copy beside it: bring one from the backup of the backend's folder, as"
-            " docs/recovery.md says"
-        )
-    return f"Nothing was touched. Put a copy in its place: {', or '.join(options)}; then run the same command again"
+        return "No usable copy was found. Restore the file from a backup of the backend's folder (docs/recovery.md)"
+    return f"Nothing was changed. Restore a copy: {', or '.join(options)}; then run the same command again"

@@ -1,8 +1,8 @@
-"""Creations that failed without the API's own answer getting back to the state: `out/unanswered/STACK.json`.
+"""List of creations that failed without an answer of the API: `out/unanswered/STACK.json`.
 
-Where a provider dies, or an answer is lost, the engine counts the creation as failed and forgets it, with
-the name that was made up for it, though the thing may exist. The run writes such creations down here, and
-the next one decides them as it does the state's own.
+If a provider dies or an answer is lost, the engine counts the creation as failed and forgets it, including its
+generated name, although the resource may exist. The run stores such creations here. The next run decides them
+together with the interrupted creations of the state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def list_file(root: Path, stack: str) -> Path:
 
 
 def read(root: Path, stack: str) -> list[Creation]:
-    """What earlier runs wrote down. Raises `EnvironmentFault` where the file cannot be understood."""
+    """The creations that earlier runs stored. Raises `EnvironmentFault` for an unreadable file."""
     file = list_file(root, stack)
     try:
         return [
@@ -31,26 +31,26 @@ def read(root: Path, stack: str) -> list[Creation]:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EnvironmentFault(
-            f"the list of creations that got no answer cannot be read ({error})",
+            f"the list of unconfirmed creations cannot be read ({error})",
             where=str(file),
-            fix="Look through account and cluster for things that the state does not know, then remove it",
+            fix="Search the account and the cluster for resources that are not in the state, then delete this file",
         ) from error
 
 
 def add(root: Path, stack: str, new_creations: Iterable[Creation]) -> None:
-    """Write more down; one that stands there already, with the same inputs, is not written twice."""
+    """Store more creations. One that is already stored with the same inputs is skipped."""
     creations = read(root, stack)
     for creation in new_creations:
-        if all((known.urn, known.inputs) != (creation.urn, creation.inputs) for known in creations):
+        if all((stored.urn, stored.inputs) != (creation.urn, creation.inputs) for stored in creations):
             creations.append(creation)
     if not creations:
         return
     file = list_file(root, stack)
     file.parent.mkdir(parents=True, exist_ok=True)
-    entries = [{"resource": known.resource, "since": known.since} for known in creations]
+    entries = [{"resource": creation.resource, "since": creation.since} for creation in creations]
     write_atomically(file, json.dumps(entries, indent=1) + "\n")
 
 
 def forget(root: Path, stack: str) -> None:
-    """All are decided."""
+    """Delete the list, because all its creations are decided."""
     list_file(root, stack).unlink(missing_ok=True)

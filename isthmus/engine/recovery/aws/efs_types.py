@@ -1,4 +1,4 @@
-"""How the types of a share on Amazon EFS are looked for after a creation that was cut off (as `aws_ways`)."""
+"""Lookups of Amazon EFS resources after an interrupted creation (see `types`)."""
 
 from __future__ import annotations
 

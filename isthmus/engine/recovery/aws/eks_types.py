@@ -1,6 +1,6 @@
-"""How clusters in AWS and what stands in them are looked for after a creation that was cut off.
+"""Lookups of EKS resources after an interrupted creation.
 
-Operations and members are botocore's; ids are those of pulumi-aws 7, and of the sandbox's provider where it differs.
+Operations and members are botocore's. Ids are those of pulumi-aws 7, or of the sandbox's provider where that differs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _CLUSTER_PARAMS = {"clusterName": "{clusterName}"}
 
 
 def _pod_identity(aws: Aws, creation: Creation) -> Verdict:
-    """AWS's plugin takes the association's id alone; the sandbox's says the cluster before it."""
+    """The id in pulumi-aws is the association's id; in the sandbox's provider, the cluster's name precedes it."""
     find = by_tags(
         "eks",
         "list_pod_identity_associations",

@@ -1,4 +1,4 @@
-"""How the types of a gateway on Fargate are looked for after a creation that was cut off (as `aws_ways`)."""
+"""Lookups of the resources of a Fargate gateway after an interrupted creation (see `types`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, 
 
 
 def _load_balancing(call: str, items: str, arn: str) -> Lookup:
-    """Of Elastic Load Balancing, by name. A name that is not there is an error of AWS's, so all are listed."""
+    """A lookup in Elastic Load Balancing by name. Lists all, because AWS returns an error for an unknown name."""
     return by_name(
         "elbv2",
         call,
@@ -28,7 +28,7 @@ def _load_balancing(call: str, items: str, arn: str) -> Lookup:
 
 
 def _record(aws: Aws, creation: Creation) -> Verdict:
-    """A record by its zone, name and type; it bears no tags, and in a zone of ours nobody else writes."""
+    """A DNS record by zone, name and type. It has no tags, but only this stack writes to its zone."""
     find = by_parent(
         "route53",
         "list_resource_record_sets",
@@ -52,7 +52,7 @@ def _service(aws: Aws, creation: Creation) -> Verdict:
 
 
 def _zone(aws: Aws, creation: Creation) -> Verdict:
-    """A zone by its name and our tags, which are set after it is made: one of the name without tags is named."""
+    """A zone by name and tags. Tags are set after the creation, so an untagged zone with the name is undecided."""
     params = {"DNSName": str(creation.inputs.get("name", ""))}
     own_zones, untagged = [], []
     for zone in aws.ask("route53", "list_hosted_zones_by_name", **params).get("HostedZones", []):
@@ -72,7 +72,7 @@ def _zone(aws: Aws, creation: Creation) -> Verdict:
     if own_zones or untagged:
         candidates = ", ".join([*own_zones, *untagged])
         line = aws.line("route53", "list_hosted_zones_by_name", **params)
-        return Unknown(f"{creation.type} `{creation.name}`: of that name there is {candidates}", line)
+        return Unknown(f"{creation.type} `{creation.name}`: zones with that name are {candidates}", line)
     return NotMade()
 
 

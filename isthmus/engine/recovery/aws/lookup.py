@@ -1,8 +1,8 @@
-"""Whether an AWS resource exists whose creation was cut off: four ways of finding out, and none of guessing.
+"""Methods to look up an AWS resource after an interrupted creation.
 
-By name, where the name is among the inputs; by our two tags, where AWS makes up the id; through the parent,
-where a child bears no tags; and not at all, where making it again makes no second one. `aws_ways` says
-which type is looked up how.
+`by_name`: its name is among the inputs. `by_tags`: AWS generates its id, and it has Isthmus's two tags. `by_parent`: it
+has no tags and belongs to a parent. `repeatable` and `setting`: creating it again creates no duplicate. `types` assigns
+a method to each type.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from isthmus.engine.project.aws_account import Aws, Denied
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 STACK_TAG = "isthmus-stack"
-"""`PROJECT/STACK`, on everything that bears tags."""
+"""Tag with `PROJECT/STACK`, on every resource that can have tags."""
 RESOURCE_TAG = "isthmus-resource"
-"""The logical name, last in the URN."""
+"""Tag with the logical name."""
 SKEW = timedelta(seconds=60)
-"""How far AWS's clock may be from ours."""
+"""Largest assumed difference between AWS's clock and the local one."""
 Lookup = Callable[[Aws, Creation], Verdict]
 
 
 def search_json(expression: str, answer: Any) -> Any:
-    """JMESPath, as boto3 brings it."""
+    """Evaluate a JMESPath expression."""
     import jmespath
 
     return jmespath.search(expression, answer)
@@ -41,18 +41,18 @@ def by_name(
     tags: str | tuple[str, Mapping[str, Any], str] | None = None,
     prefixed: Lookup | None = None,
 ) -> Lookup:
-    """By the name among the inputs.
+    """A lookup by the name in the inputs.
 
-    `params` and `id` are templates over the inputs, `{account}`, `{region}` and `{partition}`, and `id`
-    over the answer's part `found` (JMESPath, templated too) as `{item[Arn]}`. `tags` is JMESPath over that part, or a
-    further call (operation, params as templates, JMESPath). A name that Pulumi made up is ours alone;
-    another's thing is told by its tags. `prefixed` is the way where only a `namePrefix` is given.
+    `params`, `id` and `item_path` are templates over the inputs, `{account}`, `{region}` and `{partition}`. `item_path`
+    is the JMESPath of the resource in the answer; `id` may use it as `{item[Arn]}`. `tags` is a JMESPath in the item,
+    or a further call (operation, params as templates, JMESPath). A generated name belongs to this stack; otherwise the
+    tags decide. `prefixed` is the lookup for inputs with only a `namePrefix`.
     """
 
     def find(aws: Aws, creation: Creation) -> Verdict:
         scope = _scope(aws, creation)
         if not scope.get(name):
-            # Made up by AWS's plugin from a prefix, and known to nobody else.
+            # pulumi-aws generated the name from a prefix, and nobody stored it.
             fallback = prefixed if prefixed and scope.get("namePrefix") else undecidable
             return fallback(aws, creation)
         call_params = _fill_params(params, scope)
@@ -74,12 +74,12 @@ def by_name(
         if owner == aws.stack and tags_as_mapping(raw_tags).get(RESOURCE_TAG) in (creation.name, None):
             return existing
         if owner:
-            return NotMade(f"{existing.id} exists and bears the tag of {owner}")
+            return NotMade(f"{existing.id} exists and is tagged by {owner}")
         if not tags:
             return existing
         return Unknown(
-            f"{creation.type} `{creation.name}`: {existing.id} exists without our tags, so it may be this one, its"
-            " tags not yet set, or somebody else's",
+            f"{creation.type} `{creation.name}`: {existing.id} exists without Isthmus's tags, so it may be this one"
+            " before its tags were set, or one of others",
             aws.line(service, call, **call_params),
         )
 
@@ -99,11 +99,11 @@ def by_tags(
     filtered: bool = False,
     more: tuple[str, Mapping[str, Any], str] | None = None,
 ) -> Lookup:
-    """By our tags, among all that the service lists.
+    """A lookup by tags, among all items that the service lists.
 
-    `items`, `created` and `gone` are JMESPath, `gone` true means as good as deleted; `id` is a template over
-    the inputs and the item, as `{item[Arn]}`. `more` is a further call for each item (operation, params,
-    JMESPath), whose part is merged into the item. `filtered`: the service filters by tag itself, as EC2 does.
+    `items`, `created` and `gone` are JMESPath; a true `gone` means that the item is being deleted. `id` is a template
+    over the inputs and the item, such as `{item[Arn]}`. `more` is a further call for each item (operation, params,
+    JMESPath), whose result is merged into the item. `filtered`: the service filters by tag, like EC2.
     """
 
     def find(aws: Aws, creation: Creation) -> Verdict:
@@ -137,8 +137,8 @@ def by_tags(
             ids.append(resource_id)
         if unreadable and not ids:
             return Unknown(
-                f"{creation.type} `{creation.name}`: none that we may read bears our tags, and the tags of"
-                f" {unreadable} we may not read",
+                f"{creation.type} `{creation.name}`: no readable item has Isthmus's tags, and the tags of"
+                f" {unreadable} items may not be read",
                 aws.line(service, call, **call_params),
             )
         return _single(ids, creation, aws.line(service, call, **call_params))
@@ -149,7 +149,7 @@ def by_tags(
 def by_parent(
     service: str, call: str, params: Mapping[str, Any], item_path: str, id: str, *, created: str | None = None
 ) -> Lookup:
-    """Through the parent: what `found` (JMESPath, templated) picks of the answer about it is this one."""
+    """A lookup through the parent: the items that `item_path` (JMESPath template) selects in the answer."""
 
     def find(aws: Aws, creation: Creation) -> Verdict:
         scope = _scope(aws, creation)
@@ -169,19 +169,19 @@ def by_parent(
 
 
 def repeatable(why: str) -> Lookup:
-    """Making it once more makes no second one."""
+    """Nothing to look up: creating it again creates no duplicate. `why` says so in messages."""
     return lambda aws, creation: NotMade(why)
 
 
 def setting(name: str | None = None, by_generated_name: Lookup | None = None) -> Lookup:
-    """A setting of its parent: set again it is the same, if the input `name` says which one is meant.
+    """A setting of its parent: setting it again has no effect, if the input `name` identifies it.
 
-    A name that was made up is another one in the next run, and what bears the first stays: it is looked for.
+    A generated name differs in the next run, so the first setting would stay. Then `by_generated_name` looks it up.
     """
 
     def find(aws: Aws, creation: Creation) -> Verdict:
         if name is None or (creation.inputs.get(name) and not creation.made_up(name)):
-            return NotMade("it is a setting of its parent: set again, it is the same")
+            return NotMade("it is a setting of its parent; setting it again has no effect")
         return (by_generated_name or undecidable)(aws, creation)
 
     return find
@@ -193,25 +193,25 @@ def _single(ids: list[str], creation: Creation, line: str) -> Verdict:
     if not ids:
         return NotMade()
     return Unknown(
-        f"{creation.type} `{creation.name}`: {len(ids)} may be this one ({', '.join(map(str, ids))})",
+        f"{creation.type} `{creation.name}`: {len(ids)} resources may be this one ({', '.join(map(str, ids))})",
         line,
     )
 
 
 def undecidable(aws: Aws, creation: Creation) -> Verdict:
-    """A type without a way: what bears our tags is named, and nothing is concluded."""
+    """Verdict for a type without a lookup: undecided, with a command that lists resources with its tags."""
     filters = [
         {"Key": STACK_TAG, "Values": [aws.stack]},
         {"Key": RESOURCE_TAG, "Values": [creation.name]},
     ]
     return Unknown(
-        f"{creation.type} `{creation.name}` in {aws.region}: nobody taught us how to look for this type",
+        f"{creation.type} `{creation.name}` in {aws.region}: Isthmus has no lookup for this type",
         aws.line("resourcegroupstaggingapi", "get_resources", TagFilters=filters),
     )
 
 
 def tags_as_mapping(tags: Any) -> dict[str, str]:
-    """Tags in whichever of AWS's forms, as a mapping."""
+    """Tags in any of AWS's formats, as a mapping."""
     if isinstance(tags, Mapping):
         return {str(name): str(value) for name, value in tags.items()}
     mapping = {}
@@ -226,11 +226,11 @@ def _has_own_tags(tags: dict[str, str], aws: Aws, creation: Creation) -> bool:
 
 
 def _older(created: Any, since: str | None) -> bool:
-    """Whether a thing is from before the creation began: kept from an earlier life of the stack."""
+    """Whether a resource is older than the creation: retained from an earlier deployment of the stack."""
     if created is None or since is None:
         return False
     if isinstance(created, int | float):
-        # CloudWatch Logs counts milliseconds.
+        # CloudWatch Logs uses milliseconds.
         created = datetime.fromtimestamp(created / 1000, UTC)
     if isinstance(created, str):
         created = datetime.fromisoformat(created)
@@ -240,17 +240,14 @@ def _older(created: Any, since: str | None) -> bool:
 
 
 class _Scope(dict[str, Any]):
-    """What templates are filled from; account and partition are asked for when first needed.
-
-    An input that is not given is an empty string.
-    """
+    """Values for templates. Account and partition are queried when first needed; missing inputs are empty."""
 
     def __init__(self, aws: Aws, values: Mapping[str, Any]) -> None:
         super().__init__(values)
         self._aws = aws
 
     def of(self, item: Any) -> _Scope:
-        """The same, and what was found."""
+        """The same values, and the found item."""
         return _Scope(self._aws, {**self, "item": item})
 
     def __missing__(self, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""The AWS types that are settings of another thing: set again they are the same, unless their name was made up."""
+"""Lookups of AWS types that are settings of another resource: setting them again has no effect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
 
 def in_sandbox() -> bool:
-    """Whether our own plugin makes the ids, which for four types are not AWS's plugin's."""
+    """Whether the sandbox's provider is used, whose ids differ from pulumi-aws for four types."""
     return os.environ.get("ISTHMUS_SANDBOX") == "1"
 
 
 def _metric_filter(aws: Aws, creation: Creation) -> Verdict:
-    """A log group's filter, by a name that was made up."""
+    """A metric filter of a log group, by its generated name."""
     find = by_name(
         "logs",
         "describe_metric_filters",
@@ -27,7 +27,7 @@ def _metric_filter(aws: Aws, creation: Creation) -> Verdict:
 
 
 _INLINE = by_name("iam", "get_role_policy", {"RoleName": "{role}", "PolicyName": "{name}"}, "{role}:{name}")
-"""A role's inline policy, by a name that was made up."""
+"""A role's inline policy, by its generated name."""
 
 SETTINGS: dict[str, Lookup] = {
     "aws:iam/rolePolicy:RolePolicy": setting("name", _INLINE),
@@ -56,4 +56,4 @@ SETTINGS: dict[str, Lookup] = {
         )
     },
 }
-"""By type token; `put` names the input that says which setting of its parent is meant, where there can be several."""
+"""Type token → lookup. The argument of `setting` is the input that identifies one of several settings."""

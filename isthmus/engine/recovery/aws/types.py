@@ -1,7 +1,7 @@
-"""How each AWS resource type is looked for after a creation that was cut off (`aws_lookup` has the ways).
+"""Table: how each AWS resource type is looked up after an interrupted creation (`lookup` has the methods).
 
-Operations, parameters and members are botocore's; ids are those of pulumi-aws 7. What a type's creation
-does when it is repeated is as of knowledge of AWS, not checked against an account.
+Operations, parameters and members are botocore's; ids are those of pulumi-aws 7. The effects of repeated creations are
+taken from AWS's documentation, not verified in an account.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
 
 def look_up(aws: Aws, creation: Creation) -> Verdict:
-    """The fate of a creation. Raises `EnvironmentFault` where AWS cannot be asked."""
+    """The verdict about a creation. Raises `EnvironmentFault` if AWS does not answer."""
     return LOOKUPS.get(creation.type, undecidable)(aws, creation)
 
 
@@ -25,7 +25,7 @@ def _ec2(call: str, items: str, id: str, *, gone: str | None = None, created: st
 
 
 def _association(aws: Aws, creation: Creation) -> Verdict:
-    """A subnet's or gateway's place in a route table."""
+    """The association of a subnet or gateway with a route table."""
     find = by_parent(
         "ec2",
         "describe_route_tables",
@@ -38,7 +38,7 @@ def _association(aws: Aws, creation: Creation) -> Verdict:
 
 
 def _dx_association(aws: Aws, creation: Creation) -> Verdict:
-    """A transit gateway's place at a Direct Connect gateway."""
+    """The association of a transit gateway with a Direct Connect gateway."""
     find = by_parent(
         "directconnect",
         "describe_direct_connect_gateway_associations",
@@ -51,7 +51,7 @@ def _dx_association(aws: Aws, creation: Creation) -> Verdict:
 
 
 def _budget_action(aws: Aws, creation: Creation) -> Verdict:
-    """AWS's plugin joins account, action and budget to the id."""
+    """A budget action. Its id in pulumi-aws joins account, action and budget."""
     find = by_tags(
         "budgets",
         "describe_budget_actions_for_budget",
@@ -68,7 +68,7 @@ def _budget_action(aws: Aws, creation: Creation) -> Verdict:
 
 
 def _sagemaker(call: str, name: str, arn: str) -> Lookup:
-    """What SageMaker has one of by a name; where there is none it says that the request is not valid."""
+    """A SageMaker resource by its unique name. SageMaker reports an unknown name as an invalid request."""
     return by_name(
         "sagemaker",
         call,
@@ -114,7 +114,7 @@ LOOKUPS: dict[str, Lookup] = {
         "list_aliases",
         {},
         "{name}",
-        # It bears no tags; an alias of that name of another key is not ours.
+        # It has no tags. An alias with this name for another key is foreign.
         item_path="Aliases[?AliasName=='{name}' && TargetKeyId && ends_with('/{targetKeyId}',"
         " join('', ['/', TargetKeyId]))] | [0]",
     ),
@@ -127,7 +127,7 @@ LOOKUPS: dict[str, Lookup] = {
         gone="DeletedDate",
     ),
     "aws:secretsmanager/secretVersion:SecretVersion": repeatable(
-        "a version more is the current one, with the same value"
+        "another version becomes the current one, with the same value"
     ),
     # Storage
     "aws:s3/bucket:Bucket": by_name(
@@ -174,7 +174,7 @@ LOOKUPS: dict[str, Lookup] = {
         tags=("list_tags_for_resource", {"ResourceArn": "{item[TopicArn]}"}, "Tags"),
     ),
     "aws:sns/topicSubscription:TopicSubscription": repeatable(
-        "subscribing an address again gives the same subscription"
+        "subscribing an address again returns the same subscription"
     ),
     # Money
     "aws:budgets/budget:Budget": by_name(
@@ -187,7 +187,7 @@ LOOKUPS: dict[str, Lookup] = {
     ),
     "aws:budgets/budgetAction:BudgetAction": _budget_action,
     "aws:costexplorer/costAllocationTag:CostAllocationTag": repeatable(
-        "an active tag that is activated stays so"
+        "activating an active tag has no effect"
     ),
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": by_tags(
         "ce",
@@ -233,9 +233,9 @@ LOOKUPS: dict[str, Lookup] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _ec2(
         "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
     ),
-    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": repeatable("it is adopted, not made"),
-    "aws:ec2/defaultRouteTable:DefaultRouteTable": repeatable("it is adopted, not made"),
-    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl": repeatable("it is adopted, not made"),
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": repeatable("it is adopted, not created"),
+    "aws:ec2/defaultRouteTable:DefaultRouteTable": repeatable("it is adopted, not created"),
+    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl": repeatable("it is adopted, not created"),
     "aws:ec2/route:Route": by_parent(
         "ec2",
         "describe_route_tables",
@@ -320,7 +320,7 @@ LOOKUPS: dict[str, Lookup] = {
     "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": by_tags(
         "route53resolver",
         "list_firewall_domain_lists",
-        # Lists of AWS's own have an owner, and no tags.
+        # Lists that AWS manages have an owner and no tags.
         "FirewallDomainLists[?!ManagedOwnerName]",
         "{item[Id]}",
         tags=_RESOLVER_TAGS,
@@ -448,4 +448,4 @@ LOOKUPS: dict[str, Lookup] = {
     **EFS,
     **SETTINGS,
 }
-"""By type token. A type that is not here is never decided: it is named, and the run stops."""
+"""Type token → lookup. Other types are never decided: the run stops and names them."""
