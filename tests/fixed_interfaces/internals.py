@@ -108,9 +108,9 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
 def sanitise_summary() -> dict[str, Any]:
     """As `isthmus sanitise --format json` prints it, of no files."""
-    from edge.sanitising.manifest import summary
+    from edge.sanitising.manifest import build_summary
 
-    return summary([], b"", complete=True)
+    return build_summary([], b"", complete=True)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def audit_lines() -> list[bytes]:
         who = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", who=who, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", actor=who, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
