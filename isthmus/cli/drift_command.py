@@ -58,7 +58,7 @@ def drift(
     from isthmus.reports.drift import thresholds as drift_thresholds
 
     asked = drift_thresholds.parse(fail_on if fail_on else drift_thresholds.DEFAULT)
-    root = projects.find(project)
+    root = projects.find_project(project)
     chosen = root.chosen(stacks)
     if output is not None:
         writable(output)

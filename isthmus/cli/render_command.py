@@ -75,7 +75,7 @@ def _write(
     from isthmus.graph.resources.resources import Graph, joined
     from isthmus.reports.stack import network_diagram
 
-    found = projects.find(project)
+    found = projects.find_project(project)
     chosen = found.chosen([name])
     platform = chosen[0].platform()
     settings = judging.settings(chosen)

@@ -192,8 +192,11 @@ def test_tags_are_read_in_each_of_awss_forms(form):
 
 def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
     said = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
-    assert [each["roleArn"] for each in aws_account._roles({"assumeRoles": said})] == ["arn:1", "arn:2"]
-    assert list(aws_account._roles({"assumeRoles": "not JSON"})) == []
+    assert [each["roleArn"] for each in aws_account._assumed_roles({"assumeRoles": said})] == [
+        "arn:1",
+        "arn:2",
+    ]
+    assert list(aws_account._assumed_roles({"assumeRoles": "not JSON"})) == []
 
 
 def test_another_account_than_the_stacks_is_not_asked(monkeypatch):

@@ -70,7 +70,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
         def __init__(self, *_: Any) -> None:
             super().__init__(get_caller_identity={"Account": "123456789012"})
 
-    monkeypatch.setattr(drifting, "at_work", here)
+    monkeypatch.setattr(drifting, "exclusive_stack_run", here)
     monkeypatch.setattr(drifting, "clusters", lambda *_: {})
     monkeypatch.setattr(drifting, "Aws", Account)
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda _: api)
@@ -79,7 +79,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
     def make(*told: dict[str, Any], **more: Any) -> Looked:
         written = fake_engine.write(tmp_path / "bin", list(told) or events(state), **{"state": state, **more})
         monkeypatch.setenv("PATH", f"{written}{os.pathsep}{os.environ['PATH']}")
-        return drifting.look(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return drifting.look(project.find_project(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 

@@ -61,7 +61,7 @@ def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(s
 
 
 def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_counted():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
     name = bank.serving("kyc-extraction").id
     more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
     now = preview.after(stack, more, previews.resources())
@@ -76,7 +76,7 @@ def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_count
 
 
 def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
     parts = Parts(stack.name, masker=Masker(["hunter2-hunter2"]))
     shown = preview.failed(stack, EnvironmentFault("hunter2-hunter2 is refused"), parts)
     assert [each.message for each in shown.diagnostics] == ["[secret] is refused."]

@@ -20,7 +20,7 @@ from isthmus.engine.render.rendering import record, render, uncollected
 def stack(tmp_path: Path) -> project.Stack:
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {till:key: {secure: v1xyz}, till:list: [1, 2]}\n")
-    return project.find(tmp_path).stack("dev")
+    return project.find_project(tmp_path).stack("dev")
 
 
 class Shop(pulumi.ComponentResource):

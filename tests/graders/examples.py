@@ -93,7 +93,7 @@ def write(target: Path) -> None:
 
 def one(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
-    chosen = project.find(root).stack(name)
+    chosen = project.find_project(root).stack(name)
     platform = chosen.platform()
     resources = rendering.render(chosen)
     files = render_files.files(resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True))

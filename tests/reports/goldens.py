@@ -52,7 +52,7 @@ def restricted_to_bedrock() -> Preview:
 
 
 def failed() -> Preview:
-    stack = project.find(bank.ROOT).stack(previews.STACK)
+    stack = project.find_project(bank.ROOT).stack(previews.STACK)
     fault = EnvironmentFault(
         "the cluster of context `fra1` does not answer at https://10.40.0.1:6443",
         where="site fra1",

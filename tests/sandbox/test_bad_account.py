@@ -337,7 +337,7 @@ def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> N
     authority = Authority("Bank LLM identities")
     certified(account, authority)
     secret(account, pem_of(authority))
-    platform = projects.find(account.root).stack("bank-dev").platform()
+    platform = projects.find_project(account.root).stack("bank-dev").platform()
     reached = {"fra1": kubernetes_client.cluster("fra1", account.env)}
     assert identity_certificates.check(platform, reached) == []
 

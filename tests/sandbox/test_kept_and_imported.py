@@ -87,8 +87,8 @@ def test_a_store_is_protected_then_left_then_taken_over_by_its_id_and_at_last_th
 
     engine: Any = Exported(stack)
     said: list[str] = []
-    left = retained_resources.kept(
-        retained_resources.let_go(engine, engine.export(), tuple, said.append)["deployment"]
+    left = retained_resources.describe_retained(
+        retained_resources.release_dropped(engine, engine.export(), tuple, said.append)["deployment"]
     )
     assert {each.name for each in left} == {"Bucket bank-f-bucket", "Key bank-f-key"}
     assert len(said) == 2

@@ -31,7 +31,7 @@ from isthmus.engine.preview.stateful_types import stateful
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.recovery import kubernetes_lookup
-from isthmus.engine.state.locks import at_work
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.state import Stated
 from isthmus.reports.drift import wording as drift_wording
@@ -109,7 +109,7 @@ def look(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Looked:
     parts = _Parts(stack.name)
     try:
         platform = stack.platform()
-        with at_work(stack):
+        with exclusive_stack_run(stack):
             _look(stack, platform, parts, say, watcher)
     except IsthmusError as error:
         hide = parts.masker.text
@@ -131,7 +131,7 @@ def _look(stack: Stack, platform: Platform, parts: _Parts, say: Say, watcher: Wa
         raise _never(stack) from None
     parts.masker = Masker([*engine.secrets(), *preview.of_environment()])
     state = engine.state()
-    others = [estate_layers.state_of(stack, each) for each in preview.siblings(stack)]
+    others = [estate_layers.read_state(stack, each) for each in preview.siblings(stack)]
     own, every = _stated(state), _stated(state, *others)
     if not any(each.made for each in own):
         raise _never(stack)

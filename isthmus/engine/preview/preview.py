@@ -32,7 +32,7 @@ from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import commits
 from isthmus.engine.project.prerequisites import clusters
-from isthmus.engine.state.locks import at_work
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph, Resource
@@ -80,7 +80,7 @@ def preview(
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
         parts.after = after(stack, platform, every(rendered))
         parts.findings = policy_evaluation.findings(stack, every(rendered), platform)
-        with contextlib.nullcontext() if alone else at_work(stack):
+        with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
             _look(stack, platform, rendered, parts, say, watcher, plan)
     except IsthmusError as error:
         shown = failed(stack, error, parts)
@@ -146,7 +146,7 @@ def before(
     Where data may go in it is judged by what is asked for today: an old graph says nothing of residencies.
     """
     said = next(
-        (plan for one in (state, *others) if (plan := estate_migration.outputs_of(one).get("plan"))), None
+        (plan for one in (state, *others) if (plan := estate_migration.stack_outputs(one).get("plan"))), None
     )
     states = [each for each in (state, *others) if each.get("resources")]
     if not states:
@@ -170,7 +170,7 @@ def _built(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:
     """What stacks said of their endpoints on GPUs when they were last built; what another version said is left out."""
     from pydantic import ValidationError
 
-    said = [each for one in states for each in estate_migration.outputs_of(one).get(moves.STANDING) or []]
+    said = [each for one in states for each in estate_migration.stack_outputs(one).get(moves.STANDING) or []]
     try:
         return tuple(moves.Standing.model_validate(each) for each in said)
     except ValidationError:
@@ -218,15 +218,15 @@ def _look(
         return
     parts.masker = Masker([*engine.secrets(), *of_environment()])
     state = engine.state()
-    others = [estate_layers.state_of(stack, each) for each in siblings(stack)]
+    others = [estate_layers.read_state(stack, each) for each in siblings(stack)]
     if not parts.after.priced:
         parts.diagnostics.append(Diagnostic(severity="warning", message=NOT_PRICED))
     parts.before = before(state, others, platform, parts.after, parts.diagnostics)
-    stands = estate_migration.there(estate_migration.standing(state), reached)
+    stands = estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state), reached)
     _warn_of_move(stack, platform, stands, parts)
     account = Account()
     try:
-        with watchdog.watched(reached, say), estate_migration.told(stands):
+        with watchdog.watched(reached, say), estate_migration.shared_with_program(stands):
             engine.preview(account.on_event, Quiet(watcher) if watcher else None, plan=plan)
     finally:
         parts.changes = account.changes(parts.masker)
@@ -255,7 +255,9 @@ def _warn_of_move(stack: Stack, platform: Platform, stands: Sequence[Any], parts
 
     try:
         estate_layers.before_up(stack, platform, in_place=False)
-        no = migration_messages.refusal(estate_layers.move(stands, platform, stack), platform, stack.name)
+        no = migration_messages.refusal(
+            estate_layers.plan_move(stands, platform, stack), platform, stack.name
+        )
     except (Refused, InputError) as error:
         no = error
     if no is not None:

@@ -90,8 +90,8 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
 
     Raises `InputError` for a commit or a stack that there is not; nothing of the base is left behind.
     """
-    sha = commits.named(project.root, base)
-    with _interrupted_by_end(), commits.laid_out(project.root, sha) as files:
+    sha = commits.resolve_commit(project.root, base)
+    with _interrupted_by_end(), commits.commit_files(project.root, sha) as files:
         before = Commit(files, f"the base commit {sha[:12]}", project.root)
         after = Commit(project.root, "the branch", project.root)
         try:
@@ -146,7 +146,7 @@ def _by_base(
 
 
 def _warnings(before: Commit, project: Project, sha: str) -> Iterator[str]:
-    if commits.behind(project.root, sha):
+    if commits.is_behind(project.root, sha):
         yield "the branch lacks the base commit: what others have changed since shows as taken back; merge it in first"
     if not before.own and (before.root / "isthmus").is_dir():
         yield (

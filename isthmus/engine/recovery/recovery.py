@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from isthmus.core.errors import EnvironmentFault, InputError
-from isthmus.engine.automation.events import named
+from isthmus.engine.automation.events import resource_label
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.recovery.aws import types as aws_types
@@ -114,8 +114,8 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
     exported = engine.export()
     state = exported.get("deployment") or {}
     open_ = [
-        replace(each, since=_since(state, state_backup.before(root, name, each.urn)))
-        for each in interrupted_creations.creations(state)
+        replace(each, since=_since(state, state_backup.time_of_copy_before(root, name, each.urn)))
+        for each in interrupted_creations.find_interrupted_creations(state)
     ]
     lost = [
         each if each.since else replace(each, since=_since(state, None))
@@ -145,10 +145,10 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
         raise _undecided(name, undecided, every)
     for each, verdict in verdicts:
         if isinstance(verdict, Made):
-            say(f"{named(each.urn)} was made ({verdict.id}): taken into the state")
+            say(f"{resource_label(each.urn)} was made ({verdict.id}): taken into the state")
         elif isinstance(verdict, NotMade):
-            say(f"{named(each.urn)} is to be made: {verdict.why}")
-    new = {**exported, "deployment": interrupted_creations.settled(state, verdicts)}
+            say(f"{resource_label(each.urn)} is to be made: {verdict.why}")
+    new = {**exported, "deployment": interrupted_creations.apply_verdicts(state, verdicts)}
     engine.replace(new, exported)
     unconfirmed_creations.forget(root, name)
     return engine.export()
@@ -261,5 +261,5 @@ def _undecided(stack: str, found: list[tuple[Creation, Unknown]], every: list[Cr
 
 
 def _list(urns: list[str], most: int = 6) -> str:
-    shown = ", ".join(named(urn) for urn in urns[:most])
+    shown = ", ".join(resource_label(urn) for urn in urns[:most])
     return shown if len(urns) <= most else f"{shown} and {len(urns) - most} more"
