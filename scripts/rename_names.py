@@ -409,8 +409,8 @@ def follow(pairs: list[tuple[Rename, Binding]]) -> None:
             continue
         tree = cst.parse_module(text)
         wrapper = meta.MetadataWrapper(tree, unsafe_skip_copy=True)
-        positions = wrapper.resolve(meta.PositionProvider)
-        visitor = Follower(positions, parameters, names)
+        positions, scopes = wrapper.resolve(meta.PositionProvider), wrapper.resolve(meta.ScopeProvider)
+        visitor = Follower(positions, scopes, parameters, names)
         wrapper.module.visit(visitor)
         if visitor.edits:
             path.write_text(edited(text, visitor.edits))
@@ -434,9 +434,10 @@ def module_of(path: Path) -> str:
 
 class Follower(cst.CSTVisitor):
     def __init__(
-        self, positions: Any, parameters: dict[Any, set[str]], names: dict[tuple[str, str], str]
+        self, positions: Any, scopes: Any, parameters: dict[Any, set[str]], names: dict[tuple[str, str], str]
     ) -> None:
-        self.positions, self.parameters, self.names = positions, parameters, names
+        self.positions, self.scopes, self.parameters, self.names = positions, scopes, parameters, names
+        self.not_variables: set[Any] = set()
         self.edits: list[tuple[Position, str, str]] = []
         self.aliases: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -465,6 +466,7 @@ class Follower(cst.CSTVisitor):
                 self.aliases[alias.asname.name.value] = cst.Module([]).code_for_node(alias.name)
 
     def visit_Attribute(self, node: Any) -> None:
+        self.not_variables.add(node.attr)
         if isinstance(node.value, cst.Name):
             new = self.names.get((self.aliases.get(node.value.value, ""), node.attr.value))
             if new:
@@ -472,8 +474,15 @@ class Follower(cst.CSTVisitor):
 
     def visit_Name(self, node: Any) -> None:
         new = self.renamed.get(node.value)
-        if new:
+        if new and node not in self.not_variables and self._is_imported(node):
             self._edit(node, new)
+
+    def _is_imported(self, node: Any) -> bool:
+        """Whether the name is the imported one, not a local variable, a method or a keyword of the same name."""
+        scope = self.scopes.get(node)
+        return scope is not None and any(
+            isinstance(assignment, meta.ImportAssignment) for assignment in scope[node.value]
+        )
 
     def visit_Call(self, node: Any) -> None:
         function = (
@@ -484,6 +493,7 @@ class Follower(cst.CSTVisitor):
             function = first.attr.value if isinstance(first, cst.Attribute) else getattr(first, "value", "")
         for argument in node.args:
             if argument.keyword is not None:
+                self.not_variables.add(argument.keyword)
                 new = self.parameters.get((function, argument.keyword.value), set())
                 if len(new) == 1:
                     self._edit(argument.keyword, next(iter(new)))

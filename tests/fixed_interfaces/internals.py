@@ -292,10 +292,10 @@ def audit_lines() -> list[bytes]:
 
 def read_audit_lines(lines: list[bytes]) -> list[str]:
     """What the reader of today finds wrong in a chain."""
-    from edge.audit.records import Chain, misshapen
+    from edge.audit.records import Chain, find_shape_error
 
     chain = Chain(WRITER)
-    return [wrong for line in lines if (wrong := misshapen(chain.follow(line)))]
+    return [wrong for line in lines if (wrong := find_shape_error(chain.follow(line)))]
 
 
 @contextlib.contextmanager
