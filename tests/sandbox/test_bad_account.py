@@ -339,7 +339,7 @@ def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> N
     secret(account, pem_of(authority))
     platform = projects.find_project(account.root).stack("bank-dev").platform()
     reached = {"fra1": kubernetes_client.cluster("fra1", account.env)}
-    assert identity_certificates.check(platform, reached) == []
+    assert identity_certificates.bearers_check(platform, reached) == []
 
 
 MACHINES = """
