@@ -25,7 +25,7 @@ from edge.confidence.selection import Scorers
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
 from edge.deadlines import Deadline, Relay, while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_context import RequestContext, price_of
 from edge.request_fields import vllm_fields

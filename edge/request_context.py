@@ -14,7 +14,7 @@ from edge.allowance import Reservation
 from edge.allowance.estimate import TOKENS_A_SECOND, answers_with_text, count_answers, states_maximum
 from edge.callers import Caller
 from edge.deadlines import Deadline
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.routing import Unsent, Upstream, UpstreamCall
 from edge.usage_accounts import AccountKey, Accounts, cost
 

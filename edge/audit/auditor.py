@@ -23,7 +23,8 @@ from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, refe
 from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
 from edge.config import AuditSettings, ConfigError, GatewayConfig, Place, ReviewsConfig
-from edge.journal import Exchange, write_line
+from edge.exchange import Exchange
+from edge.journal import write_line
 from edge.metrics import Metrics
 from edge.openai_api import Refusal
 

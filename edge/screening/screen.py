@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.config import Guard
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, bad_request
 from edge.redaction import Detection, Finding, Placeholders, Reach, hide
 from edge.routing.endpoint import Unsent
