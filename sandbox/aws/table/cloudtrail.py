@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _NAME = {"Name": "$arn"}
-_TEXTS = Prop("list", item=Prop(), alike=same_members)
+_TEXTS = Prop("list", item=Prop(), alike=has_same_members)
 
 
 def _values(api: str) -> Prop:
-    return Prop("list", item=Prop(), alike=same_members, api=api)
+    return Prop("list", item=Prop(), alike=has_same_members, api=api)
 
 
 _ADVANCED = Prop(
@@ -128,7 +128,7 @@ TRAIL = Type(
         },
     ),
     after_create=_start,
-    started=("enableLogging",),
+    set_after_create=("enableLogging",),
     reads=(
         Call(
             "describe_trails",
@@ -230,7 +230,7 @@ TRAIL = Type(
     delete=Call("delete_trail", _NAME, absent=("TrailNotFoundException",)),
     computed={"arn": "arn:{partition}:cloudtrail:{region}:{account}:trail/{name}"},
     autoname=AutoName("name", None, longest=128),
-    unknowable="No event is recorded or delivered. That the bucket's, the key's and the topic's policies let "
+    limits="No event is recorded or delivered. That the bucket's, the key's and the topic's policies let "
     "CloudTrail in, that the role can write to the log group, and that an organisation exists and its "
     "management account asks are not checked; AWS checks them when the trail is made.",
 )

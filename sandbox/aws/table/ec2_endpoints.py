@@ -6,29 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, tag_specifications
 
 _ENDPOINT = {"VpcEndpointId": "$id"}
 _NO_ENDPOINT = ("InvalidVpcEndpointId.NotFound",)
-_MEMBERS = Prop("list", computed=True, alike=same_members)
+_MEMBERS = Prop("list", computed=True, alike=has_same_members)
 
 
 def _change_members(call: Callable[..., Any], scope: Scope) -> None:
     """Endpoints are told what to add and what to remove; the two in one call, as AWS takes them."""
-    [found] = call("describe_vpc_endpoints", VpcEndpointIds=[scope["id"]])["VpcEndpoints"]
+    [endpoint] = call("describe_vpc_endpoints", VpcEndpointIds=[scope["id"]])["VpcEndpoints"]
     actual = {
-        "SubnetIds": ("subnetIds", found.get("SubnetIds", [])),
-        "RouteTableIds": ("routeTableIds", found.get("RouteTableIds", [])),
-        "SecurityGroupIds": ("securityGroupIds", [group["GroupId"] for group in found.get("Groups", [])]),
+        "SubnetIds": ("subnetIds", endpoint.get("SubnetIds", [])),
+        "RouteTableIds": ("routeTableIds", endpoint.get("RouteTableIds", [])),
+        "SecurityGroupIds": ("securityGroupIds", [group["GroupId"] for group in endpoint.get("Groups", [])]),
     }
-    asked: dict[str, list[str]] = {}
-    for api, (name, there) in actual.items():
-        wanted = scope.get(name)
-        if wanted is not None:
-            asked |= added_and_removed(api, there, wanted)
-    if asked:
-        call("modify_vpc_endpoint", VpcEndpointId=scope["id"], **asked)
+    changes: dict[str, list[str]] = {}
+    for api, (name, old_ids) in actual.items():
+        new_ids = scope.get(name)
+        if new_ids is not None:
+            changes |= added_and_removed(api, old_ids, new_ids)
+    if changes:
+        call("modify_vpc_endpoint", VpcEndpointId=scope["id"], **changes)
 
 
 VPC_ENDPOINT = Type(
@@ -148,10 +148,10 @@ VPC_ENDPOINT = Type(
         ),
     ),
     tagging=TAGGING,
-    gone=lambda scope: scope.get("state") in ("deleted", "deleting"),
+    is_gone=lambda scope: scope.get("state") in ("deleted", "deleting"),
     delete=Call("delete_vpc_endpoints", {"VpcEndpointIds": ["$id"]}, absent=_NO_ENDPOINT),
     computed={"arn": arn("vpc-endpoint")},
-    unknowable="Kept, and its names are AWS's; nothing answers at them, and no request is refused by its policy "
+    limits="Kept, and its names are AWS's; nothing answers at them, and no request is refused by its policy "
     "or security groups. In AWS it takes minutes to become available and to go. A service that AWS does not "
     "offer in the region is refused only where moto knows none of that name.",
 )
@@ -239,7 +239,7 @@ FLOW_LOG = Type(
     tagging=TAGGING,
     delete=Call("delete_flow_logs", {"FlowLogIds": ["$id"]}, absent=("InvalidFlowLogId.NotFound",)),
     computed={"arn": arn("vpc-flow-log")},
-    unknowable="Kept; no packet moves, so nothing is written to the log group. Options of files in S3 are not "
+    limits="Kept; no packet moves, so nothing is written to the log group. Options of files in S3 are not "
     "served.",
 )
 

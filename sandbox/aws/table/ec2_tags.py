@@ -15,11 +15,11 @@ __all__ = ["REGION", "TAGGING", "TAGS", "added_and_removed", "arn", "put_tags", 
 def tag_specifications(kind: str) -> Callable[[Scope], list[dict[str, Any]] | None]:
     """`TagSpecifications` of a creating call; `kind` as EC2 names it: `vpc`, `vpc-flow-log`, …."""
 
-    def made(scope: Scope) -> list[dict[str, Any]] | None:
+    def build(scope: Scope) -> list[dict[str, Any]] | None:
         tags = to_api(Prop("tags"), scope.get("tagsAll"))
         return [{"ResourceType": kind, "Tags": tags}] if tags else None
 
-    return made
+    return build
 
 
 def put_tags(call: Callable[..., Any], scope: Scope) -> None:
@@ -28,13 +28,13 @@ def put_tags(call: Callable[..., Any], scope: Scope) -> None:
         call("create_tags", Resources=[scope["id"]], Tags=to_api(Prop("tags"), scope["tagsAll"]))
 
 
-def added_and_removed(api: str, there: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
+def added_and_removed(api: str, old: Sequence[str], new: Sequence[str]) -> dict[str, list[str]]:
     """`AddNAME` and `RemoveNAME` of a call that takes a list's changes; neither where there is nothing to say."""
-    asked = {
-        f"Add{api}": [each for each in wanted if each not in there],
-        f"Remove{api}": [each for each in there if each not in wanted],
+    changes = {
+        f"Add{api}": [value for value in new if value not in old],
+        f"Remove{api}": [value for value in old if value not in new],
     }
-    return {name: members for name, members in asked.items() if members}
+    return {name: members for name, members in changes.items() if members}
 
 
 def arn(kind: str) -> str:

@@ -103,7 +103,7 @@ ROLE = Type(
     before_delete=_detach_everything,
     delete=Call("delete_role", _ROLE, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=64),
-    unknowable=_UNENFORCED + " Inline and managed policies are attached by their own types only.",
+    limits=_UNENFORCED + " Inline and managed policies are attached by their own types only.",
 )
 
 
@@ -125,14 +125,14 @@ def _delete_versions(call: Callable[..., Any], scope: Scope) -> None:
             call("delete_policy_version", PolicyArn=scope["id"], VersionId=version["VersionId"])
 
 
-def _named(call: Callable[..., Any], scope: Scope) -> str | None:
+def _find_by_name(call: Callable[..., Any], scope: Scope) -> str | None:
     """The policy of that name: an account has one, whatever its path."""
     marker: dict[str, Any] = {}
     while True:
         listed = call("list_policies", Scope="Local", **marker)
-        for each in listed["Policies"]:
-            if each["PolicyName"] == scope["name"]:
-                return str(each["Arn"])
+        for policy in listed["Policies"]:
+            if policy["PolicyName"] == scope["name"]:
+                return str(policy["Arn"])
         if not listed.get("IsTruncated"):
             return None
         marker = {"Marker": listed["Marker"]}
@@ -162,7 +162,7 @@ POLICY = Type(
         },
         result={"arn": "Policy.Arn"},
     ),
-    twin=_named,
+    find_only=_find_by_name,
     reads=(
         Call(
             "get_policy",
@@ -202,7 +202,7 @@ POLICY = Type(
     before_delete=_delete_versions,
     delete=Call("delete_policy", {"PolicyArn": "$arn"}, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=128),
-    unknowable=_UNENFORCED,
+    limits=_UNENFORCED,
 )
 
 _ROLE_POLICY = {"RoleName": "$role", "PolicyName": "$name"}
@@ -224,7 +224,7 @@ ROLE_POLICY = Type(
     facets=(Facet(("policy",), put=_PUT_ROLE_POLICY),),
     delete=Call("delete_role_policy", _ROLE_POLICY, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=128),
-    unknowable=_UNENFORCED,
+    limits=_UNENFORCED,
 )
 
 _ATTACHMENT = {"RoleName": "$role", "PolicyArn": "$policyArn"}
@@ -248,8 +248,7 @@ ROLE_POLICY_ATTACHMENT = Type(
         ),
     ),
     delete=Call("detach_role_policy", _ATTACHMENT, absent=_GONE),
-    unknowable=_UNENFORCED
-    + " The id is the import's form, `role/arn`, where the real plugin makes up a suffix.",
+    limits=_UNENFORCED + " The id is the import's form, `role/arn`, where the real plugin makes up a suffix.",
 )
 
 TYPES = (ROLE, POLICY, ROLE_POLICY, ROLE_POLICY_ATTACHMENT)
