@@ -14,7 +14,7 @@ from starlette.responses import Response
 from edge import sse
 from edge.allowance import tokens_of_choices
 from edge.deadlines import while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, dump
 from edge.request_context import Errand
 from edge.tasks import Task

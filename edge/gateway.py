@@ -15,17 +15,17 @@ from starlette.routing import Route as HttpRoute
 
 from edge import sse
 from edge.allowance import Allowances, Ledger, estimate
-from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
+from edge.allowance.estimate import answers_with_text, count_answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
 from edge.audit.log import Unrecorded
 from edge.cache_salt import Salts
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
-from edge.confidence.selection import Scores
+from edge.confidence.selection import Scorers
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
 from edge.deadlines import Deadline, Relay, while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_context import Errand, price_of
 from edge.request_fields import vllm_fields
@@ -60,7 +60,7 @@ class Gateway:
         self._allowances = Allowances(config, self._ledger)
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
         self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
-        self._scores = Scores(config)
+        self._scores = Scorers(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._screeners = Screeners(config) if config.screening else None
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
@@ -187,9 +187,9 @@ class Gateway:
         span = self._tracing.start(request)
         exchange.trace_id = trace_id(span)
         limited = None
-        if answered_at_length(asked) and not states_maximum(asked):
+        if answers_with_text(asked) and not states_maximum(asked):
             limited = self._allowances.answer_tokens(
-                caller, prompt_tokens(asked), answers(asked), self._limits.answer_tokens
+                caller, prompt_tokens(asked), count_answers(asked), self._limits.answer_tokens
             )
         expected = estimate(asked) if limited is None else estimate(asked, limited)
         screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from edge.callers.postgres import KNOWN_S, PREFIX
+from edge.callers.postgres import CACHE_S, PREFIX
 from edge.callers.store import digest_of, id_of
 from edge.config import ConfigError, DataClass, EnvironmentFault, read_yaml
 from edge.config.database import DatabaseConfig
@@ -75,7 +75,7 @@ async def revoke(database: Database, options: argparse.Namespace) -> int:
         print(f"edge.keys: there is no key {options.key}; `list` shows them", file=sys.stderr)
         return 1
     print(
-        f"key {options.key} of {rows[0]['workload']} is revoked: gateways refuse it within {KNOWN_S:.0f} s",
+        f"key {options.key} of {rows[0]['workload']} is revoked: gateways refuse it within {CACHE_S:.0f} s",
         file=sys.stderr,
     )
     return 0

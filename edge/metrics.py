@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.routing import Endpoint
 
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

@@ -11,15 +11,15 @@ from opentelemetry.trace import Span
 from starlette.requests import Request
 
 from edge.allowance import Reservation
-from edge.allowance.estimate import TOKENS_A_SECOND, answered_at_length, answers, states_maximum
+from edge.allowance.estimate import TOKENS_A_SECOND, answers_with_text, count_answers, states_maximum
 from edge.callers import Caller
 from edge.deadlines import Deadline
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.routing import Opened, Unsent, Upstream
 from edge.usage_accounts import Accounts, Whose, cost
 
 if TYPE_CHECKING:
-    from edge.confidence.answer_scoring import Listening
+    from edge.confidence.answer_scoring import AnswerScorer
     from edge.routing import Way
     from edge.screening import Screen
     from edge.tasks import Task
@@ -47,7 +47,7 @@ class Errand:
     """What it may carry out and bring back; None: nobody looks."""
     reservation: Reservation = field(default_factory=Reservation)
     opened: Opened | None = None
-    listening: Listening | None = None
+    listening: AnswerScorer | None = None
     """Who scores the answer, where the workload wants a score."""
     created: int = field(default_factory=lambda: int(time.time()))
     """When the answer was asked for, in seconds since 1970."""
@@ -78,7 +78,7 @@ class Errand:
             raise
         return opened
 
-    def listen(self, listening: Listening | None) -> None:
+    def listen(self, listening: AnswerScorer | None) -> None:
         """Have the answer scored. Until it has come to its end there is no score, and the record says so."""
         self.listening = listening
         if listening is not None:
@@ -110,12 +110,12 @@ class Errand:
         """Tokens of an answer that the model server did not count: what was seen of it, else the most it can be."""
         if self.exchange.stream or self.exchange.pieces:
             return self.exchange.pieces
-        if not answered_at_length(self.asked):
+        if not answers_with_text(self.asked):
             return 0
         if states_maximum(self.asked) or self.limited_answer is not None:
             return self.expected[1]
         seconds = time.monotonic() - self._sent_at
-        return max(self.expected[1], int(seconds * TOKENS_A_SECOND) * answers(self.asked))
+        return max(self.expected[1], int(seconds * TOKENS_A_SECOND) * count_answers(self.asked))
 
     async def end(self, accounts: Accounts | None, end_span: Callable[[Span, Exchange], None]) -> None:
         """It is over, however it ended."""

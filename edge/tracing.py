@@ -22,7 +22,7 @@ from starlette.requests import Request
 
 if TYPE_CHECKING:
     from edge.config.gateway import GatewayConfig, Traces
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
 
 HEADER = "traceparent"
 _SHAPE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")

@@ -23,7 +23,7 @@ from edge import sse
 from edge.chat import check_chat
 from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
 from edge.deadlines import Deadline, Relay, while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, parse_object, read_body
 from edge.providers import Model, address, kind, rejection, service, status
 from edge.service import Service, State, application, metrics_response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.config import GatewayConfig, Place
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.screening.client import DetectorClient
 from edge.screening.guards import Judge
 from edge.screening.screen import MayNotLeave, Screen

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import httpx
 
 from edge.config import Guard, GuardModel, Limits, UpstreamTls
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, dump
 from edge.redaction import Finding
 from edge.routing.endpoint import Endpoint

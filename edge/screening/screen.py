@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.config import Guard
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, bad
 from edge.redaction import Detection, Finding, Placeholders, Reach, hidden
 from edge.routing.endpoint import Unsent

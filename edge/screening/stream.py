@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from edge.confidence.answer_scoring import FIELD
 from edge.openai_api import Refusal
-from edge.redaction import Held, Placeholders, Placeholding, Reach, TooLong, hidden
+from edge.redaction import Detection, Held, Placeholders, Placeholding, Reach, TooLong, hidden
 from edge.redaction.streaming import MOST
 from edge.screening.texts import SPOKEN, Kind, walk_arguments, without_fields
-
-if TYPE_CHECKING:
-    from edge.screening.screen import Screen
 
 KNOWN = ("role", "index", "finish_reason")
 TEXTS = (*SPOKEN, "text")
 Chunk = dict[str, Any]
+
+
+class AnswerScreen(Protocol):
+    """What a stream asks of the screening of its request (`edge.screening.screen.Screen`)."""
+
+    @property
+    def judges_answers(self) -> bool: ...
+
+    async def found(self, texts: list[str]) -> list[Detection]: ...
+
+    async def judge_answer(self, texts: list[str]) -> None: ...
+
+    def measured(self, characters: int) -> None: ...
 
 
 class Pieces:
@@ -24,7 +34,7 @@ class Pieces:
 
     def __init__(
         self,
-        screen: Screen,
+        screen: AnswerScreen,
         reach: Reach | None,
         placeholders: Placeholders | None,
         *,

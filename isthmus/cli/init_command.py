@@ -49,7 +49,7 @@ def init(
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find(project)
+    chosen = projects.find_project(project)
     _free(stack, chosen.stacks_dir, requirements)
     today = plan_command.planning_day(as_of)
     wanted = requirements_of.load(requirements)

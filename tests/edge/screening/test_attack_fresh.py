@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.config import Guard, Limits, Screening
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal
 from edge.redaction import Detector, Placeholders, Rules
 from edge.redaction.prompt_attacks import ATTACK
