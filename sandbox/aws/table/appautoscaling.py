@@ -1,4 +1,4 @@
-"""Application Auto Scaling: what is scaled, and by which policy."""
+"""Application Auto Scaling: scalable targets and scaling policies."""
 
 from __future__ import annotations
 

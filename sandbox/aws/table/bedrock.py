@@ -1,4 +1,4 @@
-"""Amazon Bedrock: guardrails and their versions, application inference profiles, throughput, the log of calls."""
+"""Amazon Bedrock: guardrails and their versions, application inference profiles, provisioned throughput, invocation logs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _read_tags(arn: str) -> Call:
 
 
 def _object(**fields: Prop) -> Prop:
-    """An object whose members the API names as Pulumi does, but for those that say otherwise."""
+    """Return an object whose members have the same names in the API as in Pulumi, unless `api` is set."""
     with_api_names = {name: replace(prop, api=prop.api or name) for name, prop in fields.items()}
     return Prop("object", fields=with_api_names)
 
@@ -53,7 +53,7 @@ _CHOSEN = {
     "outputAction": Prop(computed=True),
     "outputEnabled": Prop("flag", computed=True),
 }
-"""What a filter does on each side; absent, AWS chooses."""
+"""Actions of a filter on prompts and answers. AWS chooses missing ones."""
 
 _POLICIES = {
     "contentPolicyConfig": _object(
@@ -98,11 +98,11 @@ _READ_POLICIES = {
     "topicPolicyConfig": "topicPolicy.{topicsConfig: topics}",
     "wordPolicyConfig": "wordPolicy.{managedWordListsConfig: managedWordLists, wordsConfig: words}",
 }
-"""AWS answers what it was sent as `filtersConfig` by the name `filters`."""
+"""In answers AWS calls `filtersConfig` `filters`, and so on."""
 
 
 def _content(scope: Scope) -> Any:
-    """pulumi-aws has a list of one tier where the API has the tier."""
+    """Return the content policy for the API, which has one tier where pulumi-aws has a list of one."""
     sent = to_api(_POLICIES["contentPolicyConfig"], scope.get("contentPolicyConfig"))
     if sent and sent.get("tierConfig"):
         sent["tierConfig"] = sent["tierConfig"][0]
@@ -124,7 +124,7 @@ _SETTINGS = {
 def _twin_by_name(
     operation: str, listing: str, name_member: str, id: Callable[[Any], str], **params: Any
 ) -> Any:
-    """A `Type.find_only`: an account has one of a name in a region."""
+    """Return a `Type.find_only` by name, for resources with unique names in an account and region."""
 
     def find_id(call: Callable[..., Any], scope: Scope) -> str | None:
         name, page_params = scope.get("provisionedModelName", scope.get("name")), dict(params)
@@ -173,7 +173,7 @@ GUARDRAIL = Type(
     reads=(
         Call(
             "get_guardrail",
-            # AWS takes a number here, and gives the draft where there is none.
+            # AWS accepts a version number here. Without one it returns the draft.
             {"guardrailIdentifier": "$guardrailId"},
             result={
                 "guardrailId": "guardrailId",

@@ -1,4 +1,4 @@
-"""AWS Budgets: budgets, whom they tell, and what they do when they are exceeded. They belong to no region."""
+"""AWS Budgets: budgets, their notifications, and actions on exceeded budgets. They have no region."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.aws.table.kms import TAGS
 
 _GONE = ("NotFoundException",)
 _MOMENT = "%Y-%m-%d_%H:%M"
-"""How Pulumi's provider writes a budget's start and end, in UTC."""
+"""Format of a budget's start and end in Pulumi's provider, in UTC."""
 _TEXTS = Prop("list", item=Prop(), alike=has_same_members)
 _TAGGING = Tagging(
     put=Call("tag_resource", {"ResourceARN": "$arn", "ResourceTags": "$tagsSet"}),
@@ -30,7 +30,7 @@ _OWNER: dict[str, Callable[[Scope], Any]] = {"owner": _account}
 
 
 def _notice(value: Any) -> tuple[Any, ...]:
-    """What a notification says, whatever the order of its readers."""
+    """Return a notification in a form that does not depend on the order of subscribers."""
     mails, topics = (
         tuple(sorted(value.get(name) or ()))
         for name in ("subscriberEmailAddresses", "subscriberSnsTopicArns")
@@ -56,7 +56,7 @@ def _same_filters(left: Any, right: Any) -> bool:
 
 
 def _filters(scope: Mapping[str, Any], ordered: bool = True) -> dict[str, list[str]] | None:
-    """`[{name, values}]` as the API's map; a name that comes twice has the values of both."""
+    """Return `[{name, values}]` as the API's map. The values of a repeated name are joined."""
     values_by_name: dict[str, list[str]] = {}
     for cost_filter in scope.get("costFilters") or ():
         values_by_name.setdefault(str(cost_filter.get("name")), []).extend(cost_filter.get("values") or ())
@@ -126,7 +126,7 @@ def _all_notifications(scope: Scope) -> list[dict[str, Any]] | None:
 
 
 def _read_notifications(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
-    """The notifications with whom they tell: a call for each."""
+    """Return the notifications with their subscribers, by one call for each notification."""
     names = {"AccountId": scope["owner"], "BudgetName": scope["name"]}
     notifications: list[dict[str, Any]] = []
     for notice in call("describe_notifications_for_budget", **names).get("Notifications") or ():
@@ -151,7 +151,7 @@ def _read_notifications(call: Callable[..., Any], scope: Scope) -> dict[str, Any
 
 
 def _set_notifications(call: Callable[..., Any], scope: Scope) -> None:
-    """From what there is to what is wanted, so that it can be done again after half of it."""
+    """Change the existing notifications to the wanted ones. The change can be repeated after a partial failure."""
     names = {"AccountId": scope["owner"], "BudgetName": scope["name"]}
     new_notifications = list(scope.get("notifications") or ())
     for entry in _read_notifications(call, scope)["notifications"]:

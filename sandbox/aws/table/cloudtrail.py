@@ -64,14 +64,14 @@ _BASIC = Prop(
 
 
 def _basic(scope: Scope) -> Any:
-    """The trail's selectors unless it has advanced ones: its own, or what AWS gives a trail without any."""
+    """Return the trail's basic selectors, or AWS's default ones. None if it has advanced selectors."""
     if scope.get("advancedEventSelectors"):
         return None
     return to_api(_BASIC, scope.get("eventSelectors") or [{}])
 
 
 def _cleared(name: str) -> Callable[[Scope], Any]:
-    """A text that is no more wanted is set to an empty one: left away, it would stay."""
+    """Return an empty text for a removed setting: AWS keeps the old value if the call omits it."""
     return lambda scope: scope.get(name) or ""
 
 
@@ -84,7 +84,7 @@ _FLAGS = {
 
 
 def _start(call: Callable[..., Any], scope: Scope) -> None:
-    """A new trail records nothing until it is told to."""
+    """Start the logging of a new trail, which is off by default."""
     if scope.get("enableLogging") is not False:
         call("start_logging", Name=scope["arn"])
 

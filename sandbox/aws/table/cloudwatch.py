@@ -1,4 +1,4 @@
-"""Amazon CloudWatch and EventBridge: what raises an alarm, and where it goes."""
+"""Amazon CloudWatch: alarms and metric filters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ACTIONS = Prop("list", alike=has_same_members)
 
 
 def same_number(left: Any, right: Any) -> bool:
-    """`"0"` and `0.0` are one."""
+    """Compare numbers: `"0"` and `0.0` are equal."""
     try:
         return float(left) == float(right)
     except (ValueError, TypeError):
@@ -35,7 +35,7 @@ _METRIC = Prop(
 
 
 def _transformations(scope: Scope) -> list[dict[str, Any]]:
-    """Pulumi has the default value as text, the API as a number."""
+    """Return the transformations for the API, which has the default value as a number, not as text."""
     members = to_api(_METRIC, scope["metricTransformation"])
     if members.get("defaultValue") in (None, ""):
         members.pop("defaultValue", None)

@@ -1,4 +1,4 @@
-"""AWS Cost Explorer: anomaly monitors and alerts, and cost-allocation tags. They belong to no region."""
+"""AWS Cost Explorer: anomaly monitors and alerts, and cost-allocation tags. They have no region."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _specification(scope: Scope) -> Any:
 
 
 def _without_absent(part: Any) -> Any:
-    """Without members that are null: the provider parses the text into AWS's structure, which leaves them out."""
+    """Return an expression without null members: the real provider parses it into a structure that omits them."""
     if isinstance(part, dict):
         return {name: _without_absent(value) for name, value in part.items() if value is not None}
     return [_without_absent(item) for item in part] if isinstance(part, list) else part
 
 
 def _with_all_operators(part: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An expression as the provider reads it back: every member that the structure has, null where it is absent."""
+    """Return an expression as the real provider reads it: with all members, null if missing."""
     if part is None:
         return None
     expression: dict[str, Any] = {name: part.get(name) for name in _OPERATORS}

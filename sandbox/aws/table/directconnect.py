@@ -12,11 +12,11 @@ from sandbox.aws.table.kms import REGION, TAGS
 
 _ENDED = ("deleting", "deleted", "disassociating", "disassociated")
 _GONE = "NoSuchThing"
-"""Direct Connect has one code for every refusal: what is not there is looked for before it is deleted."""
+"""Direct Connect has one code for all refusals, so the existence is checked before a deletion."""
 
 
 def _check_exists(operation: str, listing: str, **params: str) -> Hook:
-    """Refuse with `_GONE` where the listing by these parameters (of the scope) is empty."""
+    """Return a hook that refuses with `_GONE` if the listing by these parameters from the scope is empty."""
 
     def look(call: Callable[..., Any], scope: Scope) -> None:
         listed = call(operation, **{name: scope[key] for name, key in params.items()})[listing]
@@ -104,7 +104,7 @@ def _prefixes(scope: Scope) -> list[dict[str, str]] | None:
 
 
 def _change_prefixes(call: Callable[..., Any], scope: Scope) -> None:
-    """Prefixes are added and removed one by one."""
+    """Add and remove prefixes: the API cannot replace the list."""
     id, new_prefixes = scope["dxGatewayAssociationId"], scope.get("allowedPrefixes") or []
     answer = call("describe_direct_connect_gateway_associations", associationId=id)
     old_prefixes = answer["directConnectGatewayAssociations"][0]["allowedPrefixesToDirectConnectGateway"]
@@ -120,7 +120,7 @@ def _change_prefixes(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _find_association(call: Callable[..., Any], scope: Scope) -> str | None:
-    """Two gateways are associated with each other once."""
+    """Return the id of the only association that two gateways can have."""
     listed = call("describe_direct_connect_gateway_associations", directConnectGatewayId=scope["dxGatewayId"])
     return next(
         (
@@ -206,7 +206,7 @@ def _number(name: str) -> Callable[[Scope], int | None]:
 
 
 def _interface_on_vlan(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A VLAN of a connection carries one interface."""
+    """Return the id of the only interface that a VLAN of a connection can have."""
     listed = call("describe_virtual_interfaces", connectionId=scope["connectionId"])["virtualInterfaces"]
     return next(
         (

@@ -1,4 +1,4 @@
-"""Amazon Route 53 Resolver DNS Firewall and query logging: lists of names, rules, and the VPCs that follow them."""
+"""Amazon Route 53 Resolver DNS Firewall and query logging: domain lists, rules, and associated VPCs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIST, _GROUP = {"FirewallDomainListId": "$id"}, {"FirewallRuleGroupId": "$id"}
 
 
 def _write_domains(call: Callable[..., Any], scope: Scope) -> None:
-    """AWS replaces a list by a list of one name at least; an empty one takes the old names away."""
+    """Replace a domain list. AWS needs at least one name for that, so an empty list removes the old names."""
     new_domains = list(scope.get("domains") or [])
     if new_domains:
         call(
@@ -45,7 +45,7 @@ FIREWALL_DOMAIN_LIST = Type(
     service="route53resolver",
     id="{id}",
     inputs={
-        # AWS ends each name with a dot, and pulumi-aws shows a difference where the input has none.
+        # AWS adds a dot to each name. pulumi-aws shows a difference for an input without it.
         "domains": Prop("list", alike=has_same_members),
         "name": Prop(replace=True),
         "region": REGION,
@@ -125,7 +125,7 @@ FIREWALL_RULE = Type(
         "blockOverrideDomain": Prop(),
         "blockOverrideTtl": Prop("number"),
         "blockResponse": Prop(),
-        # Optional to pulumi-aws: a rule of DNS Firewall Advanced has none.
+        # Optional in pulumi-aws, since rules of DNS Firewall Advanced have none.
         "firewallDomainListId": Prop(replace=True),
         "firewallDomainRedirectionAction": Prop(default="INSPECT_REDIRECTION_DOMAIN"),
         "firewallRuleGroupId": Prop(required=True, replace=True),
@@ -177,7 +177,7 @@ FIREWALL_RULE = Type(
 
 
 def _twin(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A group is associated with a VPC once."""
+    """Return the id of the only association of a group and a VPC."""
     group, vpc = scope.get("firewallRuleGroupId"), scope.get("vpcId")
     if group is None or vpc is None:
         return None
@@ -253,7 +253,7 @@ FIREWALL_RULE_GROUP_ASSOCIATION = Type(
 
 
 def _config(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A VPC has one."""
+    """Return the id of the only configuration of a VPC."""
     if scope.get("resourceId") is None:
         return None
     return call("get_firewall_config", ResourceId=scope["resourceId"])["FirewallConfig"]["Id"] or None

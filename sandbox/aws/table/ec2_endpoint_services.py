@@ -1,4 +1,4 @@
-"""AWS PrivateLink: services of one's own, which others' VPCs reach by an endpoint."""
+"""AWS PrivateLink: own endpoint services, which other VPCs reach by an endpoint."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ VPC_ENDPOINT_SERVICE = Type(
         },
         result={"id": "ServiceConfiguration.ServiceId"},
     ),
-    # moto takes no tags with the creating call.
+    # moto ignores tags in the creating call.
     after_create=put_tags,
     reads=(
         Call(

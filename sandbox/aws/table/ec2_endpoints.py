@@ -15,7 +15,7 @@ _MEMBERS = Prop("list", computed=True, alike=has_same_members)
 
 
 def _change_members(call: Callable[..., Any], scope: Scope) -> None:
-    """Endpoints are told what to add and what to remove; the two in one call, as AWS takes them."""
+    """Add and remove an endpoint's subnets, route tables and security groups in one call."""
     [endpoint] = call("describe_vpc_endpoints", VpcEndpointIds=[scope["id"]])["VpcEndpoints"]
     actual = {
         "SubnetIds": ("subnetIds", endpoint.get("SubnetIds", [])),
@@ -43,7 +43,7 @@ VPC_ENDPOINT = Type(
         "privateDnsEnabled": Prop("flag", default=False),
         "securityGroupIds": _MEMBERS,
         "subnetIds": _MEMBERS,
-        # Addresses that are asked for; the endpoint's own are moto's.
+        # Requested addresses. moto chooses the actual ones.
         "subnetConfigurations": Prop("list", local=True),
         "routeTableIds": _MEMBERS,
         "ipAddressType": Prop(computed=True),
@@ -82,7 +82,7 @@ VPC_ENDPOINT = Type(
             "ServiceName": "$serviceName",
             "VpcEndpointType": "$vpcEndpointType",
             "PolicyDocument": "$policy",
-            # Absent, AWS takes it for true with an interface endpoint; the real plugin sends false.
+            # AWS's default is true for an interface endpoint, but the real plugin sends false.
             "PrivateDnsEnabled": lambda scope: (
                 bool(scope.get("privateDnsEnabled")) if scope.get("vpcEndpointType") == "Interface" else None
             ),
@@ -158,7 +158,7 @@ VPC_ENDPOINT = Type(
 
 
 def _resources(scope: Scope) -> tuple[str, str]:
-    """What is watched, as the API calls its kind, and its id."""
+    """Return the monitored resource: the API's name of its type, and its id."""
     kinds = {
         "vpcId": "VPC",
         "subnetId": "Subnet",
@@ -170,7 +170,7 @@ def _resources(scope: Scope) -> tuple[str, str]:
 
 
 def _same_group(left: Any, right: Any) -> bool:
-    """A log group's ARN may end in `:*`."""
+    """Compare ARNs of log groups, with or without `:*` at the end."""
     return str(left).removesuffix(":*") == str(right).removesuffix(":*")
 
 

@@ -1,4 +1,4 @@
-"""Amazon EC2 launch templates: what a node group's machines are made after."""
+"""Amazon EC2 launch templates, which configure the machines of node groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GONE = (
 
 
 def same_text(left: Any, right: Any) -> bool:
-    """AWS's plugin writes these truths as text."""
+    """Compare flags as text, since the AWS plugin writes them so."""
     return str(left).lower() == str(right).lower()
 
 
@@ -78,7 +78,7 @@ def _data(scope: Scope) -> dict[str, Any]:
 
 
 def _convert_flags(mappings: list[dict[str, Any]] | None, form: Callable[[Any], Any]) -> None:
-    """The volumes' truths in another form."""
+    """Convert the flags of the volumes to another form, in place."""
     for mapping in mappings or []:
         for flag in ("Encrypted", "DeleteOnTermination"):
             if flag in mapping.get("Ebs", {}):
@@ -86,14 +86,14 @@ def _convert_flags(mappings: list[dict[str, Any]] | None, form: Callable[[Any], 
 
 
 def _read(name: str) -> Callable[[Any], Any]:
-    """A part of the newest version; a truth as text, as the engine knows it."""
+    """Return a function that reads a part of the newest version, with flags as text like in the inputs."""
 
     def read_value(answer: Any) -> Any:
         value = answer["LaunchTemplateData"].get(f"{name[0].upper()}{name[1:]}")
         if name == "blockDeviceMappings":
             _convert_flags(value, lambda flag: str(flag).lower())
         if name == "tagSpecifications":
-            # moto keeps the template's own among those of what comes of it.
+            # moto stores the template's own tags among the tag specifications of its instances.
             value = [
                 specification
                 for specification in value or []
@@ -105,7 +105,7 @@ def _read(name: str) -> Callable[[Any], Any]:
 
 
 def _create_version(call: Callable[..., Any], scope: Scope) -> None:
-    """A change is a version more; AWS changes none that there is."""
+    """Create a new version and make it the default: AWS cannot change a version."""
     answer = call(
         "create_launch_template_version",
         LaunchTemplateId=scope["id"],
@@ -159,7 +159,7 @@ LAUNCH_TEMPLATE = Type(
             },
             absent=_GONE,
         ),
-        # moto's template keeps the tags that it was made with.
+        # moto cannot change the tags of a template.
         Call(
             "describe_tags",
             {"Filters": [{"Name": "resource-id", "Values": ["$id"]}]},

@@ -1,4 +1,4 @@
-"""Amazon VPC: route tables, their routes, and the subnets that follow them."""
+"""Amazon VPC: route tables, routes, and associations with subnets."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ ROUTE = Type(
 
 
 def _association(call: Callable[..., Any], scope: Scope) -> dict[str, str]:
-    """The id of the association of a subnet or gateway. Raises `CallRefused` when it has none."""
+    """Return the id of a subnet's or gateway's association. Raises `CallRefused` if there is none."""
     target = scope["target"]
     for table in call("describe_route_tables")["RouteTables"]:
         for association in table.get("Associations", []):

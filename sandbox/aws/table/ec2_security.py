@@ -25,7 +25,7 @@ def _inline_unless_empty(rules: Any) -> str:
 
 
 def _empty(call: Callable[..., Any], scope: Scope) -> None:
-    """Take every rule out of a group."""
+    """Remove all rules of a group."""
     mine = [{"Name": "group-id", "Values": [scope["id"]]}]
     rules = call("describe_security_group_rules", Filters=mine)["SecurityGroupRules"]
     for operation, egress in (
@@ -38,7 +38,7 @@ def _empty(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _take_over(call: Callable[..., Any], scope: Scope) -> None:
-    """The group is there already: it is emptied and gets our tags beside its own."""
+    """Adopt the existing group: remove its rules and add the tags to its own."""
     _empty(call, scope)
     put_tags(call, scope)
 
@@ -87,7 +87,7 @@ SECURITY_GROUP = Type(
         "SecurityGroups[].GroupId",
         {"group-name": "name", "vpc-id": "vpcId"},
     ),
-    # AWS lets a new group out to everywhere; the real plugin takes that rule away.
+    # A new group in AWS allows all egress. The real plugin removes that rule.
     after_create=_empty,
     reads=(
         Call(
@@ -149,7 +149,7 @@ DEFAULT_SECURITY_GROUP = Type(
     ),
     facets=(Facet(("ingress", "egress"), put=_empty),),
     tagging=TAGGING,
-    # Deleting it lets go of it and changes nothing, as the real plugin does: the call only looks.
+    # Like in the real plugin, deletion only drops it from the state. This call changes nothing.
     delete=Call("describe_security_groups", {"GroupIds": ["$id"]}, absent=_GONE),
     computed={"arn": arn("security-group")},
     limits=_UNENFORCED + " It takes over the VPC's own group and empties it; deleting it leaves the group, "
@@ -160,7 +160,7 @@ _PORTS = "IpProtocol != '-1' && {} || `null`"
 
 
 def _permission(scope: Scope) -> list[dict[str, Any]]:
-    """A rule as `Authorize…` takes it, its description beside its peer."""
+    """Return a rule in the form of `Authorize…`, with the description in the peer."""
     peer: Mapping[str, tuple[str, str]] = {
         "cidrIpv4": ("IpRanges", "CidrIp"),
         "cidrIpv6": ("Ipv6Ranges", "CidrIpv6"),
@@ -181,7 +181,7 @@ def _ports(scope: Scope) -> dict[str, int]:
 
 
 def _modified(scope: Scope) -> list[dict[str, Any]]:
-    """A rule as `ModifySecurityGroupRules` takes it: whole."""
+    """Return a complete rule in the form of `ModifySecurityGroupRules`."""
     rule: dict[str, Any] = {
         "IpProtocol": scope["ipProtocol"],
         "CidrIpv4": scope.get("cidrIpv4"),
@@ -196,7 +196,7 @@ def _modified(scope: Scope) -> list[dict[str, Any]]:
 
 
 def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None]:
-    """A group has a rule of that direction, protocol, ports and peer once."""
+    """Return a `Type.find_only`: a group has at most one rule with this direction, protocol, ports and peer."""
     expected = {
         "FromPort": "fromPort",
         "ToPort": "toPort",
@@ -208,7 +208,7 @@ def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None
     def find_id(call: Callable[..., Any], scope: Scope) -> str | None:
         filters = [{"Name": "group-id", "Values": [scope["securityGroupId"]]}]
         for rule in call("describe_security_group_rules", Filters=filters)["SecurityGroupRules"]:
-            # All protocols have no ports: AWS says -1.
+            # A rule for all protocols has no ports: AWS returns -1.
             property_names = (
                 expected
                 if scope["ipProtocol"] != "-1"

@@ -28,7 +28,7 @@ def _api(name: str) -> str:
 
 
 def _modify_gateway(call: Callable[..., Any], scope: Scope) -> None:
-    """Address blocks are added and removed, all else is set."""
+    """Change a gateway: add and remove address blocks, and set the other options."""
     gateway = call("describe_transit_gateways", TransitGatewayIds=[scope["id"]])["TransitGateways"][0]
     new_blocks = scope.get("transitGatewayCidrBlocks") or []
     old = gateway["Options"].get("TransitGatewayCidrBlocks") or []
@@ -60,7 +60,7 @@ TRANSIT_GATEWAY = Type(
     outputs={
         "arn": Prop(),
         "ownerId": Prop(),
-        # Empty where the gateway has no default table.
+        # Empty if the gateway has no default table.
         "associationDefaultRouteTableId": Prop(computed=True),
         "propagationDefaultRouteTableId": Prop(computed=True),
         "tagsAll": Prop("tags"),
@@ -114,7 +114,7 @@ TRANSIT_GATEWAY = Type(
 
 
 def _join_default(call: Callable[..., Any], scope: Scope) -> None:
-    """Join the attachment to, or part it from, the gateway's default route tables as the properties say."""
+    """Join the attachment to the gateway's default route tables, or remove it, according to the properties."""
     hub = call("describe_transit_gateways", TransitGatewayIds=[scope["transitGatewayId"]])["TransitGateways"]
     relations = (
         ("Association", "associate_transit_gateway_route_table", "disassociate_transit_gateway_route_table"),
@@ -170,7 +170,7 @@ def _modify_attachment(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _default_table(relation: str) -> Call:
-    """Whether the attachment is joined to the gateway's default route table; a gateway may have none."""
+    """Return the call that reads if the attachment is in the gateway's default route table, if there is one."""
     listed = {"Association": "Associations", "Propagation": "TransitGatewayRouteTablePropagations"}[relation]
     return Call(
         f"get_transit_gateway_route_table_{relation.lower()}s",
@@ -235,7 +235,7 @@ VPC_ATTACHMENT = Type(
             result={
                 "_association": "AssociationDefaultRouteTableId",
                 "_propagation": "PropagationDefaultRouteTableId",
-                # Where there is no default table, the attachment is joined to none.
+                # Without a default table the attachment is in none.
                 **{name: lambda options: False for name in _DEFAULT_TABLES},
             },
         ),

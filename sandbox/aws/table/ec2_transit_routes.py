@@ -1,4 +1,4 @@
-"""Amazon EC2: a transit gateway's route tables, what joins attachments to them, and their static routes."""
+"""Amazon EC2: a transit gateway's route tables, associations, propagations, and static routes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _listed(operation: str, within: str) -> Call:
 
 
 def _detach_first(call: Callable[..., Any], scope: Scope) -> None:
-    """With `replaceExistingAssociation`, take the attachment out of the table that it is in."""
+    """With `replaceExistingAssociation`, remove the attachment's existing association first."""
     if not scope.get("replaceExistingAssociation"):
         return
     attachment = scope["transitGatewayAttachmentId"]

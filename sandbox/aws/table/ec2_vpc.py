@@ -14,13 +14,13 @@ _SUBNET = {"SubnetId": "$id"}
 
 
 def _filters(name: str, value: str) -> dict[str, Any]:
-    """The filter for what AWS makes with a VPC."""
+    """Return filters for resources that AWS creates with a VPC."""
     filters = {"vpc-id": "$id", name: value}
     return {"Filters": [{"Name": name, "Values": [value]} for name, value in filters.items()]}
 
 
 def _flag(operation: str, target: dict[str, str], prop: str, api: str) -> Facet:
-    """An attribute of its own call: EC2 takes one at a time."""
+    """Return the facet of one attribute: EC2 changes one at a time."""
     return Facet((prop,), at_create=True, put=Call(operation, {**target, api: {"Value": f"${prop}"}}))
 
 
@@ -99,7 +99,7 @@ VPC = Type(
         ),
     ),
     facets=(
-        # Host names need support: switched on after it.
+        # DNS host names need DNS support, so they are enabled after it.
         _flag("modify_vpc_attribute", _VPC, "enableDnsSupport", "EnableDnsSupport"),
         _flag("modify_vpc_attribute", _VPC, "enableDnsHostnames", "EnableDnsHostnames"),
         _flag(
@@ -192,7 +192,7 @@ SUBNET = Type(
 
 
 def _attach(call: Callable[..., Any], scope: Scope) -> None:
-    """A gateway is attached to one VPC at most: it leaves the one before it comes to the next."""
+    """Detach the gateway from its old VPC: it can be attached to one VPC only."""
     _detach(call, scope)
     if scope.get("vpcId"):
         call("attach_internet_gateway", InternetGatewayId=scope["id"], VpcId=scope["vpcId"])

@@ -101,7 +101,7 @@ _LOG = Prop(
 
 
 def _any_of(values: list[Any]) -> Prop:
-    """A list of alternatives, all of AWS's where none is named; their order says nothing."""
+    """Return a list of alternatives, in any order. Default: all that AWS supports."""
     return Prop("list", default=values, alike=has_same_members)
 
 
@@ -109,7 +109,7 @@ REDACTED = "REDACTED"
 
 
 def _same_key(expected: Any, actual: Any) -> bool:
-    """What AWS does not show is taken to be as it was given."""
+    """Compare keys. A key that AWS does not show counts as equal."""
     return bool(actual in (expected, REDACTED))
 
 
@@ -134,25 +134,25 @@ _TUNNEL: dict[str, Prop] = {
     "ReplayWindowSize": Prop("number", default=1024),
     "StartupAction": Prop(default="add"),
 }
-"""A tunnel's options, as Pulumi calls them after `tunnel1` and `tunnel2`. Defaults are AWS's."""
+"""A tunnel's options, by Pulumi's names without `tunnel1` or `tunnel2`. The defaults are AWS's."""
 _ANSWERED = {
     "InsideCidr": "TunnelInsideCidr",
     "Phase1DhGroupNumbers": "Phase1DHGroupNumbers",
     "Phase2DhGroupNumbers": "Phase2DHGroupNumbers",
     "PresharedKey": "PreSharedKey",
 }
-"""The API's names, where they are not Pulumi's."""
+"""Names in answers that differ from Pulumi's."""
 _ASKED = {
     **_ANSWERED,
     "DpdTimeoutAction": "DPDTimeoutAction",
     "DpdTimeoutSeconds": "DPDTimeoutSeconds",
     "IkeVersions": "IKEVersions",
 }
-"""The same in requests, which spell some of them otherwise."""
+"""Names in requests, some of which differ from those in answers."""
 
 
 def _options(number: int, new: bool) -> Callable[[Scope], dict[str, Any]]:
-    """A tunnel's options for a request; what cannot change is only in the first."""
+    """Return a function for a tunnel's options in a request. Fixed options are only in the creating request."""
 
     def build(scope: Scope) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -169,7 +169,7 @@ def _options(number: int, new: bool) -> Callable[[Scope], dict[str, Any]]:
 
 
 def _read(number: int) -> dict[str, str]:
-    """Where a connection's answer holds a tunnel's options."""
+    """Return the JMESPath of a tunnel's options in a connection's answer."""
     at = f"Options.TunnelOptions[{number - 1}]"
     return {
         f"tunnel{number}{name}": f"{at}.{_ANSWERED.get(name, name)}{'[].Value' if prop.kind == 'list' else ''}"
@@ -178,7 +178,7 @@ def _read(number: int) -> dict[str, str]:
 
 
 def _configured(number: int, path: str) -> Callable[[Any], Any]:
-    """A text in the configuration that AWS writes for the site's end, from a tunnel's part of it."""
+    """Return a function that reads a text of a tunnel from the configuration for the customer's end."""
 
     def read_value(answer: Any) -> Any:
         root = ElementTree.fromstring(answer["CustomerGatewayConfiguration"])  # noqa: S314 - the endpoint's own
@@ -286,7 +286,7 @@ VPN_CONNECTION = Type(
                 "customerGatewayConfiguration": "CustomerGatewayConfiguration",
                 "customerGatewayId": "CustomerGatewayId",
                 "presharedKeyArn": "PreSharedKeyArn",
-                # AWS does not say it; that it shows no key does.
+                # AWS does not return the storage, but it shows no key with SecretsManager.
                 "presharedKeyStorage": f"Options.TunnelOptions[0].PreSharedKey == '{REDACTED}' && "
                 "'SecretsManager' || 'Standard'",
                 "transitGatewayId": "TransitGatewayId",

@@ -50,7 +50,7 @@ CLUSTER = Type(
         {"clusterName": "$name", "settings": "$settings", "tags": _all_tags},
         result={"arn": "cluster.clusterArn"},
     ),
-    # A second request of the name answers with the first one's cluster.
+    # A second request with the same name returns the first cluster.
     allows_duplicates=False,
     find_only=_by_name,
     reads=(
@@ -69,7 +69,7 @@ CLUSTER = Type(
 )
 
 _FILLED = {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": [], "environment": []}
-"""What ECS adds to a container's definition that does not say it."""
+"""Defaults that ECS adds to a container definition."""
 
 
 def _containers(text: Any) -> Any:
@@ -117,7 +117,7 @@ _VOLUME = Prop(
 
 
 def _same_volumes(left: Any, right: Any) -> bool:
-    """Volumes are known by their names; their order says nothing, and none is an empty list."""
+    """Compare volumes by name, in any order. None equals an empty list."""
 
     def volumes_by_name(volumes: Any) -> dict[str, Any]:
         return {volume["name"]: volume for volume in volumes or []}
@@ -240,7 +240,7 @@ def _as_network(service: Any) -> dict[str, Any] | None:
 
 
 def _cluster_of(scope: Scope) -> str:
-    """A service's ARN ends in `service/CLUSTER/NAME`: an import says nothing else."""
+    """Return the cluster from a service's ARN, `…service/CLUSTER/NAME`, which is all that an import gives."""
     return str(scope["id"]).split("/")[-2]
 
 

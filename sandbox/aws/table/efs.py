@@ -1,4 +1,4 @@
-"""Amazon EFS: file systems, their policies, their addresses in a network, and access points."""
+"""Amazon EFS: file systems, their policies, mount targets, and access points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAGGING = Tagging(
 
 
 def _same_tags(call: Any, scope: Scope) -> str | None:
-    """The one that bears all our tags, the resource's own among them."""
+    """Return the id of the only file system that has all these tags, with the resource's own."""
     expected_tags = scope.get("tagsAll") or {}
     matching_ids = [
         file_system["FileSystemId"]
@@ -59,7 +59,7 @@ FILE_SYSTEM = Type(
         },
         result={"id": "FileSystemId"},
     ),
-    # The token that AWS knows already gets an error and not the first answer.
+    # AWS answers a repeated token with an error, not with the first answer.
     find_only=lambda call, scope: _same_tags(call, scope),
     allows_duplicates=False,
     reads=(
@@ -197,7 +197,7 @@ MOUNT_TARGET = Type(
 
 
 def _twin(call: Any, scope: Scope) -> str | None:
-    """The one of this file system in this subnet: AWS takes one a zone."""
+    """Return the id of the file system's only mount target in this subnet: AWS allows one in each zone."""
     mount_targets = call("describe_mount_targets", FileSystemId=scope["fileSystemId"])["MountTargets"]
     mine = [
         mount_target["MountTargetId"]

@@ -30,7 +30,7 @@ _CLUSTER = {"name": "$name"}
 
 
 def _logging(scope: Scope) -> dict[str, Any] | None:
-    """What is on, and, for a change, what is off: AWS leaves alone what is not named."""
+    """Return the log types that are on and, for a change, off: AWS does not change missing ones."""
     all_types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
     on = [log_type for log_type in all_types if log_type in (scope.get("enabledClusterLogTypes") or [])]
     off = [log_type for log_type in all_types if log_type not in on]

@@ -1,4 +1,4 @@
-"""Amazon EKS: who is let into a cluster, and what its pods become."""
+"""Amazon EKS: access entries and pod identity associations."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _PODS = {"clusterName": "$clusterName", "associationId": "$associationId"}
 
 
 def _only(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A service account bears one role at a time."""
+    """Return the id of the only association of a service account."""
     key = {name: scope.get(name) for name in ("clusterName", "namespace", "serviceAccount")}
     listed = call("list_pod_identity_associations", **key)["associations"]
     return f"{scope['clusterName']},{listed[0]['associationId']}" if len(listed) == 1 else None

@@ -21,7 +21,7 @@ _SIZE = Prop(
 
 
 def _change_labels(call: Callable[..., Any], scope: Scope) -> None:
-    """Labels and taints are added and taken away, so what there is must be known."""
+    """Change labels and taints. The API adds and removes them, so the existing ones are read first."""
     key = {"clusterName": scope["clusterName"], "nodegroupName": scope["nodeGroupName"]}
     group = call("describe_nodegroup", **key)["nodegroup"]
     labels, taints = scope.get("labels") or {}, scope.get("taints") or []
@@ -45,7 +45,7 @@ def _change_labels(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _template(scope: Scope) -> dict[str, str] | None:
-    """By id where both are known: AWS takes one of the two."""
+    """Return the launch template by id if that is known, else by name: AWS accepts only one of them."""
     template = scope.get("launchTemplate") or {}
     key = "id" if template.get("id") else "name"
     return {key: template[key], "version": str(template["version"])} if template.get(key) else None
@@ -175,7 +175,7 @@ _BEARS = Prop("object", fields={"roleArn": Prop(api="roleArn"), "serviceAccount"
 
 
 def _read_associations(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
-    """The addon names its associations by ARN; what they are is asked of each."""
+    """Return the addon's pod identity associations. The addon has only their ARNs, so each one is read."""
     associations = []
     for arn in scope.get("_associations") or []:
         answer = call(

@@ -1,4 +1,4 @@
-"""AWS Identity and Access Management: roles, policies and what joins them."""
+"""AWS Identity and Access Management: roles, policies and attachments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNENFORCED = "Kept and checked for form; no request is refused by it."
 
 
 def _detach_everything(call: Callable[..., Any], scope: Scope) -> None:
-    """With `forceDetachPolicies`, what others attached goes first; else AWS's refusal is passed on."""
+    """With `forceDetachPolicies`, detach all policies first. Otherwise AWS may refuse the deletion."""
     if not scope.get("forceDetachPolicies"):
         return
     role = scope["name"]
@@ -108,7 +108,7 @@ ROLE = Type(
 
 
 def _keep_four_versions(call: Callable[..., Any], scope: Scope) -> None:
-    """AWS keeps five versions of a policy: the oldest that is not in use makes room."""
+    """Delete the oldest version that is not the default: AWS allows five versions of a policy."""
     versions = call("list_policy_versions", PolicyArn=scope["id"])["Versions"]
     spare = sorted(
         (version for version in versions if not version["IsDefaultVersion"]),
@@ -119,14 +119,14 @@ def _keep_four_versions(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _delete_versions(call: Callable[..., Any], scope: Scope) -> None:
-    """A policy goes only when no version but the one in use is left."""
+    """Delete all versions except the default one, since AWS requires that."""
     for version in call("list_policy_versions", PolicyArn=scope["id"])["Versions"]:
         if not version["IsDefaultVersion"]:
             call("delete_policy_version", PolicyArn=scope["id"], VersionId=version["VersionId"])
 
 
 def _find_by_name(call: Callable[..., Any], scope: Scope) -> str | None:
-    """The policy of that name: an account has one, whatever its path."""
+    """Return the ARN of the policy with this name. Names are unique in an account, whatever the path."""
     marker: dict[str, Any] = {}
     while True:
         listed = call("list_policies", Scope="Local", **marker)

@@ -21,7 +21,7 @@ _READ_TAGS = Call(
 
 
 def _attribute(key: str) -> Callable[[Any], str | None]:
-    """One attribute of a load balancer or target group, as text."""
+    """Return a function that reads one attribute of a load balancer or target group, as text."""
 
     def read_value(answer: Any) -> str | None:
         return next(
@@ -36,7 +36,7 @@ def _flag(key: str) -> Callable[[Any], bool]:
 
 
 def _attributes(**names: tuple[str, Any]) -> Callable[[Scope], list[dict[str, str]]]:
-    """Attributes as they are set, by the properties that say them, each with what its absence means."""
+    """Return a function for attributes: API name by (property, default)."""
 
     def build(scope: Scope) -> list[dict[str, str]]:
         return [
@@ -167,7 +167,7 @@ _HEALTH = {
 
 
 def _checked(key: str) -> Callable[[Scope], Any]:
-    """One setting of the health check as the API takes it, beside the target group's own."""
+    """Return a function that reads one health check setting, which the API has in the target group itself."""
 
     def read_property(scope: Scope) -> Any:
         value = (scope.get("healthCheck") or {}).get(key)

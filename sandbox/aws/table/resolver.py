@@ -1,4 +1,4 @@
-"""Amazon Route 53 Resolver: endpoints, forwarding rules, and the VPCs that follow them."""
+"""Amazon Route 53 Resolver: endpoints, forwarding rules, and associated VPCs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READ_TAGS = Call("list_tags_for_resource", {"ResourceArn": "$arn"}, result={"ta
 
 
 def _pairs(expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
-    """What is wanted and not there, and what is there and not wanted; AWS may choose a subnet's address."""
+    """Return (missing, superfluous) addresses. Without an address, any address in the subnet matches."""
     left, missing = list(actual), []
     for want in sorted(expected, key=lambda address: not address.get("ip")):
         match = next((have for have in left if _fits(want, have)), None)
@@ -43,7 +43,7 @@ def _same_addresses(expected: Any, actual: Any) -> bool:
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """Addresses are added first: an endpoint has two at all times."""
+    """Change the addresses. New ones are added first, since an endpoint must always have two."""
     listed = call("list_resolver_endpoint_ip_addresses", ResolverEndpointId=scope["id"])["IpAddresses"]
     old_addresses = [
         {"subnetId": listed_address["SubnetId"], "ip": listed_address["Ip"], "ipId": listed_address["IpId"]}
@@ -221,7 +221,7 @@ RESOLVER_RULE = Type(
 
 
 def _zone(name: Any) -> str:
-    """AWS ends a zone with a dot; the root is the dot alone."""
+    """Return the zone's name without the dot that AWS adds. The root is a single dot."""
     return str(name).rstrip(".") or "."
 
 

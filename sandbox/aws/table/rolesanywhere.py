@@ -10,7 +10,7 @@ from sandbox.aws.table.kms import TAGS
 
 _GONE = ("ResourceNotFoundException",)
 _OURS = "configuredBy!='rolesanywhere.amazonaws.com'"
-"""Of a trust anchor's notification settings, those that someone made; AWS adds its own defaults."""
+"""JMESPath of a trust anchor's notification settings, without AWS's defaults."""
 
 
 def _tags(scope: Scope) -> list[dict[str, str]] | None:
@@ -18,7 +18,7 @@ def _tags(scope: Scope) -> list[dict[str, str]] | None:
 
 
 def same_members(left: Any, right: Any) -> bool:
-    """Lists that AWS takes as sets."""
+    """Compare lists as sets, as AWS does."""
     return sorted(map(str, left or [])) == sorted(map(str, right or []))
 
 
@@ -211,7 +211,7 @@ PROFILE = Type(
                 },
             ),
         ),
-        # AWS takes no empty policy, so one cannot be taken away in place: that is said, not passed over.
+        # AWS refuses an empty policy, so a policy cannot be removed. The refusal is reported.
         Facet(
             ("sessionPolicy",),
             put=Call(

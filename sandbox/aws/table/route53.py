@@ -15,7 +15,7 @@ _NO_ZONE = ("NoSuchHostedZone",)
 
 
 def _plain(name: Any) -> str:
-    """AWS ends a name with a dot."""
+    """Return a name without the dot that AWS adds."""
     return str(name).rstrip(".")
 
 
@@ -28,7 +28,7 @@ def _pairs(vpcs: Any) -> set[tuple[str, str]]:
 
 
 def _same_vpcs(left: Any, right: Any) -> bool:
-    """The same networks, in any order; a region that is not said is the one that AWS knows."""
+    """Compare VPCs in any order. A missing region counts as equal."""
     if not (isinstance(left, list) and isinstance(right, list)):
         return bool(left == right)
     if not all(isinstance(vpc, dict) for vpc in (*left, *right)):
@@ -37,7 +37,7 @@ def _same_vpcs(left: Any, right: Any) -> bool:
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """A private zone has a network at all times: those that come are let in first."""
+    """Change the VPCs. New ones are associated first, since a private zone must always have one."""
     old_vpcs = call("get_hosted_zone", Id=scope["zoneId"])["VPCs"]
     old_ids = {vpc["VPCId"] for vpc in old_vpcs}
     regions_by_vpc = {vpc: region or scope["region"] for vpc, region in _pairs(scope.get("vpcs"))}
@@ -51,7 +51,7 @@ def _move(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _finish(call: Callable[..., Any], scope: Scope) -> None:
-    """The creating call takes one network, and no tags."""
+    """Set what the creating call cannot: more than one VPC, and tags."""
     if len(scope.get("vpcs") or []) > 1:
         _move(call, scope)
     if scope["tagsAll"]:
@@ -122,7 +122,7 @@ ZONE = Type(
                 "name": lambda answer: _plain(answer["HostedZone"]["Name"]),
                 "comment": "HostedZone.Config.Comment",
                 "vpcs": "VPCs || `[]`",
-                # A private zone's are reserved names, asked by nobody.
+                # A private zone has reserved name servers, which nobody queries.
                 "nameServers": "DelegationSet.NameServers || `[]`",
                 "primaryNameServer": "DelegationSet.NameServers[0] || ''",
             },
@@ -146,7 +146,7 @@ ZONE = Type(
 
 
 def _record(scope: Scope) -> dict[str, Any]:
-    """A record set as the API takes it."""
+    """Return a record set in the API's form."""
     record: dict[str, Any] = {"Name": scope["name"], "Type": scope["type"]}
     if scope.get("aliases"):
         [alias] = scope["aliases"]

@@ -1,4 +1,4 @@
-"""Amazon S3: buckets, and the settings that are resources of their own."""
+"""Amazon S3: buckets, and bucket settings that are separate resources."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _GONE = ("NoSuchBucket", "404")
 
 
 def _location(scope: Scope) -> dict[str, str] | None:
-    """The one region that may not be named is the default one."""
+    """Return the location constraint. AWS refuses the default region, us-east-1, in it."""
     return None if scope["region"] == "us-east-1" else {"LocationConstraint": scope["region"]}
 
 
 def _empty(call: Callable[..., Any], scope: Scope) -> None:
-    """With `forceDestroy`, every version and marker goes first.
+    """With `forceDestroy`, delete all versions and markers first.
 
-    A lock in GOVERNANCE mode is passed over, as the real plugin does; one in COMPLIANCE mode refuses.
+    Like the real plugin, this bypasses a lock in GOVERNANCE mode. A lock in COMPLIANCE mode refuses the deletion.
     """
     if not scope.get("forceDestroy"):
         return
@@ -84,7 +84,7 @@ BUCKET = Type(
         ),
         Call("get_bucket_tagging", _BUCKET, result={"tagsAll": "TagSet"}, absent=("NoSuchTagSet",)),
     ),
-    # The one call replaces the whole set; taking the last tag away is another.
+    # One call replaces all tags; another one removes all.
     tagging=Tagging(
         put=Call("put_bucket_tagging", {**_BUCKET, "Tagging": {"TagSet": "$tagsAll"}}),
         remove=Call("delete_bucket_tagging", _BUCKET),
@@ -115,7 +115,7 @@ def _setting(
     is_gone: Callable[[Scope], bool] | None = None,
     limits: str = "",
 ) -> Type:
-    """A setting of a bucket: made and changed by the same call, named by its bucket."""
+    """Return the type of a bucket setting. The same call creates and changes it, and its id is the bucket."""
     all_inputs: dict[str, Prop] = {"bucket": Prop(required=True, replace=True), "region": REGION, **inputs}
     if owner:
         all_inputs["expectedBucketOwner"] = Prop(replace=True, local=True)
@@ -150,7 +150,7 @@ BUCKET_VERSIONING = _setting(
     put=Call("put_bucket_versioning", {**_BUCKET, "VersioningConfiguration": "$versioningConfiguration"}),
     read=Call("get_bucket_versioning", _BUCKET, result={"versioningConfiguration": "@"}, absent=_GONE),
     is_gone=lambda scope: not (scope.get("versioningConfiguration") or {}).get("status"),
-    # A bucket with object lock stays versioned for good.
+    # Versioning of a bucket with object lock cannot be turned off.
     delete=Call(
         "put_bucket_versioning",
         {**_BUCKET, "VersioningConfiguration": {"Status": "Suspended"}},
@@ -333,7 +333,7 @@ _LIFECYCLE_RULE = Prop(
 
 
 def _rules(scope: Scope) -> dict[str, Any]:
-    """A rule without a filter is one for the whole bucket, and zeros are absences."""
+    """Return the rules for the API: without a filter, a rule is for the whole bucket. Zeros are omitted."""
     rules = []
     for rule in scope["rules"]:
         rule_members = to_api(_LIFECYCLE_RULE, rule)

@@ -10,7 +10,7 @@ from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ValidationException",)
-"""SageMaker's code for what is not there too."""
+"""SageMaker's error code, also for missing resources."""
 _MUST = Prop(required=True)
 _NUMBER = Prop("number")
 _LONGEST = 63
@@ -36,7 +36,7 @@ _CONTAINER = _object(
 
 
 def _container(scope: Scope) -> Any:
-    """Pulumi has a list of one source, the API the source."""
+    """Return the container for the API, which has one model source where Pulumi has a list of one."""
     container = to_api(_CONTAINER, scope.get("primaryContainer"))
     if container and container.get("ModelDataSource"):
         container["ModelDataSource"] = {"S3DataSource": container["ModelDataSource"]["S3DataSource"][0]}

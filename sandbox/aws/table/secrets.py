@@ -1,4 +1,4 @@
-"""AWS Secrets Manager: secrets and the values that they hold."""
+"""AWS Secrets Manager: secrets and their values."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ SECRET = Type(
 
 
 def _same_secret(expected: Any, actual: Any) -> bool:
-    """A secret's name, or its ARN, which is the name's with six characters that AWS chooses."""
+    """Compare secrets by name or ARN. The ARN ends with the name and six characters that AWS chooses."""
     return bool(expected == actual or f":secret:{expected}-" in str(actual)[:-5])
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """Move the labels that are wanted here, from whichever version has them; take the others off."""
+    """Move the wanted labels to this version from other versions, and remove the others."""
     secret, mine = scope["secretArn"], scope["versionId"]
     new_stages = set(scope.get("versionStages") or ["AWSCURRENT"])
     holders = {stage: version for version, stage in _labels(call, secret)}
@@ -111,13 +111,13 @@ def _move(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _labels(call: Callable[..., Any], secret: str) -> list[tuple[str, str]]:
-    """(version, label) of all versions that have one."""
+    """Return (version, label) of all labels."""
     versions = call("describe_secret", SecretId=secret).get("VersionIdsToStages", {})
     return [(version, stage) for version, stages in versions.items() for stage in stages]
 
 
 def _take_off(call: Callable[..., Any], secret: str, mine: str, kept_stages: set[str]) -> None:
-    """AWS lets nobody take AWSCURRENT away, only move it."""
+    """Remove labels that are not kept. AWSCURRENT stays, since AWS only allows moving it."""
     for version, stage in _labels(call, secret):
         if version == mine and stage not in {*kept_stages, "AWSCURRENT"}:
             gone = {"SecretId": secret, "VersionStage": stage, "RemoveFromVersionId": mine}
@@ -157,7 +157,7 @@ SECRET_VERSION = Type(
     ),
     facets=(Facet(("versionStages",), put=_move),),
     before_delete=lambda call, scope: _take_off(call, scope["secretArn"], scope["versionId"], set()),
-    # A version without labels is deleted by AWS itself; there is no call for it.
+    # AWS deletes versions without labels itself. There is no call for it.
     delete=Call("describe_secret", {"SecretId": "$secretArn"}, absent=(*_GONE, "InvalidRequestException")),
     limits="The current version stays until its secret goes, as in AWS. Text only; nothing is encrypted. A "
     "version without labels is not deleted in time.",

@@ -1,4 +1,4 @@
-"""Amazon Simple Notification Service: topics, their policies and who is told."""
+"""Amazon Simple Notification Service: topics, their policies and subscriptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GONE = ("NotFound", "NotFoundException")
 
 
 def _attribute(name: str, flag: bool = False) -> Callable[[Any], Any]:
-    """A topic's or a subscription's attribute: all of them are text."""
+    """Return an attribute of a topic or subscription as text, as the API needs it."""
 
     def read(answer: dict[str, Any]) -> Any:
         value = answer["Attributes"].get(name)
@@ -122,7 +122,7 @@ TOPIC = Type(
 
 
 def _default_policy(scope: Scope) -> str:
-    """What AWS gives a new topic, and what stays when a policy is taken away: its owner alone."""
+    """Return AWS's default policy of a topic, which allows its owner only. Removing a policy restores it."""
     actions = (
         "GetTopicAttributes",
         "SetTopicAttributes",
