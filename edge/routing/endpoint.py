@@ -133,7 +133,7 @@ class UpstreamCall:
         return self._response
 
     async def send(self, path: str, body: bytes, headers: dict[str, str], *, fresh: bool = False) -> None:
-        """Send the request and wait for the answer's begin. Raises Unsent if another upstream may be tried, or Refusal."""
+        """Send the request and wait for the first bytes. Raises Unsent if another upstream may be tried, or Refusal."""
         endpoint = self.upstream.endpoint
         try:
             self._response = await endpoint.post(path, headers, body, fresh=fresh)

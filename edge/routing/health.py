@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 FIRST_S, LONGEST_S = 1.0, 30.0
-"""First and longest pause, in seconds, of an endpoint that accepts no request. The pause doubles each time."""
+"""First and longest pause of an endpoint that accepts no request, in seconds. It doubles each time."""
 IN_A_ROW = 3
 """Consecutive refusals that start a pause. A single one may come from one dead replica of several."""
 
 
 class Health:
-    """Health of one endpoint. It orders the upstreams but excludes none: the last remaining one is tried in any case."""
+"""First and longest pause of an endpoint that accepts no request, in seconds. The pause doubles."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -118,7 +118,7 @@ def walk_choices(choices: list[dict[str, Any]], put: Put) -> list[dict[str, Any]
 
 
 def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
-    """Put the strings, keys and long numbers of JSON in a text, duplicate keys too. Other text is put as a whole.
+    """Put the strings, keys and long numbers of JSON in a text, duplicate keys too; put other text whole.
 
     The text stays byte for byte as it is unless `put` changes something.
     """
