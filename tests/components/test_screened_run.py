@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from isthmus import blueprints
-from tests.blueprints.bank import both
+from tests.blueprints.bank import requirements_and_plan
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
 from tests.components.rendered import gateway_mounts, read_config, shown
@@ -136,7 +136,7 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     """The internal gateway, as a blueprint renders it, with the model of the detector's image."""
     (screening,) = [
         gateway["screening"]
-        for gateway in blueprints.render("regulated-hybrid", *both())["gateways"]
+        for gateway in blueprints.render("regulated-hybrid", *requirements_and_plan())["gateways"]
         if gateway["class"] == "internal"
     ]
     platform = bank()

@@ -85,8 +85,8 @@ def graph() -> Graph:
 
 def refused(before: Platform) -> dict[str, str]:
     declared = declared_policy.of(before, bank.platform())
-    rules = data_paths(graph(), declared.platform, held=declared.held)
-    return {path.workload: path.why for path in rules if path.verdict == "refused"}
+    paths = data_paths(graph(), declared.platform, held=declared.held)
+    return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
 def test_by_the_same_word_nothing_is_refused():
@@ -125,10 +125,10 @@ def test_the_rules_draw_the_way_that_is_refused():
 
 
 def test_an_organisations_stricter_table_of_before_draws_the_way_of_the_plan():
-    requirements, plan = bank.both()
+    requirements, plan = bank.requirements_and_plan()
     strict = requirements.model_copy(update={"handling": {"internal": {"targets": ["onprem-vllm"]}}})
-    rules = data_paths(graph(), bank.platform())
-    before, after = Side(requirements=strict), Side(plan, requirements, rules)
+    declared_paths = data_paths(graph(), bank.platform())
+    before, after = Side(requirements=strict), Side(plan, requirements, declared_paths)
     paths = base_and_head.paths(bank.platform(), before, bank.platform(), after, bank.rendered().resources)
     (refused_path,) = [path for path in paths if path.verdict == "refused"]
     assert (refused_path.workload, refused_path.hops[-1].kind) == ("policy-assistant", "region")

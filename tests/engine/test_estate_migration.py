@@ -73,11 +73,11 @@ class Recorded:
 
 def test_machines_that_keep_its_weights_are_counted_as_they_were_last_seen():
     assert estate_migration.gpu_endpoints(state())[0].fetchers == 0
-    sensitivity = state()
+    deployed_state = state()
     fetch = {"type": "kubernetes:apps/v1:DaemonSet", "id": "x", "parent": f"{SERVER}::bank-a", "custom": True}
     fetch |= {"urn": f"{SERVER}$kubernetes:apps/v1:DaemonSet::bank-a-fetch"}
-    sensitivity["resources"].append({**fetch, "outputs": {"status": {"desiredNumberScheduled": 3}}})
-    assert estate_migration.gpu_endpoints(sensitivity)[0].fetchers == 3
+    deployed_state["resources"].append({**fetch, "outputs": {"status": {"desiredNumberScheduled": 3}}})
+    assert estate_migration.gpu_endpoints(deployed_state)[0].fetchers == 3
 
 
 def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
@@ -105,17 +105,17 @@ def test_what_was_scaled_to_none_holds_nothing_whatever_its_component_says():
 
 
 def test_a_server_whose_pods_were_never_made_does_not_stand():
-    sensitivity = state()
-    sensitivity["resources"] = [
-        resource for resource in sensitivity["resources"] if "bank-a-server" not in resource["urn"]
+    deployed_state = state()
+    deployed_state["resources"] = [
+        resource for resource in deployed_state["resources"] if "bank-a-server" not in resource["urn"]
     ]
-    assert estate_migration.gpu_endpoints(sensitivity) == []
+    assert estate_migration.gpu_endpoints(deployed_state) == []
 
 
 def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
-    engine, sensitivity = Recorded(), state()
+    engine, deployed_state = Recorded(), state()
     estate_migration.make_room(
-        engine, sensitivity, Move(first=tuple(estate_migration.gpu_endpoints(sensitivity))), None
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
     )  # type: ignore[arg-type]
     assert engine.step == "room"
     assert GATEWAY in engine.excluded, "callers must be refused where they ask, not sent elsewhere"
@@ -130,14 +130,14 @@ def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
 
 def scaled(paused: bool = False) -> dict[str, Any]:
     """The state of an endpoint whose replicas follow the load."""
-    sensitivity, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
+    deployed_state, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
     annotations = {PAUSED: "0"} if paused else {}
     inputs = {"metadata": {"name": "a", "annotations": annotations}, "spec": {"maxReplicaCount": 5}}
     scaler = {"urn": f"{SERVER}${kind}::bank-a-scaling", "type": kind, "id": "isthmus-restricted/a"}
-    sensitivity["resources"].append(
+    deployed_state["resources"].append(
         {**scaler, "parent": f"{SERVER}::bank-a", "provider": PROVIDER, "inputs": inputs}
     )
-    return sensitivity
+    return deployed_state
 
 
 def test_an_endpoint_scaled_by_load_stands_with_all_that_it_can_have_until_it_is_paused():
@@ -148,9 +148,9 @@ def test_an_endpoint_scaled_by_load_stands_with_all_that_it_can_have_until_it_is
 
 
 def test_making_room_tells_keda_too():
-    engine, sensitivity = Recorded(), scaled()
+    engine, deployed_state = Recorded(), scaled()
     estate_migration.make_room(
-        engine, sensitivity, Move(first=tuple(estate_migration.gpu_endpoints(sensitivity))), None
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
     )  # type: ignore[arg-type]
     [server] = engine.room["servers"]
     assert server["scaler"]["name"] == "bank-a-scaling"
@@ -158,11 +158,11 @@ def test_making_room_tells_keda_too():
 
 
 def test_a_secret_output_is_not_put_into_the_environment():
-    engine, sensitivity = Recorded(), state()
+    engine, deployed_state = Recorded(), state()
     marked = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
-    sensitivity["resources"][0]["outputs"]["links"] = [{"key": marked}]
+    deployed_state["resources"][0]["outputs"]["links"] = [{"key": marked}]
     estate_migration.make_room(
-        engine, sensitivity, Move(first=tuple(estate_migration.gpu_endpoints(sensitivity))), None
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
     )  # type: ignore[arg-type]
     assert set(engine.room["outputs"]) == {"plan", "audit", "standing"}
 

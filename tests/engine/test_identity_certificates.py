@@ -66,7 +66,7 @@ def platform(stated_name: str | None = "pki", **trust: Any) -> Platform:
 
 
 def check(
-    sensitivity: dict[str, Any] | None,
+    live_secret: dict[str, Any] | None,
     stated_name: str | None = "pki",
     status: int = 0,
     namespace: bool = True,
@@ -74,8 +74,8 @@ def check(
 ) -> list[str]:
     name = stated_name or "internal-translator-identity"
     objects: dict[str, Any] = {SPACE: {}} if namespace else {}
-    if sensitivity is not None:
-        objects[f"{SPACE}/secrets/{name}"] = sensitivity
+    if live_secret is not None:
+        objects[f"{SPACE}/secrets/{name}"] = live_secret
     cluster = cast(Cluster, Held(objects, status))
     return identity_certificates.check(platform(stated_name, **trust), {"fra1": cluster})
 
@@ -167,7 +167,7 @@ def test_a_cluster_that_does_not_show_secrets_is_told_of():
 
 
 @pytest.mark.parametrize(
-    ("sensitivity", "kind", "message"),
+    ("live_secret", "kind", "message"),
     [
         ({"data": {}}, EnvironmentFault, r"has no tls\.crt"),
         (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
@@ -176,9 +176,9 @@ def test_a_cluster_that_does_not_show_secrets_is_told_of():
         (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "a private key stands among"),
     ],
 )
-def test_a_secret_of_another_kind_is_named(sensitivity: dict[str, Any], kind: type[Exception], message: str):
+def test_a_secret_of_another_kind_is_named(live_secret: dict[str, Any], kind: type[Exception], message: str):
     with pytest.raises(kind, match=message) as caught:
-        check(sensitivity)
+        check(live_secret)
     assert "Secret isthmus-internal/pki" in str(caught.value)
 
 

@@ -55,8 +55,8 @@ def creation(kind: str = "Deployment", patch: bool = False, **metadata: Any) -> 
 
 
 def claim(manager: str = MANAGER, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    sensitivity = {f"f:{name}": {} for name in LABELS}
-    fields = fields or {"f:metadata": {"f:labels": sensitivity}, "f:spec": {}}
+    claimed_labels = {f"f:{name}": {} for name in LABELS}
+    fields = fields or {"f:metadata": {"f:labels": claimed_labels}, "f:spec": {}}
     return {"manager": manager, "operation": "Apply", "time": NOON, "fieldsV1": fields}
 
 
@@ -152,11 +152,11 @@ def test_a_patch_that_names_its_manager_is_told_by_it():
         "Node", patch=True, name="fra1-a", namespace=None,
         annotations={"pulumi.com/patchFieldManager": "isthmus"},
     )  # fmt: skip
-    sensitivity = {
+    claimed_labels = {
         "f:labels": {f"f:{name}": {} for name in LABELS},
         "f:annotations": {"f:pulumi.com/patchFieldManager": {}},
     }
-    verdict = look(patch, Api(**{NODE: live(claim("isthmus", {"f:metadata": sensitivity, "f:spec": {}}))}))
+    verdict = look(patch, Api(**{NODE: live(claim("isthmus", {"f:metadata": claimed_labels, "f:spec": {}}))}))
     assert isinstance(verdict, Made)
 
 

@@ -31,7 +31,7 @@ from tests.estate import (
     bank_estate,
     change_overrides,
 )
-from tests.layered import Case, case, kinds, known, made, of, plain
+from tests.layered import Case, case, kinds, layers_of_kind, plain, resources_by_name, stable_name
 
 RESTRICTED = "restricted-qwen3-32b"
 BANK: dict[str, Any] = {
@@ -97,20 +97,22 @@ def any_case(request: pytest.FixtureRequest) -> Case:
 
 def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_case: Case):
     whole_stack: dict[tuple[str, str], list[Any]] = {}
-    for key, resource in made(any_case.whole).items():
-        whole_stack.setdefault(known(key), []).append(plain(resource))
+    for key, resource in resources_by_name(any_case.whole).items():
+        whole_stack.setdefault(stable_name(key), []).append(plain(resource))
     layer_resources = [
-        (key, resource) for layer in any_case.parts.values() for key, resource in made(layer).items()
+        (key, resource)
+        for layer in any_case.parts.values()
+        for key, resource in resources_by_name(layer).items()
     ]
     assert len(layer_resources) == len({key for key, _ in layer_resources}), "two stacks would make the same"
-    counted = collections.Counter(known(key) for key, _ in layer_resources)
+    counted = collections.Counter(stable_name(key) for key, _ in layer_resources)
     assert counted == {key: len(resources) for key, resources in whole_stack.items()}
     for key, resource in layer_resources:
         actual = plain(resource)
         if "ModelDoor" in (resource.parent or "") and key[0].endswith(":Service"):
             del actual["metadata"]["annotations"]["pulumi.com/waitFor"]
             actual["metadata"] = {name: field for name, field in actual["metadata"].items() if field}
-        assert actual in whole_stack[known(key)], key
+        assert actual in whole_stack[stable_name(key)], key
 
 
 def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
@@ -142,12 +144,12 @@ def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_
 
 
 def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):
-    bindings = {**of(bank, "RoleBinding"), **of(bank, "ClusterRoleBinding")}
+    bindings = {**layers_of_kind(bank, "RoleBinding"), **layers_of_kind(bank, "ClusterRoleBinding")}
     assert bindings
     assert set(bindings.values()) == {"platform"}
     (auditor,) = [
         resource
-        for key, resource in made(bank.parts["bank-platform"]).items()
+        for key, resource in resources_by_name(bank.parts["bank-platform"]).items()
         if key[1] == "bank-frankfurt-people-auditor-policy"
     ]
     trail = bank.parts["bank-foundation"].outputs["layer"]["records"]["frankfurt"]
@@ -167,7 +169,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     assert (access["id"], access["class"]) == ("inc-1", "restricted")
     (binding,) = [
         resource
-        for key, resource in made(platform).items()
+        for key, resource in resources_by_name(platform).items()
         if key[0].endswith(":RoleBinding") and "inc-1" in key[1]
     ]
     assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
@@ -182,15 +184,15 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
 
 def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
     for kind in ("Gateway", "HTTPRoute", "BackendTLSPolicy", "InferencePool"):
-        layers = of(bank, kind)
+        layers = layers_of_kind(bank, kind)
         assert layers, kind
         assert set(layers.values()) == {"platform"}, kind
 
 
 def test_what_fetches_weights_is_servings_and_its_way_out_the_platforms(bank: Case):
-    assert of(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
-    assert of(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
-    assert of(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
+    assert layers_of_kind(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
+    assert layers_of_kind(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
+    assert layers_of_kind(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
     assert "NetworkPolicy" not in kinds(bank.parts["bank-models"])
 
 
@@ -198,7 +200,7 @@ def test_each_import_is_the_layers_that_makes_it(bank: Case):
     imports = {
         (stack, resource.name): resource.options["import"]
         for stack, part in bank.parts.items()
-        for resource in made(part).values()
+        for resource in resources_by_name(part).values()
         if "import" in resource.options
     }
     assert imports == {
@@ -247,27 +249,31 @@ def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
 
 def test_a_model_on_sagemaker_is_servings_and_who_calls_it_the_platforms(insurer: Case):
     for kind in ("Endpoint", "EndpointConfiguration", "Model", "Target"):
-        assert set(of(insurer, kind).values()) == {"models"}, kind
+        assert set(layers_of_kind(insurer, kind).values()) == {"models"}, kind
     serving, platform = (insurer.parts[f"insurer-{name}"] for name in ("models", "platform"))
     assert {
         resource.name for resource in serving.resources if resource.type.startswith("pulumi:providers")
     } == {"frankfurt"}
     names = platform.outputs["layer"]["hosted"][hosted.HOSTED]
-    (endpoint,) = [resource for key, resource in made(serving).items() if key[0].endswith(":Endpoint")]
+    (endpoint,) = [
+        resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Endpoint")
+    ]
     assert endpoint.inputs["name"] == names["endpoint"]
     dumps = json.dumps(
         [
             resource.inputs
-            for key, resource in made(platform).items()
+            for key, resource in resources_by_name(platform).items()
             if key[0].endswith((":Policy", ":VpcEndpoint"))
         ]
     )
     assert f":endpoint/{names['endpoint']}" in dumps, "its translator may call it"
-    (role,) = [resource for key, resource in made(serving).items() if key[0].endswith(":Role")]
+    (role,) = [resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Role")]
     assert role.inputs["name"] == names["role"]
     assert f":role/{names['role']}" in dumps, "it may fetch its weights through the private endpoint"
     assert f":::{names['bucket']}-*" in dumps, "and write there what it captures"
-    (bucket,) = [resource for key, resource in made(serving).items() if key[0].endswith(":Bucket")]
+    (bucket,) = [
+        resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Bucket")
+    ]
     assert bucket.name == names["bucket"]
     assert not {"Vpc", "Subnet", "VpcEndpoint", "Route", "NetworkPolicy"} & kinds(serving)
 
@@ -307,21 +313,21 @@ def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint
 def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: Case):
     assert set(cloud.parts) == {"cloud-foundation", "cloud-platform"}, "nothing runs here to be served"
     for kind in ("Service", "TaskDefinition", "LoadBalancer", "Cluster"):
-        layers = of(cloud, kind)
+        layers = layers_of_kind(cloud, kind)
         assert layers, kind
         assert set(layers.values()) == {"platform"}, kind
-    logs = of(cloud, "LogGroup")
+    logs = layers_of_kind(cloud, "LogGroup")
     assert {stack for name, stack in logs.items() if "gateway" in name} == {"platform"}
     assert {"foundation"} == {stack for name, stack in logs.items() if "gateway" not in name}
 
 
 def test_a_cluster_in_aws_is_the_platforms_its_network_the_foundations_and_its_models_servings(private: Case):
-    assert set(of(private, "Vpc").values()) == {"foundation"}
+    assert set(layers_of_kind(private, "Vpc").values()) == {"foundation"}
     for kind in ("NodeGroup", "Addon", "PodIdentityAssociation", "ClusterQueue"):
-        layers = of(private, kind)
+        layers = layers_of_kind(private, kind)
         assert layers, kind
         assert set(layers.values()) == {"platform"}, kind
-    assert "models" in of(private, "Deployment").values()
+    assert "models" in layers_of_kind(private, "Deployment").values()
     frankfurt = private.parts["private-platform"].outputs["layer"]["clusters"]["frankfurt"]
     assert set(frankfurt) == {"name", "endpoint", "certificate_authority"}
     assert not {"NetworkPolicy", "Role", "Service"} & kinds(private.parts["private-models"])

@@ -61,12 +61,12 @@ def test_a_marked_output_of_the_wire_is_hidden():
     ids=["whole", "within", "deep", "key", "base64", "document"],
 )
 def test_a_known_secret_is_found_wherever_it_stands(carrier: Any):
-    assert SECRET not in shown("was", carrier, known=(SECRET,))
-    assert base64.b64encode(SECRET.encode()).decode() not in shown(carrier, "will", known=(SECRET,))
+    assert SECRET not in shown("was", carrier, known_secrets=(SECRET,))
+    assert base64.b64encode(SECRET.encode()).decode() not in shown(carrier, "will", known_secrets=(SECRET,))
 
 
 def test_a_secret_that_is_a_structure_hides_each_of_its_texts():
-    assert SECRET not in shown("was", SECRET, known=(json.dumps({"user": {"password": SECRET}}),))
+    assert SECRET not in shown("was", SECRET, known_secrets=(json.dumps({"user": {"password": SECRET}}),))
 
 
 def test_an_encrypted_value_of_the_configuration_is_hidden():

@@ -55,7 +55,7 @@ def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state:
 
 
 def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(state: dict[str, Any]):
-    requirements, plan = bank.both()
+    requirements, plan = bank.requirements_and_plan()
     other_requirements = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
     pools = side(state, other_requirements)[0].capacity() or []
     assert {pool.gpus for pool in pools} == {None}

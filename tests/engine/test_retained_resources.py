@@ -79,12 +79,12 @@ def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -
 
 
 def test_what_somebody_else_protected_is_refused_before_anything_is_deleted() -> None:
-    sensitivity = state()
-    retained_resources.refuse_protected(sensitivity, "dev")
-    sensitivity["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
+    deployed_state = state()
+    retained_resources.refuse_protected(deployed_state, "dev")
+    deployed_state["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
     with pytest.raises(Refused, match="Vpc net would be deleted") as refused:
-        retained_resources.refuse_protected(sensitivity, "dev")
+        retained_resources.refuse_protected(deployed_state, "dev")
     assert "pulumi state unprotect" in refused.value.fix
-    engine: Any = Engine({"version": 3, "deployment": sensitivity})
+    engine: Any = Engine({"version": 3, "deployment": deployed_state})
     after = retained_resources.release_dropped(engine, engine.export(), tuple, lambda _: None)
     assert after["deployment"]["resources"][-1]["protect"], "nobody asked for that to go"

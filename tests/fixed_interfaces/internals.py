@@ -47,10 +47,10 @@ def run_cli(*arguments: str) -> str:
 # --- programs of the edge: `python -m MODULE` ---
 
 
-def run_module_help(module: str, *words: str) -> str:
+def run_module_help(module: str, *arguments: str) -> str:
     """Standard output of `python -m MODULE WORDS --help`."""
     out, before = io.StringIO(), sys.argv
-    sys.argv = [module, *words, "--help"]
+    sys.argv = [module, *arguments, "--help"]
     try:
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit), warnings.catch_warnings():
             # `runpy` warns of a module that is imported already, as it is in a run of the tests.
@@ -196,8 +196,8 @@ def journal_lines() -> list[dict[str, Any]]:
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":
-            known = _exchange(Exchange)
-            for name, value in vars(known).items():
+            exchange = _exchange(Exchange)
+            for name, value in vars(exchange).items():
                 if name not in ("started", "settle", "bytes_out", "request_id"):
                     setattr(scope["state"]["exchange"], name, value)
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -257,19 +257,19 @@ def audit_lines() -> list[bytes]:
     )
 
     async def requests() -> None:
-        known = AuditedRequest(auditor, _exchange(Exchange))
-        await known.intent({"model": "claims-model", "messages": []}, place, lambda: None)
-        await known.outcome(ended_well=True)
+        audited_request = AuditedRequest(auditor, _exchange(Exchange))
+        await audited_request.intent({"model": "claims-model", "messages": []}, place, lambda: None)
+        await audited_request.outcome(ended_well=True)
         # Of this one nothing more is known, as after a crash.
         unfinished = AuditedRequest(auditor, _exchange(Exchange, request_id="1" * 32))
         await unfinished.intent({"model": "claims-model", "messages": []}, place, lambda: None)
         refused = Exchange("POST", request_id="f" * 32, status=404, code="model_not_found", identity="key:1")
         await AuditedRequest(auditor, refused).outcome(ended_well=False)
         await auditor.tell_refused()
-        who = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
+        reviewer = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", who=who, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", who=reviewer, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
