@@ -63,8 +63,8 @@ class Place(Server):
     @property
     def takes_vllm_fields(self) -> bool:
         """What the file says, or what follows of the target."""
-        stated = self.vllm_fields
-        return self.target in ("onprem-vllm", "eks-vllm") if stated is None else stated
+        vllm_fields = self.vllm_fields
+        return self.target in ("onprem-vllm", "eks-vllm") if vllm_fields is None else vllm_fields
 
     @model_validator(mode="after")
     def _priced_once(self) -> Place:

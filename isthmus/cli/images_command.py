@@ -72,7 +72,7 @@ def images(
     looked = projects.AsSandboxStack(chosen.project, chosen.name)
     file = chosen.project.images_lock
     lock = images_lock.load(file)
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         given = looked.platform().images
         # An estate's images are those of all its stacks.
         parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]

@@ -31,10 +31,10 @@ def verify(
 
     chosen = projects.find_project(project).stack(stack)
     platform = chosen.platform()
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         pools = rendering.render(chosen).outputs["pools"]
     with run_environment(chosen):
-        seen = pool_health.look(pools, clusters(platform, chosen))
+        seen = pool_health.check_pools(pools, clusters(platform, chosen))
     for each in seen:
         if everything or not each.well:
             console.out().print(f"{each.pool}: {each}", markup=False, soft_wrap=True)

@@ -128,15 +128,15 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
         return
     stack = project.stack(description.stack)
     description.settings = policy_evaluation.settings([stack])
-    handling_rules = handling.stricter_only(preview.files(stack)[0].handling)
+    handling_rules = handling.stricter_only(preview.read_plan_files(stack)[0].handling)
     description.handling = {
         data_class: handling_rules[data_class].model_dump(mode="json", by_alias=True)
         for data_class in handling_rules
     }
     platform = stack.platform()
     if stack.family not in rendered:
-        with rendering.uncollected():
-            rendered[stack.family] = preview.every(preview.rendering(stack))
+        with rendering.without_garbage_collection():
+            rendered[stack.family] = preview.resources_of_estate(preview.render_checked(stack))
     resources = rendered[stack.family]
     # What nobody has said is left out: a contract may ask whether it was.
     description.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -167,7 +167,7 @@ def platform_of(seen: Seen) -> Platform:
 def resources_of(seen: Seen) -> list[Resource]:
     from isthmus.engine.preview import comparison as preview_comparison
 
-    return preview_comparison.from_json({"resources": seen.graph})
+    return preview_comparison.resources_from_json({"resources": seen.graph})
 
 
 def main(paths: Sequence[str]) -> None:

@@ -175,10 +175,10 @@ def take_over(resource: dict[str, Any], *path: str, manager: str = "kubectl-edit
 
 def looked(
     api: Api, resource_state: dict[str, Any] | None = None, *secrets: str
-) -> kubernetes_objects.Stands:
+) -> kubernetes_objects.LiveObjects:
     """What the bank's cluster says of it."""
     deployment = resource_state or state()
     as_it_is = [as_it_i for as_it_i in graph_state.as_it_is({"deployment": deployment}) if as_it_i.custom]
     return kubernetes_objects.Cluster(
-        Live(api), as_it_is, as_it_is, drift_data_paths.managers([deployment]), Masker(secrets)
+        Live(api), as_it_is, as_it_is, drift_data_paths.field_managers([deployment]), Masker(secrets)
     ).look()

@@ -63,7 +63,9 @@ def look(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
         for resource in STATE
     ]
     entries = {resource["urn"]: resource for resource in STATE}
-    account = aws_foreign.Account(Said(**answers), own_resources, aws_foreign.names(STATE), entries, Masker())
+    account = aws_foreign.Account(
+        Said(**answers), own_resources, aws_foreign.resource_identifiers(STATE), entries, Masker()
+    )
     return account.look(), account
 
 

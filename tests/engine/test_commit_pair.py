@@ -25,7 +25,7 @@ def commit(root: Path, code: str = "") -> Commit:
 
 
 def ask(asked_commit: Commit) -> object:
-    return commit_pair.ask({asked_commit: Order(do="see", root=str(asked_commit.root))})[asked_commit]
+    return commit_pair.ask_commits({asked_commit: Order(do="see", root=str(asked_commit.root))})[asked_commit]
 
 
 def alive(number: int) -> bool:
@@ -53,7 +53,9 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
         f"Path({str(output_file)!r}).write_text(repr(dict(os.environ)))\n"
         "print('::add-mask::noise')\nPath(sys.argv[2]).write_text('{\"findings\": {\"a\": []}}')",
     )
-    assert commit_pair.ask({asked_commit: Order(do="see", root="x")})[asked_commit].findings == {"a": []}
+    assert commit_pair.ask_commits({asked_commit: Order(do="see", root="x")})[asked_commit].findings == {
+        "a": []
+    }
     assert "'PATH'" in output_file.read_text()
     assert "hidden" not in output_file.read_text()
 
@@ -90,19 +92,19 @@ def test_where_one_fails_the_other_is_ended(tmp_path: Path):
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
     order = Order(do="see", root="x")
     with pytest.raises(EnvironmentFault):
-        commit_pair.ask({commit(tmp_path / "failing", wait): order, slow: order})
+        commit_pair.ask_commits({commit(tmp_path / "failing", wait): order, slow: order})
     assert not alive(int(number.read_text()))
 
 
 def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Path):
-    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.HERE
+    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.RUNNING_CHECKOUT
     own_commit = commit(tmp_path / "own")
     assert own_commit.code == own_commit.root
 
 
 def test_what_judges_is_compared_file_by_file(tmp_path: Path):
     first, second = commit(tmp_path / "one"), commit(tmp_path / "other")
-    assert commit_pair.rewritten(first, second) == []
+    assert commit_pair.changed_judging_files(first, second) == []
     (second.root / "policies").mkdir()
     (second.root / "policies" / "new.py").touch()
     (second.root / "isthmus" / "__init__.py").write_text("x = 1")
@@ -110,8 +112,10 @@ def test_what_judges_is_compared_file_by_file(tmp_path: Path):
     (second.root / "isthmus" / "__pycache__" / "x.pyc").touch()
     (second.root / "components").mkdir()
     (second.root / "components" / "gone.py").touch()
-    assert commit_pair.rewritten(first, second) == ["isthmus/__init__.py", "policies/new.py"]
-    assert commit_pair.rewritten(second, first) == commit_pair.rewritten(first, second)
+    assert commit_pair.changed_judging_files(first, second) == ["isthmus/__init__.py", "policies/new.py"]
+    assert commit_pair.changed_judging_files(second, first) == commit_pair.changed_judging_files(
+        first, second
+    )
 
 
 def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -121,5 +125,5 @@ def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypa
     search_path = os.pathsep.join(map(str, (checkout / "mine", checkout / "new", elsewhere)))
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", search_path)
     base = Commit(laid_out, "the base commit", checkout)
-    assert commit_pair._blueprints(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
-    assert commit_pair._blueprints(Commit(checkout, "the branch", checkout)) == search_path
+    assert commit_pair._blueprint_folders(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
+    assert commit_pair._blueprint_folders(Commit(checkout, "the branch", checkout)) == search_path

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
-from isthmus.engine.kubernetes.managed_fields import fields
+from isthmus.engine.kubernetes.managed_fields import parse_fields
 
 OURS, THEIRS = "pulumi-kubernetes-1", "kubectl-edit"
 
@@ -35,7 +35,7 @@ def looked(
     """What is found, by path. `theirs`: what another manager has set."""
     managed = [{"manager": OURS, "fieldsV1": claims(stated_fields if own_fields is None else own_fields)}]
     managed += [{"manager": THEIRS, "fieldsV1": foreign_fields}] if foreign_fields is not None else []
-    differences = kubernetes_fields.found(stated_fields, live, fields(managed), [OURS])
+    differences = kubernetes_fields.compare_fields(stated_fields, live, parse_fields(managed), [OURS])
     return {
         difference.path: (difference.what, difference.old, difference.new, set(difference.by))
         for difference in differences
@@ -161,19 +161,19 @@ def test_a_port_that_leaves_its_protocol_out_is_the_same_port():
         "f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}
     }
     live = {"spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "http", "targetPort": 80}]}}
-    managed = fields([{"manager": OURS, "fieldsV1": own_fields}])
-    assert kubernetes_fields.found(stated_fields, live, managed, [OURS]) == []
+    managed = parse_fields([{"manager": OURS, "fieldsV1": own_fields}])
+    assert kubernetes_fields.compare_fields(stated_fields, live, managed, [OURS]) == []
 
 
 def test_a_set_tells_what_was_put_into_it():
     own_fields = {"f:metadata": {"f:finalizers": {'v:"a"': {}}}}
     foreign_fields = {"f:metadata": {"f:finalizers": {'v:"b"': {}}}}
-    managed = fields(
+    managed = parse_fields(
         [{"manager": OURS, "fieldsV1": own_fields}, {"manager": THEIRS, "fieldsV1": foreign_fields}]
     )
     stated_fields, live = (
         {"metadata": {"finalizers": ["a"]}},
         {"metadata": {"finalizers": ["a", "b"], "uid": "1"}},
     )
-    (difference,) = kubernetes_fields.found(stated_fields, live, managed, [OURS])
+    (difference,) = kubernetes_fields.compare_fields(stated_fields, live, managed, [OURS])
     assert (difference.what, difference.new, set(difference.by)) == ("added", "b", {THEIRS})

@@ -67,7 +67,7 @@ THEIRS = [object_of(our.inputs["kind"], our.name) for our in OURS if our.inputs]
 
 
 def foreign(*objects: tuple[Kind, dict[str, Any]]) -> set[str]:
-    ownership = kubernetes_ownership.known(OURS)
+    ownership = kubernetes_ownership.ownership_of(OURS)
     return {
         f"{kind.kind} {resource['metadata']['name']}"
         for kind, resource in ownership.foreign([*THEIRS, *objects])
@@ -114,13 +114,11 @@ def test_what_comes_of_ours_or_of_the_cluster_is_no_drift(brought):
         object_of("Secret", "key"),
         object_of("RoleBinding", "all"),
         object_of("NetworkPolicy", "open"),
-        object_of("ConfigMap", "server"),
-        # Owners that make no such children.
+        object_of("ConfigMap", "server"),  # Owners that make no such children.
         object_of("Secret", "key", ("Deployment", "server")),
         object_of("RoleBinding", "all", ("Job", "load")),
         object_of("Pod", "p", ("Deployment", "server")),
-        object_of("NetworkPolicy", "open", ("Pod", "nobody")),
-        # Who claims another's name.
+        object_of("NetworkPolicy", "open", ("Pod", "nobody")),  # Who claims another's name.
         object_of("Endpoints", "other"),
         object_of("PersistentVolumeClaim", "data-store-x"),
         object_of("PersistentVolumeClaim", "data-other-0"),

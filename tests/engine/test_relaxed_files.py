@@ -45,7 +45,7 @@ def kinds_of(changes: Any) -> Told:
 def both_ways(edit: Edit) -> tuple[list[RuleChange], list[RuleChange]]:
     """A change of the requirements, and the one that takes it back."""
     before, after = files(), files(edit)
-    return list(relaxed_files.of_files(before, after)), list(relaxed_files.of_files(after, before))
+    return list(relaxed_files.file_changes(before, after)), list(relaxed_files.file_changes(after, before))
 
 
 def work(workload: str, **fields: Any) -> Edit:
@@ -82,8 +82,8 @@ def exception(until: str) -> Edit:
 
 
 def test_nothing_is_told_of_what_stays_as_it_is():
-    assert list(relaxed_files.of_files(files(), files())) == []
-    assert list(relaxed_rules.of_settings(Settings(), Settings(), TODAY)) == []
+    assert list(relaxed_files.file_changes(files(), files())) == []
+    assert list(relaxed_rules.settings_changes(Settings(), Settings(), TODAY)) == []
 
 
 REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0.05}
@@ -136,14 +136,18 @@ def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
 
 def test_a_service_that_a_site_allows_is_told():
     less = files(site("frankfurt", allow=["bedrock"]))
-    assert kinds_of(relaxed_files.of_files(less, files())) == [("handling", "site frankfurt: allow", True)]
-    assert kinds_of(relaxed_files.of_files(files(), less)) == [("handling", "site frankfurt: allow", False)]
+    assert kinds_of(relaxed_files.file_changes(less, files())) == [
+        ("handling", "site frankfurt: allow", True)
+    ]
+    assert kinds_of(relaxed_files.file_changes(files(), less)) == [
+        ("handling", "site frankfurt: allow", False)
+    ]
 
 
 def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_not():
     short, long = files(exception("2026-12-31")), files(exception("2027-12-31"))
-    assert [of_file.loosens for of_file in relaxed_files.of_files(short, long)] == [True]
-    assert [of_file.loosens for of_file in relaxed_files.of_files(long, short)] == [False]
+    assert [of_file.loosens for of_file in relaxed_files.file_changes(short, long)] == [True]
+    assert [of_file.loosens for of_file in relaxed_files.file_changes(long, short)] == [False]
 
 
 def test_work_that_comes_back_under_another_name_with_less_of_a_class_is_told():
@@ -164,9 +168,11 @@ def test_new_work_and_work_that_goes_change_no_class():
 
 
 def test_a_stack_that_one_commit_does_not_have_has_its_work_told_and_its_exceptions():
-    assert {of_file.loosens for of_file in relaxed_files.of_files(None, files())} == {False}
+    assert {of_file.loosens for of_file in relaxed_files.file_changes(None, files())} == {False}
     (last,) = [
-        of_file for of_file in relaxed_files.of_files(None, files(exception("2027-01-01"))) if of_file.loosens
+        of_file
+        for of_file in relaxed_files.file_changes(None, files(exception("2027-01-01")))
+        if of_file.loosens
     ]
     assert last.what == "kyc-extraction: bedrock by exception"
 
@@ -189,14 +195,14 @@ def place(plan: Any, workload: str, **fields: Any) -> None:
 )
 def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(fields: Any, loosens: bool):
     moved = files(replan=lambda plan: place(plan, "policy-assistant", **fields))
-    (of_file,) = relaxed_files.of_files(files(), moved)
+    (of_file,) = relaxed_files.file_changes(files(), moved)
     assert (of_file.kind, of_file.what, of_file.loosens) == ("placement", "policy-assistant", loosens)
     assert of_file.old == "bedrock at frankfurt (de es fr ie it se)"
 
 
 def test_from_our_own_machines_to_a_cloud_is_guarded_less():
     cloud = {"site": "frankfurt", "target": "sagemaker"}
-    (of_file,) = relaxed_files.of_files(
+    (of_file,) = relaxed_files.file_changes(
         files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
     )
     assert (of_file.old, of_file.new, of_file.loosens) == (
@@ -225,9 +231,15 @@ def table(**demands: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_class_demands_is_told_field_by_field(demands: Any, message: str):
-    assert kinds_of(relaxed_files.of_tables(table(**demands), table())) == [("handling", message, True)]
-    assert kinds_of(relaxed_files.of_tables(table(), table(**demands))) == [("handling", message, False)]
-    assert list(relaxed_files.of_tables({}, table())) == [], "a commit without the stack demands nothing else"
+    assert kinds_of(relaxed_files.handling_changes(table(**demands), table())) == [
+        ("handling", message, True)
+    ]
+    assert kinds_of(relaxed_files.handling_changes(table(), table(**demands))) == [
+        ("handling", message, False)
+    ]
+    assert list(relaxed_files.handling_changes({}, table())) == [], (
+        "a commit without the stack demands nothing else"
+    )
 
 
 def silence(until: str, policy: str = "cost/tags", **fields: str) -> Settings:
@@ -265,23 +277,23 @@ def figure(**figures: Any) -> Settings:
 def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(
     before: Any, after: Any, message: str
 ):
-    (of_setting,) = relaxed_rules.of_settings(before, after, TODAY)
-    (back,) = relaxed_rules.of_settings(after, before, TODAY)
+    (of_setting,) = relaxed_rules.settings_changes(before, after, TODAY)
+    (back,) = relaxed_rules.settings_changes(after, before, TODAY)
     assert (of_setting.what, of_setting.loosens, back.what, back.loosens) == (message, True, message, False)
 
 
 def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
     assert [
         of_setting.loosens
-        for of_setting in relaxed_rules.of_settings(Settings(), silence("2026-11-25"), TODAY)
+        for of_setting in relaxed_rules.settings_changes(Settings(), silence("2026-11-25"), TODAY)
     ] == [False]
     assert [
         of_setting.loosens
-        for of_setting in relaxed_rules.of_settings(Settings(), silence("2026-11-26"), TODAY)
+        for of_setting in relaxed_rules.settings_changes(Settings(), silence("2026-11-26"), TODAY)
     ] == [True]
-    wider = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
+    wider = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
     assert kinds_of(wider) == [("silence", "cost/tags of *", True), ("silence", "cost/tags of bank-*", False)]
-    owner = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
+    owner = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
     assert kinds_of(owner) == [("silence", "cost/tags of bank-*", False)]
 
 
@@ -290,7 +302,7 @@ def test_rules_that_go_or_weigh_less_are_told():
         {"a/gone": "low", "a/less": "high", "a/more": "low"},
         {"a/less": "low", "a/more": "high", "a/new": "low"},
     )
-    assert kinds_of(relaxed_rules.of_rules(before, after)) == [  # pyright: ignore[reportArgumentType]
+    assert kinds_of(relaxed_rules.rule_changes(before, after)) == [  # pyright: ignore[reportArgumentType]
         ("rule", "a/gone", True),
         ("rule", "a/less", True),
         ("rule", "a/more", False),
@@ -299,9 +311,9 @@ def test_rules_that_go_or_weigh_less_are_told():
 
 
 def test_code_that_judges_is_named_and_counts_as_loosened():
-    (change,) = relaxed_rules.of_code([f"policies/{at}.py" for at in range(7)], judged=True)
+    (change,) = relaxed_rules.code_changes([f"policies/{at}.py" for at in range(7)], judged=True)
     assert (change.what, change.loosens) == (ITSELF, True)
     assert change.new.endswith("policies/4.py and 2 more")
-    (change,) = relaxed_rules.of_code(["isthmus/x.py"], judged=False)
+    (change,) = relaxed_rules.code_changes(["isthmus/x.py"], judged=False)
     assert change.what == UNJUDGED
-    assert list(relaxed_rules.of_code([], judged=False)) == []
+    assert list(relaxed_rules.code_changes([], judged=False)) == []

@@ -43,8 +43,7 @@ def run_cli(*arguments: str) -> str:
     assert code in (0, 1), f"`isthmus {' '.join(arguments)}` ended with {code}: {err.getvalue()[-2000:]}"
     return out.getvalue()
 
-
-# --- programs of the edge: `python -m MODULE` ---
+    # --- programs of the edge: `python -m MODULE` ---
 
 
 def run_module_help(module: str, *arguments: str) -> str:
@@ -60,8 +59,7 @@ def run_module_help(module: str, *arguments: str) -> str:
         sys.argv = before
     return out.getvalue()
 
-
-# --- the components' package ---
+    # --- the components' package ---
 
 
 def package_schema() -> dict[str, Any]:
@@ -72,8 +70,7 @@ def package_schema() -> dict[str, Any]:
 
     return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 
-
-# --- JSON outputs and files that need an engine, a rendering or much data: their models ---
+    # --- JSON outputs and files that need an engine, a rendering or much data: their models ---
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
@@ -108,9 +105,9 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
 def sanitise_summary() -> dict[str, Any]:
     """As `isthmus sanitise --format json` prints it, of no files."""
-    from edge.sanitising.manifest import summary
+    from edge.sanitising.manifest import build_summary
 
-    return summary([], b"", complete=True)
+    return build_summary([], b"", complete=True)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -128,8 +125,7 @@ def images_output() -> dict[str, Any]:
     item = Item("edge", "registry/edge:1", "sha256:" + "1" * 64, "mirror/edge", ("namespace/pod",), True)
     return as_data(Inventory([item], [item]))
 
-
-# --- configuration files of the edge ---
+    # --- configuration files of the edge ---
 
 
 def edge_configuration_schema() -> dict[str, Any]:
@@ -138,8 +134,7 @@ def edge_configuration_schema() -> dict[str, Any]:
 
     return _ADAPTER.json_schema(by_alias=True)
 
-
-# --- metrics of a gateway ---
+    # --- metrics of a gateway ---
 
 
 def gateway_metrics() -> bytes:
@@ -184,8 +179,7 @@ def _exchange(exchange: Any, **more: Any) -> Any:
     }
     return exchange(**{**values, **more})
 
-
-# --- lines of the journal ---
+    # --- lines of the journal ---
 
 
 def journal_lines() -> list[dict[str, Any]]:
@@ -217,8 +211,7 @@ def journal_lines() -> list[dict[str, Any]]:
             asyncio.run(journal(scope, nothing, nothing))
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
-
-# --- audit records ---
+    # --- audit records ---
 
 
 def audit_lines() -> list[bytes]:
@@ -269,7 +262,7 @@ def audit_lines() -> list[bytes]:
         reviewer = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", who=reviewer, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", actor=reviewer, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
@@ -383,8 +376,7 @@ def content_line() -> dict[str, Any]:
         )
         return json.loads(line)
 
-
-# --- the database ---
+        # --- the database ---
 
 
 def database_statements() -> dict[str, str]:

@@ -45,13 +45,13 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Node, npm cannot get a package, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making the browser; waiting for it", print):
+    with cache.exclusive(target, "another run is making the browser; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as filling:
+        with cache.fill_folder(target) as filling:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(SOURCES / name, filling / name)
-            # The package's own start script wants a newer Node; nothing of it is run.
+                # The package's own start script wants a newer Node; nothing of it is run.
             run_node(
                 ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false"],
                 filling,

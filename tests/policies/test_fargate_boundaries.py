@@ -44,7 +44,7 @@ def rendered() -> rendering.Rendered:
         made: dict[str, pulumi.ProviderResource] = {"frankfurt": Provider("frankfurt", region="eu-central-1")}
         LlmPlatform("insurer", platform(), made)
 
-    return rendering.record(program, project.find_project(ROOT).stack(STACK))
+    return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:

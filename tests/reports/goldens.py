@@ -13,7 +13,7 @@ from isthmus.contracts.reports.preview import Preview
 from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine import seen
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.assembly import PreviewDraft
 from isthmus.engine.project import project
 from isthmus.engine.pull_request import pull_request
 from isthmus.engine.pull_request.commit_pair import Commit
@@ -47,7 +47,7 @@ def restricted_to_bedrock() -> Preview:
         try:
             stack.platform()
         except Refused as error:
-            return preview.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
+            return preview.failed_preview(stack, error, PreviewDraft(stack.name, commit=previews.COMMIT))
     raise AssertionError("the plan was not refused")
 
 
@@ -58,7 +58,7 @@ def failed() -> Preview:
         where="site fra1",
         fix="Start it",
     )
-    return preview.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
+    return preview.failed_preview(stack, fault, PreviewDraft(stack.name, commit=previews.COMMIT))
 
 
 def class_lowered() -> Preview:
@@ -76,7 +76,7 @@ def class_lowered() -> Preview:
         )
         by_base = seen.answer(order).findings[stack.name]
         change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
-        return pull_request.of_stack(change, base_side, head_side, by_base).preview
+        return pull_request.preview_stack(change, base_side, head_side, by_base).preview
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {

@@ -29,7 +29,7 @@ from isthmus.contracts.reports.preview import (
 )
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
@@ -80,8 +80,8 @@ def preview(
     """Of the bank as it is rendered (or `before`), which becomes `after`."""
     before_resources = resources() if before is None else before
     changes = preview_comparison.compare(before_resources, after)
-    same: list[Op] = ["same"] * preview_comparison.unchanged(before_resources, after, changes)
-    parts_of_preview = Parts(
+    same: list[Op] = ["same"] * preview_comparison.count_unchanged(before_resources, after, changes)
+    parts_of_preview = PreviewDraft(
         STACK,
         baseline="commit",
         base=BASE,

@@ -126,7 +126,7 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
     from stacks import program
 
     with pytest.raises(InputError, match=r"overrides are not a mapping|of a wrong kind"):
-        rendering.record(program.program, project.find_project(tmp_path).stack(STACK))
+        rendering.record_program(program.program, project.find_project(tmp_path).stack(STACK))
 
 
 def test_the_requirements_are_the_banks_with_the_header_that_editors_read():

@@ -118,7 +118,7 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         site = next(site for site in platform.sites if site.name == "fra1")
         stack_migration.make_room(platform, {"fra1": providers.kubernetes(site, "/k")})
 
-    record = rendering.record(program, project.find_project(bank.ROOT).stack(bank.STACK))
+    record = rendering.record_program(program, project.find_project(bank.ROOT).stack(bank.STACK))
     custom = [
         resource
         for resource in record.resources

@@ -51,7 +51,7 @@ def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
 def _rendered_resources(stack: Stack) -> Sequence[Any]:
     from isthmus.engine.render import rendering
 
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         return [
             resource
             for rendered in rendering.render_estate(stack).values()

@@ -77,7 +77,7 @@ class ApprovedEngine(Engine):
         self._folder = tempfile.TemporaryDirectory(prefix="isthmus-")
         self._files = input_digest.fingerprint(stack.project)
         self._was = _export_state(stack, say)
-        with rendering.uncollected():
+        with rendering.without_garbage_collection():
             self._said = rendering.render(stack).said
         plan_file = Path(self._folder.name) / "approved.json"
         self._approved = check_approved(stack, approval, say, watcher, plan_file).changes

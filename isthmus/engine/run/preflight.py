@@ -73,8 +73,8 @@ def check_clusters(platform: Platform, reached: dict[str, Cluster], say: Callabl
     from isthmus.engine.kubernetes import monitors as kubernetes_monitors
     from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 
-    kubernetes_nodes.domains_are_labelled(platform, reached, say)
-    for line in kubernetes_monitors.unselected(platform, reached):
+    kubernetes_nodes.check_domain_labels(platform, reached, say)
+    for line in kubernetes_monitors.warn_unselected(platform, reached):
         say(line)
-    for line in identity_certificates.check(platform, reached):
+    for line in identity_certificates.bearers_check(platform, reached):
         say(line)

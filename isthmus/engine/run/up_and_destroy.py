@@ -103,7 +103,7 @@ def up(
         estate_layers.before_up(stack, platform, in_place=in_place)
         if stack.layer in ("all", "platform"):
             # Before anything that could settle on a machine with GPUs.
-            kubernetes_nodes.taints_are_set(platform, reached, say)
+            kubernetes_nodes.set_taints(platform, reached, say)
         engine = Engine(stack, say) if approval is None else _approved_engine(stack, approval, say, watcher)
         engine.keep_copy()
         exported = recovery.settle(stack, engine, say, answers)
@@ -113,7 +113,7 @@ def up(
         estate_migration.check_allowed(move, platform, stack.name, in_place=in_place, say=say)
         retained_resources.release_dropped(engine, exported, lambda: _program_urns(stack, rendered), say)
         runs: list[Run | None] = []
-        with _settle_on_failure(stack, engine), watchdog.watched(reached, say):
+        with _settle_on_failure(stack, engine), watchdog.watch_clusters(reached, say):
             with estate_migration.shared_with_program(endpoints):
                 first, proofs = _build_admission(stack, engine, platform, reached, state, say, watcher)
             runs.append(first)
@@ -133,7 +133,7 @@ def up(
                     runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
         if stack.layer in ("all", "platform"):
             # A patch of an earlier version that owned the taints has let go of them.
-            kubernetes_nodes.taints_are_set(platform, reached, say)
+            kubernetes_nodes.set_taints(platform, reached, say)
         with contextlib.suppress(IsthmusError):
             # What a later accident needs is this state; a full disk does not undo what is built.
             engine.keep_copy()
@@ -177,10 +177,10 @@ def destroy(
         retained_resources.refuse_protected(state, stack.name)
         retained_resources.release_dropped(engine, exported, frozenset, say)
         clusters_by_site = _answering_clusters(stack)
-        with watchdog.watched(clusters_by_site, say):
+        with watchdog.watch_clusters(clusters_by_site, say):
             run = engine.destroy(watcher, expected=_custom_resource_count(state))
         if clusters_by_site and stack.layer in ("all", "platform"):
-            kubernetes_nodes.taints_are_removed(stack.platform(), clusters_by_site, say)
+            kubernetes_nodes.remove_taints(stack.platform(), clusters_by_site, say)
     # The engine's step for what is retained is a deletion too, from the state alone.
     retained_count = len(retained_resources.retained(state))
     counts = {
@@ -247,7 +247,7 @@ def _build_admission(
         (
             site
             for site, cluster in guarded.items()
-            if not admission_proof.in_force(cluster, namespace, registry)
+            if not admission_proof.is_enforced(cluster, namespace, registry)
         ),
         None,
     )
