@@ -74,7 +74,7 @@ def hostile(text: str = EVIL) -> Drift:
         drifted(**names, by=[text], properties=property_changes, expected=text),
         stack=text,
         status="partial",
-        data_paths=DataPaths(before=[], after=[path(name=text, reason=text, workload=text)]),
+        data_paths=DataPaths(before=[], after=[path(name=text, why=text, workload=text)]),
         unseen=[Unseen(what=text, where=text, why=text)],
         diagnostics=[Diagnostic(severity="error", message=text)],
         policy=[
