@@ -91,7 +91,7 @@ def _settings_tree(platform: dict[str, Any], missing: Missing, *, sandbox: bool)
     from sandbox import sample_settings
 
     return settings_template.overrides(
-        [*missing, *sample_settings.besides(platform)], sample_settings.answer(platform)
+        [*missing, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
 
 

@@ -110,13 +110,13 @@ def sanitise(
     from isthmus.core.errors import Refused
 
     with _command_errors():
-        from edge.sanitising import Asked
+        from edge.sanitising import Options
         from edge.sanitising import sanitise as run
 
         redaction_points = {"prompts-leaving-site", "leaving-class"} & {
             *handling.of(data_class.value).redacted
         }
-        request = Asked(
+        request = Options(
             data_class=data_class.value,
             names_demanded=bool(redaction_points),
             languages=tuple(_split_list(languages)),
@@ -179,7 +179,7 @@ def _rules(file: Path) -> Rules:
 def _open_places(source: str, target: str, store: Store) -> tuple[Source, Target]:
     from edge.sanitising import FolderSource, FolderTarget
     from edge.sanitising.buckets import BucketSource, BucketTarget
-    from edge.sanitising.locations import apart
+    from edge.sanitising.locations import require_apart
     from isthmus.cli.audit_options import s3_client
 
     source_is_bucket, target_is_bucket = (name.startswith("s3://") for name in (source, target))
@@ -189,7 +189,7 @@ def _open_places(source: str, target: str, store: Store) -> tuple[Source, Target
 
         raise BadPlace("source and target contain each other", target, "Give a prefix outside the source")
     if not source_is_bucket and not target_is_bucket:
-        apart(Path(source), Path(target))
+        require_apart(Path(source), Path(target))
     return (
         BucketSource(client, *_bucket(source)) if source_is_bucket else FolderSource(Path(source)),
         BucketTarget(client, *_bucket(target)) if target_is_bucket else FolderTarget(Path(target)),

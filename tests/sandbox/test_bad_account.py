@@ -25,7 +25,7 @@ from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.blueprints.bank import serving
@@ -46,9 +46,9 @@ class Account:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = kept() | api.environment(home) | SPARING | {"PYTHONPATH": str(ROOT)}
+        self.env = inherited_variables() | api.environment(home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.boto = aws.clients(self.env)
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        self.cluster = KubeClient.from_kubeconfig(home / "kubeconfig", "fra1")
         self.root = Path()
 
     def take(self, root: Path) -> None:
