@@ -8,10 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-pass
-
-pass
-
 
 @dataclass
 class Exchange:

@@ -48,7 +48,7 @@ def quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
-_WHERE_KNOWN = (
+_OPTIONAL_FIELDS = (
     "variant",
     "team",
     "identity",
@@ -129,7 +129,11 @@ class Journal:
             **self._fixed,
             request_id=exchange.request_id,
             workload=exchange.workload,
-            **{name: value for name in _WHERE_KNOWN if (value := getattr(exchange, name)) not in ("", None)},
+            **{
+                name: value
+                for name in _OPTIONAL_FIELDS
+                if (value := getattr(exchange, name)) not in ("", None)
+            },
             method=exchange.method if exchange.method in ("GET", "POST", "HEAD", "OPTIONS") else "other",
             path=exchange.path,
             status=exchange.status,

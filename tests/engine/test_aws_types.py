@@ -50,10 +50,10 @@ def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    made = Client(variables)
-    made.configure(region=REGION)
-    yield made
-    made.close()
+    aws_client = Client(variables)
+    aws_client.configure(region=REGION)
+    yield aws_client
+    aws_client.close()
 
 
 def begun(client: Client, world: World, token: str) -> Creation:
@@ -71,9 +71,9 @@ def begun(client: Client, world: World, token: str) -> Creation:
 CLIENTS: dict[str, Any] = {}
 
 
-def account(*known: tuple[str, str]) -> Aws:
+def account(*known_urns: tuple[str, str]) -> Aws:
     # Clients take longest to make, and the endpoint is the same for all.
-    return Aws({"region": REGION}, STACK, frozenset(known), CLIENTS)
+    return Aws({"region": REGION}, STACK, frozenset(known_urns), CLIENTS)
 
 
 def test_every_type_that_can_be_made_can_be_looked_up():
@@ -100,7 +100,9 @@ def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world,
     assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
-tagged_type = pytest.mark.parametrize("token", sorted(each for each in TYPES if "tags" in TYPES[each].inputs))
+tagged_type = pytest.mark.parametrize(
+    "token", sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
+)
 
 
 @tagged_type
@@ -164,10 +166,10 @@ def test_a_setting_whose_name_is_not_known_is_never_said_to_be_the_same_again(to
 
 def test_a_log_group_is_found_by_its_prefix_its_tags_and_its_age(client, world):
     token, prefix = "aws:cloudwatch/logGroup:LogGroup", world.name("/isthmus/flow")
-    ours = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
-    creation = with_inputs(token, client.checked(token, ours), name="flow")
+    own_inputs = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
+    creation = with_inputs(token, client.checked(token, own_inputs), name="flow")
     assert "name" not in creation.inputs
-    foreign = {**ours, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
+    foreign = {**own_inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
     client.create(token, client.checked(token, foreign))
     assert look_up(account(), creation) == NotMade()
     id, _ = client.create(token, creation.resource["inputs"])

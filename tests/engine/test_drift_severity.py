@@ -14,7 +14,7 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 
 
 @pytest.mark.parametrize(
-    ("what", "type_", "path", "wanted"),
+    ("message", "type_", "path", "expected"),
     [
         ("gone", "aws:s3/bucket:Bucket", "", "critical"),
         ("gone", "kubernetes:networking.k8s.io/v1:NetworkPolicy", "", "high"),
@@ -41,14 +41,17 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
         ("added", "kubernetes:core/v1:NodePatch", "metadata.labels.x", "low"),
     ],
 )
-def test_a_drift_is_as_grave_as_what_it_opens_or_loses(what: Any, type_: str, path: str, wanted: str):
-    told = [PropertyChange(path=path)] if path else []
-    assert severity_of(what, type_, told) == wanted
+def test_a_drift_is_as_grave_as_what_it_opens_or_loses(message: Any, type_: str, path: str, expected: str):
+    property_changes = [PropertyChange(path=path)] if path else []
+    assert severity_of(message, type_, property_changes) == expected
 
 
 def test_the_gravest_of_several_properties_counts():
-    told = [PropertyChange(path="metadata.labels.x"), PropertyChange(path="spec.template.spec.hostNetwork")]
-    assert severity_of("changed", DEPLOYMENT, told) == "high"
+    property_changes = [
+        PropertyChange(path="metadata.labels.x"),
+        PropertyChange(path="spec.template.spec.hostNetwork"),
+    ]
+    assert severity_of("changed", DEPLOYMENT, property_changes) == "high"
 
 
 SCALED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "m", "namespace": "n"}}

@@ -24,7 +24,7 @@ class Api(Cluster):
 
     def __init__(self, **objects: Any) -> None:
         super().__init__("fra1", "https://fra1", None)
-        self.objects: dict[str, list[Any]] = {path: [each] for path, each in objects.items()}
+        self.objects: dict[str, list[Any]] = {path: [resource] for path, resource in objects.items()}
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         assert method == "GET", "looking changes nothing"
@@ -34,7 +34,7 @@ class Api(Cluster):
         }
         if path in served:
             keys = ("name", "kind", "namespaced")
-            return {"resources": [dict(zip(keys, each, strict=True)) for each in served[path]]}
+            return {"resources": [dict(zip(keys, values, strict=True)) for values in served[path]]}
         answers = self.objects.get(path) or [ApiRefusal(404, "not found")]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
@@ -55,8 +55,8 @@ def creation(kind: str = "Deployment", patch: bool = False, **metadata: Any) -> 
 
 
 def claim(manager: str = MANAGER, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    held = {f"f:{name}": {} for name in LABELS}
-    fields = fields or {"f:metadata": {"f:labels": held}, "f:spec": {}}
+    claimed_labels = {f"f:{name}": {} for name in LABELS}
+    fields = fields or {"f:metadata": {"f:labels": claimed_labels}, "f:spec": {}}
     return {"manager": manager, "operation": "Apply", "time": NOON, "fieldsV1": fields}
 
 
@@ -84,13 +84,13 @@ def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
 
 
 def test_an_object_of_somebody_else_is_not_taken_whatever_its_labels():
-    for others in (
+    for foreign_objects in (
         live(),
         live(claim("kubectl-apply")),
         live(claim(), labels={}),
         live(claim(fields={"f:spec": {}})),
     ):
-        assert isinstance(look_up(creation(), Api(**{PATH: others})), NotMade)
+        assert isinstance(look_up(creation(), Api(**{PATH: foreign_objects})), NotMade)
 
 
 def test_an_object_whose_manager_the_state_knows_is_another_resources():
@@ -150,15 +150,17 @@ def test_two_patches_that_may_each_be_it_are_named_and_none_is_chosen():
 
 
 def test_a_patch_that_names_its_manager_is_told_by_it():
-    chosen = creation(
+    patch = creation(
         "Node", patch=True, name="fra1-a", namespace=None,
         annotations={"pulumi.com/patchFieldManager": "isthmus"},
     )  # fmt: skip
-    held = {
+    claimed_labels = {
         "f:labels": {f"f:{name}": {} for name in LABELS},
         "f:annotations": {"f:pulumi.com/patchFieldManager": {}},
     }
-    verdict = look_up(chosen, Api(**{NODE: live(claim("isthmus", {"f:metadata": held, "f:spec": {}}))}))
+    verdict = look_up(
+        patch, Api(**{NODE: live(claim("isthmus", {"f:metadata": claimed_labels, "f:spec": {}}))})
+    )
     assert isinstance(verdict, Made)
 
 

@@ -56,6 +56,6 @@ def test_what_is_not_the_same_differs_and_what_is_does_not(old: Any, new: Any):
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_a_path_is_read_as_it_was_written(names: list[str]):
     path = ""
-    for each in names:
-        path = path_step(path, each)
+    for name in names:
+        path = path_step(path, name)
     assert path_keys(path) == names
