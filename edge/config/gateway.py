@@ -1,4 +1,4 @@
-"""`mode: gateway`: its callers, what they may use, and the ways of one class."""
+"""Settings of `mode: gateway`: callers, their allowances, and the routes of one class."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class UpstreamTls(Strict):
-    """What the gateway shows to model servers and translators, and the CA it believes."""
+    """The gateway's client certificate for model servers and translators, and the CA that it trusts."""
 
     certificate: File
     key: File
     ca: File
     ca_bundles: Files = ()
-    """Files with further CAs, whose servers are believed too: the old and the new one while a CA is replaced."""
+    """Files of further CAs that are trusted, for the time in which a CA is replaced."""
 
 
 class Allowance(Strict):
-    """What may be used in a minute and in a calendar month, UTC, by all copies of the gateway together."""
+    """Limits for each minute and each calendar month (UTC), for all copies of the gateway together."""
 
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
@@ -38,24 +38,24 @@ class Allowance(Strict):
 
 
 class Team(Strict):
-    """A team, and what its workloads may use together."""
+    """A team, and the limits that its workloads share."""
 
     name: Name
     allowance: Allowance = Allowance()
 
 
 class Workload(Strict):
-    """A workload: whose it is, by which certificates it is known, and what it may use."""
+    """A workload: its team, its client certificates and its limits."""
 
     name: Name
     team: Name | None = None
     clients: list[Name] = []
-    """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
+    """DNS names or SPIFFE ids of its client certificates. If set, its keys are accepted from these clients only."""
     allowance: Allowance = Allowance()
     confidence: Confidence | None = None
-    """Absent: answers bear no score."""
+    """Absent: answers have no score."""
     impact: Impact | None = None
-    """Of its answers on people or money; it decides which of them people look at. Needed where `reviews` is."""
+    """Effect of its answers on people or money. It decides which answers people review. Required with `reviews`."""
     review: ReviewRule | None = None
 
     @field_validator("clients")
@@ -68,17 +68,17 @@ class Workload(Strict):
 
 
 class Traces(Strict):
-    """A collector that takes OTLP over HTTP: times and names of requests, never their content."""
+    """An OTLP/HTTP collector. It receives times and names of requests, never their content."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#]+/[^@?#]*$")]
-    """Such as `https://collector.observability.svc:4318/v1/traces`."""
+    """For example `https://collector.observability.svc:4318/v1/traces`."""
     ca: File | None = None
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of the requests that no caller has decided about."""
+    """Share of requests to trace if the caller's `traceparent` does not decide it."""
 
     @property
     def host(self) -> str:
-        """The collector's, without the port."""
+        """Host name of the collector, without the port."""
         return (urlsplit(self.endpoint).hostname or "").rstrip(".")
 
 
@@ -93,7 +93,7 @@ class GatewayConfig(Strict):
     callers: File | None = None
     database: DatabaseConfig | None = None
     salt_key: File | None = None
-    """64 hexadecimal digits, of this site and class: prefix caches are salted under it."""
+    """64 hexadecimal digits for this site and class: the key of the salts of prefix caches."""
     upstream_tls: UpstreamTls
     limits: Limits = Limits()
     teams: list[Team] = []
@@ -101,9 +101,9 @@ class GatewayConfig(Strict):
     routes: Annotated[list[Route], Field(min_length=1)]
     traces: Traces | None = None
     audit: AuditSettings | None = None
-    """Absent: no records are kept."""
+    """Absent: no audit records are written."""
     screening: Screening | None = None
-    """Absent: nothing is redacted, and no guard looks."""
+    """Absent: nothing is redacted, and no guard runs."""
     reviews: Reviews | None = None
     """Absent: no answer is held for people."""
 
@@ -190,7 +190,7 @@ class GatewayConfig(Strict):
         return self
 
     def _priced(self, workload: Workload) -> None:
-        """What nobody prices would never use up a budget in USD."""
+        """Raise ValueError if the workload has a budget in USD and one of its places has no price."""
         team = next((team for team in self.teams if team.name == workload.team), None)
         if not any(limited.allowance.usd_per_month for limited in (workload, *([team] if team else []))):
             return
