@@ -21,19 +21,19 @@ def test_names_and_urns_are_taken_with_their_ids():
     ("made_name", "not_made"), [("bank-vpc", "bank-vpc"), (URN, URN), (URN, "bank-vpc"), ("bank-vpc", URN)]
 )
 def test_contradictory_answers_are_refused(made_name: str, not_made: str):
-    with pytest.raises(InputError, match="made and not made") as refused:
+    with pytest.raises(InputError, match="in both --made and --not-made") as refused:
         parse_answers([f"{made_name}=vpc-0a"], ["key", not_made])
     assert refused.value.fix
     assert not_made in str(refused.value)
 
 
 def test_two_different_ids_of_one_creation_are_refused():
-    with pytest.raises(InputError, match="made with two ids"):
+    with pytest.raises(InputError, match="has two ids in --made"):
         parse_answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0b"], None)
     assert parse_answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0a"], None).made == {"bank-vpc": "vpc-0a"}
 
 
 @pytest.mark.parametrize("argument", ["bank-vpc", "=vpc-0a", "bank-vpc="])
 def test_an_answer_without_name_and_id_is_refused(argument: str):
-    with pytest.raises(InputError, match="is not NAME=ID"):
+    with pytest.raises(InputError, match="does not have the form NAME=ID"):
         parse_answers([argument], None)

@@ -108,16 +108,16 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
     ("more", "message"),
     [
         (["verify", "nowhere", "--public-key", "{key}"], "nowhere: the folder does not exist"),
-        (["verify", "{store}", "--public-key", "{store}"], "no public key of a sealer"),
-        (["verify", "{store}", "--public-key", "{key}", "--anchor", "2"], "`2` is no seal"),
-        (["verify", "{store}", "--public-key", "{key}", "--as-of", "soon"], "`soon` is no time"),
+        (["verify", "{store}", "--public-key", "{store}"], "is not a sealer's public key"),
+        (["verify", "{store}", "--public-key", "{key}", "--anchor", "2"], "`2` is not SEAL:HASH"),
+        (["verify", "{store}", "--public-key", "{key}", "--as-of", "soon"], "`soon` is not a time"),
         (
             ["report", "{store}", "--public-key", "{key}", "--from", "2026-02", "--to", "2026-01-01"],
-            "is no time",
+            "is not a time",
         ),
         (
             ["report", "{store}", "--public-key", "{key}", "--from", "2026-02-01", "--to", "2026-01-01"],
-            "ends before",
+            "--to is not after --from",
         ),
         (["erase", "--keys", "{store}", *ACT], "no subject is given, or two are"),
         (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "found by an HMAC"),

@@ -95,8 +95,8 @@ def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Pat
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--max-error", "0"), "--max-error: 0 is no share"),
-        (("--max-error", "nan"), "--max-error: nan is no share"),
+        (("--max-error", "0"), "--max-error: 0 is not a share"),
+        (("--max-error", "nan"), "--max-error: nan is not a share"),
         (("--as-of", "yesterday"), "`yesterday` is no day"),
     ],
 )

@@ -87,19 +87,9 @@ def up(
     """
     started = time.monotonic()
     platform = stack.platform()
-    rendered = None
-    if not checked:
-        rendered = preflight.check_files(stack, platform, say)[stack.name]
-        say("the plan, the blueprint and the overrides are valid")
-    if stack.layer in ("all", "platform"):
-        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
-            say(line)
+    rendered = _check_inputs(stack, platform, say, checked=checked)
     with exclusive_stack_run(stack):
-        reached = clusters(stack.reached(platform), stack)
-        for site, cluster in reached.items():
-            say(f"site {site}: the cluster answers at {cluster.server}")
-        if stack.layer in ("all", "platform"):
-            preflight.check_clusters(platform, reached, say)
+        reached = _connect(stack, platform, say)
         estate_layers.before_up(stack, platform, in_place=in_place)
         if stack.layer in ("all", "platform"):
             # Before any pod could be scheduled on a node with GPUs.
@@ -138,6 +128,39 @@ def up(
             # Recovery needs this backup, but a full disk must not fail a finished run.
             engine.keep_copy()
         outputs = engine.outputs()
+    return _built(platform, outputs, runs, proofs, time.monotonic() - started)
+
+
+def _check_inputs(stack: Stack, platform: Platform, say: Say, *, checked: bool) -> Rendered | None:
+    """Check the stack's files, unless the caller has, and report emergency accesses. Returns the rendering, if made."""
+    rendered = None
+    if not checked:
+        rendered = preflight.check_files(stack, platform, say)[stack.name]
+        say("the plan, the blueprint and the overrides are valid")
+    if stack.layer in ("all", "platform"):
+        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
+            say(line)
+    return rendered
+
+
+def _connect(stack: Stack, platform: Platform, say: Say) -> dict[str, Cluster]:
+    """Site → its cluster, after each has answered and passed the checks."""
+    reached = clusters(stack.reached(platform), stack)
+    for site, cluster in reached.items():
+        say(f"site {site}: the cluster answers at {cluster.server}")
+    if stack.layer in ("all", "platform"):
+        preflight.check_clusters(platform, reached, say)
+    return reached
+
+
+def _built(
+    platform: Platform,
+    outputs: dict[str, Any],
+    runs: list[Run | None],
+    proofs: list[admission_proof.Proven],
+    seconds: float,
+) -> Built:
+    """The result of `up`, summed over its runs of the engine."""
     return Built(
         platform=platform,
         outputs=outputs,
@@ -145,7 +168,7 @@ def up(
         changed={urn: kind for run in runs if run for urn, kind in run.changed_urns.items()},
         replacements={urn: properties for run in runs if run for urn, properties in run.replacements.items()},
         proofs=proofs,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         warnings=[line for run in runs if run for line in run.warnings],
     )
 
