@@ -120,7 +120,7 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
             "--to is not after --from",
         ),
         (["erase", "--keys", "{store}", *ACT], "no subject is given, or two are"),
-        (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "found by an HMAC"),
+        (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "--user needs the site"),
         (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "`erika` is not a subject"),
     ],
 )

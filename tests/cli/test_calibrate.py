@@ -89,7 +89,7 @@ def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Pat
     path.write_text("".join(json.dumps(line) + "\n" for line in rows))
     ran = isthmus("calibrate", str(path), *DAY)
     assert ran.code == 0
-    assert "no gateway will use it: it does not say which weights" in ran.err
+    assert "no gateway will use it, because it lacks the weights' digest" in ran.err
 
 
 @pytest.mark.parametrize(
