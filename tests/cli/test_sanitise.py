@@ -38,7 +38,7 @@ def laid(tmp_path: Path) -> Path:
 SMALL = """
 import resource, sys
 from edge.redaction import language
-language.ready()  # which unpacks its model into a file, elsewhere
+language.load_model()  # which unpacks its model into a file, elsewhere
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 from isthmus.cli import main
 sys.exit(main(sys.argv[2:]))
