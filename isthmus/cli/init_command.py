@@ -91,7 +91,7 @@ def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str
     from sandbox import sample_settings
 
     return settings_template.overrides(
-        [*left, *sample_settings.besides(platform)], sample_settings.answer(platform)
+        [*left, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.aws.beside import OPERATIONS, PAGES
-from sandbox.aws.faults import KINDS, Fault, faults_of
+from sandbox.aws.faults import KINDS, Fault, parse_faults
 from sandbox.aws.invokes import INVOKES
 from sandbox.aws.model import Type
 from sandbox.aws.table import TYPES
@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "sandbox-aws.md"
 
 
 def _row(kind: Type) -> str:
-    def names(chosen: list[str]) -> str:
-        return ", ".join(f"`{name}`" for name in sorted(chosen)) or "–"
+    def names(selector: list[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(selector)) or "–"
 
     inputs = kind.inputs.items()
     changed = [name for name, prop in inputs if not prop.replace and not prop.local]
@@ -32,7 +32,7 @@ def _row(kind: Type) -> str:
     outputs = list(kind.outputs)
     return (
         f"| `{kind.token}` | {names(changed)} | {names(replaces)} | {names(local)} | {names(outputs)} "
-        f"| {kind.unknowable} |"
+        f"| {kind.limits} |"
     )
 
 
@@ -41,9 +41,9 @@ def tables() -> dict[str, str]:
     types = f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n"
     beside = "| service | operation |\n|---|---|\n"
     return {
-        "beside": beside + "\n".join(f"| {each.service} | {each.name} |" for each in OPERATIONS),
+        "beside": beside + "\n".join(f"| {entry.service} | {entry.name} |" for entry in OPERATIONS),
         "pages": "| what | address |\n|---|---|\n"
-        + "\n".join(f"| {each.what} | `{each.method} {each.path}` |" for each in PAGES),
+        + "\n".join(f"| {page.what} | `{page.method} {page.path}` |" for page in PAGES),
         "types": types + "\n".join(_row(kind) for _, kind in sorted(TYPES.items())),
         "twice": "\n".join(f"- `{token}`" for token in sorted(TWICE)),
         "untold": "\n".join(f"- `{token}`" for token in sorted(UNTOLD)),
@@ -57,13 +57,13 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("name", ["beside", "pages", "types", "twice", "untold", "functions"])
 def test_the_page_s_table_is_the_code_s(name: str) -> None:
-    found = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
-    assert found is not None
-    assert found[2].strip() == tables()[name], "run `python -m tests.aws_sandbox.test_docs`"
+    actual = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
+    assert actual is not None
+    assert actual[2].strip() == tables()[name], "run `python -m tests.aws_sandbox.test_docs`"
 
 
 def test_every_type_says_what_the_sandbox_cannot_know() -> None:
-    assert [token for token, kind in TYPES.items() if not kind.unknowable] == []
+    assert [token for token, kind in TYPES.items() if not kind.limits] == []
 
 
 def test_the_page_says_that_the_real_plugin_was_not_tried() -> None:
@@ -78,11 +78,11 @@ def test_the_page_names_every_member_and_every_kind_of_a_fault() -> None:
     assert re.findall(r"`([a-z-]+)`:", row) == list(KINDS)
     example = re.search(r"-d '(.*)'", section)
     assert example is not None
-    assert faults_of(example[1].encode())[0].times == 2
+    assert parse_faults(example[1].encode())[0].times == 2
 
 
 if __name__ == "__main__":
     page = PAGE.read_text(encoding="utf-8")
     for name, table in tables().items():
-        page = _pattern(name).sub(lambda found, table=table: f"{found[1]}{table}\n{found[3]}", page)
+        page = _pattern(name).sub(lambda value, table=table: f"{value[1]}{table}\n{value[3]}", page)
     PAGE.write_text(page, encoding="utf-8")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.aws.operation_lookup import Sent, operation, sent
+from sandbox.aws.operation_lookup import SignedRequest, find_operation, parse_request
 from sandbox.aws.request_body import read as read_body
 from sandbox.aws.table import TYPES
 
@@ -44,7 +44,7 @@ def _environ(request: Any) -> dict[str, Any]:
     parts = urlsplit(request.url)
     body: Any = request.body or b""
     raw = body.encode() if isinstance(body, str) else body.read() if hasattr(body, "read") else body
-    made = {
+    created = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": f"{parts.path}?{parts.query}",
         "QUERY_STRING": parts.query,
@@ -54,8 +54,8 @@ def _environ(request: Any) -> dict[str, Any]:
     for name, value in request.headers.items():
         value = value.decode() if isinstance(value, bytes) else value
         key = name.upper().replace("-", "_")
-        made["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-    return made
+        created["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    return created
 
 
 def requests(service: str) -> list[tuple[str, dict[str, Any]]]:
@@ -72,26 +72,26 @@ def requests(service: str) -> list[tuple[str, dict[str, Any]]]:
         aws_secret_access_key="x",
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
-    seen: list[Any] = []
+    observed: list[Any] = []
 
     def catch(request: Any, **_: Any) -> Any:
-        seen.append(request)
+        observed.append(request)
         return AWSResponse(request.url, 404, {}, io.BytesIO(b""))
 
     client.meta.events.register("before-send", catch)
-    made: list[tuple[str, dict[str, Any]]] = []
+    created: list[tuple[str, dict[str, Any]]] = []
     for method, name in client.meta.method_to_api_mapping.items():
         model = client.meta.service_model.operation_model(name)
         if model.has_event_stream_input or model.auth_type == "none" or model.deprecated:
             continue
         if name in _SIGNED_FOR_ANOTHER:
             continue
-        seen.clear()
+        observed.clear()
         with contextlib.suppress(Exception):  # what the answer was read as does not matter
             getattr(client, method)(**(_least(model.input_shape) if model.input_shape else {}))
-        if seen and "Authorization" in seen[-1].headers:
-            made.append((name, _environ(seen[-1])))
-    return made
+        if observed and "Authorization" in observed[-1].headers:
+            created.append((name, _environ(observed[-1])))
+    return created
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -99,31 +99,33 @@ def test_every_operation_of_a_service_in_use_is_recognised(service: str) -> None
     wrong: list[tuple[str, str | None]] = []
     asked = requests(service)
     for name, environ in asked:
-        request = sent(environ)
+        request = parse_request(environ)
         assert request is not None
-        found = operation(request, service)
-        if found != name:
-            wrong.append((name, found))
+        actual = find_operation(request, service)
+        if actual != name:
+            wrong.append((name, actual))
     assert len(asked) >= 5
     assert wrong == []
 
 
 def test_a_request_without_a_signature_is_no_call() -> None:
-    assert sent({"REQUEST_METHOD": "GET", "PATH_INFO": "/isthmus/health"}) is None
+    assert parse_request({"REQUEST_METHOD": "GET", "PATH_INFO": "/isthmus/health"}) is None
 
 
-def _sent(**environ: Any) -> Sent:
+def _sent(**environ: Any) -> SignedRequest:
     scope = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/kms/aws4_request"
-    request = sent({"REQUEST_METHOD": "POST", "HTTP_AUTHORIZATION": scope, "PATH_INFO": "/", **environ})
+    request = parse_request(
+        {"REQUEST_METHOD": "POST", "HTTP_AUTHORIZATION": scope, "PATH_INFO": "/", **environ}
+    )
     assert request is not None
     return request
 
 
 def test_another_service_s_request_is_not_taken_for_an_operation() -> None:
     request = _sent(HTTP_X_AMZ_TARGET="TrentService.CreateKey")
-    assert operation(request, "kms") == "CreateKey"
-    assert operation(request, "logs") is None
-    assert operation(_sent(HTTP_X_AMZ_TARGET="Logs_20140328.CreateKey"), "kms") is None
+    assert find_operation(request, "kms") == "CreateKey"
+    assert find_operation(request, "logs") is None
+    assert find_operation(_sent(HTTP_X_AMZ_TARGET="Logs_20140328.CreateKey"), "kms") is None
 
 
 def test_the_body_stays_readable_for_whoever_comes_next() -> None:
@@ -134,7 +136,7 @@ def test_the_body_stays_readable_for_whoever_comes_next() -> None:
         "CONTENT_LENGTH": "17",
         "wsgi.input": io.BytesIO(b"Action=CreateVpc&"),
     }
-    request = sent(environ)
+    request = parse_request(environ)
     assert request is not None
     assert (request.action, request.protocol) == ("CreateVpc", "ec2")
     assert read_body(environ) == b"Action=CreateVpc&"

@@ -101,7 +101,9 @@ def test_gpus_without_a_class_can_be_borrowed(bank: Bank) -> None:
         ([share("restricted", 12, lend=4), share("confidential", 4, borrow=1)], "and it may borrow 1"),
     ],
 )
-def test_an_endpoint_does_not_wait_for_gpus_that_are_never_lent(bank: Bank, shares: list[Any], message: str) -> None:
+def test_an_endpoint_does_not_wait_for_gpus_that_are_never_lent(
+    bank: Bank, shares: list[Any], message: str
+) -> None:
     bank.both_on_h100()
     bank.shares(bank.h100, *shares)
     assert message in bank.refused()

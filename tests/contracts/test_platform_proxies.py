@@ -21,7 +21,9 @@ def gateway_of(data: dict[str, Any], sensitivity: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("values", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
 @pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
-def test_a_class_with_named_destinations_has_no_proxy_and_no_authorities(sensitivity: str, values: dict[str, Any]):
+def test_a_class_with_named_destinations_has_no_proxy_and_no_authorities(
+    sensitivity: str, values: dict[str, Any]
+):
     message = refused(Refused, lambda d: gateway_of(d, sensitivity).update(values))
     assert f"the {sensitivity} gateway may have no `{next(iter(values))}`" in message
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import BINARIES
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from sandbox.toolchain import find, path_entries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ class Sandbox:
     def client(self, context: str = "fra1") -> KubeClient:
         """A client of the cluster with this context; the same one every time."""
         if context not in self._clients:
-            self._clients[context] = KubeClient.of(self.home / "kubeconfig", context)
+            self._clients[context] = KubeClient.from_kubeconfig(self.home / "kubeconfig", context)
         return self._clients[context]
 
     def close(self) -> None:
@@ -49,15 +49,15 @@ class Sandbox:
 @pytest.fixture(scope="session", autouse=True)
 def toolchain() -> Iterator[dict[str, Path]]:
     """Every program by name, and on PATH. Missing ones fail the test: what was not run must not look green."""
-    found = {name: find(name) for name in (*BINARIES, *ENGINE)}
-    missing = [name for name, path in found.items() if path is None]
+    actual = {name: find(name) for name in (*BINARIES, *ENGINE)}
+    missing = [name for name, path in actual.items() if path is None]
     if missing:
         pytest.fail(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(
             "PATH", os.pathsep.join([*map(str, path_entries()), os.environ.get("PATH", os.defpath)])
         )
-        yield {name: path for name, path in found.items() if path is not None}
+        yield {name: path for name, path in actual.items() if path is not None}
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +72,11 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         with lock:
             _write(users, _living(users) | {os.getpid()})
             api.up(requirements, home=home)
-        found = Sandbox(home, requirements, kept() | api.environment(home))
+        actual = Sandbox(home, requirements, inherited_variables() | api.environment(home))
         try:
-            yield found
+            yield actual
         finally:
-            found.close()
+            actual.close()
     finally:
         with lock:
             left = _living(users) - {os.getpid()}

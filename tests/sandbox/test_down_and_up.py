@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sandbox import api
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    return kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+    return inherited_variables() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
 
 
 def up(project: Path, home: Path) -> str:
@@ -76,15 +76,19 @@ def test_everything_is_made_again_on_other_ports_and_no_provider_is_replaced(hom
         occupied.listen()
         api.up(REQUIREMENTS, home=home)
         assert environment(home)["AWS_ENDPOINT_URL"] != first["AWS_ENDPOINT_URL"]
-        said = up(project, home)
+        output = up(project, home)
         after = resources(project, home)
     providers = [
-        {one["urn"]: one["id"] for one in each if one["type"].startswith("pulumi:providers:")}
+        {
+            resource["urn"]: resource["id"]
+            for resource in each
+            if resource["type"].startswith("pulumi:providers:")
+        }
         for each in (before, after)
     ]
     assert providers[0] == providers[1], "a provider was replaced, and with it all that it made"
-    assert {one["urn"] for one in before} == {one["urn"] for one in after}
-    assert "The platform bank is up" in said
+    assert {resource["urn"] for resource in before} == {resource["urn"] for resource in after}
+    assert "The platform bank is up" in output
 
 
 def _belongs(process: psutil.Process, home: Path) -> bool:

@@ -52,7 +52,7 @@ def run_environment(stack: Stack, home: Path | None = None) -> Iterator[None]:
 def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     try:
         from sandbox import api
-        from sandbox.environment import unset
+        from sandbox.environment import unset_names
     except ImportError as error:
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
@@ -69,7 +69,7 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
             where=fault.where,
             fix=f"Run `isthmus sandbox up {requirements}`",
         ) from None
-    for name in unset():
+    for name in unset_names():
         os.environ.pop(name, None)
     os.environ.update(sandbox_environment)
 
