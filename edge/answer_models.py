@@ -1,4 +1,4 @@
-"""What passes of an upstream's answers: fields of OpenAI's protocol, each of its type. Everything else stays behind.
+"""The fields of an upstream's answers that pass to the caller, with their types. All others are dropped.
 
 The types are pydantic's TypedDicts: what comes out is a plain dictionary without the fields that are not named here
 (names of models and servers, token ids, transfer parameters, a `confidence` that is not ours). The model server's `id`

@@ -1,4 +1,4 @@
-"""An upstream's answer on its way to the caller, whole or as a stream, under the caller's name of the model."""
+"""Relays an upstream's answer to the caller, whole or as a stream, with the caller's name of the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 async def answer_response(context: RequestContext, response: httpx.Response) -> Response:
-    """The answer, with its counts noted; raises Refusal."""
+    """The response for a whole answer. Notes its token counts. Raises Refusal."""
     try:
         async with while_connected(context.request.receive):
             raw = await context.deadline.wait(read_answer(response))
@@ -60,9 +60,9 @@ def _parse(raw: bytes) -> Any:
 async def relay_stream(
     context: RequestContext, response: httpx.Response, complete: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[bytes]:
-    """The stream, event by event. However it breaks, the caller sees an error and no `[DONE]`.
+    """Relay the stream event by event. If it breaks, the caller gets an error event and no `[DONE]`.
 
-    `complete` is called before `[DONE]` goes out: what a request came to is known by then.
+    `complete` is called before `[DONE]` is sent, when usage is final.
     """
     source = sse.events(response.aiter_bytes())
     exchange, deadline = context.exchange, context.deadline
@@ -112,7 +112,7 @@ async def relay_stream(
 
 
 def _allowed_chunk(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
-    """What may pass of a stream's event; raises ValueError."""
+    """The fields of a stream event that may pass. Raises ValueError."""
     if task.chunk is None:
         raise ValueError("this task is not streamed")
     return task.chunk.validate_python(chunk)

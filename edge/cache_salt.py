@@ -1,6 +1,6 @@
-"""By what prefixes are cached: the same for one team's workloads, and nobody's guess.
+"""Computes salts of prefix caches, so that only one team or workload shares cached prefixes.
 
-vLLM keeps what it has computed of a prompt's beginning, and who is answered sooner learns that somebody asked the same.
+vLLM caches the computed beginning of a prompt. Without a salt, a fast answer reveals that somebody sent the same text.
 """
 
 from __future__ import annotations

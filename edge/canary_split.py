@@ -1,4 +1,4 @@
-"""A share of a workload's requests for its canary: exact, without chance."""
+"""Sends an exact share of a workload's requests to its canary, without randomness."""
 
 from __future__ import annotations
 

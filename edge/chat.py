@@ -1,4 +1,4 @@
-"""A chat request: its messages, its tools, and the shape that its answer is to have."""
+"""The fields of a chat request: messages, tools and response format, with their checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time and disconnection: what ends a request before it is done."""
+"""Deadlines of requests, and their cancellation when the client disconnects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that look through texts for the detector: long work beside short, given up when nobody waits for it.
+"""Worker processes of the detector. Long work does not delay short work, and abandoned work is killed.
 
 One process has the rules and models in its memory. It is forked for each worker, which takes milliseconds and shares
 that memory, so that a worker whose work is abandoned can be killed, and one that takes long be replaced.

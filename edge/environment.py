@@ -1,4 +1,4 @@
-"""Files whose content stands in environment variables, for hosts that mount none.
+"""Provides files from environment variables (`env:NAME`), for hosts that cannot mount files.
 
 Amazon ECS gives a task's secrets as variables. Where the configuration names a path, `env:NAME` stands for the content
 of the variable NAME. It is put into anonymous memory, since OpenSSL loads certificates from paths only: no file system

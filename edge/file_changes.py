@@ -1,4 +1,4 @@
-"""Has a file changed? Asked of the file system, through whatever symbolic links Kubernetes swaps."""
+"""Detects changes of a file by its stamp, also through symbolic links that Kubernetes swaps."""
 
 from __future__ import annotations
 

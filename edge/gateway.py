@@ -1,4 +1,4 @@
-"""The gateway of one class: known callers in, each to its own workload's models, all else refused."""
+"""The gateway of one class: it identifies callers and serves each workload its own models."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ from edge.usage_accounts import Accounts
 MODELS_PATH = "/v1/models"
 MODEL_PATH = "/v1/models/{name}"
 HEARD_S = 5.0
-"""Nothing is served on a database's word that is older than this."""
+"""Seconds after which the database must have answered again before the gateway serves requests."""
 FLUSH_S = 1.0
 
 
 class Gateway:
-    """Of one class. What a request says of class, tags or cloud is never read."""
+    """The gateway of one class. It never reads class, tags or cloud from a request."""
 
     def __init__(self, config: GatewayConfig, state: State) -> None:
         self._limits, self._state = config.limits, state
@@ -123,7 +123,7 @@ class Gateway:
         return await self._holder.look(request.path_params["id"], await self._caller(request))
 
     async def ask(self, request: Request) -> Response:
-        """One request: known, understood, afforded, sent, answered, accounted."""
+        """Serve one request: identify, parse, reserve, screen, send, answer and account."""
         caller = await self._caller(request)
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
         context: RequestContext | None = None
@@ -153,7 +153,7 @@ class Gateway:
                 await context.end(self._accounts, self._tracing.end)
 
     async def _caller(self, request: Request) -> Caller:
-        """Whose request it is; raises Refusal 401, 403 or 503."""
+        """The caller of a request. Raises Refusal 401, 403 or 503."""
         caller = await self._identify.caller(request)
         exchange: Exchange = request.state.exchange
         exchange.workload, exchange.team, exchange.identity = caller.workload, caller.team, caller.identity
@@ -169,7 +169,7 @@ class Gateway:
         return caller
 
     async def _parse_request(self, request: Request, caller: Caller, deadline: Deadline) -> RequestContext:
-        """The request held against its route's list of fields; raises Refusal."""
+        """The request, checked against the fields of its task. Raises Refusal."""
         raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
         task = self._tasks[request.scope["path"]]
         payload = task.check(parse_object(raw))
@@ -178,7 +178,7 @@ class Gateway:
             raise _no_model()
         served = tasks_of(routed_model.route)
         if task not in served:
-            raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
+            raise Refusal(404, "wrong_task", f"Send requests for this model to {served[0].path}.")
         exchange: Exchange = request.state.exchange
         exchange.model, exchange.stream = routed_model.route.called, payload.get("stream", False)
         if self._holder is not None:
@@ -209,7 +209,7 @@ class Gateway:
         )
 
     async def _reserve(self, context: RequestContext) -> None:
-        """Room in the limits of workload and team; raises Refusal 400, 402, 429 or 503."""
+        """Reserve tokens and cost in the limits of workload and team. Raises Refusal 400, 402, 429 or 503."""
         highest_price = max(
             price_of(upstream, context.expected) for upstream in context.routed_model.upstreams
         )
@@ -217,7 +217,7 @@ class Gateway:
         context.reservation = await context.deadline.wait(waiting)
 
     async def _send(self, context: RequestContext) -> UpstreamCall:
-        """The answer of the first endpoint that takes the request; raises Refusal."""
+        """Send the request to the first endpoint that accepts it. Raises Refusal."""
         upstreams, context.exchange.variant = context.routed_model.next(context.task.path)
 
         async def send(upstream: Upstream, fresh: bool) -> UpstreamCall:
@@ -235,7 +235,7 @@ class Gateway:
         return await send_to_first_available(upstreams, send)
 
     async def _answer(self, context: RequestContext, call: UpstreamCall) -> Response:
-        """The answer on its way; a stream is relayed after this returned."""
+        """The response for the caller. A stream is relayed after the return."""
         response = call.response
         context.exchange.status = 200
         context.score_with(self._scorers.scorer(context, call.upstream.place))
@@ -258,7 +258,7 @@ class Gateway:
         return Relay(pieces, context.deadline, end, headers=sse.HEADERS)
 
     async def _payload_for(self, context: RequestContext, upstream: Upstream) -> dict[str, Any]:
-        """The caller's fields, as they may go to the upstream; raises Refusal."""
+        """The caller's fields for the upstream, redacted if they leave the site. Raises Refusal."""
         if context.screen is None or self._screeners is None or not self._screeners.redacts(upstream.place):
             return context.payload
         return await context.screen.leaving()
@@ -267,17 +267,17 @@ class Gateway:
         return [judge.endpoint for judge in self._screeners.judges] if self._screeners else []
 
     def _body(self, context: RequestContext, upstream: Upstream, payload: dict[str, Any]) -> bytes:
-        """What the upstream is asked: the caller's fields, and what the route adds."""
+        """The request body for the upstream: the caller's fields and those that the gateway adds."""
         body = {**payload, "model": upstream.place.model}
         if context.routed_model.salts(upstream):
-            # Never the caller's: who could choose it could look for what others have asked.
+            # Callers must not choose the salt, or they could find out what others have asked.
             body["cache_salt"] = self._salts.of(context.routed_model.route)
         if self._scorers.needs_logprobs(context, upstream.place):
-            body["logprobs"] = True  # for the score; taken out of the answer again
+            body["logprobs"] = True  # for the score; removed from the answer
         if context.limited_answer is not None:
             body["max_tokens"] = context.limited_answer  # what was reserved
         if context.exchange.stream:
-            # For our own count; taken out of the answer again. Only vLLM counts with every event.
+            # For the gateway's own count; removed from the answer. Only vLLM counts with every event.
             is_vllm = upstream.place.target in ("onprem-vllm", "eks-vllm")
             body["stream_options"] = {
                 "include_usage": True,
@@ -292,7 +292,7 @@ class Gateway:
         return headers | self._tracing.headers(context.span)
 
     async def _flushing(self) -> None:
-        """Tell the database what was used, for ever; what it does not take is told the next time."""
+        """Report usage to the database in a loop. What fails is reported the next time."""
         while True:
             await asyncio.sleep(FLUSH_S)
             await self._flush()
@@ -303,7 +303,7 @@ class Gateway:
                 await self._ledger.flush(last=last)
                 await self._accounts.flush()
         except DatabaseDown:
-            pass  # requests are refused meanwhile
+            pass  # requests are refused until it answers
 
     async def _problem(self) -> str | None:
         if await self._keys.problem():
@@ -329,19 +329,21 @@ class Gateway:
 
 
 class NotTaken(Unsent):
-    """The place does not serve vLLM; another of the route's places may."""
+    """The place does not accept vLLM fields. Another place of the route may."""
 
     def __init__(self, field: str) -> None:
         super().__init__(
             400,
             "unsupported_parameter",
-            f"The field {field!r} is vLLM's own, and no place of this model takes it now. Leave it out, or ask the"
+            f"The field {field!r} is a vLLM field, and no endpoint of this model accepts it now. Remove it, or ask the"
             " gateway's operators for `vllm_fields: true` where this model is served by vLLM.",
         )
 
 
 def _no_model() -> Refusal:
-    return Refusal(404, "model_not_found", "This key has no model of this name; GET /v1/models lists it.")
+    return Refusal(
+        404, "model_not_found", "This key has no model of this name. GET /v1/models lists its models."
+    )
 
 
 def _keys(config: GatewayConfig, database: Database | None) -> KeyStore:

@@ -1,4 +1,4 @@
-"""One line of JSON a request: never content, never keys."""
+"""Writes one line of JSON for each request, without content and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a process: requests, tokens, GPU time and cost by team, workload and model."""
+"""Prometheus metrics of a process: requests, tokens, GPU time and cost by team, workload and model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the edge takes and gives of the OpenAI protocol: a body, an allow-list of its fields, and the error's shape.
+"""Reads request bodies and writes errors in the format of the OpenAI API.
 
 The lists are short on purpose. A field that is not here is refused by name, so that no option of a
 model server or of LiteLLM (`fallbacks`, `api_base`, `metadata`, `cache_salt`, `chat_template`, …)

@@ -1,4 +1,4 @@
-"""How LiteLLM is told of a model, by who serves it: Amazon Bedrock's Converse, or a SageMaker endpoint's chat."""
+"""LiteLLM's names, addresses and errors of each provider: Amazon Bedrock Converse and SageMaker chat."""
 
 from __future__ import annotations
 

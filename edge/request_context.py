@@ -1,4 +1,4 @@
-"""One request on its way: what each step of the gateway leaves for the next, and what must happen when it is over."""
+"""The context of one request: what the gateway's steps share, and the settlement at its end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RequestContext:
-    """Belongs to the one task that answers the request."""
+    """The context of one request. Belongs to the task that answers it."""
 
     request: Request
     exchange: Exchange
@@ -37,20 +37,20 @@ class RequestContext:
     task: Task
     routed_model: RoutedModel
     payload: dict[str, Any]
-    """The request's own fields, checked; the model by the caller's name."""
+    """The checked fields of the request, with the caller's name of the model."""
     wants_usage: bool
     expected: tuple[int, int]
-    """Tokens of the prompt and the answer, as they were estimated."""
+    """Estimated tokens of the prompt and the answer."""
     limited_answer: int | None = None
-    """Tokens to which the gateway limits each answer, since the request states no maximum and a limit applies."""
+    """Maximum tokens of each answer that the gateway sets, if the request sets none and a limit applies."""
     screen: Screen | None = None
-    """What it may carry out and bring back; None: nobody looks."""
+    """Screening of request and answer. None: no screening applies."""
     reservation: Reservation = field(default_factory=Reservation)
     call: UpstreamCall | None = None
     scorer: AnswerScorer | None = None
-    """Who scores the answer, where the workload wants a score."""
+    """Scorer of the answer, if the workload wants a score."""
     created: int = field(default_factory=lambda: int(time.time()))
-    """When the answer was asked for, in seconds since 1970."""
+    """Time of the request, in seconds since 1970."""
     _sent_at: float = 0.0
     _settled: bool = False
 
@@ -61,13 +61,13 @@ class RequestContext:
 
     @property
     def answer_id(self) -> str:
-        """The answer's id for the caller. It holds the request's, so that its line and its record are found by it."""
+        """The answer's id for the caller. It contains the request's id, so that log line and record can be found."""
         return self.task.id_prefix + self.exchange.request_id
 
     async def offer(
         self, upstream: Upstream, body: bytes, headers: dict[str, str], *, fresh: bool
     ) -> UpstreamCall:
-        """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""
+        """Send the request to an upstream and wait for the first bytes. Failures other than Unsent are accounted."""
         self.exchange.attempts = (self.exchange.attempts or 0) + 1
         self.exchange.endpoint = upstream.endpoint.name
         self.call = call = UpstreamCall(upstream)
@@ -81,17 +81,17 @@ class RequestContext:
         return call
 
     def score_with(self, scorer: AnswerScorer | None) -> None:
-        """Have the answer scored. Until it has come to its end there is no score, and the record says so."""
+        """Set the scorer. Until the answer ends, the record states that it has no score."""
         self.scorer = scorer
         if scorer is not None:
             self.exchange.confidence = scorer.outcome
 
     def settle(self, accounts: Accounts | None) -> None:
-        """What it came to, once: before the last byte leaves, or when it ended without one."""
+        """Account tokens and cost once: before the last byte leaves, or at the end."""
         if self._settled:
             return
         self._settled = True
-        if self.call is None:  # nobody took it
+        if self.call is None:  # no upstream accepted it
             self.reservation.settle(0, 0.0)
             return
         exchange, upstream = self.exchange, self.call.upstream
@@ -109,7 +109,7 @@ class RequestContext:
             accounts.add(whose, prompt, completion, exchange.gpu_seconds or 0.0, exchange.usd or 0.0)
 
     def _unknown_completion(self) -> int:
-        """Tokens of an answer that the model server did not count: what was seen of it, else the most it can be."""
+        """Tokens of an answer that the model server did not count: the seen tokens, or the maximum."""
         if self.exchange.stream or self.exchange.pieces:
             return self.exchange.pieces
         if not answers_with_text(self.payload):
@@ -120,7 +120,7 @@ class RequestContext:
         return max(self.expected[1], int(seconds * TOKENS_A_SECOND) * count_answers(self.payload))
 
     async def end(self, accounts: Accounts | None, end_span: Callable[[Span, Exchange], None]) -> None:
-        """It is over, however it ended."""
+        """End the request, however it ended."""
         self.settle(accounts)
         self.deadline.done()
         end_span(self.span, self.exchange)
@@ -129,7 +129,7 @@ class RequestContext:
 
 
 def price_of(upstream: Upstream, expected: tuple[int, int]) -> float:
-    """USD that a request may cost, where that is known before: by the token."""
+    """USD that a request may cost at an upstream that charges by the token, else 0."""
     price = upstream.place.usd_per_million_tokens
     return 0.0 if price is None else (expected[0] * price.prompt + expected[1] * price.completion) / 1e6
 

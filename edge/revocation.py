@@ -1,4 +1,4 @@
-"""A stream goes on only as long as its caller may call: a key that is revoked, or a certificate, ends it."""
+"""Ends a stream when the caller's key or certificate is revoked."""
 
 from __future__ import annotations
 

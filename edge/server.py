@@ -1,4 +1,4 @@
-"""The process: two listeners on one loop, renewal of files, and an end that lets requests finish."""
+"""Runs a mode as a process: two listeners, renewal of certificates, and a graceful end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mode brings to the process: its application, its health, what must be renewed."""
+"""The interface between a mode and the process: application, health, metrics, background work."""
 
 from __future__ import annotations
 

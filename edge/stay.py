@@ -1,4 +1,4 @@
-"""A container that does nothing until it is told to end: the pod beside whose machine's weights lie.
+"""Waits until SIGTERM: the main container of the pod that fetches weights to a machine.
 
     python -m edge.stay
 

@@ -1,4 +1,4 @@
-"""JSON that has only one reading: no duplicate keys, no half characters, no infinite numbers, no bottomless nesting."""
+"""Strict JSON, which all parsers read alike: no duplicate keys, half characters, infinite numbers or deep nesting."""
 
 from __future__ import annotations
 

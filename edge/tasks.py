@@ -1,4 +1,4 @@
-"""What the gateway serves beside chat: completions, embeddings, reranking; and what passes of each answer."""
+"""The tasks of the gateway (chat, completions, embeddings, reranking): request checks and answer models."""
 
 from __future__ import annotations
 

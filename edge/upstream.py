@@ -1,4 +1,4 @@
-"""A client for upstreams, what is sent to them beside a body, and a transport's failures as answers."""
+"""The HTTP client for upstreams, its headers, and its failures as errors for the caller."""
 
 from __future__ import annotations
 

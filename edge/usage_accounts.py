@@ -1,4 +1,4 @@
-"""What each request took, added up by day in PostgreSQL; and what that cost.
+"""Adds up tokens, GPU time and cost by day in PostgreSQL.
 
 The journal's lines are the whole record. These sums are told every second, so a copy that is killed leaves out what it
 had not told yet.

@@ -1,4 +1,4 @@
-"""Which versions of an endpoint's weights a machine keeps: its disk is no store, and somebody must make room.
+"""Deletes old versions of an endpoint's weights from a machine's disk.
 
 Each lies in a folder named by its digest. Whatever is deleted loses its name first, so that no folder of a digest is
 ever half there. A folder's time tells when it was last the one to serve.

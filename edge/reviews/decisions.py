@@ -1,8 +1,7 @@
-"""Where held answers are decided. Every act is one transition in PostgreSQL, and its record is durable before it holds.
+"""Decides held answers. Every act is one transition in PostgreSQL, and its audit record is durable before the commit.
 
-The record is written within the transaction, when the rows are locked and the act is known to be a lawful one. A crash
-between the two leaves a record of an act that did not come to be, whose version is taken by the next one: never an act
-without a record.
+The record is written within the transaction, after the rows are locked and the act is checked. A crash between record
+and commit leaves a record of an act that did not happen, and the next act has the same version. No act lacks a record.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from edge.reviews.identity import ID, fold
 from edge.reviews.reviewers import Person, unavailable
 
 MAX_LISTED = 200
-"""Answers listed at once, and moved on by time at once."""
+"""Answers in one list, and overdue answers in one transaction, at most."""
 _WAITING = """
 SELECT id, workload, domain, task, why, score, state, held_at, decide_by, version, approvers,
        CASE WHEN claimed_until > clock_timestamp() THEN claimed_by END AS claimed_by,
@@ -47,29 +46,41 @@ _OVERDUE = "SELECT * FROM isthmus.review_overdue($1, $2, $3)"
 _SWEEP = "SELECT isthmus.review_sweep($1, $2, $3, $4) AS gone"
 
 REFUSALS = {
-    "unknown": (404, "review_not_found", "There is no such answer here."),
-    "decided": (409, "already_decided", "It was decided already."),
-    "overdue": (409, "overdue", "Its time is over: it is being escalated or has expired; look at it again."),
+    "unknown": (404, "review_not_found", "No held answer has this id."),
+    "decided": (409, "already_decided", "The answer was decided already."),
+    "overdue": (
+        409,
+        "overdue",
+        "The time to decide is over. The answer is escalated or expired; read it again.",
+    ),
     "own": (
         403,
         "own_request",
-        "Nobody decides upon an answer to a request of their own or of their client.",
+        "You cannot decide on an answer to your own request or your client's.",
     ),
-    "not_senior": (403, "not_senior", "It was escalated: a senior reviewer decides."),
-    "claimed": (409, "claimed", "Another reviewer has it; wait until it is released or the claim is over."),
-    "unclaimed": (409, "not_claimed", "Claim it first, and read what it says."),
-    "changed": (409, "changed", "It has changed since you looked; claim it again."),
+    "not_senior": (403, "not_senior", "The answer is escalated. Only a senior reviewer may decide."),
+    "claimed": (
+        409,
+        "claimed",
+        "Another reviewer has claimed the answer. Wait until it is released or the claim ends.",
+    ),
+    "unclaimed": (409, "not_claimed", "Claim the answer first, and read it."),
+    "changed": (409, "changed", "The answer has changed since you read it. Claim it again."),
     "already": (
         409,
         "already_approved",
-        "You have approved it already; a second approver is another person.",
+        "You have approved the answer already. Another person must be the second approver.",
     ),
-    "escalated": (409, "already_escalated", "It is escalated already; approve, correct or reject it."),
+    "escalated": (
+        409,
+        "already_escalated",
+        "The answer is escalated already. Approve, correct or reject it.",
+    ),
 }
 
 
 class ReviewDesk:
-    """Of one class at one site. Raises ConfigError."""
+    """The acts on held answers of one class at one site. Raises ConfigError."""
 
     def __init__(self, config: ReviewsConfig, database: Database, auditor: Auditor) -> None:
         self._config, self._database, self._auditor = config, database, auditor
@@ -78,7 +89,7 @@ class ReviewDesk:
     async def waiting(
         self, person: Person, states: list[str], after: tuple[datetime, str] | None, limit: int
     ) -> list[dict[str, Any]]:
-        """What this person may decide, the oldest first, without what it says. Raises Refusal."""
+        """Waiting answers that this person may decide, the oldest first, without their content. Raises Refusal."""
         at, held_id = after or (None, None)
         rows = await self._ask(
             _WAITING,
@@ -88,7 +99,7 @@ class ReviewDesk:
         return [dict(row) for row in rows]
 
     async def one(self, person: Person, held_id: str) -> dict[str, Any]:
-        """Where it stands, and who did what. Raises Refusal."""
+        """State of an answer and the acts on it. Raises Refusal."""
         row = await self._row(person, held_id)
         keys = ("id", "workload", "domain", "task", "why", "score", "state", "version", "approvers", "reason")
         times = ("held_at", "decide_by", "decided_at", "delete_at")
@@ -99,7 +110,7 @@ class ReviewDesk:
         return {key: row[key] for key in (*keys, *times, "approved_by")} | {"acts": acts}
 
     async def claim(self, person: Person, held_id: str) -> dict[str, Any]:
-        """Take it, and read what was asked and answered. Raises Refusal."""
+        """Claim an answer and return its request and answer. Raises Refusal."""
         row = await self._row(person, held_id)
         line, name = _candidate(row)
         exchange = await self._open(line, name)
@@ -117,7 +128,7 @@ class ReviewDesk:
         }
 
     async def release(self, person: Person, held_id: str, version: int) -> dict[str, Any]:
-        """Give back what was claimed. Raises Refusal."""
+        """Release a claimed answer. Raises Refusal."""
         row = await self._row(person, held_id)
         return await self._act(person, row, "release", "", _candidate(row)[0], version=version)
 
@@ -133,7 +144,7 @@ class ReviewDesk:
         note: str,
         texts: object,
     ) -> dict[str, Any]:
-        """One act upon what was claimed, named by its version and by what was read. Raises Refusal."""
+        """Do an act on a claimed answer, whose version and digest must be those that were read. Raises Refusal."""
         row = await self._row(person, held_id)
         line, name = _candidate(row)
         if digest(line) != sha256:
@@ -151,7 +162,7 @@ class ReviewDesk:
         )
 
     async def overdue(self) -> int:
-        """Move on what nobody decided in time, each with its record; how many. Raises Refusal, DatabaseDown."""
+        """Escalate or expire overdue answers with a record each. Returns their number. Raises Refusal, DatabaseDown."""
 
         async def move_on(connection: Any) -> int:
             rows = await connection.fetch(_OVERDUE, self._config.data_class, self._config.site, MAX_LISTED)
@@ -173,7 +184,7 @@ class ReviewDesk:
         return await self._database.transaction(move_on)
 
     async def sweep(self) -> int:
-        """Delete what its retention is over for, but for subjects under a legal hold; how many. Raises DatabaseDown."""
+        """Delete answers after their retention, unless a legal hold applies; return how many. Raises DatabaseDown."""
         holds_by_subject = await asyncio.to_thread(holds, self._envelopes.folder)
         if "all" in holds_by_subject:
             return 0
@@ -183,11 +194,11 @@ class ReviewDesk:
         return rows[0]["gone"]
 
     async def expire(self) -> int:
-        """Destroy the keys whose days are over; how many there were. Raises OSError."""
+        """Destroy expired keys and return their number. Raises OSError."""
         return await asyncio.to_thread(expire, self._envelopes.folder, datetime.now(UTC).date())
 
     async def _notes(self, held_id: str) -> list[dict[str, str]]:
-        """What reviewers before have written."""
+        """Notes of earlier reviewers."""
         notes: list[dict[str, str]] = []
         for act in await self._ask(_ACTS, held_id):
             if act["note"] is not None:
@@ -196,7 +207,7 @@ class ReviewDesk:
         return notes
 
     def _names(self, person: Person) -> list[str]:
-        """By which the person could be known as the one who asked."""
+        """Names under which the person could have sent the request."""
         return [person.name, person.identity, self._auditor.hmacs.subject(fold(person.name))]
 
     async def _act(
@@ -247,7 +258,9 @@ class ReviewDesk:
         }
 
     async def _row(self, person: Person, held_id: str) -> Any:
-        if ID.fullmatch(held_id) is None:  # what no answer can have: PostgreSQL does not even take a NUL
+        if (
+            ID.fullmatch(held_id) is None
+        ):  # no answer has such an id, and PostgreSQL rejects some of them (NUL)
             raise Refusal(*REFUSALS["unknown"])
         rows = await self._ask(_ONE, held_id, self._config.data_class, self._config.site)
         if not rows or not person.may(rows[0]["workload"]):
@@ -271,15 +284,15 @@ class ReviewDesk:
         try:
             return await asyncio.to_thread(work, *values)
         except Erased:
-            raise Refusal(410, "review_erased", "The answer was erased; it expires undecided.") from None
+            raise Refusal(410, "review_erased", "The answer was erased. It will expire undecided.") from None
         except (OSError, ValueError):
             raise Refusal(
-                503, "review_unreadable", "The answer cannot be opened; ask the operators."
+                503, "review_unreadable", "The answer cannot be decrypted. Ask the operators."
             ) from None
 
 
 def _candidate(row: Any) -> tuple[bytes, str]:
-    """What is to be decided upon, and by which name its line is bound."""
+    """The encrypted answer to decide on, and the name that its line is bound to."""
     if row["corrected"] is not None:
         return row["corrected"], correction_name(row["id"])
     return row["content"], row["id"]

@@ -1,4 +1,4 @@
-"""What a gateway does with an answer that people must see: 202 and an id in its place, and the answer once approved."""
+"""Holds an answer for review: returns 202 with an id, and the answer itself once it is approved."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from edge.tasks import Task
 
 PATH = "/v1/reviews/{id}"
 MARK = "x-isthmus-review"
-"""Of an answer that people have seen: `approved` or `corrected`."""
+"""Header of a reviewed answer: `approved` or `corrected`."""
 RETRY_S = "30"
 
 
 class AnswerHolder:
-    """Of one gateway. Raises ConfigError."""
+    """Holds answers of one gateway. Raises ConfigError."""
 
     def __init__(
         self, config: GatewayConfig, settings: Reviews, database: Database, auditor: Auditor
@@ -52,12 +52,12 @@ class AnswerHolder:
         }
 
     def check_stream(self, workload: str, task: Task, stream: bool) -> None:
-        """What has been streamed cannot be held. Raises Refusal 400."""
+        """Raise Refusal 400 for a stream of a workload whose answers may be held."""
         if stream and _is_reviewable(task) and (self._demands[workload].any or workload in self._guarded):
             raise Refusal(
                 400,
                 "stream_not_reviewable",
-                "Answers of this workload may be held for people to look at, so they are not streamed. Send"
+                "Answers of this workload may be held for human review, so they cannot be streamed. Send"
                 ' "stream": false; where the status is 202, follow GET /v1/reviews/{id}.',
             )
 
@@ -68,7 +68,7 @@ class AnswerHolder:
         score: Score | None = None,
         guards: Sequence[str] = (),
     ) -> Response:
-        """The answer itself, or that it is held. Raises Refusal 503: then nothing of it leaves."""
+        """The answer, or a 202 if it is held. Raises Refusal 503; then nothing of the answer leaves."""
         exchange = context.exchange
         drawn = draw(self._auditor.hmacs.key, exchange.request_id)
         hold_reasons = find_hold_reasons(self._demands[context.caller.workload], score, guards, drawn)
@@ -76,7 +76,7 @@ class AnswerHolder:
             raise Refusal(
                 400,
                 "content_blocked",
-                f"The guard {guards[0]!r} wants people to look at this, and nobody can judge such an answer.",
+                f"The guard {guards[0]!r} requires human review, but answers of this task cannot be reviewed.",
             )
         if not hold_reasons or not _is_reviewable(context.task):
             return answer
@@ -118,13 +118,13 @@ class AnswerHolder:
         )
 
     def _asking(self, context: RequestContext) -> list[str]:
-        """Who asks: the key or certificate, and the person whom the request names, as a reviewer is called."""
+        """Identities of the requester: the key or certificate, and the request's `user` in the form of reviewers."""
         user = context.payload.get("user")
         subjects = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
         return [context.caller.identity, *subjects]
 
     async def look(self, held_id: str, caller: Caller) -> Response:
-        """What has become of a held answer of the caller's own workload. Raises Refusal."""
+        """The state of a held answer of the caller's workload, or the approved answer. Raises Refusal."""
         try:
             held_answer = await self._shelf.get(held_id, caller.workload) if ID.fullmatch(held_id) else None
         except DatabaseDown as error:
@@ -137,7 +137,7 @@ class AnswerHolder:
             return await (self._given if held_answer.state == "approved" else self._told)(held_answer, caller)
         except Erased:
             raise Refusal(
-                410, "review_erased", "The answer was erased; nobody can read it any more."
+                410, "review_erased", "The answer was erased and cannot be read any more."
             ) from None
         except (OSError, ValueError) as error:
             raise _unavailable(error) from None
@@ -155,11 +155,11 @@ class AnswerHolder:
         return JSONResponse(status)
 
     async def _given(self, held_answer: HeldAnswer, caller: Caller) -> Response:
-        """The record comes first, and before it the proof that enough people have approved these bytes."""
+        """The approved answer, after its votes are verified and the release is recorded."""
         if not held_answer.approved(self._envelopes.votes, self._class):
             write_line("review_unproven", id=held_answer.id, workload=caller.workload)
             raise Refusal(
-                503, "review_unproven", "That this answer was approved is not proven; ask the operators."
+                503, "review_unproven", "The approval of this answer cannot be verified. Ask the operators."
             )
         exchange = await asyncio.to_thread(self._envelopes.open, held_answer.line, held_answer.name)
         actor = {"workload": caller.workload, "team": caller.team, "identity": caller.identity}
@@ -177,12 +177,12 @@ class AnswerHolder:
 
 
 def _is_reviewable(task: Task) -> bool:
-    """Whether people can judge such an answer: a text, not a vector or an order."""
+    """Whether people can review answers of the task: text, not embeddings or rankings."""
     return task.holds == "choices"
 
 
 def _unavailable(error: Exception) -> Refusal:
     write_line("review_failed", error=type(error).__name__)
     return Refusal(
-        503, "reviews_unavailable", "The gateway cannot look after held answers now; send the request again."
+        503, "reviews_unavailable", "The gateway cannot access held answers now. Send the request again."
     )

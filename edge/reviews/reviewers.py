@@ -1,4 +1,4 @@
-"""Who decides: people by keys of their own or by their certificates, never an application's."""
+"""Identifies reviewers by their own keys or certificates. Applications' keys are not accepted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.openai_api import Refusal
 
 PREFIX = "isr_"
 SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
-"""32 bytes in base64url, as a caller's key (`isk_`) and never taken for one."""
+"""32 bytes in base64url. The prefix differs from that of callers' keys (`isk_`)."""
 _FIND = """
 SELECT id, reviewer, class, workloads, senior, revoked_at IS NOT NULL AS revoked,
        coalesce(not_after <= clock_timestamp(), false) AS expired
@@ -24,22 +24,22 @@ FROM isthmus.reviewer_keys WHERE digest = $1
 
 @dataclass(frozen=True)
 class Person:
-    """Who looks at answers, and at whose."""
+    """A reviewer, and the workloads whose answers this person may review."""
 
     name: str
     identity: str
     """`key:` and the key's id, or `certificate:` and the name: for records, no secret."""
     workloads: list[str] | None
-    """None: all of the class."""
+    """None: all workloads of the class."""
     senior: bool
-    """Whether this person decides what was escalated."""
+    """Whether this person may decide escalated answers."""
 
     def may(self, workload: str) -> bool:
         return self.workloads is None or workload in self.workloads
 
 
 class Reviewers:
-    """Of one class. Keys are looked up each time: people are few, and a revoked key decides nothing more."""
+    """The reviewers of one class. Keys are looked up for each request, so that a revoked key has no effect."""
 
     def __init__(self, config: ReviewsConfig, database: Database) -> None:
         self._class: DataClass = config.data_class
@@ -50,7 +50,7 @@ class Reviewers:
         }
 
     async def person(self, request: Request) -> Person:
-        """Whose request this is. Raises Refusal 401, 403 or 503."""
+        """The reviewer who sent a request. Raises Refusal 401, 403 or 503."""
         values = request.headers.getlist("authorization")
         if not values:
             return self._by_certificate(getattr(request.state, "client_names", frozenset()))
@@ -67,10 +67,12 @@ class Reviewers:
         row = rows[0]
         if row["revoked"] or row["expired"]:
             code = "revoked_api_key" if row["revoked"] else "expired_api_key"
-            raise Refusal(401, code, f"The key {row['id']} is not good any more; ask for a new one.")
+            raise Refusal(401, code, f"The key {row['id']} is revoked or expired. Ask for a new one.")
         if row["class"] != self._class:
             raise Refusal(
-                403, "wrong_class", f"Here is class {self._class}; the key {row['id']} is of another."
+                403,
+                "wrong_class",
+                f"This service reviews class {self._class}, but the key {row['id']} is for another class.",
             )
         return Person(row["reviewer"], f"key:{row['id']}", row["workloads"], row["senior"])
 
@@ -87,9 +89,11 @@ class Reviewers:
 
 
 def unavailable() -> Refusal:
-    """The database does not answer: nothing was decided, or nobody knows whether it was."""
+    """The error if the database does not answer, so that it is unknown whether an act happened."""
     return Refusal(
-        503, "reviews_unavailable", "Nothing can be decided now; look at the answer again in a moment."
+        503,
+        "reviews_unavailable",
+        "The database does not answer now. Read the answer again in a moment, and decide then.",
     )
 
 

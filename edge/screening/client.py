@@ -113,7 +113,7 @@ def screening_unavailable() -> Refusal:
     return Refusal(
         503,
         "screening_unavailable",
-        "What passes here is looked through first, and that cannot be done now; try again later.",
+        "Requests and answers are screened here, and screening is not available now. Try again later.",
     )
 
 

@@ -30,7 +30,7 @@ def blocked_refusal(guard: Guard) -> Refusal:
     subject = (
         "request" if guard.on == "prompts" else "answer" if guard.on == "outputs" else "request or its answer"
     )
-    return Refusal(400, "content_blocked", f"The guard {guard.name!r} does not let this {subject} pass.")
+    return Refusal(400, "content_blocked", f"The guard {guard.name!r} blocks this {subject}.")
 
 
 def judge_entities(

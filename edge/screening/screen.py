@@ -80,7 +80,7 @@ class Screen:
         if self._sought and self._asked.get("stream") and self._asked.get("logprobs"):
             raise bad_request(
                 "invalid_logprobs",
-                "Streams are looked through here, and give no 'logprobs'; ask without one.",
+                "Streams are screened here and cannot carry 'logprobs'. Remove 'logprobs', or set 'stream' to false.",
             )
         findings = [finding for detection in answer.detections for finding in detection.findings]
         judge_entities(self._on_prompt, findings, answer.version, self._exchange)

@@ -227,5 +227,7 @@ def _bare(choice: Chunk) -> Chunk:
 def too_long() -> Refusal:
     """The error for a stream in which more text would have to be held back than is allowed."""
     return Refusal(
-        502, "stream_failed", "The answer holds something too long to be looked through in a stream."
+        502,
+        "stream_failed",
+        "The answer holds a text that is too long to be screened in a stream. Set 'stream' to false.",
     )
