@@ -33,7 +33,7 @@ class Authority:
         self,
         name: str = "Bank Machine CA",
         *,
-        by: "Authority | None" = None,
+        issued_by: "Authority | None" = None,
         key: Any = None,
         ca: bool | None = True,
         signs: bool | None = True,
@@ -44,7 +44,7 @@ class Authority:
     ) -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        above = by.subject if by else self.subject
+        above = issued_by.subject if issued_by else self.subject
         if issuer:
             above = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)])
         builder = (
@@ -60,7 +60,7 @@ class Authority:
             builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if signs is not None:
             builder = builder.add_extension(usage(signs), critical=True)
-        signer = by.key if by else self.key
+        signer = issued_by.key if issued_by else self.key
         plain = isinstance(signer, ed25519.Ed25519PrivateKey)
         self.certificate = builder.sign(signer, None if plain else digest or hashes.SHA256())
 
@@ -273,15 +273,15 @@ def test_an_authority_that_ends_within_thirty_days_is_returned() -> None:
 
 
 def test_a_certificate_of_the_anchors_authority_is_accepted() -> None:
-    leaf = Authority("internal.svc", by=root(), ca=False, signs=False)
+    leaf = Authority("internal.svc", issued_by=root(), ca=False, signs=False)
     check_signed_by(leaf.pem, root().pem, "identity")
     check_signed_by(leaf.pem, Authority("Other").pem + root().pem, "identity")
 
 
 def test_a_certificate_through_intermediates_needs_all_of_them() -> None:
-    first = Authority("First", by=root())
-    second = Authority("Second", by=first)
-    leaf = Authority("internal.svc", by=second, ca=False, signs=False)
+    first = Authority("First", issued_by=root())
+    second = Authority("Second", issued_by=first)
+    leaf = Authority("internal.svc", issued_by=second, ca=False, signs=False)
     check_signed_by(leaf.pem + first.pem + second.pem, root().pem, "identity")
     check_signed_by(leaf.pem, second.pem, "identity")
     with pytest.raises(Refused, match="issued by 'CN=Second'"):
@@ -290,7 +290,7 @@ def test_a_certificate_through_intermediates_needs_all_of_them() -> None:
 
 def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
     stranger = Authority()
-    leaf = Authority("internal.svc", by=stranger, ca=False, signs=False)
+    leaf = Authority("internal.svc", issued_by=stranger, ca=False, signs=False)
     with pytest.raises(Refused, match="the trust anchor does not hold") as caught:
         check_signed_by(leaf.pem, root().pem, "identity")
     assert caught.value.where == "identity"
@@ -298,6 +298,6 @@ def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
 
 def test_issuers_in_a_circle_come_to_an_end() -> None:
     first = Authority("One", issuer="Two")
-    two = Authority("Two", by=first)
+    two = Authority("Two", issued_by=first)
     with pytest.raises(Refused):
         check_signed_by(first.pem + two.pem, root().pem, "identity")
