@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.aws.common.names import for_auto_name
+from components.aws.common.names import logical_name
 from sandbox.aws.table import TYPES
 from sandbox.aws.validation import check
 from tests.components.conftest import Engine, build
@@ -25,8 +25,8 @@ def test_every_name_fits_with_a_long_platform_and_a_long_site(
 
 
 def test_a_name_that_fits_is_let_be_and_two_that_do_not_stay_apart() -> None:
-    assert for_auto_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
-    assert for_auto_name("x" * 55, 63) == "x" * 55
-    one, other = for_auto_name("x" * 56, 63), for_auto_name("x" * 57, 63)
+    assert logical_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
+    assert logical_name("x" * 55, 63) == "x" * 55
+    one, other = logical_name("x" * 56, 63), logical_name("x" * 57, 63)
     assert len(one) == len(other) == 55
     assert one != other

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components import Budgets
 from components.aws.account import mapping as budget_mapping
-from components.aws.account.budget_action import CALLS, denying
+from components.aws.account.budget_action import CALLS, deny_policy
 from components.aws.account.budgets import TAG_KEYS
 from components.aws.common.names import aws_name
 from isthmus.contracts.platform.model.platform import Platform
@@ -139,7 +139,7 @@ def test_what_is_denied_is_every_call_that_costs_by_use(engine: Engine) -> None:
     assert (deny["Effect"], deny["Resource"]) == ("Deny", "*")
     assert {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"} <= set(deny["Action"])
     assert not [call for call in CALLS if "*" in call]
-    assert json.loads(engine.only("Policy", "b-internal-deny").inputs["policy"]) == denying()
+    assert json.loads(engine.only("Policy", "b-internal-deny").inputs["policy"]) == deny_policy()
 
 
 def test_budgets_may_attach_that_policy_to_that_role_and_nothing_else(engine: Engine) -> None:

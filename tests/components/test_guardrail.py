@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.bedrock.guardrail import digest, settings_of
+from components.aws.bedrock.guardrail import digest, guardrail_arguments
 from isthmus.core.errors import InputError
 from tests.components.bedrock import (
     CLAIMS,
@@ -68,8 +68,10 @@ def test_a_guardrail_of_the_classic_tier_looks_at_content_in_its_own_region(engi
 
 def test_another_tier_makes_another_version() -> None:
     tiers: list[Any] = [{**MANAGED, "tier": tier} for tier in ("classic", "standard")]
-    classic, standard = (settings_of(each, "g") for each in tiers)
-    assert digest(classic) == digest(settings_of(MANAGED, "g")), "an upgrade would make a version for nothing"
+    classic, standard = (guardrail_arguments(each, "g") for each in tiers)
+    assert digest(classic) == digest(guardrail_arguments(MANAGED, "g")), (
+        "an upgrade would make a version for nothing"
+    )
     assert digest(standard) != digest(classic)
 
 
@@ -137,12 +139,12 @@ def test_the_same_settings_in_another_order_are_the_same_version(
 ) -> None:
     other = list(kinds)
     chance.shuffle(other)
-    one = settings_of({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
-    two = settings_of({"attack_strength": strength, "pii": other, "mode": "manage"}, "g")
+    one = guardrail_arguments({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
+    two = guardrail_arguments({"attack_strength": strength, "pii": other, "mode": "manage"}, "g")
     assert digest(one) == digest(two)
     if kinds:
         flipped = [{**kinds[0], "action": "block" if kinds[0]["action"] == "anonymize" else "anonymize"}]
-        three = settings_of(
+        three = guardrail_arguments(
             {"mode": "manage", "pii": flipped + kinds[1:], "attack_strength": strength},  # type: ignore[typeddict-item]
             "g",
         )

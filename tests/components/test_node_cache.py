@@ -9,7 +9,7 @@ import pytest
 
 from components import ModelServer
 from components.serving.mapping import namespace_args
-from components.serving.scaling_mapping import fetching
+from components.serving.scaling_mapping import fetching_of
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
@@ -290,7 +290,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
     assert pool.nodes > 1
     after = quota(checked)
     assert after["pods"] - before["pods"] == pool.nodes
-    asked = fetching(checked, checked.endpoints[1])
+    asked = fetching_of(checked, checked.endpoints[1])
     assert (asked.pods, asked.cpu, asked.most_cpu) == (pool.nodes, pool.nodes / Decimal(4), pool.nodes * 2)
     # A quota is said in whole CPUs.
     for key, cpus in (("requests.cpu", asked.cpu), ("limits.cpu", asked.most_cpu)):
@@ -321,7 +321,7 @@ def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> N
             "cache": DISK,
         }
         checked = Platform.model_validate(platform)
-        assert fetching(checked, checked.endpoints[0]).pods == machines
+        assert fetching_of(checked, checked.endpoints[0]).pods == machines
 
 
 def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
@@ -334,4 +334,4 @@ def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
     checked = Platform.model_validate(data)
     endpoint = next(each for each in checked.endpoints if each.id == served["id"])
     assert checked.pools[0].nodes < 7
-    assert fetching(checked, endpoint).pods == 7
+    assert fetching_of(checked, endpoint).pods == 7

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.serving.placement import group_placement, over_domains, placement
+from components.serving.placement import group_placement, placement, spread_over_domains
 
 CHOSEN = {"app.kubernetes.io/name": "llama"}
 
@@ -66,7 +66,7 @@ def test_a_rack_may_be_the_domain_that_must_be_outlived() -> None:
 
 
 def test_gateways_without_zones_are_spread_over_machines_by_force() -> None:
-    made = over_domains(CHOSEN, "kubernetes.io/hostname")
+    made = spread_over_domains(CHOSEN, "kubernetes.io/hostname")
     assert [(each["topologyKey"], each["whenUnsatisfiable"]) for each in made] == [
         ("kubernetes.io/hostname", "DoNotSchedule")
     ], "a node without the zone's label would take no gateway"

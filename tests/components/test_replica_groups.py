@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.serving.model_network import known_groups
+from components.serving.model_network import addressable_groups
 from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
@@ -233,7 +233,7 @@ def test_one_group_more_touches_no_pod(engine: Engine) -> None:
     other = Engine()
     after = deploy(other, replicas=3)
     assert after == before
-    assert [known_groups(each) for each in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
+    assert [addressable_groups(each) for each in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
 
 
 def apart(pod: dict[str, Any]) -> dict[str, Any]:

@@ -264,11 +264,11 @@ def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
 
 
 def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
-    from components.aws.sagemaker.endpoint import _moved
+    from components.aws.sagemaker.endpoint import _check_moved
 
-    assert _moved("new", "new", "endpoints.qwen") == "new"
+    assert _check_moved("new", "new", "endpoints.qwen") == "new"
     with pytest.raises(EnvironmentFault, match="old still serves, not new"):
-        _moved("old", "new", "endpoints.qwen")
+        _check_moved("old", "new", "endpoints.qwen")
 
 
 @pytest.mark.parametrize(

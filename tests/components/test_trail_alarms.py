@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import AuditTrail
-from components.aws.common.topic import addresses
+from components.aws.common.topic import check_emails
 from components.aws.identity.boundary import TRAIL as NEVER
 from components.aws.records import trail_alarms
 from isthmus.core.errors import InputError
@@ -156,10 +156,10 @@ def test_names_fit_what_aws_takes(engine: Engine) -> None:
 
 @given(st.lists(st.emails(), min_size=1, max_size=10))
 def test_real_addresses_are_taken_each_once(found: list[str]) -> None:
-    told = addresses([*found, *found], "x", "nobody")
+    told = check_emails([*found, *found], "x", "nobody")
     assert told == sorted(set(found))
 
 
 def test_more_addresses_than_aws_takes_are_refused() -> None:
     with pytest.raises(InputError, match="11 addresses"):
-        addresses([f"{at}@bank.example" for at in range(11)], "x", "nobody")
+        check_emails([f"{at}@bank.example" for at in range(11)], "x", "nobody")

@@ -45,7 +45,7 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
             return pulumi.ResourceOptions(providers=[provider], depends_on=after or [])
 
         made = AwsSite("hosted", checked, place, at)
-        side = made.sides["confidential-frankfurt"]
+        side = made.cloud_sides["confidential-frankfurt"]
         pulumi.export("name", side.hosted[HOSTED])
         pulumi.export("url", side.hosted_url)
         lists = pulumi.Output.all(*made.retained, *made.records)
