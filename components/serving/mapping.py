@@ -21,8 +21,7 @@ from components.pools.mapping import (
     shared_gpu_quota,
 )
 from components.pools.mig import CutMachine, MigLayoutsArgs, cuts_of_node, is_partial
-from components.serving.arguments import ModelServerArgs
-from components.serving.model_network import ModelDoorArgs
+from components.serving.arguments import ModelDoorArgs, ModelServerArgs
 from components.serving.scaling_mapping import (
     door_access_args,
     fetching_of,
@@ -34,10 +33,11 @@ from isthmus.contracts.hardware import mig
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
+from isthmus.contracts.platform.lookups.serving import at_most
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Platform, Pool, Site
-from isthmus.contracts.platform.model.pools import ZONE_LABEL, failure_domain_label
-from isthmus.contracts.platform.model.serving import at_most
+from isthmus.contracts.platform.model.pools import ZONE_LABEL
 from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 from isthmus.core.errors import InputError

@@ -162,7 +162,7 @@ def test_a_policy_too_long_for_aws_is_named_before_aws_says_so() -> None:
     many = [
         {**INVOKE, "Resource": [f"arn:aws:bedrock:eu-central-1::foundation-model/m{at}"]} for at in range(60)
     ]
-    with pytest.raises(InputError, match=r"AWS takes 6,144"):
+    with pytest.raises(InputError, match=r"AWS accepts at most 6,144"):
         compact_policy(json.dumps(boundary_policy(many)), "r-boundary")
     assert (
         len(compact_policy(json.dumps(boundary_policy([INVOKE]), indent=2), "r")) < boundary.POLICY_CHARACTERS

@@ -12,7 +12,7 @@ from components.aws.account import mapping as budget_mapping
 from components.aws.account.budget_action import CALLS, deny_policy
 from components.aws.account.budgets import TAG_KEYS
 from components.aws.common.names import aws_name
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.platforms import bank
@@ -186,7 +186,7 @@ def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
 def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
     data = bank()
     data["identities"].append({**data["identities"][0], "name": "internal-second"})
-    platform = Platform.model_validate(data)
+    platform = CheckedPlatform.model_validate(data)
     roles = {one.name: f"{one.name}-role" for one in platform.identities}
     made = budget_mapping.budgets_args(platform, platform.sites[1], roles)
     assert made is not None
@@ -284,13 +284,13 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
         ({"monthly_usd": -5.0}, "budget of -5.0 USD"),
         ({"monthly_usd": float("nan")}, "budget of nan USD"),
         ({"monthly_usd": 0.001}, "budget of 0.001 USD"),
-        ({"monthly_usd": 1e16}, "too much"),
+        ({"monthly_usd": 1e16}, "too large"),
         ({"scope": "team"}, "'team' is not known"),
         ({"action": "stop"}, "'stop' is not known"),
         ({"action": "deny"}, "needs a role"),
         ({"alert_pct": [80, 80]}, "80, 80 %"),
         ({"alert_pct": [0]}, "0 %"),
-        ({"alert_pct": list(range(1, 11))}, "cannot be made"),
+        ({"alert_pct": list(range(1, 11))}, "are not possible"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
@@ -304,7 +304,7 @@ def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
 
 
 def test_budgets_that_nobody_hears_of_are_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="nobody would hear"):
+    with pytest.raises(InputError, match="nobody would be told"):
         budgets(engine, {}, notify=[])
 
 

@@ -48,8 +48,8 @@ def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
         ({"engine": "tpu"}, InputError, "engine"),
         ({"product": "NVIDIA-L40S"}, InputError, "has no product"),
         ({"queue": "q"}, InputError, "has no queue"),
-        ({"tensor_parallel": 2}, InputError, "is not split"),
-        ({"engine": "gpu"}, InputError, "no GPU is named"),
+        ({"tensor_parallel": 2}, InputError, "cannot be split"),
+        ({"engine": "gpu"}, InputError, "no GPU product is set"),
     ],
 )
 def test_what_cpus_may_not_or_cannot_do_is_refused(

@@ -162,7 +162,7 @@ def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: En
 
 @pytest.mark.parametrize("id", ["arn:x", "arn:aws:s3:::g7", "My Guardrail", f"{OWN}:guardrail/"])
 def test_what_is_no_guardrails_name_is_refused(engine: Engine, id: str) -> None:
-    with pytest.raises(InputError, match="no guardrail's id or ARN"):
+    with pytest.raises(InputError, match="not a guardrail's id or ARN"):
         access(engine, guardrail={"mode": "existing", "guardrail_id": id, "version": "4"})
 
 

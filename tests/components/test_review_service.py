@@ -193,7 +193,7 @@ REVIEWS: dict[str, Any] = {
 
 
 def test_a_gateway_alone_serves_nothing_of_high_impact_where_it_holds_nothing(engine: Engine) -> None:
-    with pytest.raises(Refused, match="people must look at answers of 'kyc'"):
+    with pytest.raises(Refused, match="people must review answers of 'kyc'"):
         engine.deploy(InferenceGateway, "g", GATEWAY)
 
 
@@ -206,14 +206,14 @@ def test_a_calibration_that_is_another_than_stated_is_not_mounted(engine: Engine
     kept = {"name": "a", "digest": "sha256:" + "0" * 64, "text": TEXT}
     route = {"workload": "kyc", "endpoint": "llama", "model": "llama"}
     scored = {**route, "confidence": {"domain": "onboarding", "calibrations": [kept]}}
-    with pytest.raises(InputError, match="its text is not of its digest"):
+    with pytest.raises(InputError, match="does not match its digest"):
         engine.deploy(InferenceGateway, "g", {**GATEWAY, "routes": [scored]})
 
 
 def test_reviews_alone_let_nobody_in_whom_nobody_names_and_reach_no_database_elsewhere(
     engine: Engine,
 ) -> None:
-    with pytest.raises(InputError, match="nobody is named who may reach it"):
+    with pytest.raises(InputError, match="no network and no namespace may reach"):
         engine.deploy(Reviews, "r", REVIEWS)
     for changed in (
         {"from_cidrs": ["10.9.0.0/16"]},

@@ -142,8 +142,8 @@ def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine
 @pytest.mark.parametrize(
     ("held", "route", "kind", "says"),
     [
-        ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "our own programs only"),
-        ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
+        ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "only Isthmus programs"),
+        ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "the canary must serve model"),
     ],
 )
 def test_what_a_router_may_not_or_cannot_do_is_refused(
@@ -183,7 +183,7 @@ def test_a_model_server_lets_the_router_in_by_policy_and_by_certificate(engine: 
 
 
 def test_a_picker_that_nothing_asks_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="nothing would ask"):
+    with pytest.raises(InputError, match="a picker needs a router"):
         engine.deploy(ModelServer, "m", test_model_server.args(picker=PICKER))
 
 

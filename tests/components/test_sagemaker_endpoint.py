@@ -275,7 +275,7 @@ def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
     ("wrong", "words"),
     [
         ({"sensitivity": "restricted"}, "its prompts must not reach AWS"),
-        ({"key": {"mode": "off"}}, "under no key"),
+        ({"key": {"mode": "off"}}, "needs a key of the organisation"),
         ({"sensitivity": "internal", "capture": {"sampling_pct": 1, "days": 1}}, "would be kept"),
         ({"capture": {"sampling_pct": 1, "days": 31}}, "would be kept for 31 days"),
     ],
@@ -289,8 +289,8 @@ def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is no folder in S3"),
-        ({"key": {"mode": "existing"}}, "names no arn"),
+        ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is not a folder in S3"),
+        ({"key": {"mode": "existing"}}, "has no arn"),
         ({"key": {"mode": "manag"}}, "is not known"),
         ({"load_timeout_s": 7200}, "3600 s at most"),
         ({"rollout": {"kind": "rolling"}}, "is not known"),

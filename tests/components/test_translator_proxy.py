@@ -107,7 +107,7 @@ def test_the_edge_reads_what_the_component_writes(engine, tmp_path) -> None:
 
 @pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
 def test_a_confidential_translator_is_refused_both_even_by_exception(engine, given: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="the confidential class may have no proxy"):
+    with pytest.raises(Refused, match="the confidential class may not have a proxy"):
         deploy(
             engine,
             "confidential",
@@ -122,7 +122,7 @@ def test_a_confidential_translator_is_refused_both_even_by_exception(engine, giv
     "url", ["http://proxy.bank.example:3128", "http://me:secret@10.40.0.20:3128", "10.40.0.20:3128"]
 )
 def test_a_proxy_by_name_or_with_credentials_is_refused_and_not_repeated(engine, url: str) -> None:
-    with pytest.raises(InputError, match="no plain address") as refused:
+    with pytest.raises(InputError, match="not a plain address") as refused:
         public(engine, translator=translator(proxy={"url": url}))
     assert "secret" not in str(refused.value)
 
@@ -130,7 +130,9 @@ def test_a_proxy_by_name_or_with_credentials_is_refused_and_not_repeated(engine,
 def test_an_internal_translator_may_have_authorities_and_no_proxy(engine) -> None:
     given = {"routes": [ONPREM, CLOUD], "destinations": AWS}
     deploy(engine, "internal", translator=translator(ca_bundle="bank-authorities"), **given)
-    with pytest.raises(Refused, match="the internal class may have no proxy: it reaches AWS by private"):
+    with pytest.raises(
+        Refused, match="the internal class may not have a proxy: it must reach AWS by private"
+    ):
         deploy(Engine(), "internal", translator=translator(proxy=PROXY), **given)
 
 

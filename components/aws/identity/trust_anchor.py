@@ -76,7 +76,7 @@ def _source(args: TrustAnchorArgs, where: str) -> dict[str, Any]:
     pem, authority = args.get("ca_certificates"), args.get("acm_pca")
     if (pem is None) == (authority is None):
         raise InputError(
-            "exactly one of ca_certificates and acm_pca is needed",
+            "exactly one is needed: ca_certificates or acm_pca",
             where=where,
             fix="Set ca_certificates to the PEM of the CA that signs the identities' certificates, or set acm_pca",
         )
