@@ -93,10 +93,12 @@ def program(*, live: bool = False, given: estate_layer.Outputs | None = None) ->
     for line in accesses.said:
         pulumi.log.warn(line)
     if step == "admission":
-        LlmPlatform(platform.name, platform, made, only_admission=True, going=going, connect=providers.eks)
+        LlmPlatform(
+            platform.name, platform, made, only_admission=True, retained_models=going, connect=providers.eks
+        )
         return
     built = LlmPlatform(
-        platform.name, platform, made, going=going, accesses=accesses.now, connect=providers.eks
+        platform.name, platform, made, retained_models=going, accesses=accesses.now, connect=providers.eks
     )
     for name, value in outputs(built, platform, files.plan, accesses).items():
         pulumi.export(name, value)

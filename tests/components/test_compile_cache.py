@@ -159,7 +159,7 @@ def test_a_disk_may_be_left_out(engine: Engine) -> None:
                 "compile_cache": {"place": "volume", "storage_class": "s"},
                 "vllm_image": f"{REGISTRY}vllm:v0.33.0",
             },
-            "by a tag",
+            "by tag",
         ),
     ],
 )

@@ -217,7 +217,7 @@ def test_a_scaled_node_group_starts_with_its_stated_size(engine: Engine) -> None
     [
         ({"purchase": "capacity-block"}, "name no reservation"),
         ({"reservation": "cr-1"}, "name a reservation"),
-        ({"purchase": "capacity-block", "reservation": "cr-1"}, "lies in one zone, and 2 are named"),
+        ({"purchase": "capacity-block", "reservation": "cr-1"}, "is in one zone, but 2 zones are listed"),
         ({"purchase": "cheap"}, "cheap"),
         ({"nodes": {"eu-central-1a": 1}}, "machines in eu-central-1a"),
         ({"addons": {"vpc-cni": ""}}, "vpc-cni"),
@@ -255,7 +255,7 @@ def test_pods_of_one_service_account_of_one_cluster_get_the_role(engine: Engine)
 
 @pytest.mark.parametrize("more", [{}, {"pod": POD, "trust_anchor": "arn:anchor"}])
 def test_an_identity_has_one_proof(engine: Engine, more: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"proves who it is|two proofs"):
+    with pytest.raises(InputError, match=r"trust_anchor"):
         engine.deploy(WorkloadIdentity, "i", {**IDENTITY, **more})
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.bedrock.guardrail import digest, settings_of
+from components.aws.bedrock.guardrail import digest, guardrail_arguments
 from isthmus.core.errors import InputError
 from tests.components.bedrock import (
     CLAIMS,
@@ -147,7 +147,7 @@ def test_the_same_settings_in_another_order_are_the_same_version(
     assert digest(settings) == digest(two)
     if kinds:
         flipped = [{**kinds[0], "action": "block" if kinds[0]["action"] == "anonymize" else "anonymize"}]
-        three = settings_of(
+        three = guardrail_arguments(
             {"mode": "manage", "pii": flipped + kinds[1:], "attack_strength": strength},  # type: ignore[typeddict-item]
             "g",
         )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.__main__ import HOSTED
-from components.base.hosting import Host, whole
+from components.base.hosting import Host, restore_integers
 
 SCHEMA: dict[str, Any] = json.loads(Host(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 INTEGER = {"type": "integer"}
@@ -49,9 +49,9 @@ def test_a_fractional_number_is_left_to_the_component(number: float) -> None:
 
 @given(st.integers(min_value=-(2**53), max_value=2**53))
 def test_every_integer_that_a_float_can_hold_comes_through(number: int) -> None:
-    assert repr(whole(float(number), INTEGER, {})) == repr(number)
+    assert repr(restore_integers(float(number), INTEGER, {})) == repr(number)
 
 
 @pytest.mark.parametrize("value", ["1.0", True, None, [], {}])
 def test_nothing_else_is_touched(value: Any) -> None:
-    assert whole(value, INTEGER, {}) is value or whole(value, INTEGER, {}) == value
+    assert restore_integers(value, INTEGER, {}) is value or restore_integers(value, INTEGER, {}) == value

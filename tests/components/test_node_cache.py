@@ -9,7 +9,7 @@ import pytest
 
 from components import ModelServer
 from components.serving.mapping import namespace_args
-from components.serving.scaling_mapping import fetching
+from components.serving.scaling_mapping import fetching_of
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform
@@ -258,7 +258,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
         ({"cache": {"node_path": "mnt/nvme"}}, {}, "no plain absolute path"),
         ({"cache": {"node_path": "/mnt/../etc"}}, {}, "no plain absolute path"),
         ({"cache": {"node_path": "/"}}, {}, "no plain absolute path"),
-        ({}, {"pool": None}, "no machines are known"),
+        ({}, {"pool": None}, "needs GPU machines of a pool"),
         (
             {},
             {
@@ -268,7 +268,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
                 "pool": None,
                 "tensor_parallel": 1,
             },
-            "no machines are known",
+            "needs GPU machines of a pool",
         ),
     ],
 )
@@ -335,7 +335,7 @@ def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> N
             "cache": DISK,
         }
         checked = CheckedPlatform.model_validate(platform)
-        assert fetching(checked, checked.endpoints[0]).pods == machines
+        assert fetching_of(checked, checked.endpoints[0]).pods == machines
 
 
 def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
@@ -350,4 +350,4 @@ def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
     checked = CheckedPlatform.model_validate(data)
     endpoint = next(endpoint for endpoint in checked.endpoints if endpoint.id == served["id"])
     assert checked.pools[0].nodes < 7
-    assert fetching(checked, endpoint).pods == 7
+    assert fetching_of(checked, endpoint).pods == 7

@@ -171,7 +171,7 @@ def test_a_saml_provider_is_trusted_for_its_audience_only(engine: Engine) -> Non
     ("change", "message"),
     [
         ({"role": "owner", "groups": ["g"]}, "is not known"),
-        ({"role": "platform", "groups": []}, "a role without groups is nobody's"),
+        ({"role": "platform", "groups": []}, "the role has no groups"),
     ],
 )
 def test_a_component_refuses_unknown_people(engine: Engine, change: dict[str, Any], message: str) -> None:

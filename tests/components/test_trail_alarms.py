@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import AuditTrail
-from components.aws.common.topic import addresses
+from components.aws.common.topic import check_emails
 from components.aws.identity.boundary import TRAIL as NEVER
 from components.aws.records import trail_alarms
 from isthmus.core.errors import InputError
@@ -176,4 +176,4 @@ def test_real_addresses_are_taken_each_once(addresses_given: list[str]) -> None:
 
 def test_more_addresses_than_aws_takes_are_refused() -> None:
     with pytest.raises(InputError, match="11 addresses"):
-        addresses([f"{at}@bank.example" for at in range(11)], "x", "nobody")
+        check_emails([f"{at}@bank.example" for at in range(11)], "x", "nobody")
