@@ -122,7 +122,7 @@ def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], ju
     from policies.evaluation import settings as policy_settings_files
 
     if not found.there:
-        found.settings = policy_settings_files.settings(project.root)
+        found.settings = policy_settings_files.load_settings(project.root)
         return
     stack = project.stack(found.stack)
     found.settings = policy_evaluation.settings([stack])

@@ -16,7 +16,7 @@ from isthmus.engine.pull_request import base_and_head
 from isthmus.graph.data_path import declared_policy
 from isthmus.graph.data_path.paths import data_paths
 from isthmus.graph.resources.resources import Graph
-from policies.evaluation.evaluation import PAST, judge
+from policies.evaluation.evaluation import EXPIRED_SILENCE, judge
 from tests.blueprints import bank
 
 SILENCE = Silence(policy="a/b", resource="*", owner="ana", reason="later", until=date(2027, 1, 1))
@@ -49,7 +49,7 @@ def test_a_finding_is_silenced_only_where_nobody_has_it_open(base: Any, own: Any
 
 
 def test_the_one_that_says_whose_silence_ended_is_kept():
-    past = finding(f"m{PAST}ana until 2026-01-01, which is past)")
+    past = finding(f"m{EXPIRED_SILENCE}ana until 2026-01-01, which has expired)")
     assert base_and_head.findings([OPEN], [past]) == [past] == base_and_head.findings([past], [OPEN])
 
 
@@ -115,7 +115,7 @@ def test_a_residency_that_was_narrower_still_binds():
 
 def test_the_rules_draw_the_way_that_is_refused():
     by = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
-    found = judge(bank.rendered().resources, by.platform, stack=bank.STACK, held=by.held)
+    found = judge(bank.rendered().resources, by.platform, stack=bank.STACK, raised_sensitivities=by.held)
     (mine,) = [each for each in found if each.policy == "data-path/stays-where-it-may"]
     assert mine.severity == "critical"
     assert mine.message.startswith("policy-assistant → internal-gateway → ")

@@ -13,6 +13,6 @@ __all__ = ["rendered"]
 
 
 @pytest.fixture(scope="session")
-def every(rendered: dict[str, Rendering]) -> list[Stack]:
+def all_stacks(rendered: dict[str, Rendering]) -> list[Stack]:
     """Every stack; nobody writes into one."""
     return [stacks.read(each) for each in rendered.values()]

@@ -9,7 +9,7 @@ import pytest
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.engine.pull_request import base_and_head
-from policies.evaluation.evaluation import judge, standing
+from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import CHANGES, IDS, RULES
 from policies.release.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED
 
@@ -48,7 +48,7 @@ def test_a_pass_of_what_nobody_could_judge_is_undecided():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
     found = base_and_head.of_changes(Settings(), [change(each) for each in CASES], "bank")
     assert sorted(each.policy for each in found if each.verdict == "undecided") == sorted(undecided)
-    stops = {each.policy for each in standing(found)}
+    stops = {each.policy for each in blocking_findings(found)}
     assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}
 
 

@@ -120,7 +120,7 @@ def test_a_platform_with_a_restricted_gateway_and_no_such_namespace(
     rendered: rendering.Rendered, platform: Platform
 ) -> None:
     left = [each for each in rendered.resources if "restricted" not in each.name]
-    assert "there is no restricted namespace" in "; ".join(
+    assert "the stack has no restricted namespace" in "; ".join(
         holding.of("data-path/own-network")(_graph(left), platform)
     )
 

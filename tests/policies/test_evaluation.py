@@ -11,10 +11,10 @@ from isthmus.contracts.policy_settings import Off, Settings, joined, parse
 from isthmus.contracts.reports.findings import Silence
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
-from policies.evaluation.evaluation import judge, standing
+from policies.evaluation.evaluation import blocking_findings, judge
 from policies.evaluation.registry import IDS, RULES
 from policies.evaluation.text_report import lines
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 from tests.policies.making import made
 
 TODAY = date(2026, 11, 26)
@@ -40,7 +40,7 @@ def test_every_resource_has_a_finding_of_its_own_in_the_same_order_whatever_orde
 def test_a_silence_is_shown_and_does_not_count():
     found = judge(KEYS, settings=silence(TODAY), today=TODAY)
     assert [each.silenced.owner for each in found if each.silenced] == ["ana@bank"]
-    assert "key-1" not in [each.resource for each in standing(found) if each.policy == ROTATE]
+    assert "key-1" not in [each.resource for each in blocking_findings(found) if each.policy == ROTATE]
 
 
 def test_a_silence_may_name_several_by_a_pattern():
@@ -51,8 +51,8 @@ def test_a_silence_counts_again_after_its_last_day_and_is_named():
     found = judge(KEYS, settings=silence(date(2026, 11, 25)), today=TODAY)
     [mine] = [each for each in found if each.resource == "key-1" and each.policy == ROTATE]
     assert mine.silenced is None
-    assert "silenced by ana@bank until 2026-11-25, which is past" in mine.message
-    assert mine in standing(found)
+    assert "silenced by ana@bank until 2026-11-25, which has expired" in mine.message
+    assert mine in blocking_findings(found)
 
 
 def test_a_rule_that_is_off_finds_nothing():
@@ -60,13 +60,13 @@ def test_a_rule_that_is_off_finds_nothing():
 
 
 def test_a_rule_that_stumbles_has_not_been_kept():
-    def stumbles(_: Subject) -> Iterator[Broken]:
+    def stumbles(_: Subject) -> Iterator[Violation]:
         raise KeyError("spec")
 
     rule = Rule("test/stumbles", "Stumbles", "low", (), "why", "fix", stumbles)
     [found] = judge(KEYS, today=TODAY, rules=[rule])
     assert (found.verdict, found.resource) == ("undecided", "")
-    assert standing([found]) == [found]
+    assert blocking_findings([found]) == [found]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is()
     assert said[0] == f"     high  {ROTATE}: key-0 does not rotate"
     assert said[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
     assert any(line.startswith("undecided") for line in said)
-    assert "ana@bank answers for it until 2026-11-26" in "".join(said)
+    assert "silenced by ana@bank until 2026-11-26" in "".join(said)
     assert said[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
     assert list(lines([])) == []

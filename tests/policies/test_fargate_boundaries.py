@@ -218,7 +218,7 @@ def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
     assert found(Graph(rendered().resources)) == []
     (said,) = found(altered(TASK, f"{TRANSLATOR}-task", words("guardrail:", "was:")))
     edge = "insurer-frankfurt-internal-gateway-edge-task"
-    assert said == f"nobody looks for secrets in answers of claims at {edge}: no guardrail does"
+    assert said == f"{edge} does not scan answers of claims for secrets: it uses no guardrail"
 
 
 def test_the_picture_shows_who_reaches_whom():

@@ -65,7 +65,7 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
             "has no permissions boundary",
         ),
         ({"permissionsBoundary": None, "inlinePolicies": [{"policy": STOP}]}, "may cloudtrail:StopLogging"),
-        ({"assumeRolePolicy": BECOME}, "anybody may become role"),
+        ({"assumeRolePolicy": BECOME}, "anyone may assume role"),
         ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_stacks_config_silences_and_says_who_answers():
 
 @pytest.mark.parametrize(
     ("said", "hint"),
-    [({"silence": []}, "`silences`"), ("off", "not a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
+    [({"silence": []}, "`silences`"), ("off", "must be a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
 )
 def test_a_setting_that_there_is_not_stops_the_preview_at_its_first_resource(said: Any, hint: str):
     with pytest.raises(Aborted, match=hint):

@@ -11,7 +11,7 @@ from isthmus.contracts.reports.evidence import Row
 from isthmus.contracts.reports.findings import Silence
 from policies.evaluation.evidence import evidence
 from policies.evaluation.registry import RULES
-from policies.rules.rule import Broken, Rule, Subject
+from policies.rules.rule import Rule, Subject, Violation
 from tests.policies.making import made
 
 TODAY = date(2026, 11, 26)
@@ -70,30 +70,30 @@ def test_a_rule_that_is_switched_off_is_told_with_its_owner_and_is_asked_of_noth
     )
 
 
-def one(check: object, *, each: tuple[str, ...] = ()) -> Rule:
-    return Rule("test/one", "It is so", "high", RULE.supports, "why", "fix", check, each)  # type: ignore[arg-type]
+def one(check: object, *, resource_types: tuple[str, ...] = ()) -> Rule:
+    return Rule("test/one", "It is so", "high", RULE.supports, "why", "fix", check, resource_types)  # type: ignore[arg-type]
 
 
 def test_a_rule_that_stumbles_holds_of_nobody():
-    def stumbles(subject: Subject) -> list[Broken]:
+    def stumbles(subject: Subject) -> list[Violation]:
         raise ValueError("what is this")
 
-    found = rows(*KEYS, rule=one(stumbles, each=("aws:kms/key:Key",)))
+    found = rows(*KEYS, rule=one(stumbles, resource_types=("aws:kms/key:Key",)))
     assert {name: each.result for name, each in found.items()} == {"": "undecided"}
 
 
 def test_a_rule_on_the_whole_stack_holds_of_the_stack_or_fails_where_it_is_broken():
     assert rows(*KEYS, rule=one(lambda _: []))[""].result == "holds"
-    broken = one(lambda subject: [Broken("so it is", subject.graph.resources[0])])
+    broken = one(lambda subject: [Violation("so it is", subject.graph.resources[0])])
     assert {name: each.result for name, each in rows(*KEYS, rule=broken).items()} == {"bad": "fails"}
 
 
 def test_one_that_is_violated_and_undecided_fails_with_all_that_was_said():
-    def both(subject: Subject) -> list[Broken]:
+    def both(subject: Subject) -> list[Violation]:
         key = subject.graph.resources[0]
-        return [Broken("unsure", key, "undecided"), Broken("wrong", key)]
+        return [Violation("unsure", key, "undecided"), Violation("wrong", key)]
 
-    row = rows(KEYS[0], rule=one(both, each=("aws:kms/key:Key",)))["good"]
+    row = rows(KEYS[0], rule=one(both, resource_types=("aws:kms/key:Key",)))["good"]
     assert (row.result, sorted(row.said)) == ("fails", ["unsure", "wrong"])
 
 

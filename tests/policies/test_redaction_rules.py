@@ -39,7 +39,7 @@ def test_the_finding_says_which_gateway_sends_what_where():
     said = {key: value for key, value in GATEWAY.items() if key != "screening"}
     (one,) = found(RULE, config(said), platform=word())
     assert one.message == (
-        "gw-config sends prompts to internal-translator.isthmus-internal.svc, beyond its site, as they come"
+        "gw-config sends prompts to internal-translator.isthmus-internal.svc, outside its site, without redaction"
     )
     assert (one.severity, one.resource) == ("critical", "gw-config")
 
@@ -73,6 +73,6 @@ def test_what_is_redacted_beside_the_class_is_undecided_where_the_gateways_word_
 
 def test_a_secret_in_an_answer_says_which_gateway_nobody_looks_for():
     (one,) = found(ANSWERS, config(BARE, **routes({"url": "https://m.x.svc:8443", "site": "fra1"})))
-    assert (one.message, one.severity) == ("nobody looks for secrets in answers of gw-config", "high")
+    assert (one.message, one.severity) == ("gw-config does not scan answers for secrets", "high")
     (one,) = found(ANSWERS, FRONT, behind({**MODEL, "provider": "sagemaker"}))
-    assert one.message == "nobody looks for secrets in answers of chat at edge: no guardrail does"
+    assert one.message == "edge does not scan answers of chat for secrets: it uses no guardrail"

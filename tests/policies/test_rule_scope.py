@@ -11,7 +11,7 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.evaluation.evaluation import judge
 from policies.evaluation.registry import RULES
-from policies.evaluation.scope import _ASKED, asked
+from policies.evaluation.scope import _APPLICABLE, applicable_resources
 from policies.rules.rule import Rule, Subject
 from tests.policies.cases import GONE, Case, changed
 from tests.policies.making import made
@@ -22,7 +22,9 @@ BY_ID = {rule.id: rule for rule in RULES}
 
 def about(rule: Rule, resources: Sequence[Resource], platform: Platform | None = None) -> set[str]:
     graph = Graph(sorted(resources, key=lambda each: each.urn))
-    return {each.name if each else "" for each in asked(rule, Subject(graph, platform, Settings()))}
+    return {
+        each.name if each else "" for each in applicable_resources(rule, Subject(graph, platform, Settings()))
+    }
 
 
 def graphs(case: Case) -> Iterator[Sequence[Resource]]:
@@ -34,7 +36,7 @@ def graphs(case: Case) -> Iterator[Sequence[Resource]]:
 
 
 def test_every_entry_is_of_a_rule():
-    assert set(_ASKED) <= set(BY_ID)
+    assert set(_APPLICABLE) <= set(BY_ID)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=list(BY_ID))

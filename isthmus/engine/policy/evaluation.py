@@ -31,7 +31,7 @@ def of(
     """As `findings`, of a stack by its name. `held`: workloads that are judged by a stricter class."""
     from policies.evaluation import evaluation
 
-    found = evaluation.judge(resources, platform, chosen, stack, held=held)
+    found = evaluation.judge(resources, platform, chosen, stack, raised_sensitivities=held)
     own = f"urn:pulumi:{stack}::"
     return [each for each in found if not each.urn or each.urn.startswith(own)]
 
@@ -42,10 +42,10 @@ def settings(stacks: Sequence[Stack]) -> Settings:
     from isthmus.contracts.policy_settings import joined
     from policies.evaluation import settings as policy_settings_files
 
-    found = policy_settings_files.settings(stacks[0].project.root)
+    found = policy_settings_files.load_settings(stacks[0].project.root)
     for each in stacks:
         key = f"{each.project.name}:{policy_settings_files.KEY}"
         if key in each.config:
             where = f"{each.config_file.parent.name}/{each.config_file.name} ({key})"
-            found = joined(found, policy_settings_files.stated(each.config[key], where))
+            found = joined(found, policy_settings_files.parse_stack_settings(each.config[key], where))
     return found

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 def findings(base: Iterable[Finding], own: Iterable[Finding]) -> list[Finding]:
     """Those of both, each once, the worst first. One is silenced only where nobody else has it open."""
-    from policies.evaluation.evaluation import PAST, order
+    from policies.evaluation.evaluation import EXPIRED_SILENCE, sort_key
 
     open_: dict[tuple[str, ...], Finding] = {}
     silent: dict[tuple[str, ...], Finding] = {}
     for each in (*base, *own):
-        key = (each.policy, each.urn, each.resource, each.verdict, each.message.partition(PAST)[0])
+        key = (each.policy, each.urn, each.resource, each.verdict, each.message.partition(EXPIRED_SILENCE)[0])
         kept = (open_ if each.silenced is None else silent).setdefault(key, each)
         if each.silenced is None and len(each.message) > len(kept.message):
             # The one that says besides whose silence has ended.
             open_[key] = each
-    return sorted(({**silent, **open_}).values(), key=order)
+    return sorted(({**silent, **open_}).values(), key=sort_key)
 
 
 def of_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:

@@ -53,7 +53,7 @@ def boundaries_hold(
     """Raise `Refused` naming what the policies find that may not even be begun, and nobody answers for."""
     from policies.evaluation import evaluation
 
-    broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
+    broken = evaluation.forbidding_findings(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
         raise Refused(
