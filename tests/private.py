@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 
 DIGEST = "sha256:" + "a" * 64
@@ -120,4 +121,4 @@ def reviewed(**more: Any) -> dict[str, Any]:
 
 
 def platform() -> Platform:
-    return Platform.model_validate(data())
+    return CheckedPlatform.model_validate(data())

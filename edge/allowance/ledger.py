@@ -17,7 +17,7 @@ from typing import Literal
 from edge.database import Database, DatabaseDown
 
 Period = Literal["minute", "month"]
-PARTS: dict[Period, int] = {"minute": 20, "month": 2000}
+LEASES_PER_LIMIT: dict[Period, int] = {"minute": 20, "month": 2000}
 """Of the whole, one lease: what a copy that ends without a word takes with it."""
 IDLE_S = 5.0
 """A lease that nobody drew on for so long is given back."""
@@ -58,7 +58,7 @@ class Exhausted(Exception):
 
 
 @dataclass(frozen=True)
-class Taken:
+class Withdrawal:
     """What was taken of one limit, in which period."""
 
     limit: Limit
@@ -85,26 +85,26 @@ class Ledger:
         self._debts: defaultdict[tuple[str, str, datetime], int] = defaultdict(int)
         self._asking = asyncio.Lock()
 
-    async def take(self, wanted: dict[Limit, int]) -> list[Taken]:
+    async def take(self, amount_by_limit: dict[Limit, int]) -> list[Withdrawal]:
         """All of it or nothing; raises Exhausted or DatabaseDown."""
         for _ in range(5):
-            if taken := self._from_leases(wanted):
-                return taken
+            if withdrawals := self._from_leases(amount_by_limit):
+                return withdrawals
             async with self._asking:
-                if not self._short(wanted):  # whoever asked before left enough
+                if not self._short(amount_by_limit):  # whoever asked before left enough
                     continue
-                await self._lease(self._short(wanted))
+                await self._lease(self._short(amount_by_limit))
         raise DatabaseDown("others take faster than this copy can ask")
 
-    def settle(self, taken: list[Taken], came_to: dict[str, int]) -> None:
+    def settle(self, withdrawals: list[Withdrawal], actual_by_unit: dict[str, int]) -> None:
         """What it came to in the end, by unit; a unit that is not named came to what was taken."""
-        for each in taken:
-            more = came_to.get(each.limit.unit, each.amount) - each.amount
-            lease = self._leases[each.limit]
-            if lease.since == each.since and lease.left >= more:
-                lease.left -= more
-            elif more > 0:
-                self._debts[(each.limit.scope, each.limit.unit, each.since)] += more
+        for withdrawal in withdrawals:
+            excess = actual_by_unit.get(withdrawal.limit.unit, withdrawal.amount) - withdrawal.amount
+            lease = self._leases[withdrawal.limit]
+            if lease.since == withdrawal.since and lease.left >= excess:
+                lease.left -= excess
+            elif excess > 0:
+                self._debts[(withdrawal.limit.scope, withdrawal.limit.unit, withdrawal.since)] += excess
 
     async def flush(self, *, last: bool = False) -> None:
         """Tell what was used beyond leases, and give back those that nobody draws on; raises DatabaseDown."""
@@ -118,53 +118,53 @@ class Ledger:
                 lease.left = 0  # before it is told: if that fails it is lost to all, and never there twice
         if not changes:
             return
-        told = dict(self._debts)
+        debts = dict(self._debts)
         keys = sorted(changes)
         scopes, units, periods = ([key[at] for key in keys] for at in range(3))
         await self._database.fetch(_SETTLE, scopes, units, periods, [changes[key] for key in keys])
-        for key, amount in told.items():
+        for key, amount in debts.items():
             self._debts[key] -= amount
             if not self._debts[key]:
                 del self._debts[key]
 
-    def _short(self, wanted: dict[Limit, int]) -> dict[Limit, int]:
+    def _short(self, amount_by_limit: dict[Limit, int]) -> dict[Limit, int]:
         """What the leases lack."""
         now = self._clock()
-        short: dict[Limit, int] = {}
-        for limit, amount in wanted.items():
+        missing_by_limit: dict[Limit, int] = {}
+        for limit, amount in amount_by_limit.items():
             lease = self._leases[limit]
             if now >= lease.ends:
                 lease.left = 0  # of a period that is over
             if lease.left < amount:
-                short[limit] = amount - lease.left
-        return short
+                missing_by_limit[limit] = amount - lease.left
+        return missing_by_limit
 
-    def _from_leases(self, wanted: dict[Limit, int]) -> list[Taken]:
+    def _from_leases(self, amount_by_limit: dict[Limit, int]) -> list[Withdrawal]:
         now = self._clock()
-        for limit, missing in self._short(wanted).items():
+        for limit, missing in self._short(amount_by_limit).items():
             lease = self._leases[limit]
             if now < lease.dry_until and missing >= lease.dry_for:
                 raise Exhausted(limit, max(lease.ends - now, 0.0))
-        if self._short(wanted):
+        if self._short(amount_by_limit):
             return []
-        taken: list[Taken] = []
-        for limit, amount in wanted.items():
+        withdrawals: list[Withdrawal] = []
+        for limit, amount in amount_by_limit.items():
             lease = self._leases[limit]
             lease.left, lease.used_at = lease.left - amount, now
             assert lease.since is not None
-            taken.append(Taken(limit, amount, lease.since))
-        return taken
+            withdrawals.append(Withdrawal(limit, amount, lease.since))
+        return withdrawals
 
-    async def _lease(self, short: dict[Limit, int]) -> None:
-        limits = sorted(short)  # all copies lock rows in one order
+    async def _lease(self, missing_by_limit: dict[Limit, int]) -> None:
+        limits = sorted(missing_by_limit)  # all copies lock rows in one order
         rows = await self._database.fetch(
             _LEASE,
-            [each.scope for each in limits],
-            [each.unit for each in limits],
-            [each.period for each in limits],
-            [each.most for each in limits],
-            [short[each] for each in limits],
-            [each.most // PARTS[each.period] for each in limits],
+            [limit.scope for limit in limits],
+            [limit.unit for limit in limits],
+            [limit.period for limit in limits],
+            [limit.most for limit in limits],
+            [missing_by_limit[limit] for limit in limits],
+            [limit.most // LEASES_PER_LIMIT[limit.period] for limit in limits],
         )
         now = self._clock()
         for limit, row in zip(limits, rows, strict=True):
@@ -174,4 +174,4 @@ class Ledger:
             lease.since, lease.ends = row["began"], now + row["ends_in"]
             lease.left += row["granted"]
             if not row["granted"]:
-                lease.dry_until, lease.dry_for = min(now + DRY_S, lease.ends), short[limit]
+                lease.dry_until, lease.dry_for = min(now + DRY_S, lease.ends), missing_by_limit[limit]

@@ -23,7 +23,8 @@ from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, refe
 from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
 from edge.config import AuditSettings, ConfigError, GatewayConfig, Place, ReviewsConfig
-from edge.journal import Exchange, write_line
+from edge.exchange import Exchange
+from edge.journal import write_line
 from edge.metrics import Metrics
 from edge.openai_api import Refusal
 
@@ -160,24 +161,24 @@ class AuditedRequest:
     _answer: bytearray = field(default_factory=bytearray)
     _cut: bool = False
 
-    async def intent(self, asked: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
+    async def intent(self, request: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
         """Before the request goes to a place: durable, or nothing goes there. Raises Refusal 503."""
         auditor, self.settle = self.auditor, settle
-        where = {
+        target = {
             "target": place.target,
             "server": place.server_name,
             "url": place.url,
             "model": place.model,
             "digest": place.model_digest,
         }
-        self.attempts.append(where)
+        self.attempts.append(target)
         if auditor.days_of(self.exchange.workload) is not None:
-            self._asked = asked
+            self._asked = request
         fields = {
             **self._common(),
             "attempt": len(self.attempts),
-            "to": where,
-            "prompt": auditor.hmacs.prompt(asked),
+            "to": target,
+            "prompt": auditor.hmacs.prompt(request),
             "stream": self.exchange.stream,
         }
         try:
@@ -196,7 +197,7 @@ class AuditedRequest:
         exchange = self.exchange
         if not self.attempts and self.auditor.counts_only(exchange):
             return
-        content, kept = await self._content()
+        content_line, content_reference = await self._content()
         fields = {
             **self._common(),
             "ran": self.attempts[-1] if self.attempts else None,
@@ -210,11 +211,11 @@ class AuditedRequest:
             "verdicts": exchange.verdicts,
             "confidence": exchange.confidence,
             "ms": round((time.perf_counter() - exchange.started) * 1000),
-            "content": kept,
+            "content": content_reference,
             "held": self.held,
         }
         try:
-            await self.auditor.log.append("outcome", fields, content)
+            await self.auditor.log.append("outcome", fields, content_line)
         except Unrecorded as error:
             raise Refusal(503, error.code, f"{error.message} The answer is withheld.") from None
 
@@ -266,7 +267,7 @@ class AuditedRequest:
 
     def sender(self, send: Send) -> Send:
         """`send`, which lets no last byte go before the outcome is durable."""
-        held: list[Message] = []
+        withheld: list[Message] = []
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -275,7 +276,7 @@ class AuditedRequest:
                 if kind.startswith(b"text/event-stream"):
                     await send(message)
                 else:
-                    held.append(message)
+                    withheld.append(message)
                 return
             if message["type"] == "http.response.body":
                 self._hear(message.get("body", b""))
@@ -283,13 +284,15 @@ class AuditedRequest:
                     try:
                         await self.outcome(ended_well=self.exchange.status < 400)
                     except Refusal as refusal:
-                        if not held:  # the stream has begun: without its end the client sees that it was cut
+                        if (
+                            not withheld
+                        ):  # the stream has begun: without its end the client sees that it was cut
                             raise
                         self.exchange.code = refusal.code
-                        held[:], message = _instead(refusal)
-            for first in held:
+                        withheld[:], message = _refusal_messages(refusal)
+            for first in withheld:
                 await send(first)
-            held.clear()
+            withheld.clear()
             await send(message)
 
         return sending
@@ -313,7 +316,7 @@ class AuditedRequest:
             await asyncio.shield(writing)
 
 
-def _instead(refusal: Refusal) -> tuple[list[Message], Message]:
+def _refusal_messages(refusal: Refusal) -> tuple[list[Message], Message]:
     """An answer in place of the one that may not leave."""
     body = json.dumps(refusal.body()).encode()
     start: Message = {

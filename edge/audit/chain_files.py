@@ -28,12 +28,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_name(who: str) -> str:
+def new_name(gateway: str) -> str:
     """A name that no other start of any process bears."""
-    return f"{who}-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{secrets.token_hex(4)}"
+    return f"{gateway}-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{secrets.token_hex(4)}"
 
 
-class Short(Broken):
+class ChainTruncated(Broken):
     """The files end before the known place: what was sealed is in the store, and no longer here."""
 
 
@@ -56,7 +56,7 @@ class Writer:
         except BaseException:
             self.give_up()
             # Of a start that came to no record nothing stays: on a full disk there is one every second.
-            if not any(b"\n" in path.read_bytes() for _, path in files(self.folder)):
+            if not any(b"\n" in path.read_bytes() for _, path in record_files(self.folder)):
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
@@ -130,7 +130,7 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def writers(root: Path) -> list[str]:
+def list_writers(root: Path) -> list[str]:
     """The names of the folders of writers; a link is none."""
     return sorted(
         path.name
@@ -139,10 +139,10 @@ def writers(root: Path) -> list[str]:
     )
 
 
-def files(folder: Path) -> list[tuple[int, Path]]:
+def record_files(folder: Path) -> list[tuple[int, Path]]:
     """A writer's record files with the number of the first line of each, in order."""
-    found = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]
-    return sorted((int(path.stem), path) for path in found)
+    paths = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]
+    return sorted((int(path.stem), path) for path in paths)
 
 
 def content_files(folder: Path) -> list[tuple[int, Path]]:
@@ -150,7 +150,7 @@ def content_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem.removeprefix(CONTENT)), path) for path in folder.glob(f"{CONTENT}*{SUFFIX}"))
 
 
-def alive(folder: Path) -> bool:
+def is_alive(folder: Path) -> bool:
     """Whether the writer's process still holds its lock, or has not come to take it yet."""
     try:
         with open_plain(folder / LOCK) as lock:
@@ -215,10 +215,12 @@ class Tail:
     def _find(self) -> bool:
         """The file and byte after the known line; raises Broken where the files say otherwise."""
         # By a look at names before the one at contents: what is rotated between is seen as it was.
-        candidates = [(first, path) for first, path in files(self.folder) if first <= self.chain.seq + 1]
+        candidates = [
+            (first, path) for first, path in record_files(self.folder) if first <= self.chain.seq + 1
+        ]
         if not candidates:
-            if files(self.folder) or self.chain.seq >= 0:
-                raise Short(f"the file with record {self.chain.seq + 1} is not there")
+            if record_files(self.folder) or self.chain.seq >= 0:
+                raise ChainTruncated(f"the file with record {self.chain.seq + 1} is not there")
             return False
         first, path = candidates[-1]
         at, seq = 0, first - 1
@@ -230,13 +232,13 @@ class Tail:
                 if seq == self.chain.seq and digest(line[:-1]) != self.chain.head:
                     raise Broken(f"record {seq} in {path.name} is not the one that was sealed")
         if seq < self.chain.seq:
-            raise Short(f"{path.name} ends at record {seq}, and {self.chain.seq} was sealed")
+            raise ChainTruncated(f"{path.name} ends at record {seq}, and {self.chain.seq} was sealed")
         self._path, self._at = path, at
         return True
 
     def _next(self) -> bool:
         """Go on to the file that begins with the next number, where there is one."""
-        for first, path in files(self.folder):
+        for first, path in record_files(self.folder):
             if first == self.chain.seq + 1 and path != self._path:
                 self._path, self._at = path, 0
                 return True

@@ -13,7 +13,7 @@ from threading import Thread
 
 Commit = Callable[[], None]
 """Done in the thread; may raise OSError or ValueError."""
-Told = Callable[[Exception | None], None]
+OnCommitted = Callable[[Exception | None], None]
 """Called in the loop when the commit is durable, or with why it is not."""
 
 
@@ -24,15 +24,15 @@ class Committer:
         self.busy = False
         """Whether a commit is under way."""
         self._loop = asyncio.get_running_loop()
-        self._work: SimpleQueue[tuple[Commit, Told] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Commit, OnCommitted] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
-    def commit(self, commit: Commit, told: Told) -> None:
+    def commit(self, commit: Commit, on_committed: OnCommitted) -> None:
         """Have it done. Not while another is under way."""
         assert not self.busy, "one commit at a time"
         self.busy = True
-        self._work.put((commit, told))
+        self._work.put((commit, on_committed))
 
     async def close(self) -> None:
         """After the commit that is under way."""
@@ -41,15 +41,15 @@ class Committer:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            commit, told = work
-            failed: Exception | None = None
+            commit, on_committed = work
+            failure: Exception | None = None
             try:
                 commit()
             except Exception as error:  # noqa: BLE001 (whatever it was, requests wait for it)
-                failed = error
+                failure = error
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._done, told, failed)
+                self._loop.call_soon_threadsafe(self._done, on_committed, failure)
 
-    def _done(self, told: Told, failed: Exception | None) -> None:
+    def _done(self, on_committed: OnCommitted, failure: Exception | None) -> None:
         self.busy = False
-        told(failed)
+        on_committed(failure)

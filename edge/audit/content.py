@@ -26,14 +26,14 @@ class Hmacs:
     def __init__(self, site_key: bytes) -> None:
         self.key = site_key
 
-    def prompt(self, asked: dict[str, Any]) -> str:
+    def prompt(self, request: dict[str, Any]) -> str:
         """Of what a request asks: all of its fields but how it is delivered and by whom."""
-        said = {
+        prompt_fields = {
             field: value
-            for field, value in asked.items()
+            for field, value in request.items()
             if field not in ("user", "stream", "stream_options")
         }
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(prompt_fields, sort_keys=True, separators=(",", ":"))
         return self._of(b"prompt", text.encode())
 
     def subject(self, user: str) -> str:
@@ -50,16 +50,16 @@ def key_name(subject: str, days: int) -> str:
 
 
 def encrypt(
-    keys: Keys, key: str, day: str, request_id: str, asked: dict[str, Any], answer: bytes, cut: bool
+    keys: Keys, key: str, day: str, request_id: str, request: dict[str, Any], answer: bytes, cut: bool
 ) -> bytes:
     """The line that keeps an exchange. Raises OSError or ValueError of the keys."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     # ASCII, so that nothing that JSON may hold is lost.
-    said = {"asked": asked, "answer": base64.b64encode(answer).decode(), "cut": cut}
-    plain = zlib.compress(json.dumps(said).encode("ascii"))
+    exchange = {"asked": request, "answer": base64.b64encode(answer).decode(), "cut": cut}
+    plain = zlib.compress(json.dumps(exchange).encode("ascii"))
     nonce = secrets.token_bytes(12)
-    data = AESGCM(keys.of(key, day)).encrypt(nonce, plain, _bound(request_id, key, day))
+    data = AESGCM(keys.of(key, day)).encrypt(nonce, plain, _associated_data(request_id, key, day))
     line = {"id": request_id, "key": key, "day": day, "data": base64.b64encode(nonce + data).decode()}
     return canonical(line)
 
@@ -69,20 +69,22 @@ def decrypt(keys: Keys, line: bytes) -> dict[str, Any] | None:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    kept = parse(line)
-    key = keys.find(kept["key"], kept["day"])
+    envelope = parse(line)
+    key = keys.find(envelope["key"], envelope["day"])
     if key is None:
         return None
-    data = base64.b64decode(kept["data"])
+    data = base64.b64decode(envelope["data"])
     try:
-        plain = AESGCM(key).decrypt(data[:12], data[12:], _bound(kept["id"], kept["key"], kept["day"]))
+        plain = AESGCM(key).decrypt(
+            data[:12], data[12:], _associated_data(envelope["id"], envelope["key"], envelope["day"])
+        )
     except InvalidTag:
         raise ValueError("the content was altered, or is of another key") from None
-    said = json.loads(zlib.decompress(plain))
-    return {**said, "answer": base64.b64decode(said["answer"])}
+    exchange = json.loads(zlib.decompress(plain))
+    return {**exchange, "answer": base64.b64decode(exchange["answer"])}
 
 
-def _bound(request_id: str, key: str, day: str) -> bytes:
+def _associated_data(request_id: str, key: str, day: str) -> bytes:
     return f"isthmus content 1 {request_id} {key} {day}".encode()
 
 

@@ -28,19 +28,20 @@ def require_writable(folder: Path, key: str) -> None:
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM):
             return
-        raise EnvironmentFault(f"{key}: {_owner(folder)}") from None
+        raise EnvironmentFault(f"{key}: {_describe_owner(folder)}") from None
 
 
-def _owner(folder: Path) -> str:
+def _describe_owner(folder: Path) -> str:
     user, groups = os.geteuid(), ", ".join(str(group) for group in sorted({os.getegid(), *os.getgroups()}))
-    who = f"user {user} (groups {groups}) may not write the folder {folder}"
+    problem = f"user {user} (groups {groups}) may not write the folder {folder}"
     fix = (
         f"Fix: on the share, as its owner, run `chown {user} {folder.name}`, or `chgrp {user} {folder.name} && chmod "
         f"g+rwx {folder.name}`: a pod has its user's number as a group too, and no fsGroup changes a share."
     )
     try:
-        found = folder.stat()
+        folder_stat = folder.stat()
     except OSError as error:
-        return f"{who} ({error.strerror}). {fix}"
-    mode = f"{found.st_mode & 0o7777:o}"
-    return f"{who}, which belongs to user {found.st_uid} and group {found.st_gid} with mode {mode}. {fix}"
+        return f"{problem} ({error.strerror}). {fix}"
+    mode = f"{folder_stat.st_mode & 0o7777:o}"
+    owner = f"user {folder_stat.st_uid} and group {folder_stat.st_gid}"
+    return f"{problem}, which belongs to {owner} with mode {mode}. {fix}"

@@ -24,10 +24,10 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAME = re.compile(r"[ur]-[0-9a-f]{32}\.[1-9][0-9]{0,3}d")
 _SUBJECT = re.compile(r"[ur]-[0-9a-f]{32}|all")
 """A user (HMAC), a request without one, or everybody."""
-_HELD = "holds"
+_HOLDS = "holds"
 
 
-class Held(Exception):
+class LegalHold(Exception):
     """A legal hold forbids it."""
 
 
@@ -100,49 +100,49 @@ def hold(folder: Path, subject: str, by: str, reason: str) -> None:
     """Suspend the destruction of a subject's keys (`all`: of every key)."""
     if not _SUBJECT.fullmatch(subject):
         raise ValueError(f"{subject!r} names no subject")
-    held = folder / _HELD
-    held.mkdir(parents=True, exist_ok=True)
-    fresh = held / f"{subject}.new"
+    holds_folder = folder / _HOLDS
+    holds_folder.mkdir(parents=True, exist_ok=True)
+    fresh = holds_folder / f"{subject}.new"
     fresh.write_bytes(canonical({"subject": subject, "by": by, "reason": reason, "since": now()}))
-    fresh.rename(held / f"{subject}.json")
-    sync_folder(held)
+    fresh.rename(holds_folder / f"{subject}.json")
+    sync_folder(holds_folder)
 
 
 def release(folder: Path, subject: str) -> bool:
     """End a hold; whether there was one."""
     try:
-        (folder / _HELD / f"{subject}.json").unlink()
+        (folder / _HOLDS / f"{subject}.json").unlink()
     except FileNotFoundError:
         return False
-    sync_folder(folder / _HELD)
+    sync_folder(folder / _HOLDS)
     return True
 
 
 def holds(folder: Path) -> dict[str, dict[str, Any]]:
     """The holds by subject. One that cannot be read holds everything."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / _HELD).glob("*.json")):
+    hold_by_subject: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / _HOLDS).glob("*.json")):
         try:
-            said = parse(path.read_bytes())
-            found[path.stem] = {key: str(said[key]) for key in ("by", "since", "reason")}
+            hold = parse(path.read_bytes())
+            hold_by_subject[path.stem] = {key: str(hold[key]) for key in ("by", "since", "reason")}
         except Exception:  # noqa: BLE001  whatever it is, nothing is destroyed over it
-            found["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
-    return found
+            hold_by_subject["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
+    return hold_by_subject
 
 
-def check_free(folder: Path, subject: str) -> None:
+def require_no_hold(folder: Path, subject: str) -> None:
     """Raise Held where a subject's keys are not to be destroyed."""
-    held = holds(folder)
+    hold_by_subject = holds(folder)
     for name in (subject, "all"):
-        if name in held:
-            by, since, reason = (held[name][key] for key in ("by", "since", "reason"))
-            raise Held(f"a legal hold of {by} since {since}: {reason}")
+        if name in hold_by_subject:
+            by, since, reason = (hold_by_subject[name][key] for key in ("by", "since", "reason"))
+            raise LegalHold(f"a legal hold of {by} since {since}: {reason}")
 
 
 def erase(folder: Path, subject: str) -> int:
     """Destroy every key of a subject; how many there were. Raises Held."""
-    check_free(folder, subject)
-    paths = [path for path in folder.glob("*/*.key") if _whose(path) == subject]
+    require_no_hold(folder, subject)
+    paths = [path for path in folder.glob("*/*.key") if _subject(path) == subject]
     for path in paths:
         _destroy(path)
     return len(paths)
@@ -150,13 +150,13 @@ def erase(folder: Path, subject: str) -> int:
 
 def expire(folder: Path, today: datetime.date) -> int:
     """Destroy the keys whose days are over, but what is held; how many there were."""
-    held, count = holds(folder), 0
-    if "all" in held:
+    hold_by_subject, count = holds(folder), 0
+    if "all" in hold_by_subject:
         return 0
     for day in sorted(path for path in folder.iterdir() if path.is_dir() and _DAY.fullmatch(path.name)):
         age = (today - datetime.date.fromisoformat(day.name)).days
         for path in day.glob("*.key"):
-            if age > _days(path) and _whose(path) not in held:
+            if age > _retention_days(path) and _subject(path) not in hold_by_subject:
                 _destroy(path)
                 count += 1
         if age > 1 and not any(day.iterdir()):
@@ -164,11 +164,11 @@ def expire(folder: Path, today: datetime.date) -> int:
     return count
 
 
-def _whose(path: Path) -> str:
+def _subject(path: Path) -> str:
     return path.stem.partition(".")[0]
 
 
-def _days(path: Path) -> int:
+def _retention_days(path: Path) -> int:
     return int(path.stem.partition(".")[2].removesuffix("d"))
 
 

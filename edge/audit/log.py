@@ -18,13 +18,13 @@ from edge.audit import chain_files
 from edge.audit.commit_thread import Committer
 from edge.audit.folders import require_writable
 from edge.audit.seal_format import read_pem
-from edge.audit.seal_status import SealWatch, clear
+from edge.audit.seal_status import SealWatch, delete_sealed_files
 from edge.config import AuditSettings, ConfigError, DataClass
 from edge.journal import write_line
 from edge.metrics import Metrics
 
 RETRY_S, LOOK_S, CLEAR_S = 1.0, 0.25, 600.0
-MOST_AT_ONCE = 1000
+MAX_BATCH = 1000
 """Records of one commit."""
 
 
@@ -161,13 +161,13 @@ class AuditLog:
         if self._writer is None or self._committer.busy or not self._queue:
             return
         writer = self._writer
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
         try:
-            lines = [writer.chain.write(each.kind, each.time, each.fields) for each in batch]
+            lines = [writer.chain.write(waiting.kind, waiting.time, waiting.fields) for waiting in batch]
         except ValueError as error:
             self._committed(writer, batch, error)
             return
-        content = b"".join(each.content for each in batch)
+        content = b"".join(waiting.content for waiting in batch)
         self._committer.commit(
             lambda: writer.commit(lines, content), lambda error: self._committed(writer, batch, error)
         )
@@ -184,9 +184,9 @@ class AuditLog:
         self._records.inc(len(batch))
         self._commits.inc()
         self._unsealed.append((writer.chain.seq, time.monotonic()))
-        for each in batch:
-            if not each.done.done():  # its caller may be gone
-                each.done.set_result(None)
+        for waiting in batch:
+            if not waiting.done.done():  # its caller may be gone
+                waiting.done.set_result(None)
         self._go_on()
 
     def _fail(self, error: Exception) -> None:
@@ -196,9 +196,9 @@ class AuditLog:
         write_line("audit_failed", error=type(error).__name__, reason=self._failure)
 
     def _refuse_all(self, batch: list[_Waiting]) -> None:
-        for each in batch:
-            if not each.done.done():
-                each.done.set_exception(
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_exception(
                     Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
                 )
 
@@ -215,12 +215,14 @@ class AuditLog:
                     await self._clear(self._writer.chain.writer)
             await asyncio.sleep(LOOK_S)
 
-    async def _clear(self, own: str) -> None:
+    async def _clear(self, writer_name: str) -> None:
         keep_s = self._settings.keep_sealed_h * 3600
         try:
-            gone = await asyncio.to_thread(clear, self._settings.records, own, self._watch, keep_s)
+            deleted = await asyncio.to_thread(
+                delete_sealed_files, self._settings.records, writer_name, self._watch, keep_s
+            )
         except OSError as error:
             write_line("audit_not_cleared", reason=error.strerror)
         else:
-            if gone:
-                write_line("audit_cleared", what=gone)
+            if deleted:
+                write_line("audit_cleared", what=deleted)

@@ -80,13 +80,17 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def misshapen(record: dict[str, Any]) -> str | None:
+def find_shape_error(record: dict[str, Any]) -> str | None:
     """What a record of its kind must say and does not: a chain holds whatever its gateway wrote into it."""
     shape = _SHAPES.get(record["kind"])
     if shape is None:
         return f"the kind {record['kind'][:20]!r} is unknown"
     return next(
-        (f"{key} is not as it must be" for key, kind in shape.items() if not _is(record.get(key, _NO), kind)),
+        (
+            f"{key} is not as it must be"
+            for key, kind in shape.items()
+            if not _has_type(record.get(key, _NO), kind)
+        ),
         None,
     )
 
@@ -94,10 +98,10 @@ def misshapen(record: dict[str, Any]) -> str | None:
 _NO = object()
 
 
-def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+def _has_type(value: Any, kind: type | tuple[type, ...]) -> bool:
     if kind is list:
         # The one list of a record: what was said, each in words.
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return isinstance(value, list) and all(isinstance(element, str) for element in value)
     return isinstance(value, kind) and not (isinstance(value, bool) and kind is int)
 
 

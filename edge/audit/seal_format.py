@@ -96,7 +96,7 @@ def public_keys(pems: list[bytes]) -> dict[str, Any]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    found = {}
+    key_by_id = {}
     for pem in pems:
         try:
             key = load_pem_public_key(pem)
@@ -104,15 +104,15 @@ def public_keys(pems: list[bytes]) -> dict[str, Any]:
             raise ValueError(str(error)) from None
         if not isinstance(key, Ed25519PublicKey):
             raise ValueError("the key is not of Ed25519")
-        found[key_id(key)] = key
-    return found
+        key_by_id[key_id(key)] = key
+    return key_by_id
 
 
 def read_pem(path: Path) -> dict[str, Any]:
     """The public keys in a file, one or several; raises OSError or ValueError."""
     end = b"-----END PUBLIC KEY-----"
-    parts = path.read_bytes().split(end)
-    pems = [part + end for part in parts[:-1]]
+    pieces = path.read_bytes().split(end)
+    pems = [piece + end for piece in pieces[:-1]]
     if not pems:
         raise ValueError("it holds no public key in PEM")
     return public_keys(pems)
@@ -141,7 +141,7 @@ def read(data: bytes, keys: dict[str, Any]) -> Seal:
     """A seal whose signature and payload are what they must be; raises SealBroken."""
     head, newline, payload = data.partition(b"\n")
     body = check_head(head, keys)
-    said = body["payload"]
-    if not newline or len(payload) != said["bytes"] or digest(payload) != said["sha256"]:
+    expected = body["payload"]
+    if not newline or len(payload) != expected["bytes"] or digest(payload) != expected["sha256"]:
         raise SealBroken("its records are not the ones that it was signed with")
     return Seal(body, head, payload)

@@ -25,13 +25,13 @@ class SealWatch:
     def look(self) -> None:
         """Read the file where it changed. An older seal than the one known changes nothing."""
         try:
-            found = stamp(self._file)
-            if found == self._stamp:
+            file_stamp = stamp(self._file)
+            if file_stamp == self._stamp:
                 return
             body = check_head(self._file.read_bytes().rstrip(b"\n"), self._keys)
         except (OSError, SealBroken):
             return
-        self._stamp = found
+        self._stamp = file_stamp
         if body["seal"] > self._number:
             self._number, self.writers = body["seal"], body["writers"]
 
@@ -40,26 +40,26 @@ class SealWatch:
         return self.writers.get(writer, {}).get("seq", -1)
 
 
-def clear(root: Path, own: str, watch: SealWatch, keep_s: float) -> list[str]:
+def delete_sealed_files(root: Path, own_writer: str, watch: SealWatch, keep_s: float) -> list[str]:
     """Take away what is sealed and older: whole writers that have ended, and own files before the present one."""
-    gone, before = [], time.time() - keep_s
-    for writer, known in watch.writers.items():
+    deleted, before = [], time.time() - keep_s
+    for writer, status in watch.writers.items():
         folder = root / writer
-        if writer == own or known["state"] not in ENDED or not folder.is_dir():
+        if writer == own_writer or status["state"] not in ENDED or not folder.is_dir():
             continue
         if max(path.stat().st_mtime for path in [folder, *folder.iterdir()]) < before:
             shutil.rmtree(folder)
-            gone.append(writer)
-    mine = watch.writers.get(own)
-    if mine is None:
-        return gone
-    listed = chain_files.files(root / own)
+            deleted.append(writer)
+    own_status = watch.writers.get(own_writer)
+    if own_status is None:
+        return deleted
+    listed = chain_files.record_files(root / own_writer)
     for (_, path), (after, _) in itertools.pairwise(listed):
-        if after - 1 <= mine["seq"] and path.stat().st_mtime < before:
+        if after - 1 <= own_status["seq"] and path.stat().st_mtime < before:
             path.unlink()
-            gone.append(f"{own}/{path.name}")
-    for number, path in chain_files.content_files(root / own)[:-1]:
-        if number < mine["content"][0] and path.stat().st_mtime < before:
+            deleted.append(f"{own_writer}/{path.name}")
+    for number, path in chain_files.content_files(root / own_writer)[:-1]:
+        if number < own_status["content"][0] and path.stat().st_mtime < before:
             path.unlink()
-            gone.append(f"{own}/{path.name}")
-    return gone
+            deleted.append(f"{own_writer}/{path.name}")
+    return deleted

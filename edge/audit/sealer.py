@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit import seal_format
-from edge.audit.chain_files import Short, Tail, alive, content_files, now, open_plain, writers
+from edge.audit.chain_files import (
+    ChainTruncated,
+    Tail,
+    content_files,
+    is_alive,
+    list_writers,
+    now,
+    open_plain,
+)
 from edge.audit.records import Broken, Chain, digest
 from edge.audit.seal_format import ENDED, LATEST, Seal, Signer
 from edge.audit.stores import Store, StoreFault
@@ -24,7 +32,7 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
-class _Known:
+class _WriterState:
     """A writer as the last seal knows it, and where its files are being read."""
 
     chain: Chain
@@ -35,13 +43,13 @@ class _Known:
     tail: Tail | None = None
 
     def entry(self, new: int) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "seq": self.chain.seq,
             "head": self.chain.head,
             "state": self.state,
             "new": new,
         }
-        return {**said, "content": self.content, **({"note": self.note} if self.note else {})}
+        return {**fields, "content": self.content, **({"note": self.note} if self.note else {})}
 
 
 class Sealer:
@@ -73,7 +81,7 @@ class Sealer:
         }
         self._keep_days, self._content_days = keep_days, content_days
         self._number, self._prev = 0, ""
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _WriterState] = {}
         self._stillborn: set[str] = set()
         """Folders of processes that died before their first record: nobody waits there."""
 
@@ -117,112 +125,129 @@ class Sealer:
     def _go_on_from(self, seal: Seal) -> None:
         self._number, self._prev = seal.number, seal.hash
         self._known = {
-            writer: _Known(
-                Chain(writer, said["seq"], said["head"], said["state"] == "closed"),
-                said["state"],
-                said.get("note", ""),
-                said["content"],
+            writer: _WriterState(
+                Chain(writer, entry["seq"], entry["head"], entry["state"] == "closed"),
+                entry["state"],
+                entry.get("note", ""),
+                entry["content"],
             )
-            for writer, said in seal.writers.items()
+            for writer, entry in seal.writers.items()
         }
 
     def newcomers(self) -> bool:
         """Whether a writer has come that no seal knows, and that waits to be."""
-        return any(writer not in self._known.keys() | self._stillborn for writer in writers(self._records))
+        return any(
+            writer not in self._known.keys() | self._stillborn for writer in list_writers(self._records)
+        )
 
-    def seal(self, even_if_nothing: bool = False) -> Seal | None:
+    def seal(self, allow_empty: bool = False) -> Seal | None:
         """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
         lines: list[bytes] = []
         content: list[dict[str, Any]] = []
         size, changed = 0, False
         entries: dict[str, dict[str, Any]] = {}
-        present = set(writers(self._records))
+        present = set(list_writers(self._records))
         for writer in sorted(present | set(self._known)):
-            known = self._known.get(writer) or _Known(Chain(writer))
-            state = known.state
-            new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
-            if known.chain.seq < 0 and known.state in ("open", "crashed"):
-                if known.state == "crashed":
+            writer_state = self._known.get(writer) or _WriterState(Chain(writer))
+            state_before = writer_state.state
+            new_lines = (
+                self._look_at(writer_state, MOST_BYTES - size)
+                if writer in present
+                else self._miss(writer_state)
+            )
+            if writer_state.chain.seq < 0 and writer_state.state in ("open", "crashed"):
+                if writer_state.state == "crashed":
                     self._stillborn.add(writer)
                 continue  # its first record is not written yet, or never was
             shipped = []
-            if writer in present and known.state != "broken":
+            if writer in present and writer_state.state != "broken":
                 try:
-                    shipped = self._ship_content(known)
+                    shipped = self._ship_content(writer_state)
                 except Broken as error:
-                    known.state, known.note = "broken", str(error)
-            lines, content = lines + new, content + shipped
-            size += sum(len(line) + 1 for line in new)
-            changed = changed or bool(new or shipped) or known.state != state or writer not in self._known
-            if known.state in ENDED and writer not in present:
+                    writer_state.state, writer_state.note = "broken", str(error)
+            lines, content = lines + new_lines, content + shipped
+            size += sum(len(line) + 1 for line in new_lines)
+            changed = (
+                changed
+                or bool(new_lines or shipped)
+                or writer_state.state != state_before
+                or writer not in self._known
+            )
+            if writer_state.state in ENDED and writer not in present:
                 self._known.pop(writer, None)  # sealed to its end, and cleared away
                 changed = True
                 continue
-            self._known[writer] = known
-            entries[writer] = known.entry(len(new))
-        if not changed and not even_if_nothing:
+            self._known[writer] = writer_state
+            entries[writer] = writer_state.entry(len(new_lines))
+        if not changed and not allow_empty:
             return None
         return self._put(entries, lines, content)
 
     @staticmethod
-    def _miss(known: _Known) -> list[bytes]:
-        if known.state == "open":
-            known.state, known.note = "lost", "its files are gone, and it had not ended"
+    def _miss(writer_state: _WriterState) -> list[bytes]:
+        if writer_state.state == "open":
+            writer_state.state, writer_state.note = "lost", "its files are gone, and it had not ended"
         return []
 
-    def _look_at(self, known: _Known, room: int) -> list[bytes]:
+    def _look_at(self, writer_state: _WriterState, max_bytes: int) -> list[bytes]:
         """New lines of a writer, and what has become of it."""
-        if known.state in ("broken", "lost") or room <= 0:
+        if writer_state.state in ("broken", "lost") or max_bytes <= 0:
             return []
-        folder = self._records / known.chain.writer
-        tail = known.tail = known.tail or Tail(folder, known.chain)
-        place = Chain(known.chain.writer, known.chain.seq, known.chain.head)
-        lives = True
+        folder = self._records / writer_state.chain.writer
+        tail = writer_state.tail = writer_state.tail or Tail(folder, writer_state.chain)
+        chain_before = Chain(writer_state.chain.writer, writer_state.chain.seq, writer_state.chain.head)
+        process_is_alive = True
         try:
             # Before the look: what is there after the end of a process is all there will be.
-            lives = alive(folder)
-            lines = tail.read(room)
-        except Short as error:
-            if lives:
-                known.state, known.note = "broken", str(error)
-            elif known.state == "open":
+            process_is_alive = is_alive(folder)
+            lines = tail.read(max_bytes)
+        except ChainTruncated as error:
+            if process_is_alive:
+                writer_state.state, writer_state.note = "broken", str(error)
+            elif writer_state.state == "open":
                 # The machine went down before its disk had what the store has.
-                known.state, known.note = "crashed", str(error)
+                writer_state.state, writer_state.note = "crashed", str(error)
             return []
         except Broken as error:
-            known.state, known.note = "broken", str(error)
+            writer_state.state, writer_state.note = "broken", str(error)
             return []
-        if lines and known.state in ENDED:
-            known.state, known.note, known.chain = "broken", f"it went on after it had {known.state}", place
+        if lines and writer_state.state in ENDED:
+            writer_state.state, writer_state.note, writer_state.chain = (
+                "broken",
+                f"it went on after it had {writer_state.state}",
+                chain_before,
+            )
             return []
-        if known.chain.ended:
-            known.state = "closed"
-        elif not lives and sum(map(len, lines)) < room and known.state == "open":
-            known.state = "crashed"
-            known.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
+        if writer_state.chain.ended:
+            writer_state.state = "closed"
+        elif not process_is_alive and sum(map(len, lines)) < max_bytes and writer_state.state == "open":
+            writer_state.state = "crashed"
+            writer_state.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
         return lines
 
-    def _ship_content(self, known: _Known) -> list[dict[str, Any]]:
+    def _ship_content(self, writer_state: _WriterState) -> list[dict[str, Any]]:
         """Put new content into the store; what there is of it, for the seal."""
         shipped = []
-        number, at = known.content
-        for found, path in content_files(self._records / known.chain.writer):
-            if found < number:
+        number, at = writer_state.content
+        for file_number, path in content_files(self._records / writer_state.chain.writer):
+            if file_number < number:
                 continue
-            at = at if found == number else 0
+            at = at if file_number == number else 0
             with open_plain(path) as stream:
                 stream.seek(at)
                 data = stream.read(MOST_BYTES)
-                whole = not stream.read(1)
+                is_read_to_end = not stream.read(1)
             data = data[: data.rfind(b"\n") + 1]
             if data:
-                name = f"content/{known.chain.writer}/{found:06d}-{at:012d}-{len(data):012d}.jsonl"
+                name = (
+                    f"content/{writer_state.chain.writer}/{file_number:06d}-{at:012d}-{len(data):012d}.jsonl"
+                )
                 self._store.put(name, data, self._content_days)
                 shipped.append({"name": name, "sha256": digest(data), "bytes": len(data)})
-            number, at = found, at + len(data)
-            if not whole:
+            number, at = file_number, at + len(data)
+            if not is_read_to_end:
                 break
-        known.content = [number, at]
+        writer_state.content = [number, at]
         return shipped
 
     def _put(

@@ -66,7 +66,7 @@ class Sealing:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         reloading.listen(stop)
         service = Service(
-            app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_nothing
+            app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_do_nothing
         )
         state = State(Metrics(self._config.data_class))
         health = health_listener(health_application(service, state))
@@ -94,15 +94,15 @@ class Sealing:
             if not self._restored:
                 self._tried = now
                 number = self._sealer.restore()
-                if odd := self._store.unlocked():
-                    raise StoreFault(odd[0])
+                if problems := self._store.unlocked():
+                    raise StoreFault(problems[0])
                 self._restored, self._fault = True, ""
                 write_line("sealer_restored", seal=number)
             if now < self._looked + self._config.every_s and not self._sealer.newcomers():
                 return
             idle = now >= self._sealed + self._config.idle_s
             self._looked = now
-            while seal := self._sealer.seal(even_if_nothing=idle):
+            while seal := self._sealer.seal(allow_empty=idle):
                 self._note(seal)
                 idle = False
                 if seal.body["payload"]["bytes"] < MOST_BYTES:
@@ -114,13 +114,13 @@ class Sealing:
     def _note(self, seal: Seal) -> None:
         self._sealed = time.monotonic()
         self._records += seal.body["payload"]["lines"]
-        states = {
-            writer: said for writer, said in seal.writers.items() if said["state"] in ("lost", "broken")
+        alarms = {
+            writer: entry for writer, entry in seal.writers.items() if entry["state"] in ("lost", "broken")
         }
-        self._alarms = len(states)
+        self._alarms = len(alarms)
         write_line("sealed", seal=seal.number, hash=seal.hash, records=seal.body["payload"]["lines"])
-        for writer, said in states.items():
-            write_line("audit_alarm", writer=writer, state=said["state"], reason=said.get("note", ""))
+        for writer, entry in alarms.items():
+            write_line("audit_alarm", writer=writer, state=entry["state"], reason=entry.get("note", ""))
 
     async def _problem(self) -> str | None:
         return "cannot seal" if self._fault else None
@@ -137,7 +137,7 @@ class Sealing:
         return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     return None
 
 

@@ -47,15 +47,15 @@ class FolderStore:
     def put(self, name: str, data: bytes, keep_days: int) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}")
-        fresh.write_bytes(data)
+        temporary = path.with_name(f".{path.name}")
+        temporary.write_bytes(data)
         try:
-            os.link(fresh, path)
+            os.link(temporary, path)
         except FileExistsError:
             if path.read_bytes() != data:
                 raise StoreFault(f"{path}: there is another one of this name") from None
         finally:
-            fresh.unlink()
+            temporary.unlink()
 
     def get(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
@@ -64,8 +64,8 @@ class FolderStore:
 
     def names(self, prefix: str, after: str = "") -> list[str]:
         folder = self.root / prefix.rpartition("/")[0]
-        found = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
-        return sorted(name for name in found if name.startswith(prefix) and name > after)
+        names = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return sorted(name for name in names if name.startswith(prefix) and name > after)
 
     def oddities(self) -> list[str]:
         return []
@@ -110,9 +110,9 @@ class S3Store:
             version = self._first.get(name)
             if version is None:
                 return None
-            asked = {} if version == "null" else {"VersionId": version}
-            found = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, **asked)
-            return found["Body"].read()
+            version_argument = {} if version == "null" else {"VersionId": version}
+            response = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, **version_argument)
+            return response["Body"].read()
         return None
 
     def names(self, prefix: str, after: str = "") -> list[str]:
@@ -147,25 +147,28 @@ class S3Store:
             for mark in page.get("DeleteMarkers", []):
                 name, hidden = mark["Key"].removeprefix(self._prefix), mark["LastModified"]
                 self._markers[name] = min(hidden, self._markers.get(name, hidden))
-        for name, found in versions.items():
+        for name, versions_of_name in versions.items():
             # The store lists the newest first, and times are of whole seconds.
-            first = found[-1]
+            first = versions_of_name[-1]
             self._first[name] = first["VersionId"]
-            if any((each["ETag"], each["Size"]) != (first["ETag"], first["Size"]) for each in found):
+            if any(
+                (version["ETag"], version["Size"]) != (first["ETag"], first["Size"])
+                for version in versions_of_name
+            ):
                 self._odd.append(
-                    f"{name}: another version was laid over it, {found[0]['LastModified']:%Y-%m-%d %H:%M}"
+                    f"{name}: another version was laid over it, {versions_of_name[0]['LastModified']:%Y-%m-%d %H:%M}"
                 )
 
     def unlocked(self) -> list[str]:
         """What is said where the bucket lets seals be deleted."""
         with self._told("its Object Lock"):
             try:
-                found = self._s3.get_object_lock_configuration(Bucket=self._bucket)
+                response = self._s3.get_object_lock_configuration(Bucket=self._bucket)
             except self._s3.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "ObjectLockConfigurationNotFoundError":
                     raise
-                found = {}
-        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+                response = {}
+        if response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             return [f"bucket {self._bucket}: it has no Object Lock, so seals can be deleted"]
         return []
 
@@ -173,10 +176,10 @@ class S3Store:
         """Until when nobody can delete the first version of a name; None: it is not locked."""
         with self._told(name):
             version = self._first[name]
-            found = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name, VersionId=version)
+            response = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name, VersionId=version)
             return (
-                found.get("ObjectLockRetainUntilDate")
-                if found.get("ObjectLockMode") == "COMPLIANCE"
+                response.get("ObjectLockRetainUntilDate")
+                if response.get("ObjectLockMode") == "COMPLIANCE"
                 else None
             )
         return None

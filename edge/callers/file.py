@@ -49,11 +49,11 @@ class FileKeys:
         if self._entries is None:
             raise CallersUnreadable(self._problem)
         digest = digest_of(key)
-        found = None
-        for known, workload in self._entries:  # all of them, always: the time tells nothing
-            if hmac.compare_digest(known, digest):
-                found = Key(id_of(digest), workload, self._class)
-        return found
+        matching_key = None
+        for known_digest, workload in self._entries:  # all of them, always: the time tells nothing
+            if hmac.compare_digest(known_digest, digest):
+                matching_key = Key(id_of(digest), workload, self._class)
+        return matching_key
 
     def _refresh(self) -> None:
         try:

@@ -39,51 +39,53 @@ class Identify:
 
     async def caller(self, request: Request) -> Caller:
         """Whose request this is."""
-        shown: frozenset[str] = getattr(request.state, "client_names", frozenset())
+        client_names: frozenset[str] = getattr(request.state, "client_names", frozenset())
         if getattr(request.state, "client_revoked", lambda: False)():
             raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")
         values = request.headers.getlist("authorization")
         if not values or values == [f"Bearer {BY_CERTIFICATE}"]:
-            return self._by_certificate(shown)
-        return await self._by_key(values, shown)
+            return self._by_certificate(client_names)
+        return await self._by_key(values, client_names)
 
-    def _by_certificate(self, shown: frozenset[str]) -> Caller:
-        found = {self._by_client[name].name: name for name in sorted(shown) if name in self._by_client}
-        if len(found) != 1:
+    def _by_certificate(self, client_names: frozenset[str]) -> Caller:
+        client_by_workload = {
+            self._by_client[name].name: name for name in sorted(client_names) if name in self._by_client
+        }
+        if len(client_by_workload) != 1:
             raise _unknown()
-        ((workload, name),) = found.items()
+        ((workload, name),) = client_by_workload.items()
         return self._of(workload, f"certificate:{name}")
 
-    async def _by_key(self, values: list[str], shown: frozenset[str]) -> Caller:
+    async def _by_key(self, values: list[str], client_names: frozenset[str]) -> Caller:
         scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
         try:
-            found = await self._keys.find(key.strip())
+            known_key = await self._keys.find(key.strip())
         except CallersUnreadable:
             raise Refusal(
                 503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
             ) from None
-        if scheme.lower() != "bearer" or not key.strip() or found is None:
+        if scheme.lower() != "bearer" or not key.strip() or known_key is None:
             raise _unknown()
-        if found.revoked:
-            raise Refusal(401, "revoked_api_key", f"The key {found.id} was revoked; ask for a new one.")
-        if found.left_s is not None and found.left_s <= 0:
-            raise Refusal(401, "expired_api_key", f"The key {found.id} has expired; ask for a new one.")
-        if found.data_class != self._class:
+        if known_key.revoked:
+            raise Refusal(401, "revoked_api_key", f"The key {known_key.id} was revoked; ask for a new one.")
+        if known_key.left_s is not None and known_key.left_s <= 0:
+            raise Refusal(401, "expired_api_key", f"The key {known_key.id} has expired; ask for a new one.")
+        if known_key.data_class != self._class:
             raise Refusal(
                 403,
                 "wrong_class",
-                f"This gateway serves class {self._class}, the key {found.id} is of another; use its gateway.",
+                f"This gateway serves class {self._class}, the key {known_key.id} is of another; use its gateway.",
             )
-        bound = self._workloads.get(found.workload)
-        if bound is not None and bound.clients and not shown.intersection(bound.clients):
+        workload = self._workloads.get(known_key.workload)
+        if workload is not None and workload.clients and not client_names.intersection(workload.clients):
             raise Refusal(
-                403, "wrong_client", f"The key {found.id} is not accepted from this client's certificate."
+                403, "wrong_client", f"The key {known_key.id} is not accepted from this client's certificate."
             )
-        return self._of(found.workload, f"key:{found.id}")
+        return self._of(known_key.workload, f"key:{known_key.id}")
 
-    def _of(self, workload: str, identity: str) -> Caller:
-        known: Workload | None = self._workloads.get(workload)
-        return Caller(workload, known.team if known and known.team else "", identity)
+    def _of(self, name: str, identity: str) -> Caller:
+        workload: Workload | None = self._workloads.get(name)
+        return Caller(name, workload.team if workload and workload.team else "", identity)
 
 
 def _unknown() -> Refusal:

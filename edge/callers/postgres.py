@@ -14,11 +14,11 @@ from edge.database.migrations import outdated
 PREFIX = "isk_"
 SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 """32 bytes in base64url. What is not of this shape is never asked for, so noise does not reach the database."""
-KNOWN_S = 5.0
+CACHE_S = 5.0
 """A revoked key is refused after so long at most."""
-UNKNOWN_S = 1.0
+MISS_CACHE_S = 1.0
 """A new key that was tried too early works after so long at most."""
-MOST = 10_000
+MAX_CACHED = 10_000
 """Answers kept, unknown keys among them: who tries many pushes out others, and fills no memory."""
 _FIND = """
 SELECT id, workload, class, revoked_at IS NOT NULL AS revoked,
@@ -40,10 +40,10 @@ class PostgresKeys:
         if not SHAPE.fullmatch(key):
             return None
         digest = digest_of(key)
-        ends, known = self._kept.get(digest, (0.0, None))
+        ends, cached_key = self._kept.get(digest, (0.0, None))
         if time.monotonic() < ends:
             self._kept.move_to_end(digest)
-            return known
+            return cached_key
         task = self._asking.get(digest)
         if task is None:
             task = self._asking[digest] = asyncio.create_task(self._ask(digest))
@@ -56,21 +56,21 @@ class PostgresKeys:
         return await outdated(self._database)
 
     async def _ask(self, digest: bytes) -> Key | None:
-        asked = time.monotonic()  # before the answer: it may be on its way for a while
+        started = time.monotonic()  # before the answer: it may be on its way for a while
         try:
             rows = await self._database.fetch(_FIND, digest)
         except DatabaseDown as error:
             self._kept.pop(digest, None)
             raise CallersUnreadable(str(error)) from None
-        found = None
+        key = None
         if rows:
             row = rows[0]
-            found = Key(row["id"], row["workload"], row["class"], row["revoked"], row["left_s"])
-        kept_s = KNOWN_S if found else UNKNOWN_S
-        if found and found.left_s is not None and found.left_s > 0:
-            kept_s = min(kept_s, found.left_s)
-        self._kept[digest] = (asked + kept_s, found)
+            key = Key(row["id"], row["workload"], row["class"], row["revoked"], row["left_s"])
+        cache_s = CACHE_S if key else MISS_CACHE_S
+        if key and key.left_s is not None and key.left_s > 0:
+            cache_s = min(cache_s, key.left_s)
+        self._kept[digest] = (started + cache_s, key)
         self._kept.move_to_end(digest)
-        while len(self._kept) > MOST:
+        while len(self._kept) > MAX_CACHED:
             self._kept.popitem(last=False)
-        return found
+        return key

@@ -85,8 +85,8 @@ class Calibration(_Part):
 
 def logs(log_measure: float) -> tuple[float, float]:
     """ln s and ln(1 - s) of a measure s that is given as ln s."""
-    held = min(max(log_measure, _LEAST), _MOST)
-    return held, math.log(-math.expm1(held))
+    clamped = min(max(log_measure, _LEAST), _MOST)
+    return clamped, math.log(-math.expm1(clamped))
 
 
 class BadCalibration(ValueError):

@@ -64,12 +64,16 @@ class AuditSettings(Strict):
 
     def problem(self, data_class: DataClass) -> str | None:
         """What the class forbids of this."""
-        default = UNSEALED_S[data_class]
-        if default is not None and self.max_unsealed_s is not None and self.max_unsealed_s > default:
-            return f"audit.max_unsealed_s: class {data_class} takes {default} or less"
-        most = CONTENT_DAYS[data_class]
+        max_unsealed_s = UNSEALED_S[data_class]
+        if (
+            max_unsealed_s is not None
+            and self.max_unsealed_s is not None
+            and self.max_unsealed_s > max_unsealed_s
+        ):
+            return f"audit.max_unsealed_s: class {data_class} takes {max_unsealed_s} or less"
+        max_days = CONTENT_DAYS[data_class]
         for workload, days in self.content.days.items() if self.content else ():
-            if most is not None and days > most:
-                kept = f"at most {most} days" if most else "not"
-                return f"audit.content.days.{workload}: class {data_class} keeps content {kept}"
+            if max_days is not None and days > max_days:
+                retention = f"at most {max_days} days" if max_days else "not"
+                return f"audit.content.days.{workload}: class {data_class} keeps content {retention}"
         return None

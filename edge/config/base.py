@@ -115,18 +115,24 @@ class Limits(Strict):
         return self.drain_timeout_s or self.request_timeout_s
 
 
-def in_cloud(host: str) -> bool:
+def is_cloud_host(host: str) -> bool:
     """Whether a host is a cloud's."""
     return any(host == domain or host.endswith("." + domain) for domain in CLOUD_DOMAINS)
 
 
-def on_loopback(url: str, example: str) -> str:
+def require_loopback(url: str, example: str) -> str:
     """An address of this pod or machine alone, without a slash at its end. Raises ValueError."""
-    parts = urlsplit(url)
+    address = urlsplit(url)
     try:
-        loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
+        loopback = ipaddress.ip_address(address.hostname or "").is_loopback
     except ValueError:
         loopback = False
-    if parts.scheme != "http" or not loopback or parts.path not in ("", "/") or parts.query or parts.username:
+    if (
+        address.scheme != "http"
+        or not loopback
+        or address.path not in ("", "/")
+        or address.query
+        or address.username
+    ):
         raise ValueError(f"must be http:// on a loopback address, such as {example}")
     return url.rstrip("/")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from edge.config.audit import AuditSettings
-from edge.config.base import DataClass, File, Health, Limits, MutualListen, Name, Strict, in_cloud
+from edge.config.base import DataClass, File, Health, Limits, MutualListen, Name, Strict, is_cloud_host
 from edge.config.database import DatabaseConfig
 
 Impact = Literal["low", "material", "high"]
@@ -68,9 +68,9 @@ class Reviews(HeldKeys):
 
     def problem(self, data_class: DataClass) -> str | None:
         """What the class forbids of this."""
-        most = KEEP_DAYS[data_class]
-        if most is not None and self.keep_days > most:
-            return f"reviews.keep_days: class {data_class} takes {most} or less"
+        max_days = KEEP_DAYS[data_class]
+        if max_days is not None and self.keep_days > max_days:
+            return f"reviews.keep_days: class {data_class} takes {max_days} or less"
         if self.decide_h + self.escalated_h > self.keep_days * 24:
             return "reviews.keep_days: answers would be deleted before decide_h and escalated_h are over"
         return None
@@ -109,15 +109,15 @@ class ReviewsConfig(Strict):
 
     @model_validator(mode="after")
     def _one_person_each(self) -> ReviewsConfig:
-        clients = [each.client for each in self.reviewers]
+        clients = [reviewer.client for reviewer in self.reviewers]
         if len(set(clients)) < len(clients):
             raise ValueError("reviewers: one certificate would speak for two people")
-        for each in self.reviewers:
-            if "*" in each.client:
-                raise ValueError(f"reviewers: {each.client!r} is no whole name")
+        for reviewer in self.reviewers:
+            if "*" in reviewer.client:
+                raise ValueError(f"reviewers: {reviewer.client!r} is no whole name")
         if self.audit.content is not None:
             raise ValueError("audit.content: the gateways keep content, this mode keeps none")
-        if self.data_class == "restricted" and in_cloud(self.database.host):
+        if self.data_class == "restricted" and is_cloud_host(self.database.host):
             raise ValueError(
                 f"database: nothing of restricted requests goes out of the site, to {self.database.host!r}"
             )

@@ -29,10 +29,10 @@ class Server(Strict):
     @field_validator("url")
     @classmethod
     def _https_without_path(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
+        address = urlsplit(url)
+        if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
             raise ValueError("must be https://host:port without a path")
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if address.username or address.password or address.query or address.fragment:
             raise ValueError("must hold no user, query or fragment")
         return url.rstrip("/")
 
@@ -63,8 +63,8 @@ class Place(Server):
     @property
     def takes_vllm_fields(self) -> bool:
         """What the file says, or what follows of the target."""
-        stated = self.vllm_fields
-        return self.target in ("onprem-vllm", "eks-vllm") if stated is None else stated
+        vllm_fields = self.vllm_fields
+        return self.target in ("onprem-vllm", "eks-vllm") if vllm_fields is None else vllm_fields
 
     @model_validator(mode="after")
     def _priced_once(self) -> Place:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, Name, Strict, on_loopback
+from edge.config.base import DataClass, Name, Strict, require_loopback
 from edge.config.routes import Server
 
 Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
@@ -72,13 +72,13 @@ class Screening(Strict):
     @field_validator("detector")
     @classmethod
     def _loopback(cls, url: str) -> str:
-        return on_loopback(url, "http://127.0.0.1:8460")
+        return require_loopback(url, "http://127.0.0.1:8460")
 
     @model_validator(mode="after")
     def _named_once(self) -> Screening:
         names = [guard.name for guard in self.guards]
-        if twice := next((name for name in names if names.count(name) > 1 or name == SECRETS), None):
-            raise ValueError(f"guards: {twice!r} is taken")
+        if duplicate := next((name for name in names if names.count(name) > 1 or name == SECRETS), None):
+            raise ValueError(f"guards: {duplicate!r} is taken")
         return self
 
     def demanded(self, data_class: DataClass) -> frozenset[Redacted]:
@@ -87,10 +87,10 @@ class Screening(Strict):
 
     def guards_of(self, data_class: DataClass, workload: str) -> list[Guard]:
         """A workload's, the class's own first."""
-        own = [guard for guard in self.guards if guard.workloads is None or workload in guard.workloads]
+        guards = [guard for guard in self.guards if guard.workloads is None or workload in guard.workloads]
         if "secrets-in-outputs" not in self.demanded(data_class):
-            return own
-        return [Guard(name=SECRETS, on="outputs", entities=["SECRET", "CARD_CODE"], then="redact"), *own]
+            return guards
+        return [Guard(name=SECRETS, on="outputs", entities=["SECRET", "CARD_CODE"], then="redact"), *guards]
 
 
 SECRETS = "secrets-in-outputs"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, File, Health, Name, Strict, in_cloud
+from edge.config.base import DataClass, File, Health, Name, Strict, is_cloud_host
 
 
 class WriteOnce(Strict):
@@ -31,11 +31,11 @@ class WriteOnce(Strict):
     @field_validator("endpoint")
     @classmethod
     def _https(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "https://x")
-        loopback = parts.hostname in ("127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        address = urlsplit(url or "https://x")
+        loopback = address.hostname in ("127.0.0.1", "::1")
+        if address.scheme != "https" and not (address.scheme == "http" and loopback):
             raise ValueError("must be https://, or http:// on loopback")
-        if not parts.hostname or parts.username or parts.query or parts.path not in ("", "/"):
+        if not address.hostname or address.username or address.query or address.path not in ("", "/"):
             raise ValueError("must be https://host:port without user, path or query")
         return url
 
@@ -63,7 +63,7 @@ class SealerConfig(Strict):
     @model_validator(mode="after")
     def _at_home(self) -> SealerConfig:
         host = (urlsplit(self.store.endpoint).hostname or "") if self.store.endpoint else "amazonaws.com"
-        if self.data_class == "restricted" and in_cloud(host.rstrip(".")):
+        if self.data_class == "restricted" and is_cloud_host(host.rstrip(".")):
             raise ValueError(
                 f"store.endpoint: records of class restricted are sealed on-prem, not at {host!r}"
             )

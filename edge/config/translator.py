@@ -60,8 +60,8 @@ class SageMakerModel(CalledModel):
 
 
 def _provider(value: Any) -> Any:
-    found = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
-    return "bedrock" if found is None else found
+    provider = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
+    return "bedrock" if provider is None else provider
 
 
 AnyModel = Annotated[
@@ -102,11 +102,11 @@ class TranslatorConfig(Strict):
 
     @model_validator(mode="after")
     def _models(self) -> TranslatorConfig:
-        seen: set[str] = set()
+        names: set[str] = set()
         for model in self.models:
-            if model.name in seen:
+            if model.name in names:
                 raise ValueError(f"models names {model.name!r} twice")
-            seen.add(model.name)
+            names.add(model.name)
             if isinstance(model, SageMakerModel):
                 continue
             if model.inference_profile.startswith("global.") and self.data_class != "public":

@@ -14,9 +14,9 @@ from edge.config.base import ConfigError
 from edge.config.database import DatabaseConfig
 
 T = TypeVar("T")
-ANSWER_S = 2.0
+TIMEOUT_S = 2.0
 """Of a statement and of making a connection: a request waits for both at most."""
-PAUSE_S = 0.5
+PAUSE_AFTER_TIMEOUT_S = 0.5
 """After no answer nobody asks again for so long: a thousand requests do not wait one after the other."""
 POOL = 8
 
@@ -52,11 +52,11 @@ class Database:
     async def transaction(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Work with one connection, whole or not at all; raises DatabaseDown."""
 
-        async def whole(connection: Any) -> T:
+        async def in_transaction(connection: Any) -> T:
             async with connection.transaction():
                 return await work(connection)
 
-        return await self._with(whole)
+        return await self._with(in_transaction)
 
     async def heard_within(self, seconds: float) -> None:
         """Return at once when it answered so lately, else ask; raises DatabaseDown."""
@@ -68,35 +68,35 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(TIMEOUT_S):
                     await pool.close()
             except _FAILURES:
                 pool.terminate()
 
     async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        if time.monotonic() - self._failed < PAUSE_S:
+        if time.monotonic() - self._failed < PAUSE_AFTER_TIMEOUT_S:
             raise DatabaseDown("it did not answer a moment ago")
         try:
-            async with asyncio.timeout(2 * ANSWER_S):
+            async with asyncio.timeout(2 * TIMEOUT_S):
                 pool = self._pool or await self._made()
-                async with pool.acquire(timeout=ANSWER_S) as connection:
-                    found = await work(connection)
+                async with pool.acquire(timeout=TIMEOUT_S) as connection:
+                    result = await work(connection)
         except _FAILURES as error:
             if isinstance(error, TimeoutError):
                 self._failed = time.monotonic()
-            elif not _said(error) and self._pool is not None:
+            elif not _is_statement_error(error) and self._pool is not None:
                 # The server is another one now, or was started anew: no request more meets a connection to the old.
                 await self._pool.expire_connections()
             # The class of the error only: its words may hold addresses, names and values.
             raise DatabaseDown(type(error).__name__) from None
         self._heard = time.monotonic()
-        return found
+        return result
 
     async def _made(self) -> Any:
         async with self._making:
             if self._pool is not None:
                 return self._pool
-            if time.monotonic() - self._failed < PAUSE_S:
+            if time.monotonic() - self._failed < PAUSE_AFTER_TIMEOUT_S:
                 raise TimeoutError
             config = self._config
             try:
@@ -109,8 +109,8 @@ class Database:
                     ssl=self._tls,
                     min_size=1,
                     max_size=POOL,
-                    timeout=ANSWER_S,
-                    command_timeout=ANSWER_S,
+                    timeout=TIMEOUT_S,
+                    command_timeout=TIMEOUT_S,
                     server_settings={"application_name": "isthmus-edge"},
                 )
             except BaseException:
@@ -122,7 +122,7 @@ class Database:
         return self._config.password.read_text().strip() if self._config.password else ""
 
 
-def _said(error: Exception) -> bool:
+def _is_statement_error(error: Exception) -> bool:
     """Whether PostgreSQL said no to the statement, and the connection is as good as before."""
     return isinstance(error, asyncpg.PostgresError) and not isinstance(
         error, (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)

@@ -6,27 +6,27 @@ is made.
 
 from edge.redaction.detector import Detector
 from edge.redaction.entities import NoModel
-from edge.redaction.findings import Detection, Finding, apart
+from edge.redaction.findings import Detection, Finding, merge_overlapping
 from edge.redaction.recogniser import BadPattern, TooSlow
-from edge.redaction.redact import Placeholders, hidden
+from edge.redaction.redact import Placeholders, hide
 from edge.redaction.rules import ModelFile, OwnPattern, Rules
-from edge.redaction.streaming import Held, Placeholding, Reach, TooLong
+from edge.redaction.streaming import PlaceholderBuffer, Reach, StreamBuffer, TooLong
 
 __all__ = [
     "BadPattern",
     "Detection",
     "Detector",
     "Finding",
-    "Held",
     "ModelFile",
     "NoModel",
     "OwnPattern",
+    "PlaceholderBuffer",
     "Placeholders",
-    "Placeholding",
     "Reach",
     "Rules",
+    "StreamBuffer",
     "TooLong",
     "TooSlow",
-    "apart",
-    "hidden",
+    "hide",
+    "merge_overlapping",
 ]

@@ -15,19 +15,19 @@ def stdnum(module: str) -> Check:
     """The check of a module of python-stdnum, imported when it is first asked."""
 
     def check(number: str) -> bool:
-        return _of(module)(number)
+        return _stdnum_check(module)(number)
 
     return check
 
 
 @cache
-def _of(module: str, **options: bool) -> Check:
+def _stdnum_check(module: str, **options: bool) -> Check:
     return partial(importlib.import_module(f"stdnum.{module}").is_valid, **options)
 
 
-def digits(text: str) -> str:
+def only_digits(text: str) -> str:
     """The digits alone."""
-    return "".join(each for each in text if each.isascii() and each.isdigit())
+    return "".join(character for character in text if character.isascii() and character.isdigit())
 
 
 def compact(text: str) -> str:
@@ -66,17 +66,17 @@ def cut_to_iban(text: str) -> str:
     kinds = _iban_kinds(text)
     if text[: len(kinds)].isalnum() and text.isascii():
         return text[: len(kinds)] if kinds and len(text) >= len(kinds) else ""
-    places = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
-    return text[: places[len(kinds) - 1] + 1] if 0 < len(kinds) <= len(places) else ""
+    positions = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
+    return text[: positions[len(kinds) - 1] + 1] if 0 < len(kinds) <= len(positions) else ""
 
 
 def _iban_kinds(text: str) -> str:
     """Of an IBAN what each character is, by the country that its first letters name; empty where none is."""
-    first = "".join(filter(str.isalpha, text[:_WITH_COUNTRY]))[:2].upper()
+    first = "".join(filter(str.isalpha, text[:_COUNTRY_WITHIN]))[:2].upper()
     return "aann" + IBAN_STRUCTURES[first] if first in IBAN_STRUCTURES else ""
 
 
-_WITH_COUNTRY = 8
+_COUNTRY_WITHIN = 8
 """Characters in which a country's two letters are, with what may stand between them."""
 
 
@@ -86,16 +86,16 @@ def iban(text: str) -> bool:
     kinds = _iban_kinds(number)
     if not kinds or len(number) != len(kinds):
         return False
-    read = "".join(
+    corrected = "".join(
         character.translate(_LOOK_ALIKE) if kind == "n" else character
         for character, kind in zip(number, kinds, strict=True)
     )
-    if sum(map(str.isdigit, read)) < _FEWEST_DIGITS:
+    if sum(map(str.isdigit, corrected)) < _MIN_IBAN_DIGITS:
         return False
-    return _of("iban", check_country=False)(read.upper())
+    return _stdnum_check("iban", check_country=False)(corrected.upper())
 
 
-_FEWEST_DIGITS = 8
+_MIN_IBAN_DIGITS = 8
 """Of an account number. In some countries it may be letters alone, as are the words behind `KW 12`."""
 
 
@@ -106,12 +106,12 @@ def iban_counts_between(before: str, text: str, after: str) -> bool:
         return True
     if glued_before and not text[:4].isalnum():
         return False
-    if after[:1].isdigit() and not (text.isalnum() and len(text) >= _LONG_ENOUGH):
+    if after[:1].isdigit() and not (text.isalnum() and len(text) >= _MIN_LENGTH_BEFORE_DIGITS):
         return False
     return _HEX_AROUND.fullmatch(f"{_last_word(before)}{text}{_first_word(after)}") is None
 
 
-_LONG_ENOUGH = 18
+_MIN_LENGTH_BEFORE_DIGITS = 18
 """Of an IBAN with further digits behind it: `no` and 13 digits are a time stamp too."""
 _HEX_AROUND = re.compile("[0-9a-f]+")
 
@@ -168,9 +168,9 @@ _LIST_BEHIND = re.compile(r"[\"']?\s{0,12}[,;+]\s{0,12}[\"']?[0-9]")
 
 def card(text: str) -> bool:
     """Luhn, of a network and a length that it has, and grouped as people group it."""
-    number = digits(text)
+    number = only_digits(text)
     lengths = next((lengths for start, lengths in _CARD_LENGTHS if start.match(number)), ())
-    if len(number) not in lengths or len(set(number)) == 1 or not _of("luhn")(number):
+    if len(number) not in lengths or len(set(number)) == 1 or not _stdnum_check("luhn")(number):
         return False
     if _LIST.search(text) and (not _card_of_network(text) or _is_sorted(text)):
         return False
@@ -215,7 +215,7 @@ def grouped(text: str, strictly: bool = False) -> bool:
 _DATE = re.compile(r"\(?(?:19|20)[0-9]{2}([./-])(?:0?[1-9]|1[0-2])(?:$|\1|[^0-9])")
 
 
-def no_date(text: str) -> bool:
+def is_not_date(text: str) -> bool:
     """Not a date that begins with its year."""
     return _DATE.match(text) is None
 
@@ -224,12 +224,16 @@ def german_id_card(text: str) -> bool:
     """ICAO 9303: nine characters and, where a tenth follows, its check digit; else the ninth is the check digit."""
     number = compact(text).removesuffix("D") if len(compact(text)) == 11 else compact(text)
     body, check = (number[:9], number[9]) if len(number) == 10 else (number[:8], number[8:9])
-    return check.isdigit() and any(each.isdigit() for each in body) and icao(body) == int(check)
+    return (
+        check.isdigit()
+        and any(character.isdigit() for character in body)
+        and icao_check_digit(body) == int(check)
+    )
 
 
-def icao(body: str) -> int:
+def icao_check_digit(body: str) -> int:
     """The check digit of ICAO 9303 over letters and digits."""
-    return sum(int(each, 36) * (7, 3, 1)[at % 3] for at, each in enumerate(body)) % 10
+    return sum(int(character, 36) * (7, 3, 1)[at % 3] for at, character in enumerate(body)) % 10
 
 
 def german_pension(text: str) -> bool:
@@ -237,18 +241,20 @@ def german_pension(text: str) -> bool:
     number = compact(text)
     if len(number) != 12 or not number[8].isalpha():
         return False
-    spread = f"{number[:8]}{ord(number[8]) - 64:02d}{number[9:11]}"
+    digits = f"{number[:8]}{ord(number[8]) - 64:02d}{number[9:11]}"
     weights = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
-    crossed = sum(sum(divmod(int(each) * weight, 10)) for each, weight in zip(spread, weights, strict=True))
-    return crossed % 10 == int(number[11])
+    checksum = sum(
+        sum(divmod(int(digit) * weight, 10)) for digit, weight in zip(digits, weights, strict=True)
+    )
+    return checksum % 10 == int(number[11])
 
 
 def german_insured(text: str) -> bool:
     """Krankenversichertennummer: a letter, eight digits, check digit (§ 290 SGB V)."""
     number = compact(text)
-    spread = f"{ord(number[0]) - 64:02d}{number[1:9]}"
-    crossed = sum(sum(divmod(int(each) * (1 + at % 2), 10)) for at, each in enumerate(spread))
-    return crossed % 10 == int(number[9])
+    digits = f"{ord(number[0]) - 64:02d}{number[1:9]}"
+    checksum = sum(sum(divmod(int(digit) * (1 + at % 2), 10)) for at, digit in enumerate(digits))
+    return checksum % 10 == int(number[9])
 
 
 def british_insured(text: str) -> bool:
@@ -259,13 +265,13 @@ def british_insured(text: str) -> bool:
 
 def austrian_insured(text: str) -> bool:
     """Sozialversicherungsnummer of Austria: serial, check digit, birth date."""
-    return _of("at.vnr")(digits(text))
+    return _stdnum_check("at.vnr")(only_digits(text))
 
 
 def ipv4(text: str) -> bool:
     """Four numbers below 256, and nothing that only says `all` or `myself`."""
-    parts = text.split(".")
-    return all(int(each) < 256 for each in parts) and len(set(parts)) > 1 and text != "127.0.0.1"
+    octets = text.split(".")
+    return all(int(octet) < 256 for octet in octets) and len(set(octets)) > 1 and text != "127.0.0.1"
 
 
 def ipv6(text: str) -> bool:
@@ -281,10 +287,17 @@ def ipv6(text: str) -> bool:
 def birth_date(text: str) -> bool:
     """Day, month and year in some order that a calendar has."""
     numbers = [
-        int(each) for each in text.replace("/", ".").replace("-", ".").replace(" ", "").split(".") if each
+        int(number)
+        for number in text.replace("/", ".").replace("-", ".").replace(" ", "").split(".")
+        if number
     ]
     if len(numbers) != 3:
         return False
     first, second, third = numbers
-    year, rest = (first, (second, third)) if first > 31 else (third, (first, second))
-    return min(rest) > 0 and min(rest) <= 12 and max(rest) <= 31 and (year < 100 or 1900 <= year <= 2100)
+    year, day_and_month = (first, (second, third)) if first > 31 else (third, (first, second))
+    return (
+        min(day_and_month) > 0
+        and min(day_and_month) <= 12
+        and max(day_and_month) <= 31
+        and (year < 100 or 1900 <= year <= 2100)
+    )

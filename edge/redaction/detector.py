@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from edge.redaction import language
 from edge.redaction.entities import EntityModel
-from edge.redaction.findings import Detection, Finding, apart
+from edge.redaction.findings import Detection, Finding, merge_overlapping
 from edge.redaction.normalise import forms
 from edge.redaction.recogniser import Recogniser, Text, TooSlow
 from edge.redaction.rules import NAMES, Rules, only_guarded
@@ -24,14 +24,14 @@ class Detector:
     def __init__(self, rules: Rules) -> None:
         self.rules, self.version = rules, rules.version
         self._recognisers = list(rules.recognisers())
-        for each in self._recognisers:
-            each.make_ready()
+        for recogniser in self._recognisers:
+            recogniser.make_ready()
         self._names = frozenset(filter(rules.wants, NAMES))
         self._models = (
             {model.of_language: EntityModel(model) for model in rules.models} if self._names else {}
         )
         if self._names:
-            language.ready()
+            language.load_model()
 
     @property
     def covered(self) -> tuple[str, ...]:
@@ -45,11 +45,13 @@ class Detector:
 
     def reach(self, entities: frozenset[str] | None = None) -> Reach:
         """How far matches of these entities can reach in a text that comes in pieces."""
-        wanted = list(self._wanted(entities))
+        recognisers = list(self._wanted(entities))
         return Reach(
-            widest=max((each.width for each in wanted), default=0),
-            words=max((each.width for each in wanted if each.sort == "free"), default=0),
-            groups=any(each.sort == "groups" for each in wanted),
+            widest=max((recogniser.width for recogniser in recognisers), default=0),
+            words=max(
+                (recogniser.width for recogniser in recognisers if recogniser.sort == "free"), default=0
+            ),
+            groups=any(recogniser.sort == "groups" for recogniser in recognisers),
             lines=bool(self._names if entities is None else self._names & entities) and bool(self._models),
         )
 
@@ -69,57 +71,66 @@ class Detector:
         """
         until = time.monotonic() + limit_s
         begin = len(before)
-        read = [Text(form, until) for form in forms(before + text)]
-        found = [
-            *self._private_keys(read, begin, entities),
-            *self._patterns(read, begin, entities, until),
+        texts = [Text(form, until) for form in forms(before + text)]
+        findings = [
+            *self._private_keys(texts, begin, entities),
+            *self._patterns(texts, begin, entities, until),
         ]
-        undecided = self._undecided(read, begin, len(text), entities)
+        undecided = self._undecided(texts, begin, len(text), entities)
         names = self._names if entities is None else self._names & entities
         if not names:
-            return Detection(apart(found), (), (), undecided)
+            return Detection(merge_overlapping(findings), (), (), undecided)
         languages: dict[str, None] = {}
         uncovered: dict[str, None] = {}
-        for start, line, spoken in language.lines(text, (*declared, *self.rules.languages)[0]):
-            languages[spoken] = None
-            if (model := self._models.get(spoken)) is None:
+        for start, line, language_code in language.lines_with_language(
+            text, (*declared, *self.rules.languages)[0]
+        ):
+            languages[language_code] = None
+            if (model := self._models.get(language_code)) is None:
                 if any(map(str.isalpha, line)):
-                    uncovered[spoken] = None
+                    uncovered[language_code] = None
                 continue
-            found += (_moved(each, start) for each in model.find(line, names, until))
-        return Detection(apart(found), tuple(languages), tuple(uncovered), undecided)
+            findings += (_shifted(finding, start) for finding in model.find(line, names, until))
+        return Detection(merge_overlapping(findings), tuple(languages), tuple(uncovered), undecided)
 
     def _patterns(
-        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
+        self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
     ) -> Iterator[Finding]:
         """Findings of the original text from its character `begin` on, in all of its forms."""
-        for each in self._wanted(entities):
+        for recogniser in self._wanted(entities):
             if time.monotonic() > until:
                 raise TooSlow
-            for text in read:
-                for start, end, score in each.spans(text):
+            for text in texts:
+                for start, end, score in recogniser.spans(text):
                     if end > begin:
-                        yield Finding(max(start - begin, 0), end - begin, each.entity, score, each.name)
+                        yield Finding(
+                            max(start - begin, 0), end - begin, recogniser.entity, score, recogniser.name
+                        )
 
     def _wanted(self, entities: frozenset[str] | None) -> Iterator[Recogniser]:
-        for each in self._recognisers:
-            if each.entity in entities if entities is not None else not only_guarded(each.entity):
-                yield each
+        for recogniser in self._recognisers:
+            if recogniser.entity in entities if entities is not None else not only_guarded(recogniser.entity):
+                yield recogniser
 
     def _undecided(
-        self, read: Sequence[Text], begin: int, length: int, entities: frozenset[str] | None
+        self, texts: Sequence[Text], begin: int, length: int, entities: frozenset[str] | None
     ) -> int:
-        words = [each for each in self._wanted(entities) if each.sort == "free"]
-        places = [each.undecided(text) - begin for each in words for text in read if text.raw]
-        return max(0, min(places, default=length))
+        word_recognisers = [recogniser for recogniser in self._wanted(entities) if recogniser.sort == "free"]
+        positions = [
+            recogniser.undecided(text) - begin
+            for recogniser in word_recognisers
+            for text in texts
+            if text.raw
+        ]
+        return max(0, min(positions, default=length))
 
     def _private_keys(
-        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None
+        self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None
     ) -> Iterator[Finding]:
         """From its first line to its last, or to the end of a text that was cut."""
         if entities is not None and SECRET not in entities:
             return
-        for form in (text.form for text in read):
+        for form in (text.form for text in texts):
             at = 0
             while PRIVATE_KEY_BEGINS in form.text and (begins := _KEY.search(form.text, at)) is not None:
                 ends = _KEY_ENDS.search(form.text, begins.end())
@@ -129,5 +140,5 @@ class Detector:
                     yield Finding(max(start - begin, 0), end - begin, SECRET, 1, "private-key")
 
 
-def _moved(one: Finding, by: int) -> Finding:
-    return Finding(one.start + by, one.end + by, one.entity, one.score, one.rule)
+def _shifted(finding: Finding, offset: int) -> Finding:
+    return Finding(finding.start + offset, finding.end + offset, finding.entity, finding.score, finding.rule)

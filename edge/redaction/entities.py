@@ -25,7 +25,7 @@ _LABELS = {
     "ORG": "ORGANIZATION",
 }
 _UNUSED = ["tagger", "parser", "senter", "morphologizer", "attribute_ruler", "lemmatizer"]
-LONGEST = 600
+MAX_PIECE = 600
 """Characters that a model is shown at once, where no sentence ends sooner."""
 _END = re.compile(r"(?<=[^\W\d_]{5})[.!?…]+[\"'»”)]*\s+(?=\S)|(?<=\d)[.!?…]\s+(?=[^\W\d_])|[;:]\s+(?=\S)")
 """Where a sentence ends: not after `Dr.`, `M.` or `Sig.`, which names follow."""
@@ -42,28 +42,28 @@ class EntityModel:
         self.language = model.of_language
         self._nlp = _load(model)
 
-    def find(self, text: str, wanted: frozenset[str], until: float) -> Iterator[Finding]:
+    def find(self, text: str, entities: frozenset[str], until: float) -> Iterator[Finding]:
         """Spans in the text, which is a line or several. Raises TooSlow."""
         at = 0
-        pieces = list(pieces_of(text))
+        pieces = list(split_sentences(text))
         for piece, document in zip(pieces, self._nlp.pipe(pieces, batch_size=16), strict=True):
             if time.monotonic() > until:
                 raise TooSlow
-            for each in document.ents:
-                entity = _LABELS.get(each.label_)
-                if entity in wanted and any(map(str.isalpha, each.text)):
+            for span in document.ents:
+                entity = _LABELS.get(span.label_)
+                if entity in entities and any(map(str.isalpha, span.text)):
                     yield Finding(
-                        at + each.start_char, at + each.end_char, str(entity), 0.85, f"model-{self.language}"
+                        at + span.start_char, at + span.end_char, str(entity), 0.85, f"model-{self.language}"
                     )
             at += len(piece)
 
 
-def pieces_of(line: str) -> Iterator[str]:
+def split_sentences(line: str) -> Iterator[str]:
     """A line's sentences: what stands before an end is the same, whatever comes after it."""
     at = 0
     for end in [*(match.end() for match in _END.finditer(line)), len(line)]:
-        while end - at > LONGEST:
-            cut = line.rfind(" ", at + 1, at + LONGEST) + 1 or at + LONGEST
+        while end - at > MAX_PIECE:
+            cut = line.rfind(" ", at + 1, at + MAX_PIECE) + 1 or at + MAX_PIECE
             yield line[at:cut]
             at = cut
         if end > at:
@@ -76,8 +76,8 @@ def _load(model: ModelFile) -> Any:
         raw = model.file.read_bytes()
     except OSError as error:
         raise NoModel(f"{model.file} cannot be read: {error.strerror}.") from None
-    if (found := hashlib.sha256(raw).hexdigest()) != model.digest:
-        raise NoModel(f"{model.file} has digest {found}, and {model.digest} is promised.")
+    if (digest := hashlib.sha256(raw).hexdigest()) != model.digest:
+        raise NoModel(f"{model.file} has digest {digest}, and {model.digest} is promised.")
     import spacy
 
     # From the bytes that were held against the digest, into a folder of this process's own.

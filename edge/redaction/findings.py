@@ -31,18 +31,18 @@ class Detection:
     """From which character on a match of a pattern of words may be in progress; None: it was not looked for."""
 
 
-def apart(found: Iterable[Finding]) -> tuple[Finding, ...]:
+def merge_overlapping(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Spans that overlap become one that covers them all, under the name of the surest and longest of them.
 
     Never the shorter of two alone: what one rule saw is hidden, whatever another rule thought of a part of it.
     """
     merged: list[tuple[Finding, int, int]] = []
-    for one in sorted(found):
-        if merged and one.start < merged[-1][2]:
+    for finding in sorted(findings):
+        if merged and finding.start < merged[-1][2]:
             best, start, end = merged[-1]
-            if (one.score, one.end - one.start) > (best.score, best.end - best.start):
-                best = one
-            merged[-1] = (best, start, max(end, one.end))
+            if (finding.score, finding.end - finding.start) > (best.score, best.end - best.start):
+                best = finding
+            merged[-1] = (best, start, max(end, finding.end))
         else:
-            merged.append((one, one.start, one.end))
+            merged.append((finding, finding.start, finding.end))
     return tuple(Finding(start, end, best.entity, best.score, best.rule) for best, start, end in merged)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 _CLASS = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
-_STANDS_FOR_CLASS = 0xF0000
+_CLASS_STAND_INS = 0xF0000
 """Code points of private use, by which classes of Unicode get through Python's parser."""
 
 
@@ -20,17 +20,17 @@ def beginnings(pattern: str) -> str | None:
 
     classes: list[str] = []
 
-    def put(found: re.Match[str]) -> str:
-        classes.append(found.group())
-        return chr(_STANDS_FOR_CLASS + len(classes) - 1)
+    def put(match: re.Match[str]) -> str:
+        classes.append(match.group())
+        return chr(_CLASS_STAND_INS + len(classes) - 1)
 
     try:
         parsed = _parser.parse(_CLASS.sub(put, pattern))
-        made = _Writer(classes, _constants).beginnings(parsed)
+        written = _Writer(classes, _constants).beginnings(parsed)
     except (re.error, OverflowError, RecursionError, _CannotWrite):
         return None
     flags = "".join(letter for letter, bit in _FLAGS if parsed.state.flags & bit)
-    return f"(?{flags}:{made})" if flags else made
+    return f"(?{flags}:{written})" if flags else written
 
 
 _FLAGS = (("i", re.IGNORECASE), ("s", re.DOTALL), ("m", re.MULTILINE))
@@ -48,11 +48,11 @@ class _Writer:
 
     def beginnings(self, items: Any) -> str:
         """Of a row of items: the beginnings of the first, or all of it and those of the rest."""
-        made = ""
+        written = ""
         for item in reversed(list(items)):
-            here = self._begin(item)
-            made = f"(?:{self._whole(item)}(?:{made})|{here})" if made else here
-        return made
+            begun = self._begin(item)
+            written = f"(?:{self._whole(item)}(?:{written})|{begun})" if written else begun
+        return written
 
     def _row(self, items: Any) -> str:
         return "".join(map(self._whole, items))
@@ -61,11 +61,11 @@ class _Writer:
         kind, value = item
         c = self._c
         if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
-            _, most, inner = value
+            _, maximum, inner = value
             begun = self.beginnings(inner)
-            if most is c.MAXREPEAT:
+            if maximum is c.MAXREPEAT:
                 raise _CannotWrite
-            return f"(?:{self._row(inner)}){{0,{most - 1}}}(?:{begun})" if most > 1 else f"(?:{begun})"
+            return f"(?:{self._row(inner)}){{0,{maximum - 1}}}(?:{begun})" if maximum > 1 else f"(?:{begun})"
         if kind is c.SUBPATTERN:
             return self._flagged(value, self.beginnings(value[-1]))
         if kind is c.BRANCH:
@@ -86,10 +86,10 @@ class _Writer:
         if kind is c.IN:
             return self._set(value)
         if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
-            least, most, inner = value
-            if most is c.MAXREPEAT:
+            minimum, maximum, inner = value
+            if maximum is c.MAXREPEAT:
                 raise _CannotWrite
-            return f"(?:{self._row(inner)}){{{least},{most}}}{'?' if kind is c.MIN_REPEAT else ''}"
+            return f"(?:{self._row(inner)}){{{minimum},{maximum}}}{'?' if kind is c.MIN_REPEAT else ''}"
         if kind is c.SUBPATTERN:
             return self._flagged(value, self._row(value[-1]))
         if kind is c.BRANCH:
@@ -105,24 +105,24 @@ class _Writer:
         return f"(?{on}{'-' + off if off else ''}:{inner})"
 
     def _literal(self, code: int) -> str:
-        if code >= _STANDS_FOR_CLASS and code - _STANDS_FOR_CLASS < len(self._classes):
-            return self._classes[code - _STANDS_FOR_CLASS]
+        if code >= _CLASS_STAND_INS and code - _CLASS_STAND_INS < len(self._classes):
+            return self._classes[code - _CLASS_STAND_INS]
         return f"\\x{{{code:x}}}"
 
     def _set(self, items: Any) -> str:
-        made, negated, c = "", "", self._c
+        members, negated, c = "", "", self._c
         for kind, value in items:
             if kind is c.NEGATE:
                 negated = "^"
             elif kind is c.LITERAL:
-                made += self._literal(value)
+                members += self._literal(value)
             elif kind is c.RANGE:
-                made += f"\\x{{{value[0]:x}}}-\\x{{{value[1]:x}}}"
+                members += f"\\x{{{value[0]:x}}}-\\x{{{value[1]:x}}}"
             elif kind is c.CATEGORY and (sign := _CATEGORIES.get(str(value))) is not None:
-                made += sign
+                members += sign
             else:
                 raise _CannotWrite
-        return f"[{negated}{made}]"
+        return f"[{negated}{members}]"
 
 
 _CATEGORIES = {

@@ -27,41 +27,43 @@ class Placeholders:
 
     def redact(self, text: str, findings: Iterable[Finding]) -> str:
         """The text with a placeholder for each finding; findings are in order and apart."""
-        return _put(text, findings, lambda one: self.of(one.entity, text[one.start : one.end]))
+        return _replace(
+            text, findings, lambda finding: self.of(finding.entity, text[finding.start : finding.end])
+        )
 
     def of(self, entity: str, value: str) -> str:
         """The value's placeholder. Spaces and dashes make no other value of a number."""
         key = (entity, re.sub(r"[\s./-]+", "", value) if any(map(str.isdigit, value)) else value)
-        if (known := self._by_value.get(key)) is not None:
-            return known
+        if (placeholder_of_value := self._by_value.get(key)) is not None:
+            return placeholder_of_value
         number = self._counts.get(entity, 0) + 1
-        while (made := f"<{entity}_{number}>") in self._taken:
+        while (placeholder := f"<{entity}_{number}>") in self._taken:
             number += 1
         self._counts[entity] = number
-        self._by_value[key] = made
-        self._values[made] = value
-        return made
+        self._by_value[key] = placeholder
+        self._values[placeholder] = value
+        return placeholder
 
     def restore(self, text: str, *, in_json: bool = False) -> str:
         """The text with the values in place of their placeholders; within JSON's text, as JSON writes them."""
 
         def value(match: re.Match[str]) -> str:
-            found = self._values.get(match.group())
-            if found is None:
+            original = self._values.get(match.group())
+            if original is None:
                 return match.group()
-            return json.dumps(found, ensure_ascii=False)[1:-1] if in_json else found
+            return json.dumps(original, ensure_ascii=False)[1:-1] if in_json else original
 
         return _PLACEHOLDER.sub(value, text) if self._values else text
 
 
-def hidden(text: str, findings: Iterable[Finding]) -> str:
+def hide(text: str, findings: Iterable[Finding]) -> str:
     """The text with the entity's name for each finding: for what nobody needs back."""
-    return _put(text, findings, lambda one: f"<{one.entity}>")
+    return _replace(text, findings, lambda finding: f"<{finding.entity}>")
 
 
-def _put(text: str, findings: Iterable[Finding], instead: Callable[[Finding], str]) -> str:
+def _replace(text: str, findings: Iterable[Finding], replacement: Callable[[Finding], str]) -> str:
     pieces, at = [], 0
-    for one in findings:
-        pieces += [text[at : one.start], instead(one)]
-        at = one.end
+    for finding in findings:
+        pieces += [text[at : finding.start], replacement(finding)]
+        at = finding.end
     return "".join([*pieces, text[at:]])

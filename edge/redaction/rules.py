@@ -42,11 +42,11 @@ class OwnPattern(Strict):
     @model_validator(mode="after")
     def _can_be_used(self) -> OwnPattern:
         try:
-            one = self.recogniser(0)
-            _ = one.compiled, one.width
+            recogniser = self.recogniser(0)
+            _ = recogniser.compiled, recogniser.width
         except BadPattern as error:
             raise ValueError(f"pattern of {self.entity}: {error}") from None
-        if one.compiled.fullmatch(b"") is not None:
+        if recogniser.compiled.fullmatch(b"") is not None:
             raise ValueError(f"pattern of {self.entity}: it matches nothing at all, and so everywhere")
         return self
 
@@ -104,7 +104,7 @@ class Topic(Strict):
 
     def recogniser(self) -> Recogniser:
         """As the detector takes it."""
-        phrases = "|".join(re.escape(each).replace("\\ ", " {1,2}") for each in self.phrases)
+        phrases = "|".join(re.escape(phrase).replace("\\ ", " {1,2}") for phrase in self.phrases)
         return Recogniser(
             f"TOPIC_{self.name}", f"topic-{self.name.lower()}", f"(?i:{phrases})", sort="free", score=0.85
         )
@@ -126,23 +126,23 @@ class Rules(Strict):
     @field_validator("models")
     @classmethod
     def _one_a_language(cls, models: list[ModelFile]) -> list[ModelFile]:
-        languages = [each.of_language for each in models]
+        languages = [model.of_language for model in models]
         if len(set(languages)) < len(languages):
             raise ValueError("one model a language")
         return models
 
     def recognisers(self) -> Iterator[Recogniser]:
         """The patterns of these rules."""
-        for one in (*SECRETS, *IDENTIFIERS, *CONTACTS):
-            here = (
+        for recogniser in (*SECRETS, *IDENTIFIERS, *CONTACTS):
+            applies = (
                 self.jurisdictions is None
-                or not one.jurisdictions
-                or one.jurisdictions & {*self.jurisdictions}
+                or not recogniser.jurisdictions
+                or recogniser.jurisdictions & {*self.jurisdictions}
             )
-            if here and self.wants(one.entity):
-                yield one
-        for number, own in enumerate(self.patterns, 1):
-            yield own.recogniser(number)
+            if applies and self.wants(recogniser.entity):
+                yield recogniser
+        for number, pattern in enumerate(self.patterns, 1):
+            yield pattern.recogniser(number)
         yield from ATTACKS
         yield from (topic.recogniser() for topic in self.topics)
 
@@ -153,13 +153,13 @@ class Rules(Strict):
     @property
     def version(self) -> str:
         """Names all that decides what is found: this code, the file's part, the models, the libraries."""
-        made = hashlib.sha256(_code())
-        said = self.model_dump(mode="json")
-        said["models"] = sorted([each.of_language, each.digest] for each in self.models)
-        said["private_key"] = PRIVATE_KEY
-        said["libraries"] = {name: _version(name) for name in LIBRARIES}
-        made.update(json.dumps(said, sort_keys=True).encode())
-        return f"rules-{made.hexdigest()[:16]}"
+        checksum = hashlib.sha256(_code())
+        settings = self.model_dump(mode="json")
+        settings["models"] = sorted([model.of_language, model.digest] for model in self.models)
+        settings["private_key"] = PRIVATE_KEY
+        settings["libraries"] = {name: _version(name) for name in LIBRARIES}
+        checksum.update(json.dumps(settings, sort_keys=True).encode())
+        return f"rules-{checksum.hexdigest()[:16]}"
 
 
 LIBRARIES = ("google-re2", "python-stdnum", "py3langid", "spacy")

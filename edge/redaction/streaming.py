@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 from edge.redaction.findings import Finding
 from edge.redaction.normalise import MARKS, Form, forms
-from edge.redaction.redact import hidden
+from edge.redaction.redact import hide
 from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
 BEFORE = 128
 """Characters, in their normal form, of what was let go that are shown again: words that say what comes."""
-MOST = 64 * 1024
+MAX_HELD = 64 * 1024
 """Characters that may be held; a line or a key that is longer is nobody's."""
 LINE = 2_000
 _TOKEN = re.compile(r"\S+")
@@ -52,7 +52,7 @@ class Reach:
     """Whether a model looks at whole lines."""
 
 
-class Held:
+class StreamBuffer:
     """One text on its way."""
 
     def __init__(self, reach: Reach) -> None:
@@ -62,7 +62,7 @@ class Held:
     def add(self, piece: str) -> None:
         """What came. Raises TooLong."""
         self._pending += piece
-        if len(self._pending) > MOST:
+        if len(self._pending) > MAX_HELD:
             raise TooLong
 
     @property
@@ -88,18 +88,24 @@ class Held:
         """
         begin = len(self._before)
         cut = begin + (len(self._pending) if last else self._cut(undecided))
-        for one in reversed(findings):
+        for finding in reversed(findings):
             # Not decided yet, or not whole: from its first character on it waits.
-            if one.start < cut < one.end or (one.end == cut and not last):
-                cut = max(begin, one.start)
+            if finding.start < cut < finding.end or (finding.end == cut and not last):
+                cut = max(begin, finding.start)
         window = self.window
-        gone = [
-            Finding(max(one.start, begin) - begin, min(one.end, cut) - begin, one.entity, one.score, one.rule)
-            for one in findings
-            if one.end > begin and one.start < cut
+        released = [
+            Finding(
+                max(finding.start, begin) - begin,
+                min(finding.end, cut) - begin,
+                finding.entity,
+                finding.score,
+                finding.rule,
+            )
+            for finding in findings
+            if finding.end > begin and finding.start < cut
         ]
-        text = hidden(window[begin:cut], gone)
-        self._before, self._pending = _shown_again(window[:cut]), window[cut:]
+        text = hide(window[begin:cut], released)
+        self._before, self._pending = _context_tail(window[:cut]), window[cut:]
         return text
 
     def _cut(self, undecided: int | None) -> int:
@@ -107,14 +113,16 @@ class Held:
         read = forms(self._pending)
         cut = min(form.position(self._decided(form.text)) for form in read)
         if self._reach.words:
-            words = min(form.position(max(0, len(form.text) - self._reach.words - 2)) for form in read)
-            cut = min(cut, max(words, 0 if undecided is None else undecided - len(self._before)))
+            word_position = min(
+                form.position(max(0, len(form.text) - self._reach.words - 2)) for form in read
+            )
+            cut = min(cut, max(word_position, 0 if undecided is None else undecided - len(self._before)))
         return max(0, cut)
 
     def _decided(self, text: str) -> int:
         """The same of one form, but for patterns of words."""
         reach, length = self._reach, len(text)
-        cut = max(_row(text, reach.groups), length - reach.widest - 2)
+        cut = max(_row_start(text, reach.groups), length - reach.widest - 2)
         if (key := text.rfind(PRIVATE_KEY_BEGINS)) >= 0 and length - key < _FIRST_LINE:
             cut = min(cut, key)
         if reach.lines:
@@ -125,9 +133,9 @@ class Held:
         return max(0, cut)
 
 
-def _shown_again(gone: str) -> str:
+def _context_tail(released: str) -> str:
     """The end of what was let go that is shown again."""
-    end = gone[-MOST:]
+    end = released[-MAX_HELD:]
     return end[min(_tail(form) for form in forms(end)) :]
 
 
@@ -135,7 +143,7 @@ def _tail(form: Form) -> int:
     return form.position(max(0, len(form.text) - BEFORE))
 
 
-def _row(text: str, groups: bool) -> int:
+def _row_start(text: str, groups: bool) -> int:
     """Where the last token begins, and with `groups` the row of tokens before it that could be of one number."""
     begin = len(text)
     for token in reversed(list(_TOKEN.finditer(text))):
@@ -155,7 +163,7 @@ def _could_be_group(token: str) -> bool:
     return len(token) <= 4 or any(map(str.isdigit, token)) or not any(map(str.islower, token))
 
 
-class Placeholding:
+class PlaceholderBuffer:
     """Placeholders on their way back: a text in pieces of which none ends within one."""
 
     def __init__(self) -> None:
@@ -165,7 +173,7 @@ class Placeholding:
         """What may be looked at for placeholders."""
         text = self._pending + piece
         opened = text.rfind("<")
-        held = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None
-        cut = opened if held else len(text)
+        may_be_placeholder = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None
+        cut = opened if may_be_placeholder else len(text)
         self._pending = text[cut:]
         return text[:cut]

@@ -13,7 +13,7 @@ from edge.config import Limits, Place, UpstreamTls
 from edge.openai_api import Refusal
 from edge.routing.gpu_time import Sharing
 from edge.routing.health import Health
-from edge.routing.rejection import rejection
+from edge.routing.rejection import translate_rejection
 from edge.tls import Watch, client_context
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, read_answer, refusal_of
 
@@ -115,7 +115,7 @@ class Endpoint:
         await client.aclose()
 
 
-class Opened:
+class UpstreamCall:
     """A request that was given to an upstream. Until it is closed it counts as running there."""
 
     def __init__(self, upstream: Upstream) -> None:
@@ -171,8 +171,8 @@ class Opened:
 class Upstream:
     """A model at an endpoint. The server's certificate must bear the place's `server_name`."""
 
-    def __init__(self, place: Place, endpoint: Endpoint, called: str) -> None:
-        self.place, self.endpoint, self._called = place, endpoint, called
+    def __init__(self, place: Place, endpoint: Endpoint, model_name: str) -> None:
+        self.place, self.endpoint, self._called = place, endpoint, model_name
 
     async def refusal(self, response: httpx.Response) -> Refusal:
         """An answer that is an error, as the caller is told it."""
@@ -182,13 +182,15 @@ class Upstream:
             detail = b""
         status = response.status_code
         if status in (400, 422):
-            return rejection(detail)
+            return translate_rejection(detail)
         if status == 413:
             return Refusal(413, "request_too_large", "The request is too large for the model server.")
         if status == 429:
             return Refusal(429, "model_busy", "The model is at its limit; try again later.")
         if status in (503, 504):
-            kind = Unsent if status == 503 else Refusal
-            return kind(status, "model_unavailable", "The model is not available now; try again later.")
-        kind = Broken if BROKEN in response.headers else Refusal
-        return kind(502, "bad_gateway", "The model server failed on this request.")
+            refusal_class = Unsent if status == 503 else Refusal
+            return refusal_class(
+                status, "model_unavailable", "The model is not available now; try again later."
+            )
+        refusal_class = Broken if BROKEN in response.headers else Refusal
+        return refusal_class(502, "bad_gateway", "The model server failed on this request.")

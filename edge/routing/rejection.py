@@ -25,9 +25,9 @@ _NO_PARSER = re.compile(r"--tool-call-parser|--enable-auto-tool-choice")
 _NO_TEMPLATE = re.compile(r"chat template", re.IGNORECASE)
 
 
-def rejection(body: bytes) -> Refusal:
+def translate_rejection(body: bytes) -> Refusal:
     """The refusal of a model server's 400 or 422."""
-    message, field = _said(body)
+    message, field = _message_and_field(body)
     if (match := _CONTEXT.search(message)) is not None:
         limit = f" of {match[1]} tokens" if match[1] else ""
         return Refusal(
@@ -59,7 +59,7 @@ def rejection(body: bytes) -> Refusal:
     return Refusal(400, "rejected_by_model", "The model server does not accept this request.")
 
 
-def _said(body: bytes) -> tuple[str, str]:
+def _message_and_field(body: bytes) -> tuple[str, str]:
     """The message, and the field that it is about; empty where the answer says neither."""
     try:
         document: Any = json.loads(body[:_MOST_BYTES])

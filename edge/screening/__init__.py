@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.config import GatewayConfig, Place
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.screening.client import DetectorClient
 from edge.screening.guards import Judge
 from edge.screening.screen import MayNotLeave, Screen
@@ -27,7 +27,7 @@ class Screeners:
             if guard.model is not None
         }
 
-    def of(self, workload: str, exchange: Exchange, asked: dict[str, Any]) -> Screen | None:
+    def of(self, workload: str, exchange: Exchange, request: dict[str, Any]) -> Screen | None:
         """A request's; None where nothing is looked for, whatever it says and wherever it goes."""
         guards = self._settings.guards_of(self._config.data_class, workload)
         if not guards and not self._redacts_what_leaves:
@@ -38,7 +38,7 @@ class Screeners:
             judges,
             guards,
             exchange,
-            asked,
+            request,
             restore=self._settings.restore,
             images_pass=self._settings.images == "pass",
         )

@@ -8,48 +8,50 @@ from collections.abc import Iterable
 import httpx
 
 from edge.config import Guard, GuardModel, Limits, UpstreamTls
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, dump
 from edge.redaction import Finding
 from edge.routing.endpoint import Endpoint
-from edge.screening.client import unavailable
+from edge.screening.client import screening_unavailable
 from edge.upstream import plain_headers, read_answer
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 
 
-def note(exchange: Exchange, guard: str, version: str, verdict: str) -> None:
+def record_verdict(exchange: Exchange, guard: str, version: str, verdict: str) -> None:
     """Record a verdict once: `name@version: verdict`. Never what was seen."""
-    said = f"{guard}@{version}: {verdict}"
-    if said not in exchange.verdicts:
-        exchange.verdicts.append(said)
+    entry = f"{guard}@{version}: {verdict}"
+    if entry not in exchange.verdicts:
+        exchange.verdicts.append(entry)
 
 
-def blocked(guard: Guard) -> Refusal:
+def blocked_refusal(guard: Guard) -> Refusal:
     """The answer where a guard says no. What it saw is not told."""
-    what = (
+    subject = (
         "request" if guard.on == "prompts" else "answer" if guard.on == "outputs" else "request or its answer"
     )
-    return Refusal(400, "content_blocked", f"The guard {guard.name!r} does not let this {what} pass.")
+    return Refusal(400, "content_blocked", f"The guard {guard.name!r} does not let this {subject} pass.")
 
 
-def judged(guards: Iterable[Guard], findings: Iterable[Finding], version: str, exchange: Exchange) -> None:
+def judge_entities(
+    guards: Iterable[Guard], findings: Iterable[Finding], version: str, exchange: Exchange
+) -> None:
     """The verdicts of guards of entities; raises Refusal 400 of the first that refuses."""
-    seen = {each.entity for each in findings}
+    found_entities = {finding.entity for finding in findings}
     for guard in guards:
-        if guard.entities is None or not (hit := sorted(seen & {*guard.entities})):
+        if guard.entities is None or not (matched := sorted(found_entities & {*guard.entities})):
             continue
-        decide(guard, version, exchange, f" {','.join(hit)}")
+        apply_verdict(guard, version, exchange, f" {','.join(matched)}")
 
 
-def decide(guard: Guard, version: str, exchange: Exchange, what: str = "") -> None:
+def apply_verdict(guard: Guard, version: str, exchange: Exchange, detail: str = "") -> None:
     """What follows where a guard has found something: on record, and for people or nobody; raises Refusal 400."""
-    said = {"refuse": "refused", "redact": "redacted", "record": "seen", "review": "to be reviewed"}[
+    verdict = {"refuse": "refused", "redact": "redacted", "record": "seen", "review": "to be reviewed"}[
         guard.then
     ]
-    note(exchange, guard.name, version, f"{said}{what}")
+    record_verdict(exchange, guard.name, version, f"{verdict}{detail}")
     if guard.then == "refuse":
-        raise blocked(guard)
+        raise blocked_refusal(guard)
     if guard.then == "review" and guard.name not in exchange.reviewing:
         exchange.reviewing.append(guard.name)
 
@@ -60,26 +62,26 @@ class Judge:
     def __init__(self, model: GuardModel, tls: UpstreamTls, limits: Limits) -> None:
         self._model, self.endpoint = model, Endpoint(model.url, model.server_name, tls, limits)
 
-    async def judge(self, guard: Guard, said: list[tuple[str, str]], exchange: Exchange) -> None:
+    async def judge(self, guard: Guard, conversation: list[tuple[str, str]], exchange: Exchange) -> None:
         """Raise Refusal 400 where it says `unsafe` and the guard refuses; 503 where it says nothing of the kind."""
         body = {
             "model": self._model.model,
-            "messages": [{"role": role, "content": text} for role, text in said],
+            "messages": [{"role": role, "content": text} for role, text in conversation],
             "temperature": 0,
             "max_tokens": 32,
         }
         try:
             response = await self.endpoint.post(CHAT_PATH, plain_headers("application/json"), dump(body))
-            raw = await read_answer(response, MOST_BYTES)
+            raw = await read_answer(response, MAX_BYTES)
             if response.status_code != 200:
                 raise ValueError
-            first = json.loads(raw)["choices"][0]["message"]["content"].split()[0].lower()
-            if first not in ("safe", "unsafe"):
+            verdict = json.loads(raw)["choices"][0]["message"]["content"].split()[0].lower()
+            if verdict not in ("safe", "unsafe"):
                 raise ValueError
         except (httpx.HTTPError, Refusal, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            note(exchange, guard.name, self._model.model, "no answer")
-            raise unavailable() from None
-        if first == "safe":
-            note(exchange, guard.name, self._model.model, "safe")
+            record_verdict(exchange, guard.name, self._model.model, "no answer")
+            raise screening_unavailable() from None
+        if verdict == "safe":
+            record_verdict(exchange, guard.name, self._model.model, "safe")
             return
-        decide(guard, self._model.model, exchange)
+        apply_verdict(guard, self._model.model, exchange)

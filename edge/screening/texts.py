@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from edge.confidence.answer_scoring import FIELD
 from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
-from edge.strict_json import MOST_DEPTH
+from edge.strict_json import MAX_DEPTH
 
 Kind = Literal["text", "code", "name", "fixed"]
 """`text`: prose, in some language. `code`: no language is told of it, such as a regular expression or a number.
@@ -27,14 +27,14 @@ _LONG_NUMBER = 6
 """Digits. A number with fewer is no identifier of anybody."""
 _DECIMALS, _DECIMALS_OF_BIAS = 4, 3
 """Of numbers of sampling that leave: with the digits that their bounds allow they stay below `_LONG_NUMBER`."""
-_MOST_NESTED = 8
+_MAX_NESTED = 8
 """JSON texts within strings of each other."""
 _ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 def request_texts(request: Mapping[str, Any]) -> list[tuple[str, Kind]]:
     """All texts of a request, in order."""
-    return _taken(lambda put: walk_request(request, put))
+    return _collect_texts(lambda put: walk_request(request, put))
 
 
 def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
@@ -71,14 +71,14 @@ def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
 
 def _has_neighbours(messages: list[dict[str, Any]]) -> bool:
     """Whether two texts of messages can follow each other: content parts, or two messages of one role in turn."""
-    parts = any(not isinstance(message.get("content"), str | None) for message in messages)
+    has_parts = any(not isinstance(message.get("content"), str | None) for message in messages)
     roles = [message.get("role") for message in messages]
-    return parts or any(role == following for role, following in pairwise(roles))
+    return has_parts or any(role == following for role, following in pairwise(roles))
 
 
 def answer_texts(choices: Any) -> list[str]:
     """All texts of an answer's choices, in order."""
-    return [text for text, _ in _taken(lambda put: walk_choices(choices, put))]
+    return [text for text, _ in _collect_texts(lambda put: walk_choices(choices, put))]
 
 
 def replace_request(request: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def replace_answer(choices: Any, texts: list[str]) -> Any:
     return walk_choices(choices, lambda _text, _kind: next(following))
 
 
-def _taken(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
+def _collect_texts(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
     texts: list[tuple[str, Kind]] = []
 
     def put(text: str, kind: Kind) -> str:
@@ -129,17 +129,17 @@ def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
         return _decoded(text, put)
     if rewritten is None:
         return _decoded(text, put)
-    return text if rewritten == _written(value, _same, nested) else rewritten
+    return text if rewritten == _written(value, _keep_text, nested) else rewritten
 
 
 def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
     """A choice whose score names no field: their names are the model's words."""
-    if not isinstance(ours := choice.get(FIELD), dict):
+    if not isinstance(confidence := choice.get(FIELD), dict):
         return choice
-    return {**choice, FIELD: {name: value for name, value in ours.items() if name != "fields"}}
+    return {**choice, FIELD: {name: value for name, value in confidence.items() if name != "fields"}}
 
 
-def unreadable(request: Mapping[str, Any]) -> str | None:
+def find_unreadable(request: Mapping[str, Any]) -> str | None:
     """What a request holds that no detector reads: `images`, or `tokens` in place of text; None: nothing."""
     if any(_is_tokens(request.get(field)) for field in ("prompt", "input")):
         return "tokens"
@@ -151,7 +151,9 @@ def unreadable(request: Mapping[str, Any]) -> str | None:
 
 
 def _is_tokens(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(each, int) or _is_tokens(each) for each in value)
+    return isinstance(value, list) and any(
+        isinstance(element, int) or _is_tokens(element) for element in value
+    )
 
 
 # Requests
@@ -159,7 +161,7 @@ def _is_tokens(value: Any) -> bool:
 
 def _message(message: dict[str, Any], put: Put) -> dict[str, Any]:
     return {
-        field: _OF_MESSAGE[field](value, put) if field in _OF_MESSAGE else value
+        field: _MESSAGE_FIELDS[field](value, put) if field in _MESSAGE_FIELDS else value
         for field, value in message.items()
     }
 
@@ -193,7 +195,7 @@ def _tool(tool: dict[str, Any], put: Put) -> dict[str, Any]:
 def _described(described: dict[str, Any], put: Put) -> dict[str, Any]:
     """A function, or the schema of an answer, with its name and its description."""
     return {
-        field: _OF_FUNCTION[field](value, put) if field in _OF_FUNCTION else value
+        field: _FUNCTION_FIELDS[field](value, put) if field in _FUNCTION_FIELDS else value
         for field, value in described.items()
     }
 
@@ -204,19 +206,23 @@ def _tool_choice(choice: Any, put: Put) -> Any:
     return {**choice, "function": {"name": put(choice["function"]["name"], "name")}}
 
 
-def _response_format(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
-    schema = wanted.get("json_schema")
-    return {**wanted, "json_schema": _described(schema, put)} if isinstance(schema, dict) else wanted
+def _response_format(response_format: dict[str, Any], put: Put) -> dict[str, Any]:
+    schema = response_format.get("json_schema")
+    return (
+        {**response_format, "json_schema": _described(schema, put)}
+        if isinstance(schema, dict)
+        else response_format
+    )
 
 
-def _structured_outputs(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
-    copy = dict(wanted)
+def _structured_outputs(outputs: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(outputs)
     for field in ("regex", "grammar", "whitespace_pattern"):
-        if isinstance(text := wanted.get(field), str):
+        if isinstance(text := outputs.get(field), str):
             copy[field] = put(text, "code")
-    if isinstance(wanted.get("choice"), list):
-        copy["choice"] = _plain(wanted["choice"], put)
-    schema = wanted.get("json")
+    if isinstance(outputs.get("choice"), list):
+        copy["choice"] = _plain(outputs["choice"], put)
+    schema = outputs.get("json")
     if isinstance(schema, dict):
         copy["json"] = _schema(schema, put)
     elif isinstance(schema, str):
@@ -348,13 +354,13 @@ def _choice(choice: dict[str, Any], put: Put) -> dict[str, Any]:
     return copy
 
 
-SPOKEN = ("content", "refusal", "reasoning_content", "reasoning")
+MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 """The texts of a choice's message."""
 
 
 def _spoken(spoken: dict[str, Any], put: Put) -> dict[str, Any]:
     copy = dict(spoken)
-    for field in SPOKEN:
+    for field in MESSAGE_TEXTS:
         if isinstance(text := spoken.get(field), str):
             copy[field] = _plain(text, put)
     if isinstance(calls := spoken.get("tool_calls"), list):
@@ -412,14 +418,14 @@ def _digits(written: str) -> str:
     return plain.rstrip("0").removesuffix(".") if "." in plain else plain
 
 
-_OF_MESSAGE: dict[str, Callable[[Any, Put], Any]] = {
+_MESSAGE_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "content": _content,
     "refusal": _plain,
     "name": _name,
     "tool_call_id": _name,
     "tool_calls": lambda calls, put: [_call(call, put) for call in calls],
 }
-_OF_FUNCTION: dict[str, Callable[[Any, Put], Any]] = {
+_FUNCTION_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "name": _name,
     "description": _plain,
     "parameters": _schema,
@@ -440,7 +446,7 @@ _READ = json.JSONDecoder(
 )
 
 
-def _same(text: str, kind: Kind) -> str:
+def _keep_text(text: str, kind: Kind) -> str:
     return text
 
 
@@ -448,7 +454,7 @@ def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
     """JSON again, with what `put` makes of its texts; None where the value is a single one."""
     if not depth and not isinstance(value, list):
         return None
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         raise RecursionError
     if isinstance(value, _Pairs):
         pairs = (
@@ -463,22 +469,22 @@ def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
         replaced = put(digits, "code") if len(digits) >= _LONG_NUMBER else digits
         return str(value) if replaced == digits else json.dumps(replaced, ensure_ascii=False)
     if isinstance(value, str):
-        inner = nested < _MOST_NESTED and value.lstrip()[:1] in ("{", "[")
+        inner = nested < _MAX_NESTED and value.lstrip()[:1] in ("{", "[")
         text = walk_arguments(value, put, nested + 1) if inner else _decoded(value, put)
         return json.dumps(text, ensure_ascii=False)
     return json.dumps(value)
 
 
 __all__ = [
-    "SPOKEN",
+    "MESSAGE_TEXTS",
     "Kind",
     "Put",
     "adjacent_texts",
     "answer_texts",
+    "find_unreadable",
     "replace_answer",
     "replace_request",
     "request_texts",
-    "unreadable",
     "walk_arguments",
     "walk_choices",
     "without_fields",

@@ -62,7 +62,7 @@ def serving(workload: str) -> PlannedEndpoint:
 @functools.cache
 def rendered() -> Rendered:
     """The bank's stack as its program asks for it, once for all who only read."""
-    return rendering.render(project.find(ROOT).stack(STACK))
+    return rendering.render(project.find_project(ROOT).stack(STACK))
 
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import emergency_access
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import ssh_signatures, yaml_files
@@ -56,7 +57,7 @@ def platform(keys: Path, **more: Any) -> Platform:
     ]
     members = [{"name": "ops", "role": "platform", "groups": ["oidc:ops"]}]
     people = {"members": members, "break_glass": {"keyholders": holders, **more}}
-    return Platform.model_validate({**bank(), "people": people})
+    return CheckedPlatform.model_validate({**bank(), "people": people})
 
 
 def record(keys: Path, folder: Path, by: tuple[str, str] = ("ann", "bob"), **change: Any) -> None:
@@ -127,7 +128,7 @@ def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path
     with pytest.raises(Refused, match="an access here 1 h at most"):
         emergency_access.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
     with pytest.raises(Refused, match="the platform has no break-glass"):
-        emergency_access.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
+        emergency_access.read(tmp_path, "bank", CheckedPlatform.model_validate(bank()), NOON)
 
 
 def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: Path) -> None:

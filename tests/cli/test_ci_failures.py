@@ -123,7 +123,7 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
 def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
     words: tuple[str, ...], said: str, code: int, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(commit_pair, "ask", lambda *_, **__: pytest.fail("it was run"))
+    monkeypatch.setattr(commit_pair, "ask_commits", lambda *_, **__: pytest.fail("it was run"))
     ended, out, err = ran(project, *words, capsys=capsys)
     assert (ended, out) == (code, "")
     assert said in err
@@ -169,12 +169,12 @@ def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkey
             raise EnvironmentFault("its contract is older")
         return {each: Answer(findings={STACK: []}) for each in orders}
 
-    monkeypatch.setattr(commit_pair, "ask", ask)
+    monkeypatch.setattr(commit_pair, "ask_commits", ask)
     monkeypatch.setattr(commit_pair.Commit, "own", True)
     seen = {STACK: Seen(stack=STACK, platform={})}
     before = commit_pair.Commit(ROOT, "the base commit", ROOT)
-    assert pull_request._by_base(before, seen, seen) == ({STACK: []}, False)
-    assert instead == [None, commit_pair.HERE]
+    assert pull_request._base_findings(before, seen, seen) == ({STACK: []}, False)
+    assert instead == [None, commit_pair.RUNNING_CHECKOUT]
 
 
 def test_a_base_whose_isthmus_is_older_is_said_to_be_rendered_by_another(project: Path, tmp_path: Path):
@@ -183,6 +183,6 @@ def test_a_base_whose_isthmus_is_older_is_said_to_be_rendered_by_another(project
     before = commit_pair.Commit(older, "the base commit", project)
     (said,) = pull_request._warnings(before, Project(project), "HEAD")
     assert "is older than `isthmus ci`" in said
-    assert pull_request._by_base(before, {}, {}) == ({}, False), (
+    assert pull_request._base_findings(before, {}, {}) == ({}, False), (
         "then a change of the rules' code is judged by nobody else"
     )

@@ -14,7 +14,7 @@ from isthmus.contracts.reports.drift import Drift
 from isthmus.contracts.reports.preview import Diagnostic
 from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.drift import drift as drifting
-from isthmus.engine.drift.drift import Looked
+from isthmus.engine.drift.drift import DriftResult
 from tests.estate import bank_estate
 from tests.laying import lay
 from tests.reports.drifts import EXPECTED, UNSEEN, drift, one
@@ -43,10 +43,10 @@ def gives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the engine's part answer so."""
 
     def give(found: Drift, error: Any = None) -> None:
-        def answer(stack: Any, **_: Any) -> Looked:
-            return Looked(found.model_copy(update={"stack": stack.name}), error)
+        def answer(stack: Any, **_: Any) -> DriftResult:
+            return DriftResult(found.model_copy(update={"stack": stack.name}), error)
 
-        monkeypatch.setattr(drifting, "look", answer)
+        monkeypatch.setattr(drifting, "find_drift", answer)
 
     return give
 
@@ -93,7 +93,7 @@ def test_a_failure_is_in_every_report_and_never_ends_with_0(
 def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
     call: Call, monkeypatch: pytest.MonkeyPatch, project: Path
 ):
-    monkeypatch.setattr(drifting, "look", lambda *_, **__: pytest.fail("it was run"))
+    monkeypatch.setattr(drifting, "find_drift", lambda *_, **__: pytest.fail("it was run"))
     code, _, err = call("--fail-on", "replace")
     assert (code, "drift, critical, high, medium, gone, foreign and undecided" in err) == (2, True)
     code, _, err = call(stack="bank-dve")

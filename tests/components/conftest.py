@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.sync_await import _ensure_event_loop
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.platforms import bank
 from tests.s3_service import client, s3_service
 
@@ -223,14 +224,13 @@ def build(
     from pulumi_kubernetes import Provider as Kubernetes
 
     from components import LlmPlatform
-    from isthmus.contracts.platform.model.platform import Platform
 
     def program() -> pulumi.ComponentResource:
         providers: dict[str, pulumi.ProviderResource] = {
             site["name"]: Kubernetes(site["name"]) if site["kind"] == "on-prem" else Aws(site["name"])
             for site in platform["sites"]
         }
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         return LlmPlatform(name, checked, providers, only_admission=only_admission)
 
     engine.run(program)

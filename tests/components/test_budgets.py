@@ -12,7 +12,7 @@ from components.aws.account import mapping as budget_mapping
 from components.aws.account.budget_action import CALLS, denying
 from components.aws.account.budgets import TAG_KEYS
 from components.aws.common.names import aws_name
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.platforms import bank
@@ -186,7 +186,7 @@ def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
 def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
     data = bank()
     data["identities"].append({**data["identities"][0], "name": "internal-second"})
-    platform = Platform.model_validate(data)
+    platform = CheckedPlatform.model_validate(data)
     roles = {one.name: f"{one.name}-role" for one in platform.identities}
     made = budget_mapping.budgets_args(platform, platform.sites[1], roles)
     assert made is not None

@@ -9,8 +9,8 @@ from components import EksCluster, EksNodeGroup, WorkloadIdentity
 from components.aws.eks.roles import CNI_CHANGES
 from components.llm_platform import LlmPlatform
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS
-from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.model.system_nodes import sized, system_pods
+from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.lookups.system_nodes import sized, system_pods
 from isthmus.core.errors import InputError
 from isthmus.core.quantities import amount
 from tests import private
@@ -292,7 +292,7 @@ def rendered_pods(engine: Engine) -> dict[str, tuple[int, int, int]]:
 
 
 def test_system_nodes_are_sized_from_the_pods_that_are_rendered() -> None:
-    engine, platform = Engine(), Platform.model_validate(private.reviewed())
+    engine, platform = Engine(), CheckedPlatform.model_validate(private.reviewed())
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
     counted = {
         one.name.replace("-frankfurt", ""): (one.count, one.each.millicores, one.each.mib)

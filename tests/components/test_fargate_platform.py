@@ -10,7 +10,7 @@ import pytest
 from pulumi_aws import Provider
 
 from components import LlmPlatform
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.conftest import Engine
 from tests.components.fargate import HOST, cloud
 
@@ -23,7 +23,7 @@ def built(engine: Engine) -> Engine:
         providers: dict[str, pulumi.ProviderResource] = {
             "frankfurt": Provider("frankfurt", region="eu-central-1")
         }
-        return LlmPlatform("insurer", Platform.model_validate(cloud()), providers)
+        return LlmPlatform("insurer", CheckedPlatform.model_validate(cloud()), providers)
 
     engine.run(program)
     return engine

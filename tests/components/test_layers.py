@@ -9,8 +9,9 @@ from components.aws.eks.mapping import ClusterAccess
 from components.base.stack_scope import Scope
 from components.serving.model_network import ModelDoor, known_groups
 from components.serving.model_server import ModelServer
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
-from isthmus.contracts.platform.model.platform import Platform, Site
+from isthmus.contracts.platform.model.platform import Site
 from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, bank
@@ -36,7 +37,7 @@ def build(scope: Scope, **more: Any) -> Engine:
     gives: dict[str, Any] = {}
 
     def program() -> pulumi.ComponentResource:
-        platform = Platform.model_validate(bank())
+        platform = CheckedPlatform.model_validate(bank())
         providers: dict[str, pulumi.ProviderResource] = {
             site.name: Kubernetes(site.name) if site.kind == "on-prem" else Aws(site.name)
             for site in platform.sites

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, bank, build
 
@@ -229,7 +229,7 @@ def test_a_site_without_a_provider_is_an_error_that_names_it(
     from components import LlmPlatform
 
     with pytest.raises(InputError, match="site 'frankfurt' has no provider"):
-        engine.run(lambda: LlmPlatform("isthmus", Platform.model_validate(platform), {}))
+        engine.run(lambda: LlmPlatform("isthmus", CheckedPlatform.model_validate(platform), {}))
 
 
 def test_a_stack_without_aws_imports_no_aws(engine: Engine, platform: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components.serving.mapping import namespace_args, pool_args
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration.capacity import Standing
-from isthmus.contracts.platform.model.platform import Platform
 from tests.components.conftest import Engine, Made, bank, build
 
 OLD = Standing(
@@ -78,7 +78,7 @@ def test_two_endpoints_of_a_class_mount_one_claim(engine: Engine) -> None:
 
 
 def test_a_quota_holds_what_goes_beside_what_comes() -> None:
-    platform = Platform.model_validate(bank())
+    platform = CheckedPlatform.model_validate(bank())
     alone, both = (
         namespace_args(platform, platform.sites[0], "confidential", going).get("quota", {})
         for going in ((), (OLD,))
@@ -90,7 +90,7 @@ def test_a_quota_holds_what_goes_beside_what_comes() -> None:
 
 
 def test_a_class_keeps_its_way_into_a_pool_until_its_last_pod_there_is_gone() -> None:
-    platform = Platform.model_validate(bank())
+    platform = CheckedPlatform.model_validate(bank())
     h100, l40s = platform.pools
     assert pool_args(platform, h100).get("classes") == ["restricted"]
     assert pool_args(platform, h100, (OLD,)).get("classes") == ["confidential", "restricted"]

@@ -10,6 +10,7 @@ import pytest
 from components import ModelServer
 from components.serving.mapping import namespace_args
 from components.serving.scaling_mapping import fetching
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
@@ -275,7 +276,7 @@ def on_disks(platform: dict[str, Any]) -> Platform:
         **{key: value for key, value in S3.items() if key != "size_gib"},
         "cache": DISK,
     }
-    return Platform.model_validate(platform)
+    return CheckedPlatform.model_validate(platform)
 
 
 def quota(platform: Platform, going: list[migration_capacity.Standing] | None = None) -> dict[str, float]:
@@ -284,7 +285,7 @@ def quota(platform: Platform, going: list[migration_capacity.Standing] | None = 
 
 
 def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[str, Any]) -> None:
-    before = quota(Platform.model_validate(platform))
+    before = quota(CheckedPlatform.model_validate(platform))
     checked = on_disks(platform)
     pool = next(each for each in checked.pools if each.name == checked.endpoints[1].pool)
     assert pool.nodes > 1
@@ -320,7 +321,7 @@ def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> N
             **{key: value for key, value in S3.items() if key != "size_gib"},
             "cache": DISK,
         }
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         assert fetching(checked, checked.endpoints[0]).pods == machines
 
 
@@ -331,7 +332,7 @@ def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
     served = next(each for each in data["endpoints"] if each.get("pool") == data["pools"][0]["name"])
     store = {**STORE, "address": "10.80.0.10"}
     served["weights"] = {**S3, "store": store, "cache": DISK}
-    checked = Platform.model_validate(data)
+    checked = CheckedPlatform.model_validate(data)
     endpoint = next(each for each in checked.endpoints if each.id == served["id"])
     assert checked.pools[0].nodes < 7
     assert fetching(checked, endpoint).pods == 7

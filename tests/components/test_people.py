@@ -8,8 +8,8 @@ import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from components.governance.cluster_roles import ClusterRoles
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import Access
-from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions, roles
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine, build
@@ -216,4 +216,4 @@ def test_the_policy_and_the_role_of_an_emergency_are_there_only_where_there_are_
     build(engine, with_people(break_glass={"keyholders": holders}))
     assert engine.only("ClusterRole", "isthmus-fra1-break-glass-role")
     assert not engine.all("Job")
-    assert Platform.model_validate(with_people(break_glass={"keyholders": holders})).people
+    assert CheckedPlatform.model_validate(with_people(break_glass={"keyholders": holders})).people

@@ -17,7 +17,7 @@ from components.aws.records.share import POINTS, RecordsShare
 from components.llm_platform import LlmPlatform
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
@@ -349,7 +349,7 @@ def test_the_organisations_own_share_and_endpoint_are_used_and_none_is_made_besi
     for gateway in data["gateways"]:
         held = gateway["class"]
         gateway["audit"] |= {"volume": f"records-{held}", "sealer_volume": f"records-{held}-sealer"}
-    platform = Platform.model_validate(data)
+    platform = CheckedPlatform.model_validate(data)
     engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
     assert not engine.all("FileSystem")
     assert not engine.all("PersistentVolume")

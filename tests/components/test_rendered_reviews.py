@@ -25,7 +25,7 @@ from edge import reviewers
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests import private
 from tests.components.conftest import BUCKET, Engine, build, providers
 from tests.components.platforms import DIGEST, bank, reviewed
@@ -96,7 +96,7 @@ def in_eks() -> Rendered:
     made = Engine()
     platform = private.reviewed(reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
     sha256 = scored(platform["gateways"][0], "Qwen/Qwen3-14B", "claims")
-    checked = Platform.model_validate(platform)
+    checked = CheckedPlatform.model_validate(platform)
     made.run(lambda: LlmPlatform("insurer", checked, providers("frankfurt", "frankfurt/kubernetes")))
     return Rendered(
         *(made, "insurer-frankfurt-confidential", "confidential", "claim-summaries"),

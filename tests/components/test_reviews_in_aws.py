@@ -12,7 +12,7 @@ from components import Reviews
 from components.llm_platform import LlmPlatform
 from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, Made, providers
@@ -23,7 +23,7 @@ ROOT = "/var/lib/isthmus/audit"
 
 
 def deployed(data: dict[str, Any]) -> Engine:
-    made, platform = Engine(), Platform.model_validate(data)
+    made, platform = Engine(), CheckedPlatform.model_validate(data)
     made.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
     return made
 

@@ -7,7 +7,7 @@ import pytest
 
 from components import SageMakerAccess
 from components.data_paths import data_paths
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine, build
@@ -125,7 +125,7 @@ def test_what_it_costs_is_its_workloads_where_it_is_alone_on_it(hosted: Engine) 
 
 
 def test_where_its_data_goes_is_said_in_one_line() -> None:
-    lines = data_paths(Platform.model_validate(platform()))
+    lines = data_paths(CheckedPlatform.model_validate(platform()))
     assert lines[-1] == (
         f"policy-letters (confidential): frankfurt/{HOSTED} on Amazon SageMaker, processed in eu-central-1"
     )

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from components.serving.mapping import namespace_args
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.screening import Screening
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
@@ -194,7 +194,7 @@ def test_it_asks_for_what_its_processes_and_models_take(
 
 def test_the_classes_quota_holds_the_detectors_of_a_roll() -> None:
     def quota(data: dict[str, Any]) -> dict[str, str]:
-        platform = Platform.model_validate(data)
+        platform = CheckedPlatform.model_validate(data)
         return namespace_args(platform, platform.site("fra1"), "public").get("quota", {})
 
     one, two = bank(), bank()

@@ -6,6 +6,7 @@ import pytest
 
 from components import ModelServer
 from components.serving.weights.cache import FETCH_CPU
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST, REGISTRY
@@ -183,10 +184,9 @@ def test_what_cannot_be_fetched_is_refused(
 
 def test_the_job_counts_in_its_classs_quota(engine: Engine, platform: dict[str, Any]) -> None:
     from components.serving.mapping import namespace_args
-    from isthmus.contracts.platform.model.platform import Platform
 
     def cpus() -> float:
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         quota = namespace_args(checked, checked.sites[0], "confidential")["quota"]  # type: ignore[typeddict-item]
         return float(quota["requests.cpu"])
 

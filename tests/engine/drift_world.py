@@ -165,10 +165,10 @@ def taken(one: dict[str, Any], *path: str, manager: str = "kubectl-edit") -> Non
     one["metadata"]["managedFields"].append(claim(manager, said))
 
 
-def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kubernetes_objects.Stands:
+def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kubernetes_objects.LiveObjects:
     """What the bank's cluster says of it."""
     one = of or state()
     own = [each for each in graph_state.as_it_is({"deployment": one}) if each.custom]
     return kubernetes_objects.Cluster(
-        Live(api), own, own, drift_data_paths.managers([one]), Masker(secrets)
+        Live(api), own, own, drift_data_paths.field_managers([one]), Masker(secrets)
     ).look()

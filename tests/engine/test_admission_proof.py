@@ -69,7 +69,7 @@ def test_every_trial_must_be_refused_by_our_policy(server):
 def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
     from components.cluster.admission import admission_policies
 
-    tried = {trial.what for trial in admission_proof.trials("isthmus-restricted", "registry.example/")}
+    tried = {trial.what for trial in admission_proof.build_trials("isthmus-restricted", "registry.example/")}
     # Pods are tried twice: for credentials and for images.
     assert len(tried) == len(admission_policies(["registry.example/"])) + 1, "a policy is not tried"
 

@@ -36,40 +36,40 @@ def written(folder: Path, *previews: Preview) -> str:
 
 @pytest.mark.parametrize("text", [HEX, f"sha256:{HEX}"])
 def test_a_digest_is_of_the_one_stack_that_is_built(text: str):
-    assert approval.of(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
+    assert approval.parse_approvals(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
     with pytest.raises(InputError, match="a digest is of one stack, and 2 are to be built"):
-        approval.of(text, ["dev", "live"])
+        approval.parse_approvals(text, ["dev", "live"])
 
 
 @pytest.mark.parametrize("text", ["", HEX[:-1], f"sha512:{HEX}", f"sha256:{HEX.upper()}", "no-such-file"])
 def test_what_is_neither_a_digest_nor_a_file_is_wrong_input(text: str):
     with pytest.raises(InputError, match="neither a digest"):
-        approval.of(text, ["dev"])
+        approval.parse_approvals(text, ["dev"])
 
 
 def test_a_file_of_a_preview_is_read_and_holds_what_was_approved(tmp_path: Path):
     asked = preview(change("one", replicas=2))
-    given = approval.of(written(tmp_path, asked), ["dev"])["dev"]
+    given = approval.parse_approvals(written(tmp_path, asked), ["dev"])["dev"]
     assert given.differs(asked) == ""
-    assert approval.again(given.file, "dev", given.digest) == given
+    assert approval.reread_approval(given.file, "dev", given.digest) == given
 
 
 def test_a_file_of_several_stacks_is_of_all_of_them_in_any_order(tmp_path: Path):
     file = written(tmp_path, preview(stack="b"), preview(stack="a"))
-    assert set(approval.of(file, ["a", "b"])) == {"a", "b"}
+    assert set(approval.parse_approvals(file, ["a", "b"])) == {"a", "b"}
 
 
 @pytest.mark.parametrize("names", [["live"], ["dev", "live"], []])
 def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str]):
     with pytest.raises(InputError, match="it is the preview of dev"):
-        approval.of(written(tmp_path, preview()), names)
+        approval.parse_approvals(written(tmp_path, preview()), names)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]]", '{"stack": "dev"}', '{"stack": 1}', "3", "\x00"])
 def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
     (tmp_path / "it").write_text(text)
     with pytest.raises(InputError, match="no preview of this version"):
-        approval.of(str(tmp_path / "it"), ["dev"])
+        approval.parse_approvals(str(tmp_path / "it"), ["dev"])
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
@@ -77,31 +77,31 @@ def test_what_was_not_seen_whole_cannot_be_approved(tmp_path: Path, status: str)
     for told in ("", f"sha256:{HEX}"):
         file = written(tmp_path, preview(status=status, digest=told))
         with pytest.raises(Refused, match=f"the preview is {status}"):
-            approval.of(file, ["dev"])
+            approval.parse_approvals(file, ["dev"])
 
 
 def test_a_complete_preview_without_a_digest_cannot_be_approved(tmp_path: Path):
     with pytest.raises(Refused, match="cannot be approved"):
-        approval.of(written(tmp_path, preview(digest="")), ["dev"])
+        approval.parse_approvals(written(tmp_path, preview(digest="")), ["dev"])
 
 
 def test_a_file_that_was_changed_by_hand_is_wrong_input(tmp_path: Path):
     shown = preview(change("one", replicas=2))
     forged = shown.model_copy(update={"changes": [change("one", replicas=3)]})
     with pytest.raises(InputError, match="its digest is not that of the changes in it"):
-        approval.of(written(tmp_path, forged), ["dev"])
+        approval.parse_approvals(written(tmp_path, forged), ["dev"])
 
 
 def test_a_preview_of_two_commits_says_nothing_of_what_stands(tmp_path: Path):
     with pytest.raises(InputError, match="compares two commits"):
-        approval.of(written(tmp_path, preview(baseline="commit")), ["dev"])
+        approval.parse_approvals(written(tmp_path, preview(baseline="commit")), ["dev"])
 
 
 def test_a_file_that_is_another_when_it_is_read_again_is_refused(tmp_path: Path):
-    given = approval.of(written(tmp_path, preview()), ["dev"])["dev"]
+    given = approval.parse_approvals(written(tmp_path, preview()), ["dev"])["dev"]
     written(tmp_path, preview(change("one", replicas=2)))
     with pytest.raises(InputError, match="changed while it was read"):
-        approval.again(given.file, "dev", given.digest)
+        approval.reread_approval(given.file, "dev", given.digest)
 
 
 def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path):
@@ -109,7 +109,7 @@ def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path
         change("gone", "delete"), change("other", replicas=2, image="a"), change("same", replicas=2)
     )
     now = preview(change("new", "create"), change("other", replicas=3, image="a"), change("same", replicas=2))
-    given = approval.of(written(tmp_path, was), ["dev"])["dev"]
+    given = approval.parse_approvals(written(tmp_path, was), ["dev"])["dev"]
     assert given.differs(now) == (
         "new: create Deployment new; gone: delete Deployment gone; different: update of Deployment other (replicas)"
     )
@@ -117,11 +117,11 @@ def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path
 
 def test_another_operation_on_the_same_resource_is_a_difference():
     was, now = [change("one", replicas=2)], [change("one", "replace", replicas=2)]
-    assert approval.compared(was, now) == "different: update of Deployment one is now replace"
+    assert approval.describe_differences(was, now) == "different: update of Deployment one is now replace"
 
 
 def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
-    given = approval.of(HEX, ["dev"])["dev"]
+    given = approval.parse_approvals(HEX, ["dev"])["dev"]
     now = preview(*(change(f"n{each}", "create") for each in range(7)), change("old", "delete"))
     said = given.differs(now)
     assert said.startswith(
@@ -132,7 +132,9 @@ def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
 
 
 def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
-    given = approval.of(written(tmp_path, preview(change("\x1b[2Jsame \u202e", "delete"))), ["dev"])["dev"]
+    given = approval.parse_approvals(
+        written(tmp_path, preview(change("\x1b[2Jsame \u202e", "delete"))), ["dev"]
+    )["dev"]
     said = given.differs(preview())
     assert said == "gone: delete Deployment \\u001b[2Jsame \\u202e"
 
@@ -148,7 +150,9 @@ def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
     ],
 )
 def test_a_step_that_does_more_to_a_resource_than_was_approved_is_named(approved: Op, step: Op):
-    assert approval.within([change("one", approved)], [change("one", step)]) == [f"{step} Deployment one"]
+    assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == [
+        f"{step} Deployment one"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,10 @@ def test_a_step_that_does_more_to_a_resource_than_was_approved_is_named(approved
     ],
 )
 def test_a_step_may_do_less_to_a_resource_than_was_approved(approved: Op, step: Op):
-    assert approval.within([change("one", approved)], [change("one", step)]) == []
+    assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == []
 
 
 def test_a_step_may_touch_nothing_else():
-    assert approval.within([change("one")], [change("one"), change("two")]) == ["update Deployment two"]
+    assert approval.changes_beyond([change("one")], [change("one"), change("two")]) == [
+        "update Deployment two"
+    ]

@@ -20,7 +20,7 @@ from isthmus.engine.preview.changes import digest
 from isthmus.engine.project.project import Project, Stack
 from isthmus.engine.render import rendering
 from isthmus.engine.run import approval, approved_run
-from isthmus.engine.run.approved_run import Approved
+from isthmus.engine.run.approved_run import ApprovedEngine
 
 KIND = "kubernetes:apps/v1:Deployment"
 
@@ -105,9 +105,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def opened(stack: Stack, world: World, approved: Preview | None = None) -> Approved:
+def opened(stack: Stack, world: World, approved: Preview | None = None) -> ApprovedEngine:
     given = approval.Approval((approved or world.fresh).digest, tuple((approved or world.fresh).changes))
-    return Approved(stack, given, lambda _: None, None)
+    return ApprovedEngine(stack, given, lambda _: None, None)
 
 
 def test_what_was_approved_is_built_by_the_fresh_previews_own_plan(stack: Stack, world: World):

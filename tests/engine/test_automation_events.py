@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulumi.automation.events import EngineEvent
 
-from isthmus.engine.automation.events import Run, named
+from isthmus.engine.automation.events import Run, resource_label
 
 URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
 POLICY = "urn:pulumi:dev::isthmus::isthmus:index:X::whole"
@@ -63,7 +63,7 @@ def test_the_total_is_never_less_than_what_the_stack_had():
 
 
 def test_a_resource_goes_by_kind_and_name():
-    assert named(URN) == "Deployment model-server"
+    assert resource_label(URN) == "Deployment model-server"
 
 
 def test_a_creation_that_fails_is_told_at_once_and_kept():

@@ -60,7 +60,9 @@ STATE = [VPC, TABLE, GROUP, ROLE, ROUTE, ATTACHED, INLINE, BUCKET]
 def look(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
     own = [Stated(each["urn"], each["type"], each["id"], each["inputs"], id=each["id"]) for each in STATE]
     entries = {each["urn"]: each for each in STATE}
-    account = aws_foreign.Account(Said(**answers), own, aws_foreign.names(STATE), entries, Masker())
+    account = aws_foreign.Account(
+        Said(**answers), own, aws_foreign.resource_identifiers(STATE), entries, Masker()
+    )
     return account.look(), account
 
 

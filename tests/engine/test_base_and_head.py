@@ -45,17 +45,19 @@ OPEN, SILENT = finding(), finding(silenced=True)
     ],
 )
 def test_a_finding_is_silenced_only_where_nobody_has_it_open(base: Any, own: Any, wanted: Any):
-    assert base_and_head.findings(base, own) == wanted
+    assert base_and_head.merge_findings(base, own) == wanted
 
 
 def test_the_one_that_says_whose_silence_ended_is_kept():
     past = finding(f"m{EXPIRED_SILENCE}ana until 2026-01-01, which has expired)")
-    assert base_and_head.findings([OPEN], [past]) == [past] == base_and_head.findings([past], [OPEN])
+    assert (
+        base_and_head.merge_findings([OPEN], [past]) == [past] == base_and_head.merge_findings([past], [OPEN])
+    )
 
 
 def test_the_worst_comes_first_whoever_found_it():
     grave = finding(severity="critical", policy="z/z")
-    assert base_and_head.findings([OPEN], [grave]) == [grave, OPEN]
+    assert base_and_head.merge_findings([OPEN], [grave]) == [grave, OPEN]
 
 
 def changed(classes: dict[str, str] | None = None, **said: Any) -> Platform:
@@ -126,7 +128,7 @@ def test_an_organisations_stricter_table_of_before_draws_the_way_of_the_plan():
     strict = requirements.model_copy(update={"handling": {"internal": {"targets": ["onprem-vllm"]}}})
     ways = data_paths(graph(), bank.platform())
     was, will = Side(requirements=strict), Side(plan, requirements, ways)
-    found = base_and_head.paths(bank.platform(), was, bank.platform(), will, bank.rendered().resources)
+    found = base_and_head.worst_paths(bank.platform(), was, bank.platform(), will, bank.rendered().resources)
     (mine,) = [each for each in found if each.verdict == "refused"]
     assert (mine.workload, mine.hops[-1].kind) == ("policy-assistant", "region")
     assert "internal work may not run on bedrock; it may run on onprem-vllm" in mine.why

@@ -25,7 +25,7 @@ def commit(root: Path, code: str = "") -> Commit:
 
 
 def ask(one: Commit) -> object:
-    return commit_pair.ask({one: Order(do="see", root=str(one.root))})[one]
+    return commit_pair.ask_commits({one: Order(do="see", root=str(one.root))})[one]
 
 
 def alive(number: int) -> bool:
@@ -53,7 +53,7 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
         f"Path({str(told)!r}).write_text(repr(dict(os.environ)))\n"
         "print('::add-mask::noise')\nPath(sys.argv[2]).write_text('{\"findings\": {\"a\": []}}')",
     )
-    assert commit_pair.ask({one: Order(do="see", root="x")})[one].findings == {"a": []}
+    assert commit_pair.ask_commits({one: Order(do="see", root="x")})[one].findings == {"a": []}
     assert "'PATH'" in told.read_text()
     assert "hidden" not in told.read_text()
 
@@ -90,19 +90,19 @@ def test_where_one_fails_the_other_is_ended(tmp_path: Path):
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
     order = Order(do="see", root="x")
     with pytest.raises(EnvironmentFault):
-        commit_pair.ask({commit(tmp_path / "failing", wait): order, slow: order})
+        commit_pair.ask_commits({commit(tmp_path / "failing", wait): order, slow: order})
     assert not alive(int(number.read_text()))
 
 
 def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Path):
-    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.HERE
+    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.RUNNING_CHECKOUT
     own = commit(tmp_path / "own")
     assert own.code == own.root
 
 
 def test_what_judges_is_compared_file_by_file(tmp_path: Path):
     one, other = commit(tmp_path / "one"), commit(tmp_path / "other")
-    assert commit_pair.rewritten(one, other) == []
+    assert commit_pair.changed_judging_files(one, other) == []
     (other.root / "policies").mkdir()
     (other.root / "policies" / "new.py").touch()
     (other.root / "isthmus" / "__init__.py").write_text("x = 1")
@@ -110,8 +110,8 @@ def test_what_judges_is_compared_file_by_file(tmp_path: Path):
     (other.root / "isthmus" / "__pycache__" / "x.pyc").touch()
     (other.root / "components").mkdir()
     (other.root / "components" / "gone.py").touch()
-    assert commit_pair.rewritten(one, other) == ["isthmus/__init__.py", "policies/new.py"]
-    assert commit_pair.rewritten(other, one) == commit_pair.rewritten(one, other)
+    assert commit_pair.changed_judging_files(one, other) == ["isthmus/__init__.py", "policies/new.py"]
+    assert commit_pair.changed_judging_files(other, one) == commit_pair.changed_judging_files(one, other)
 
 
 def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -121,5 +121,5 @@ def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypa
     told = os.pathsep.join(map(str, (checkout / "mine", checkout / "new", elsewhere)))
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", told)
     base = Commit(laid_out, "the base commit", checkout)
-    assert commit_pair._blueprints(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
-    assert commit_pair._blueprints(Commit(checkout, "the branch", checkout)) == told
+    assert commit_pair._blueprint_folders(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
+    assert commit_pair._blueprint_folders(Commit(checkout, "the branch", checkout)) == told

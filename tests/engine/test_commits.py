@@ -44,7 +44,7 @@ def everything(root: Path) -> dict[str, str]:
 def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(there: tuple[Path, str]):
     root, first = there
     before = everything(root)
-    with commits.laid_out(root, first) as files:
+    with commits.commit_files(root, first) as files:
         names = sorted(each.name for each in files.iterdir())
         assert names == [".gitattributes", "kept-out", "large.bin", "sub"]
         assert (files / "sub" / "Pulumi.yaml").read_text() == "name: isthmus\n"
@@ -60,7 +60,7 @@ def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
     seen: list[Path] = []
 
     def broken_off() -> None:
-        with commits.laid_out(*there) as files:
+        with commits.commit_files(*there) as files:
             seen.append(files)
             raise fault
 
@@ -71,14 +71,14 @@ def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
 
 def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(there: tuple[Path, str]):
     root, first = there
-    with commits.laid_out(root / "sub", first) as files:
+    with commits.commit_files(root / "sub", first) as files:
         assert [each.name for each in files.iterdir()] == ["Pulumi.yaml"]
 
 
 def test_a_folder_that_the_commit_does_not_have_is_said(there: tuple[Path, str]):
     root, first = there
     (root / "later").mkdir(exist_ok=True)
-    with pytest.raises(InputError, match="has no folder later"), commits.laid_out(root / "later", first):
+    with pytest.raises(InputError, match="has no folder later"), commits.commit_files(root / "later", first):
         pass
 
 
@@ -92,13 +92,13 @@ def test_the_checkout_is_dirty_where_a_tracked_file_differs(there: tuple[Path, s
 
 def test_a_commit_goes_by_any_of_its_names(there: tuple[Path, str]):
     root, first = there
-    assert {commits.named(root, each) for each in (first, first[:8], "HEAD~1", "main~1")} == {first}
+    assert {commits.resolve_commit(root, each) for each in (first, first[:8], "HEAD~1", "main~1")} == {first}
 
 
 @pytest.mark.parametrize("name", ["nobody", "f" * 40, "", "--all", "HEAD:sub", "HEAD~9"])
 def test_a_commit_that_there_is_not_is_an_error(there: tuple[Path, str], name: str):
     with pytest.raises(InputError, match="there is no commit") as told:
-        commits.named(there[0], name)
+        commits.resolve_commit(there[0], name)
     assert told.value.where == "--base"
 
 
@@ -106,19 +106,19 @@ def test_a_shallow_clone_says_how_to_fetch_the_commit(there: tuple[Path, str], t
     root, first = there
     subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{root}", str(tmp_path / "clone")], check=True)
     with pytest.raises(InputError, match="which is shallow") as told:
-        commits.named(tmp_path / "clone", first)
+        commits.resolve_commit(tmp_path / "clone", first)
     assert f"git fetch --depth=1 origin {first}" in told.value.fix
 
 
 def test_outside_a_repository_it_is_said(tmp_path: Path):
     with pytest.raises(InputError, match="no git repository"):
-        commits.named(tmp_path, "HEAD")
+        commits.resolve_commit(tmp_path, "HEAD")
 
 
 def test_without_git_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="git is not there"):
-        commits.named(tmp_path, "HEAD")
+        commits.resolve_commit(tmp_path, "HEAD")
     assert commits.head(tmp_path) == ""
 
 
@@ -126,6 +126,6 @@ def test_a_branch_that_lacks_the_base_is_behind_it(there: tuple[Path, str], tmp_
     root, first = there
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True)
-    assert not commits.behind(clone, first)
+    assert not commits.is_behind(clone, first)
     git(clone, "checkout", "-q", first)
-    assert commits.behind(clone, commits.named(clone, "main"))
+    assert commits.is_behind(clone, commits.resolve_commit(clone, "main"))

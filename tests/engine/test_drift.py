@@ -13,7 +13,7 @@ import pytest
 
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.drift import drift as drifting
-from isthmus.engine.drift.drift import Looked
+from isthmus.engine.drift.drift import DriftResult
 from isthmus.engine.project import project
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.reports.drift import wording as drift_wording
@@ -24,7 +24,7 @@ from tests.engine.test_aws_foreign import Said
 from tests.laying import lay
 
 SUMMARY = {"sequence": 2, "timestamp": 0, "summaryEvent": {"resourceChanges": {"same": 1}}}
-Make = Callable[..., Looked]
+Make = Callable[..., DriftResult]
 
 
 def ended(each: dict[str, Any], op: str = "same", new: Any = None) -> dict[str, Any]:
@@ -70,16 +70,16 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
         def __init__(self, *_: Any) -> None:
             super().__init__(get_caller_identity={"Account": "123456789012"})
 
-    monkeypatch.setattr(drifting, "at_work", here)
+    monkeypatch.setattr(drifting, "exclusive_stack_run", here)
     monkeypatch.setattr(drifting, "clusters", lambda *_: {})
     monkeypatch.setattr(drifting, "Aws", Account)
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda _: api)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
-    def make(*told: dict[str, Any], **more: Any) -> Looked:
+    def make(*told: dict[str, Any], **more: Any) -> DriftResult:
         written = fake_engine.write(tmp_path / "bin", list(told) or events(state), **{"state": state, **more})
         monkeypatch.setenv("PATH", f"{written}{os.pathsep}{os.environ['PATH']}")
-        return drifting.look(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return drifting.find_drift(project.find_project(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 

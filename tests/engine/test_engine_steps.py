@@ -9,7 +9,7 @@ from pulumi.automation.events import EngineEvent
 
 from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.engine.preview import assembly as preview_assembly
-from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.assembly import PreviewDraft
 from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 
@@ -196,7 +196,7 @@ def test_a_policy_of_the_engines_own_is_a_finding():
 
 
 def digest_of(*events: EngineEvent) -> str:
-    return preview_assembly.preview(Parts("dev", changes=account(*events).changes(Masker()))).digest
+    return preview_assembly.preview(PreviewDraft("dev", changes=account(*events).changes(Masker()))).digest
 
 
 def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
@@ -211,7 +211,7 @@ def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
 def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
-    shown: Preview = preview_assembly.preview(Parts("dev", status=status))
+    shown: Preview = preview_assembly.preview(PreviewDraft("dev", status=status))
     assert (shown.status, shown.digest) == (status, "")
 
 

@@ -44,7 +44,7 @@ def holding(id_: str, pool: str = "fra1-h100-sxm-80gb") -> dict[str, Any]:
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    monkeypatch.setattr(estate_layers, "state_of", lambda _, name: found.get(name, {}))
+    monkeypatch.setattr(estate_layers, "read_state", lambda _, name: found.get(name, {}))
     return found
 
 
@@ -104,7 +104,7 @@ def test_in_a_layer_what_goes_goes_first(project: Project):
     platform = stack.platform()
     (model,) = [each for each in moves.standing(platform) if each.class_ == "restricted"]
     old = model.model_copy(update={"id": "restricted-old"})
-    found = estate_layers.move([model, old], platform, stack)
+    found = estate_layers.plan_move([model, old], platform, stack)
     assert (found.going, found.first, found.beside) == ((old,), (old,), ())
 
 
@@ -119,10 +119,10 @@ def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states
 
 def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
     project = bank_estate(tmp_path / "p")
-    estate_layers.agree(project.chosen(["bank"]))
+    estate_layers.check_same_location(project.chosen(["bank"]))
     file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"
     data = yaml_files.load(file).data
     data["config"]["isthmus:sandbox"] = "false"
     yaml_files.dump(data, "", file)
     with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
-        estate_layers.agree(Project(project.root).chosen(["bank"]))
+        estate_layers.check_same_location(Project(project.root).chosen(["bank"]))

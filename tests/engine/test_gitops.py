@@ -17,7 +17,7 @@ READ = YAML(typ="safe", pure=True)
 
 
 def laid(form: gitops.Form) -> tuple[dict[str, str], list[str]]:
-    return gitops.files(bank.rendered().resources, "bank-dev", form, "fleet")
+    return gitops.build_gitops_files(bank.rendered().resources, "bank-dev", form, "fleet")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]
 
 
 def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, str]):
-    whole = render_files.files(bank.rendered(), {})
+    whole = render_files.build_files(bank.rendered(), {})
     names = sorted(path.split("/", 2)[2] for path in whole if path.startswith("kubernetes/"))
     assert sorted(path.split("/", 2)[2] for path in argocd) == names
 
@@ -117,4 +117,4 @@ def test_a_wave_is_how_many_come_before_whatever_lies_between():
         part("b", "a"),
         part("d"),
     ]
-    assert gitops.waves(resources) == {"a": 0, "b": 1, "c": 2, "d": 0}
+    assert gitops.compute_waves(resources) == {"a": 0, "b": 1, "c": 2, "d": 0}

@@ -73,12 +73,12 @@ def check(
     if held is not None:
         objects[f"{SPACE}/secrets/{name}"] = held
     cluster = cast(Cluster, Held(objects, status))
-    return identity_certificates.check(platform(named, **trust), {"fra1": cluster})
+    return identity_certificates.bearers_check(platform(named, **trust), {"fra1": cluster})
 
 
 def test_what_is_looked_for_is_what_the_components_make():
     built = platform(None)
-    (one,) = identity_certificates.bearers(built)
+    (one,) = identity_certificates.find_bearers(built)
     assert one.subject == identity_mapping.subject(built.identities[0]) == SUBJECT
     assert (one.site, one.namespace, one.secret) == (
         *("fra1", "isthmus-internal"),
@@ -181,7 +181,7 @@ def test_a_secret_of_another_kind_is_named(held: dict[str, Any], kind: type[Exce
 def test_a_site_without_translators_is_not_asked():
     cluster = Held({}, 500)
     built = platform("pki")
-    assert identity_certificates.check(built, {"elsewhere": cast(Cluster, cluster)}) == []
+    assert identity_certificates.bearers_check(built, {"elsewhere": cast(Cluster, cluster)}) == []
     assert cluster.asked == []
 
 
@@ -189,6 +189,6 @@ def test_the_moment_counts_and_not_the_day():
     now = datetime.datetime.now(datetime.UTC)
     cluster = Held({SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))})
     reached = {"fra1": cast(Cluster, cluster)}
-    assert identity_certificates.check(platform(), reached, now) == []
+    assert identity_certificates.bearers_check(platform(), reached, now) == []
     with pytest.raises(Refused, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
-        identity_certificates.check(platform(), reached, now + datetime.timedelta(hours=2))
+        identity_certificates.bearers_check(platform(), reached, now + datetime.timedelta(hours=2))

@@ -170,7 +170,7 @@ def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
     ],
 )
 def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls: set[str]):
-    assert images_registry.mirror(url) == (place, frozenset(tls))
+    assert images_registry.parse_mirror(url) == (place, frozenset(tls))
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls:
 )
 def test_plain_http_is_for_this_machine_only(url: str):
     with pytest.raises(InputError, match="no registry over TLS"):
-        images_registry.mirror(url)
+        images_registry.parse_mirror(url)
 
 
 def kept(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Logins:
     (folder / "config.json").write_text(text)
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-    return registry_logins.read()
+    return registry_logins.read_logins()
 
 
 def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_path):
@@ -209,7 +209,7 @@ def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypa
 
 def test_without_such_a_file_nobody_is_logged_in(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
-    assert registry_logins.read() == Logins()
+    assert registry_logins.read_logins() == Logins()
 
 
 LOCK = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
-from isthmus.engine.kubernetes.managed_fields import fields
+from isthmus.engine.kubernetes.managed_fields import parse_fields
 
 OURS, THEIRS = "pulumi-kubernetes-1", "kubectl-edit"
 
@@ -29,7 +29,7 @@ def looked(
     """What is found, by path. `theirs`: what another manager has set."""
     managed = [{"manager": OURS, "fieldsV1": claims(said if ours is None else ours)}]
     managed += [{"manager": THEIRS, "fieldsV1": theirs}] if theirs is not None else []
-    found = kubernetes_fields.found(said, live, fields(managed), [OURS])
+    found = kubernetes_fields.compare_fields(said, live, parse_fields(managed), [OURS])
     return {each.path: (each.what, each.old, each.new, set(each.by)) for each in found}
 
 
@@ -143,14 +143,14 @@ def test_a_port_that_leaves_its_protocol_out_is_the_same_port():
     said = {"spec": {"ports": [{"port": 80, "name": "http"}]}}
     ours = {"f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}}
     live = {"spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "http", "targetPort": 80}]}}
-    managed = fields([{"manager": OURS, "fieldsV1": ours}])
-    assert kubernetes_fields.found(said, live, managed, [OURS]) == []
+    managed = parse_fields([{"manager": OURS, "fieldsV1": ours}])
+    assert kubernetes_fields.compare_fields(said, live, managed, [OURS]) == []
 
 
 def test_a_set_tells_what_was_put_into_it():
     ours = {"f:metadata": {"f:finalizers": {'v:"a"': {}}}}
     theirs = {"f:metadata": {"f:finalizers": {'v:"b"': {}}}}
-    managed = fields([{"manager": OURS, "fieldsV1": ours}, {"manager": THEIRS, "fieldsV1": theirs}])
+    managed = parse_fields([{"manager": OURS, "fieldsV1": ours}, {"manager": THEIRS, "fieldsV1": theirs}])
     said, live = {"metadata": {"finalizers": ["a"]}}, {"metadata": {"finalizers": ["a", "b"], "uid": "1"}}
-    (found,) = kubernetes_fields.found(said, live, managed, [OURS])
+    (found,) = kubernetes_fields.compare_fields(said, live, managed, [OURS])
     assert (found.what, found.new, set(found.by)) == ("added", "b", {THEIRS})

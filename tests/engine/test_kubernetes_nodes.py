@@ -75,7 +75,7 @@ def platform(*names: str, **pool: Any) -> Platform:
 
 def set_taints(cluster: Cluster, given: Platform) -> list[str]:
     said: list[str] = []
-    kubernetes_nodes.taints_are_set(given, {"fra1": cluster}, said.append)
+    kubernetes_nodes.set_taints(given, {"fra1": cluster}, said.append)
     return said
 
 
@@ -106,7 +106,7 @@ def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
     set_taints(cluster, platform("b", "c"))
     assert cluster.taints("a") == [TEAM]
     assert cluster.taints("c") == [kubernetes_nodes.TAINT]
-    kubernetes_nodes.taints_are_removed(platform("b", "c"), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.remove_taints(platform("b", "c"), {"fra1": cluster}, lambda _: None)
     assert cluster.taints("b") == []
     assert cluster.taints("c") == [kubernetes_nodes.TAINT], "it was there before"
 
@@ -121,7 +121,7 @@ def test_an_existing_taint_is_looked_at_only() -> None:
 
 def look(cluster: Cluster, given: Platform | None = None) -> list[str]:
     said: list[str] = []
-    kubernetes_nodes.domains_are_labelled(given or parse(platform_data()), {"fra1": cluster}, said.append)
+    kubernetes_nodes.check_domain_labels(given or parse(platform_data()), {"fra1": cluster}, said.append)
     return said
 
 

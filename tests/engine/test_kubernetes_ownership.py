@@ -63,7 +63,7 @@ THEIRS = [found(each.inputs["kind"], each.name) for each in OURS if each.inputs]
 
 
 def foreign(*objects: tuple[Kind, dict[str, Any]]) -> set[str]:
-    whose = kubernetes_ownership.known(OURS)
+    whose = kubernetes_ownership.ownership_of(OURS)
     return {f"{kind.kind} {each['metadata']['name']}" for kind, each in whose.foreign([*THEIRS, *objects])}
 
 

@@ -116,10 +116,10 @@ def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_pa
 ):
     platform = project.stack(PLATFORM).platform()
     every = [each for one in estate.values() for each in one.resources]
-    preflight.boundaries_hold(every, platform, "here")
+    preflight.check_boundaries(every, platform, "here")
     without = [each for name, one in estate.items() if name != FOUNDATION for each in one.resources]
     with pytest.raises(Exception, match="trail"):
-        preflight.boundaries_hold(without, platform, "here")
+        preflight.check_boundaries(without, platform, "here")
 
 
 def said(rendered: rendering.Rendered) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_ca
 
 def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
-    preflight.boundaries_hold(
+    preflight.check_boundaries(
         [each for one in any_case.parts.values() for each in one.resources], platform, "x"
     )
     without = [
@@ -124,7 +124,7 @@ def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(an
     ]
     if platform.gateways[0].runs_on == "kubernetes":
         with pytest.raises(Refused, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
-            preflight.boundaries_hold(without, platform, "x")
+            preflight.check_boundaries(without, platform, "x")
 
 
 def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_case: Case):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.engine.kubernetes import managed_fields
-from isthmus.engine.kubernetes.managed_fields import Step, fields, parsed
+from isthmus.engine.kubernetes.managed_fields import Step, parse_fields, parse_step
 
 NAMES = st.text(min_size=1, max_size=12)
 VALUES = st.one_of(st.text(max_size=8), st.integers(-9, 99), st.booleans())
@@ -54,7 +54,7 @@ def managed(manager: str, said: Any, **more: Any) -> dict[str, Any]:
 def test_every_path_is_read_with_its_managers_and_no_other(one, other):
     other = [each for each in other if each[0] != Step("f", "status")]
     one = [each for each in one if each[0] != Step("f", "status")]
-    found = fields([managed("one", spelt(one)), managed("other", spelt(other))])
+    found = parse_fields([managed("one", spelt(one)), managed("other", spelt(other))])
     assert set(found.tree.paths()) == {*one, *other}
     assert found.tree.all() == {name for name, paths in (("one", one), ("other", other)) if paths}
     for path in {*one, *other}:
@@ -66,13 +66,13 @@ def test_every_path_is_read_with_its_managers_and_no_other(one, other):
 
 @given(STEPS)
 def test_a_step_is_read_as_it_is_spelt(step):
-    assert parsed(step.spelt()) == step
+    assert parse_step(step.spelt()) == step
 
 
 @given(st.text(max_size=20))
 def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
-    if parsed(text) is None:
-        spec = fields([managed("odd", {"f:spec": {text: {"f:x": {}}}})]).tree.name("spec")
+    if parse_step(text) is None:
+        spec = parse_fields([managed("odd", {"f:spec": {text: {"f:x": {}}}})]).tree.name("spec")
         assert spec is not None
         assert spec.managers == {"odd"}
 
@@ -80,21 +80,21 @@ def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
 @given(st.dictionaries(NAMES, VALUES, min_size=2, max_size=3))
 def test_the_order_of_keys_is_no_difference(keys):
     turned = dict(reversed(keys.items()))
-    assert parsed("k:" + json.dumps(keys)) == parsed("k:" + json.dumps(turned))
+    assert parse_step("k:" + json.dumps(keys)) == parse_step("k:" + json.dumps(turned))
 
 
 def test_a_name_may_hold_colons_dots_and_slashes():
-    assert parsed("f:a.b/c:d") == Step("f", "a.b/c:d")
-    assert parsed("f:") == Step("f", "")
+    assert parse_step("f:a.b/c:d") == Step("f", "a.b/c:d")
+    assert parse_step("f:") == Step("f", "")
 
 
 def test_what_is_no_key_of_its_sort_is_none():
-    assert [parsed(each) for each in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
+    assert [parse_step(each) for each in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
 
 
 def test_what_controllers_say_in_a_status_is_left_out_and_what_they_set_besides_is_not():
     label = {"f:metadata": {"f:labels": {"f:x": {}}}}
-    found = fields(
+    found = parse_fields(
         [
             managed("controller", {"f:status": {"f:replicas": {}}}, subresource="status"),
             managed("sly", {"f:status": {"f:replicas": {}}, **label}, subresource="status"),
@@ -106,9 +106,9 @@ def test_what_controllers_say_in_a_status_is_left_out_and_what_they_set_besides_
 
 def test_the_last_time_of_a_manager_counts():
     later = {**managed("a", {"f:y": {}}), "time": "2026-11-26T16:00:00Z"}
-    assert fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
+    assert parse_fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
 
 
 def test_an_object_without_a_word_of_managers_is_nobodys():
     for said in (None, [], "x", [None]):
-        assert managed_fields.fields(said).tree.all() == set()
+        assert managed_fields.parse_fields(said).tree.all() == set()

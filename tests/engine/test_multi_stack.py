@@ -162,11 +162,11 @@ def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkey
 
 
 def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: pytest.MonkeyPatch):
-    bucket = retained_resources.Kept("Bucket audit", "audit-id", "frankfurt", "records lie in it")
+    bucket = retained_resources.RetainedResource("Bucket audit", "audit-id", "frankfurt", "records lie in it")
     gone = up_and_destroy.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
     monkeypatch.setattr(up_and_destroy, "destroy", lambda *_, **__: gone)
     told = io.StringIO()
-    assert stack_process.run(Order("destroy", str(ROOT), STACK), stack_process.Teller(told)) == 0
+    assert stack_process.run(Order("destroy", str(ROOT), STACK), stack_process.Messenger(told)) == 0
     assert json.loads(told.getvalue())["result"]["retained"] == [
         "Bucket audit at frankfurt (audit-id): records lie in it"
     ]
@@ -199,19 +199,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_the_order_is_the_configurations_and_the_other_way_round_for_a_destroy(project: Project):
     stacks = project.chosen(["bank"])
     assert [each.name for each in stacks] == list(LAYERS)
-    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "up")} == {
+    assert {each.stack: each.after for each in multi_stack.build_tasks(stacks, "up")} == {
         "bank-foundation": (),
         "bank-platform": ("bank-foundation",),
         "bank-investigations": ("bank-platform",),
         "bank-onboarding": ("bank-platform",),
     }
-    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "destroy")} == {
+    assert {each.stack: each.after for each in multi_stack.build_tasks(stacks, "destroy")} == {
         "bank-foundation": ("bank-platform",),
         "bank-platform": ("bank-investigations", "bank-onboarding"),
         "bank-investigations": (),
         "bank-onboarding": (),
     }
-    alone = multi_stack.tasks(project.chosen(["bank-onboarding"]), "up")
+    alone = multi_stack.build_tasks(project.chosen(["bank-onboarding"]), "up")
     assert alone[0].after == (), "what is not asked for is not waited for"
 
 
@@ -228,6 +228,6 @@ def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: 
 def test_an_answer_about_a_creation_is_for_one_stack(project: Project):
     stacks, answers = project.chosen(["bank"]), Answers({"bank-vpc": "vpc-1"}, frozenset({"other"}))
     with pytest.raises(InputError, match="several are asked for"):
-        multi_stack.tasks(stacks, "up", answers=answers)
-    (one,) = multi_stack.tasks(stacks[:1], "up", answers=answers)
+        multi_stack.build_tasks(stacks, "up", answers=answers)
+    (one,) = multi_stack.build_tasks(stacks[:1], "up", answers=answers)
     assert one.order.answers == answers

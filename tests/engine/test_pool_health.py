@@ -41,9 +41,9 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "status": status}
 
 
-def look(cluster: Fake, *wanted: dict[str, Any]) -> list[pool_health.Seen]:
+def look(cluster: Fake, *wanted: dict[str, Any]) -> list[pool_health.SignResult]:
     pools = [{"name": "a", "site": "fra1", "signs": list(wanted)}]
-    return pool_health.look(pools, {"fra1": cast(Cluster, cluster)})
+    return pool_health.check_pools(pools, {"fra1": cast(Cluster, cluster)})
 
 
 def machines(*nodes: dict[str, Any]) -> Fake:

@@ -29,7 +29,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Prepare:
 
     def run(rendered: Rendered) -> None:
         monkeypatch.setattr(rendering, "render", lambda stack: rendered)
-        preflight.of_files(project.find(bank.ROOT).stack(bank.STACK), bank.platform(), print)
+        preflight.check_files(project.find_project(bank.ROOT).stack(bank.STACK), bank.platform(), print)
 
     return run
 

@@ -12,7 +12,7 @@ import pytest
 from isthmus.contracts.reports.preview import Diagnostic
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import project
 from tests.blueprints import bank
@@ -29,7 +29,9 @@ def state() -> dict[str, Any]:
 
 def side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Diagnostic]]:
     said: list[Diagnostic] = []
-    return preview.before(state, [], bank.platform(), now or previews.side(previews.resources()), said), said
+    return preview.side_of_state(
+        state, [], bank.platform(), now or previews.side(previews.resources()), said
+    ), said
 
 
 def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state: dict[str, Any]):
@@ -61,24 +63,24 @@ def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(s
 
 
 def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_counted():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
     name = bank.serving("kyc-extraction").id
     more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
-    now = preview.after(stack, more, previews.resources())
+    now = preview.side_of_files(stack, more, previews.resources())
     assert now.plan is not None
     assert [each.used for each in now.capacity() or [] if "h100" in each.pool] == [12]
     cost = now.cost()
     assert cost is not None
     assert cost.monthly_usd is None
-    usual = preview.after(stack, bank.platform(), previews.resources()).cost()
+    usual = preview.side_of_files(stack, bank.platform(), previews.resources()).cost()
     assert usual is not None
     assert usual.monthly_usd == now.plan.monthly_cost_usd
 
 
 def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
-    parts = Parts(stack.name, masker=Masker(["hunter2-hunter2"]))
-    shown = preview.failed(stack, EnvironmentFault("hunter2-hunter2 is refused"), parts)
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
+    parts = PreviewDraft(stack.name, masker=Masker(["hunter2-hunter2"]))
+    shown = preview.failed_preview(stack, EnvironmentFault("hunter2-hunter2 is refused"), parts)
     assert [each.message for each in shown.diagnostics] == ["[secret] is refused."]
 
 

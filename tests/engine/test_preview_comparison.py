@@ -33,12 +33,14 @@ def change(type_: str, old: dict[str, Any], new: dict[str, Any], **options: Any)
 def test_a_rendering_is_what_it_is():
     resources = rendered().resources
     assert preview_comparison.compare(resources, resources) == []
-    assert preview_comparison.unchanged(resources, resources, []) == sum(each.made for each in resources)
+    assert preview_comparison.count_unchanged(resources, resources, []) == sum(
+        each.made for each in resources
+    )
 
 
 def test_a_graph_is_read_back_as_it_was_written():
-    made = render_files.files(Rendered(rendered().resources, {}), {})["graph.json"]
-    assert preview_comparison.from_json(json.loads(made)) == rendered().resources
+    made = render_files.build_files(Rendered(rendered().resources, {}), {})["graph.json"]
+    assert preview_comparison.resources_from_json(json.loads(made)) == rendered().resources
 
 
 def test_what_comes_and_what_goes():
@@ -91,7 +93,7 @@ def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
     ],
 )
 def test_where_nobody_knows_it_may_be_replaced(type_: str, path: str):
-    assert replacements.forced(type_, [path]) == replacements.Forced([], [path])
+    assert replacements.forced_replacements(type_, [path]) == replacements.Forced([], [path])
     found = change(
         type_,
         {"inventedYesterday": 1, "spec": {"selector": 1}, "size": 1},
@@ -138,6 +140,6 @@ def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
     ],
 )
 def test_what_decides_something_is_no_noise(type_: str, path: str, noise: bool):
-    from isthmus.engine.preview.noise import noise as judged
+    from isthmus.engine.preview.noise import is_noise as judged
 
     assert judged(type_, path) is noise

@@ -62,14 +62,14 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def here(stack: object) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(preview, "at_work", here)
+    monkeypatch.setattr(preview, "exclusive_stack_run", here)
     monkeypatch.setattr(preview, "clusters", lambda *_: {})
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
     def make(*events: dict[str, Any], **more: Any) -> Previewed:
         folder = fake_engine.write(tmp_path / "bin", list(events), **more)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        return preview.preview(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return preview.preview(project.find_project(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 

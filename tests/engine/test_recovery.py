@@ -71,8 +71,8 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(aws_types, "look", lambda account, creation: made.look(creation))
-    monkeypatch.setattr(kubernetes_lookup, "look", lambda creation, one, **_: made.look(creation))
+    monkeypatch.setattr(aws_types, "look_up", lambda account, creation: made.look(creation))
+    monkeypatch.setattr(kubernetes_lookup, "look_up", lambda creation, one, **_: made.look(creation))
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda provider: provider["urn"])
     return made
 

@@ -16,7 +16,7 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.requirements.document import Requirements, parse
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents
 from isthmus.engine.pull_request import relaxed_files, relaxed_rules
 from policies.release.change import ITSELF, UNJUDGED
 from tests.blueprints import bank
@@ -35,7 +35,7 @@ def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[R
     wanted, plan = copy.deepcopy(as_they_are())
     edit(wanted)
     replan(plan)
-    return parse(yaml_files.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
+    return parse(yaml_documents.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
 
 
 def told(changes: Any) -> Told:
@@ -45,7 +45,7 @@ def told(changes: Any) -> Told:
 def both_ways(edit: Edit) -> tuple[list[RuleChange], list[RuleChange]]:
     """A change of the requirements, and the one that takes it back."""
     was, will = files(), files(edit)
-    return list(relaxed_files.of_files(was, will)), list(relaxed_files.of_files(will, was))
+    return list(relaxed_files.file_changes(was, will)), list(relaxed_files.file_changes(will, was))
 
 
 def work(of: str, **said: Any) -> Edit:
@@ -80,8 +80,8 @@ def exception(until: str) -> Edit:
 
 
 def test_nothing_is_told_of_what_stays_as_it_is():
-    assert list(relaxed_files.of_files(files(), files())) == []
-    assert list(relaxed_rules.of_settings(Settings(), Settings(), TODAY)) == []
+    assert list(relaxed_files.file_changes(files(), files())) == []
+    assert list(relaxed_rules.settings_changes(Settings(), Settings(), TODAY)) == []
 
 
 REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0.05}
@@ -128,14 +128,14 @@ def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
 
 def test_a_service_that_a_site_allows_is_told():
     less = files(site("frankfurt", allow=["bedrock"]))
-    assert told(relaxed_files.of_files(less, files())) == [("handling", "site frankfurt: allow", True)]
-    assert told(relaxed_files.of_files(files(), less)) == [("handling", "site frankfurt: allow", False)]
+    assert told(relaxed_files.file_changes(less, files())) == [("handling", "site frankfurt: allow", True)]
+    assert told(relaxed_files.file_changes(files(), less)) == [("handling", "site frankfurt: allow", False)]
 
 
 def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_not():
     short, long = files(exception("2026-12-31")), files(exception("2027-12-31"))
-    assert [each.loosens for each in relaxed_files.of_files(short, long)] == [True]
-    assert [each.loosens for each in relaxed_files.of_files(long, short)] == [False]
+    assert [each.loosens for each in relaxed_files.file_changes(short, long)] == [True]
+    assert [each.loosens for each in relaxed_files.file_changes(long, short)] == [False]
 
 
 def test_work_that_comes_back_under_another_name_with_less_of_a_class_is_told():
@@ -156,8 +156,10 @@ def test_new_work_and_work_that_goes_change_no_class():
 
 
 def test_a_stack_that_one_commit_does_not_have_has_its_work_told_and_its_exceptions():
-    assert {each.loosens for each in relaxed_files.of_files(None, files())} == {False}
-    (last,) = [each for each in relaxed_files.of_files(None, files(exception("2027-01-01"))) if each.loosens]
+    assert {each.loosens for each in relaxed_files.file_changes(None, files())} == {False}
+    (last,) = [
+        each for each in relaxed_files.file_changes(None, files(exception("2027-01-01"))) if each.loosens
+    ]
     assert last.what == "kyc-extraction: bedrock by exception"
 
 
@@ -179,14 +181,14 @@ def place(plan: Any, workload: str, **said: Any) -> None:
 )
 def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(said: Any, loosens: bool):
     moved = files(replan=lambda plan: place(plan, "policy-assistant", **said))
-    (found,) = relaxed_files.of_files(files(), moved)
+    (found,) = relaxed_files.file_changes(files(), moved)
     assert (found.kind, found.what, found.loosens) == ("placement", "policy-assistant", loosens)
     assert found.old == "bedrock at frankfurt (de es fr ie it se)"
 
 
 def test_from_our_own_machines_to_a_cloud_is_guarded_less():
     cloud = {"site": "frankfurt", "target": "sagemaker"}
-    (found,) = relaxed_files.of_files(
+    (found,) = relaxed_files.file_changes(
         files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
     )
     assert (found.old, found.new, found.loosens) == (
@@ -212,9 +214,11 @@ def table(**said: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_class_demands_is_told_field_by_field(said: Any, what: str):
-    assert told(relaxed_files.of_tables(table(**said), table())) == [("handling", what, True)]
-    assert told(relaxed_files.of_tables(table(), table(**said))) == [("handling", what, False)]
-    assert list(relaxed_files.of_tables({}, table())) == [], "a commit without the stack demands nothing else"
+    assert told(relaxed_files.handling_changes(table(**said), table())) == [("handling", what, True)]
+    assert told(relaxed_files.handling_changes(table(), table(**said))) == [("handling", what, False)]
+    assert list(relaxed_files.handling_changes({}, table())) == [], (
+        "a commit without the stack demands nothing else"
+    )
 
 
 def silence(until: str, policy: str = "cost/tags", **said: str) -> Settings:
@@ -243,21 +247,21 @@ def figure(**said: Any) -> Settings:
     ],
 )
 def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(was: Any, will: Any, what: str):
-    (there,) = relaxed_rules.of_settings(was, will, TODAY)
-    (back,) = relaxed_rules.of_settings(will, was, TODAY)
+    (there,) = relaxed_rules.settings_changes(was, will, TODAY)
+    (back,) = relaxed_rules.settings_changes(will, was, TODAY)
     assert (there.what, there.loosens, back.what, back.loosens) == (what, True, what, False)
 
 
 def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
-    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-25"), TODAY)] == [
-        False
-    ]
-    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-26"), TODAY)] == [
-        True
-    ]
-    wider = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
+    assert [
+        each.loosens for each in relaxed_rules.settings_changes(Settings(), silence("2026-11-25"), TODAY)
+    ] == [False]
+    assert [
+        each.loosens for each in relaxed_rules.settings_changes(Settings(), silence("2026-11-26"), TODAY)
+    ] == [True]
+    wider = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
     assert told(wider) == [("silence", "cost/tags of *", True), ("silence", "cost/tags of bank-*", False)]
-    owner = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
+    owner = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
     assert told(owner) == [("silence", "cost/tags of bank-*", False)]
 
 
@@ -266,7 +270,7 @@ def test_rules_that_go_or_weigh_less_are_told():
         {"a/gone": "low", "a/less": "high", "a/more": "low"},
         {"a/less": "low", "a/more": "high", "a/new": "low"},
     )
-    assert told(relaxed_rules.of_rules(was, will)) == [  # pyright: ignore[reportArgumentType]
+    assert told(relaxed_rules.rule_changes(was, will)) == [  # pyright: ignore[reportArgumentType]
         ("rule", "a/gone", True),
         ("rule", "a/less", True),
         ("rule", "a/more", False),
@@ -275,9 +279,9 @@ def test_rules_that_go_or_weigh_less_are_told():
 
 
 def test_code_that_judges_is_named_and_counts_as_loosened():
-    (found,) = relaxed_rules.of_code([f"policies/{at}.py" for at in range(7)], judged=True)
+    (found,) = relaxed_rules.code_changes([f"policies/{at}.py" for at in range(7)], judged=True)
     assert (found.what, found.loosens) == (ITSELF, True)
     assert found.new.endswith("policies/4.py and 2 more")
-    (found,) = relaxed_rules.of_code(["isthmus/x.py"], judged=False)
+    (found,) = relaxed_rules.code_changes(["isthmus/x.py"], judged=False)
     assert found.what == UNJUDGED
-    assert list(relaxed_rules.of_code([], judged=False)) == []
+    assert list(relaxed_rules.code_changes([], judged=False)) == []

@@ -69,6 +69,6 @@ def test_a_creation_began_after_the_newest_copy_that_does_not_know_it(tmp_path):
     state_backup.write(tmp_path, "dev", exported(1), NOON)
     state_backup.write(tmp_path, "dev", exported(2), NOON + timedelta(hours=1))
     state_backup.write(tmp_path, "dev", exported(2, URN), NOON + timedelta(hours=2))
-    assert state_backup.before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
-    assert state_backup.before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
-    assert state_backup.before(tmp_path, "prod", URN) is None
+    assert state_backup.time_of_copy_before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
+    assert state_backup.time_of_copy_before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
+    assert state_backup.time_of_copy_before(tmp_path, "prod", URN) is None

@@ -84,21 +84,25 @@ def test_a_living_process_keeps_its_lock(tmp_path):
 
 def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
     backend = f"file://{tmp_path}"
-    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
-        with pytest.raises(EnvironmentFault) as caught, state_locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
+        with (
+            pytest.raises(EnvironmentFault) as caught,
+            state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"),
+        ):
             pass
-        with state_locks.turn(backend, tmp_path, "isthmus", "prod"):
+        with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "prod"):
             pass
     for part in (f"process {os.getpid()} of ", socket.gethostname(), "since 20"):
         assert part in str(caught.value)
-    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
         pass
 
 
 def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from isthmus.engine.state import locks\n"
-        "with locks.turn(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n    print('mine', flush=True); time.sleep(60)"
+        "with locks.exclusive_lock(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n"
+        "    print('mine', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, f"file://{tmp_path}"], stdout=subprocess.PIPE, text=True
@@ -107,10 +111,10 @@ def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     assert child.stdout.readline() == "mine\n"
     with (
         pytest.raises(EnvironmentFault, match=f"process {child.pid}"),
-        state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
+        state_locks.exclusive_lock(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
     ):
         pass
     child.kill()
     child.communicate()
-    with state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
         pass

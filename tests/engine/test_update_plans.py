@@ -22,7 +22,7 @@ def planned(
 
 
 def loosened(plan: dict[str, Any], *said: str) -> dict[str, Any]:
-    return update_plans.loosened(plan, said)
+    return update_plans.loosened_plan(plan, said)
 
 
 def diff_of(made: dict[str, Any], urn: str, which: str = "inputDiff") -> dict[str, Any]:

@@ -95,13 +95,13 @@ def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
 
 def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(watchdog.VARIABLE, "1")
-    monkeypatch.setattr(watchdog, "EVERY_S", 0.05)
+    monkeypatch.setattr(watchdog, "INTERVAL_S", 0.05)
     ended = threading.Event()
     monkeypatch.setattr(watchdog, "interrupt", lambda turn: ended.set())
 
     def run(cluster: Cluster, error: Exception, after: threading.Event | None = None) -> None:
         clusters: Any = {"fra1": cluster}
-        with watchdog.watched(clusters, lambda _: None):
+        with watchdog.watch_clusters(clusters, lambda _: None):
             assert after is None or after.wait(20)
             raise error
 
@@ -118,7 +118,7 @@ def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
 def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
     monkeypatch.setenv(watchdog.VARIABLE, text)
     with pytest.raises(InputError, match=watchdog.VARIABLE):
-        watchdog.limit()
+        watchdog.silence_limit()
 
 
 @pytest.fixture

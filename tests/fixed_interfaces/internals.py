@@ -108,9 +108,9 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
 def sanitise_summary() -> dict[str, Any]:
     """As `isthmus sanitise --format json` prints it, of no files."""
-    from edge.sanitising.manifest import summary
+    from edge.sanitising.manifest import build_summary
 
-    return summary([], b"", complete=True)
+    return build_summary([], b"", complete=True)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def edge_configuration_schema() -> dict[str, Any]:
 
 def gateway_metrics() -> bytes:
     """What Prometheus reads of a gateway that has answered one request."""
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.metrics import Metrics
 
     metrics = Metrics("restricted")
@@ -190,7 +190,8 @@ def _exchange(exchange: Any, **more: Any) -> Any:
 
 def journal_lines() -> list[dict[str, Any]]:
     """What a gateway prints of a request of which all is known, and of one of which nothing is known."""
-    from edge.journal import Exchange, Journal
+    from edge.exchange import Exchange
+    from edge.journal import Journal
     from edge.metrics import Metrics
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -226,7 +227,7 @@ def audit_lines() -> list[bytes]:
     from edge.audit.content import Hmacs
     from edge.audit.records import Chain
     from edge.config import Place
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.reviews.decision_records import fields as review_fields
 
     records: list[tuple[str, dict[str, Any]]] = []
@@ -268,7 +269,7 @@ def audit_lines() -> list[bytes]:
         who = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", who=who, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", actor=who, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
@@ -291,10 +292,10 @@ def audit_lines() -> list[bytes]:
 
 def read_audit_lines(lines: list[bytes]) -> list[str]:
     """What the reader of today finds wrong in a chain."""
-    from edge.audit.records import Chain, misshapen
+    from edge.audit.records import Chain, find_shape_error
 
     chain = Chain(WRITER)
-    return [wrong for line in lines if (wrong := misshapen(chain.follow(line)))]
+    return [wrong for line in lines if (wrong := find_shape_error(chain.follow(line)))]
 
 
 @contextlib.contextmanager

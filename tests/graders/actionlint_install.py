@@ -35,10 +35,10 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Go, a source cannot be had, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making actionlint; waiting for it", print):
+    with cache.exclusive(target, "another run is making actionlint; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as made:
+        with cache.fill_folder(target) as made:
             built = str(made / "actionlint")
             command = [
                 str(require_go()),

@@ -45,10 +45,10 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Node, npm cannot get a package, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making the browser; waiting for it", print):
+    with cache.exclusive(target, "another run is making the browser; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as made:
+        with cache.fill_folder(target) as made:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(SOURCES / name, made / name)
             # The package's own start script wants a newer Node; nothing of it is run.

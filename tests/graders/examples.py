@@ -86,17 +86,19 @@ def write(target: Path) -> None:
     lay(root, bank=True)
     for name in examples():
         _stack(name, root)
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         for name in names():
             one(name, root, target / name)
 
 
 def one(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
-    chosen = project.find(root).stack(name)
+    chosen = project.find_project(root).stack(name)
     platform = chosen.platform()
     resources = rendering.render(chosen)
-    files = render_files.files(resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
+    files = render_files.build_files(
+        resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    )
     graph = Graph(resources.resources)
     files |= {
         "network.mmd": network_diagram.network(graph, platform),
@@ -104,9 +106,9 @@ def one(name: str, root: Path, folder: Path) -> Rendering:
     }
     # As `isthmus render --for` lays them out; in folders that no grader reads.
     for form in FORMS if name in stacks() else ():
-        laid_out, _ = gitops.files(resources.resources, name, form, "isthmus")
+        laid_out, _ = gitops.build_gitops_files(resources.resources, name, form, "isthmus")
         files |= {f"for-{form}/{path}": text for path, text in laid_out.items()}
-    render_files.write(files, folder, name)
+    render_files.write_folder(files, folder, name)
     return Rendering(name, folder)
 
 

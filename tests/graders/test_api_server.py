@@ -247,7 +247,7 @@ def test_a_manifest_with_a_wrong_field_is_refused(cluster: Cluster, rendered, wh
         cluster.try_(body, "pilot")
 
 
-@pytest.mark.skipif(crds.beside_checkout() is None, reason="stand-ins of resource definitions take any field")
+@pytest.mark.skipif(crds.default_folder() is None, reason="stand-ins of resource definitions take any field")
 def test_a_custom_resource_with_an_unknown_field_is_refused(cluster: Cluster, rendered):
     body = manifests.of_kind(bodies(rendered["pilot"]), "ClusterQueue")[0]
     body["spec"]["resourceGroop"] = []

@@ -16,7 +16,7 @@ from tests.policies import holding
 
 @pytest.mark.parametrize("name", examples.names())
 def test_every_path_of_an_example_is_allowed_and_no_boundary_is_open(rendered, name: str) -> None:
-    stack = project.find(rendered[name].folder.parent / ".project").stack(name)
+    stack = project.find_project(rendered[name].folder.parent / ".project").stack(name)
     platform, resources = stack.platform(), rendering.render(stack).resources
     paths = data_paths(Graph(resources), platform, examples.AS_OF)
     assert [each for each in paths if each.verdict != "allowed"] == []

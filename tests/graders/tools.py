@@ -45,10 +45,10 @@ def install(name: str, locks: Path = HERE) -> float:
     Raises `EnvironmentFault` where pip cannot get a package or a hash differs.
     """
     target, began = folder(name, locks), time.monotonic()
-    with cache.turn(target, f"another run is making {name}; waiting for it", print):
+    with cache.exclusive(target, f"another run is making {name}; waiting for it", print):
         if python(name, locks):
             return 0
-        with cache.filling(target) as made:
+        with cache.fill_folder(target) as made:
             _run(name, [sys.executable, "-m", "venv", str(made)])
             # Wheels only: nothing of a grader runs while it is installed. Nor are scripts started, which would name
             # the folder's temporary name: `python -m` needs none.

@@ -16,7 +16,7 @@ from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning import planner
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Rules
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_hardware import ALL, SLOW, copy
 
@@ -127,7 +127,7 @@ def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: di
         ),
         default=math.inf,
     )
-    solution = program.solve(program.Problem(requirements, found))
+    solution = program.solve(problem.Problem(requirements, found))
     if math.isinf(wanted):
         assert solution is None
         return

@@ -19,7 +19,7 @@ from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
 from isthmus.planning.planner import Offer
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, make, of, small
 from tests.planning.test_planner import ROOT, bank, workload
@@ -200,7 +200,7 @@ def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_ther
     ]
     requirements = read(data)
     found = candidates.find(requirements, Rules(TODAY))
-    assert program.solve(program.Problem(requirements, found)) is not None
+    assert program.solve(problem.Problem(requirements, found)) is not None
     plan = make(data, OFFERS)
     assert plan.conflicts == ["fra1: 1 x h100-sxm-80gb"]
     assert [way.what for way in plan.ways_out] == ["1 more h100-sxm-80gb at fra1 (1 node)"]

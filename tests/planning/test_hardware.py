@@ -331,7 +331,7 @@ def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> Non
 
 
 def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_the_profiles() -> None:
-    from isthmus.contracts.hardware import node_share
+    from isthmus.contracts.requirements import node_share
 
     data = small("none", cpus_per_node=48, memory_gib_per_node=512, gpus_per_node=8, nodes=2)
     requirements = read(data)

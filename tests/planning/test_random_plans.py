@@ -20,7 +20,7 @@ from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options import hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from isthmus.planning.solver import solution as solving
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_planner import bank, recomputed
@@ -155,7 +155,7 @@ def _least(load: float, headroom: float, level: str, nodes: int) -> int:
 @given(requirements_data(most=2))
 def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    solution = program.solve(program.Problem(requirements, ways.find(requirements, Rules(TODAY))))
+    solution = program.solve(problem.Problem(requirements, ways.find(requirements, Rules(TODAY))))
     wanted = cheapest(requirements)
     if wanted is None:
         assert solution is None

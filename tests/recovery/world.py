@@ -17,7 +17,7 @@ import psutil
 from isthmus.engine.kubernetes import watchdog
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from sandbox.home import Home
 from tests.accounting import aws, cluster
 from tests.laying import lay
@@ -76,7 +76,7 @@ class World:
     def close(self) -> None:
         for process in self._running:
             if process.poll() is None:
-                processes.end([psutil.Process(process.pid)])
+                processes.end_processes([psutil.Process(process.pid)])
             process.communicate()
         self._running.clear()
         api.down(self.home)
@@ -85,7 +85,7 @@ class World:
     def env(self) -> dict[str, str]:
         # What is killed stays dead until the run has ended: no use in the two minutes of a restart.
         ours = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT), watchdog.VARIABLE: "20"}
-        return kept() | ours | api.environment(self.home)
+        return inherited_variables() | ours | api.environment(self.home)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """`isthmus WORDS STACK --yes`, running; stderr to be read while it does. The log begins anew with it."""
@@ -109,7 +109,7 @@ class World:
 
     def in_cluster(self, context: str = "fra1") -> Counter[str]:
         """What there is of ours in the cluster, by kind and name."""
-        client = KubeClient.of(self.home / "kubeconfig", context)
+        client = KubeClient.from_kubeconfig(self.home / "kubeconfig", context)
         try:
             return cluster.counted(client)
         finally:
@@ -151,7 +151,7 @@ class World:
         elif what in PROVIDERS:
             yield from (each for each in children if any(PROVIDERS[what] in word for word in _line(each)))
         else:
-            for each in processes.strays(Home.at(self.home)):
+            for each in processes.find_strays(Home.at(self.home)):
                 moto = "sandbox.aws.endpoint" in _line(each)
                 if {"api-server": _name(each) == "kube-apiserver", "cluster": not moto, "moto": moto}[what]:
                     yield each

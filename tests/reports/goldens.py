@@ -13,7 +13,7 @@ from isthmus.contracts.reports.preview import Preview
 from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine import seen
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.assembly import PreviewDraft
 from isthmus.engine.project import project
 from isthmus.engine.pull_request import pull_request
 from isthmus.engine.pull_request.commit_pair import Commit
@@ -47,18 +47,18 @@ def restricted_to_bedrock() -> Preview:
         try:
             stack.platform()
         except Refused as error:
-            return preview.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
+            return preview.failed_preview(stack, error, PreviewDraft(stack.name, commit=previews.COMMIT))
     raise AssertionError("the plan was not refused")
 
 
 def failed() -> Preview:
-    stack = project.find(bank.ROOT).stack(previews.STACK)
+    stack = project.find_project(bank.ROOT).stack(previews.STACK)
     fault = EnvironmentFault(
         "the cluster of context `fra1` does not answer at https://10.40.0.1:6443",
         where="site fra1",
         fix="Start it",
     )
-    return preview.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
+    return preview.failed_preview(stack, fault, PreviewDraft(stack.name, commit=previews.COMMIT))
 
 
 def class_lowered() -> Preview:
@@ -74,7 +74,7 @@ def class_lowered() -> Preview:
         asked = Order(do="judge", root=str(bank.ROOT), of={stack.name: was}, other={stack.name: will})
         by_base = seen.answer(asked).findings[stack.name]
         change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
-        return pull_request.of_stack(change, was, will, by_base).preview
+        return pull_request.preview_stack(change, was, will, by_base).preview
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {

@@ -29,7 +29,7 @@ from isthmus.contracts.reports.preview import (
 )
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
@@ -80,8 +80,8 @@ def preview(
     """Of the bank as it is rendered (or `before`), which becomes `after`."""
     was = resources() if before is None else before
     changes = preview_comparison.compare(was, after)
-    same: list[Op] = ["same"] * preview_comparison.unchanged(was, after, changes)
-    parts = Parts(
+    same: list[Op] = ["same"] * preview_comparison.count_unchanged(was, after, changes)
+    parts = PreviewDraft(
         STACK,
         baseline="commit",
         base=BASE,

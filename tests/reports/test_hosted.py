@@ -41,7 +41,7 @@ def made() -> tuple[list[Resource], Platform]:
         )
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
         yaml_files.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
-        stack = project.find(folder).stack("hosted")
+        stack = project.find_project(folder).stack("hosted")
         return list(rendering.render(stack).resources), stack.platform()
 
 

@@ -47,7 +47,7 @@ def test_the_page_shows_the_graphs_own_picture(texts: dict[str, str], name: str)
 
 
 def test_the_same_graph_gives_the_same_text(texts: dict[str, str]):
-    assert drawn(rendering.render(project.find(ROOT).stack(STACK)).resources) == texts
+    assert drawn(rendering.render(project.find_project(ROOT).stack(STACK)).resources) == texts
 
 
 def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str]):

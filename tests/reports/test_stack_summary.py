@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.reports.stack import summary as stack_summary
 from tests.blueprints import bank
@@ -12,7 +13,7 @@ from tests.components import platforms
 
 def by_hand() -> Platform:
     """A platform with four GPUs a replica, and both of its pools in use."""
-    return Platform.model_validate(platforms.bank())
+    return CheckedPlatform.model_validate(platforms.bank())
 
 
 def told(outputs: dict, platform: Platform) -> str:

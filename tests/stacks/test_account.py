@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
-from stacks.aws_account import account, model_access
+from stacks.aws_account import account, client, model_access
 from tests import authority
 from tests.blueprints.bank import both
 from tests.contracts.bank import platform_data
@@ -85,7 +85,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
         monkeypatch.setattr(module, name, made.answer(name, value))
     monkeypatch.setattr(ec2, "get_subnet", made.subnet)
     monkeypatch.setattr(servicequotas, "get_service_quota", quota)
-    monkeypatch.setattr(account.Asked, "options", None)
+    monkeypatch.setattr(client.Asked, "options", None)
     monkeypatch.setattr(model_access.Account, "may_call", lambda _, endpoint: made.may_call(endpoint.id))
     return made
 

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import Refused
-from stacks.aws_account import account, instance_quotas
+from stacks.aws_account import client, instance_quotas
 from tests.hosted import platform
 
 NEEDED = 2 * 6 + 2
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, answer: float | None) -> list[str]:
-    made = Platform.model_validate(platform())
+    made = CheckedPlatform.model_validate(platform())
     (site,) = [each for each in made.sites if each.kind == "aws"]
 
     def quota(of: Any, name: str, region: str, service: str) -> float | None:
         assert (name, region, service) == ("ml.g6e.2xlarge for endpoint usage", "eu-central-1", "sagemaker")
         return answer
 
-    monkeypatch.setattr(account, "quota", quota)
+    monkeypatch.setattr(client, "quota", quota)
     return instance_quotas.suffice(SimpleNamespace(site=site), made)  # type: ignore[arg-type]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
 from isthmus.engine.project import project
@@ -121,7 +122,7 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
     from stacks import program
 
     with pytest.raises(InputError, match=r"overrides are not a mapping|of a wrong kind"):
-        rendering.record(program.program, project.find(tmp_path).stack(STACK))
+        rendering.record_program(program.program, project.find_project(tmp_path).stack(STACK))
 
 
 def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
@@ -130,12 +131,11 @@ def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
 
 
 def test_a_stack_in_aws_alone_asks_for_no_kubeconfig(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.contracts.platform.model.platform import Platform
     from stacks import prerequisites, program, providers
     from tests.components.fargate import cloud
 
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(providers, "aws", lambda site, tags, sandbox: site.name)
-    platform, settings = Platform.model_validate(cloud()), program.Settings("insurer", Path(), {})
+    platform, settings = CheckedPlatform.model_validate(cloud()), program.Settings("insurer", Path(), {})
     assert program.site_providers(platform, settings, live=True) == {"frankfurt": "frankfurt"}
     prerequisites.check(platform, sandbox=False, environment={})

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 from stacks.aws_account import account, model_access, service_roles
@@ -32,7 +32,7 @@ def iam(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def ask(**cluster: Any) -> list[str]:
     data = private.data()
     data["clusters"][0].update(cluster)
-    platform = Platform.model_validate(data)
+    platform = CheckedPlatform.model_validate(data)
     return service_roles.exist(platform.sites[0], platform)
 
 

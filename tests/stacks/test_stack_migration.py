@@ -118,7 +118,7 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         site = next(each for each in platform.sites if each.name == "fra1")
         stack_migration.make_room(platform, {"fra1": providers.kubernetes(site, "/k")})
 
-    made = rendering.record(program, project.find(bank.ROOT).stack(bank.STACK))
+    made = rendering.record_program(program, project.find_project(bank.ROOT).stack(bank.STACK))
     custom = [each for each in made.resources if each.custom and not each.type.startswith("pulumi:")]
     [found] = [each for each in custom if "Deployment" in each.type]
     [scaler] = [each for each in custom if "ScaledObject" in each.type]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.stateful_types import is_stateful
 
 LOSES = {
     "delete": "delete",
@@ -36,7 +36,7 @@ def losses(steps: Iterable[dict[str, Any]]) -> set[Loss]:
         op = LOSES.get(step["op"])
         *_, chain, name = step["urn"].split("::")
         kind = chain.rpartition("$")[2]
-        if op and stateful(kind):
+        if op and is_stateful(kind):
             found.add(Loss(kind, name, op))
     return found
 

@@ -17,7 +17,7 @@ from isthmus.contracts.platform import overrides as laying
 from isthmus.contracts.reference.handling import HANDLING
 from isthmus.core import yaml_files
 from sandbox import api
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.contracts.bank import DIGEST, screening
 from tests.laying import ROOT, lay
 from tests.sandbox.projects import Project
@@ -147,7 +147,7 @@ def test_so_does_an_upgrade_of_an_example(snapshot: Path, toolchain: Any, tmp_pa
     folder.mkdir()
     try:
         api.up(snapshot / f"{stack_of(snapshot)}.requirements.yaml", home=home)
-        nothing_is_lost(*previewed(snapshot, kept() | api.environment(home), folder))
+        nothing_is_lost(*previewed(snapshot, inherited_variables() | api.environment(home), folder))
     finally:
         api.down(home)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import tables
-from isthmus.planning.sizing.roofline import Card
+
+pass
 
 LARGE_MIB = 70 * 1024
 """From here on vLLM takes larger defaults, but on an A100."""
@@ -121,3 +122,16 @@ def _of_row(row: dict[str, Any]) -> GpuKind:
         source=row["evidence"]["source"],
         as_of=row["evidence"]["as_of"],
     )
+
+
+@dataclass(frozen=True)
+class Card:
+    """What of a GPU decides its speed. Decimal units."""
+
+    bandwidth_gb_s: float
+    bf16_tflops: float
+    fp8_tflops: float | None
+    fp4_tflops: float | None
+    link_gb_s: float
+    """To the other GPUs of its node, one direction."""
+    nvlink: bool

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.reference import jurisdictions
 from isthmus.contracts.requirements.document import AwsSite
 from isthmus.core.errors import InputError
@@ -12,6 +14,7 @@ from isthmus.planning.options.option import OnApi
 from isthmus.planning.sizing import demand
 
 if TYPE_CHECKING:
+    from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.planning.catalogues.bedrock import Call
     from isthmus.planning.options.option import Case
     from isthmus.planning.sizing.demand import Demand
@@ -91,3 +94,12 @@ def _latency(site: AwsSite, call: Call, wanted: Demand) -> bool | None:
             wanted.tpot_ms is None or tpot <= wanted.tpot_ms
         )
     return None
+
+
+def of_call(
+    requirements: Requirements, workload: Workload, call: Call, part: float
+) -> Iterator[tuple[str, float]]:
+    """Of tokens and of requests, what so much of the workload's peak takes a minute."""
+    asked = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * part
+    yield "tokens", asked * bedrock_quotas.tokens_of(workload, call.model)
+    yield "requests", asked

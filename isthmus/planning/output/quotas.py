@@ -6,7 +6,6 @@ site states. Where a site states none, the plan warns if it needs more than AWS'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan import bedrock_quotas
@@ -15,17 +14,7 @@ from isthmus.planning.catalogues import tables
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
-    from isthmus.contracts.requirements.document import Requirements, Workload
-    from isthmus.planning.catalogues.bedrock import Call
-
-
-def of_call(
-    requirements: Requirements, workload: Workload, call: Call, part: float
-) -> Iterator[tuple[str, float]]:
-    """Of tokens and of requests, what so much of the workload's peak takes a minute."""
-    asked = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * part
-    yield "tokens", asked * bedrock_quotas.tokens_of(workload, call.model)
-    yield "requests", asked
+    from isthmus.contracts.requirements.document import Requirements
 
 
 def warnings(plan: Plan, requirements: Requirements) -> list[str]:

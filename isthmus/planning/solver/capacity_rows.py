@@ -23,7 +23,7 @@ from isthmus.planning.sizing.demand import HOURS
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.solver.milp import Rows
-    from isthmus.planning.solver.program import Problem
+    from isthmus.planning.solver.problem import Problem
 
 UNBOUND = 2000
 """Replicas of an endpoint where nothing holds their number."""

@@ -6,23 +6,23 @@ solved: least cost, then within the near tie the best score, then again the leas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SURVIVES
-from isthmus.planning.options import gateway_sites, hardware, monthly_costs
+from isthmus.planning.options import bedrock, gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
-from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Options
-from isthmus.planning.output import quotas
+from isthmus.planning.options.option import Column, OnApi, OnGpus, Option
 from isthmus.planning.sizing import demand
 from isthmus.planning.solver import capacity_rows
 from isthmus.planning.solver.milp import Rows
+from isthmus.planning.solver.problem import Choice, Problem
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements.document import Requirements, Workload
+    from isthmus.contracts.requirements.document import Workload
     from isthmus.contracts.requirements.sites import Link
 
 PARTS = (0.75, 0.5, 0.25)
@@ -33,30 +33,6 @@ MANY, LIKELY = 3000, 8
 SMALL = 400
 """Choices up to which the gap is closed wholly; above it a hundredth of the cost is left open, a fiftieth of what was
 pruned."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a workload takes: an option, and what of its load goes on to an API above a part of the peak."""
-
-    option: Option
-    overflow: OnApi | None = None
-    part: float = 1.0
-    """Part of the peak that the option carries."""
-    share: float = 0.0
-    """Part of the month's requests that overflow."""
-
-    @property
-    def monthly(self) -> float:
-        """USD of tokens and of data; GPUs are counted by replica."""
-        return sum(option.monthly * share for option, share, _ in self.parts)
-
-    @property
-    def parts(self) -> Iterator[tuple[Option, float, float]]:
-        """Each option, with its part of the month's requests and of the peak."""
-        yield self.option, 1.0 - self.share, self.part
-        if self.overflow is not None:
-            yield self.overflow, self.share, 1.0 - self.part
 
 
 @dataclass(frozen=True)
@@ -74,44 +50,6 @@ class Solution:
     """Only the likeliest ways of each workload were weighed: there were too many."""
     large: bool = False
     """A part of the cost was left open from the start."""
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """Workloads that need more replicas together than the sum of what each needs alone."""
-
-    column: Column
-    parts: Mapping[str, float]
-    """By workload, the part of its peak that it puts there."""
-    need: int
-    """Replicas."""
-
-
-@dataclass
-class Problem:
-    """What is solved; `cuts` are added where replicas do not pack, `crowds` where they are too few for a mixture."""
-
-    requirements: Requirements
-    options: Options
-    stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By workload: the model and place of the plan that is there; at equal cost it stays."""
-    cuts: list[dict[Column, int]] = field(default_factory=list)
-    crowds: list[Crowd] = field(default_factory=list)
-    keep: Mapping[str, Choice] = field(default_factory=dict)
-    """What workloads take already: of a large program the rest is solved again without them."""
-    least_only: bool = False
-    """The least cost is enough, no near tie; a fiftieth of it is left open."""
-    most_gpus: int | None = None
-    """GPUs that the blueprint is made for at most."""
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Pools whose number of GPUs does not hold, by `SITE/GPU`."""
-        return frozenset(whose for whose, what in self.options.rules.dropped if what == "gpus")
-
-    def quotas(self, site: str) -> bool:
-        """Whether the quotas of a site's account hold."""
-        return self.options.rules.holds(site, "quotas")
 
 
 def solve(problem: Problem) -> Solution | None:
@@ -324,7 +262,7 @@ class _Program:
                 if not isinstance(option, OnApi) or option.site != site:
                     continue
                 crossing = option.call.profile is not None
-                for kind, amount in quotas.of_call(self.requirements, workload, option.call, part):
+                for kind, amount in bedrock.of_call(self.requirements, workload, option.call, part):
                     if quota.holds_for(option.call.model, kind, crossing=crossing):
                         terms[index] = terms.get(index, 0.0) + amount
         return terms
