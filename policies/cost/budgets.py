@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform.model.aws.account import TAG_KEYS
-from isthmus.contracts.platform.model.aws.account import Budget as Stated
+from isthmus.contracts.platform.model.aws.account import Budget as StatedBudget
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.resources.resources import Graph, Resource
 from policies.cost.capacity import number
@@ -29,7 +29,7 @@ _WORKLOAD, _OF_ENDPOINT = TAG_KEYS["workload"], "isthmus.dev/endpoint"
 _COMMITMENT = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-def matching_budgets(graph: Graph, stated: Stated) -> list[Resource]:
+def matching_budgets(graph: Graph, stated: StatedBudget) -> list[Resource]:
     """Budgets of the graph that count the same costs as a budget of the platform."""
     filter_value = f"user:{TAG_KEYS[stated.scope]}${stated.of}"
     return [

@@ -140,9 +140,11 @@ def _unreadable_quotas(subject: Subject, keys: Iterable[tuple[str, str]]) -> Ite
             yield quota
 
 
-def sum_usage(of: str, parts: list[tuple[Fraction, Resource]], most: Fraction, *, is_complete: bool) -> Usage:
-    largest = max(parts, key=lambda part: (part[0], part[1].urn))[1]
-    return Usage(of, sum((count for count, _ in parts), Fraction(0)), most, largest, is_complete)
+def sum_usage(
+    name: str, amounts: list[tuple[Fraction, Resource]], limit: Fraction, *, is_complete: bool
+) -> Usage:
+    largest = max(amounts, key=lambda part: (part[0], part[1].urn))[1]
+    return Usage(name, sum((count for count, _ in amounts), Fraction(0)), limit, largest, is_complete)
 
 
 def _check_fits_quota(subject: Subject) -> Iterator[Violation]:

@@ -91,8 +91,8 @@ def _documents_that_allow(subject: Subject) -> Iterator[Resource]:
 
 
 def _caller_roles(subject: Subject) -> Iterator[Resource]:
-    for role, loose in aws_trust.model_callers(subject):
-        if loose or not role.hidden:
+    for role, unbound_calls in aws_trust.model_callers(subject):
+        if unbound_calls or not role.hidden:
             yield role.resource
 
 

@@ -47,9 +47,9 @@ def _check_ingress_class(subject: Subject) -> Iterator[Violation]:
                 sensitivities |= {
                     by_namespace[name] for name in chosen(all_namespaces, where) if by_namespace.get(name)
                 }
-            for other in sorted(sensitivities - {sensitivity}):
+            for other_class in sorted(sensitivities - {sensitivity}):
                 yield Violation(
-                    f"{policy.name} of class {sensitivity} lets in namespaces of class {other}", policy
+                    f"{policy.name} of class {sensitivity} lets in namespaces of class {other_class}", policy
                 )
 
 

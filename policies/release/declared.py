@@ -74,10 +74,8 @@ def _check_weight_sources(subject: Subject) -> Iterator[Violation]:
         if is_unknown(volume):
             yield Violation(f"the volume that {claim.name} is bound to is not known yet", claim, "undecided")
         else:
-            found = f"volume {volume}" if volume else "any volume"
-            problem = (
-                f"{claim.name} is bound to {found}, but the platform states {', '.join(sorted(expected))}"
-            )
+            volume_text = f"volume {volume}" if volume else "any volume"
+            problem = f"{claim.name} is bound to {volume_text}, but the platform states {', '.join(sorted(expected))}"
             yield Violation(problem, claim)
     for pod, source, claimed in mounted_claims(subject):
         if source != claimed:
@@ -142,8 +140,8 @@ def _sources_of_model(subject: Subject, model: Resource) -> Iterator[tuple[Any, 
         return
     shadow = endpoint.sagemaker.shadow.uri if endpoint.sagemaker and endpoint.sagemaker.shadow else None
     expected = {uri.rstrip("/") for uri in (endpoint.weights.uri, shadow) if uri}
-    boxes = [model.inputs.get("primaryContainer"), *(model.inputs.get("containers") or [])]
-    for container in boxes:
+    hosted_containers = [model.inputs.get("primaryContainer"), *(model.inputs.get("containers") or [])]
+    for container in hosted_containers:
         sources = [
             at(s3_source, "s3Uri") for s3_source in at(container, "modelDataSource.s3DataSources") or []
         ]

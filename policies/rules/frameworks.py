@@ -10,7 +10,7 @@ from isthmus.contracts.reports.findings import Control
 
 
 def _controls(framework: str, version: str, ids: tuple[str, ...]) -> tuple[Control, ...]:
-    return tuple(Control(framework=framework, version=version, id=each) for each in ids)
+    return tuple(Control(framework=framework, version=version, id=control_id) for control_id in ids)
 
 
 def nist(*ids: str) -> tuple[Control, ...]:

@@ -25,7 +25,7 @@ from isthmus.graph.resources.state import from_state
 from tests.blueprints import bank
 from tests.blueprints.bank import serving
 from tests.graph.clouds import deployed
-from tests.policies.mutating import Change, words, workload
+from tests.policies.mutating import Change, replace_text, workload
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
 TODAY = "2026-11-26"
@@ -115,7 +115,7 @@ def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> No
         "internal-translator",
     )
     at_home = [
-        *changed(CONFIG, "internal-gateway-config", words(here, model)),
+        *changed(CONFIG, "internal-gateway-config", replace_text(here, model)),
         *as_other(serving("kyc-extraction").id, "confidential", "internal"),
     ]
     before, after = of(found(at_home), "policy-assistant"), of(found(resources()), "policy-assistant")
@@ -129,7 +129,7 @@ def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> No
 
 def test_a_restricted_endpoint_that_moves_to_bedrock_is_refused_with_its_path() -> None:
     moved = [
-        *changed(CONFIG, "restricted-gateway-config", words(RESTRICTED, "restricted-translator")),
+        *changed(CONFIG, "restricted-gateway-config", replace_text(RESTRICTED, "restricted-translator")),
         *as_other("internal-gateway-translator", "internal", "restricted"),
     ]
     made = [
@@ -160,7 +160,7 @@ def _asked_as(config: Resource, name: str) -> str:
 def test_confidential_work_goes_to_bedrock_by_an_exception_and_until_its_last_day() -> None:
     named = serving("kyc-extraction")
     moved = [
-        *changed(CONFIG, "confidential-gateway-config", words(named.id, "confidential-translator")),
+        *changed(CONFIG, "confidential-gateway-config", replace_text(named.id, "confidential-translator")),
         *as_other("internal-gateway-translator", "internal", "confidential"),
     ]
     made = [
@@ -192,63 +192,63 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
 @pytest.mark.parametrize(
     ("kind", "name", "how", "verdict", "why"),
     [
-        (CONFIG, "internal-gateway-translator-config", words("eu.anthropic", "global.anthropic"), "refused", "every"),
+        (CONFIG, "internal-gateway-translator-config", replace_text("eu.anthropic", "global.anthropic"), "refused", "every"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom=GLOBAL), "refused", "every"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom=AMERICAN), "refused", "lies in us"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom="x"), "undecided", "names no model"),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words(f":::${{{PROFILE}.arn}}", ":eu-central-1:1:application-inference-profile/x"),
+            replace_text(f":::${{{PROFILE}.arn}}", ":eu-central-1:1:application-inference-profile/x"),
             "undecided",
             "not known",
         ),
-        (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "https://bedrock.x"), "refused", "internet"),
-        (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "null"), "refused", "the public name"),
+        (CONFIG, "internal-gateway-translator-config", replace_text(BEDROCK, "https://bedrock.x"), "refused", "internet"),
+        (CONFIG, "internal-gateway-translator-config", replace_text(BEDROCK, "null"), "refused", "the public name"),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words(".eu-central-1.vpce", ".us-east-1.vpce"),
+            replace_text(".eu-central-1.vpce", ".us-east-1.vpce"),
             "refused",
             "us-east-1 lies in us",
         ),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words("models:", "outbound:\n  proxy: http://10.40.0.9:3128\nmodels:"),
+            replace_text("models:", "outbound:\n  proxy: http://10.40.0.9:3128\nmodels:"),
             "refused",
             "the proxy http://10.40.0.9:3128",
         ),
         (
             CONFIG,
             "internal-gateway-translator-config",
-            words("- internal-gateway.isthmus-internal", "- public-gateway.isthmus-public"),
+            replace_text("- internal-gateway.isthmus-internal", "- public-gateway.isthmus-public"),
             "refused",
             "takes requests of public-gateway.isthmus-public.svc, which is of public",
         ),
         (
             CONFIG,
             f"{RESTRICTED}-config",
-            words("- restricted-gateway.isthmus-restricted.svc", "- '*'"),
+            replace_text("- restricted-gateway.isthmus-restricted.svc", "- '*'"),
             "undecided",
             "takes requests of *",
         ),
-        (CONFIG, f"{RESTRICTED}-config", words("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
-        (CONFIG, "internal-gateway-config", words("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
-        (CONFIG, "internal-gateway-config", words("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
-        (CONFIG, "internal-gateway-config", words("policy-assistant", "another"), "undecided", "names no internal"),
-        (CONFIG, "internal-gateway-config", words("class: internal", "class: public"), "refused", "of class public"),
+        (CONFIG, f"{RESTRICTED}-config", replace_text("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
+        (CONFIG, "internal-gateway-config", replace_text("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
+        (CONFIG, "internal-gateway-config", replace_text("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
+        (CONFIG, "internal-gateway-config", replace_text("policy-assistant", "another"), "undecided", "names no internal"),
+        (CONFIG, "internal-gateway-config", replace_text("class: internal", "class: public"), "refused", "of class public"),
         (
             CONFIG,
             "internal-gateway-config",
-            words("internal-translator.isthmus-internal", "public-translator.isthmus-public"),
+            replace_text("internal-translator.isthmus-internal", "public-translator.isthmus-public"),
             "refused",
             "of class public",
         ),
         (
             CONFIG,
             "restricted-gateway-config",
-            words(f"{RESTRICTED}.isthmus-restricted.svc:8443", "bedrock-runtime.eu-central-1.amazonaws.com"),
+            replace_text(f"{RESTRICTED}.isthmus-restricted.svc:8443", "bedrock-runtime.eu-central-1.amazonaws.com"),
             "refused",
             "is a cloud's",
         ),
@@ -340,7 +340,7 @@ def test_a_way_beside_the_gateway(made: list[Resource], class_: str, verdict: st
 def test_a_model_that_no_route_asks_for_is_a_way_all_the_same() -> None:
     """A translator calls it for whoever reaches the translator."""
     entry = "models:\n- name: spare\n  region: us-east-1\n  inference_profile: amazon.nova-lite-v1:0\n"
-    made = changed(CONFIG, "internal-gateway-translator-config", words("models:\n", entry))
+    made = changed(CONFIG, "internal-gateway-translator-config", replace_text("models:\n", entry))
     (path,) = [each for each in found(made).values() if any(hop.name == "spare" for hop in each.hops)]
     assert (path.verdict, path.hops[-1].name) == ("refused", "us-east-1")
     assert "us-east-1 lies in us" in path.why

@@ -1,7 +1,7 @@
-"""The table of what finds what: `python -m tests.mutation`.
+"""Prints which faults the policies find: `python -m tests.mutation`.
 
-Every operator on every stack where it applies, the policies' findings and Checkov's beside it. Exit code 1 where a
-fault is missed or a harmless change is found. `--write` puts the table into docs/mutation.md.
+Applies every operator to every stack, and compares findings of the policies and of Checkov. The exit code is 1 if the
+policies miss a fault or report a harmless change. `--write` puts the table into docs/mutation.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Twenty faults over all families, set aside before the policies are written: no policy was made to fit them.
+"""Twenty faults of all families, written before the policies, so that no policy was made to fit them.
 
-They stay as they are. A fault that is missed is a finding about the policies.
+They do not change. A missed fault is a defect of the policies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults on what is recorded: the trail, its bucket and its alarms, logs and how long they are kept."""
+"""Faults in auditing: trail, bucket, alarms, logs and retention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The renderings that the graders grade, made once for the whole run, as stacks that operators are applied to."""
+"""Fixture: the graders' renderings, once per run, as stacks for operators."""
 
 from __future__ import annotations
 

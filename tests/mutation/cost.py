@@ -1,4 +1,4 @@
-"""Faults on what may be spent: quotas, budgets, sizes, and by which tag a bill is split."""
+"""Faults in cost control: quotas, budgets, sizes, cost tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on the ways of the data inside a cluster: who is let in, what is reached, which class a thing is of."""
+"""Faults in data paths inside a cluster: ingress, egress, classes."""
 
 from __future__ import annotations
 

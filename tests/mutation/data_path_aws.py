@@ -1,4 +1,4 @@
-"""Faults on the ways of the data in AWS: endpoints, routes, security groups, regions, what stands before a model."""
+"""Faults in data paths in AWS: endpoints, routes, security groups, regions, guardrails."""
 
 from __future__ import annotations
 

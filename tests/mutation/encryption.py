@@ -1,4 +1,4 @@
-"""Faults on what is encrypted: at rest and by whose key, on the way and by which protocol."""
+"""Faults in encryption, at rest and in transit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of AWS resources, and of the graph itself, that harm nothing: the policies must have no word for them."""
+"""Harmless changes of AWS resources and of the graph itself: the policies must not report them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of a cluster's objects that harm nothing: the policies must have no word to say of them."""
+"""Harmless changes of Kubernetes objects: the policies must not report them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on who may do what: roles, their trust and boundaries, keys, and rights in the cluster."""
+"""Faults in permissions: roles, trust, boundaries, keys, RBAC."""
 
 from __future__ import annotations
 

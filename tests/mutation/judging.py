@@ -1,4 +1,4 @@
-"""The one seam to the policies: what they find in the resources of a stack."""
+"""The only interface to the policies: their findings for the resources of a stack."""
 
 from __future__ import annotations
 

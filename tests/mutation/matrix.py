@@ -1,4 +1,4 @@
-"""Every operator on every stack: who found what."""
+"""Applies every operator to every stack and collects the findings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What Checkov says of the same faults: the checks that fail after an operator and did not before.
+"""Runs Checkov on the same faults: the checks that fail only after an operator.
 
-It is given what an operator touched and what stands around it, as files, before and after; each in a folder by itself.
+Checkov gets the changed resources and their neighbours as files, before and after, each in its own folder.
 """
 
 from __future__ import annotations

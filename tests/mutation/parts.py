@@ -1,4 +1,4 @@
-"""Parts of a resource's inputs that an operator is handed, and how they are put back."""
+"""Lenses: parts of a resource's inputs that an operator gets, and how they are written back."""
 
 from __future__ import annotations
 

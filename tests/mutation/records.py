@@ -1,4 +1,4 @@
-"""Faults on gateways' records: who keeps none, who comes to the sealer, and where it seals."""
+"""Faults in gateway records: missing records, access to the sealer, its store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on gateways' records in AWS: whose role seals and takes seals away, and who mounts and writes the share."""
+"""Faults in gateway records in AWS: roles that seal or delete seals, and access to the share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on what is served: which weights, by whom they were released, at which share, behind which guardrail."""
+"""Faults in model releases: weights, adapters, routes, canaries, guardrails."""
 
 from __future__ import annotations
 

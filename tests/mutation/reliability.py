@@ -1,4 +1,4 @@
-"""Faults on what survives the loss of a pod, a machine, a zone or a bad release."""
+"""Faults in reliability: loss of a pod, a machine or a zone, and bad releases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on held answers: what is given out unseen, and who comes to those who decide."""
+"""Faults in reviews: answers that are not held, and access to the review service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults on redaction: a gateway that has none, one that takes a cloud for its own site, a detector that is heard."""
+"""Faults in redaction: no redaction, a cloud that counts as the own site, an exposed detector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stacks that operators are applied to: the bank's and every example that a plan is possible for, rendered once."""
+"""The stacks for operators: the bank's and every example with a feasible plan, rendered once."""
 
 from __future__ import annotations
 

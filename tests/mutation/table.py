@@ -1,4 +1,4 @@
-"""The matrix as the docs have it."""
+"""Renders the results as the tables of docs/mutation.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators themselves: each applies somewhere, changes what it says and nothing else, the same every time."""
+"""Every operator applies somewhere, changes only what it describes, and is deterministic."""
 
 from __future__ import annotations
 

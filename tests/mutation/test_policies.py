@@ -1,4 +1,4 @@
-"""The policies against the operators: a fault is found by a policy that is meant for it, a harmless change by none."""
+"""The policies find every fault by a rule that is meant for it, and report no harmless change."""
 
 from __future__ import annotations
 

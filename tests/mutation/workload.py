@@ -1,4 +1,4 @@
-"""Faults on what a pod or a task may do on its machine, and on what it brings along."""
+"""Faults in the hardening of pods and tasks, and in their images and secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document of the rules says what the rules say."""
+"""The generated table of rules and `rules.json` are up to date."""
 
 from __future__ import annotations
 
