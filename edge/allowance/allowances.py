@@ -1,4 +1,4 @@
-"""A caller's limits, its own and its team's: reserved before a request is sent, settled when it is over."""
+"""Reserves a request's tokens and cost in the limits of its workload and team, and settles them afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.database import DatabaseDown
 from edge.openai_api import Refusal
 
 MICRO = 1_000_000
-"""USD are counted in millionths: whole numbers add up exactly."""
+"""USD are counted in millionths, because integers add up exactly."""
 _UNITS: dict[str, tuple[str, Period]] = {
     "requests_per_minute": ("requests/minute", "minute"),
     "tokens_per_minute": ("tokens/minute", "minute"),
@@ -22,13 +22,13 @@ _UNITS: dict[str, tuple[str, Period]] = {
 
 
 class Reservation:
-    """What one request holds of its limits."""
+    """The amounts that one request has reserved."""
 
     def __init__(self, ledger: Ledger | None = None, withdrawals: list[Withdrawal] | None = None) -> None:
         self._ledger, self._taken = ledger, withdrawals or []
 
     def settle(self, tokens: int | None, usd: float) -> None:
-        """Once; `tokens` None: they are not known, and what was reserved stands for them."""
+        """Replace the reserved by the actual amounts, once. `tokens` None: unknown, so the reserved amount counts."""
         withdrawals, self._taken = self._taken, []
         if self._ledger is None or not withdrawals:
             return
@@ -39,7 +39,7 @@ class Reservation:
 
 
 class Allowances:
-    """Of one gateway."""
+    """The limits of a gateway's workloads and teams."""
 
     def __init__(self, config: GatewayConfig, ledger: Ledger | None) -> None:
         self._ledger = ledger
@@ -56,9 +56,9 @@ class Allowances:
         }
 
     def answer_tokens(self, caller: Caller, prompt: int, answers: int, max_tokens: int) -> int | None:
-        """Tokens to which each answer of a request without a maximum is limited; None: no limit counts its tokens.
+        """Maximum tokens of each answer for a request that sets none. None: no limit counts its tokens.
 
-        What is reserved is then the most that the request can take, so that requests in parallel pass no limit.
+        The reservation is then the most that the request can use, so that parallel requests cannot exceed a limit.
         """
         limits = self._limits.get(caller.workload, {})
         token_limits = [limit for limit in limits if limit.unit.startswith("tokens/")]
@@ -68,7 +68,7 @@ class Allowances:
         return max(1, min(max_tokens, room))
 
     async def reserve(self, caller: Caller, tokens: int, usd: float) -> Reservation:
-        """Room for a request that may take so much; raises Refusal 400, 402, 429 or 503."""
+        """Reserve the amounts for a request. Raises Refusal 400, 402, 429 or 503."""
         limits = self._limits.get(caller.workload)
         if not limits or self._ledger is None:
             return Reservation()
@@ -112,7 +112,7 @@ def _refusal(error: Exhausted) -> Refusal:
     text = f"The {_format_owner(limit)} may take {_format_amount(limit, limit.most)} {_format_period(limit)}, and has"
     if limit.period == "minute":
         return Refusal(429, "rate_limited", f"{text}; try again in {headers['retry-after']} s.", headers)
-    # Not 429: clients try that again by themselves, and a budget does not come back while they wait.
+    # Not 429: clients retry a 429 automatically, but a budget does not return while they wait.
     return Refusal(
         402, "budget_exhausted", f"{text}; it begins anew next month, or ask its owner for more.", headers
     )

@@ -1,34 +1,34 @@
-"""How many tokens a request may take, before it is sent; and how many an answer's text is worth where nobody counts."""
+"""Estimates the tokens of a request before it is sent, and of an answer that the model server did not count."""
 
 from __future__ import annotations
 
 from typing import Any
 
 BYTES_A_TOKEN = 4
-"""Of text in Latin letters, about. What it comes to is counted when it is known."""
+"""Approximate value for Latin text. The real count replaces the estimate when it is known."""
 TOKENS_AN_IMAGE = 1000
 ANSWER_TOKENS = 512
-"""Expected where the request does not say how long its answer may be, and no limit applies."""
+"""Expected length of an answer if the request sets no maximum and no limit applies."""
 TOKENS_A_SECOND = 100
-"""Of one answer, at most about: what a model writes in the time before its client leaves."""
+"""Approximate maximum speed of one answer, to estimate what was generated before a client left."""
 _FIELDS_OF_TEXT_TASKS = ("messages", "prompt")
 _NO_TEXT = frozenset(["role", "id", "index", "type", "finish_reason", "stop_reason", "logprobs", "usage"])
 
 
 def states_maximum(request: dict[str, Any]) -> bool:
-    """Whether the request itself says how long its answer may be."""
+    """Whether the request sets a maximum length of its answer."""
     return "max_completion_tokens" in request or "max_tokens" in request
 
 
 def answers_with_text(request: dict[str, Any]) -> bool:
-    """Whether the answer is text that a model writes."""
+    """Whether the answer is generated text."""
     return any(field in request for field in _FIELDS_OF_TEXT_TASKS)
 
 
 def estimate(request: dict[str, Any], default_answer_tokens: int = ANSWER_TOKENS) -> tuple[int, int]:
-    """Tokens of the prompt and of the answer; the second is 0 for tasks that answer no text.
+    """Tokens of the prompt and of all answers. Tasks without generated text have 0 answer tokens.
 
-    `unstated` is the length of each answer where the request states no maximum.
+    `default_answer_tokens` is the length of each answer if the request sets no maximum.
     """
     prompt = prompt_tokens(request)
     if not answers_with_text(request):
@@ -43,7 +43,7 @@ def prompt_tokens(request: dict[str, Any]) -> int:
 
 
 def count_answers(request: dict[str, Any]) -> int:
-    """How many answers the model writes."""
+    """Number of answers that the model generates."""
     return max(request.get("n", 1), request.get("best_of", 1))
 
 

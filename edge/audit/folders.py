@@ -1,8 +1,7 @@
-"""Checks at start that a process may write its own folder of the share, and says who owns it where it may not.
+"""Checks at start that a process may write its folder of the share, and reports the folder's owner if not.
 
-Folder `records` is the gateway's and folder `seals` the sealer's. Kubelet creates a folder that is missing below a
-`subPath` as root's, and NFS with root squashed lets nobody change that from a pod: without this look each record would
-fail, and nothing would say why.
+The gateway writes folder `records`, the sealer folder `seals`. Kubelet creates a missing `subPath` folder as root,
+and on NFS with root squash no pod can change that. Without this check each record would fail without a reason.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from edge.config import EnvironmentFault
 def require_writable(folder: Path, key: str) -> None:
     """Raise `EnvironmentFault` where this process may not make files in its folder.
 
-    `key`: the setting that names the folder. Other faults (a full disk, a share that does not answer) may pass, and are
-    left to who writes.
+    `key`: the setting that names the folder. Other faults (a full disk, a share that does not answer) may be temporary
+    and are left to the writer.
     """
     trial = folder / f".start-{secrets.token_hex(8)}"
     try:

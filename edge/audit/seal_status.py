@@ -1,4 +1,4 @@
-"""What the sealer last left for the gateways: how far this writer's chain is sealed, and what may be cleared away."""
+"""Reads the latest seal from the gateways' folder, and deletes sealed files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.file_changes import Stamp, stamp
 
 
 class SealWatch:
-    """The latest seal, read again when its file changes; one with a wrong signature counts as none."""
+    """The latest seal, read again when its file changes. A seal with a wrong signature is ignored."""
 
     def __init__(self, folder: Path, keys: dict[str, Any]) -> None:
         self._file, self._keys = folder / LATEST, keys
@@ -23,7 +23,7 @@ class SealWatch:
         self._number = -1
 
     def look(self) -> None:
-        """Read the file where it changed. An older seal than the one known changes nothing."""
+        """Read the file if it changed. A seal older than the known one is ignored."""
         try:
             file_stamp = stamp(self._file)
             if file_stamp == self._stamp:
@@ -36,12 +36,12 @@ class SealWatch:
             self._number, self.writers = body["seal"], body["writers"]
 
     def sealed(self, writer: str) -> int:
-        """Number of a writer's last sealed record; -1 where none is."""
+        """Number of a writer's last sealed record, or -1."""
         return self.writers.get(writer, {}).get("seq", -1)
 
 
 def delete_sealed_files(root: Path, own_writer: str, watch: SealWatch, keep_s: float) -> list[str]:
-    """Take away what is sealed and older: whole writers that have ended, and own files before the present one."""
+    """Delete sealed files older than `keep_s`: folders of ended writers, and own files before the current one."""
     deleted, before = [], time.time() - keep_s
     for writer, status in watch.writers.items():
         folder = root / writer

@@ -1,7 +1,7 @@
-"""The sealer's work: read the writers' chains on, and put what is new into the store with a signed seal.
+"""The sealer: reads the writers' chains and puts new records into the store with a signed seal.
 
-It keeps nothing of its own: what was sealed last is read from the store when it starts. It reads the gateways' files
-and never writes them; a chain that contradicts what was sealed is told in the seal, for whoever verifies.
+It has no state of its own: at start it reads the last seal from the store. It only reads the gateways' files. If a
+chain contradicts the seals, the next seal says so, for the verification.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from edge.audit.seal_format import ENDED, LATEST, Seal, Signer
 from edge.audit.stores import Store, StoreFault
 
 MOST_BYTES = 64 * 1024 * 1024
-"""Of records in one seal, some; what is more comes into the next one."""
+"""Approximate maximum of records in one seal. More records go into the next seal."""
 
 
 @dataclass
 class _WriterState:
-    """A writer as the last seal knows it, and where its files are being read."""
+    """The state of a writer in the last seal, and the reader of its files."""
 
     chain: Chain
     state: str = "open"
     note: str = ""
     content: list[int] = field(default_factory=lambda: [0, 0])
-    """Number of the content file, and bytes of it, that are in the store."""
+    """Content that is in the store: number of the last content file, and bytes of it."""
     tail: Tail | None = None
 
     def entry(self, new: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class _WriterState:
 
 
 class Sealer:
-    """One class's at one site: one at a time, which the store's write-once names see to."""
+    """The sealer of one class at one site. The store's write-once names prevent two of them at a time."""
 
     def __init__(
         self,
@@ -83,15 +83,15 @@ class Sealer:
         self._number, self._prev = 0, ""
         self._known: dict[str, _WriterState] = {}
         self._stillborn: set[str] = set()
-        """Folders of processes that died before their first record: nobody waits there."""
+        """Folders of processes that ended before their first record. No writer waits there for a seal."""
 
     def restore(self) -> int:
-        """Go on from the store's last seal; its number. Raises StoreFault, also where the store has lost one."""
+        """Continue from the store's last seal and return its number. Raises StoreFault, also if a seal is lost."""
         self._number, self._prev = 0, seal_format.first_link(self._fixed["class"], self._fixed["site"])
         self._known = {}
         hint = self._hint()
         prefix = f"{seal_format.FOLDER}/"
-        # From the one that we know of, itself included: listing years of them takes long.
+        # List from the known seal on: listing the seals of years would take long.
         names = self._store.names(prefix, seal_format.name(hint - 1) if hint > 1 else "")
         if hint > 0 and seal_format.name(hint) not in names:
             raise StoreFault(f"{seal_format.name(hint)} was sealed, and the store has it no more")
@@ -135,13 +135,13 @@ class Sealer:
         }
 
     def newcomers(self) -> bool:
-        """Whether a writer has come that no seal knows, and that waits to be."""
+        """Whether a new writer waits for its first seal."""
         return any(
             writer not in self._known.keys() | self._stillborn for writer in list_writers(self._records)
         )
 
     def seal(self, allow_empty: bool = False) -> Seal | None:
-        """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
+        """Seal new records. Returns the seal, or None without news. Call `restore` after StoreFault or OSError."""
         lines: list[bytes] = []
         content: list[dict[str, Any]] = []
         size, changed = 0, False
@@ -158,7 +158,7 @@ class Sealer:
             if writer_state.chain.seq < 0 and writer_state.state in ("open", "crashed"):
                 if writer_state.state == "crashed":
                     self._stillborn.add(writer)
-                continue  # its first record is not written yet, or never was
+                continue  # it has no record yet, or never will
             shipped = []
             if writer in present and writer_state.state != "broken":
                 try:
@@ -174,7 +174,7 @@ class Sealer:
                 or writer not in self._known
             )
             if writer_state.state in ENDED and writer not in present:
-                self._known.pop(writer, None)  # sealed to its end, and cleared away
+                self._known.pop(writer, None)  # sealed to its end, and its files were deleted
                 changed = True
                 continue
             self._known[writer] = writer_state
@@ -190,7 +190,7 @@ class Sealer:
         return []
 
     def _look_at(self, writer_state: _WriterState, max_bytes: int) -> list[bytes]:
-        """New lines of a writer, and what has become of it."""
+        """New lines of a writer. Updates its state."""
         if writer_state.state in ("broken", "lost") or max_bytes <= 0:
             return []
         folder = self._records / writer_state.chain.writer
@@ -198,14 +198,14 @@ class Sealer:
         chain_before = Chain(writer_state.chain.writer, writer_state.chain.seq, writer_state.chain.head)
         process_is_alive = True
         try:
-            # Before the look: what is there after the end of a process is all there will be.
+            # Checked before reading: after the end of a process no more lines come.
             process_is_alive = is_alive(folder)
             lines = tail.read(max_bytes)
         except ChainTruncated as error:
             if process_is_alive:
                 writer_state.state, writer_state.note = "broken", str(error)
             elif writer_state.state == "open":
-                # The machine went down before its disk had what the store has.
+                # The machine failed before its disk had the records that the store has.
                 writer_state.state, writer_state.note = "crashed", str(error)
             return []
         except Broken as error:
@@ -226,7 +226,7 @@ class Sealer:
         return lines
 
     def _ship_content(self, writer_state: _WriterState) -> list[dict[str, Any]]:
-        """Put new content into the store; what there is of it, for the seal."""
+        """Put new content into the store. Returns the entries for the seal."""
         shipped = []
         number, at = writer_state.content
         for file_number, path in content_files(self._records / writer_state.chain.writer):

@@ -1,4 +1,4 @@
-"""The sealer as a process: `python -m edge --config FILE` with `mode: sealer`. Needs boto3 (the translator's image)."""
+"""Runs the sealer as a process, with `mode: sealer`. Needs boto3, which the translator's image has."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from edge.journal import quiet_libraries, write_line
 from edge.reload import Reloading
 
 POLL_S = 0.5
-"""A new writer waits for its first seal before it serves: it is looked for so often."""
+"""Seconds between two looks for new writers, which serve only after their first seal."""
 RETRY_S = 5.0
 
 
 def run(config: SealerConfig, reloading: Reloading) -> None:
-    """Seal until SIGTERM or SIGINT. Raises ConfigError before anything is sealed."""
+    """Seal until SIGTERM or SIGINT. Raises ConfigError at start."""
     quiet_libraries()
     sealing = Sealing(config)
     asyncio.run(sealing.serve(reloading))
 
 
 class Sealing:
-    """The loop around a sealer, and what monitoring sees of it."""
+    """The loop around a sealer, with its health and metrics."""
 
     def __init__(self, config: SealerConfig) -> None:
         self._config = config
@@ -56,7 +56,7 @@ class Sealing:
         self._records = self._alarms = 0
 
     async def serve(self, reloading: Reloading) -> None:
-        """Until a signal; the seal that is being made is finished, and what came since is sealed too."""
+        """Seal until a signal. Then finish the running seal and seal the remaining records."""
         from edge.journal import Metrics
         from edge.server import bind, health_listener
         from edge.service import Service, State, application, health_application
@@ -86,7 +86,7 @@ class Sealing:
         write_line("stopped", mode="sealer", **{"class": self._config.data_class})
 
     def turn(self) -> None:
-        """Seal where it is time to, or where a newcomer waits."""
+        """Seal if the interval has passed or a new writer waits."""
         now = time.monotonic()
         if not self._restored and now < self._tried + RETRY_S:
             return

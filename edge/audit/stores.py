@@ -1,7 +1,7 @@
-"""Where seals are put: an S3-compatible store with Object Lock, or a folder that holds a copy of one.
+"""Stores of seals: an S3-compatible bucket with Object Lock, or a folder with a copy of one.
 
-A name is written once. In a bucket with Object Lock nothing can be taken away before its time, but a later version can
-be laid over a name, or a mark that hides it: what is read is always the first version, and the rest is told.
+Each name is written once. Object Lock prevents deletion before the retention ends, but a later version or a delete
+marker can hide an object. `get` always reads the first version, and `oddities` reports the others.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from typing import Any, Protocol
 
 
 class StoreFault(Exception):
-    """The store cannot be asked, or does not do what it must."""
+    """The store cannot be reached or does not behave as required."""
 
 
 class Store(Protocol):
-    """What sealing and verifying need."""
+    """A store as sealing and verification need it."""
 
     def put(self, name: str, data: bytes, keep_days: int) -> None:
-        """Write a name that is not there; one that is there with the same bytes is left. Raises StoreFault."""
+        """Write a new name. A name with the same bytes is left as it is. Raises StoreFault."""
         ...
 
     def get(self, name: str) -> bytes | None:
-        """What was first written under a name."""
+        """The bytes that were first written under a name, or None."""
         ...
 
     def names(self, prefix: str, after: str = "") -> list[str]:
-        """Names that begin so, in order, beyond one of them."""
+        """Names with the prefix, in order, after the name `after`."""
         ...
 
     def oddities(self) -> list[str]:
-        """What shows that somebody tried to change the store, or that it can be changed."""
+        """Signs that somebody changed the store, or can change it."""
         ...
 
 
 class FolderStore:
-    """A folder: for copies of a store, and for tests. It is written once by us, and by nobody else's promise."""
+    """A folder, for copies of a store and for tests. It does not enforce write-once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -80,7 +80,7 @@ class S3Store:
         self._first: dict[str, str] = {}
         self._odd: list[str] = []
         self._markers: dict[str, datetime.datetime] = {}
-        """When each name was hidden first, by a delete marker."""
+        """Time of the first delete marker of each name."""
 
     def put(self, name: str, data: bytes, keep_days: int) -> None:
         until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=keep_days)
@@ -93,13 +93,13 @@ class S3Store:
                     IfNoneMatch="*",
                     ObjectLockMode="COMPLIANCE",
                     ObjectLockRetainUntilDate=until,
-                    # Object Lock demands one of the request's body.
+                    # Object Lock requires a checksum of the body.
                     ChecksumAlgorithm="SHA256",
                 )
             except self._s3.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "PreconditionFailed":
                     raise
-                # Of an attempt whose answer was lost, or of another sealer.
+                # It may come from an attempt whose answer was lost, or from another sealer.
                 if self.get(name) != data:
                     raise StoreFault(f"{self._bucket}/{self._prefix}{name}: there is another one") from None
 
@@ -124,17 +124,17 @@ class S3Store:
         return [*self.unlocked(), *sorted({*self._odd, *self._hidden_early()})]
 
     def _hidden_early(self) -> Iterator[str]:
-        """Names that were hidden while their first version was locked. Later, the bucket's own rules delete them."""
+        """Names that a delete marker hid while their first version was locked."""
         for name, hidden in self._markers.items():
             if name not in self._first:
-                # Its record was deleted, and the chain tells whether that is missing.
+                # The first version is gone, and the verification of the chain tells whether it is missing.
                 continue
             until = self.locked_until(name)
             if until is None or hidden < until:
                 yield f"{name}: a delete marker of {hidden:%Y-%m-%d %H:%M} hides it"
 
     def _list(self, prefix: str, after: str) -> None:
-        """Note the first version of each name, and what came after it."""
+        """Note the first version of each name, and report later ones."""
         pages = self._s3.get_paginator("list_object_versions").paginate(
             Bucket=self._bucket,
             Prefix=self._prefix + prefix,
@@ -148,7 +148,7 @@ class S3Store:
                 name, hidden = mark["Key"].removeprefix(self._prefix), mark["LastModified"]
                 self._markers[name] = min(hidden, self._markers.get(name, hidden))
         for name, versions_of_name in versions.items():
-            # The store lists the newest first, and times are of whole seconds.
+            # The store lists the newest version first. Times are no help, because they have whole seconds.
             first = versions_of_name[-1]
             self._first[name] = first["VersionId"]
             if any(
@@ -160,7 +160,7 @@ class S3Store:
                 )
 
     def unlocked(self) -> list[str]:
-        """What is said where the bucket lets seals be deleted."""
+        """A finding if the bucket has no Object Lock, so that seals could be deleted."""
         with self._told("its Object Lock"):
             try:
                 response = self._s3.get_object_lock_configuration(Bucket=self._bucket)
@@ -173,7 +173,7 @@ class S3Store:
         return []
 
     def locked_until(self, name: str) -> datetime.datetime | None:
-        """Until when nobody can delete the first version of a name; None: it is not locked."""
+        """Time until which the first version of a name is locked. None: it is not locked."""
         with self._told(name):
             version = self._first[name]
             response = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name, VersionId=version)

@@ -1,8 +1,8 @@
-"""Proof, from the store alone, that nothing before the last seal was changed, dropped, reordered or inserted.
+"""Proves from the store alone that no record before the last seal was changed, dropped, reordered or inserted.
 
-Every seal is read, in order: its signature, its link to the one before, its records as the next ones of each writer's
-chain. What contradicts is a finding; what a crash leaves (an intent without its outcome, half a line) is listed and is
-none. What no seal holds yet is read from the gateways' volume where it is at hand.
+Every seal is read in order: its signature, its link to the seal before, and its records as the continuation of each
+writer's chain. A contradiction is a finding. What a crash leaves (an intent without outcome, half a line) is listed
+but is no finding. Records that no seal holds yet are read from the gateways' volume, if it is given.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from edge.audit.stores import Store
 
 _NAME = re.compile(r"(seals/\d{12}\.seal|content/[a-z0-9.-]+/\d{6}-\d{12}-\d{12}\.jsonl)")
 SLACK_S = 120
-"""A seal may come so much later than the sealer promised before it is called late."""
+"""Seconds by which a seal may exceed the sealer's interval before it counts as late."""
 
 
 @dataclass
 class Proof:
-    """What was found."""
+    """The result of a verification."""
 
     seals: int = 0
     first: int = 0
@@ -35,18 +35,18 @@ class Proof:
     records: int = 0
     last: Seal | None = None
     findings: list[str] = field(default_factory=list)
-    """What contradicts: empty, and everything before the last seal is as it was written."""
+    """Contradictions. If empty, every record before the last seal is as it was written."""
     unfinished: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Intents without an outcome, by request: writer, number and time."""
     gaps: list[tuple[str, str]] = field(default_factory=list)
-    """Times between which nothing was sealed for longer than was promised."""
+    """Begin and end of times without a seal that exceed the sealer's interval."""
     writers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """How far each writer's chain goes, and what became of it."""
+    """Last entry of each writer in the seals."""
     tail: dict[str, int] | None = None
-    """Records that no seal holds, by writer; None: not looked at."""
+    """Number of unsealed records by writer. None: the volume was not given."""
     contents: int = 0
     contents_gone: int = 0
-    """Encrypted contents that are there, and that were deleted after their time."""
+    """Number of encrypted content lines that exist, and of content objects that were deleted after their retention."""
 
     @property
     def proven(self) -> bool:
@@ -55,16 +55,16 @@ class Proof:
 
 @dataclass
 class _Progress:
-    """What is carried from one seal to the next."""
+    """State that is carried from one seal to the next."""
 
     chains: dict[str, Chain] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     owed: dict[str, str] = field(default_factory=dict)
-    """Digests of encrypted lines that the chains speak of, by request, until the line was seen."""
+    """Digests of content lines that records refer to, by request, until the line is found."""
     seen: dict[str, str] = field(default_factory=dict)
-    """Encrypted lines that came before their record."""
+    """Digests of content lines that came before their record, by request."""
     ended: set[str] = field(default_factory=set)
-    """Writers that were sealed to their end: they come back in no later seal."""
+    """Writers that were sealed to their end. They must not appear in a later seal."""
 
 
 def verify(
@@ -78,9 +78,9 @@ def verify(
     seals: Path | None = None,
     on_record: Callable[[dict[str, Any], Seal | None], None] | None = None,
 ) -> Proof:
-    """Read the whole store, from the seal `since`. `anchor` is a seal known from an earlier look: it must be there."""
+    """Verify the store from seal `since` on. `anchor` is a seal from an earlier verification that must exist."""
     proof, progress = Proof(first=since), _Progress()
-    # Of years of seals only the later ones are listed, where it begins later.
+    # With `since`, only later seals are listed: listing the seals of years takes long.
     names = store.names("seals/", seal_format.name(since - 1)) if since > 1 else store.names("")
     for name in names:
         if not _NAME.fullmatch(name):
@@ -138,7 +138,7 @@ def _verify_seal(
     progress: _Progress,
     on_record: Callable[[dict[str, Any], Seal | None], None] | None,
 ) -> None:
-    """One seal's records onto the chains."""
+    """Continue the chains with the records of one seal."""
     seal_name = seal_format.name(seal.number)
     if proof.last is not None:
         _check_interval(proof.last, seal, proof)
@@ -146,7 +146,7 @@ def _verify_seal(
     lines = iter(seal.payload.split(b"\n")[:-1])
     intents, outcomes = {}, []
     for writer, entry in sorted(seal.writers.items()):
-        # One begun before the first seal that is looked at is taken up where it then stands.
+        # A chain that began before the first verified seal is continued from its first record there.
         chain = None if is_first and seal.number > 1 else progress.chains.get(writer) or Chain(writer)
         if writer in progress.ended:
             proof.findings.append(f"{seal_name}: writer {writer} had ended, and is there again")
@@ -283,7 +283,7 @@ def _check_end(
             f"the last seal is of {last.body['time']}, and the sealer promised one every {last.body['idle_s']} s: it "
             "is down, or later seals are gone (of a copy say `--as-of`)"
         )
-    # An encrypted line is shipped before or with the record that speaks of it.
+    # A content line is stored before or with the record that refers to it.
     for request_id, sha256 in sorted(progress.owed.items()):
         if proof.contents_gone == 0:
             proof.findings.append(f"request {request_id}: its content {sha256[:12]} is not in the store")
@@ -295,7 +295,7 @@ def _verify_tail(
     progress: _Progress,
     on_record: Callable[[dict[str, Any], Seal | None], None] | None,
 ) -> None:
-    """What no seal holds, from the gateways' volume."""
+    """Verify the unsealed records on the gateways' volume."""
     proof.tail = {}
     for writer in list_writers(root):
         folder = root / writer
@@ -326,7 +326,7 @@ def _verify_tail(
 
 
 def _compare_with_volume(folder: Path, keys: dict[str, Any], proof: Proof) -> None:
-    """The seal that the sealer left for the gateways is as new as the store's last one, or older."""
+    """Add a finding if the gateways have a newer seal than the store."""
     try:
         body = seal_format.check_head((folder / LATEST).read_bytes().rstrip(b"\n"), keys)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Who calls: by a key, by the client's certificate, or by both; and as whom nobody may.
+"""Identifies the caller of a request by its key, its client certificate, or both.
 
-A certificate is the stronger of the two: its private key never travels, cert-manager renews it, and no secret is
-handed out. A service account's token would prove as much only to who asks the cluster for its keys, and whoever
-reads it can send it too; mutual TLS is here already.
+A certificate is stronger than a key: its private key is never sent, cert-manager renews it, and no secret is handed
+out. Service account tokens are not used: the gateway would need the cluster's keys to verify them, and whoever reads a
+token can send it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from edge.config.gateway import GatewayConfig, Workload
 from edge.openai_api import Refusal
 
 BY_CERTIFICATE = "certificate"
-"""In a key's place: the OpenAI clients do not start without one."""
+"""Value to send instead of a key, because OpenAI clients do not start without one."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """For whom a request is made."""
+    """The workload, team and identity of a request."""
 
     workload: str
     team: str
     identity: str
-    """`key:` and the key's id, or `certificate:` and the name: for records, no secret."""
+    """`key:` and the key's id, or `certificate:` and the name. It is used in records and is no secret."""
 
 
 class Identify:
-    """Of one gateway. Raises Refusal 401 (who?), 403 (not here) or 503 (cannot tell)."""
+    """Identifies callers of a gateway. Raises Refusal 401 (unknown), 403 (not allowed here) or 503 (key store down)."""
 
     def __init__(self, config: GatewayConfig, keys: KeyStore) -> None:
         self._class, self._keys = config.data_class, keys
@@ -38,7 +38,7 @@ class Identify:
         self._by_client = {name: workload for workload in config.workloads for name in workload.clients}
 
     async def caller(self, request: Request) -> Caller:
-        """Whose request this is."""
+        """The caller of a request."""
         client_names: frozenset[str] = getattr(request.state, "client_names", frozenset())
         if getattr(request.state, "client_revoked", lambda: False)():
             raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")

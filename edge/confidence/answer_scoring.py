@@ -1,4 +1,4 @@
-"""One answer on its way through the gateway: scored at its end, its log-probabilities taken out again."""
+"""Scores one answer at its end, and removes log-probabilities that the caller did not ask for."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from edge.confidence.score import Score
 from edge.confidence.tokens import NoTokens, Tokens
 
 FIELD = "confidence"
-"""Of each choice in the answer."""
+"""Field of each choice that holds its score."""
 MAX_TEXT = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class CalibrationChoice:
-    """What a workload's answers are scored by, where one place gives them."""
+    """The calibrations for a workload's answers from one place."""
 
     by_kind: Mapping[Kind, tuple[Calibration, str]]
-    """Calibrations of exactly these weights, each with its file's digest."""
+    """Calibrations of the place's weights, each with the digest of its file."""
     without: str = "no calibration"
-    """Why there is none of a kind."""
+    """Reason if there is no calibration for a kind."""
 
 
 @dataclass
 class _Choice:
-    """What a stream has told of a choice so far."""
+    """What a stream has sent of a choice so far."""
 
     text: list[str] = field(default_factory=list)
     arguments: dict[int, list[str]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class _Choice:
     over: bool = False
 
     def add(self, pieces: list[str], piece: str) -> None:
-        """Raises NoTokens beyond all measure: a stream may go on for ever."""
+        """Add a piece of text. Raises NoTokens above `MAX_TEXT`, because a stream may be endless."""
         self.size += len(piece)
         if self.size > MAX_TEXT:
             raise NoTokens("there is too much text")
@@ -46,14 +46,14 @@ class _Choice:
 
 
 class AfterTheEnd(ValueError):
-    """A choice went on after it had ended: the score that was given was not of all of it."""
+    """A choice continued after its end, so its score did not cover all of it."""
 
 
 class AnswerScorer:
-    """Of one request. `outcome` is what of it goes on record."""
+    """Scores the answer of one request. `outcome` is for the audit record."""
 
     def __init__(self, calibrations: CalibrationChoice, *, structured: bool, keeps_logprobs: bool) -> None:
-        """`structured`: JSON was asked for. `keeps`: the caller asked for log-probabilities."""
+        """`structured`: the request asks for JSON. `keeps_logprobs`: the caller asked for log-probabilities."""
         self._chosen, self._structured, self._keeps = calibrations, structured, keeps_logprobs
         self._choices: dict[int, _Choice] = {}
         self._scores: list[Score | None] = []
@@ -61,7 +61,7 @@ class AnswerScorer:
 
     @property
     def score(self) -> Score | None:
-        """The lowest of all choices; None where one has none, began and did not end, or where there was no choice."""
+        """The lowest score of all choices. None if a choice has no score or did not end, or without choices."""
         scores = [score for score in self._scores if score is not None]
         is_incomplete = any(not choice.over for choice in self._choices.values())
         if not scores or len(scores) < len(self._scores) or is_incomplete:
@@ -70,14 +70,14 @@ class AnswerScorer:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The lowest score of all choices and its calibration, or why there is none."""
+        """The lowest score of all choices with its calibration, or the reason why there is none."""
         score = self.score
         record: dict[str, Any] = {"score": score.value if score else None}
         record |= {"calibration": score.calibration} if score else {"why": self._why}
         return record
 
     def whole(self, answer: Mapping[str, Any]) -> None:
-        """An answer in one piece: each choice gets its score."""
+        """Score each choice of a whole answer."""
         for choice in _objects(answer.get("choices")):
             tokens = Tokens()
             try:
@@ -91,13 +91,13 @@ class AnswerScorer:
             self._tell(choice, score)
 
     def chunk(self, chunk: Mapping[str, Any]) -> None:
-        """A piece of a stream: the one that ends a choice gets its score. Raises AfterTheEnd."""
+        """Take a chunk of a stream, and score the choices that end in it. Raises AfterTheEnd."""
         for choice in _objects(chunk.get("choices")):
             index = choice.get("index", 0)
             streamed = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             if streamed.over:
                 raise AfterTheEnd
-            choice.pop(FIELD, None)  # nobody's but ours
+            choice.pop(FIELD, None)  # only the gateway may set it
             self._hear(streamed, choice)
             if (finish := choice.get("finish_reason")) is not None:
                 streamed.over = True

@@ -1,4 +1,4 @@
-"""Where the values of a JSON text stand in it: what an answer says, without the braces, keys and quotes around it."""
+"""Finds the positions of values in a JSON text, without braces, keys and quotes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ _BARE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null
 
 
 class NotJson(ValueError):
-    """The text is no JSON, or two of its values bear the same name."""
+    """The text is not JSON, or an object has a duplicate key."""
 
 
 def leaf_spans(text: str) -> dict[str, Span]:
-    """Each value by its JSON pointer (RFC 6901): first character and the one after the last.
+    """The span (begin, end) of each value by its JSON pointer (RFC 6901). Raises NotJson.
 
-    A string's span is what stands between its quotes. What is empty (`""`, `{}`, `[]`) says something all the same:
-    its span is its two signs. Raises NoLeaves.
+    The span of a string is the text between its quotes. The span of an empty value (`""`, `{}`, `[]`) is its two signs.
     """
     spans: dict[str, Span] = {}
     try:
@@ -49,7 +48,7 @@ def _value(text: str, at: int, pointer: str, spans: dict[str, Span], depth: int)
 
 
 def _container(text: str, start: int, pointer: str, spans: dict[str, Span], depth: int) -> int:
-    """An object or a list; the position after it."""
+    """Read an object or a list. Returns the position after it."""
     is_object, closing = text[start] == "{", "}" if text[start] == "{" else "]"
     at, number = _skip_blanks(text, start + 1), 0
     if text[at] == closing:
@@ -63,7 +62,7 @@ def _container(text: str, start: int, pointer: str, spans: dict[str, Span], dept
                 raise NotJson("a key is no string")
             name, at = scanstring(text, at + 1, True)
             if name in keys:
-                # Readers differ in which of the two they take: neither score could be said to be the field's.
+                # Parsers differ in which value they take, so neither score would be the field's.
                 raise NotJson("a key stands twice in an object")
             keys.add(name)
             at = _skip_sign(text, _skip_blanks(text, at), ":")

@@ -1,6 +1,6 @@
-"""The raw measure of an answer: what its tokens' probabilities come to, before any calibration.
+"""Computes the raw measure of an answer from the probabilities of its tokens, before calibration.
 
-It is no confidence, and never leaves the edge: how often an answer of this measure is right differs between models.
+The measure is no confidence and never leaves the edge: models differ in how often answers with a measure are right.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from edge.confidence.tokens import NoTokens, Tokens, byte_spans
 
 Kind = Literal["text", "fields"]
 MEASURE = "logprobs-1"
-"""Another number as soon as anything below changes what it gives: a calibration is of one measure."""
+"""Name of the measure. Change the number when the results change, because a calibration fits one measure."""
 COMPLETE_REASONS = ("stop", "tool_calls")
-"""Why an answer that is whole ends. One that was cut says another thing than it would have."""
+"""Finish reasons of complete answers. Answers that were cut are not measured."""
 
 
 class Unmeasured(Exception):
-    """Why there is no measure: one of a few words, never content."""
+    """An answer cannot be measured. The message is one of a few fixed words, never content."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class ChoiceContent:
 
 
 def read_choice(choice: Mapping[str, Any]) -> ChoiceContent:
-    """What a choice of a whole chat answer says; raises Unmeasured."""
+    """The content of a choice of a whole chat answer. Raises Unmeasured."""
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise Unmeasured("unreadable")

@@ -1,4 +1,4 @@
-"""Which calibrations a workload's answers are scored by, at each place that may give them."""
+"""Selects the calibrations for a workload's answers from each place."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from edge.request_context import RequestContext
 
 STEERING = ("logit_bias", "presence_penalty", "frequency_penalty")
-"""By which a caller bends probabilities away from those that were judged, towards a score of his liking."""
+"""Fields that change token probabilities, so that the calibration no longer applies."""
 
 
 class Scorers:
-    """A gateway's, read once when it starts."""
+    """The calibrations of a gateway, read at start."""
 
     def __init__(self, config: GatewayConfig) -> None:
-        """Raises ConfigError where a named file is none. One of other weights is no error: they change under it."""
+        """Raises ConfigError if a file is invalid. A file for other weights is allowed, because weights change."""
         self._settings = {
             workload.name: workload.confidence for workload in config.workloads if workload.confidence
         }
@@ -39,14 +39,14 @@ class Scorers:
                     )
 
     def needs_logprobs(self, context: RequestContext, place: Place) -> bool:
-        """Whether the place is to be asked for log-probabilities that the caller did not ask for."""
+        """Whether the gateway must request log-probabilities that the caller did not ask for."""
         request, workload = context.payload, context.caller.workload
         if workload not in self._settings or "top_logprobs" in request or request.get("logprobs"):
             return False
         return bool(self._choose(context, place).by_kind)
 
     def scorer(self, context: RequestContext, place: Place) -> AnswerScorer | None:
-        """Who scores the answer of a place; None where the workload wants no score."""
+        """The scorer of an answer from a place. None if the workload wants no score."""
         request, workload = context.payload, context.caller.workload
         if workload not in self._settings or context.task.holds != "choices":
             return None

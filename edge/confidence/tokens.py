@@ -1,4 +1,4 @@
-"""The tokens of an answer with their log-probabilities, and which of them a part of its text is made of."""
+"""The tokens of an answer with their log-probabilities, and the tokens of a part of its text."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from edge.confidence.json_values import Span
 
 MAX_TOKENS = 262_144
-"""More than a model writes in one answer."""
+"""Tokens of one answer at most; models write fewer."""
 
 
 class NoTokens(ValueError):
-    """The log-probabilities are not there, are none, or are not those of this text."""
+    """The log-probabilities are missing, invalid, or belong to another text."""
 
 
 @dataclass
 class Tokens:
-    """As a model server tells them in `logprobs.content`, whole or chunk by chunk."""
+    """Tokens from a model server's `logprobs.content`, whole or chunk by chunk."""
 
     written: bytearray = field(default_factory=bytearray)
     ends: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
     def take(self, logprobs: Any) -> None:
-        """Further tokens of a choice's `logprobs`; raises NoTokens."""
+        """Add tokens of a choice's `logprobs`. Raises NoTokens."""
         content = logprobs.get("content") if isinstance(logprobs, dict) else None
         if not isinstance(content, list):
             raise NoTokens("there are no log-probabilities")
@@ -44,7 +44,7 @@ class Tokens:
         written: Any = entry.get("bytes")
         token: Any = entry.get("token")
         try:
-            # A token may be half a character: its bytes are exact where a server tells them.
+            # A token may be half a character, so its bytes are used if the server sends them.
             self.written += bytes(written) if isinstance(written, list) else str.encode(token)
         except (TypeError, ValueError):
             raise NoTokens("a token has no text") from None

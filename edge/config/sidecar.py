@@ -1,4 +1,4 @@
-"""`mode: sidecar`: who may ask the model server on this pod's loopback."""
+"""Settings of `mode: sidecar`: the clients that may call the model server on the pod's loopback address."""
 
 from __future__ import annotations
 

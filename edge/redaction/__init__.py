@@ -1,7 +1,7 @@
-"""Redaction: what names a person, an account or a secret is found in a text and replaced.
+"""Finds and replaces what identifies a person, an account or a secret in a text.
 
-The core knows of no gateway: text and rules in, findings and redacted text out. Heavy imports wait until a detector
-is made.
+The package does not know the gateway: it takes text and rules, and gives findings and redacted text. Heavy libraries
+are imported when a detector is created.
 """
 
 from edge.redaction.detector import Detector

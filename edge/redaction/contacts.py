@@ -1,7 +1,7 @@
-"""What leads to a person: addresses of every kind, telephones, birth dates, names after a title. Data.
+"""Data: recognisers of contact details (email, telephone, IP address, street), birth dates, and names after a title.
 
-Names are found here only where a word beside them says that one follows; all others are for a model to find
-(`entities.py`), and a language without one is reported as patterns only.
+These patterns find a name only next to a word that announces it. A model finds the others (`entities.py`); a
+language without a model is reported as patterns only.
 """
 
 from __future__ import annotations

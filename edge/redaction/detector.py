@@ -1,4 +1,4 @@
-"""The detector: a text in, what is to be hidden of it out. It knows of no gateway and of no network."""
+"""The detector: takes a text and returns the findings to hide. It uses no gateway and no network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY, _KEY_ENDS = re.compile(PRIVATE_KEY), re.compile(PRIVATE_KEY_ENDS)
 
 
 class Detector:
-    """Rules made ready. Raises NoModel where a model is not the promised one."""
+    """Compiled rules with their models. Raises NoModel if a model's file is missing or has the wrong digest."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules, self.version = rules, rules.version
@@ -35,16 +35,16 @@ class Detector:
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """The languages whose names a trusted model looks for."""
+        """The languages in which a trusted model looks for names."""
         return tuple(sorted(self._models))
 
     @property
     def looks_for_names(self) -> bool:
-        """Whether the rules want all that a model finds, in the languages that have one."""
+        """Whether the rules ask for all kinds of names that models find."""
         return self._names == frozenset(NAMES)
 
     def reach(self, entities: frozenset[str] | None = None) -> Reach:
-        """How far matches of these entities can reach in a text that comes in pieces."""
+        """How much text a stream must hold back for matches of these entities."""
         recognisers = list(self._wanted(entities))
         return Reach(
             widest=max((recogniser.width for recogniser in recognisers), default=0),
@@ -64,7 +64,7 @@ class Detector:
         limit_s: float = float("inf"),
         before: str = "",
     ) -> Detection:
-        """What is found of the entities (None: of all). Raises TooSlow after `limit_s`.
+        """The findings of the entities (None: all). Raises TooSlow after `limit_s`.
 
         `declared` are the languages that the text may be in, the likeliest first. `before` is what patterns see stand
         before the text, such as the name of the field that it is of; it is of no language, and nothing is found in it.
@@ -96,7 +96,7 @@ class Detector:
     def _patterns(
         self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
     ) -> Iterator[Finding]:
-        """Findings of the original text from its character `begin` on, in all of its forms."""
+        """Findings in all forms of the text, from character `begin` of the original on."""
         for recogniser in self._wanted(entities):
             if time.monotonic() > until:
                 raise TooSlow
@@ -127,7 +127,7 @@ class Detector:
     def _private_keys(
         self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None
     ) -> Iterator[Finding]:
-        """From its first line to its last, or to the end of a text that was cut."""
+        """Findings of private keys: from the first line to the last, or to the end of a cut text."""
         if entities is not None and SECRET not in entities:
             return
         for form in (text.form for text in texts):

@@ -1,4 +1,4 @@
-"""Numbers that name a person or an account, by the jurisdiction that gives them. Data."""
+"""Data: recognisers of numbers that identify a person or an account, by jurisdiction."""
 
 from __future__ import annotations
 

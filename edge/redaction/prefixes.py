@@ -1,4 +1,4 @@
-"""From a pattern the pattern of its beginnings: whether text that has come so far may grow into a match.
+"""Builds the pattern of all beginnings of a pattern's matches, to see whether a stream may be within a match.
 
 RE2 has no partial matching, but the beginnings of the matches of a bounded pattern are a bounded pattern themselves:
 those of `ab` are those of `a`, and `a` followed by those of `b`. What Python's parser does not read gives None.
@@ -11,7 +11,7 @@ from typing import Any
 
 _CLASS = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
 _CLASS_STAND_INS = 0xF0000
-"""Code points of private use, by which classes of Unicode get through Python's parser."""
+"""Private-use code points that replace Unicode classes, which Python's parser does not know."""
 
 
 def beginnings(pattern: str) -> str | None:
@@ -41,7 +41,7 @@ class _CannotWrite(Exception):
 
 
 class _Writer:
-    """Writes what Python's parser read as RE2 reads it."""
+    """Writes the parse tree of Python's parser in RE2 syntax."""
 
     def __init__(self, classes: list[str], constants: Any) -> None:
         self._classes, self._c = classes, constants

@@ -1,4 +1,4 @@
-"""Secrets: what opens something to whoever reads it, by issuers' formats and by words that say so. Data."""
+"""Data: recognisers of secrets, by issuers' formats and by words that announce one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS_FOR_KEYS = (
 
 
 def _looks_random(text: str) -> bool:
-    """Whether a value looks drawn by lot: 3 bits a character, of two kinds of characters, no words with hyphens."""
+    """Whether a value looks random: at least 3 bits a character and two kinds of characters."""
     counts = Counter(text)
     bits = -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
     kinds = sum((any(map(str.islower, text)), any(map(str.isupper, text)), any(map(str.isdigit, text))))
@@ -28,12 +28,12 @@ def _looks_random(text: str) -> bool:
 
 
 def _is_password(text: str) -> bool:
-    """Not what stands in for one."""
+    """Whether a text can be a password, and is no stand-in such as `changeme`."""
     return text.strip("<>{}[]*.$").lower() not in _NO_PASSWORDS and len(set(text)) > 2
 
 
 def _is_told_password(text: str) -> bool:
-    """A password as people tell it: not a word, but with a digit or a sign in it."""
+    """Whether a text can be a password in a sentence: it holds a digit or a sign."""
     return _is_password(text) and not text.rstrip(".!?").isalpha()
 
 

@@ -1,4 +1,4 @@
-"""A text that comes in pieces: what a later piece could make part of an entity is held back until it is decided.
+"""Buffers a text that comes in pieces, and holds back what a later piece could make part of an entity.
 
 Lengths are those of the text's normal forms (`normalise.py`): characters that nobody sees, or percent-encoding, make no
 match longer. What is let go is what would be let go of the whole text, however it is cut: a match is whole in the
@@ -35,12 +35,12 @@ _FIRST_LINE = 80
 
 
 class TooLong(Exception):
-    """More would have to be held back than may be."""
+    """More text would have to be held back than is allowed."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far what is looked for can reach."""
+    """How far matches of the searched entities can reach."""
 
     widest: int
     """Characters of the longest match of any pattern."""
@@ -53,36 +53,36 @@ class Reach:
 
 
 class StreamBuffer:
-    """One text on its way."""
+    """The buffer of one text."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         self._before = self._pending = ""
 
     def add(self, piece: str) -> None:
-        """What came. Raises TooLong."""
+        """Add a piece. Raises TooLong."""
         self._pending += piece
         if len(self._pending) > MAX_HELD:
             raise TooLong
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is held."""
+        """Whether text is held."""
         return bool(self._pending)
 
     @property
     def window(self) -> str:
-        """What is to be looked through before the next `release`."""
+        """The text to pass to the detector before the next `release`."""
         return self._before + self._pending
 
     def ready(self) -> bool:
-        """Whether a look could let anything go: else it can wait for the next piece."""
+        """Whether a detection now could release text. If not, wait for the next piece."""
         return self._cut(len(self.window)) > 0
 
     def release(
         self, findings: Sequence[Finding], *, last: bool = False, undecided: int | None = None
     ) -> str:
-        """What may go, with what was found in `window` replaced; after the `last` nothing is held.
+        """The released text, with the findings in `window` hidden. With `last`, everything is released.
 
         `undecided` is the detection's: where in `window` a match of words may be in progress.
         """
@@ -164,13 +164,13 @@ def _could_be_group(token: str) -> bool:
 
 
 class PlaceholderBuffer:
-    """Placeholders on their way back: a text in pieces of which none ends within one."""
+    """Re-cuts a text that comes in pieces, so that no piece ends within a placeholder."""
 
     def __init__(self) -> None:
         self._pending = ""
 
     def add(self, piece: str, *, last: bool = False) -> str:
-        """What may be looked at for placeholders."""
+        """The text in which placeholders are complete and can be replaced."""
         text = self._pending + piece
         opened = text.rfind("<")
         may_be_placeholder = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None

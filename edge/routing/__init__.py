@@ -1,4 +1,4 @@
-"""Where a request goes inside its class: endpoints, how they are, and the order in which they are asked."""
+"""Chooses the upstream of a request: endpoints, their health and load, and the order in which they are tried."""
 
 from edge.routing.endpoint import Endpoint, Unsent, Upstream, UpstreamCall
 from edge.routing.route import RoutedModel, Router

@@ -1,4 +1,4 @@
-"""The order in which a route's places are asked: on-prem before overflow, the well before the ill, the idle first."""
+"""Orders a route's upstreams (on-prem before overflow, healthy before unhealthy, idle first) and tries them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edge.openai_api import COMPLETIONS_PATH
 from edge.routing.endpoint import Broken, Endpoint, Unsent, Upstream, UpstreamCall
 
 AGAIN_S = 0.1
-"""Before a place is asked a second time; twice as long before the third."""
+"""Seconds before the second try at one place. The pause doubles for each further try."""
 
 
 class RoutedModel:
-    """One model of one workload."""
+    """One model of one workload, with its upstreams."""
 
     def __init__(self, route: Route, upstream: Callable[[Place], Upstream], attempts: int) -> None:
         self.route = route
@@ -29,21 +29,21 @@ class RoutedModel:
 
     @property
     def upstreams(self) -> list[Upstream]:
-        """All that a request can reach."""
+        """All upstreams that a request can reach."""
         return [*self._own, *filter(None, (self._canary, self._overflow))]
 
     def salts(self, upstream: Upstream) -> bool:
-        """Whether a cache there is kept apart by a salt: the translator knows no such field."""
+        """Whether requests to the upstream carry a cache salt. The translator has no such field."""
         return self.route.cache_salt is not None and upstream is not self._overflow
 
     def next(self, path: str) -> tuple[list[Upstream], str]:
-        """Who is asked for this request, one after the other; and the name by which it is counted apart."""
+        """The upstreams to try for this request, in order, and the variant that metrics count it under."""
         if self._split is not None and self._canary is not None and self._split.next():
-            return [self._canary], "canary"  # alone: its failures are to be seen
+            return [self._canary], "canary"  # alone, so that its failures are visible
         return self._ordered(path), ""
 
     def _ordered(self, path: str) -> list[Upstream]:
-        # The first of those that are alike changes from request to request.
+        # Equal upstreams take turns.
         turn = next(self._turn) % len(self._own)
         rotated = [*self._own[turn:], *self._own[:turn]]
         by_preference = sorted(
@@ -62,16 +62,16 @@ class RoutedModel:
         return [self._overflow, *by_preference][: self._attempts]
 
     def _again(self, upstreams: list[Upstream], attempts: int) -> list[Upstream]:
-        """Each place, and then the same ones again: behind one address there may be several replicas."""
+        """The upstreams, repeated up to the number of attempts: several replicas may share one address."""
         return list(itertools.islice(itertools.cycle(upstreams), attempts))
 
 
 async def send_to_first_available(
     upstreams: list[Upstream], send: Callable[[Upstream, bool], Awaitable[UpstreamCall]]
 ) -> UpstreamCall:
-    """The answer of the first that takes the request; raises what the last one said.
+    """The call of the first upstream that accepts the request. Raises the last upstream's error.
 
-    A place that is asked again is asked over a new connection, and after a pause.
+    A second try at the same place uses a new connection, after a pause.
     """
     tried: list[Upstream] = []
     broken = 0
@@ -90,7 +90,7 @@ async def send_to_first_available(
 
 
 class Router:
-    """All ways of a gateway, and each endpoint once, however many lead there."""
+    """All models of a gateway by workload. Routes to the same address share one endpoint."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
@@ -106,11 +106,11 @@ class Router:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Every address that the gateway speaks to."""
+        """Every endpoint that the gateway connects to."""
         return list(self._endpoints.values())
 
     def models_of(self, workload: str) -> dict[str, RoutedModel]:
-        """A workload's, by the name of the model."""
+        """The models of a workload by name."""
         return self._by_name.get(workload, {})
 
     def _endpoint(self, place: Place, tls: UpstreamTls, limits: Limits) -> Endpoint:

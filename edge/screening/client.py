@@ -1,4 +1,4 @@
-"""The gateway's word with the detector. Whatever is not a whole, timely and sensible answer is none: 503."""
+"""The gateway's client of the detector. An incomplete, late or implausible answer becomes a 503."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class DetectorAnswer:
-    """What the detector said of texts."""
+    """The detector's answer about some texts."""
 
     version: str
     names: bool
-    """Whether it looks for names, where a language has a model."""
+    """Whether it looks for names in languages that have a model."""
     reach: Reach
-    """Of the entities that answers are looked through for."""
+    """Reach of the entities that answers are screened for."""
     detections: list[Detection]
 
 
 class DetectorClient:
-    """One gateway's."""
+    """The detector client of a gateway."""
 
     def __init__(self, config: Screening, limits: Limits) -> None:
         self._config = config
@@ -47,7 +47,7 @@ class DetectorClient:
         self._workload = ""
 
     def of(self, workload: str) -> DetectorClient:
-        """The same, for a workload: the detector looks through the workloads' texts in turn."""
+        """A copy of the client for one workload. The detector serves workloads in turn."""
         client = copy.copy(self)
         client._workload = workload
         return client
@@ -58,9 +58,9 @@ class DetectorClient:
         entities: Iterable[str] | None,
         later: Iterable[str] | None = None,
     ) -> DetectorAnswer:
-        """Findings of the entities (None: of all) in each text; raises Refusal 503.
+        """Findings of the entities (None: all) in each text. Raises Refusal 503.
 
-        With the texts goes a made-up key of ours. A detector that does not find it has no rules, or was not asked.
+        The client adds a made-up key to the texts. A detector that does not find it has no rules or did not run.
         """
         made_up = f"isk_{secrets.token_hex(16)}"
         wanted_entities = None if entities is None else {*entities}
@@ -104,12 +104,12 @@ class DetectorClient:
         return raw
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._client.aclose()
 
 
 def screening_unavailable() -> Refusal:
-    """The answer where nobody can say what a text holds."""
+    """The error for a text that cannot be screened."""
     return Refusal(
         503,
         "screening_unavailable",
@@ -121,12 +121,12 @@ def _serialise(request: dict[str, Any]) -> bytes:
     try:
         return strict_json.dump(request)
     except ValueError:
-        # A model server's text with half of a surrogate pair, which JSON can hold as an escape.
+        # A model server's text may hold half of a surrogate pair, which JSON can express as an escape.
         return json.dumps(request).encode()
 
 
 def _check_response(response: dict[str, Any], texts: Sequence[str]) -> DetectorAnswer:
-    """The answer's shape held against the texts; raises ValueError, KeyError or TypeError."""
+    """The checked answer for these texts. Raises ValueError, KeyError or TypeError."""
     reach = Reach(**response["reach"])
     if not isinstance(response["version"], str) or len(response["results"]) != len(texts):
         raise ValueError

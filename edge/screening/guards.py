@@ -1,4 +1,4 @@
-"""Guards: each looks at what is asked or answered; its verdict is recorded with the version that gave it."""
+"""Guards of requests and answers. Each verdict is recorded with the version of rules or model that gave it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_BYTES = 64 * 1024
 
 
 def record_verdict(exchange: Exchange, guard: str, version: str, verdict: str) -> None:
-    """Record a verdict once: `name@version: verdict`. Never what was seen."""
+    """Record a verdict once, as `name@version: verdict`. The text is not recorded."""
     entry = f"{guard}@{version}: {verdict}"
     if entry not in exchange.verdicts:
         exchange.verdicts.append(entry)
 
 
 def blocked_refusal(guard: Guard) -> Refusal:
-    """The answer where a guard says no. What it saw is not told."""
+    """The error for a request that a guard refuses. It does not tell what the guard found."""
     subject = (
         "request" if guard.on == "prompts" else "answer" if guard.on == "outputs" else "request or its answer"
     )
@@ -36,7 +36,7 @@ def blocked_refusal(guard: Guard) -> Refusal:
 def judge_entities(
     guards: Iterable[Guard], findings: Iterable[Finding], version: str, exchange: Exchange
 ) -> None:
-    """The verdicts of guards of entities; raises Refusal 400 of the first that refuses."""
+    """Apply the guards of entities to the findings. Raises Refusal 400 for the first guard that refuses."""
     found_entities = {finding.entity for finding in findings}
     for guard in guards:
         if guard.entities is None or not (matched := sorted(found_entities & {*guard.entities})):
@@ -45,7 +45,7 @@ def judge_entities(
 
 
 def apply_verdict(guard: Guard, version: str, exchange: Exchange, detail: str = "") -> None:
-    """What follows where a guard has found something: on record, and for people or nobody; raises Refusal 400."""
+    """Record the verdict of a guard that found something, and mark the answer for review or raise Refusal 400."""
     verdict = {"refuse": "refused", "redact": "redacted", "record": "seen", "review": "to be reviewed"}[
         guard.then
     ]
@@ -57,13 +57,13 @@ def apply_verdict(guard: Guard, version: str, exchange: Exchange, detail: str = 
 
 
 class Judge:
-    """A guard model: asked as any chat is, it answers `safe`, or `unsafe` and why."""
+    """A guard model. It gets a chat request and answers `safe`, or `unsafe` with a reason."""
 
     def __init__(self, model: GuardModel, tls: UpstreamTls, limits: Limits) -> None:
         self._model, self.endpoint = model, Endpoint(model.url, model.server_name, tls, limits)
 
     async def judge(self, guard: Guard, conversation: list[tuple[str, str]], exchange: Exchange) -> None:
-        """Raise Refusal 400 where it says `unsafe` and the guard refuses; 503 where it says nothing of the kind."""
+        """Raise Refusal 400 if the model says `unsafe` and the guard refuses, and 503 if it says neither word."""
         body = {
             "model": self._model.model,
             "messages": [{"role": role, "content": text} for role, text in conversation],

@@ -1,4 +1,4 @@
-"""The screening of one request: what it may carry out, what its answer may bring, and what guards say of both."""
+"""Screens one request and its answer: redaction of what leaves the site, and guards of prompts and outputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _JSON_BEGINS = re.compile(r"\s*[\[{]\s*[\"\[{\]}]")
 
 
 class Screen:
-    """Belongs to the one task that answers the request. Each step raises Refusal, and nothing goes on then."""
+    """Screening of one request. Each step may raise Refusal, which ends the request."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class Screen:
         self._reach = Reach(0)
         self._placeholders: Placeholders | None = None
         self._names: dict[str, str] = {}
-        """What names of functions and properties, and ids of calls, were before they were redacted."""
+        """Original names of functions and properties, and ids of calls, by their redacted form."""
         self._redacted: dict[str, Any] | None = None
         self._left = False
 
     async def prompt(self) -> None:
-        """Before anything is forwarded: the detector is there, and no guard says no to the prompt."""
+        """Check the prompt before it is forwarded. Raises Refusal if a guard refuses it or the detector fails."""
         entities = {entity for guard in self._on_prompt for entity in guard.entities or ()}
         if not (entities or self._sought or any(guard.model for guard in self._on_prompt)):
             return
@@ -89,7 +89,7 @@ class Screen:
                 await self._judges[guard.name].judge(guard, [("user", "\n".join(texts))], self._exchange)
 
     def _refuse_unreadable(self) -> None:
-        """Raise Refusal 400 where a guard of prompts cannot read what it is to judge."""
+        """Raise Refusal 400 if the request holds content that a guard of prompts cannot read."""
         content_kind = find_unreadable(self._asked)
         deciding = [guard for guard in self._on_prompt if guard.then != "record"]
         if content_kind is None or not deciding or (content_kind == "images" and self._images_pass):
@@ -104,11 +104,11 @@ class Screen:
         )
 
     async def leaving(self) -> dict[str, Any]:
-        """The request as it may go out. Raises Refusal 503, and MayNotLeave where it may not go at all."""
+        """The redacted request for a place outside the site. Raises Refusal 503, and MayNotLeave if it must stay."""
         if self._redacted is None:
             if find_unreadable(self._asked):
                 raise MayNotLeave("What it holds beside text cannot be redacted.")
-            # Who asks is nobody's business out there: `user`, and names of participants, which take no placeholder.
+            # `user` and names of participants identify people, and placeholders cannot replace them.
             request = {key: value for key, value in self._asked.items() if key != "user"}
             if "messages" in request:
                 request["messages"] = [
@@ -144,7 +144,7 @@ class Screen:
                 record_verdict(self._exchange, REDACTION, answer.version, "seed")
                 raise MayNotLeave("Its 'seed' looks like somebody's number; send another one.")
             if redacted != text and kind == "name":
-                # Others refer to it, and take letters and digits only.
+                # Other fields refer to the name, and accept letters and digits only.
                 redacted = redacted.replace("<", "").replace(">", "")
                 self._names[redacted] = text
             redacted_texts.append(redacted)
@@ -157,7 +157,7 @@ class Screen:
         return replace_request(request, redacted_texts)
 
     async def whole(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """The answer as the caller may have it."""
+        """The screened answer for the caller."""
         if "results" in answer:
             return {**answer, "results": self._own_documents(answer["results"])}
         choices = answer.get("choices")
@@ -168,7 +168,7 @@ class Screen:
         if self._sought:
             detected = await self._detector.look(texts, self._sought)
             hidden_texts, has_changed = self._of_answer(texts, detected)
-            # Tokens with their probabilities are the answer again, in pieces that nobody recognises.
+            # Log-probabilities repeat the answer in tokens, which the detector cannot recognise.
             choices = [{**choice, "logprobs": None} if "logprobs" in choice else choice for choice in choices]
             if has_changed:
                 choices = [without_fields(choice) for choice in replace_answer(choices, hidden_texts)]
@@ -176,7 +176,7 @@ class Screen:
         return {**answer, "choices": walk_choices(choices, self._restored) if self.restores else choices}
 
     def _own_documents(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The order of documents with the caller's own texts: what was sent may hold placeholders in their place."""
+        """The ranking with the caller's own documents: the ones that were sent may hold placeholders."""
         documents = self._asked.get("documents", [])
         own_results = []
         for result in results:
@@ -187,7 +187,7 @@ class Screen:
         return own_results
 
     def pieces(self) -> ScreenedStream:
-        """For an answer that comes as a stream."""
+        """The screening of an answer that comes as a stream."""
         return ScreenedStream(
             self,
             self._reach if self._sought else None,
@@ -204,18 +204,18 @@ class Screen:
 
     @property
     def restores(self) -> bool:
-        """Whether the answer gets back what was taken out of its prompt."""
+        """Whether placeholders in the answer are replaced by their values."""
         return (
             self._left and self._restore and self._placeholders is not None and bool(len(self._placeholders))
         )
 
     @property
     def judges_answers(self) -> bool:
-        """Whether a model judges the answer, which it can only of all of it."""
+        """Whether a guard model judges the answer, which requires the whole answer."""
         return any(guard.model is not None for guard in self._on_answer)
 
     async def found(self, texts: list[str]) -> list[Detection]:
-        """What is to be hidden of pieces of the answer; raises Refusal where a guard says no, or nobody can tell."""
+        """The findings to hide in texts of the answer. Raises Refusal if a guard refuses or the detector fails."""
         answer = await self._detector.look(texts, self._sought)
         self._of_answer(texts, answer)
         return [
@@ -238,14 +238,14 @@ class Screen:
         return tuple(finding for finding in findings if finding.entity in redacts)
 
     def measured(self, characters: int) -> None:
-        """Raise Refusal where an answer has become longer than a guard lets it be."""
+        """Raise Refusal if the answer is longer than a guard allows."""
         if self._most is None or characters <= self._most:
             return
         guard = next(guard for guard in self._on_answer if guard.max_characters == self._most)
         apply_verdict(guard, str(self._most), self._exchange)
 
     async def judge_answer(self, texts: list[str]) -> None:
-        """What models say of the whole answer; raises Refusal."""
+        """Ask the guard models about the whole answer. Raises Refusal."""
         for guard in self._on_answer:
             if guard.model is not None:
                 conversation = [
@@ -255,7 +255,7 @@ class Screen:
                 await self._judges[guard.name].judge(guard, conversation, self._exchange)
 
     def _restored(self, text: str, kind: Kind) -> str:
-        """A text of the answer with the caller's own values."""
+        """A text of the answer with the values in place of their placeholders."""
         if kind != "name" and _JSON_BEGINS.match(text):
             return walk_arguments(text, self._restored_within)
         return self._restored_within(text, kind)
@@ -264,12 +264,12 @@ class Screen:
         assert self._placeholders is not None, "the answer gets something back"
         if kind == "name" and text in self._names:
             return self._names[text]
-        # JSON that was cut short is not read, and still wants JSON's escapes.
+        # JSON that was cut short cannot be parsed, but its values need JSON escapes all the same.
         return self._placeholders.restore(text, in_json=_JSON_BEGINS.match(text) is not None)
 
     @staticmethod
     def _guarded_texts(pieces: list[tuple[str, Kind]]) -> list[str]:
-        """What guards of prompts see: every text once, and names also as the words that they are made of."""
+        """The texts for guards of prompts: each text once, and names also split into words."""
         texts: dict[str, None] = {}
         for text, kind in pieces:
             texts[text] = None
@@ -279,7 +279,7 @@ class Screen:
 
 
 class MayNotLeave(Unsent):
-    """The request may not go to a place beyond the site; another of its places may take it."""
+    """The request must not leave the site. Another of its places may accept it."""
 
     def __init__(self, why: str) -> None:
         super().__init__(422, "may_not_leave", f"This request may not leave the site. {why}")

@@ -1,7 +1,7 @@
 """Finds values that are split over adjacent texts, such as two content parts of one message.
 
 The detector looks at each text by itself. A chat template puts adjacent texts together again, so the model reads the
-whole value. The text around each boundary is therefore looked at once more, joined with a space and without.
+whole value. The text around each boundary is therefore checked once more, joined with a space and without one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def add_findings(
 
 
 def _groups(run: Sequence[int], texts: Sequence[str]) -> Iterator[list[tuple[int, int, int]]]:
-    """Sources (position, begin, end) that are looked at together. A text that is longer than two reaches ends one."""
+    """Groups of sources (position, begin, end) to check together. A text longer than two reaches ends a group."""
     group: list[tuple[int, int, int]] = []
     for position in run:
         length = len(texts[position])

@@ -1,4 +1,4 @@
-"""A stream, screened: text is held back until nothing that follows can change it, a tool's call until it is whole."""
+"""Screens a stream. Text is held back until later text cannot change its findings, and tool calls until complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AnswerScreen(Protocol):
 
 
 class ScreenedStream:
-    """One answer's chunks, in and out."""
+    """The chunks of one answer: takes chunks of the model, gives screened chunks."""
 
     def __init__(
         self,
@@ -41,26 +41,26 @@ class ScreenedStream:
         names: Mapping[str, str] | None = None,
         in_json: bool = False,
     ) -> None:
-        """`names`: what redacted names of functions were. `in_json`: the content is JSON, and values are escaped."""
+        """`names`: original names by redacted name. `in_json`: the content is JSON, so restored values are escaped."""
         self._screen, self._reach, self._placeholders = screen, reach, placeholders
         self._names, self._in_json = names or {}, in_json
         self._finished: set[int] = set()
-        """Choices whose `finish_reason` has come. All that was held of them has gone on by then."""
+        """Choices whose `finish_reason` has come. Their held text has been released."""
         self._named: set[tuple[int, int]] = set()
-        """Calls whose name has gone on."""
+        """Tool calls whose name has been sent."""
         self._held: dict[tuple[int, str], StreamBuffer] = {}
         self._holding: dict[tuple[int, str], PlaceholderBuffer] = {}
         self._calls: dict[int, dict[int, str]] = {}
-        """Arguments by choice and call, as they grow."""
+        """Arguments received so far, by choice and call."""
         self._waiting: list[Chunk] = []
-        """Where a model judges the answer: all of it, until it has."""
+        """Chunks that wait until a guard model has judged the whole answer."""
         self._said: dict[tuple[int, str], str] = {}
         self._length = 0
         self._looks = reach is not None
         self._last: Chunk = {}
 
     async def add(self, chunk: Chunk) -> list[Chunk]:
-        """What may go on of what came; raises Refusal."""
+        """The chunks that may be sent after this chunk of the model. Raises Refusal."""
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
             raise Refusal(502, "stream_failed", "The model server's stream cannot be read.")
@@ -74,7 +74,7 @@ class ScreenedStream:
         return self._later([{**chunk, "choices": screened}] if screened or chunk.get("usage") else [])
 
     async def end(self) -> list[Chunk]:
-        """What was still held, when the model is done; raises Refusal."""
+        """The chunks that were still held when the model ends. Raises Refusal."""
         choices = []
         for index in sorted(
             {index for index, _ in self._held} | {*self._calls} | {i for i, _ in self._holding}
@@ -96,12 +96,12 @@ class ScreenedStream:
 
     async def _choice(self, choice: Chunk) -> Chunk | None:
         index = choice.get("index", 0)
-        if index in self._finished:  # what was held was screened as the whole: this could complete a secret
+        if index in self._finished:  # its end was screened already, and more text could complete a secret
             return None
-        # A chat's words are in its delta, a completion's in the choice itself.
+        # Chat text is in `delta`, completion text in the choice itself.
         is_chat = isinstance(choice.get("delta"), dict)
         spoken = choice["delta"] if is_chat else choice
-        # What is not known here is not looked through, and does not go on.
+        # Unknown fields are not screened, so they are dropped.
         delta = {name: value for name, value in spoken.items() if name in KNOWN or not self._looks}
         texts = {name: value for name, value in spoken.items() if name in TEXTS and isinstance(value, str)}
         for name, value in texts.items():
@@ -141,7 +141,7 @@ class ScreenedStream:
         return self._placeholders.restore(ready, in_json=self._in_json and key[1] in ("content", "text"))
 
     async def _call(self, index: int, calls: list[Any]) -> list[Any]:
-        """The calls' names go on; their arguments wait, since JSON can be read only when it is whole."""
+        """The call heads to send now. Arguments wait, because JSON can be parsed only when it is complete."""
         calls_out = []
         waits = self._reach is not None or self._placeholders is not None or self._screen.judges_answers
         for call in calls:
@@ -158,7 +158,7 @@ class ScreenedStream:
                 arguments[at] = arguments.get(at, "") + text
                 if len(arguments[at]) > MAX_HELD:
                     raise too_long()
-            # A name is told once: in pieces it could not be screened.
+            # A name is sent once and whole, because pieces of it could not be screened.
             if not (call.get("id") or function.get("name")) or (index, at) in self._named:
                 continue
             self._named.add((index, at))
@@ -166,7 +166,7 @@ class ScreenedStream:
         return calls_out
 
     async def _name(self, call: Chunk, function: Chunk) -> Chunk:
-        """A call's beginning: its id and its name, screened and put back, and no arguments yet."""
+        """The head of a call: its id and its name, screened and restored, with empty arguments."""
         id_, name = await self._screened([call.get("id") or "", function.get("name") or ""])
         head = {field: call[field] for field in ("index", "type") if field in call}
         head["function"] = {"name": self._names.get(name, name), "arguments": ""}
@@ -179,7 +179,7 @@ class ScreenedStream:
         return [hide(text, detection.findings) for text, detection in zip(texts, detections, strict=True)]
 
     async def _rest(self, index: int) -> Chunk:
-        """All that is held of a choice, as its last delta."""
+        """The held text and calls of a choice, as its last delta."""
         delta: Chunk = {}
         for key, buffer in self._held.items():
             if key[0] == index and buffer.waiting:
@@ -220,12 +220,12 @@ class ScreenedStream:
 
 
 def _bare(choice: Chunk) -> Chunk:
-    # Fields are named by the model's words, and what has left of those cannot be taken back.
+    # Names of fields are text of the model, and what has been sent of it cannot be taken back.
     return without_fields({name: value for name, value in choice.items() if name in (*KNOWN, FIELD)})
 
 
 def too_long() -> Refusal:
-    """What would have to be held back is more than may be."""
+    """The error for a stream in which more text would have to be held back than is allowed."""
     return Refusal(
         502, "stream_failed", "The answer holds something too long to be looked through in a stream."
     )

@@ -1,7 +1,7 @@
-"""Every text of a request or an answer, in one order: taken out to be screened, and put back as it may go on.
+"""Lists every text of a request or an answer in a fixed order, and puts screened texts back in their places.
 
-Fields are known by their place in OpenAI's protocol, never by their name alone: a property that a schema calls
-`format`, or an example under `type`, is somebody's data.
+A field is recognised by its place in the OpenAI protocol, not by its name alone: a property that a schema calls
+`format`, or an example under `type`, is data.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
 from edge.strict_json import MAX_DEPTH
 
 Kind = Literal["text", "code", "name", "fixed"]
-"""`text`: prose, in some language. `code`: no language is told of it, such as a regular expression or a number.
-`name`: code too, which others refer to (a function, a property, the id of a call). `fixed`: no text can replace it."""
+"""`text`: prose in some language. `code`: text without a language, such as a regular expression or a number.
+`name`: code that other fields refer to (a function, a property, a call id). `fixed`: a value without replacement."""
 Put = Callable[[str, Kind], str]
-"""Gets each text, and gives what goes on in its place."""
+"""Called with each text and its kind; returns the text that replaces it."""
 _LONG_NUMBER = 6
-"""Digits. A number with fewer is no identifier of anybody."""
+"""Digits. Shorter numbers identify nobody."""
 _DECIMALS, _DECIMALS_OF_BIAS = 4, 3
-"""Of numbers of sampling that leave: with the digits that their bounds allow they stay below `_LONG_NUMBER`."""
+"""Decimals kept of sampling numbers, so that all their digits stay below `_LONG_NUMBER`."""
 _MAX_NESTED = 8
-"""JSON texts within strings of each other."""
+"""Levels of JSON within JSON strings that are parsed."""
 _ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
@@ -105,7 +105,7 @@ def _collect_texts(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
 
 
 def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
-    """A copy in which each text is what `put` makes of it."""
+    """A copy of the request in which `put` has replaced each text."""
     return {
         field: _FIELDS[field](value, put) if field in _FIELDS else _plain(value, put)
         for field, value in request.items()
@@ -113,14 +113,14 @@ def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
 
 
 def walk_choices(choices: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
-    """A copy of an answer's choices. Log-probabilities and scores of fields are not among the texts."""
+    """A copy of an answer's choices in which `put` has replaced each text, but no log-probabilities or field scores."""
     return [_choice(choice, put) for choice in choices]
 
 
 def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
-    """JSON within a text: its strings, keys and long numbers, each of several that have one key. Else the text itself.
+    """Put the strings, keys and long numbers of JSON in a text, duplicate keys too; put other text whole.
 
-    The text stays as it was written, to the last space, unless `put` changes something.
+    The text stays byte for byte as it is unless `put` changes something.
     """
     try:
         value = _READ.decode(text)
@@ -133,14 +133,14 @@ def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
 
 
 def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
-    """A choice whose score names no field: their names are the model's words."""
+    """The choice without field scores, because names of fields are text of the model."""
     if not isinstance(confidence := choice.get(FIELD), dict):
         return choice
     return {**choice, FIELD: {name: value for name, value in confidence.items() if name != "fields"}}
 
 
 def find_unreadable(request: Mapping[str, Any]) -> str | None:
-    """What a request holds that no detector reads: `images`, or `tokens` in place of text; None: nothing."""
+    """The content that no detector can read: `images`, or `tokens` instead of text. None: there is none."""
     if any(_is_tokens(request.get(field)) for field in ("prompt", "input")):
         return "tokens"
     for message in request.get("messages", ()):
@@ -245,7 +245,7 @@ def _logit_bias(biases: dict[str, Any], put: Put) -> dict[str, Any]:
 
 
 def _rounded(value: Any, decimals: int) -> Any:
-    """A number without the decimals that could hold an identifier, and never a 0 that was none."""
+    """The number without decimals that could hold an identifier. A number other than 0 never becomes 0."""
     if not isinstance(value, float):
         return value
     rounded = round(value, decimals)
@@ -253,7 +253,7 @@ def _rounded(value: Any, decimals: int) -> Any:
 
 
 def _unchanged(value: Any, put: Put) -> Any:
-    """Words of the protocol, and numbers whose bounds hold no identifier (`edge.request_fields`)."""
+    """For words of the protocol and numbers whose bounds exclude identifiers (`edge.request_fields`)."""
     return value
 
 
@@ -278,7 +278,7 @@ _FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     ),
     **dict.fromkeys(("model", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged),
 }
-"""Of a request; every other field is text, or lists of texts."""
+"""How request fields are walked. All other fields are texts or lists of texts."""
 
 
 # JSON Schema
@@ -301,11 +301,11 @@ _KNOWN_VALUES = """
     http://json-schema.org/draft-07/schema# https://json-schema.org/draft/2020-12/schema
 """
 _WORDS = frozenset(_KNOWN_VALUES.split())
-"""Values of `type`, `format` and `$schema` that say nothing of anybody."""
+"""Values of `type`, `format` and `$schema` that cannot identify anybody."""
 
 
 def _schema(value: Any, put: Put, field: str = "") -> Any:
-    """A JSON Schema, at any depth: its keywords stay, its names, numbers and texts are put."""
+    """A JSON Schema at any depth: keywords stay; names, numbers and texts are put."""
     if isinstance(value, dict):
         return {
             (key if key in _KEYWORDS else put(key, "name")): _within(key, part, put)
@@ -396,7 +396,7 @@ def _letters(match: re.Match[str]) -> str:
 
 
 def _number(value: Any, put: Put) -> Any:
-    """A number; a text in its place, where `put` makes another of its digits."""
+    """The number, or a text if `put` replaces its digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     digits = _digits(repr(value))
@@ -434,11 +434,11 @@ _FUNCTION_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
 
 
 class _Written(str):
-    """A number, as it is written."""
+    """A number in its original spelling."""
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object, with every value of a key that stands in it twice."""
+    """A JSON object that keeps all values of duplicate keys."""
 
 
 _READ = json.JSONDecoder(
@@ -451,7 +451,7 @@ def _keep_text(text: str, kind: Kind) -> str:
 
 
 def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
-    """JSON again, with what `put` makes of its texts; None where the value is a single one."""
+    """The value as JSON with replaced texts. None if it is neither an object nor a list."""
     if not depth and not isinstance(value, list):
         return None
     if depth > MAX_DEPTH:

@@ -17,45 +17,45 @@ ESTATE = Estate("bank", (Member("f", "bank", "foundation"), BELOW, ONE, OTHER))
 
 
 def stands(member: Member) -> list[Standing]:
-    mine = ESTATE.served_by(PLATFORM, member)
-    return [each for each in migration_capacity.standing(PLATFORM) if each.id in mine]
+    served_by = ESTATE.served_by(PLATFORM, member)
+    return [endpoint for endpoint in migration_capacity.standing(PLATFORM) if endpoint.id in served_by]
 
 
 def old(**more: object) -> Standing:
-    (one,) = stands(ONE)
-    return one.model_copy(update={"id": "restricted-old", **more})
+    (stand,) = stands(ONE)
+    return stand.model_copy(update={"id": "restricted-old", **more})
 
 
-def test_what_stands_as_planned_is_in_nobodys_way():
-    for asked in (BELOW, ONE, OTHER):
+def test_a_running_endpoint_as_planned_blocks_nothing():
+    for stack in (BELOW, ONE, OTHER):
         for holder in (ONE, OTHER):
-            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, asked, holder) is None
-            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, stack, holder) is None
+            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, stack, holder) is None
 
 
-def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
-    for asked in (BELOW, ONE):
-        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, asked, ONE)
+def test_a_leaving_model_is_reported_with_its_workloads():
+    for stack in (BELOW, ONE):
+        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, stack, ONE)
         assert "the plan takes restricted-old from one" in str(refused)
         assert "transaction-narratives would get no answers" in str(refused)
         assert "isthmus up bank --replace-in-place" in str(refused)
 
 
 def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
-    (one,) = stands(ONE)
-    moved = one.model_copy(update={"pool": "elsewhere"})
+    (stand,) = stands(ONE)
+    moved = stand.model_copy(update={"pool": "elsewhere"})
     assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
 
 
-def test_what_has_no_replica_left_holds_up_nothing():
+def test_an_endpoint_without_replicas_blocks_nothing():
     assert estate_migration.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
 
 
-def test_the_foundation_cuts_nobody_off():
+def test_the_foundation_interrupts_no_endpoint():
     assert estate_migration.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
 
 
-def test_a_model_handed_from_one_stack_to_another_stands_in_the_first_until_it_has_let_go():
+def test_a_moved_model_belongs_to_the_first_stack_until_it_is_released():
     handed = stands(ONE)
     refused = estate_migration.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
     assert f"{handed[0].id} stands in other, and one would make it a second time" in str(refused)

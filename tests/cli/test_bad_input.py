@@ -12,10 +12,10 @@ from tests.blueprints import bank
 from tests.cli.conftest import resolve
 
 
-def edit(file: Path, pattern: str, by: str) -> None:
+def edit(file: Path, pattern: str, replacement: str) -> None:
     """Replace the first match; a pattern that matches nothing would test nothing."""
     text = file.read_text()
-    changed, count = re.subn(pattern, by, text, count=1)
+    changed, count = re.subn(pattern, replacement, text, count=1)
     assert count, f"{pattern!r} is not in {file.name}"
     file.write_text(changed)
 
@@ -65,9 +65,9 @@ def missing_pool(project):
 
 
 def more_gpus_than_a_node_has(project):
-    one = bank.serving("transaction-narratives")
-    edit(plan(project), f"tensor_parallel: {one.tensor_parallel}", "tensor_parallel: 16")
-    edit(plan(project), f"gpus: {one.gpus}", f"gpus: {16 * (one.replicas or 0)}")
+    serving = bank.serving("transaction-narratives")
+    edit(plan(project), f"tensor_parallel: {serving.tensor_parallel}", "tensor_parallel: 16")
+    edit(plan(project), f"gpus: {serving.gpus}", f"gpus: {16 * (serving.replicas or 0)}")
 
 
 def misspelt_override(project):
@@ -87,17 +87,17 @@ CASES = [
 
 
 @pytest.mark.parametrize("command", ["render", "up"])
-@pytest.mark.parametrize(("break_it", "code", "said"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
-    isthmus, project, command, break_it, code, said
+@pytest.mark.parametrize(("break_it", "code", "phrases"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_bad_input_is_reported_in_one_paragraph_before_anything_is_created(
+    isthmus, project, command, break_it, code, phrases
 ):
     break_it(project)
     where = ["-o", project / "made"] if command == "render" else ["--yes"]
     ran = isthmus(command, "bank-dev", "--project", project, *where)
     assert ran.code == code, ran.err
     assert ran.out == ""
-    for words in said:
-        assert words in ran.err
+    for phrase in phrases:
+        assert phrase in ran.err
     paragraphs = ran.err.strip().splitlines()
     assert len(paragraphs) == 1, f"more than a paragraph: {ran.err}"
     assert "Traceback" not in ran.err
@@ -105,7 +105,7 @@ def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
     assert not (project / "out").exists()
 
 
-def test_without_a_sandbox_up_says_how_to_get_one(isthmus, project):
+def test_up_without_a_sandbox_names_the_fix(isthmus, project):
     ran = isthmus("up", "bank-dev", "--yes", "--project", project)
     assert ran.code == 3
     assert "isthmus sandbox up" in ran.err
@@ -113,7 +113,7 @@ def test_without_a_sandbox_up_says_how_to_get_one(isthmus, project):
     assert not (project / "out").exists()
 
 
-def test_nobody_to_ask_is_an_error_that_names_the_option(isthmus, project):
+def test_without_a_terminal_the_error_names_the_option(isthmus, project):
     ran = isthmus("up", "bank-dev", "--project", project)
     assert ran.code == 2
     assert "--yes" in ran.err
@@ -173,7 +173,7 @@ def test_a_kubeconfig_that_every_folder_would_find_elsewhere_is_refused(isthmus,
     assert "`kube/config` is not an absolute path" in ran.err
 
 
-def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):
+def test_a_missing_context_is_refused_with_the_known_ones(isthmus, project, tmp_path, tools):
     in_earnest(project)
     file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")
     ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)

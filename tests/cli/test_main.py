@@ -72,7 +72,7 @@ def test_an_unknown_stack_names_the_nearest_and_lists_all(isthmus, project):
     assert "The stacks are: bank-dev" in ran.err
 
 
-def test_outside_a_project_the_error_says_where_to_go(isthmus, tmp_path):
+def test_outside_a_project_the_error_names_the_fix(isthmus, tmp_path):
     ran = isthmus("render", "bank-dev", cwd=tmp_path)
     assert ran.code == 2
     assert "--project" in ran.err
@@ -87,7 +87,7 @@ def test_a_traceback_is_shown_with_debug_only(isthmus, project):
 
 def test_json_goes_to_stdout_alone(isthmus):
     ran = isthmus("blueprints", "--format", "json")
-    assert "regulated-hybrid" in [each["name"] for each in json.loads(ran.out)]
+    assert "regulated-hybrid" in [load["name"] for load in json.loads(ran.out)]
     assert ran.err == ""
 
 
@@ -115,7 +115,7 @@ def test_an_interrupt_ends_quietly_with_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_unforeseen_fault_is_told_without_a_traceback(monkeypatch, capsys):
+def test_an_unexpected_fault_is_reported_without_a_traceback(monkeypatch, capsys):
     import isthmus.cli.app as app
 
     def broken(_args):
@@ -123,10 +123,10 @@ def test_an_unforeseen_fault_is_told_without_a_traceback(monkeypatch, capsys):
 
     monkeypatch.setattr(app, "run", broken)
     assert main(["render", "bank-dev"]) == 3
-    told = capsys.readouterr().err
-    assert "of all things" in told
-    assert "--debug" in told
-    assert "Traceback" not in told
+    err = capsys.readouterr().err
+    assert "of all things" in err
+    assert "--debug" in err
+    assert "Traceback" not in err
 
 
 def test_stack_and_blueprint_names_complete(isthmus):

@@ -31,10 +31,10 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: str, stack: str = "bank-dev") -> tuple[int, str, str]:
-        code = main(["preview", stack, *words, "--project", str(project)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+    def run(*arguments: str, stack: str = "bank-dev") -> tuple[int, str, str]:
+        code = main(["preview", stack, *arguments, "--project", str(project)])
+        readouterr = capsys.readouterr()
+        return code, readouterr.out, readouterr.err
 
     return run
 
@@ -68,7 +68,7 @@ def test_nothing_to_change_ends_with_0(call: Call, gives: Any):
 
 
 @pytest.mark.parametrize(
-    ("more", "words", "code"),
+    ("more", "arguments", "code"),
     [
         ({"policy": [HIGH]}, [], 1),
         ({"policy": [HIGH]}, ["--fail-on", "critical"], 0),
@@ -78,11 +78,11 @@ def test_nothing_to_change_ends_with_0(call: Call, gives: Any):
         ({"data_paths": DataPaths()}, [], 1),
     ],
 )
-def test_what_is_met_ends_with_1_and_the_report_is_given_all_the_same(
-    call: Call, gives: Any, more: Any, words: list[str], code: int
+def test_a_met_threshold_exits_with_1_and_prints_the_report(
+    call: Call, gives: Any, more: Any, arguments: list[str], code: int
 ):
     gives(shown(**more))
-    ended, out, err = call("--format", "json", *words)
+    ended, out, err = call("--format", "json", *arguments)
     assert ended == code, err
     assert json.loads(out)["stack"] == "bank-dev"
 
@@ -114,13 +114,13 @@ def test_an_account_that_was_cut_off_ends_with_3_whatever_one_fails_on(call: Cal
     assert "ends before its summary" in err
 
 
-def test_a_stack_that_there_is_not_is_named_with_the_nearest(call: Call):
+def test_an_unknown_stack_is_refused_with_the_nearest(call: Call):
     code, out, err = call(stack="bank-dve")
     assert (code, out) == (2, "")
     assert "Did you mean `bank-dev`?" in err
 
 
-def test_a_word_that_there_is_not_ends_before_anything_is_run(call: Call, monkeypatch: pytest.MonkeyPatch):
+def test_an_unknown_threshold_ends_before_anything_runs(call: Call, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(previewing, "preview", lambda *_, **__: pytest.fail("it was run"))
     code, _, err = call("--fail-on", "cost>lots")
     assert code == 2
@@ -153,20 +153,20 @@ def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any
     gives(shown(changes=changes, summary={"create": 800}))
     code, _, err = call("--format", "markdown", "-o", str(project / "comment.md"))
     assert code == 0, err
-    comment, whole = (project / f"comment{name}.md" for name in ("", ".whole"))
-    assert len(comment.read_text()) <= 60_000 < len(whole.read_text())
+    comment, full_report = (project / f"comment{name}.md" for name in ("", ".whole"))
+    assert len(comment.read_text()) <= 60_000 < len(full_report.read_text())
     assert "the rest is in `comment.whole.md`" in comment.read_text()
     _, out, _ = call("--format", "markdown")
     assert "the rest is in `out/preview-bank-dev.whole.md`" in out
-    assert (project / "out" / "preview-bank-dev.whole.md").read_text() == whole.read_text()
+    assert (project / "out" / "preview-bank-dev.whole.md").read_text() == full_report.read_text()
 
 
 def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bank_estate(tmp_path)
     gives(shown())
     assert main(["preview", "bank", "--format", "json", "--project", str(tmp_path)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["stack"] for each in told] == [
+    previews = json.loads(capsys.readouterr().out)
+    assert [preview["stack"] for preview in previews] == [
         "bank-foundation",
         "bank-platform",
         "bank-investigations",
@@ -174,17 +174,17 @@ def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: p
     ]
 
 
-def test_surroundings_that_are_not_there_are_a_failed_preview(
+def test_a_missing_environment_is_a_failed_preview(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))
     code, out, err = call("--format", "json")
-    made = Preview.model_validate_json(out)
-    assert (code, made.status, made.digest) == (3, "failed", "")
-    assert "isthmus sandbox up" in made.diagnostics[0].message
+    model_validate_json = Preview.model_validate_json(out)
+    assert (code, model_validate_json.status, model_validate_json.digest) == (3, "failed", "")
+    assert "isthmus sandbox up" in model_validate_json.diagnostics[0].message
     assert "isthmus sandbox up" in err
-    assert made.data_paths.after, "what its files say is told all the same"
-    assert made.cost.after is not None
+    assert model_validate_json.data_paths.after, "what its files say is told all the same"
+    assert model_validate_json.cost.after is not None
 
 
 def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
@@ -200,14 +200,14 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
 
 
 @pytest.mark.parametrize("where", ["policies.yaml", "the stack's settings"])
-def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path, where: str):
-    said = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
+def test_an_unknown_rule_is_a_failed_preview(call: Call, project: Path, where: str):
+    policy_settings = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
     if where == "policies.yaml":
-        yaml_files.dump({"isthmus": "v1", **said}, "", project / where)
+        yaml_files.dump({"isthmus": "v1", **policy_settings}, "", project / where)
     else:
         file = project / "stacks" / "Pulumi.bank-dev.yaml"
         settings = yaml_files.load(file).data
-        settings["config"]["isthmus:policies"] = said
+        settings["config"]["isthmus:policies"] = policy_settings
         yaml_files.dump(settings, "", file)
     code, out, err = call("--format", "markdown")
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err

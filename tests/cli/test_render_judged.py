@@ -39,13 +39,13 @@ def test_a_high_finding_stops_and_the_folder_is_there_to_be_looked_at(render, pr
     assert (project / "made" / "graph.json").exists()
 
 
-def test_what_somebody_answers_for_is_shown_and_does_not_stop(render):
+def test_a_silenced_finding_is_shown_and_does_not_block(render):
     ran = render(silence(datetime.datetime.now(datetime.UTC).date()))
     assert ran.code == 0, ran.err
     assert "silenced by ana@bank.example until" in ran.err
 
 
-def test_a_setting_that_there_is_not_is_refused_before_anything_is_written(render, project: Path):
+def test_an_unknown_setting_is_refused_before_anything_is_written(render, project: Path):
     ran = render("isthmus: v1\nsilence: []\n")
     assert (ran.code, "`silences`" in ran.err) == (2, True), ran.err
     assert not (project / "made").exists()
@@ -53,8 +53,8 @@ def test_a_setting_that_there_is_not_is_refused_before_anything_is_written(rende
 
 def test_a_stacks_own_config_is_read_and_held_to_the_same(isthmus: Isthmus, project: Path):
     file = project / "stacks" / "Pulumi.bank-dev.yaml"
-    stated = "  isthmus:policies:\n    off:\n    - rule: audit/logs-keep\n      owner: a\n      reason: b\n"
-    file.write_text(file.read_text().replace("config:\n", f"config:\n{stated}", 1))
+    setting = "  isthmus:policies:\n    off:\n    - rule: audit/logs-keep\n      owner: a\n      reason: b\n"
+    file.write_text(file.read_text().replace("config:\n", f"config:\n{setting}", 1))
     ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
     assert ran.code == 2
     assert "there is no rule `audit/logs-keep`. Did you mean `audit/logs-kept`?" in ran.err

@@ -29,7 +29,7 @@ def test_every_public_name_can_be_imported() -> None:
         assert getattr(components, name).__name__ == name
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_a_missing_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'GpuPol'"):
         components.GpuPol  # noqa: B018
 
@@ -48,10 +48,10 @@ def test_every_component_argument_and_output_is_described(schema: dict[str, Any]
     for token, resource in schema["resources"].items():
         assert resource["description"], token
         for side in ("inputProperties", "properties"):
-            for name, each in resource[side].items():
-                assert each.get("description"), f"{token}.{name}"
-    for token, each in schema["types"].items():
-        for name, field in each["properties"].items():
+            for name, description in resource[side].items():
+                assert description.get("description"), f"{token}.{name}"
+    for token, description in schema["types"].items():
+        for name, field in description["properties"].items():
             assert field.get("description"), f"{token}.{name}"
 
 
@@ -61,12 +61,12 @@ def test_no_module_bears_a_name_of_the_standard_library() -> None:
     assert not (modules | folders) & sys.stdlib_module_names
 
 
-def test_its_main_puts_the_root_on_the_path_in_place_of_its_folder() -> None:
+def test_the_package_main_puts_the_root_on_the_path() -> None:
     program = (
         "import runpy, sys; sys.path.insert(0, 'components');"
         "runpy.run_path('components/__main__.py', run_name='looked_at');"
         "sys.exit(not (sys.path[0] == sys.argv[1] and sys.argv[1] + '/components' not in sys.path"
         " and 'components' not in sys.path))"
     )
-    found = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
-    assert found.returncode == 0
+    result = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
+    assert result.returncode == 0

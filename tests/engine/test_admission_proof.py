@@ -41,13 +41,13 @@ class Api(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     Api.asked = []
-    made = HTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    httpserver = HTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=httpserver.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield Cluster("fra1", f"http://127.0.0.1:{made.server_port}", None)
-    made.shutdown()
+    yield Cluster("fra1", f"http://127.0.0.1:{httpserver.server_port}", None)
+    httpserver.shutdown()
     thread.join()
-    made.server_close()
+    httpserver.server_close()
 
 
 def prove(server, patience: float = 0.5):
@@ -90,7 +90,7 @@ def test_a_pod_that_is_accepted_ends_everything_and_names_the_policy(server):
         prove(server)
 
 
-def test_a_refusal_by_something_else_is_no_proof(server):
+def test_a_refusal_by_another_policy_does_not_prove_admission(server):
     Api.answers = [(403, "exceeded quota: isthmus")]
     with pytest.raises(Refused, match="exceeded quota"):
         prove(server)

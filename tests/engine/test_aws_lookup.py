@@ -39,11 +39,11 @@ class Answers:
     def __getattr__(self, call: str) -> Any:
         def answer(**params: Any) -> Any:
             self.asked.append((call, params))
-            said = self.operations[call]
-            said = said(params) if callable(said) else said
-            if isinstance(said, Exception):
-                raise said
-            return said
+            answer = self.operations[call]
+            answer = answer(params) if callable(answer) else answer
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
         return answer
 
@@ -52,10 +52,10 @@ def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "Call")
 
 
-def aws(known: frozenset[tuple[str, str]] = frozenset(), **operations: Any) -> Aws:
+def aws(known_urns: frozenset[tuple[str, str]] = frozenset(), **operations: Any) -> Aws:
     identity = Answers(get_caller_identity={"Account": "123456789012", "Arn": "arn:aws-us-gov:iam::1:user/x"})
     clients = {"some": Answers(**operations), "sts": identity}
-    return Aws({"region": "eu-central-1"}, "isthmus/dev", known, clients)
+    return Aws({"region": "eu-central-1"}, "isthmus/dev", known_urns, clients)
 
 
 def creation(since: str | None = None, **inputs: Any) -> Creation:
@@ -87,7 +87,7 @@ class TestByName:
             "arn:thing"
         )
 
-    def test_what_aws_does_not_know_was_not_made(self):
+    def test_a_resource_unknown_to_aws_was_not_created(self):
         for code in ("NoSuchEntity", "ResourceNotFoundException", "404", "InvalidVpcID.NotFound"):
             assert BY_NAME(aws(get_thing=refused(code)), creation(name="a")) == NotMade()
 
@@ -97,7 +97,7 @@ class TestByName:
         assert isinstance(verdict, NotMade)
         assert "isthmus/prod" in verdict.why
 
-    def test_a_thing_without_tags_is_nobodys_guess(self):
+    def test_an_untagged_resource_is_never_guessed(self):
         verdict = BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), creation(name="a"))
         assert isinstance(verdict, Unknown)
         assert verdict.look == "aws some get-thing --name a --region eu-central-1"
@@ -109,61 +109,63 @@ class TestByName:
     def test_a_name_that_only_aws_plugin_knew_cannot_be_looked_up(self):
         assert isinstance(BY_NAME(aws(), creation(namePrefix="a")), Unknown)
 
-    def test_what_the_state_has_is_not_decided_anew(self):
+    def test_a_resource_in_the_state_is_not_decided_again(self):
         account = aws(frozenset({("aws:some/thing:Thing", "arn:thing")}), get_thing=THING)
         assert isinstance(BY_NAME(account, creation(name="a")), NotMade)
 
 
 class TestByTags:
     def things(self, *items: dict[str, Any], **kind: Any) -> Any:
-        listed = [{"Id": f"t-{number}", "Tags": tags(), **each} for number, each in enumerate(items)]
+        listed = [{"Id": f"t-{number}", "Tags": tags(), **item} for number, item in enumerate(items)]
         return aws(list_things={"Things": listed}, **kind)
 
-    def test_one_with_our_tags_is_the_one(self):
+    def test_a_resource_with_our_tags_is_the_match(self):
         foreign = {"Tags": tags(**{RESOURCE_TAG: "another"})}
         assert BY_TAGS(self.things(foreign, {}), creation()) == Made("t-1")
 
-    def test_two_are_named_with_their_ids_and_none_is_chosen(self):
+    def test_two_matches_are_named_with_their_ids_and_neither_is_adopted(self):
         verdict = BY_TAGS(self.things({}, {}), creation())
         assert isinstance(verdict, Unknown)
         assert "2 may be this one (t-0, t-1)" in verdict.may
 
-    def test_what_is_being_deleted_does_not_count(self):
+    def test_objects_being_deleted_do_not_count(self):
         assert BY_TAGS(self.things({"State": "going"}, {}), creation()) == Made("t-1")
 
-    def test_what_was_there_before_the_run_does_not_count_but_clocks_may_differ_a_little(self):
+    def test_resources_older_than_the_run_do_not_count_within_clock_tolerance(self):
         account = self.things(
             {"Created": NOON - timedelta(minutes=5)}, {"Created": (NOON - timedelta(seconds=30)).isoformat()}
         )
         assert BY_TAGS(account, creation(since=NOON.isoformat())) == Made("t-1")
 
     def test_tags_that_we_may_not_read_leave_it_open_unless_one_is_found(self):
-        way = by_tags(
+        look_up = by_tags(
             "some", "list_things", "Things", "{item[Id]}", tags=("list_tags", {"Id": "{item[Id]}"}, "Tags")
         )
         denied = refused("AccessDeniedException")
-        verdict = way(self.things({}, list_tags=denied), creation())
+        verdict = look_up(self.things({}, list_tags=denied), creation())
         assert isinstance(verdict, Unknown)
         assert "the tags of 1 we may not read" in verdict.may
         some = self.things(
-            {}, {}, list_tags=lambda asked: denied if asked["Id"] == "t-0" else {"Tags": tags()}
+            {}, {}, list_tags=lambda request: denied if request["Id"] == "t-0" else {"Tags": tags()}
         )
-        assert way(some, creation()) == Made("t-1")
+        assert look_up(some, creation()) == Made("t-1")
 
 
-def test_a_child_is_found_through_its_parent_and_by_nothing_else():
-    way = by_parent(
+def test_a_child_is_found_only_through_its_parent():
+    look_up = by_parent(
         "some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{item[Name]}"
     )
     account = aws(list_parts={"Parts": [{"Name": "a"}, {"Name": "b"}]})
-    assert way(account, creation(parent="p-1", name="b")) == Made("p-1_b")
-    assert way(account, creation(parent="p-1", name="c")) == NotMade()
+    assert look_up(account, creation(parent="p-1", name="b")) == Made("p-1_b")
+    assert look_up(account, creation(parent="p-1", name="c")) == NotMade()
     assert account.client("some").asked[0] == ("list_parts", {"Of": "p-1"})
 
 
 def test_account_and_partition_are_those_of_the_caller():
-    way = by_parent("some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}")
-    assert way(aws(list_parts={"Parts": [1]}), creation()) == Made(
+    look_up = by_parent(
+        "some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}"
+    )
+    assert look_up(aws(list_parts={"Parts": [1]}), creation()) == Made(
         "arn:aws-us-gov:thing:eu-central-1:123456789012:"
     )
 
@@ -175,15 +177,15 @@ def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "message"),
     [
         (refused("ThrottlingException"), EnvironmentFault, "ThrottlingException"),
         (refused("AccessDenied"), Denied, "get-thing: AccessDenied"),
         (EndpointConnectionError(endpoint_url="https://x"), EnvironmentFault, "https://x"),
     ],
 )
-def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, said):
-    with pytest.raises(kind, match=said):
+def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, message):
+    with pytest.raises(kind, match=message):
         BY_NAME(aws(get_thing=error), creation(name="a"))
 
 
@@ -201,8 +203,10 @@ def test_tags_are_read_in_each_of_awss_forms(form):
 
 
 def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
-    said = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
-    assert [each["roleArn"] for each in aws_account._assumed_roles({"assumeRoles": said})] == [
+    roles = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
+    assert [
+        assumed_role["roleArn"] for assumed_role in aws_account._assumed_roles({"assumeRoles": roles})
+    ] == [
         "arn:1",
         "arn:2",
     ]

@@ -50,10 +50,10 @@ def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    made = Client(variables)
-    made.configure(region=REGION)
-    yield made
-    made.close()
+    aws_client = Client(variables)
+    aws_client.configure(region=REGION)
+    yield aws_client
+    aws_client.close()
 
 
 def begun(client: Client, world: World, token: str) -> Creation:
@@ -71,9 +71,9 @@ def begun(client: Client, world: World, token: str) -> Creation:
 CLIENTS: dict[str, Any] = {}
 
 
-def account(*known: tuple[str, str]) -> Aws:
+def account(*known_urns: tuple[str, str]) -> Aws:
     # Clients take longest to make, and the endpoint is the same for all.
-    return Aws({"region": REGION}, STACK, frozenset(known), CLIENTS)
+    return Aws({"region": REGION}, STACK, frozenset(known_urns), CLIENTS)
 
 
 def test_every_type_that_can_be_made_can_be_looked_up():
@@ -85,7 +85,7 @@ def test_the_tags_are_those_that_the_program_sets():
 
 
 @every_type
-def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world, token):
+def test_only_created_resources_are_found_by_their_id(client, world, token):
     creation = begun(client, world, token)
     before = look_up(account(), creation)
     assert isinstance(before, NotMade), before
@@ -100,11 +100,13 @@ def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world,
     assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
-tagged_type = pytest.mark.parametrize("token", sorted(each for each in TYPES if "tags" in TYPES[each].inputs))
+tagged_type = pytest.mark.parametrize(
+    "token", sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
+)
 
 
 @tagged_type
-def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
+def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, token):
     creation = begun(client, world, token)
     foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
     client.create(token, client.checked(token, foreign))
@@ -113,7 +115,7 @@ def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
 
 
 @tagged_type
-def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
+def test_an_untagged_resource_is_reported_and_not_adopted(client, world, token):
     creation = begun(client, world, token)
     inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}
     id, _ = client.create(token, client.checked(token, inputs))
@@ -128,9 +130,7 @@ def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
 @pytest.mark.parametrize(
     "token", ["aws:iam/rolePolicy:RolePolicy", "aws:cloudwatch/logMetricFilter:LogMetricFilter"]
 )
-def test_a_setting_whose_name_was_made_up_is_looked_for_since_the_next_run_makes_up_another(
-    client, world, token
-):
+def test_a_setting_with_a_generated_name_is_looked_up_again(client, world, token):
     inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
     creation = with_inputs(token, client.checked(token, inputs))
     assert creation.made_up("name")
@@ -158,16 +158,16 @@ def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world,
         ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "namePrefix": "p"}),
     ],
 )
-def test_a_setting_whose_name_is_not_known_is_never_said_to_be_the_same_again(token, inputs):
+def test_a_setting_with_an_unknown_name_is_never_reported_as_unchanged(token, inputs):
     assert isinstance(look_up(account(), with_inputs(token, inputs)), Unknown)
 
 
 def test_a_log_group_is_found_by_its_prefix_its_tags_and_its_age(client, world):
     token, prefix = "aws:cloudwatch/logGroup:LogGroup", world.name("/isthmus/flow")
-    ours = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
-    creation = with_inputs(token, client.checked(token, ours), name="flow")
+    own_inputs = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
+    creation = with_inputs(token, client.checked(token, own_inputs), name="flow")
     assert "name" not in creation.inputs
-    foreign = {**ours, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
+    foreign = {**own_inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
     client.create(token, client.checked(token, foreign))
     assert look_up(account(), creation) == NotMade()
     id, _ = client.create(token, creation.resource["inputs"])

@@ -27,41 +27,45 @@ PATHS = st.lists(st.lists(STEPS, min_size=1, max_size=5).map(tuple), min_size=1,
 
 def spelt(paths: list[tuple[Step, ...]]) -> dict[str, Any]:
     """Paths as the API server spells them: a leaf is `{}`, and what is more than a leaf says `.` of itself."""
-    made: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for path in paths:
-        at = made
+        at = tree
         for step in path:
             at = at.setdefault(step.spelt(), {})
         at["."] = {}
 
     def leaves(at: dict[str, Any]) -> dict[str, Any]:
-        return {key: {} if each == {".": {}} else leaves(each) for key, each in at.items()}
+        return {key: {} if child == {".": {}} else leaves(child) for key, child in at.items()}
 
-    return leaves(made)
+    return leaves(tree)
 
 
-def managed(manager: str, said: Any, **more: Any) -> dict[str, Any]:
+def managed(manager: str, fields_v1: Any, **more: Any) -> dict[str, Any]:
     return {
         "manager": manager,
         "operation": "Apply",
         "time": "2026-11-26T15:00:00Z",
-        "fieldsV1": said,
+        "fieldsV1": fields_v1,
         **more,
     }
 
 
 @given(PATHS, PATHS)
-def test_every_path_is_read_with_its_managers_and_no_other(one, other):
-    other = [each for each in other if each[0] != Step("f", "status")]
-    one = [each for each in one if each[0] != Step("f", "status")]
-    found = parse_fields([managed("one", spelt(one)), managed("other", spelt(other))])
-    assert set(found.tree.paths()) == {*one, *other}
-    assert found.tree.all() == {name for name, paths in (("one", one), ("other", other)) if paths}
-    for path in {*one, *other}:
-        at = found.tree
+def test_every_path_is_read_with_its_managers_and_no_other(first_paths, second_paths):
+    second_paths = [path for path in second_paths if path[0] != Step("f", "status")]
+    first_paths = [path for path in first_paths if path[0] != Step("f", "status")]
+    ownership = parse_fields([managed("one", spelt(first_paths)), managed("other", spelt(second_paths))])
+    assert set(ownership.tree.paths()) == {*first_paths, *second_paths}
+    assert ownership.tree.all() == {
+        name for name, paths in (("one", first_paths), ("other", second_paths)) if paths
+    }
+    for path in {*first_paths, *second_paths}:
+        at = ownership.tree
         for step in path:
             at = at.below[step]
-        assert at.managers == {name for name, paths in (("one", one), ("other", other)) if path in paths}
+        assert at.managers == {
+            name for name, paths in (("one", first_paths), ("other", second_paths)) if path in paths
+        }
 
 
 @given(STEPS)
@@ -78,7 +82,7 @@ def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
 
 
 @given(st.dictionaries(NAMES, VALUES, min_size=2, max_size=3))
-def test_the_order_of_keys_is_no_difference(keys):
+def test_the_order_of_keys_does_not_matter(keys):
     turned = dict(reversed(keys.items()))
     assert parse_step("k:" + json.dumps(keys)) == parse_step("k:" + json.dumps(turned))
 
@@ -88,20 +92,20 @@ def test_a_name_may_hold_colons_dots_and_slashes():
     assert parse_step("f:") == Step("f", "")
 
 
-def test_what_is_no_key_of_its_sort_is_none():
-    assert [parse_step(each) for each in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
+def test_an_invalid_field_key_is_ignored():
+    assert [parse_step(part) for part in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
 
 
-def test_what_controllers_say_in_a_status_is_left_out_and_what_they_set_besides_is_not():
+def test_controller_status_is_ignored_and_other_controller_fields_are_not():
     label = {"f:metadata": {"f:labels": {"f:x": {}}}}
-    found = parse_fields(
+    ownership = parse_fields(
         [
             managed("controller", {"f:status": {"f:replicas": {}}}, subresource="status"),
             managed("sly", {"f:status": {"f:replicas": {}}, **label}, subresource="status"),
         ]
     )
-    assert found.tree.all() == {"sly"}
-    assert {path[0].text for path in found.tree.paths()} == {"metadata"}
+    assert ownership.tree.all() == {"sly"}
+    assert {path[0].text for path in ownership.tree.paths()} == {"metadata"}
 
 
 def test_the_last_time_of_a_manager_counts():
@@ -109,6 +113,6 @@ def test_the_last_time_of_a_manager_counts():
     assert parse_fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
 
 
-def test_an_object_without_a_word_of_managers_is_nobodys():
-    for said in (None, [], "x", [None]):
-        assert managed_fields.parse_fields(said).tree.all() == set()
+def test_an_object_without_managed_fields_has_no_owner():
+    for managers in (None, [], "x", [None]):
+        assert managed_fields.parse_fields(managers).tree.all() == set()

@@ -41,8 +41,8 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "status": status}
 
 
-def look(cluster: Fake, *wanted: dict[str, Any]) -> list[pool_health.SignResult]:
-    pools = [{"name": "a", "site": "fra1", "signs": list(wanted)}]
+def look(cluster: Fake, *signs: dict[str, Any]) -> list[pool_health.SignResult]:
+    pools = [{"name": "a", "site": "fra1", "signs": list(signs)}]
     return pool_health.check_pools(pools, {"fra1": cast(Cluster, cluster)})
 
 
@@ -50,11 +50,11 @@ def machines(*nodes: dict[str, Any]) -> Fake:
     return Fake({"/api/v1/nodes?labelSelector=pool%3Da": {"items": list(nodes)}})
 
 
-def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
+def test_all_machines_are_checked_with_one_request() -> None:
     cluster = machines(node(), node())
     gpus = {**NODE, "path": ["status", "allocatable", "nvidia.com/gpu"], "value": "8"}
-    seen = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
-    assert all(each.well for each in seen)
+    checks = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
+    assert all(check.well for check in checks)
     assert len(cluster.asked) == 2, "what is served, and the machines"
 
 
@@ -67,27 +67,27 @@ def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
         ([], 0, ("nothing",)),
     ],
 )
-def test_one_that_differs_lacks_or_is_too_many_is_told(
+def test_a_machine_that_differs_is_missing_or_surplus_is_reported(
     nodes: list[dict[str, Any]], shown: int, instead: tuple[str, ...]
 ) -> None:
-    (seen,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
-    assert (seen.well, seen.shown, seen.instead) == (False, shown, instead)
+    (check,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
+    assert (check.well, check.shown, check.instead) == (False, shown, instead)
     line = (
         f"Node pool=a: status › conditions › Ready should be True, is {instead[0]} ({shown} of 2 are right)"
     )
-    assert str(seen) == line
+    assert str(check) == line
 
 
 def test_machines_with_a_label_more_are_others() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da%2C%21shared": {"items": [node(), node()]}})
-    (seen,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
-    assert seen.well
+    (check,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
+    assert check.well
 
 
 def test_a_label_that_must_only_be_there_may_say_anything() -> None:
-    wanted = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
-    assert look(machines(node(rack="7"), node(rack="8")), wanted)[0].well
-    assert not look(machines(node(rack="7"), node()), wanted)[0].well
+    expected_label = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
+    assert look(machines(node(rack="7"), node(rack="8")), expected_label)[0].well
+    assert not look(machines(node(rack="7"), node()), expected_label)[0].well
 
 
 def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
@@ -99,7 +99,7 @@ def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
     assert look(Fake({}), queue)[0].object == "Queue n/q"
 
 
-def test_a_cluster_that_does_not_let_us_look_is_no_healthy_one() -> None:
+def test_a_cluster_that_denies_access_is_not_reported_as_healthy() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": ApiRefusal(403, "no")})
     with pytest.raises(EnvironmentFault, match="does not let us look"):
         look(cluster, {**NODE, "path": READY, "value": "True"})

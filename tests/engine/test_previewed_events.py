@@ -59,10 +59,10 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     lay(tmp_path, bank=True)
 
     @contextlib.contextmanager
-    def here(stack: object) -> Iterator[None]:
+    def hold(stack: object) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(preview, "exclusive_stack_run", here)
+    monkeypatch.setattr(preview, "exclusive_stack_run", hold)
     monkeypatch.setattr(preview, "clusters", lambda *_: {})
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
@@ -75,12 +75,12 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 
 def test_an_account_that_is_whole_is_complete_and_hides_the_stacks_own_secret(previewed: Make):
-    made = previewed(UPDATE, SUMMARY, CANCEL)
-    assert (made.preview.status, made.preview.summary, made.error) == ("complete", {"update": 1}, None)
-    (change,) = made.preview.changes
-    assert [each.path for each in change.properties] == ["spec.replicas", "spec.token"]
-    assert SECRET not in made.preview.model_dump_json()
-    assert made.preview.digest.startswith("sha256:")
+    result = previewed(UPDATE, SUMMARY, CANCEL)
+    assert (result.preview.status, result.preview.summary, result.error) == ("complete", {"update": 1}, None)
+    (change,) = result.preview.changes
+    assert [property.path for property in change.properties] == ["spec.replicas", "spec.token"]
+    assert SECRET not in result.preview.model_dump_json()
+    assert result.preview.digest.startswith("sha256:")
 
 
 @pytest.mark.parametrize("cut", [100, 400], ids=["the summary", "a step"])
@@ -101,17 +101,17 @@ def test_a_step_that_was_lost_is_a_gap(previewed: Make):
     assert "1 to update, of which 0 were told" in shown.diagnostics[0].message
 
 
-def test_an_engine_that_fails_is_a_failed_preview_that_says_why_and_no_secret(previewed: Make):
-    made = previewed(UPDATE, ERROR, CANCEL, code=255, stderr=f"error: preview failed with {SECRET}")
-    assert made.error is not None
-    assert made.error.exit_code == 3
-    assert made.preview.status == "failed"
-    assert "timed out, with [secret]" in made.preview.diagnostics[0].message
-    assert SECRET not in str(made.error) + made.preview.model_dump_json()
-    assert len(made.preview.changes) == 1, "what was seen until then is told"
+def test_a_failed_engine_gives_a_failed_preview_with_reason_and_without_secrets(previewed: Make):
+    result = previewed(UPDATE, ERROR, CANCEL, code=255, stderr=f"error: preview failed with {SECRET}")
+    assert result.error is not None
+    assert result.error.exit_code == 3
+    assert result.preview.status == "failed"
+    assert "timed out, with [secret]" in result.preview.diagnostics[0].message
+    assert SECRET not in str(result.error) + result.preview.model_dump_json()
+    assert len(result.preview.changes) == 1, "what was seen until then is told"
 
 
-def test_a_stack_that_does_not_stand_yet_is_previewed_from_its_rendering(previewed: Make):
+def test_a_new_stack_is_previewed_from_its_rendering(previewed: Make):
     shown = previewed(there=False).preview
     assert (shown.status, set(shown.summary)) == ("complete", {"create", "read"})
     assert shown.summary["create"] > 200

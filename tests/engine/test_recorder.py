@@ -36,19 +36,19 @@ def test_urns_bear_the_types_of_all_parents(stack):
         inner = Shop("inner", pulumi.ResourceOptions(parent=outer))
         k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=pulumi.ResourceOptions(parent=inner))
 
-    found = record_program(program, stack).resources
+    resources = record_program(program, stack).resources
     assert "urn:pulumi:dev::shop::shop:index:Shop$shop:index:Shop$kubernetes:core/v1:ConfigMap::settings" in {
-        each.urn for each in found
+        resource.urn for resource in resources
     }
 
 
-def test_what_a_component_says_of_itself_is_known_by_name_whatever_it_will_be(stack):
+def test_outputs_of_a_component_are_known_by_name_before_they_have_values(stack):
     import pulumi_kubernetes as k8s
 
     def program():
         shop = Shop("shop")
-        made = k8s.core.v1.Service("till", spec={"ports": []}, opts=pulumi.ResourceOptions(parent=shop))
-        shop.register_outputs({"address": made.spec.cluster_ip, "open": True})
+        service = k8s.core.v1.Service("till", spec={"ports": []}, opts=pulumi.ResourceOptions(parent=shop))
+        shop.register_outputs({"address": service.spec.cluster_ip, "open": True})
         pulumi.export("word", "x")
 
     assert {"address", "open"} <= record_program(program, stack).said
@@ -58,10 +58,10 @@ def test_a_secret_is_masked_wherever_it_shows(stack):
     import pulumi_kubernetes as k8s
 
     def program():
-        word = pulumi.Output.secret("hunter2")
-        k8s.core.v1.ConfigMap("settings", data={"a": word, "b": "open"})
-        pulumi.export("word", word)
-        pulumi.export("sentence", pulumi.Output.concat("it is ", word))
+        secret = pulumi.Output.secret("hunter2")
+        k8s.core.v1.ConfigMap("settings", data={"a": secret, "b": "open"})
+        pulumi.export("word", secret)
+        pulumi.export("sentence", pulumi.Output.concat("it is ", secret))
 
     rendered = record_program(program, stack)
     text = json.dumps(render_files.build_files(rendered, {}))
@@ -97,8 +97,10 @@ def test_options_and_configuration_reach_the_recording(stack):
         )
         k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=opts)
 
-    (made,) = [each for each in record_program(program, stack).resources if each.name == "settings"]
-    assert made.options == {
+    (resource,) = [
+        resource for resource in record_program(program, stack).resources if resource.name == "settings"
+    ]
+    assert resource.options == {
         "protect": True,
         "retainOnDelete": True,
         "ignoreChanges": ["data"],
@@ -123,11 +125,11 @@ def test_a_program_that_failed_does_not_fail_the_next(stack):
 
     with pytest.raises(LookupError, match="too long"):
         fails()
-    found = record_program(lambda: aws.s3.Bucket("records"), stack).resources
-    assert [each.name for each in found if each.type == "aws:s3/bucket:Bucket"] == ["records"]
+    resources = record_program(lambda: aws.s3.Bucket("records"), stack).resources
+    assert [resource.name for resource in resources if resource.type == "aws:s3/bucket:Bucket"] == ["records"]
 
 
-def test_what_one_program_changes_does_not_reach_the_next(stack):
+def test_changes_of_one_program_do_not_reach_the_next(stack):
     import pulumi_aws as aws
 
     from stacks.tagging import tag_everything
@@ -137,7 +139,11 @@ def test_what_one_program_changes_does_not_reach_the_next(stack):
         aws.s3.Bucket("records")
 
     (with_tags,), (without,) = (
-        [each.inputs for each in record_program(program, stack).resources if each.name == "records"]
+        [
+            resource.inputs
+            for resource in record_program(program, stack).resources
+            if resource.name == "records"
+        ]
         for program in (tagged, lambda: aws.s3.Bucket("records"))
     )
     assert with_tags["tags"]["isthmus-stack"] == "shop/other"
@@ -201,7 +207,7 @@ def test_a_manifest_leaves_out_what_another_manager_owns(stack):
             opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
         )
 
-    made = render_files.build_files(record_program(program, stack), {})
-    (manifest,) = [text for path, text in made.items() if "deployment-shop" in path]
+    files = render_files.build_files(record_program(program, stack), {})
+    (manifest,) = [text for path, text in files.items() if "deployment-shop" in path]
     assert "replicas" not in manifest
     assert "matchLabels" in manifest

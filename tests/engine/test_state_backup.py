@@ -35,7 +35,7 @@ def test_the_last_ten_stay(tmp_path):
     for number in range(14):
         state_backup.write(tmp_path, "dev", exported(number), NOON + timedelta(minutes=number))
     left = [json.loads(file.read_text()) for file in sorted(state_backup.folder(tmp_path, "dev").iterdir())]
-    assert [each["deployment"]["resources"][0]["mark"] for each in left] == list(range(4, 14))
+    assert [backup["deployment"]["resources"][0]["mark"] for backup in left] == list(range(4, 14))
 
 
 def test_a_state_that_did_not_change_pushes_no_older_copy_out(tmp_path):

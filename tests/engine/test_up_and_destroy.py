@@ -30,11 +30,13 @@ def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
     assert _urns_outside_first_step(first) == []
 
 
-def test_everything_else_is_left_as_it_is():
-    held = state(
+def test_other_resources_stay_unchanged():
+    deployed_state = state(
         PLATFORM,
         f"{PLATFORM}$isthmus:index:ModelServer",
         f"{PLATFORM}$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment",
         f"{PLATFORM}$isthmus:index:Network$aws:ec2/vpc:Vpc",
     )
-    assert _urns_outside_first_step(held) == [each["urn"] for each in held["resources"][1:]]
+    assert _urns_outside_first_step(deployed_state) == [
+        resource["urn"] for resource in deployed_state["resources"][1:]
+    ]

@@ -37,8 +37,8 @@ class Cluster:
         return {}
 
 
-def watch(cluster: Cluster, said: list[str], turns: list[int]) -> watchdog.Watch:
-    return watchdog.Watch({"fra1": cluster}, said.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
+def watch(cluster: Cluster, messages: list[str], turns: list[int]) -> watchdog.Watch:
+    return watchdog.Watch({"fra1": cluster}, messages.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
 
 
 def during(watching: watchdog.Watch, seconds: float) -> None:
@@ -51,20 +51,20 @@ def during(watching: watchdog.Watch, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("does", [EnvironmentFault, ValueError])
-def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception]):
-    said: list[str] = []
+def test_an_unanswering_cluster_is_reported_and_ends_the_run_after_the_limit(does: type[Exception]):
+    messages: list[str] = []
     turns: list[int] = []
-    watching = watch(Cluster(does), said, turns)
+    watching = watch(Cluster(does), messages, turns)
     during(watching, 0.1)
-    assert said == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
+    assert messages == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
     assert (watching.gone, turns) == (None, [])
-    watching = watch(Cluster(does), said, turns)
+    watching = watch(Cluster(does), messages, turns)
     during(watching, 0.5)
     assert (watching.gone, turns) == ("fra1", [0])
 
 
 @pytest.mark.parametrize("does", [None, ApiRefusal])
-def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
+def test_any_answer_counts_as_an_answer(does: type[Exception] | None):
     cluster, turns = Cluster(does), []
     watching = watch(cluster, [], turns)
     during(watching, 0.5)
@@ -72,9 +72,9 @@ def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
     assert (watching.gone, turns) == (None, [])
 
 
-def test_a_cluster_that_answers_again_begins_anew():
-    cluster, said, turns = Cluster(EnvironmentFault), [], []
-    watching = watch(cluster, said, turns)
+def test_a_cluster_that_answers_again_resets_the_watchdog():
+    cluster, messages, turns = Cluster(EnvironmentFault), [], []
+    watching = watch(cluster, messages, turns)
     thread = threading.Thread(target=watching.run)
     thread.start()
     for does in (None, EnvironmentFault, None):
@@ -83,7 +83,7 @@ def test_a_cluster_that_answers_again_begins_anew():
     time.sleep(0.1)
     watching.end()
     thread.join(5)
-    assert (watching.gone, turns, len(said)) == (None, [], 2)
+    assert (watching.gone, turns, len(messages)) == (None, [], 2)
 
 
 def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
@@ -93,7 +93,7 @@ def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
     assert turns[:3] == [0, 1, 2]
 
 
-def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
+def test_a_run_ended_by_the_watchdog_gives_the_reason(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(watchdog.VARIABLE, "1")
     monkeypatch.setattr(watchdog, "INTERVAL_S", 0.05)
     ended = threading.Event()
@@ -107,9 +107,9 @@ def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(
         EnvironmentFault, match=r"has not answered at https://127\.0\.0\.1:6443 for 1 s"
-    ) as told:
+    ) as caught:
         run(Cluster(EnvironmentFault), EnvironmentFault("the engine was interrupted"), ended)
-    assert "site fra1" in str(told.value)
+    assert "site fra1" in str(caught.value)
     with pytest.raises(Refused, match="other"):
         run(Cluster(), Refused("other"))
 

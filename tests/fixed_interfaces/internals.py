@@ -43,14 +43,13 @@ def run_cli(*arguments: str) -> str:
     assert code in (0, 1), f"`isthmus {' '.join(arguments)}` ended with {code}: {err.getvalue()[-2000:]}"
     return out.getvalue()
 
+    # --- programs of the edge: `python -m MODULE` ---
 
-# --- programs of the edge: `python -m MODULE` ---
 
-
-def run_module_help(module: str, *words: str) -> str:
+def run_module_help(module: str, *arguments: str) -> str:
     """Standard output of `python -m MODULE WORDS --help`."""
     out, before = io.StringIO(), sys.argv
-    sys.argv = [module, *words, "--help"]
+    sys.argv = [module, *arguments, "--help"]
     try:
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit), warnings.catch_warnings():
             # `runpy` warns of a module that is imported already, as it is in a run of the tests.
@@ -60,8 +59,7 @@ def run_module_help(module: str, *words: str) -> str:
         sys.argv = before
     return out.getvalue()
 
-
-# --- the components' package ---
+    # --- the components' package ---
 
 
 def package_schema() -> dict[str, Any]:
@@ -72,8 +70,7 @@ def package_schema() -> dict[str, Any]:
 
     return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 
-
-# --- JSON outputs and files that need an engine, a rendering or much data: their models ---
+    # --- JSON outputs and files that need an engine, a rendering or much data: their models ---
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
@@ -128,8 +125,7 @@ def images_output() -> dict[str, Any]:
     item = Item("edge", "registry/edge:1", "sha256:" + "1" * 64, "mirror/edge", ("namespace/pod",), True)
     return as_data(Inventory([item], [item]))
 
-
-# --- configuration files of the edge ---
+    # --- configuration files of the edge ---
 
 
 def edge_configuration_schema() -> dict[str, Any]:
@@ -138,8 +134,7 @@ def edge_configuration_schema() -> dict[str, Any]:
 
     return _ADAPTER.json_schema(by_alias=True)
 
-
-# --- metrics of a gateway ---
+    # --- metrics of a gateway ---
 
 
 def gateway_metrics() -> bytes:
@@ -184,8 +179,7 @@ def _exchange(exchange: Any, **more: Any) -> Any:
     }
     return exchange(**{**values, **more})
 
-
-# --- lines of the journal ---
+    # --- lines of the journal ---
 
 
 def journal_lines() -> list[dict[str, Any]]:
@@ -196,8 +190,8 @@ def journal_lines() -> list[dict[str, Any]]:
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":
-            known = _exchange(Exchange)
-            for name, value in vars(known).items():
+            exchange = _exchange(Exchange)
+            for name, value in vars(exchange).items():
                 if name not in ("started", "settle", "bytes_out", "request_id"):
                     setattr(scope["state"]["exchange"], name, value)
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -217,8 +211,7 @@ def journal_lines() -> list[dict[str, Any]]:
             asyncio.run(journal(scope, nothing, nothing))
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
-
-# --- audit records ---
+    # --- audit records ---
 
 
 def audit_lines() -> list[bytes]:
@@ -257,19 +250,19 @@ def audit_lines() -> list[bytes]:
     )
 
     async def requests() -> None:
-        known = AuditedRequest(auditor, _exchange(Exchange))
-        await known.intent({"model": "claims-model", "messages": []}, place, lambda: None)
-        await known.outcome(ended_well=True)
+        audited_request = AuditedRequest(auditor, _exchange(Exchange))
+        await audited_request.intent({"model": "claims-model", "messages": []}, place, lambda: None)
+        await audited_request.outcome(ended_well=True)
         # Of this one nothing more is known, as after a crash.
         unfinished = AuditedRequest(auditor, _exchange(Exchange, request_id="1" * 32))
         await unfinished.intent({"model": "claims-model", "messages": []}, place, lambda: None)
         refused = Exchange("POST", request_id="f" * 32, status=404, code="model_not_found", identity="key:1")
         await AuditedRequest(auditor, refused).outcome(ended_well=False)
         await auditor.tell_refused()
-        who = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
+        reviewer = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", actor=who, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", actor=reviewer, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
@@ -383,8 +376,7 @@ def content_line() -> dict[str, Any]:
         )
         return json.loads(line)
 
-
-# --- the database ---
+        # --- the database ---
 
 
 def database_statements() -> dict[str, str]:

@@ -25,8 +25,8 @@ def folder() -> Path:
 
 def program() -> Path | None:
     """None where it is not made yet."""
-    found = folder() / "actionlint"
-    return found if found.exists() else None
+    path = folder() / "actionlint"
+    return path if path.exists() else None
 
 
 def install() -> float:
@@ -38,8 +38,8 @@ def install() -> float:
     with cache.exclusive(target, "another run is making actionlint; waiting for it", print):
         if program():
             return 0
-        with cache.fill_folder(target) as made:
-            built = str(made / "actionlint")
+        with cache.fill_folder(target) as filling:
+            built = str(filling / "actionlint")
             command = [
                 str(require_go()),
                 "build",

@@ -38,7 +38,7 @@ def says(faulted: Sequence[Faulted], folder: Path) -> dict[str, set[str]]:
             if urns:
                 pairs[fault.operator.id] = (_laid(root, before, urns), _laid(root, after, urns))
         if pairs:
-            failed = checkov.each(root, framework)
+            failed = checkov.run_framework(root, framework)
             for name, (before, after) in pairs.items():
                 more = failed.get(after, set()) - failed.get(before, set())
                 failed_by_operator[name] |= {check for check, _ in more}

@@ -50,9 +50,7 @@ def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[
         ("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16", 12e9),
     ],
 )
-def test_what_a_token_passes_of_a_model_with_experts_is_what_its_publisher_says(
-    id: str, active: float
-) -> None:
+def test_the_active_parameters_of_an_expert_model_are_as_published(id: str, active: float) -> None:
     assert models.find(id).architecture.active == pytest.approx(active, rel=0.09)
 
 
@@ -73,8 +71,8 @@ def test_fewer_heads_than_gpus_are_repeated() -> None:
 
 def test_layers_with_a_window_keep_no_more_than_it() -> None:
     model = models.find("google/gemma-3-27b-it").architecture
-    [full] = [each for each in model.caches if each.kind == "full"]
-    [window] = [each for each in model.caches if each.kind == "window"]
+    [full] = [cache for cache in model.caches if cache.kind == "full"]
+    [window] = [cache for cache in model.caches if cache.kind == "window"]
     assert (full.layers, window.layers, window.window) == (10, 52, 1024)
     long = model.cache_of_sequence(32768, 1, 2) - model.cache_of_sequence(16384, 1, 2)
     assert long == 16384 * full.of_token(1) * 2
@@ -87,18 +85,18 @@ def test_a_state_does_not_grow_with_the_sequence() -> None:
     assert long - short == 1000 * 6 * 2 * 2 * 128 * 2
 
 
-def test_a_window_that_the_engine_does_not_use_is_none() -> None:
-    kinds = [each.kind for each in models.find("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
+def test_a_window_that_the_engine_ignores_is_not_used() -> None:
+    kinds = [cache.kind for cache in models.find("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
     assert kinds == ["full"]
 
 
 def test_a_text_model_within_a_multimodal_one_is_found() -> None:
-    whole = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
-    assert model_config.architecture(whole) == model_config.architecture(LLAMA)
+    multimodal = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
+    assert model_config.architecture(multimodal) == model_config.architecture(LLAMA)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"model_type": "llamma"}, r"type `llamma` are not known. Fix: Did you mean `llama`\?"),
         ({"model_type": None}, "type `` are not known"),
@@ -111,8 +109,8 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
         ({"layer_types": ["telepathy"] * 32}, "layers of the type `telepathy` are not known"),
     ],
 )
-def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says) as caught:
+def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         model_config.architecture({**LLAMA, **change}, "mine/config.json")
     assert str(caught.value).startswith("mine/config.json: ")
 
@@ -125,8 +123,8 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.sampled_from(sorted(LLAMA)), VALUES))
 def test_a_wrong_configuration_is_an_input_error_and_nothing_else(change: dict[str, Any]) -> None:
     try:
-        found = model_config.architecture({**LLAMA, **change})
+        architecture = model_config.architecture({**LLAMA, **change})
     except InputError:
         return
-    assert found.total >= found.embedding > 0
-    assert all(each.layers > 0 for each in found.caches)
+    assert architecture.total >= architecture.embedding > 0
+    assert all(cache.layers > 0 for cache in architecture.caches)

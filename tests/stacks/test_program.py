@@ -24,16 +24,20 @@ def rendered() -> rendering.Rendered:
     return bank.rendered()
 
 
-def providers(found: rendering.Rendered) -> dict[str, dict[str, Any]]:
-    return {one.name: one.inputs for one in found.resources if one.type.startswith("pulumi:providers:")}
+def providers(rendered_stack: rendering.Rendered) -> dict[str, dict[str, Any]]:
+    return {
+        resource.name: resource.inputs
+        for resource in rendered_stack.resources
+        if resource.type.startswith("pulumi:providers:")
+    }
 
 
 def test_each_site_has_one_provider_and_nothing_uses_another(rendered: rendering.Rendered):
     assert set(providers(rendered)) == {"fra1", "frankfurt"}
     bare = [
-        one.urn
-        for one in rendered.resources
-        if one.custom and not one.type.startswith("pulumi:") and not one.provider
+        resource.urn
+        for resource in rendered.resources
+        if resource.custom and not resource.type.startswith("pulumi:") and not resource.provider
     ]
     assert not bare, f"would use a default provider: {bare}"
 
@@ -58,7 +62,7 @@ def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: render
     assert "secretKey" in aws
 
 
-def test_the_stack_says_what_it_is(rendered: rendering.Rendered):
+def test_the_stack_outputs_describe_it(rendered: rendering.Rendered):
     outputs = rendered.outputs
     assert set(outputs) == {
         "gateways",
@@ -106,10 +110,10 @@ def test_main_puts_the_root_on_the_path_in_place_of_its_own_folder(tmp_path: Pat
         text=True,
         check=True,
     )
-    found = done.stdout.splitlines()
-    assert found[0] == str(ROOT)
-    assert str(STACKS) not in found
-    assert f"{STACKS}/." not in found
+    lines = done.stdout.splitlines()
+    assert lines[0] == str(ROOT)
+    assert str(STACKS) not in lines
+    assert f"{STACKS}/." not in lines
 
 
 def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):

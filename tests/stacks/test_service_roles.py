@@ -16,7 +16,7 @@ from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 from stacks.aws_account import account, model_access, service_roles
 from tests import private
-from tests.blueprints.bank import both
+from tests.blueprints.bank import requirements_and_plan
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def ask(**cluster: Any) -> list[str]:
     return service_roles.exist(platform.sites[0], platform)
 
 
-def test_an_account_without_the_role_is_told_the_command_that_creates_it(iam: Any) -> None:
+def test_a_missing_service_role_is_reported_with_the_command_that_creates_it(iam: Any) -> None:
     with pytest.raises(EnvironmentFault, match="has no role AWSServiceRoleForAutoScaling") as caught:
         ask()
     assert "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com" in str(
@@ -64,7 +64,7 @@ def test_a_deployer_who_may_not_look_is_warned_and_goes_on(iam: Any, monkeypatch
 def test_the_account_is_asked_before_anything_is_made_and_a_sandbox_is_not(
     iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     plan = plan.model_copy(update={"endpoints": [], "placements": []})
     monkeypatch.setattr(account, "network_is_there", lambda *_: None)
     monkeypatch.setattr(account, "model_is_there", lambda *_: None)
