@@ -82,7 +82,7 @@ def _rendered() -> dict[str, Any]:
     from isthmus.planning import planner
 
     wanted = requirements_document.load(ROOT / "examples" / "hosted.requirements.yaml")
-    plan = planner.plan(wanted, offers(), "2026-11-26").plan
+    plan = planner.make_plan(wanted, offers(), "2026-11-26").plan
     merged = overrides.merge(blueprints.render(plan.blueprint, wanted, plan), OVERRIDES)
     return image_digests.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)
 

@@ -184,10 +184,10 @@ def report(
             raise InputError(
                 "flow logs are judged by what lies inside", where="--inside", fix="Give the sites' CIDRs"
             )
-        at_home = flow_logs.networks(inside, "--inside")
+        at_home = flow_logs.parse_networks(inside, "--inside")
         whose = _addresses(address or [])
         for file in flow_log:
-            made.add_flows(flow_logs.read(file, whose), at_home)
+            made.add_flows(flow_logs.read_flows(file, whose), at_home)
     if format is Format.json:
         console.print_json(made.as_json())
     else:
@@ -256,7 +256,7 @@ def _addresses(texts: list[str]) -> dict[str, Any]:
             raise InputError(
                 f"`{text}` is not CLASS=CIDR", where="--address", fix="Like restricted=10.20.4.0/24"
             )
-        found.setdefault(class_, []).extend(flow_logs.networks([cidr], "--address"))
+        found.setdefault(class_, []).extend(flow_logs.parse_networks([cidr], "--address"))
     return found
 
 

@@ -70,7 +70,7 @@ def calibrate(
             where="--max-error",
             fix="Give more than 0 and less than 1",
         )
-    day = price_age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
+    day = price_age.parse_day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
     made, found = calibration.calibrate(judged_answers.read(answers), str(answers), max_error, day)
     refusal = calibration.refusal(found, str(answers))
     if format is Format.json:
@@ -102,7 +102,7 @@ def _lines(found: Reliability) -> list[str]:
     kind = "fields of structured answers" if found.kind == "fields" else "whole texts"
     lines = [
         visible(f"{found.model} in {found.domain}: {kind}, {found.answers:,} judged answers"),
-        *calibration_page.sentences(found),
+        *calibration_page.calibration_sentences(found),
         "",
         "  score  right  95 % interval  judgements",
     ]

@@ -65,7 +65,7 @@ def drift(
     found = _looked(chosen)
     drifts = [each.drift for each in found]
     _give(drifts, format, output, root, chosen)
-    _end(found, drift_thresholds.met(drifts, asked))
+    _end(found, drift_thresholds.reasons_to_fail(drifts, asked))
 
 
 def _looked(chosen: Sequence[Stack]) -> list[Looked]:
@@ -84,7 +84,7 @@ def _give(
     def parts() -> Iterable[RenderableType]:
         from isthmus.reports.drift import text as drift_text
 
-        return drift_text.parts(drifts)
+        return drift_text.renderables(drifts)
 
     plain = format is Format.text
     previews.put(lambda: _text(drifts, format, output, root, chosen), output, parts if plain else None)
@@ -104,7 +104,7 @@ def _text(
 
         return previews.comment(
             lambda called: markdown.comment(drifts, called),
-            (lambda: markdown.whole(drifts)) if markdown.needs_rest(drifts) else None,
+            (lambda: markdown.full_comment(drifts)) if markdown.needs_rest(drifts) else None,
             output,
             root.root,
             f"drift-{chosen[0].family}",

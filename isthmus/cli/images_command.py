@@ -13,7 +13,7 @@ from isthmus.cli.options import ProjectDir, StackName
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
     from isthmus.engine.images.lock_update import Outcome
-    from isthmus.reports.images.inventory import Inventory, Item
+    from isthmus.reports.images.inventory import Inventory, InventoryItem
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -76,7 +76,7 @@ def images(
         given = looked.platform().images
         # An estate's images are those of all its stacks.
         parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]
-    found = images_inventory.of([each for one in parts for each in one.resources], lock, given)
+    found = images_inventory.list_images([each for one in parts for each in one.resources], lock, given)
     if resolve:
         lock = _resolved(lock, found, file, registry, update=update)
         found = found.with_digests(lock, given)
@@ -87,7 +87,7 @@ def images(
     elif format is Format.text:
         _table(found)
     else:
-        made = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        made = mirror_lists.hauler_manifest if format is Format.hauler else mirror_lists.zarf_package
         print(made(found, lock, stack), end="")
 
 
@@ -162,7 +162,7 @@ def _table(found: Inventory) -> None:
             console.out().print(table)
 
 
-def _lines(item: Item) -> list[str]:
+def _lines(item: InventoryItem) -> list[str]:
     return [
         item.upstream or "given in the overrides",
         item.digest or "not resolved",

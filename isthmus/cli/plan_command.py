@@ -13,7 +13,7 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
-    from isthmus.planning.planner import Offer, Planned
+    from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -69,10 +69,12 @@ def plan(
         # What was made must hold to what every plan is held to, or it is not shown.
         plan_rules.check(found.plan, wanted)
     err = console.err()
-    words, old = age.told(found.plan.prices_as_of, today)
+    words, old = age.describe_price_age(found.plan.prices_as_of, today)
     err.print(f"{'warning: ' if old else ''}{words}", markup=False)
     for line in (
-        plan_differences.differences(before, found.plan) if before is not None and found.plan.feasible else []
+        plan_differences.describe_differences(before, found.plan)
+        if before is not None and found.plan.feasible
+        else []
     ):
         err.print(f"against the plan that is there: {line}", markup=False)
     if output is not None:
@@ -89,7 +91,9 @@ def planning_day(as_of: str | None) -> str:
     from isthmus.planning.catalogues import price_age
 
     return (
-        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+        price_age.parse_day(as_of).isoformat()
+        if as_of
+        else datetime.datetime.now(datetime.UTC).date().isoformat()
     )
 
 
@@ -100,25 +104,25 @@ def make_plan(
     *,
     blueprint: str | None = None,
     before: Plan | None = None,
-) -> Planned:
+) -> PlanningResult:
     """The planner's answer for the requirements of a file. Raises `InputError` with the file's line."""
     from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core.errors import InputError
     from isthmus.planning import planner
 
     try:
-        return planner.plan(requirements, offers(), today, blueprint=blueprint, before=before)
+        return planner.make_plan(requirements, offers(), today, blueprint=blueprint, before=before)
     except InputError as error:
         raise requirements_of.locate(error, path) from None
 
 
-def offers() -> list[Offer]:
+def offers() -> list[BlueprintOffer]:
     """The catalogue's blueprints, as the planner judges them."""
     from isthmus import blueprints
-    from isthmus.planning.planner import Offer
+    from isthmus.planning.planner import BlueprintOffer
 
     return [
-        Offer(
+        BlueprintOffer(
             each.name,
             each.header.classes,
             each.header.scale.gpus_from,
@@ -171,7 +175,7 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(found: Planned, requirements: Requirements, format: Format, age: str) -> None:
+def _show(found: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
@@ -182,19 +186,19 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
         from isthmus.reports import plan_page
 
         print(
-            plan_page.page(found.plan, requirements, explained=found.told, age=age, rejected=found.rejected),
+            plan_page.page(found.plan, requirements, explained=found.notes, age=age, rejected=found.rejected),
             end="",
         )
     else:
         show_text(found)
 
 
-def show_text(found: Planned) -> None:
+def show_text(found: PlanningResult) -> None:
     """What was decided and why, on stdout."""
     print("\n".join(_lines(found)))
 
 
-def _lines(found: Planned) -> list[str]:
+def _lines(found: PlanningResult) -> list[str]:
     """For people: the decision, then where each workload runs and why, then money, then what breaks."""
     from isthmus.reports import plan_page
 
@@ -213,14 +217,14 @@ def _lines(found: Planned) -> list[str]:
             lines += ["", f"{name}: options that were ruled out"] + [f"  - {each}" for each in why]
         return lines
     lines = [
-        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
+        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.hardware_in_use(plan)} in use",
         "",
     ]
     for placement in plan.placements:
         endpoint = plan.endpoint(placement.endpoint)
         if endpoint is None:
             continue
-        size = plan_page.size(endpoint) if endpoint.gpu else endpoint.target
+        size = plan_page.describe_size(endpoint) if endpoint.gpu else endpoint.target
         part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
         lines.append(
             f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "
@@ -253,5 +257,5 @@ def _lines(found: Planned) -> list[str]:
             "",
             f"blueprint {other.blueprint} was not chosen: {cost}{'; '.join(other.rejected_because)}",
         ]
-    lines += ["", *found.told, *(f"warning: {each}" for each in plan.warnings)]
+    lines += ["", *found.notes, *(f"warning: {each}" for each in plan.warnings)]
     return lines

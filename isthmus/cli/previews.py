@@ -66,7 +66,7 @@ class Report:
 
         previews = [each.preview for each in found]
         _give(self, previews, files, name)
-        _end(found, thresholds.met(previews, self.thresholds))
+        _end(found, thresholds.reasons_to_fail(previews, self.thresholds))
 
 
 def asked(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
@@ -98,7 +98,7 @@ def _give(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
     def parts() -> Iterable[RenderableType]:
         from isthmus.reports.preview import text as preview_text
 
-        return preview_text.parts(previews)
+        return preview_text.renderables(previews)
 
     plain = report.format is Format.text
     put(lambda: _text(report, previews, files, name), report.output, parts if plain else None)
@@ -157,7 +157,7 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
         cut = markdown.needs_rest(previews)
         return comment(
             lambda called: markdown.comment(previews, called),
-            (lambda: markdown.whole(previews)) if cut else None,
+            (lambda: markdown.full_comment(previews)) if cut else None,
             report.output,
             report.root,
             f"preview-{name}",

@@ -92,8 +92,8 @@ def _write(
             made = {path: text for path, text in made.items() if not path.startswith("kubernetes/")} | laid
         graph = Graph(one.resources)
         made |= {
-            "network.mmd": network_diagram.network(graph, platform),
-            "identities.mmd": network_diagram.identities(graph),
+            "network.mmd": network_diagram.draw_network(graph, platform),
+            "identities.mmd": network_diagram.draw_identities(graph),
         }
         folder = target if len(chosen) == 1 else target / stack.name
         render_files.write(made, folder, stack.name)
@@ -101,7 +101,7 @@ def _write(
             from isthmus.reports.stack import summary as report
 
             out = console.out()
-            for part in report.summary(platform, one.outputs):
+            for part in report.build_summary(platform, one.outputs):
                 out.print(part)
         custom = sum(1 for each in one.resources if each.made)
         console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)

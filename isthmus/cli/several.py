@@ -55,7 +55,7 @@ def build(
     for one in _whole_estates(stacks, tasks):
         out.print(f"\nThe platform {platforms[one[0].stack].name} is up.\n", style="bold", markup=False)
         said = {key: value for task in one for key, value in task.result.get("outputs", {}).items()}
-        for part in stack_summary.summary(platforms[one[0].stack], said):
+        for part in stack_summary.build_summary(platforms[one[0].stack], said):
             out.print(part)
     _end(tasks)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.planning.sizing.size import Answer
+    from isthmus.planning.sizing.size import SizeAnswer
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -122,8 +122,8 @@ def size(
     from isthmus.planning.sizing import question
     from isthmus.planning.sizing import size as sizing
 
-    known, card = models.find(model), gpus.find(gpu)
-    asked = question.asked(
+    known, card = models.find_model(model), gpus.find(gpu)
+    asked = question.build_question(
         known,
         card,
         precision=precision,
@@ -145,7 +145,7 @@ def size(
         cache_dtype=kv_cache_dtype.value,
         utilization=gpu_memory_utilization,
     )
-    answer = sizing.size(asked)
+    answer = sizing.answer_question(asked)
     if format is Format.json:
         console.print_json(asdict(answer))
     else:
@@ -154,7 +154,7 @@ def size(
         raise typer.Exit(1)
 
 
-def _lines(answer: Answer, precision: str) -> list[str]:
+def _lines(answer: SizeAnswer, precision: str) -> list[str]:
     """For people: the answer first, then its figures with their intervals, then what they rest on."""
     if answer.min_gpus is not None:
         head = f"fits: {answer.min_gpus} GPU{'s' if answer.min_gpus > 1 else ''}"

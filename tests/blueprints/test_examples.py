@@ -33,7 +33,7 @@ PICKED = {
 @functools.cache
 def planned(name: str) -> tuple[Requirements, Plan]:
     requirements = requirements_of.load(ROOT / f"{name}.requirements.yaml")
-    return requirements, planner.plan(requirements, offers(), "2026-11-25").plan
+    return requirements, planner.make_plan(requirements, offers(), "2026-11-25").plan
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
@@ -116,7 +116,7 @@ def test_who_named_somebody_else_for_answers_is_not_asked_for_a_database_before_
 def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     _, plan = planned("examples/pilot")
     (other,) = [each for each in plan.alternatives or [] if each.blueprint == "cloud-managed"]
-    assert other.rejected_because == ["it is made for AWS alone, and fra1 is an on-prem site"]
+    assert other.rejected_because == ["it supports AWS sites only, and fra1 is an on-prem site"]
 
 
 def test_what_only_the_organisation_knows_of_sagemaker_is_asked_for():

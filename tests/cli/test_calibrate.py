@@ -97,7 +97,7 @@ def test_what_no_gateway_will_use_is_said(isthmus, answers: Path, tmp_path: Path
     [
         (("--max-error", "0"), "--max-error: 0 is no share"),
         (("--max-error", "nan"), "--max-error: nan is no share"),
-        (("--as-of", "yesterday"), "`yesterday` is no day"),
+        (("--as-of", "yesterday"), "`yesterday` is not a date"),
     ],
 )
 def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], said: str):

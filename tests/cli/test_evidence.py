@@ -34,7 +34,7 @@ def test_the_bank_is_asked_by_every_rule_and_says_the_same_twice(isthmus: Isthmu
     ("args", "code", "words"),
     [
         (("nobody",), 2, "there is no stack `nobody`"),
-        (("bank-dev", "--as-of", "yesterday"), 2, "`yesterday` is no day"),
+        (("bank-dev", "--as-of", "yesterday"), 2, "`yesterday` is not a date"),
         (("bank-dev", "-o", "/no/such/folder/file"), 3, "there is no such folder"),
     ],
 )

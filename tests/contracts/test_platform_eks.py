@@ -195,7 +195,7 @@ def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
 
 def test_the_contracts_table_of_machines_is_the_planners():
     assert {
-        each.type: (each.gpu, each.gpus, each.vcpus, each.memory_gib) for each in priced.every()
+        each.type: (each.gpu, each.gpus, each.vcpus, each.memory_gib) for each in priced.all_instances()
     } == instances.INSTANCES
 
 

@@ -106,7 +106,7 @@ def test_an_opened_policy_is_a_way_of_data_that_is_refused_now(looked: Make, api
     taken(policy, "f:spec", "f:egress")
     drift = looked().drift
     assert drift_wording.verdict(drift) == "REFUSED"
-    assert {each.class_ for each in drift_wording.opened(drift.data_paths)} == {"restricted"}
+    assert {each.class_ for each in drift_wording.newly_open_paths(drift.data_paths)} == {"restricted"}
     assert "critical" in {each.severity for each in drift.policy}
     assert [(each.what, each.severity) for each in drift.drifts] == [("added", "high")]
 

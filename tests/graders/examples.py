@@ -99,8 +99,8 @@ def one(name: str, root: Path, folder: Path) -> Rendering:
     files = render_files.files(resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
     graph = Graph(resources.resources)
     files |= {
-        "network.mmd": network_diagram.network(graph, platform),
-        "identities.mmd": network_diagram.identities(graph),
+        "network.mmd": network_diagram.draw_network(graph, platform),
+        "identities.mmd": network_diagram.draw_identities(graph),
     }
     # As `isthmus render --for` lays them out; in folders that no grader reads.
     for form in FORMS if name in stacks() else ():

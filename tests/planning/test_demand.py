@@ -18,7 +18,7 @@ def of(name: str, **traffic: object) -> demand.Demand:
     workload(data, name)["traffic"].update(traffic)
     found = read(data).workload(name)
     assert found is not None
-    return demand.of(found)
+    return demand.of_workload(found)
 
 
 def test_a_month_has_seven_hundred_and_thirty_hours_at_the_mean_rate() -> None:
@@ -35,7 +35,7 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
     mine["traffic"]["profile"] = [24, *[0] * 23]
     found = read(data).workload("campaign-copy")
     assert found is not None
-    wanted = demand.of(found)
+    wanted = demand.of_workload(found)
     assert (wanted.ttft_ms, wanted.tpot_ms) == (None, None)
     # All of a day comes in one hour and is done in eight.
     assert wanted.rate == pytest.approx(0.1 * 24 / 8)
@@ -43,9 +43,9 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
 
 def test_the_more_time_there_is_the_less_is_needed_and_never_less_than_the_mean() -> None:
     peaky = tuple(6.0 if hour < 4 else 0.0 for hour in range(24))
-    rates = [demand.in_time(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
+    rates = [demand.batch_rate(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
     assert rates == sorted(rates, reverse=True)
-    assert demand.in_time(FLAT, 2.0, 24) == pytest.approx(2.0)
+    assert demand.batch_rate(FLAT, 2.0, 24) == pytest.approx(2.0)
 
 
 def test_what_overflows_is_what_comes_above_a_part_of_the_peak() -> None:
@@ -53,9 +53,9 @@ def test_what_overflows_is_what_comes_above_a_part_of_the_peak() -> None:
     workload(data, "policy-assistant")["traffic"]["profile"] = [2, *[1] * 23]
     found = read(data).workload("policy-assistant")
     assert found is not None
-    assert demand.beyond(found, 1.0) == 0
+    assert demand.overflow_share(found, 1.0) == 0
     # One hour of 25 parts is twice as busy as the others: half of it is above.
-    assert demand.beyond(found, 0.5) == pytest.approx(1 / 25)
+    assert demand.overflow_share(found, 0.5) == pytest.approx(1 / 25)
 
 
 BANK = read(bank())
@@ -66,4 +66,4 @@ def test_a_lower_part_overflows_more(one: float, other: float) -> None:
     found = BANK.workload("policy-assistant")
     assert found is not None
     low, high = sorted((one, other))
-    assert 0 <= demand.beyond(found, high) <= demand.beyond(found, low) < 1
+    assert 0 <= demand.overflow_share(found, high) <= demand.overflow_share(found, low) < 1

@@ -20,7 +20,7 @@ from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
 from isthmus.planning.output import differences as plan_differences
-from isthmus.planning.planner import Offer
+from isthmus.planning.planner import BlueprintOffer
 from isthmus.planning.solver import infeasibility
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,23 +40,23 @@ def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
     return next(each for each in data["workloads"] if each["name"] == name)
 
 
-def make(data: dict[str, Any], **more: Any) -> planner.Planned:
-    return planner.plan(read(data), OFFERS, TODAY, **more)
+def make(data: dict[str, Any], **more: Any) -> planner.PlanningResult:
+    return planner.make_plan(read(data), OFFERS, TODAY, **more)
 
 
 @pytest.fixture(scope="module")
-def bank_plan() -> planner.Planned:
+def bank_plan() -> planner.PlanningResult:
     return make(bank())
 
 
 def test_the_bank_is_feasible_and_its_plan_holds_to_all_that_plans_are_held_to(
-    bank_plan: planner.Planned,
+    bank_plan: planner.PlanningResult,
 ) -> None:
     assert bank_plan.plan.feasible
     plan_rules.check(bank_plan.plan, read(bank()))
 
 
-def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.Planned) -> None:
+def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.PlanningResult) -> None:
     for placement in bank_plan.plan.placements:
         endpoint = bank_plan.plan.endpoint(placement.endpoint)
         assert endpoint is not None
@@ -79,7 +79,7 @@ def recomputed(plan: Plan) -> float:
     return round(total, 2)
 
 
-def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.Planned) -> None:
+def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) -> None:
     plan = bank_plan.plan
     assert recomputed(plan) == plan.monthly_cost_usd
     gpus = sum(each.gpus for each in plan.endpoints)
@@ -106,40 +106,40 @@ def test_the_source_and_the_day_of_given_prices_are_told_where_they_are_stated()
     assert told == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
 
 
-def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.Planned) -> None:
+def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.PlanningResult) -> None:
     again = make(bank())
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
 
 
-def test_what_is_there_is_an_input_and_stays(bank_plan: planner.Planned) -> None:
+def test_what_is_there_is_an_input_and_stays(bank_plan: planner.PlanningResult) -> None:
     again = make(bank(), before=bank_plan.plan)
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
-    assert plan_differences.differences(bank_plan.plan, again.plan) == []
+    assert plan_differences.describe_differences(bank_plan.plan, again.plan) == []
 
 
-def test_what_moves_is_said(bank_plan: planner.Planned) -> None:
+def test_what_moves_is_said(bank_plan: planner.PlanningResult) -> None:
     data = bank()
     workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
     data["workloads"] = [each for each in data["workloads"] if each["name"] != "policy-assistant"]
-    told = plan_differences.differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
+    told = plan_differences.describe_differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
     assert "the requirements have changed since the plan that is there was made" in told
-    assert "policy-assistant is gone" in told
+    assert "policy-assistant is removed" in told
     assert any(each.startswith("the month costs ") for each in told)
 
 
-def test_on_the_basis_of_cash_owned_hardware_is_sunk(bank_plan: planner.Planned) -> None:
+def test_on_the_basis_of_cash_owned_hardware_is_sunk(bank_plan: planner.PlanningResult) -> None:
     found = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
     names = [item.what for item in found.plan.cost_items or []]
     assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
     assert (found.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
-    assert "owned hardware is sunk" in found.told[0]
+    assert "owned hardware is a sunk cost" in found.notes[0]
 
 
 def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
     tight, loose = (make(bank(objective={"cost_basis": "allocated", "near_tie_pct": pct})) for pct in (0, 30))
     assert (loose.plan.monthly_cost_usd or 0) <= (tight.plan.monthly_cost_usd or 0) * 1.3 + 0.1
 
-    def score(found: planner.Planned) -> float:
+    def score(found: planner.PlanningResult) -> float:
         total = 0.0
         for placement in found.plan.placements:
             endpoint = found.plan.endpoint(placement.endpoint)
@@ -153,8 +153,8 @@ def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
     assert score(loose) > score(tight)
 
 
-def overflowing() -> planner.Planned:
-    return planner.plan(
+def overflowing() -> planner.PlanningResult:
+    return planner.make_plan(
         requirements_of.load(ROOT / "examples" / "bank-overflow.requirements.yaml"), OFFERS, TODAY
     )
 
@@ -174,15 +174,15 @@ def test_what_comes_above_the_base_load_overflows_where_a_workload_allows_it() -
 
 def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
-    found = planner.plan(requirements, OFFERS, TODAY).plan
+    found = planner.make_plan(requirements, OFFERS, TODAY).plan
     assert (found.feasible, found.endpoints, found.monthly_cost_usd) == (False, [], None)
-    conflicts = infeasibility.conflicts(requirements, Rules(TODAY))
-    assert [each.words for each in conflicts] == found.conflicts
-    every = frozenset(infeasibility.demands(requirements, Rules(TODAY)))
+    conflicts = infeasibility.find_conflicts(requirements, Rules(TODAY))
+    assert [each.description for each in conflicts] == found.conflicts
+    every = frozenset(infeasibility.list_demands(requirements, Rules(TODAY)))
     others = every - frozenset(conflicts)
-    assert not infeasibility.feasible(requirements, Rules(TODAY), others)
+    assert not infeasibility.is_feasible(requirements, Rules(TODAY), others)
     for each in conflicts:
-        assert infeasibility.feasible(requirements, Rules(TODAY), others | {each}), each.words
+        assert infeasibility.is_feasible(requirements, Rules(TODAY), others | {each}), each.description
     assert 1 <= len(found.ways_out) <= 3
     assert all(way.monthly_cost_usd > 0 for way in found.ways_out)
 
@@ -197,7 +197,9 @@ def test_that_restricted_work_stays_on_prem_is_never_to_be_relaxed() -> None:
     assert found.ways_out == []
 
 
-def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(bank_plan: planner.Planned) -> None:
+def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
+    bank_plan: planner.PlanningResult,
+) -> None:
     found = make(bank(budget={"monthly_usd": 20000})).plan
     assert found.conflicts == ["budget 20,000 USD a month"]
     [way] = found.ways_out
@@ -213,12 +215,12 @@ def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(bank_plan:
                 id="meta-llama/Llama-3.1-8B-Instrct"
             ),
             InputError,
-            r"is in no catalogue\. Did you mean `meta-llama/Llama-3.1-8B-Instruct`",
+            r"is not in the catalogue, so it cannot be sized\. Fix: Did you mean `meta-llama/Llama-3.1-8B-Instruct`",
         ),
         (
             lambda d: d["sites"][1].update(prices={"amazon.nova-lite-v1:0": {"input_usd_per_mtok": -1}}),
             InputError,
-            "input_usd_per_mtok is -1, not a number of at least 0",
+            "input_usd_per_mtok is -1, but must be a number of at least 0",
         ),
         (
             lambda d: d["sites"][1].update(latency={"amazon.nova-lite-v1:0": {"ttft_p95_ms": "fast"}}),
@@ -237,14 +239,12 @@ def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], say
 def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     data = json.loads(json.dumps(bank()))
     del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
-    found = ways.find(read(data), Rules(TODAY))
+    found = ways.find_options(read(data), Rules(TODAY))
     gpus = {
         each.column.gpu for ways in found.by_workload.values() for each in ways if isinstance(each, OnGpus)
     }
     assert "h100-sxm-80gb" not in gpus
-    assert any(
-        "states no capex_usd_per_node.h100-sxm-80gb" in why for why in found.rejected["kyc-extraction"]
-    )
+    assert any("has no capex_usd_per_node.h100-sxm-80gb" in why for why in found.rejected["kyc-extraction"])
 
 
 def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_own_goes_first() -> None:
@@ -257,14 +257,16 @@ def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_
         }
     }
     [nova] = [
-        x for x in ways.find(read(data), Rules(TODAY)).by_workload["campaign-copy"] if isinstance(x, OnApi)
+        x
+        for x in ways.find_options(read(data), Rules(TODAY)).by_workload["campaign-copy"]
+        if isinstance(x, OnApi)
     ]
     assert (nova.call.price.input, nova.call.price.kind) == (0.01, "given")
     data = json.loads(json.dumps(bank()))
     data["sites"][1].update(region="eu-south-1", jurisdiction="it")
-    found = ways.find(read(data), Rules(TODAY))
+    found = ways.find_options(read(data), Rules(TODAY))
     assert not any(isinstance(each, OnApi) for each in found.by_workload["campaign-copy"])
-    assert any("has no price in eu-south-1" in why for why in found.rejected["campaign-copy"])
+    assert any("has no known price in eu-south-1" in why for why in found.rejected["campaign-copy"])
 
 
 def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
@@ -278,16 +280,16 @@ def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
 
 
 def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
-    offers = (Offer("pilot", ("public",), 0, 2), *OFFERS)
-    found = planner.plan(read(bank()), offers, TODAY)
+    offers = (BlueprintOffer("pilot", ("public",), 0, 2), *OFFERS)
+    found = planner.make_plan(read(bank()), offers, TODAY)
     assert found.plan.blueprint == "regulated-hybrid"
     [other] = found.plan.alternatives or []
     assert other.blueprint == "pilot"
-    assert "it is not made for internal, confidential, restricted work" in other.rejected_because
-    with pytest.raises(Refused, match="blueprint pilot does not fit: it is not made for"):
-        planner.plan(read(bank()), offers, TODAY, blueprint="pilot")
-    with pytest.raises(InputError, match=r"there is no blueprint `pilto`\. Did you mean `pilot`"):
-        planner.plan(read(bank()), offers, TODAY, blueprint="pilto")
+    assert "it does not support internal, confidential, restricted workloads" in other.rejected_because
+    with pytest.raises(Refused, match="blueprint pilot does not fit: it does not support"):
+        planner.make_plan(read(bank()), offers, TODAY, blueprint="pilot")
+    with pytest.raises(InputError, match=r"blueprint `pilto` does not exist\. Fix: Did you mean `pilot`"):
+        planner.make_plan(read(bank()), offers, TODAY, blueprint="pilto")
 
 
 def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left() -> None:
@@ -301,7 +303,7 @@ def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left()
     large = Column("public", "fra1", "l40s-48gb", "Qwen/Qwen3-8B", "bf16", 2, "node")
     small = Column("public", "fra1", "l40s-48gb", "meta-llama/Llama-3.1-8B-Instruct", "bf16", 1, "node")
     numbers = {large: 7, small: 2}
-    assert node_placement.place(read(data), numbers) == numbers
-    placed = node_placement.place(read(data), {large: 6, small: 2})[small]
-    assert isinstance(placed, node_placement.Placed)
+    assert node_placement.place_replicas(read(data), numbers) == numbers
+    placed = node_placement.place_replicas(read(data), {large: 6, small: 2})[small]
+    assert isinstance(placed, node_placement.PlacedReplicas)
     assert placed.lost("node") == 1

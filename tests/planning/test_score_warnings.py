@@ -17,15 +17,16 @@ ASSISTANT = "policy-assistant"
 
 
 def held(data: dict[str, Any]) -> list[str]:
-    return [each for each in make(data, OFFERS).warnings if "held for people" in each]
+    return [each for each in make(data, OFFERS).warnings if "held for review" in each]
 
 
 def test_a_low_score_asked_of_bedrock_is_a_warning_with_what_to_do() -> None:
     (said,) = held(copy())
     assert said == (
-        "policy-assistant: every answer is held for people, since anthropic.claude-haiku-4-5-20251001-v1:0 on "
-        "Bedrock tells no log-probabilities to score it by, and `review.below_confidence` is stated; leave it out "
-        "and let `review.sample_rate` draw, or serve it by a model server of ours"
+        "policy-assistant: every answer is held for review, because anthropic.claude-haiku-4-5-20251001-v1:0 on "
+        "Bedrock returns no log-probabilities to score it and `review.below_confidence` is set. "
+        "Fix: Remove `review.below_confidence` and set `review.sample_rate` instead, or serve it with a model server "
+        "of the platform"
     )
 
 
@@ -51,7 +52,7 @@ def test_where_a_score_must_be_had_a_model_server_is_all_that_is_left() -> None:
     data = copy()
     workload(data, ASSISTANT)["impact"] = "material"
     (said,) = held(data)
-    assert said.endswith("is stated; serve it by a model server of ours")
+    assert said.endswith("is set. Fix: Serve it with a model server of the platform")
 
 
 def test_of_what_overflows_the_part_that_does_is_named() -> None:
@@ -59,7 +60,7 @@ def test_of_what_overflows_the_part_that_does_is_named() -> None:
     (over,) = [each for each in make(data, OFFERS).placements if each.role == "overflow"]
     workload(data, over.workload)["review"] = {"domain": "hr", "below_confidence": 0.5}
     (said,) = [each for each in held(data) if each.startswith(over.workload)]
-    assert "every answer that overflows there is held for people" in said
+    assert "every answer of the overflow is held for review" in said
 
 
 def test_in_a_cluster_in_aws_they_are_held_too() -> None:
@@ -68,8 +69,8 @@ def test_in_a_cluster_in_aws_they_are_held_too() -> None:
     mine["review"] = {"domain": "hr", "below_confidence": 0.5}
     plan = make(data, tuple(offers()))
     assert plan.blueprint == "cloud-private"
-    (said,) = [each for each in plan.warnings if "held for people" in each]
-    assert said.startswith(f"{mine['name']}: every answer is held for people")
+    (said,) = [each for each in plan.warnings if "held for review" in each]
+    assert said.startswith(f"{mine['name']}: every answer is held for review")
 
 
 def test_a_gateway_on_fargate_holds_nothing() -> None:

@@ -90,7 +90,7 @@ def test_a_comment_is_cut_and_names_the_file_with_the_rest():
     said = drift_markdown.comment([many], "drift.whole.md")
     assert len(said) <= drift_markdown.LIMIT
     assert "drift.whole.md" in said
-    assert "server-1999" in drift_markdown.whole([many])
+    assert "server-1999" in drift_markdown.full_comment([many])
     assert not drift_markdown.needs_rest([drift(one())])
 
 
@@ -122,7 +122,7 @@ WORDS = [
 
 @pytest.mark.parametrize(("found", "asked", "why"), WORDS)
 def test_a_threshold_is_met_by_what_nobody_asked_for(found: Drift, asked: Any, why: str):
-    met = drift_thresholds.met([found], drift_thresholds.parse(asked or drift_thresholds.DEFAULT))
+    met = drift_thresholds.reasons_to_fail([found], drift_thresholds.parse(asked or drift_thresholds.DEFAULT))
     assert (why in "; ".join(met)) if why else (met == [])
 
 

@@ -35,7 +35,7 @@ def made() -> tuple[list[Resource], Platform]:
         folder = Path(base)
         file = lay(folder) / "hosted.requirements.yaml"
         shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", file)
-        plan = planner.plan(requirements_document.load(file), offers(), "2026-11-26").plan
+        plan = planner.make_plan(requirements_document.load(file), offers(), "2026-11-26").plan
         yaml_files.dump(
             plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml"
         )
@@ -123,7 +123,9 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
 
 def test_what_sagemaker_pulls_is_among_the_images() -> None:
     resources, platform = made()
-    found = images_inventory.of(resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
+    found = images_inventory.list_images(
+        resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images
+    )
     (image,) = [each for each in found.images if each.name == "sagemaker"]
     assert image.target == platform.images.sagemaker
     assert len(image.used_by) == 2, "the served model's and the shadow's"
@@ -131,11 +133,11 @@ def test_what_sagemaker_pulls_is_among_the_images() -> None:
 
 def test_the_summary_says_where_it_is_and_on_how_many_machines() -> None:
     (endpoint,) = [each for each in made()[1].endpoints if each.id == HOSTED]
-    assert stack_summary.place(endpoint) == "frankfurt: Amazon SageMaker, its region"
-    assert stack_summary.size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
+    assert stack_summary.describe_place(endpoint) == "frankfurt: Amazon SageMaker, its region"
+    assert stack_summary.describe_size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
     fixed = endpoint.model_copy(
         update={
             "sagemaker": endpoint.sagemaker and endpoint.sagemaker.model_copy(update={"autoscaling": None})
         }
     )
-    assert stack_summary.size(fixed) == "3 × ml.g6e.2xlarge"
+    assert stack_summary.describe_size(fixed) == "3 × ml.g6e.2xlarge"

@@ -84,7 +84,7 @@ class _Parts:
             key=lambda each: (each.where, each.what, each.why),
         )
         open_ = any(each.verdict == "undecided" for each in self.policy) or any(
-            each.verdict == "undecided" for each in drift_wording.opened(self.paths)
+            each.verdict == "undecided" for each in drift_wording.newly_open_paths(self.paths)
         )
         errors = any(each.severity == "error" for each in self.diagnostics)
         partial = bool(unseen) or open_ or errors

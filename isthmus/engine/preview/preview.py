@@ -36,7 +36,7 @@ from isthmus.engine.run.up_and_destroy import at_work
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph, Resource
-from isthmus.reports.preview.cost_and_capacity import priced
+from isthmus.reports.preview.cost_and_capacity import prices_match
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def refused(stack: Stack) -> Side:
         requirements, plan = files(stack)
     except IsthmusError:
         return Side()
-    paths = refused_paths.of_plan(plan, requirements)
+    paths = refused_paths.refused_paths(plan, requirements)
     return Side(plan, requirements, paths) if paths else Side()
 
 
@@ -125,7 +125,7 @@ def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Si
         files.requirements,
         paths.data_paths(Graph(resources), platform),
         tuple(moves.standing(platform)),
-        priced(files.plan, {each.id: each.gpus for each in platform.endpoints}),
+        prices_match(files.plan, {each.id: each.gpus for each in platform.endpoints}),
     )
 
 
@@ -163,7 +163,9 @@ def before(
     most = {each.id: each.total for each in now.built}
     follows = {each.id for each in platform.endpoints if most.get(each.id, each.gpus) != each.gpus}
     told = {each.id: each.total for each in built if each.id not in follows}
-    return Side(plan, now.requirements if same else None, ways, built, plan is None or priced(plan, told))
+    return Side(
+        plan, now.requirements if same else None, ways, built, plan is None or prices_match(plan, told)
+    )
 
 
 def _built(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:

@@ -65,7 +65,7 @@ def _planned(was: Side, will: Side) -> list[DataPath]:
 
     if was.requirements is None or will.requirements is None or will.plan is None:
         return []
-    return refused_paths.of_plan(will.plan, _as_before(was.requirements, will.requirements))
+    return refused_paths.refused_paths(will.plan, _as_before(was.requirements, will.requirements))
 
 
 def _as_before(was: Requirements, will: Requirements) -> Requirements:
