@@ -107,10 +107,10 @@ def install() -> Path:
     """The Python that has the pinned vLLM, made where it is not there. Raises `EnvironmentFault`."""
     version = f"py{sys.version_info.major}.{sys.version_info.minor}"
     target = cache.root() / f"gpu-vllm-{VERSION}-{version}-{cache.machine()}"
-    with cache.turn(target, "another run installs vLLM; waiting for it", print):
+    with cache.exclusive(target, "another run installs vLLM; waiting for it", print):
         if not (target / "bin" / "python").exists():
             print(f"installing vLLM {VERSION} into {target}: several GiB, minutes")
-            with cache.filling(target) as folder:
+            with cache.fill_folder(target) as folder:
                 python = str(folder / "bin" / "python")
                 pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
                 for command in (

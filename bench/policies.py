@@ -35,7 +35,7 @@ def without_engine(directory: Path) -> bool:
     made = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
     made.render()
     resources = [*_read(made.project / "out" / "graph.json"), *_bank(directory)]
-    platform = project.find(made.project).stack(STACK).platform()
+    platform = project.find_project(made.project).stack(STACK).platform()
     custom = sum(1 for each in resources if each.made)
     print(f"policies: {len(RULES)} rules on {custom} resources, at most {SECONDS} s; start-up apart")
     seconds: list[float] = []

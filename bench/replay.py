@@ -21,7 +21,7 @@ from bench.simulate import Seen, Stream, replay
 from isthmus.contracts.plan.document import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.planning import planner
 from isthmus.planning.catalogues import gpus, models
 from isthmus.planning.sizing import demand, speed
@@ -43,7 +43,7 @@ MODELS = (
 
 def read(data: dict[str, Any]) -> Requirements:
     """Requirements from data, with their digest."""
-    return requirements_of.parse(yaml_files.Document(copy.deepcopy(data)))
+    return requirements_of.parse(yaml_documents.Document(copy.deepcopy(data)))
 
 
 def at_random(chance: random.Random) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from bench.redaction import templates
 from bench.redaction.corpus import SEED, sentences
 from bench.redaction.sides import Side, french, sides
 from edge.redaction import ModelFile, Rules
-from edge.sanitising import Asked, FolderSource, FolderTarget, sanitise
+from edge.sanitising import FolderSource, FolderTarget, Options, sanitise
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "sanitise.md"
 OF, ROUNDS, PART = 10, 3, 10
@@ -65,7 +65,7 @@ def _lay(folder: Path, texts: dict[str, list[str]]) -> None:
 
 def _ours(source: Path, rules: Rules) -> Callable[[], float]:
     def run() -> float:
-        asked = Asked("public", names_demanded=False)
+        asked = Options("public", names_demanded=False)
         with tempfile.TemporaryDirectory() as folder:
             watch = _Timed()
             sanitise(FolderSource(source), FolderTarget(Path(folder) / "out"), rules, asked, watch)

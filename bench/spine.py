@@ -28,11 +28,11 @@ class Side:
 
     def __init__(self, name: str, home: Path, project: Path, stack: str, requirements: Path = BANK) -> None:
         from sandbox import api
-        from sandbox.environment import kept
+        from sandbox.environment import inherited_variables
 
         self.name, self.project, self.stack = name, project, stack
         api.up(requirements, home=home)
-        self.env = kept() | api.environment(home)
+        self.env = inherited_variables() | api.environment(home)
 
     def pulumi(self, *words: str) -> float:
         return run(["pulumi", *words, "-s", self.stack, "--non-interactive"], cwd=self.project, env=self.env)

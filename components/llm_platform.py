@@ -29,11 +29,14 @@ from components.serving.mapping import (
 from components.sites.gateways import make_gateways
 from components.sites.people import make_account, make_cluster
 from components.sites.record_sealing import Sealed, sealers_of
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import GIVES
-from isthmus.contracts.platform.migration.capacity import Standing, claim_of
-from isthmus.contracts.platform.model.aws.eks import kubernetes_sites, provider_key
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key
+from isthmus.contracts.platform.lookups.serving import claim_of
+from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.emergency_access import Access
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform.rules import check as platform_rules
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
 
@@ -93,8 +96,11 @@ class LlmPlatform(pulumi.ComponentResource):
 
         `scope`: the layer to build, where it is not all of the platform.
 
-        Raises `InputError` for what this version cannot build, `Refused` for what it must not.
+        Raises `InputError` for what this version cannot build, `Refused` for what it must not, `FieldError` for a
+        platform that breaks a rule of `contracts.platform.rules`.
         """
+        if not isinstance(platform, CheckedPlatform):
+            platform_rules.check(platform)
         keeping = Keeping(name, platform, scope)
         adopting = Adopting(platform, scope)
         kept = pulumi.ResourceOptions.merge(

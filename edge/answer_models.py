@@ -21,7 +21,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from edge.journal import MOST_TOKENS
+from edge.exchange import MOST_TOKENS
 
 _NAMED_ONLY = ConfigDict(extra="ignore", strict=True)
 

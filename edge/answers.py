@@ -14,35 +14,35 @@ from starlette.responses import Response
 from edge import sse
 from edge.allowance import tokens_of_choices
 from edge.deadlines import while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, dump
-from edge.request_context import Errand
+from edge.request_context import RequestContext
 from edge.tasks import Task
 from edge.upstream import read_answer, refusal_of
 
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-async def whole(errand: Errand, response: httpx.Response) -> Response:
+async def answer_response(context: RequestContext, response: httpx.Response) -> Response:
     """The answer, with its counts noted; raises Refusal."""
     try:
-        async with while_connected(errand.request.receive):
-            raw = await errand.deadline.wait(read_answer(response))
-        answer = errand.task.answer.validate_python(_parse(raw))
+        async with while_connected(context.request.receive):
+            raw = await context.deadline.wait(read_answer(response))
+        answer = context.task.answer.validate_python(_parse(raw))
     except httpx.HTTPError as error:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
-    errand.exchange.note_usage(answer.get("usage"))
+    context.exchange.note_usage(answer.get("usage"))
     if answer.get("usage") is None:  # there is none, or not of counts, and no caller can use that
         answer.pop("usage", None)
-    errand.exchange.pieces = tokens_of_choices(answer.get("choices"))
-    if errand.listening is not None:
-        errand.listening.whole(answer)
-        errand.exchange.confidence = errand.listening.outcome
-    if errand.screen is not None:
-        answer = await errand.deadline.wait(errand.screen.whole(answer))
-    return Response(dump(_with_own_head(answer, errand)), media_type="application/json")
+    context.exchange.pieces = tokens_of_choices(answer.get("choices"))
+    if context.scorer is not None:
+        context.scorer.whole(answer)
+        context.exchange.confidence = context.scorer.outcome
+    if context.screen is not None:
+        answer = await context.deadline.wait(context.screen.whole(answer))
+    return Response(dump(_with_own_head(answer, context)), media_type="application/json")
 
 
 def _parse(raw: bytes) -> Any:
@@ -57,16 +57,16 @@ def _parse(raw: bytes) -> Any:
     return value
 
 
-async def relay(
-    errand: Errand, response: httpx.Response, complete: Callable[[], Awaitable[None]]
+async def relay_stream(
+    context: RequestContext, response: httpx.Response, complete: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[bytes]:
     """The stream, event by event. However it breaks, the caller sees an error and no `[DONE]`.
 
     `complete` is called before `[DONE]` goes out: what a request came to is known by then.
     """
     source = sse.events(response.aiter_bytes())
-    exchange, deadline = errand.exchange, errand.deadline
-    pieces = errand.screen.pieces() if errand.screen is not None else None
+    exchange, deadline = context.exchange, context.deadline
+    pieces = context.screen.pieces() if context.screen is not None else None
     try:
         while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
             if data is None:
@@ -74,23 +74,23 @@ async def relay(
             chunk = json.loads(data)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
-            chunk = _passing(errand.task, chunk)
+            chunk = _allowed_chunk(context.task, chunk)
             # The model server counts with every event, so that a stream which is left is settled by what was written.
             exchange.note_usage(chunk.get("usage"))
             if chunk["choices"] or chunk.get("usage") is None:
                 chunk.pop("usage", None)
             exchange.pieces += tokens_of_choices(chunk["choices"])
-            if errand.listening is not None:
-                errand.listening.chunk(chunk)  # what goes on after its end cannot be read
-                exchange.confidence = errand.listening.outcome
-            if not errand.wants_usage:
+            if context.scorer is not None:
+                context.scorer.chunk(chunk)  # what goes on after its end cannot be read
+                exchange.confidence = context.scorer.outcome
+            if not context.wants_usage:
                 chunk.pop("usage", None)
                 if not chunk["choices"]:
                     continue
             for piece in [chunk] if pieces is None else await deadline.wait(pieces.add(chunk)):
-                yield sse.event(_with_own_head(piece, errand))
+                yield sse.event(_with_own_head(piece, context))
         for piece in [] if pieces is None else await deadline.wait(pieces.end()):
-            yield sse.event(_with_own_head(piece, errand))
+            yield sse.event(_with_own_head(piece, context))
         await complete()
         exchange.ended = True
         yield sse.DONE
@@ -111,17 +111,17 @@ async def relay(
         )
 
 
-def _passing(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
+def _allowed_chunk(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
     """What may pass of a stream's event; raises ValueError."""
     if task.chunk is None:
         raise ValueError("this task is not streamed")
     return task.chunk.validate_python(chunk)
 
 
-def _with_own_head(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
+def _with_own_head(answer: dict[str, Any], context: RequestContext) -> dict[str, Any]:
     """The answer under the caller's name of the model, with the gateway's own id and time."""
-    created = {"created": errand.created} if "choices" in answer else {}
-    return {"id": errand.answer_id, **created, **answer, "model": errand.called}
+    created = {"created": context.created} if "choices" in answer else {}
+    return {"id": context.answer_id, **created, **answer, "model": context.called}
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:

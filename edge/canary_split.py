@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_WHOLE = 100_000
+_ONE_REQUEST = 100_000
 """A request, in thousandths of a percent."""
 
 
@@ -19,7 +19,7 @@ class Split:
     def next(self) -> bool:
         """Whether this request is the canary's."""
         self._owed += self._share
-        if self._owed < _WHOLE:
+        if self._owed < _ONE_REQUEST:
             return False
-        self._owed -= _WHOLE
+        self._owed -= _ONE_REQUEST
         return True

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, Required
 from pydantic import Discriminator, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from edge.openai_api import bad
+from edge.openai_api import bad_request
 from edge.request_fields import STRICT, Harmless, Model, Name, Sampling, Tokens, VllmFields, validated
 
 FUNCTION_NAME = r"^[A-Za-z0-9_.:/-]{1,128}$"
@@ -194,7 +194,7 @@ def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     chat = validated(_CHAT, body)
     parts = sum(len(text) for message in chat["messages"] if isinstance(text := message.get("content"), list))
     if parts > MOST_PARTS:
-        raise bad(
+        raise bad_request(
             "invalid_messages",
             f"The field 'messages' has {parts} parts of contents; at most {MOST_PARTS} may be.",
         )
@@ -210,7 +210,7 @@ def _forwarded(number: int, message: dict[str, Any]) -> dict[str, Any]:
         fields["tool_calls"] = [_forwarded_call(call) for call in calls]
     if "content" not in fields:
         if fields["role"] != "assistant":
-            raise bad("invalid_messages", f"The field 'messages[{number}].content' is required.")
+            raise bad_request("invalid_messages", f"The field 'messages[{number}].content' is required.")
         fields["content"] = None
     return fields
 

@@ -86,8 +86,8 @@ class Connection:
 class Connections:
     """Those of one listener."""
 
-    def __init__(self, most: int, most_per_client: int) -> None:
-        self.most, self.most_per_client = most, most_per_client
+    def __init__(self, maximum: int, maximum_per_client: int) -> None:
+        self.most, self.most_per_client = maximum, maximum_per_client
         self.stalled: dict[Connection, float] = {}
         self.given_up = 0
         """Connections that were closed because they took too long, or for others."""
@@ -101,8 +101,8 @@ class Connections:
             return None
         if self._count >= self.most:
             # Of the client that has most of them: the others are not the reason.
-            crowd = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
-            if crowd is None or not self._give_up_one_of(crowd):
+            client_with_most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
+            if client_with_most is None or not self._give_up_one_of(client_with_most):
                 return None
         self._count += 1
         self._open[client] = self._open.get(client, 0) + 1
@@ -110,9 +110,9 @@ class Connections:
 
     def make_room(self) -> None:
         """Give one up, where the process can open no more files."""
-        crowd = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
-        if crowd is not None:
-            self._give_up_one_of(crowd)
+        client_with_most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
+        if client_with_most is not None:
+            self._give_up_one_of(client_with_most)
 
     def enter_waiting(self, connection: Connection) -> None:
         """Count it among those that wait for their client; the longest wait stands first."""
@@ -144,7 +144,7 @@ class Connections:
                     connection.ends += SWEEP_S  # the edge itself does not read just now
                 elif now >= connection.ends:
                     self._give_up(connection)
-        for connection in [each for each, ends in self.stalled.items() if now >= ends]:
+        for connection in [stalled for stalled, ends in self.stalled.items() if now >= ends]:
             self._give_up(connection)
 
     def _give_up_one_of(self, client: str) -> bool:
@@ -209,9 +209,9 @@ class Acceptor:
         connection.abort = lambda: (task.cancel(), None)[1]
 
         def protocol() -> Any:
-            made = self._protocol()
-            made.connection = connection
-            return made
+            instance = self._protocol()
+            instance.connection = connection
+            return instance
 
         begun = False
         try:
@@ -237,8 +237,12 @@ class Acceptor:
             self._connections.sweep()
 
 
-def affordable(wanted: int) -> int:
+def affordable_connections(configured: int) -> int:
     """Connections that the process's limit of open files allows: two files each, of the client and the model server."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return wanted if hard == resource.RLIM_INFINITY else max(8, min(wanted, (hard - RESERVED_FILES) // 2))
+    return (
+        configured
+        if hard == resource.RLIM_INFINITY
+        else max(8, min(configured, (hard - RESERVED_FILES) // 2))
+    )

@@ -28,7 +28,7 @@ from edge.redaction import Detector, NoModel, Rules, TooSlow
 from edge.reload import Reloading
 
 DETECT_PATH = "/v1/detect"
-MOST_CONNECTIONS = 1024
+MAX_CONNECTIONS = 1024
 WORKLOAD = "x-isthmus-workload"
 """Whose texts they are: workloads take turns. As `edge.upstream` has it, which this image has no need of."""
 
@@ -52,7 +52,7 @@ class Detection:
 
     async def serve(self, reloading: Reloading) -> None:
         """Until a signal."""
-        from edge.connections import affordable
+        from edge.connections import affordable_connections
         from edge.metrics import Metrics
         from edge.server import bind, health_listener, plain_listener
         from edge.service import Service, State, health_application
@@ -66,21 +66,23 @@ class Detection:
         except LookBroken:
             raise ConfigError("rules.models: a model cannot be used, see above.") from None
         app = Starlette(routes=[Route(DETECT_PATH, self.detect, methods=["POST"])])
-        service = Service(app, {DETECT_PATH}, self._problem, self._metrics, _nothing)
+        service = Service(app, {DETECT_PATH}, self._problem, self._metrics, _do_nothing)
         state = State(Metrics(self._config.data_class))
-        main = plain_listener(app, affordable(MOST_CONNECTIONS), timeout_graceful_shutdown=10)
+        main = plain_listener(app, affordable_connections(MAX_CONNECTIONS), timeout_graceful_shutdown=10)
         health = health_listener(health_application(service, state))
-        where = self._config.listen, self._config.health
-        sockets = [bind(each.host, each.port, key) for each, key in zip(where, _KEYS, strict=True)]
+        addresses = self._config.listen, self._config.health
+        sockets = [
+            bind(address.host, address.port, key) for address, key in zip(addresses, _KEYS, strict=True)
+        ]
         serving = [
-            asyncio.create_task(each.serve(sockets=[socket]))
-            for each, socket in zip((main, health), sockets, strict=True)
+            asyncio.create_task(listener.serve(sockets=[socket]))
+            for listener, socket in zip((main, health), sockets, strict=True)
         ]
         write_line("started", mode="detector", rules=version, **{"class": self._config.data_class})
         await stop.wait()
         state.draining = True
-        for each, task in zip((main, health), serving, strict=True):
-            each.should_exit = True
+        for listener, task in zip((main, health), serving, strict=True):
+            listener.should_exit = True
             await task
         self._workers.close()
         write_line("stopped", mode="detector", **{"class": self._config.data_class})
@@ -144,46 +146,47 @@ def _begin(rules: dict[str, Any]) -> tuple[str, Look]:
 
     def looking(body: bytes) -> bytes:
         try:
-            return look(body, detector)
+            return detect_texts(body, detector)
         except TooSlow:
             raise TimeoutError from None
 
     return detector.version, looking
 
 
-def look(body: bytes, using: Detector) -> bytes:
+def detect_texts(body: bytes, detector: Detector) -> bytes:
     """The answer to a request. Raises TooSlow, and ValueError, KeyError or TypeError on one that is none."""
-    asked = json.loads(body)
+    request = json.loads(body)
     until = time.monotonic() + float(
-        asked["limit_s"]
+        request["limit_s"]
     )  # for all texts together: it is how long the gateway waits
-    entities = None if asked["entities"] is None else frozenset(asked["entities"])
-    later = None if asked["later"] is None else frozenset(asked["later"])
+    entities = None if request["entities"] is None else frozenset(request["entities"])
+    later = None if request["later"] is None else frozenset(request["later"])
     results = []
-    for text in asked["texts"]:
-        if (left := until - time.monotonic()) <= 0:
+    for text in request["texts"]:
+        if (left_s := until - time.monotonic()) <= 0:
             raise TooSlow
-        results.append(using.detect(text, asked["languages"], entities=entities, limit_s=left))
-    said = {
+        results.append(detector.detect(text, request["languages"], entities=entities, limit_s=left_s))
+    response = {
         "sha256": hashlib.sha256(body).hexdigest(),
-        "version": using.version,
-        "names": using.looks_for_names,
-        "reach": asdict(using.reach(later)),
+        "version": detector.version,
+        "names": detector.looks_for_names,
+        "reach": asdict(detector.reach(later)),
         "results": [
             {
                 "findings": [
-                    [each.start, each.end, each.entity, each.score, each.rule] for each in one.findings
+                    [finding.start, finding.end, finding.entity, finding.score, finding.rule]
+                    for finding in detection.findings
                 ],
-                "patterns_only": one.patterns_only,
-                "undecided": one.undecided,
+                "patterns_only": detection.patterns_only,
+                "undecided": detection.undecided,
             }
-            for one in results
+            for detection in results
         ],
     }
-    return json.dumps(said).encode()
+    return json.dumps(response).encode()
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     return None
 
 

@@ -29,7 +29,7 @@ Time by the clock would also count what other programs take of a busy machine.
 A common text of 16 KB takes half of that, one made to take long three times as much (1.5 and 10 microseconds a byte,
 measured on 29 November 2026).
 """
-MOST_SLOW = 4
+MAX_SLOW = 4
 """Workers that were replaced and are still at work; one more is given up."""
 NICE = 10
 """What takes long gets a tenth of the processor time of a short request that wants it too."""
@@ -58,13 +58,13 @@ class Workers:
     """Those of one detector. `begin` is called once in a process of its own, and gives the version and the look."""
 
     def __init__(self, begin: Callable[[Any], tuple[str, Look]], settings: Any, workers: int) -> None:
-        own, other = socket.socketpair()
+        own_end, other_end = socket.socketpair()
         # Spawned, not forked: a forked copy of a running loop may hang.
         context = multiprocessing.get_context("spawn")
-        self._parent = context.Process(target=_parent, args=(begin, settings, other), daemon=True)
+        self._parent = context.Process(target=_run_parent, args=(begin, settings, other_end), daemon=True)
         self._parent.start()
-        other.close()
-        self._control = own
+        other_end.close()
+        self._control = own_end
         self.lost = 0
         """Workers that ended by themselves."""
         self.short = Lane(self, 0, workers)
@@ -96,16 +96,16 @@ class Workers:
 
     async def fork(self, nice: int) -> Worker:
         """A new worker. Raises LookBroken."""
-        own, other = socket.socketpair()
+        own_end, other_end = socket.socketpair()
         try:
-            socket.send_fds(self._control, [bytes([nice])], [other.fileno()])
+            socket.send_fds(self._control, [bytes([nice])], [other_end.fileno()])
         except OSError:
-            own.close()
+            own_end.close()
             raise LookBroken from None
         finally:
-            other.close()
-        own.setblocking(False)
-        return await Worker.known(own)
+            other_end.close()
+        own_end.setblocking(False)
+        return await Worker.known(own_end)
 
     def close(self) -> None:
         """End them all: they end with the process that they were forked from."""
@@ -130,7 +130,7 @@ class Worker:
     async def known(cls, channel: socket.socket) -> Worker:
         """With its process id, which it says first."""
         try:
-            (pid,) = struct.unpack(">I", await _exactly(channel, 4))
+            (pid,) = struct.unpack(">I", await _receive_exactly(channel, 4))
         except (OSError, LookBroken):
             channel.close()
             raise LookBroken from None
@@ -141,8 +141,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(self._channel, _HEAD.pack(0, len(body)) + body)
-            kind, size = _HEAD.unpack(await _exactly(self._channel, _HEAD.size))
-            answer = await _exactly(self._channel, size)
+            kind, size = _HEAD.unpack(await _receive_exactly(self._channel, _HEAD.size))
+            answer = await _receive_exactly(self._channel, size)
         except OSError:
             raise LookBroken from None
         if kind == SLOW:
@@ -220,9 +220,9 @@ class Lane:
         replaced = False
         try:
             if self._nice == 0:
-                await _done_or_slow(looking, worker)
+                await _wait_done_or_slow(looking, worker)
                 if not looking.done():
-                    if self._slow >= MOST_SLOW:
+                    if self._slow >= MAX_SLOW:
                         raise LookSlow
                     self._slow += 1
                     replaced = True
@@ -296,7 +296,7 @@ class Lane:
         task.add_done_callback(self._making.discard)
 
 
-async def _done_or_slow(looking: asyncio.Future[bytes], worker: Worker) -> None:
+async def _wait_done_or_slow(looking: asyncio.Future[bytes], worker: Worker) -> None:
     """Wait until the work is done, or the worker has used `SLOW_S` of processor time for it."""
     begin, left = worker.processor_s(), SLOW_S
     while not looking.done() and left > 0:
@@ -305,7 +305,7 @@ async def _done_or_slow(looking: asyncio.Future[bytes], worker: Worker) -> None:
         left = 0.0 if begin is None or now is None else begin + SLOW_S - now
 
 
-async def _exactly(channel: socket.socket, size: int) -> bytes:
+async def _receive_exactly(channel: socket.socket, size: int) -> bytes:
     loop, data = asyncio.get_running_loop(), bytearray()
     while len(data) < size:
         piece = await loop.sock_recv(channel, min(size - len(data), 1 << 20))
@@ -315,7 +315,7 @@ async def _exactly(channel: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def _parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control: socket.socket) -> None:
+def _run_parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control: socket.socket) -> None:
     """Load everything once, and fork a worker for each socket that comes."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -334,14 +334,14 @@ def _parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control: so
             status = 1
             try:
                 control.close()
-                _work(socket.socket(fileno=files[0]), message[0], look)
+                _run_worker(socket.socket(fileno=files[0]), message[0], look)
                 status = 0
             finally:
                 os._exit(status)
         os.close(files[0])
 
 
-def _work(channel: socket.socket, nice: int, look: Look) -> None:
+def _run_worker(channel: socket.socket, nice: int, look: Look) -> None:
     """One worker: request after request."""
     _end_with_parent()
     os.nice(nice)

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 PREFIX = "env:"
-_made: dict[str, Path] = {}
+_path_by_variable: dict[str, Path] = {}
 """By variable: one file each, however often it is named. The descriptors stay open as long as the process lives."""
 
 
@@ -22,18 +22,18 @@ def as_file(value: object) -> object:
     if not isinstance(text, str) or not text.startswith(PREFIX):
         return value
     name = text.removeprefix(PREFIX)
-    if name not in _made:
+    if name not in _path_by_variable:
         # Taken out: no process that we start, and no dump of our environment, has it.
         content = os.environ.pop(name, "")
         if not content:
             raise ValueError(f"the environment variable {name} is not set")
-        _made[name] = _in_memory(name, content.encode())
-    return _made[name]
+        _path_by_variable[name] = _in_memory(name, content.encode())
+    return _path_by_variable[name]
 
 
 def restored() -> dict[str, str]:
     """The environment with the variables that were taken out of it, for a process that begins anew."""
-    return {**os.environ, **{name: path.read_text() for name, path in _made.items()}}
+    return {**os.environ, **{name: path.read_text() for name, path in _path_by_variable.items()}}
 
 
 def _in_memory(name: str, content: bytes) -> Path:

@@ -25,7 +25,7 @@ from edge import versions, weights
 _AT_ONCE = 8
 
 
-_BY_PLACE = (
+_CONTAINER_VARIABLES = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -43,15 +43,19 @@ def client(endpoint: str | None, region: str, credentials: Path | None, ca: Path
     import botocore.session
     from botocore.config import Config
 
-    method, kept = ("shared-credentials-file", ()) if credentials else ("container-role", _BY_PLACE)
+    method, kept_variables = (
+        ("shared-credentials-file", ()) if credentials else ("container-role", _CONTAINER_VARIABLES)
+    )
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
-        if name not in kept:
+        if name not in kept_variables:
             del os.environ[name]
     session = botocore.session.Session()
     session.set_config_variable("credentials_file", str(credentials or os.devnull))
     session.set_config_variable("config_file", os.devnull)
     session.get_component("credential_provider").providers[:] = [
-        each for each in session.get_component("credential_provider").providers if method == each.METHOD
+        provider
+        for provider in session.get_component("credential_provider").providers
+        if method == provider.METHOD
     ]
     return boto3.Session(botocore_session=session).client(
         "s3",
@@ -74,33 +78,40 @@ def fetch(
     s3: Any, bucket: str, prefix: str, digest: str, folder: Path, public_key: Path | None = None
 ) -> tuple[int, int]:
     """How many files and bytes now lie in `FOLDER/<hex>`. Raises `NotAsPromised`, and what boto3 raises."""
-    whole = folder / digest.removeprefix("sha256:")
-    part = folder / f"{versions.PART}{whole.name}"
-    if whole.is_dir():
+    version_folder = folder / digest.removeprefix("sha256:")
+    part_folder = folder / f"{versions.PART}{version_folder.name}"
+    if version_folder.is_dir():
         if public_key is not None:
-            weights.check_signature(whole, public_key)
-        return weights.verify(whole, digest, _AT_ONCE)
-    part.mkdir(parents=True, exist_ok=True)
+            weights.check_signature(version_folder, public_key)
+        return weights.verify(version_folder, digest, _AT_ONCE)
+    part_folder.mkdir(parents=True, exist_ok=True)
     text = s3.get_object(Bucket=bucket, Key=f"{prefix}/{weights.NAME}")["Body"].read()
-    wanted = weights.parse(text, digest)
-    for left in [path for path in part.rglob("*") if not path.is_dir()]:
+    sha256_by_file = weights.parse(text, digest)
+    for leftover in [path for path in part_folder.rglob("*") if not path.is_dir()]:
         # Of an attempt that was cut off: boto3 writes beside a file until it is whole.
-        if left.relative_to(part).as_posix() not in wanted:
-            left.unlink()
-    (part / weights.NAME).write_bytes(text)
+        if leftover.relative_to(part_folder).as_posix() not in sha256_by_file:
+            leftover.unlink()
+    (part_folder / weights.NAME).write_bytes(text)
     if public_key is not None:
-        _one(s3, bucket, f"{prefix}/{weights.SIGNATURE}", part / weights.SIGNATURE, "")
-        weights.check_signature(part, public_key)
+        _fetch_file(s3, bucket, f"{prefix}/{weights.SIGNATURE}", part_folder / weights.SIGNATURE, "")
+        weights.check_signature(part_folder, public_key)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: _one(s3, bucket, f"{prefix}/{name}", part / name, wanted[name]), wanted))
-    found = weights.verify(part, digest, _AT_ONCE)
-    part.rename(whole)
-    return found
+        list(
+            pool.map(
+                lambda name: _fetch_file(
+                    s3, bucket, f"{prefix}/{name}", part_folder / name, sha256_by_file[name]
+                ),
+                sha256_by_file,
+            )
+        )
+    count_and_size = weights.verify(part_folder, digest, _AT_ONCE)
+    part_folder.rename(version_folder)
+    return count_and_size
 
 
-def _one(s3: Any, bucket: str, key: str, file: Path, wanted: str) -> None:
+def _fetch_file(s3: Any, bucket: str, key: str, file: Path, sha256: str) -> None:
     """One file, unless an attempt before this one has it already."""
-    if file.is_file() and weights.sha256(file) == wanted:
+    if file.is_file() and weights.sha256(file) == sha256:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     s3.download_file(bucket, key, str(file))
@@ -117,32 +128,32 @@ def main(arguments: list[str] | None = None) -> int:
         "--keep", type=int, help="versions that are kept, 2 or more: pods still read the last one"
     )
     parser.add_argument("folder", type=Path)
-    given = parser.parse_args(arguments)
-    if given.keep is not None and given.keep < 2:
+    options = parser.parse_args(arguments)
+    if options.keep is not None and options.keep < 2:
         parser.error("--keep is 2 or more: pods read the version before this one until they are exchanged")
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    began, present = time.monotonic(), given.digest.removeprefix("sha256:")
+    began, present = time.monotonic(), options.digest.removeprefix("sha256:")
     deleted: list[str] = []
     try:
-        if given.keep is not None:
-            versions.sweep(given.folder, present)
-        s3 = client(given.endpoint, given.region, given.credentials, given.ca)
+        if options.keep is not None:
+            versions.sweep(options.folder, present)
+        s3 = client(options.endpoint, options.region, options.credentials, options.ca)
         files, size = fetch(
-            s3, given.bucket, given.prefix.strip("/"), given.digest, given.folder, given.public_key
+            s3, options.bucket, options.prefix.strip("/"), options.digest, options.folder, options.public_key
         )
-        if given.keep is not None:
-            deleted = versions.keep(given.folder, present, given.keep)
+        if options.keep is not None:
+            deleted = versions.keep(options.folder, present, options.keep)
     except (weights.NotAsPromised, UnicodeDecodeError) as error:
-        print(f"{given.bucket}/{given.prefix}: {error}", file=sys.stderr)
+        print(f"{options.bucket}/{options.prefix}: {error}", file=sys.stderr)
         return 1
     except (Boto3Error, BotoCoreError, ClientError, OSError) as error:
-        print(f"{given.bucket}/{given.prefix}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{options.bucket}/{options.prefix}: {type(error).__name__}: {error}", file=sys.stderr)
         return 3
-    print(f"{files} files, {size} bytes, as {given.digest} says, in {time.monotonic() - began:.1f} s")
+    print(f"{files} files, {size} bytes, as {options.digest} says, in {time.monotonic() - began:.1f} s")
     for name in deleted:
-        print(f"deleted sha256:{name}, which served before the last {given.keep}")
+        print(f"deleted sha256:{name}, which served before the last {options.keep}")
     return 0
 
 

@@ -15,25 +15,25 @@ from starlette.routing import Route as HttpRoute
 
 from edge import sse
 from edge.allowance import Allowances, Ledger, estimate
-from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
-from edge.answers import relay, whole
+from edge.allowance.estimate import answers_with_text, count_answers, prompt_tokens, states_maximum
+from edge.answers import answer_response, relay_stream
 from edge.audit.auditor import Auditor, audited_of
 from edge.audit.log import Unrecorded
 from edge.cache_salt import Salts
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
-from edge.confidence.selection import Scores
+from edge.confidence.selection import Scorers
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
 from edge.deadlines import Deadline, Relay, while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
-from edge.request_context import Errand, price_of
+from edge.request_context import RequestContext, price_of
 from edge.request_fields import vllm_fields
 from edge.reviews.gateway_holding import PATH as REVIEW_PATH
-from edge.reviews.gateway_holding import Holder
+from edge.reviews.gateway_holding import AnswerHolder
 from edge.revocation import while_allowed
-from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
-from edge.routing.route import first_that_takes
+from edge.routing import Endpoint, Router, Unsent, Upstream, UpstreamCall
+from edge.routing.route import send_to_first_available
 from edge.screening import Screeners
 from edge.service import Service, State, application, metrics_response
 from edge.tasks import tasks_of
@@ -59,18 +59,18 @@ class Gateway:
         self._ledger = Ledger(self._database) if self._database else None
         self._allowances = Allowances(config, self._ledger)
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
-        self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
-        self._scores = Scores(config)
+        self._router, self._salts, self._tracing = Router(config), Salts(config), Tracing(config)
+        self._scorers = Scorers(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._screeners = Screeners(config) if config.screening else None
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
-        self._holder: Holder | None = None
+        self._holder: AnswerHolder | None = None
         if config.reviews is not None:
             assert self._database is not None, "the configuration has it"
             assert self._auditor is not None, "the configuration has it"
-            self._holder = Holder(config, config.reviews, self._database, self._auditor)
+            self._holder = AnswerHolder(config, config.reviews, self._database, self._auditor)
         self._started = int(time.time())
-        for endpoint in self._ways.endpoints:
+        for endpoint in self._router.endpoints:
             state.metrics.watch(endpoint)
 
     def service(self) -> Service:
@@ -80,14 +80,14 @@ class Gateway:
         routes.append(HttpRoute("/v1/models/{name:path}", self.model, methods=["GET"]))
         if self._holder is not None:
             routes.append(HttpRoute(REVIEW_PATH, self.review, methods=["GET"]))
-        endpoints, app = self._ways.endpoints, application(routes)
+        endpoints, app = self._router.endpoints, application(routes)
         return Service(
             app=self._auditor.wrap(app, set(self._tasks)) if self._auditor else app,
             paths={*self._tasks, MODELS_PATH},
             problem=self._problem,
             metrics=self._metrics,
             close=self._close,
-            watches=[endpoint.watch for endpoint in (*endpoints, *self._judging())],
+            watches=[endpoint.watch for endpoint in (*endpoints, *self._guard_endpoints())],
             background=[
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
@@ -99,7 +99,7 @@ class Gateway:
     async def models(self, request: Request) -> Response:
         """The models of the caller's own workload, and no other."""
         caller = await self._caller(request)
-        models = [self._described(name) for name in self._ways.of(caller.workload)]
+        models = [self._model_entry(name) for name in self._router.models_of(caller.workload)]
         return JSONResponse({"object": "list", "data": models})
 
     async def model(self, request: Request) -> Response:
@@ -109,11 +109,11 @@ class Gateway:
             raise HTTPException(404)
         request.state.exchange.path = MODEL_PATH
         caller = await self._caller(request)
-        if name not in self._ways.of(caller.workload):
+        if name not in self._router.models_of(caller.workload):
             raise _no_model()
-        return JSONResponse(self._described(name))
+        return JSONResponse(self._model_entry(name))
 
-    def _described(self, name: str) -> dict[str, Any]:
+    def _model_entry(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
 
     async def review(self, request: Request) -> Response:
@@ -126,17 +126,17 @@ class Gateway:
         """One request: known, understood, afforded, sent, answered, accounted."""
         caller = await self._caller(request)
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
-        errand: Errand | None = None
+        context: RequestContext | None = None
         handed_over = False
         try:
-            errand = await self._understood(request, caller, deadline)
-            errand.exchange.settle = partial(errand.settle, self._accounts)
-            await self._afford(errand)
-            if errand.screen is not None:
-                await deadline.wait(errand.screen.prompt())
+            context = await self._parse_request(request, caller, deadline)
+            context.exchange.settle = partial(context.settle, self._accounts)
+            await self._reserve(context)
+            if context.screen is not None:
+                await deadline.wait(context.screen.prompt())
             async with while_connected(request.receive):
-                opened = await deadline.wait(self._sent(errand))
-            answer = await self._answered(errand, opened)
+                call = await deadline.wait(self._send(context))
+            answer = await self._answer(context, call)
             handed_over = isinstance(answer, Relay)
             return answer
         except TimeoutError:
@@ -147,10 +147,10 @@ class Gateway:
             request.state.exchange.code, request.state.exchange.status = refusal.code, refusal.status
             raise
         finally:
-            if errand is None:
+            if context is None:
                 deadline.done()
             elif not handed_over:
-                await errand.end(self._accounts, self._tracing.end)
+                await context.end(self._accounts, self._tracing.end)
 
     async def _caller(self, request: Request) -> Caller:
         """Whose request it is; raises Refusal 401, 403 or 503."""
@@ -168,126 +168,128 @@ class Gateway:
                 ) from None
         return caller
 
-    async def _understood(self, request: Request, caller: Caller, deadline: Deadline) -> Errand:
+    async def _parse_request(self, request: Request, caller: Caller, deadline: Deadline) -> RequestContext:
         """The request held against its route's list of fields; raises Refusal."""
         raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
         task = self._tasks[request.scope["path"]]
-        asked = task.check(parse_object(raw))
-        way = self._ways.of(caller.workload).get(asked["model"])
-        if way is None:
+        payload = task.check(parse_object(raw))
+        routed_model = self._router.models_of(caller.workload).get(payload["model"])
+        if routed_model is None:
             raise _no_model()
-        served = tasks_of(way.route)
+        served = tasks_of(routed_model.route)
         if task not in served:
             raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
         exchange: Exchange = request.state.exchange
-        exchange.model, exchange.stream = way.route.called, asked.get("stream", False)
+        exchange.model, exchange.stream = routed_model.route.called, payload.get("stream", False)
         if self._holder is not None:
             self._holder.check_stream(caller.workload, task, exchange.stream)
-        wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
+        wants_usage = bool(payload.pop("stream_options", {}).get("include_usage"))
         span = self._tracing.start(request)
         exchange.trace_id = trace_id(span)
-        limited = None
-        if answered_at_length(asked) and not states_maximum(asked):
-            limited = self._allowances.answer_tokens(
-                caller, prompt_tokens(asked), answers(asked), self._limits.answer_tokens
+        answer_limit = None
+        if answers_with_text(payload) and not states_maximum(payload):
+            answer_limit = self._allowances.answer_tokens(
+                caller, prompt_tokens(payload), count_answers(payload), self._limits.answer_tokens
             )
-        expected = estimate(asked) if limited is None else estimate(asked, limited)
-        screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None
-        return Errand(
+        expected = estimate(payload) if answer_limit is None else estimate(payload, answer_limit)
+        screen = self._screeners.of(caller.workload, exchange, payload) if self._screeners else None
+        return RequestContext(
             request,
             exchange,
             caller,
             deadline,
             span,
             task,
-            way,
-            asked,
+            routed_model,
+            payload,
             wants_usage,
             expected,
-            limited,
+            answer_limit,
             screen,
         )
 
-    async def _afford(self, errand: Errand) -> None:
+    async def _reserve(self, context: RequestContext) -> None:
         """Room in the limits of workload and team; raises Refusal 400, 402, 429 or 503."""
-        dearest = max(price_of(upstream, errand.expected) for upstream in errand.way.upstreams)
-        waiting = self._allowances.reserve(errand.caller, sum(errand.expected), dearest)
-        errand.reservation = await errand.deadline.wait(waiting)
+        highest_price = max(
+            price_of(upstream, context.expected) for upstream in context.routed_model.upstreams
+        )
+        waiting = self._allowances.reserve(context.caller, sum(context.expected), highest_price)
+        context.reservation = await context.deadline.wait(waiting)
 
-    async def _sent(self, errand: Errand) -> Opened:
+    async def _send(self, context: RequestContext) -> UpstreamCall:
         """The answer of the first endpoint that takes the request; raises Refusal."""
-        upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
+        upstreams, context.exchange.variant = context.routed_model.next(context.task.path)
 
-        async def ask(upstream: Upstream, again: bool) -> Opened:
-            if (foreign := vllm_fields(errand.asked)) and not upstream.place.takes_vllm_fields:
-                raise NotTaken(foreign[0])
-            body = self._body(errand, upstream, await self._leaving(errand, upstream))
-            if (audited := audited_of(errand.request)) is not None:
-                await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
+        async def send(upstream: Upstream, fresh: bool) -> UpstreamCall:
+            if (vllm_only := vllm_fields(context.payload)) and not upstream.place.takes_vllm_fields:
+                raise NotTaken(vllm_only[0])
+            body = self._body(context, upstream, await self._payload_for(context, upstream))
+            if (audited := audited_of(context.request)) is not None:
+                await audited.intent(context.payload, upstream.place, lambda: context.settle(self._accounts))
             try:
-                return await errand.offer(upstream, body, self._headers(errand), fresh=again)
+                return await context.offer(upstream, body, self._headers(context), fresh=fresh)
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise
 
-        return await first_that_takes(upstreams, ask)
+        return await send_to_first_available(upstreams, send)
 
-    async def _answered(self, errand: Errand, opened: Opened) -> Response:
+    async def _answer(self, context: RequestContext, call: UpstreamCall) -> Response:
         """The answer on its way; a stream is relayed after this returned."""
-        response = opened.response
-        errand.exchange.status = 200
-        errand.listen(self._scores.listening(errand, opened.upstream.place))
-        if not errand.exchange.stream:
-            answer = await whole(errand, response)
-            errand.settle(self._accounts)
-            score = errand.listening.score if errand.listening else None
-            guards = errand.exchange.reviewing
-            return await self._holder.instead_of(errand, answer, score, guards) if self._holder else answer
+        response = call.response
+        context.exchange.status = 200
+        context.score_with(self._scorers.scorer(context, call.upstream.place))
+        if not context.exchange.stream:
+            answer = await answer_response(context, response)
+            context.settle(self._accounts)
+            score = context.scorer.score if context.scorer else None
+            guards = context.exchange.reviewing
+            return await self._holder.instead_of(context, answer, score, guards) if self._holder else answer
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
 
         async def complete() -> None:
-            errand.settle(self._accounts)
-            if (audited := audited_of(errand.request)) is not None:
+            context.settle(self._accounts)
+            if (audited := audited_of(context.request)) is not None:
                 await audited.outcome(ended_well=True)
 
-        pieces = while_allowed(relay(errand, response, complete), errand, self._identify)
-        end = partial(errand.end, self._accounts, self._tracing.end)
-        return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
+        pieces = while_allowed(relay_stream(context, response, complete), context, self._identify)
+        end = partial(context.end, self._accounts, self._tracing.end)
+        return Relay(pieces, context.deadline, end, headers=sse.HEADERS)
 
-    async def _leaving(self, errand: Errand, upstream: Upstream) -> dict[str, Any]:
+    async def _payload_for(self, context: RequestContext, upstream: Upstream) -> dict[str, Any]:
         """The caller's fields, as they may go to the upstream; raises Refusal."""
-        if errand.screen is None or self._screeners is None or not self._screeners.redacts(upstream.place):
-            return errand.asked
-        return await errand.screen.leaving()
+        if context.screen is None or self._screeners is None or not self._screeners.redacts(upstream.place):
+            return context.payload
+        return await context.screen.leaving()
 
-    def _judging(self) -> list[Endpoint]:
+    def _guard_endpoints(self) -> list[Endpoint]:
         return [judge.endpoint for judge in self._screeners.judges] if self._screeners else []
 
-    def _body(self, errand: Errand, upstream: Upstream, asked: dict[str, Any]) -> bytes:
+    def _body(self, context: RequestContext, upstream: Upstream, payload: dict[str, Any]) -> bytes:
         """What the upstream is asked: the caller's fields, and what the route adds."""
-        sent = {**asked, "model": upstream.place.model}
-        if errand.way.salts(upstream):
+        body = {**payload, "model": upstream.place.model}
+        if context.routed_model.salts(upstream):
             # Never the caller's: who could choose it could look for what others have asked.
-            sent["cache_salt"] = self._salts.of(errand.way.route)
-        if self._scores.asks(errand, upstream.place):
-            sent["logprobs"] = True  # for the score; taken out of the answer again
-        if errand.limited_answer is not None:
-            sent["max_tokens"] = errand.limited_answer  # what was reserved
-        if errand.exchange.stream:
+            body["cache_salt"] = self._salts.of(context.routed_model.route)
+        if self._scorers.needs_logprobs(context, upstream.place):
+            body["logprobs"] = True  # for the score; taken out of the answer again
+        if context.limited_answer is not None:
+            body["max_tokens"] = context.limited_answer  # what was reserved
+        if context.exchange.stream:
             # For our own count; taken out of the answer again. Only vLLM counts with every event.
-            continuous = upstream.place.target in ("onprem-vllm", "eks-vllm")
-            sent["stream_options"] = {
+            is_vllm = upstream.place.target in ("onprem-vllm", "eks-vllm")
+            body["stream_options"] = {
                 "include_usage": True,
-                **({"continuous_usage_stats": True} if continuous else {}),
+                **({"continuous_usage_stats": True} if is_vllm else {}),
             }
-        return dump(sent)
+        return dump(body)
 
-    def _headers(self, errand: Errand) -> dict[str, str]:
-        headers = plain_headers("text/event-stream" if errand.exchange.stream else "application/json")
-        if errand.way.route.named:
-            headers[WORKLOAD] = errand.caller.workload
-        return headers | self._tracing.headers(errand.span)
+    def _headers(self, context: RequestContext) -> dict[str, str]:
+        headers = plain_headers("text/event-stream" if context.exchange.stream else "application/json")
+        if context.routed_model.route.named:
+            headers[WORKLOAD] = context.caller.workload
+        return headers | self._tracing.headers(context.span)
 
     async def _flushing(self) -> None:
         """Tell the database what was used, for ever; what it does not take is told the next time."""
@@ -317,7 +319,7 @@ class Gateway:
                 await self._auditor.tell_refused()
             await self._auditor.log.close()
         await self._flush(last=True)
-        for endpoint in self._ways.endpoints:
+        for endpoint in self._router.endpoints:
             await endpoint.close()
         await asyncio.to_thread(self._tracing.close)
         if self._screeners is not None:

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from edge.callers.postgres import KNOWN_S, PREFIX
+from edge.callers.postgres import CACHE_S, PREFIX
 from edge.callers.store import digest_of, id_of
 from edge.config import ConfigError, DataClass, EnvironmentFault, read_yaml
 from edge.config.database import DatabaseConfig
@@ -48,23 +48,23 @@ async def issue(database: Database, options: argparse.Namespace) -> int:
     """A new key beside those that the workload has."""
     key = PREFIX + secrets.token_urlsafe(32)
     await database.fetch(_ISSUE, digest_of(key), options.workload, options.data_class, options.days)
-    _say_new(key, options)
+    _print_new_key(key, options)
     return 0
 
 
 async def rotate(database: Database, options: argparse.Namespace) -> int:
     """A new key; the workload's others end after a while, in which both are good."""
     key = PREFIX + secrets.token_urlsafe(32)
-    digest, held = digest_of(key), (options.workload, options.data_class)
+    digest, workload_and_class = digest_of(key), (options.workload, options.data_class)
 
-    async def both(connection: Any) -> list[Any]:
-        await connection.execute(_ISSUE, digest, *held, options.days)
-        return await connection.fetch(_END_OTHERS, *held, digest, options.overlap_h * 3600)
+    async def issue_and_end_others(connection: Any) -> list[Any]:
+        await connection.execute(_ISSUE, digest, *workload_and_class, options.days)
+        return await connection.fetch(_END_OTHERS, *workload_and_class, digest, options.overlap_h * 3600)
 
-    ended = await database.transaction(both)
+    ended = await database.transaction(issue_and_end_others)
     for row in ended:
         print(f"key {row['id']} is good until {row['not_after']:%Y-%m-%d %H:%M:%S} UTC", file=sys.stderr)
-    _say_new(key, options)
+    _print_new_key(key, options)
     return 0
 
 
@@ -75,7 +75,7 @@ async def revoke(database: Database, options: argparse.Namespace) -> int:
         print(f"edge.keys: there is no key {options.key}; `list` shows them", file=sys.stderr)
         return 1
     print(
-        f"key {options.key} of {rows[0]['workload']} is revoked: gateways refuse it within {KNOWN_S:.0f} s",
+        f"key {options.key} of {rows[0]['workload']} is revoked: gateways refuse it within {CACHE_S:.0f} s",
         file=sys.stderr,
     )
     return 0
@@ -90,21 +90,21 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 
 async def make_tables(database: Database, options: argparse.Namespace) -> int:
     """The steps that are missing; and what a gateway's own user may do there."""
-    taken = await migrate(database)
+    steps_taken = await migrate(database)
     for mode in ("gateway", "reviews"):
         if role := getattr(options, f"{mode}_user"):
             await grant(database, role, mode)
-    steps = f"steps {', '.join(map(str, taken))} taken" if taken else "nothing to do"
+    steps = f"steps {', '.join(map(str, steps_taken))} taken" if steps_taken else "nothing to do"
     print(f"tables: {steps}", file=sys.stderr)
     return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """One command; an error is one paragraph on standard error."""
-    return carry_out("edge.keys", _parser(), arguments)
+    return run_command("edge.keys", _parser(), arguments)
 
 
-def carry_out(program: str, parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
+def run_command(program: str, parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
     """The command that was asked for, of a parser of `parser_of`; an error is one paragraph on standard error."""
     options = parser.parse_args(arguments)
     try:
@@ -136,7 +136,7 @@ async def _run(command: Command, database: Database, options: argparse.Namespace
         await database.close()
 
 
-def _say_new(key: str, options: argparse.Namespace) -> None:
+def _print_new_key(key: str, options: argparse.Namespace) -> None:
     ends = f"for {options.days} days" if options.days else "until it is rotated or revoked"
     print(
         f"key {id_of(digest_of(key))} of {options.workload}, class {options.data_class}, {ends}:",
@@ -158,27 +158,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("edge.keys", "Keys of a class's callers.")
     commands = parser.add_subparsers(required=True)
     for name, command in (("issue", issue), ("rotate", rotate)):
-        new = commands.add_parser(name, help=command.__doc__)
-        new.add_argument("--workload", required=True)
-        new.add_argument("--class", dest="data_class", choices=get_args(DataClass), required=True)
-        new.add_argument(
+        issue_command = commands.add_parser(name, help=command.__doc__)
+        issue_command.add_argument("--workload", required=True)
+        issue_command.add_argument("--class", dest="data_class", choices=get_args(DataClass), required=True)
+        issue_command.add_argument(
             "--days", type=whole_days, help="how long it is good; absent: until rotated or revoked"
         )
-        new.set_defaults(command=command)
+        issue_command.set_defaults(command=command)
         if command is rotate:
-            new.add_argument(
+            issue_command.add_argument(
                 "--overlap-h", type=float, default=24.0, help="how long the others stay good (24)"
             )
-    revoked = commands.add_parser("revoke", help=revoke.__doc__)
-    revoked.add_argument("key", help="its id, as `list` shows it")
-    revoked.set_defaults(command=revoke)
-    listed = commands.add_parser("list", help=show.__doc__)
-    listed.add_argument("--workload")
-    listed.set_defaults(command=show)
-    made = commands.add_parser("migrate", help=make_tables.__doc__)
-    made.add_argument("--gateway-user", help="a user that is there: may read keys and count, no more")
-    made.add_argument("--reviews-user", help="another one: may decide upon held answers (`mode: reviews`)")
-    made.set_defaults(command=make_tables)
+    revoke_command = commands.add_parser("revoke", help=revoke.__doc__)
+    revoke_command.add_argument("key", help="its id, as `list` shows it")
+    revoke_command.set_defaults(command=revoke)
+    list_command = commands.add_parser("list", help=show.__doc__)
+    list_command.add_argument("--workload")
+    list_command.set_defaults(command=show)
+    migrate_command = commands.add_parser("migrate", help=make_tables.__doc__)
+    migrate_command.add_argument(
+        "--gateway-user", help="a user that is there: may read keys and count, no more"
+    )
+    migrate_command.add_argument(
+        "--reviews-user", help="another one: may decide upon held answers (`mode: reviews`)"
+    )
+    migrate_command.set_defaults(command=make_tables)
     return parser
 
 

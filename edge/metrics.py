@@ -15,11 +15,11 @@ from prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.routing import Endpoint
 
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-_WHO = ["class", "team", "workload", "model", "variant"]
+_LABELS = ["class", "team", "workload", "model", "variant"]
 
 
 class Metrics:
@@ -31,15 +31,17 @@ class Metrics:
         self._registry = CollectorRegistry()
 
         counter, gauge = self._counter, self._gauge
-        self._requests = counter("requests", "Requests answered.", [*_WHO, "status"])
-        self._refusals = counter("refusals", "Errors answered, by code.", [*_WHO, "code"])
-        self._tokens = counter("tokens", "Tokens.", [*_WHO, "kind"])
-        self._gpu = counter("gpu_seconds", "GPU time, divided among what ran at once.", [*_WHO, "endpoint"])
-        self._cost = counter("cost_usd", "Cost of GPU time or of tokens.", [*_WHO, "endpoint"])
+        self._requests = counter("requests", "Requests answered.", [*_LABELS, "status"])
+        self._refusals = counter("refusals", "Errors answered, by code.", [*_LABELS, "code"])
+        self._tokens = counter("tokens", "Tokens.", [*_LABELS, "kind"])
+        self._gpu = counter(
+            "gpu_seconds", "GPU time, divided among what ran at once.", [*_LABELS, "endpoint"]
+        )
+        self._cost = counter("cost_usd", "Cost of GPU time or of tokens.", [*_LABELS, "endpoint"])
         self._seconds = Histogram(
             "isthmus_request_duration_seconds",
             "From the first byte in to the last one out.",
-            _WHO,
+            _LABELS,
             buckets=BUCKETS_S,
             registry=self._registry,
         )
@@ -67,18 +69,18 @@ class Metrics:
     def add(self, exchange: Exchange, seconds: float) -> None:
         """Count a request that entered and is over."""
         self._in_flight.dec()
-        who = (self._class, exchange.team, exchange.workload, exchange.model, exchange.variant)
-        self._requests.labels(*who, str(exchange.status)).inc()
-        self._seconds.labels(*who).observe(seconds)
+        labels = (self._class, exchange.team, exchange.workload, exchange.model, exchange.variant)
+        self._requests.labels(*labels, str(exchange.status)).inc()
+        self._seconds.labels(*labels).observe(seconds)
         if exchange.code != "ok":
-            self._refusals.labels(*who, exchange.code).inc()
+            self._refusals.labels(*labels, exchange.code).inc()
         for kind, count in (("prompt", exchange.prompt_tokens), ("completion", exchange.completion_tokens)):
             if count is not None:
-                self._tokens.labels(*who, kind).inc(count)
+                self._tokens.labels(*labels, kind).inc(count)
         if exchange.gpu_seconds is not None:
-            self._gpu.labels(*who, exchange.endpoint).inc(exchange.gpu_seconds)
+            self._gpu.labels(*labels, exchange.endpoint).inc(exchange.gpu_seconds)
         if exchange.usd is not None:
-            self._cost.labels(*who, exchange.endpoint).inc(exchange.usd)
+            self._cost.labels(*labels, exchange.endpoint).inc(exchange.usd)
 
     def watch(self, endpoint: Endpoint) -> None:
         """Read an endpoint's state whenever Prometheus asks."""
@@ -98,11 +100,11 @@ class Metrics:
             self._counter("audit_failures", "Writes that failed, each the end of a chain.", []),
         )
 
-    def _counter(self, name: str, what: str, labels: list[str]) -> Counter:
-        return Counter(f"isthmus_{name}", what, labels, registry=self._registry)
+    def _counter(self, name: str, description: str, labels: list[str]) -> Counter:
+        return Counter(f"isthmus_{name}", description, labels, registry=self._registry)
 
-    def _gauge(self, name: str, what: str, labels: list[str]) -> Gauge:
-        return Gauge(f"isthmus_{name}", what, labels, registry=self._registry)
+    def _gauge(self, name: str, description: str, labels: list[str]) -> Gauge:
+        return Gauge(f"isthmus_{name}", description, labels, registry=self._registry)
 
     def text(self) -> bytes:
         """The exposition format, version 0.0.4."""

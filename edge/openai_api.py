@@ -111,5 +111,5 @@ def dump(value: Any) -> bytes:
         ) from None
 
 
-def bad(code: str, message: str) -> Refusal:
+def bad_request(code: str, message: str) -> Refusal:
     return Refusal(400, code, message)

@@ -11,19 +11,19 @@ from edge.config import BedrockModel, SageMakerModel
 Model = BedrockModel | SageMakerModel
 
 
-def service(model: Model) -> str:
+def service_name(model: Model) -> str:
     """What callers and operators know it by."""
     return "SageMaker" if isinstance(model, SageMakerModel) else "Bedrock"
 
 
-def kind(model: Model) -> tuple[str, str]:
+def litellm_provider(model: Model) -> tuple[str, str]:
     """LiteLLM's own names of provider and model, to look up which fields it takes."""
     if isinstance(model, SageMakerModel):
         return "sagemaker_chat", model.endpoint
     return "bedrock", f"converse/{model.inference_profile}"
 
 
-def address(model: Model, *, stream: bool) -> dict[str, Any]:
+def litellm_address(model: Model, *, stream: bool) -> dict[str, Any]:
     """LiteLLM's arguments for which model is called, and where."""
     if isinstance(model, BedrockModel):
         return {
@@ -31,7 +31,7 @@ def address(model: Model, *, stream: bool) -> dict[str, Any]:
             "aws_region_name": model.region,
             "aws_bedrock_runtime_endpoint": model.endpoint_url,
         }
-    found: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "model": f"sagemaker_chat/{model.endpoint}",
         # Else the endpoint's name would be sent as the model's, which its server does not know.
         "hf_model_name": model.model,
@@ -40,18 +40,20 @@ def address(model: Model, *, stream: bool) -> dict[str, Any]:
     if model.endpoint_url is not None:
         # The whole address: LiteLLM adds nothing to one that it is given.
         action = "invocations-response-stream" if stream else "invocations"
-        found["sagemaker_base_url"] = f"{model.endpoint_url.rstrip('/')}/endpoints/{model.endpoint}/{action}"
-    return found
+        arguments["sagemaker_base_url"] = (
+            f"{model.endpoint_url.rstrip('/')}/endpoints/{model.endpoint}/{action}"
+        )
+    return arguments
 
 
-def status(error: Exception) -> Any:
+def status_of(error: Exception) -> Any:
     """The HTTP status of an answer; of SageMaker's 424, the one that its container gave."""
-    told = getattr(error, "status_code", None)
-    original = re.search(r'"OriginalStatusCode"\s*:\s*(\d{3})', str(error)) if told == 424 else None
-    return int(original[1]) if original else told
+    status_code = getattr(error, "status_code", None)
+    original = re.search(r'"OriginalStatusCode"\s*:\s*(\d{3})', str(error)) if status_code == 424 else None
+    return int(original[1]) if original else status_code
 
 
-def rejection(text: str, model: Model) -> str:
+def rejection_message(text: str, model: Model) -> str:
     """What Bedrock says of the caller's own mistake, without account numbers or the profile's name.
 
     SageMaker's words name account and log; nothing of them is passed on.
@@ -68,6 +70,6 @@ def rejection(text: str, model: Model) -> str:
             message = None
     if not isinstance(message, str) or not message:
         return "Bedrock does not accept this request."
-    for own in filter(None, (model.model_id, model.inference_profile)):
-        message = message.replace(own, model.name)
+    for aws_name in filter(None, (model.model_id, model.inference_profile)):
+        message = message.replace(aws_name, model.name)
     return re.sub(r"\d{12}", "…", message)[:300]

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from edge import strict_json
-from edge.openai_api import Refusal, bad
+from edge.openai_api import Refusal, bad_request
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """An unknown field is refused, and no value is converted: "5" is not 5, and true is not 1."""
@@ -135,7 +135,7 @@ def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]
         raise _refusal(error, body) from None
     fields = {name: value for name, value in request.items() if value is not None and name not in HARMLESS}
     if "stream_options" in fields and not fields.get("stream"):
-        raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+        raise bad_request("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
     for place, schema in _schemas(fields):
         _refuse_foreign_references(place, schema)
     return fields
@@ -152,7 +152,7 @@ def _schemas(fields: Mapping[str, Any]) -> Iterator[tuple[list[str | int], Any]]
         try:
             schema = strict_json.parse(schema.encode())
         except ValueError:  # not strict, or half of a surrogate pair
-            raise bad(
+            raise bad_request(
                 "invalid_structured_outputs",
                 "The field 'structured_outputs.json' is a text that is not strict JSON (no duplicate keys)."
                 " Send the schema as a JSON object.",
@@ -188,7 +188,7 @@ def _refuse_foreign_references(path: list[str | int], schema: Any) -> None:
     for keyword, part in schema.items():
         place = [*path, keyword]
         if keyword in _REFERENCES and isinstance(part, str) and not part.startswith("#"):
-            raise bad(
+            raise bad_request(
                 f"invalid_{path[0]}",
                 f"The field {_written(place)!r} refers to another document. A reference must begin with '#': a model"
                 " server that fetches documents would be a way out of the site. Put the schema that it names"
@@ -221,11 +221,11 @@ def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     # Of a union there is an error for each of its members. The one that got furthest names the place.
     first = max(
-        reversed(errors), key=lambda each: (each["type"] == "extra_forbidden", len(_path(each, body)))
+        reversed(errors), key=lambda fault: (fault["type"] == "extra_forbidden", len(_path(fault, body)))
     )
     path, kind = _path(first, body), first["type"]
     reason = _REASONS.get(kind) or _sentence(first["msg"])
-    return bad(_code(path, kind), f"The field {_written(path)!r} {reason}.{_hint(path)}")
+    return bad_request(_code(path, kind), f"The field {_written(path)!r} {reason}.{_hint(path)}")
 
 
 def _written(path: list[str | int]) -> str:
@@ -236,8 +236,8 @@ def _written(path: list[str | int]) -> str:
 
 def _sentence(message: str) -> str:
     """pydantic's "Input should be a valid dictionary", after a subject and in JSON's words."""
-    words = re.sub(r"^.*?\bshould ", "must ", message).replace("dictionary", "object").replace("None", "null")
-    return words.replace(" after validation, not 0", "")
+    text = re.sub(r"^.*?\bshould ", "must ", message).replace("dictionary", "object").replace("None", "null")
+    return text.replace(" after validation, not 0", "")
 
 
 def _path(error: Any, body: Any) -> list[str | int]:

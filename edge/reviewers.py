@@ -17,7 +17,7 @@ from typing import get_args
 from edge.callers.store import digest_of, id_of
 from edge.config import DataClass
 from edge.database import Database
-from edge.keys import carry_out, parser_of, whole_days
+from edge.keys import parser_of, run_command, whole_days
 from edge.reviews.reviewers import PREFIX
 
 _ISSUE = """
@@ -43,11 +43,11 @@ async def issue(database: Database, options: argparse.Namespace) -> int:
         _ISSUE,
         *(digest, options.reviewer, options.data_class, options.workload, options.senior, options.days),
     )
-    what = ", ".join(options.workload) if options.workload else "every workload"
+    scope = ", ".join(options.workload) if options.workload else "every workload"
     senior = " and what was escalated" if options.senior else ""
     ends = f"for {options.days} days" if options.days else "until it is revoked"
     print(
-        f"key {id_of(digest)} of {options.reviewer}: {what} of class {options.data_class}{senior}, {ends}:",
+        f"key {id_of(digest)} of {options.reviewer}: {scope} of class {options.data_class}{senior}, {ends}:",
         file=sys.stderr,
     )
     print(key)
@@ -78,7 +78,7 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """One command; an error is one paragraph on standard error."""
-    return carry_out("edge.reviewers", _parser(), arguments)
+    return run_command("edge.reviewers", _parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

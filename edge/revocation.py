@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from edge import sse
 from edge.callers import Identify
 from edge.openai_api import Refusal
-from edge.request_context import Errand
+from edge.request_context import RequestContext
 
 LOOK_S = 5.0
 """So often a stream's caller is looked up again. An answer of the key store is up to 5 s old: 10 s in all."""
 
 
 async def while_allowed(
-    pieces: AsyncIterator[bytes], errand: Errand, identify: Identify
+    pieces: AsyncIterator[bytes], context: RequestContext, identify: Identify
 ) -> AsyncIterator[bytes]:
     """The stream's pieces; an error in place of the next one when its caller may call no more.
 
@@ -23,13 +23,13 @@ async def while_allowed(
     """
     looked = time.monotonic()
     async for piece in pieces:
-        if time.monotonic() - looked >= LOOK_S and not errand.exchange.ended:
+        if time.monotonic() - looked >= LOOK_S and not context.exchange.ended:
             looked = time.monotonic()
             try:
-                await identify.caller(errand.request)
+                await identify.caller(context.request)
             except Refusal as refusal:
                 if refusal.status in (401, 403):
-                    errand.exchange.code, errand.exchange.ended = refusal.code, True
+                    context.exchange.code, context.exchange.ended = refusal.code, True
                     yield sse.event(refusal.body())
                     return
         yield piece

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from edge.config import EnvironmentFault, GatewayConfig, ReviewsConfig, SidecarConfig, TranslatorConfig
-from edge.connections import Acceptor, Connections, affordable
+from edge.connections import Acceptor, Connections, affordable_connections
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
@@ -50,10 +50,12 @@ class Listener(uvicorn.Server):
         config = self.config
 
         def protocol() -> Any:
-            made: Any = config.http_protocol_class
-            return made(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+            protocol_type: Any = config.http_protocol_class
+            return protocol_type(config=config, server_state=self.server_state, app_state=self.lifespan.state)
 
-        accepting: Any = [Acceptor(each, self.connections, config.ssl, protocol) for each in sockets or []]
+        accepting: Any = [
+            Acceptor(listening, self.connections, config.ssl, protocol) for listening in sockets or []
+        ]
         self.servers = accepting
         self.started = True
 
@@ -116,7 +118,7 @@ async def _serve(config: Served, reloading: Reloading) -> None:
         paths=service.paths,
     )
     drain_s = config.limits.drain_s
-    most = affordable(config.limits.max_connections)
+    most = affordable_connections(config.limits.max_connections)
     main = listener(
         journal,
         Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),

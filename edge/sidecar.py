@@ -13,7 +13,7 @@ from edge.config import SidecarConfig
 from edge.deadlines import Deadline, Relay, while_connected
 from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
 from edge.service import Service, State, application
-from edge.tracing import passed
+from edge.tracing import trace_header
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, plain_headers, refusal_of
 
 # vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
@@ -70,10 +70,10 @@ class Sidecar:
             if not handed_over:
                 deadline.done()
 
-    async def _open(self, asked: Request, path: str, body: bytes | None) -> httpx.Response:
-        headers = plain_headers("application/json, text/event-stream") | passed(asked)
+    async def _open(self, request: Request, path: str, body: bytes | None) -> httpx.Response:
+        headers = plain_headers("application/json, text/event-stream") | trace_header(request)
         try:
-            return await self._client.send(asked.method, self._upstream + path, body=body, headers=headers)
+            return await self._client.send(request.method, self._upstream + path, body=body, headers=headers)
         except httpx.HTTPError as error:
             refusal = refusal_of(error)
             if is_broken(error):

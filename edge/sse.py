@@ -27,8 +27,8 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         buffer += piece
         if len(buffer) > MAX_EVENT_BYTES:
             raise BrokenStream("an event is too large")
-        *lines, rest = bytes(buffer).split(b"\n")
-        buffer = bytearray(rest)
+        *lines, unfinished = bytes(buffer).split(b"\n")
+        buffer = bytearray(unfinished)
         for line in lines:
             line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):

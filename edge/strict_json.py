@@ -8,7 +8,7 @@ from typing import Any
 import jiter
 from pydantic_core import to_json
 
-MOST_DEPTH = 201
+MAX_DEPTH = 201
 """Objects and lists within each other: jiter's own limit. What walks over a value later does so by recursion."""
 
 
@@ -44,5 +44,5 @@ def _reason(message: str) -> str:
     if "duplicate key" in message:
         return "has an object with a duplicate key"
     if "recursion limit" in message:
-        return f"is nested deeper than {MOST_DEPTH} levels"
+        return f"is nested deeper than {MAX_DEPTH} levels"
     return "is not valid JSON in UTF-8"

@@ -37,15 +37,19 @@ def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
 
 def revoked_in(path: Path) -> frozenset[tuple[bytes, int]]:
     """Issuer and number of each certificate that a revocation list names. Raises ConfigError."""
-    _readable(path, "listen.crl")
+    _require_readable(path, "listen.crl")
     try:
-        lists = [
+        revocation_lists = [
             x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part)
             for part in path.read_bytes().split(b"-----BEGIN X509 CRL-----")[1:]
         ]
-        if not lists:
+        if not revocation_lists:
             raise ValueError
-        return frozenset((each.issuer.public_bytes(), one.serial_number) for each in lists for one in each)
+        return frozenset(
+            (revocation_list.issuer.public_bytes(), revoked.serial_number)
+            for revocation_list in revocation_lists
+            for revoked in revocation_list
+        )
     except ValueError:
         raise ConfigError(f"listen.crl: {path} holds no PEM revocation list.") from None
 
@@ -70,7 +74,7 @@ def _harden(context: ssl.SSLContext) -> None:
 
 def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path, where: str) -> None:
     for path, name in ((certificate, "certificate"), (key, "key")):
-        _readable(path, f"{where}.{name}")
+        _require_readable(path, f"{where}.{name}")
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError):
@@ -80,14 +84,14 @@ def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path, where: st
 
 
 def _load_ca(context: ssl.SSLContext, path: Path, where: str) -> None:
-    _readable(path, where)
+    _require_readable(path, where)
     try:
         context.load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError):
         raise ConfigError(f"{where}: {path} holds no PEM certificate.") from None
 
 
-def _readable(path: Path, where: str) -> None:
+def _require_readable(path: Path, where: str) -> None:
     try:
         path.read_bytes()
     except OSError as error:
@@ -114,13 +118,13 @@ class Watch:
         return "renewed"
 
     def _signature(self) -> list[Stamp | None]:
-        found: list[Stamp | None] = []
+        stamps: list[Stamp | None] = []
         for path in self._files:
             try:
-                found.append(stamp(path))
+                stamps.append(stamp(path))
             except OSError:
-                found.append(None)
-        return found
+                stamps.append(None)
+        return stamps
 
 
 class RenewableServerContext:
@@ -144,8 +148,8 @@ class RenewableServerContext:
         """Whether a client's certificate, in DER, is in the revocation list by now: its connection may be older."""
         if not self._revoked or certificate is None:
             return False
-        known = x509.load_der_x509_certificate(certificate)
-        return (known.issuer.public_bytes(), known.serial_number) in self._revoked
+        parsed = x509.load_der_x509_certificate(certificate)
+        return (parsed.issuer.public_bytes(), parsed.serial_number) in self._revoked
 
     def _renew(self) -> None:
         self._current = server_context(self._listen)

@@ -22,14 +22,14 @@ from starlette.requests import Request
 
 if TYPE_CHECKING:
     from edge.config.gateway import GatewayConfig, Traces
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
 
 HEADER = "traceparent"
 _SHAPE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")
 _W3C = TraceContextTextMapPropagator()
 
 
-def passed(request: Request) -> dict[str, str]:
+def trace_header(request: Request) -> dict[str, str]:
     """The caller's trace as one header, where it sent exactly one that is well formed."""
     values = request.headers.getlist(HEADER)
     return {HEADER: values[0]} if len(values) == 1 and _SHAPE.fullmatch(values[0]) else {}
@@ -44,7 +44,7 @@ class Tracing:
 
     def start(self, request: Request) -> Span:
         """The request's span, below its caller's."""
-        context = _W3C.extract(passed(request))
+        context = _W3C.extract(trace_header(request))
         return self._tracer.start_span(f"POST {request.scope['path']}", context, kind=SpanKind.SERVER)
 
     def headers(self, span: Span) -> dict[str, str]:
@@ -103,14 +103,14 @@ def _provider(config: GatewayConfig, traces: Traces) -> Any:
         headers={},
         session=session,
     )
-    about = {
+    attributes = {
         "service.name": "isthmus-gateway",
         "isthmus.class": config.data_class,
         "isthmus.site": config.site,
     }
     provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(traces.share)),
-        resource=Resource(about),
+        resource=Resource(attributes),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter))

@@ -23,9 +23,16 @@ from edge import sse
 from edge.chat import check_chat
 from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
 from edge.deadlines import Deadline, Relay, while_connected
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, parse_object, read_body
-from edge.providers import Model, address, kind, rejection, service, status
+from edge.providers import (
+    Model,
+    litellm_address,
+    litellm_provider,
+    rejection_message,
+    service_name,
+    status_of,
+)
 from edge.service import Service, State, application, metrics_response
 
 CREDENTIALS_TIMEOUT_S = 10
@@ -36,7 +43,7 @@ NOT_SENT = frozenset(("model", "messages", "stream", "user"))
 NEUTRAL: dict[str, Any] = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
 
 # Read by LiteLLM or botocore, and able to lead a request elsewhere or to let it in by another identity.
-_TAKEN_OUT = [
+_REMOVED_VARIABLES = [
     "AWS_BEARER_TOKEN_BEDROCK",
     "AWS_BEDROCK_RUNTIME_ENDPOINT",
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
@@ -55,21 +62,21 @@ _TAKEN_OUT = [
 
 def prepare_environment(outbound: Outbound) -> None:
     """What LiteLLM and botocore read from the environment when they are imported: of ways out, the file's only."""
-    for name in _TAKEN_OUT:
+    for name in _REMOVED_VARIABLES:
         os.environ.pop(name, None)
     if outbound.proxy:
         # For TLS only: the credential helper answers in plain HTTP on the loopback, and is never asked by way of it.
         os.environ["HTTPS_PROXY"] = outbound.proxy
         os.environ["NO_PROXY"] = ",".join(outbound.no_proxy)
     if outbound.ca:
-        _authorities(outbound.ca)
+        _require_authorities(outbound.ca)
         os.environ["SSL_CERT_FILE"] = str(outbound.ca)
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list from the internet
     os.environ["LITELLM_MODE"] = "PRODUCTION"  # else it reads a .env file
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # on-prem nothing answers there, and it waits
 
 
-def _authorities(path: Path) -> None:
+def _require_authorities(path: Path) -> None:
     """Raise where the file holds none: LiteLLM would go on with the public ones and say nothing."""
     try:
         ssl.create_default_context(cafile=str(path))
@@ -100,10 +107,10 @@ class Credentials:
             raise Refusal(
                 503, "no_aws_identity", "The translator has no AWS identity now; ask its operators."
             )
-        found = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
+        arguments = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
         if frozen.token:
-            found["aws_session_token"] = frozen.token
-        return found
+            arguments["aws_session_token"] = frozen.token
+        return arguments
 
     def _frozen(self) -> Any:
         credentials = self._session.get_credentials()
@@ -164,7 +171,7 @@ class Translator:
             if not stream:
                 body = answer.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))
-                return JSONResponse(_renamed(body, model))
+                return JSONResponse(_under_model_name(body, model))
             handed_over = True
             pieces = self._relay(answer, model, exchange, deadline)
             return Relay(pieces, deadline, answer.aclose, headers=sse.HEADERS)
@@ -196,8 +203,8 @@ class Translator:
             }
         return {
             **options,
-            **address(model, stream=chat.get("stream", False)),
-            "messages": _guarded(chat["messages"]) if guardrail else chat["messages"],
+            **litellm_address(model, stream=chat.get("stream", False)),
+            "messages": _mark_for_guardrail(chat["messages"]) if guardrail else chat["messages"],
             "stream": chat.get("stream", False),
             "timeout": self._limits.request_timeout_s,
             "num_retries": 0,
@@ -220,7 +227,7 @@ class Translator:
             while (chunk := await deadline.wait(anext(source, None))) is not None:
                 body: dict[str, Any] = chunk.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))
-                yield sse.event(_renamed(body, model))
+                yield sse.event(_under_model_name(body, model))
             exchange.ended = True
             yield sse.DONE
         except Exception as error:  # noqa: BLE001  as above: whatever broke, the caller must see it
@@ -233,30 +240,32 @@ class Translator:
         """LiteLLM's errors as answers: no account, no ARN, no address."""
         kinds = self._litellm.exceptions
         if isinstance(error, kinds.MidStreamFallbackError):
-            return Refusal(502, "stream_cut", f"{service(model)}'s stream broke before it was complete.")
+            return Refusal(502, "stream_cut", f"{service_name(model)}'s stream broke before it was complete.")
         if isinstance(error, kinds.UnsupportedParamsError):
             return Refusal(
                 400, "unsupported_parameter", "This model does not take one of the request's fields."
             )
         if isinstance(error, kinds.ContextWindowExceededError):
             return Refusal(400, "context_length_exceeded", "The request is longer than the model's context.")
-        told, by = status(error), service(model)
-        if isinstance(error, kinds.Timeout) or told in (408, 504):
-            return Refusal(504, "timeout", f"{by} did not answer within the time limit.")
-        if told in (400, 413, 422) and (by == "SageMaker" or isinstance(error, kinds.BadRequestError)):
-            return Refusal(400, "rejected_by_model", rejection(str(error), model))
-        if told == 429:
-            return Refusal(429, "model_busy", f"{by} is at this account's limit; try again later.")
-        if told in (401, 403):
+        status_code, provider = status_of(error), service_name(model)
+        if isinstance(error, kinds.Timeout) or status_code in (408, 504):
+            return Refusal(504, "timeout", f"{provider} did not answer within the time limit.")
+        if status_code in (400, 413, 422) and (
+            provider == "SageMaker" or isinstance(error, kinds.BadRequestError)
+        ):
+            return Refusal(400, "rejected_by_model", rejection_message(str(error), model))
+        if status_code == 429:
+            return Refusal(429, "model_busy", f"{provider} is at this account's limit; try again later.")
+        if status_code in (401, 403):
             return Refusal(502, "aws_refused", "AWS does not let the translator use this model.")
-        if isinstance(error, kinds.APIConnectionError) or told == 503:
-            return Refusal(503, "model_unavailable", f"{by} cannot be reached now; try again later.")
-        return Refusal(502, "bad_gateway", f"{by} failed on this request.")
+        if isinstance(error, kinds.APIConnectionError) or status_code == 503:
+            return Refusal(503, "model_unavailable", f"{provider} cannot be reached now; try again later.")
+        return Refusal(502, "bad_gateway", f"{provider} failed on this request.")
 
     def _fields_of(self, model: Model) -> frozenset[str]:
-        provider, name = kind(model)
-        found = self._litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
-        return frozenset(found or ())
+        provider, name = litellm_provider(model)
+        fields = self._litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
+        return frozenset(fields or ())
 
     async def _problem(self) -> str | None:
         return None
@@ -268,7 +277,7 @@ class Translator:
         return None
 
 
-def _guarded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _mark_for_guardrail(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages with every text of a user marked for the guardrail.
 
     LiteLLM marks the last ones only, and what is not marked then goes unseen: an earlier message could hold
@@ -278,11 +287,13 @@ def _guarded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for message in messages:
         content = message.get("content")
         if message["role"] == "user" and content:
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            content = [{**part, "type": "guarded_text"} if part["type"] == "text" else part for part in parts]
+            content_parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            content = [
+                {**part, "type": "guarded_text"} if part["type"] == "text" else part for part in content_parts
+            ]
         marked.append({**message, "content": content} if "content" in message else message)
     return marked
 
 
-def _renamed(body: dict[str, Any], model: Model) -> dict[str, Any]:
+def _under_model_name(body: dict[str, Any], model: Model) -> dict[str, Any]:
     return {**{field: body[field] for field in ANSWER_FIELDS if field in body}, "model": model.name}

@@ -43,8 +43,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 ),
                 server_hostname=request.extensions.get("sni_hostname"),
             )
-        kept = [(name, value) for name, value in response.raw_headers if name.lower() != b"set-cookie"]
-        return httpx.Response(response.status, headers=kept, stream=_Body(request, response), request=request)
+        headers = [(name, value) for name, value in response.raw_headers if name.lower() != b"set-cookie"]
+        return httpx.Response(
+            response.status, headers=headers, stream=_Body(request, response), request=request
+        )
 
     async def aclose(self) -> None:
         """Give back every connection."""
@@ -91,23 +93,23 @@ class OwnSocket(socket.socket):
         if number < 0:
             return
         try:
-            own = os.fstat(number).st_ino == self._inode
+            is_own = os.fstat(number).st_ino == self._inode
         except OSError:
-            own = False
-        if not own:
+            is_own = False
+        if not is_own:
             self.detach()
 
 
 def _socket(address: Any) -> socket.socket:
     """A socket on which a machine that went away is noticed, with a request under way or without."""
     family, kind, protocol, *_ = address
-    made = OwnSocket(family, kind, protocol)
+    connecting = OwnSocket(family, kind, protocol)
     for option, value in ((socket.TCP_KEEPIDLE, SILENT_S), (socket.TCP_KEEPINTVL, SILENT_S // 2)):
-        made.setsockopt(socket.IPPROTO_TCP, option, value)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * SILENT_S * 1000)
-    return made
+        connecting.setsockopt(socket.IPPROTO_TCP, option, value)
+    connecting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * SILENT_S * 1000)
+    return connecting
 
 
 class _Body(httpx.AsyncByteStream):

@@ -119,9 +119,9 @@ def is_broken(error: Exception) -> bool:
 
 
 def _is_tls(error: BaseException | None) -> bool:
-    seen = 0
-    while error is not None and seen < 8:
+    depth = 0
+    while error is not None and depth < 8:
         if isinstance(error, ssl.SSLError):
             return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
+        error, depth = error.__cause__ or error.__context__, depth + 1
     return False

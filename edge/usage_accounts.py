@@ -27,11 +27,11 @@ ON CONFLICT (day, class, site, team, workload, model, endpoint) DO UPDATE SET
 """
 
 
-MOST = 10**12
+MAX_AMOUNT = 10**12
 """Of anything that one request can add."""
 
 
-class Whose(NamedTuple):
+class AccountKey(NamedTuple):
     """For whom, and where it ran."""
 
     team: str
@@ -45,26 +45,26 @@ class Accounts:
 
     def __init__(self, database: Database, data_class: str, site: str) -> None:
         self._database, self._class, self._site = database, data_class, site
-        self._sums: defaultdict[Whose, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
+        self._sums: defaultdict[AccountKey, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
 
-    def add(self, whose: Whose, prompt: int, completion: int, gpu_seconds: float, usd: float) -> None:
+    def add(self, key: AccountKey, prompt: int, completion: int, gpu_seconds: float, usd: float) -> None:
         """One request. A count that no column can hold would keep everybody's sums from the database."""
-        sums = self._sums[whose]
+        sums = self._sums[key]
         for at, more in enumerate((1, prompt, completion, gpu_seconds, usd)):
-            sums[at] += min(max(more, 0), MOST) if math.isfinite(more) else 0
+            sums[at] += min(max(more, 0), MAX_AMOUNT) if math.isfinite(more) else 0
 
     async def flush(self) -> None:
         """Tell them; raises DatabaseDown, and what was not told stays to be told."""
         if not self._sums:
             return
-        told, self._sums = self._sums, defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
-        keys = sorted(told)
+        sums_by_key, self._sums = self._sums, defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
+        keys = sorted(sums_by_key)
         columns = [[key[at] for key in keys] for at in range(4)]
-        columns += [[told[key][at] for key in keys] for at in range(5)]
+        columns += [[sums_by_key[key][at] for key in keys] for at in range(5)]
         try:
             await self._database.fetch(_ADD, self._class, self._site, *columns)
         except BaseException:
-            for key, sums in told.items():
+            for key, sums in sums_by_key.items():
                 for at, more in enumerate(sums):
                     self._sums[key][at] += more
             raise

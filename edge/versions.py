@@ -17,23 +17,23 @@ _GONE, PART = ".gone-", ".part-"
 
 def sweep(folder: Path, present: str) -> None:
     """Delete what serves nobody: what a run was about to delete, and parts of others that were never whole."""
-    for each in sorted(folder.iterdir()) if folder.is_dir() else []:
-        name = each.name
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        name = path.name
         if name.startswith(_GONE) or (name.startswith(PART) and name != f"{PART}{present}"):
-            shutil.rmtree(each)
+            shutil.rmtree(path)
 
 
 def keep(folder: Path, present: str, count: int) -> list[str]:
     """Delete all but the present version and the `count` - 1 that served last; which were deleted."""
     os.utime(folder / present)
-    others = [
-        each
-        for each in folder.iterdir()
-        if _HEX.fullmatch(each.name) and each.name != present and each.is_dir()
+    versions = [
+        path
+        for path in folder.iterdir()
+        if _HEX.fullmatch(path.name) and path.name != present and path.is_dir()
     ]
-    others.sort(key=lambda each: (each.stat().st_mtime_ns, each.name), reverse=True)
-    old = others[count - 1 :]
-    for each in old:
-        each.rename(folder / f"{_GONE}{each.name}")
+    versions.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    old = versions[count - 1 :]
+    for path in old:
+        path.rename(folder / f"{_GONE}{path.name}")
     sweep(folder, present)
-    return sorted(each.name for each in old)
+    return sorted(path.name for path in old)

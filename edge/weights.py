@@ -51,19 +51,25 @@ def read(folder: Path, digest: str) -> dict[str, str]:
 
 def parse(text: bytes, digest: str) -> dict[str, str]:
     """As `read`, of the manifest's bytes."""
-    found = f"sha256:{hashlib.sha256(text).hexdigest()}"
-    if found != digest:
-        raise NotAsPromised(f"{NAME} has digest {found}, and {digest} is promised")
+    text_digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    if text_digest != digest:
+        raise NotAsPromised(f"{NAME} has digest {text_digest}, and {digest} is promised")
     files: dict[str, str] = {}
     for number, line in enumerate(text.decode("utf-8", "strict").splitlines(), 1):
-        matched = _LINE.fullmatch(line)
-        name = matched.group(2).removeprefix("./") if matched else ""
-        parts = PurePosixPath(name).parts
-        if matched is None or not parts or name.startswith("/") or ".." in parts or name in (NAME, SIGNATURE):
+        match = _LINE.fullmatch(line)
+        name = match.group(2).removeprefix("./") if match else ""
+        path_parts = PurePosixPath(name).parts
+        if (
+            match is None
+            or not path_parts
+            or name.startswith("/")
+            or ".." in path_parts
+            or name in (NAME, SIGNATURE)
+        ):
             raise NotAsPromised(f"line {number} of {NAME} is none that sha256sum would write of a file below")
         if name in files:
             raise NotAsPromised(f"line {number} of {NAME} names {name} again")
-        files[name] = matched.group(1)
+        files[name] = match.group(1)
     if not files:
         raise NotAsPromised(f"{NAME} names no file")
     return files
@@ -71,18 +77,20 @@ def parse(text: bytes, digest: str) -> dict[str, str]:
 
 def verify(folder: Path, digest: str, threads: int) -> tuple[int, int]:
     """Read every byte. How many files and bytes there are; raises `NotAsPromised` with the first that is wrong."""
-    wanted = read(folder, digest)
-    there = set(_files(folder)) - {NAME, SIGNATURE}
-    if missing := sorted(wanted.keys() - there):
+    sha256_by_file = read(folder, digest)
+    present = set(_files(folder)) - {NAME, SIGNATURE}
+    if missing := sorted(sha256_by_file.keys() - present):
         raise NotAsPromised(f"{len(missing)} file(s) are missing, the first is {missing[0]}")
-    if extra := sorted(there - wanted.keys()):
+    if extra := sorted(present - sha256_by_file.keys()):
         # Weights bring files that a server reads by their name alone: a tokenizer's, a template's, code.
         raise NotAsPromised(f"{len(extra)} file(s) are in no manifest, the first is {extra[0]}")
     with ThreadPoolExecutor(threads) as pool:
-        found = dict(zip(wanted, pool.map(lambda name: sha256(folder / name), wanted), strict=True))
-    if wrong := sorted(name for name in wanted if found[name] != wanted[name]):
-        raise NotAsPromised(f"{len(wrong)} file(s) are altered, the first is {wrong[0]}")
-    return len(wanted), sum((folder / name).stat().st_size for name in wanted)
+        actual_sha256 = dict(
+            zip(sha256_by_file, pool.map(lambda name: sha256(folder / name), sha256_by_file), strict=True)
+        )
+    if altered := sorted(name for name in sha256_by_file if actual_sha256[name] != sha256_by_file[name]):
+        raise NotAsPromised(f"{len(altered)} file(s) are altered, the first is {altered[0]}")
+    return len(sha256_by_file), sum((folder / name).stat().st_size for name in sha256_by_file)
 
 
 def check_signature(folder: Path, public_key: Path) -> None:
@@ -97,21 +105,21 @@ def check_signature(folder: Path, public_key: Path) -> None:
         file.write(signature)
         file.flush()
         command = [OPENSSL, "dgst", "-sha256", "-verify", str(public_key), "-signature", file.name]
-        done = subprocess.run([*command, str(folder / NAME)], capture_output=True, text=True, check=False)
-    if done.returncode == 0 and done.stdout.strip() == "Verified OK":
+        result = subprocess.run([*command, str(folder / NAME)], capture_output=True, text=True, check=False)
+    if result.returncode == 0 and result.stdout.strip() == "Verified OK":
         return
-    if done.stdout.strip() == "Verification failure":
+    if result.stdout.strip() == "Verification failure":
         raise NotAsPromised(f"{SIGNATURE} is no signature of {NAME} by the key in {public_key}")
-    raise OSError(f"OpenSSL cannot check {SIGNATURE} with {public_key}: {done.stderr.strip()[:200]}")
+    raise OSError(f"OpenSSL cannot check {SIGNATURE} with {public_key}: {result.stderr.strip()[:200]}")
 
 
 def sha256(file: Path) -> str:
     """Of a file's bytes, in pieces; threads run side by side, since hashing lets the interpreter go."""
-    made = hashlib.sha256()
+    checksum = hashlib.sha256()
     with file.open("rb", buffering=0) as stream:
         while piece := stream.read(_PIECE):
-            made.update(piece)
-    return made.hexdigest()
+            checksum.update(piece)
+    return checksum.hexdigest()
 
 
 def manifest(folder: Path) -> str:
@@ -125,7 +133,7 @@ def _files(folder: Path) -> Iterator[str]:
     root = folder.resolve()
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "lost+found"]  # a new volume's own
-        for name in (*names, *(each for each in folders if Path(at, each).is_symlink())):
+        for name in (*names, *(name for name in folders if Path(at, name).is_symlink())):
             path = Path(at, name)
             if path.is_symlink() and (path.is_dir() or root not in path.resolve().parents):
                 raise NotAsPromised(f"{path.relative_to(folder)} is a link to a folder or out of the weights")
@@ -160,32 +168,32 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("folder", type=Path)
     write = commands.add_parser("manifest", help="write SHA256SUMS into the folder, and print the digest")
     write.add_argument("folder", type=Path)
-    given = parser.parse_args(arguments)
-    if given.command == "manifest":
-        text = manifest(given.folder)
+    options = parser.parse_args(arguments)
+    if options.command == "manifest":
+        text = manifest(options.folder)
         if not text:
-            parser.error(f"{given.folder} holds no file")
-        (given.folder / NAME).write_text(text, "utf-8")
+            parser.error(f"{options.folder} holds no file")
+        (options.folder / NAME).write_text(text, "utf-8")
         print(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
         return 0
-    if not _DIGEST.fullmatch(given.digest) or given.threads < 1 or given.wait < 0:
+    if not _DIGEST.fullmatch(options.digest) or options.threads < 1 or options.wait < 0:
         parser.error("--digest is sha256: and 64 hex digits, --threads 1 or more, --wait 0 or more")
     began = time.monotonic()
     try:
-        if given.wait:
-            await_folder(given.folder, given.wait)
+        if options.wait:
+            await_folder(options.folder, options.wait)
             began = time.monotonic()
-        if given.public_key is not None:
-            check_signature(given.folder, given.public_key)
-        files, size = verify(given.folder, given.digest, given.threads)
+        if options.public_key is not None:
+            check_signature(options.folder, options.public_key)
+        files, size = verify(options.folder, options.digest, options.threads)
     except (NotAsPromised, UnicodeDecodeError) as error:
-        print(f"{given.folder}: {error}", file=sys.stderr)
+        print(f"{options.folder}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{given.folder}: {error}", file=sys.stderr)
+        print(f"{options.folder}: {error}", file=sys.stderr)
         return 3
     print(
-        f"{given.folder}: {files} files, {size} bytes, as {given.digest} says, in {time.monotonic() - began:.1f} s"
+        f"{options.folder}: {files} files, {size} bytes, as {options.digest} says, in {time.monotonic() - began:.1f} s"
     )
     return 0
 

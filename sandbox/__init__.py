@@ -1,1 +1,1 @@
-"""A local engine, cluster and AWS, for development, demonstration and tests; `sandbox.api` is its door."""
+"""A local Pulumi engine, Kubernetes clusters and AWS, for development and tests. The entry point is `sandbox.api`."""

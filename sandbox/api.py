@@ -1,7 +1,7 @@
-"""The sandbox's door: `up`, `status`, `environment`, `down`.
+"""The public functions of the sandbox: `up`, `status`, `environment`, `shell`, `down`.
 
-One lock a home: two calls at once take turns. Every process is recorded before it is waited for, so
-whatever is cut off half-way, the next `up` mends and `down` clears.
+Each sandbox home has one lock, so calls run one after the other. A process is recorded before `up` waits for
+it. After an interrupted call the next `up` repairs the sandbox, and `down` removes what is left.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
 from sandbox.operators import processes as operator_processes
 from sandbox.status import Status
-from sandbox.tools import cluster_tools
+from sandbox.tools import find_cluster_tools
 
 Progress = Callable[[str], None]
-"""Is told, in a few words, what happens now; called from several threads."""
+"""Receives a short text for each step. `up` calls it from several threads."""
 
-WAIT_S = 600.0
-"""How long a second call waits for the first."""
+LOCK_WAIT_S = 600.0
+"""Seconds that a second call waits for the first."""
 
 
 def up(
@@ -40,80 +40,88 @@ def up(
     crds: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Status:
-    """Bring up a cluster for each site of the requirements that has one, on-prem or by EKS, and the AWS endpoint.
+    """Start the AWS endpoint, and a cluster for each on-prem or EKS site of the requirements.
 
-    `crds` is a folder of real CustomResourceDefinitions. What runs already stays as it is; what is
-    missing is added. Raises `InputError` before anything is made, `EnvironmentFault` when a tool is
-    missing or something does not start.
+    `up` leaves running parts as they are and adds what is missing.
+
+    Args:
+        requirements: the requirements file.
+        home: the sandbox home; see `Home.at` for the default.
+        crds: a folder of real CustomResourceDefinitions, used in place of stand-ins.
+        progress: receives a text for each step.
+
+    Raises:
+        InputError: the requirements or the folder are invalid. Nothing has been created.
+        EnvironmentFault: a tool is missing, or a process does not start.
     """
-    say = progress or (lambda _: None)
-    wanted = sites.read(requirements)
+    report = progress or (lambda _: None)
+    spec = sites.read(requirements)
     definitions = _definitions(crds)
-    # Without a site that has one there is no cluster to make, and no tool for one is needed.
-    tools = cluster_tools() if wanted.sites else {}
-    place = Home.at(home)
-    place.make()
-    with _turn(place, say):
-        state = place.read_state()
-        state["requirements"] = str(wanted.file)
-        region = wanted.region or state.get("aws", {}).get("region") or _environment.REGION
-        known = state.setdefault("sites", {})
-        with ThreadPoolExecutor(len(wanted.sites) + 1) as pool:
+    # Without a site that gets a cluster, no cluster tool is needed.
+    tools = find_cluster_tools() if spec.sites else {}
+    sandbox_home = Home.at(home)
+    sandbox_home.make()
+    with _sandbox_lock(sandbox_home, report):
+        state = sandbox_home.read_state()
+        state["requirements"] = str(spec.file)
+        region = spec.region or state.get("aws", {}).get("region") or _environment.REGION
+        site_records = state.setdefault("sites", {})
+        with ThreadPoolExecutor(len(spec.sites) + 1) as pool:
             port = state.get("aws", {}).get("port")
-            aws = pool.submit(_aws, place, port, region, wanted.called, say)
-            made = {
+            aws = pool.submit(_ensure_aws_endpoint, sandbox_home, port, region, spec.api_models, report)
+            clusters = {
                 site.name: pool.submit(
-                    _site,
-                    Cluster(place, site.name, tools),
+                    _ensure_site_cluster,
+                    Cluster(sandbox_home, site.name, tools),
                     site,
-                    wanted.models,
+                    spec.models,
                     definitions,
-                    known.get(site.name),
-                    say,
+                    site_records.get(site.name),
+                    report,
                 )
-                for site in wanted.sites
+                for site in spec.sites
             }
-        failures = [future.exception() for future in (aws, *made.values())]
-        known |= {name: future.result() for name, future in made.items() if not future.exception()}
+        failures = [future.exception() for future in (aws, *clusters.values())]
+        site_records |= {name: future.result() for name, future in clusters.items() if not future.exception()}
         if not aws.exception():
             state["aws"] = {"port": aws.result(), "region": region}
-        place.write_state(state)
-        kubeconfig.write(place.kubeconfig, _contexts(place, known))
+        sandbox_home.write_state(state)
+        kubeconfig.write(sandbox_home.kubeconfig, _access_by_context(sandbox_home, site_records))
         for failure in failures:
             if failure is not None:
                 raise failure
-        _environment.prepare(place)
-        return _status.read(place)
+        _environment.prepare(sandbox_home)
+        return _status.read(sandbox_home)
 
 
 def status(home: Path | str | None = None) -> Status:
-    """What runs now; changes nothing, and says so where nothing is up."""
+    """Return what runs now, without changing anything. `Status.up` is False if nothing runs."""
     return _status.read(Home.at(home))
 
 
 def environment(home: Path | str | None = None) -> dict[str, str]:
-    """The variables that `pulumi up` needs for this sandbox; `EnvironmentFault` where it is not up."""
+    """Return the environment variables that `pulumi up` needs. Raises `EnvironmentFault` if the sandbox is not up."""
     return _environment.variables(Home.at(home))
 
 
 def shell(home: Path | str | None = None) -> str:
-    """The same as lines for a shell to evaluate: `unset …`, then `export NAME=value`."""
+    """Return the same variables as shell lines: `unset …`, then `export NAME=value`."""
     return _environment.shell(Home.at(home))
 
 
 def down(home: Path | str | None = None, *, progress: Progress | None = None) -> None:
-    """End every process of this sandbox and forget cluster and AWS; Pulumi's state stays.
+    """End every process of this sandbox and delete the clusters and AWS. Pulumi's state stays.
 
-    Needs no tool, and works on whatever a crash left.
+    Needs no tool, and also cleans up after a crash.
     """
-    place = Home.at(home)
-    if not place.root.exists():
+    sandbox_home = Home.at(home)
+    if not sandbox_home.root.exists():
         return
-    with _turn(place, progress or (lambda _: None)):
-        processes.end_all(place)
-        for folder in (place.kwok, place.aws):
+    with _sandbox_lock(sandbox_home, progress or (lambda _: None)):
+        processes.end_all(sandbox_home)
+        for folder in (sandbox_home.kwok, sandbox_home.aws):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (place.state_file, place.kubeconfig):
+        for file in (sandbox_home.state_file, sandbox_home.kubeconfig):
             file.unlink(missing_ok=True)
 
 
@@ -122,21 +130,21 @@ def _definitions(folder: Path | str | None) -> list[Definition]:
 
 
 @contextmanager
-def _turn(place: Home, say: Progress) -> Iterator[None]:
+def _sandbox_lock(sandbox_home: Home, report: Progress) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(place.lock)
+    lock = FileLock(sandbox_home.lock)
     try:
         lock.acquire(timeout=0.2)
     except Timeout:
-        say("another isthmus sandbox command is at work in this home; waiting for it")
+        report("another isthmus sandbox command is using this home; waiting for it")
         try:
-            lock.acquire(timeout=WAIT_S)
+            lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout:
             raise EnvironmentFault(
-                f"another isthmus sandbox command has been at work here for {WAIT_S:.0f} s",
-                where=str(place.root),
-                fix="Wait for it, or end it",
+                f"another isthmus sandbox command has held the lock of this home for {LOCK_WAIT_S:.0f} s",
+                where=str(sandbox_home.root),
+                fix="Wait until it ends, or end it, and try again",
             ) from None
     try:
         yield
@@ -144,70 +152,79 @@ def _turn(place: Home, say: Progress) -> Iterator[None]:
         lock.release()
 
 
-def _aws(
-    place: Home, port: int | None, region: str, called: dict[str, tuple[str, ...]], say: Progress
+def _ensure_aws_endpoint(
+    sandbox_home: Home,
+    port: int | None,
+    region: str,
+    api_models: dict[str, tuple[str, ...]],
+    report: Progress,
 ) -> int:
-    chosen = endpoint.ensure(place, port, region)
-    for where, models in called.items():
-        endpoint.add_models(chosen, where, models)
-    say(f"AWS answers at {endpoint.address(chosen)}")
-    return chosen
+    endpoint_port = endpoint.ensure(sandbox_home, port, region)
+    for model_region, models in api_models.items():
+        endpoint.add_models(endpoint_port, model_region, models)
+    report(f"AWS answers at {endpoint.address(endpoint_port)}")
+    return endpoint_port
 
 
-def _site(
+def _ensure_site_cluster(
     cluster: Cluster,
     site: sites.OnPremSite,
     models: dict[str, int],
     definitions: list[Definition],
-    known: dict[str, Any] | None,
-    say: Progress,
+    site_record: dict[str, Any] | None,
+    report: Progress,
 ) -> dict[str, Any]:
-    client, fresh = _running(cluster, say)
+    client, is_new = _ensure_cluster_running(cluster, report)
     with client:
-        applied = {} if fresh or not known else known["applied"]
-        done = initial_objects.fill(client, site, models, definitions, applied)
+        applied = {} if is_new or not site_record else site_record["applied"]
+        applied_objects = initial_objects.apply_initial_objects(client, site, models, definitions, applied)
         operator_processes.ensure(cluster)
-        say(f"{site.name}: nodes, volumes and {len(definitions)} resource definitions are there")
+        report(f"{site.name}: nodes, volumes and {len(definitions)} resource definitions are ready")
         return _status.site_record(
-            site, client.server, done, {entry.name: entry.source for entry in definitions}
+            site,
+            client.server,
+            applied_objects,
+            {definition.name: definition.source for definition in definitions},
         )
 
 
-def _running(cluster: Cluster, say: Progress) -> tuple[KubeClient, bool]:
-    """A client of the cluster, ready; and whether the cluster is a new one."""
+def _ensure_cluster_running(cluster: Cluster, report: Progress) -> tuple[KubeClient, bool]:
+    """Return a client of the ready cluster, and True if the cluster is new."""
     if cluster.exists() and cluster.running():
         client = cluster.client()
         if client.ready():
-            say(f"{cluster.site}: the cluster runs at {client.server}")
+            report(f"{cluster.site}: the cluster runs at {client.server}")
             return client, False
         client.close()
     if cluster.exists():
-        say(f"{cluster.site}: the cluster is not whole; starting it again with its data")
+        report(f"{cluster.site}: some components do not run; restarting the cluster with its data")
         try:
             cluster.start()
-            return _await(cluster, say), False
+            return _await_api_server(cluster, report), False
         except StartFault:
-            say(f"{cluster.site}: it does not start with its data; making a new one")
-    say(f"{cluster.site}: making the cluster")
+            report(f"{cluster.site}: the cluster does not start with its data; creating a new one")
+    report(f"{cluster.site}: creating the cluster")
     try:
         cluster.create()
-        return _await(cluster, say), True
+        return _await_api_server(cluster, report), True
     except StartFault:
-        # Mostly another process took a port in between; a second failure is a reason to stop.
-        say(f"{cluster.site}: that failed; once more on other ports")
+        # The usual cause is another process that took one of the ports meanwhile.
+        report(f"{cluster.site}: creating the cluster failed; trying once more on other ports")
         cluster.create()
-        return _await(cluster, say), True
+        return _await_api_server(cluster, report), True
 
 
-def _await(cluster: Cluster, say: Progress) -> KubeClient:
+def _await_api_server(cluster: Cluster, report: Progress) -> KubeClient:
     processes.record(
         cluster.home, {cluster.process_name(component): pid for component, pid in cluster.pids().items()}
     )
     client = cluster.await_ready()
-    say(f"{cluster.site}: the API server is ready at {client.server}")
+    report(f"{cluster.site}: the API server is ready at {client.server}")
     return client
 
 
-def _contexts(place: Home, known: dict[str, Any]) -> dict[str, kubeconfig.Access]:
-    made = {entry["context"]: Cluster(place, site, {}) for site, entry in sorted(known.items())}
-    return {context: cluster.access for context, cluster in made.items() if cluster.exists()}
+def _access_by_context(sandbox_home: Home, site_records: dict[str, Any]) -> dict[str, kubeconfig.Access]:
+    clusters = {
+        entry["context"]: Cluster(sandbox_home, site, {}) for site, entry in sorted(site_records.items())
+    }
+    return {context: cluster.access for context, cluster in clusters.items() if cluster.exists()}

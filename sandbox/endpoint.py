@@ -1,6 +1,6 @@
-"""The AWS endpoint's process: started, found healthy, and started again after a crash.
+"""Starts, checks and restarts the process of the AWS endpoint.
 
-Its code is `sandbox.aws`; what it knows is in its memory, and `down` forgets it.
+The code of the endpoint is `sandbox.aws`. Its data is in memory only, so `down` deletes it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def address(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def healthy(port: int) -> bool:
-    """Does the endpoint answer on this port?"""
+def is_healthy(port: int) -> bool:
+    """Return True if the endpoint answers on this port."""
     try:
         answer = httpx.get(f"{address(port)}/isthmus/health", timeout=2.0, trust_env=False)
     except httpx.TransportError:
@@ -37,42 +37,48 @@ def healthy(port: int) -> bool:
 
 
 def add_models(port: int, region: str, models: Sequence[str]) -> None:
-    """Models that a region has besides those of AWS's inference profiles: no table says which other ones it has."""
+    """Add Bedrock models to a region, besides those of AWS's inference profiles.
+
+    Raises `EnvironmentFault` if the endpoint does not accept them.
+    """
     if not models:
         return
-    body = {"region": region, "models": [{"modelId": each} for each in models]}
+    body = {"region": region, "models": [{"modelId": model} for model in models]}
     try:
         answer = httpx.put(
             f"{address(port)}/isthmus/bedrock/models", json=body, timeout=10.0, trust_env=False
         )
     except httpx.TransportError as error:
         raise EnvironmentFault(
-            f"the AWS endpoint took no models of {region}: {type(error).__name__}", where=address(port)
+            f"the AWS endpoint did not answer when models were added to {region} ({type(error).__name__})",
+            where=address(port),
+            fix="Run `isthmus sandbox up` again",
         ) from None
     if answer.status_code != 200:
         raise EnvironmentFault(
-            f"the AWS endpoint takes no models of {region}: {answer.text[:200]}", where=address(port)
+            f"the AWS endpoint refused to add models to {region}: {answer.text[:200]}", where=address(port)
         )
 
 
 def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -> int:
-    """Start the endpoint unless it runs; its port.
+    """Start the endpoint unless it runs, and return its port.
 
-    `port` is the one it had: taken again where it is free, since shells hold it in AWS_ENDPOINT_URL.
+    `port` is the port of the previous run. It is used again if it is free, since shells have it in
+    AWS_ENDPOINT_URL. Raises `EnvironmentFault` if the endpoint does not start.
     """
-    running = processes.alive(home).get(NAME)
+    running = processes.running_processes(home).get(NAME)
     if running is not None:
-        if port is not None and healthy(port):
+        if port is not None and is_healthy(port):
             return port
-        processes.end([running])
-    processes.end(
-        process for process in processes.strays(home) if "sandbox.aws.endpoint" in process.cmdline()
+        processes.end_processes([running])
+    processes.end_processes(
+        process for process in processes.find_strays(home) if "sandbox.aws.endpoint" in process.cmdline()
     )
-    chosen = port if port is not None and _free(port) else free_ports(1)[0]
+    endpoint_port = port if port is not None and _is_free(port) else free_ports(1)[0]
     home.aws.mkdir(parents=True, exist_ok=True)
     log = home.aws / "endpoint.log"
-    command = [sys.executable, "-m", "sandbox.aws.endpoint", "--port", str(chosen)]
-    # Nothing of the user's AWS settings reaches it; ISTHMUS_HOME is how a stray one is known.
+    command = [sys.executable, "-m", "sandbox.aws.endpoint", "--port", str(endpoint_port)]
+    # The process must not see the user's AWS settings. ISTHMUS_HOME identifies it if it is left behind.
     environment = {
         "ISTHMUS_HOME": str(home.root),
         "PATH": os.environ.get("PATH", os.defpath),
@@ -86,20 +92,20 @@ def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -
     pid = processes.start(command, log=log, environment=environment, folder=ROOT)
     processes.record(home, {NAME: pid})
     deadline = time.monotonic() + timeout_s
-    while not healthy(chosen):
-        ended = NAME not in processes.alive(home)
+    while not is_healthy(endpoint_port):
+        ended = NAME not in processes.running_processes(home)
         if ended or time.monotonic() > deadline:
-            what = "ended" if ended else f"did not answer in {timeout_s:.0f} s"
+            reason = "ended" if ended else f"did not answer in {timeout_s:.0f} s"
             raise EnvironmentFault(
-                f"the AWS endpoint {what}. Its last words: {processes.tail(log)}",
+                f"the AWS endpoint {reason}. End of its log: {processes.tail(log)}",
                 where=str(log),
                 fix="Run `isthmus sandbox up` again",
             )
         time.sleep(0.1)
-    return chosen
+    return endpoint_port
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     import socket
 
     with socket.socket() as probe:

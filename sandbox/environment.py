@@ -1,7 +1,7 @@
-"""What a shell needs for a plain `pulumi up` against this sandbox, and nothing else.
+"""Environment variables for `pulumi up` against this sandbox.
 
-No variable holds a secret: AWS's keys are dummies, and so is the passphrase. What a user's
-own shell may hold that would lead elsewhere is unset or overridden.
+No variable holds a secret: the AWS keys and the passphrase are dummies. Variables of the user's shell that would
+lead to another AWS or another Pulumi backend are unset or overridden.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from sandbox.home import Home, write_private
 from sandbox.status import missing_processes
 
 REGION = "eu-central-1"
-"""AWS_REGION where the requirements name no AWS site."""
+"""AWS_REGION if the requirements have no AWS site."""
 
 UNSET = (
-    "PULUMI_CONFIG_PASSPHRASE",  # it would win over the file
-    "PULUMI_IGNORE_AMBIENT_PLUGINS",  # the sandbox's plugins are ambient ones
+    "PULUMI_CONFIG_PASSPHRASE",  # Pulumi prefers it to the passphrase file
+    "PULUMI_IGNORE_AMBIENT_PLUGINS",  # Pulumi finds the sandbox's plugins on PATH
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",  # the sandbox's own address would be passed over
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",  # AWS SDKs would ignore the sandbox's address
 )
-"""Variables that must not be set beside those of `variables`."""
+"""Variables that must not be set together with those of `variables`."""
 UNSET_PREFIX = "AWS_ENDPOINT_URL_"
-"""Beginning of more such: a service's own address (`AWS_ENDPOINT_URL_S3`) wins over that of all."""
+"""Variables with this prefix must be unset too: `AWS_ENDPOINT_URL_S3` takes precedence over `AWS_ENDPOINT_URL`."""
 
 
 PASSPHRASE = "isthmus-sandbox"  # noqa: S105
-"""Known to everybody, on purpose: a sandbox's stacks hold dummies only. Pulumi writes a salt that belongs to
-one passphrase into a stack's settings; with a passphrase of each machine's own, the settings of the
-repository would change on every machine, and fail on the next."""
+"""The passphrase is public on purpose: stacks of a sandbox hold dummy secrets only. Pulumi writes a salt into a
+stack's settings that belongs to one passphrase. A passphrase for each machine would change the settings in the
+repository on each machine."""
 
 
 def prepare(home: Home) -> None:
-    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and the passphrase's file."""
+    """Create what outlives the sandbox: Pulumi's folders, the AWS plugin and the passphrase file."""
     from sandbox.aws import plugin
 
     plugin.install(home.aws_plugin)
@@ -50,7 +50,10 @@ def prepare(home: Home) -> None:
 
 
 def variables(home: Home) -> dict[str, str]:
-    """Names and values, PATH with this process' own at its end; `EnvironmentFault` where nothing is up."""
+    """Return the variables by name. PATH ends with this process's PATH.
+
+    Raises `EnvironmentFault` if the sandbox is not up, or only in part.
+    """
     state = home.read_state()
     if "aws" not in state or not home.passphrase.exists():
         raise EnvironmentFault(
@@ -59,15 +62,15 @@ def variables(home: Home) -> dict[str, str]:
     missing = missing_processes(home)
     if missing:
         raise EnvironmentFault(
-            f"of the sandbox, {', '.join(missing)} no longer runs",
+            f"processes of the sandbox no longer run: {', '.join(missing)}",
             where=str(home.root),
-            fix=f"Run `isthmus sandbox up {state.get('requirements', 'REQUIREMENTS')}` to mend it",
+            fix=f"Run `isthmus sandbox up {state.get('requirements', 'REQUIREMENTS')}` to repair it",
         )
     aws = endpoint.address(state["aws"]["port"])
-    past_proxies = [entry for entry in os.environ.get("NO_PROXY", "").split(",") if entry]
+    past_proxies = [host for host in os.environ.get("NO_PROXY", "").split(",") if host]
     loopback = ",".join(dict.fromkeys([*past_proxies, "127.0.0.1", "localhost"]))
     return {
-        "PATH": os.pathsep.join([*_folders(home), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([*_path_folders(home), os.environ.get("PATH", os.defpath)]),
         "KUBECONFIG": str(home.kubeconfig),
         "PULUMI_HOME": str(home.pulumi),
         "PULUMI_BACKEND_URL": f"file://{home.pulumi_state}",
@@ -89,39 +92,39 @@ def variables(home: Home) -> dict[str, str]:
     }
 
 
-def unset() -> list[str]:
-    """Names of what to unset: those of `UNSET`, and what this process was given of `UNSET_PREFIX`."""
+def unset_names() -> list[str]:
+    """Return the variables to unset: those of `UNSET`, and this process's variables with `UNSET_PREFIX`."""
     return [*UNSET, *sorted(name for name in os.environ if name.startswith(UNSET_PREFIX))]
 
 
-def kept() -> dict[str, str]:
-    """This process' own variables but for those: what `variables` may be laid over."""
-    dropped = set(unset())
-    return {name: value for name, value in os.environ.items() if name not in dropped}
+def inherited_variables() -> dict[str, str]:
+    """Return this process's variables without those to unset. Add `variables` to them to run Pulumi."""
+    unset = set(unset_names())
+    return {name: value for name, value in os.environ.items() if name not in unset}
 
 
 def shell(home: Home) -> str:
-    """Lines for `eval`."""
-    lines = [f"unset {' '.join(unset())}"]
+    """Return shell lines for `eval` that unset and set the variables."""
+    lines = [f"unset {' '.join(unset_names())}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(home).items()]
     return "\n".join(lines) + "\n"
 
 
-def _folders(home: Home) -> list[str]:
-    """Folders to put before PATH: the toolchain's, and the AWS plugin's; ours only where no real one is.
+def _path_folders(home: Home) -> list[str]:
+    """Return the folders to put before PATH: those of the toolchain and of the AWS plugin.
 
-    A real one may be on PATH, or among the plugins of the user's own PULUMI_HOME, which the sandbox's hides.
+    A real AWS plugin on PATH or in the user's PULUMI_HOME has precedence over the sandbox's plugin.
     """
     from sandbox import toolchain
     from sandbox.aws import plugin
 
     folders = [*toolchain.path_entries()]
-    for found in (
+    for plugin_path in (
         toolchain.find(plugin.NAME),
         *(home.pulumi / "plugins").glob(f"resource-aws-v*/{plugin.NAME}"),
     ):
-        if found is not None and not plugin.is_ours(found):
-            folders.append(found.parent)
+        if plugin_path is not None and not plugin.is_ours(plugin_path):
+            folders.append(plugin_path.parent)
             break
     else:
         folders.append(home.aws_plugin)

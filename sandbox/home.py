@@ -1,7 +1,7 @@
-"""Where one sandbox keeps everything: one directory, and the names in it.
+"""The directory of one sandbox and the files in it.
 
-`down` removes what belongs to the cluster and to AWS; `pulumi-state` and the passphrase stay, so that
-Pulumi still knows what it made.
+`down` removes the files of the clusters and of AWS. `pulumi-state` and the passphrase stay, so that Pulumi keeps
+its state.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from isthmus.core.errors import EnvironmentFault
 
 @dataclass(frozen=True)
 class Home:
-    """The directory of one sandbox; `root` is absolute and free of links."""
+    """The directory of one sandbox. `root` is an absolute path without symbolic links."""
 
     root: Path
 
     @classmethod
     def at(cls, path: Path | str | None = None) -> Home:
-        """The home at `path`, else at `$ISTHMUS_HOME`, else in the user's state directory."""
-        chosen = path or os.environ.get("ISTHMUS_HOME")
-        if not chosen:
+        """Return the home at `path`. Default: `$ISTHMUS_HOME`, else the user's state directory."""
+        folder = path or os.environ.get("ISTHMUS_HOME")
+        if not folder:
             from platformdirs import user_state_dir
 
-            chosen = user_state_dir("isthmus")
-        return cls(Path(chosen).expanduser().resolve())
+            folder = user_state_dir("isthmus")
+        return cls(Path(folder).expanduser().resolve())
 
     @property
     def kubeconfig(self) -> Path:
-        """One context a site; the path never changes, whatever ports the clusters have."""
+        """The kubeconfig with one context for each site. Its path never changes."""
         return self.root / "kubeconfig"
 
     @property
@@ -44,22 +44,22 @@ class Home:
 
     @property
     def aws(self) -> Path:
-        """The AWS endpoint's log; what it knows is in its memory."""
+        """Folder of the AWS endpoint's log. The endpoint keeps its data in memory."""
         return self.root / "aws"
 
     @property
     def aws_plugin(self) -> Path:
-        """Folder of our `pulumi-resource-aws`, for PATH where no real one is installed."""
+        """Folder of the sandbox's `pulumi-resource-aws`, used if the real plugin is not installed."""
         return self.root / "aws-plugin"
 
     @property
     def state_file(self) -> Path:
-        """What is up: sites with their addresses, and the AWS endpoint's port."""
+        """State of the last `up`: sites with their addresses, and the AWS endpoint's port."""
         return self.root / "sandbox.json"
 
     @property
     def processes(self) -> Path:
-        """Ids and start times of the processes that this sandbox runs."""
+        """Ids and start times of this sandbox's processes."""
         return self.root / "processes.json"
 
     @property
@@ -73,33 +73,33 @@ class Home:
 
     @property
     def pulumi_state(self) -> Path:
-        """Pulumi's file backend; `down` keeps it."""
+        """Pulumi's file backend. `down` keeps it."""
         return self.root / "pulumi-state"
 
     @property
     def passphrase(self) -> Path:
-        """File with the passphrase of the stacks' secrets; `down` keeps it."""
+        """File with the passphrase of the stacks' secrets. `down` keeps it."""
         return self.root / "passphrase"
 
     def make(self) -> None:
-        """Create the directory, for this user alone."""
+        """Create the directory, accessible to this user only."""
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise EnvironmentFault(
-                f"the sandbox's directory cannot be made ({error.strerror})",
+                f"the sandbox's directory cannot be created ({error.strerror})",
                 where=str(self.root),
                 fix="Set ISTHMUS_HOME to a directory that you may write to",
             ) from None
 
     def read_state(self) -> dict[str, Any]:
-        """What the last `up` wrote; empty when nothing is up."""
+        """Return the state of the last `up`. It is empty if the sandbox is not up."""
         try:
             return json.loads(self.state_file.read_text("utf-8"))
         except FileNotFoundError:
             return {}
         except ValueError:
-            # Files are renamed into place, so a damaged one was edited by hand: `up` makes it anew.
+            # The file is replaced atomically, so it was damaged by hand. `up` writes it again.
             return {}
 
     def write_state(self, state: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Home:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, whole or not at all."""
+    """Write a file atomically that only this user can read. Raises `EnvironmentFault` if that fails."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -118,5 +118,5 @@ def write_private(path: Path, text: str) -> None:
         raise EnvironmentFault(
             f"the file cannot be written ({error.strerror})",
             where=str(path),
-            fix="Check the space on the disk",
+            fix="Check the free space and the permissions of the folder",
         ) from None

@@ -1,8 +1,7 @@
-"""The sandbox's processes: recorded as they start, ended by id, and never anybody else's.
+"""Records, finds and ends the processes of a sandbox, and never those of anything else.
 
-A process is known by its id and its start time, so a number that the system has given away again is
-left alone. What a crash kept from being recorded is found by its command line and environment, which
-name this sandbox's home.
+A process is identified by its id and its start time, since the system reuses ids. A process that was not recorded
+because of a crash is found by its command line and environment, which name the sandbox's home.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ import psutil
 from sandbox.home import Home, write_private
 
 _CLOCK_S = 1.0
-"""Start times are rounded, and shift when the clock is set: as near as this is the same process."""
+"""Start times may differ by this many seconds for the same process: they are rounded and follow clock changes."""
 
-_writing = threading.Lock()
-"""Clusters of several sites start in threads of one process; between processes the sandbox's lock holds."""
+_write_lock = threading.Lock()
+"""Guards the file between threads of one process. The sandbox's lock guards it between processes."""
 
 _started: list[subprocess.Popen[bytes]] = []
-"""Handles of our own children, kept so that Python does not warn about a process left running on purpose."""
+"""Handles of child processes. Keeping them avoids Python's warning about a process that still runs."""
 
 
 def _read(home: Home) -> dict[str, dict[str, float]]:
@@ -37,40 +36,40 @@ def _read(home: Home) -> dict[str, dict[str, float]]:
 
 
 def record(home: Home, pids: Mapping[str, int]) -> None:
-    """Remember processes by name; called under the sandbox's lock, before waiting for any of them."""
-    with _writing:
-        known = _read(home)
+    """Record processes by name. Call it under the sandbox's lock, before you wait for any of them."""
+    with _write_lock:
+        entries = _read(home)
         for name, pid in pids.items():
             with contextlib.suppress(psutil.NoSuchProcess):
-                known[name] = {"pid": pid, "started": psutil.Process(pid).create_time()}
-        write_private(home.processes, json.dumps(known, indent=1, sort_keys=True) + "\n")
+                entries[name] = {"pid": pid, "started": psutil.Process(pid).create_time()}
+        write_private(home.processes, json.dumps(entries, indent=1, sort_keys=True) + "\n")
 
 
-def alive(home: Home) -> dict[str, psutil.Process]:
-    """The recorded processes that still run, by name."""
-    found: dict[str, psutil.Process] = {}
+def running_processes(home: Home) -> dict[str, psutil.Process]:
+    """Return the recorded processes that still run, by name."""
+    running: dict[str, psutil.Process] = {}
     for name, entry in _read(home).items():
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(int(entry["pid"]))
             same = abs(process.create_time() - entry["started"]) <= _CLOCK_S
             if same and process.status() != psutil.STATUS_ZOMBIE:
-                found[name] = process
-    return found
+                running[name] = process
+    return running
 
 
-def strays(home: Home) -> list[psutil.Process]:
-    """This user's processes that show by command line or environment that they belong to this home."""
-    found: list[psutil.Process] = []
+def find_strays(home: Home) -> list[psutil.Process]:
+    """Return this user's processes whose command line or environment names this home."""
+    running_strays: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid == os.getpid() or process.uids().real != os.getuid():
                 continue
-            if process.status() != psutil.STATUS_ZOMBIE and _belongs(process, home):
-                found.append(process)
-    return found
+            if process.status() != psutil.STATUS_ZOMBIE and _belongs_to(process, home):
+                running_strays.append(process)
+    return running_strays
 
 
-def _belongs(process: psutil.Process, home: Home) -> bool:
+def _belongs_to(process: psutil.Process, home: Home) -> bool:
     command = process.cmdline()
     if not command:
         return False
@@ -79,49 +78,51 @@ def _belongs(process: psutil.Process, home: Home) -> bool:
     program = Path(command[0]).name
     if program == "kwokctl":
         return any(argument.startswith(f"{home.kwok}{os.sep}") for argument in command)
-    ours = {"sandbox.aws.endpoint", "sandbox.operators"}
-    return bool(ours & set(command)) and process.environ().get("ISTHMUS_HOME") == str(home.root)
+    own_modules = {"sandbox.aws.endpoint", "sandbox.operators"}
+    return bool(own_modules & set(command)) and process.environ().get("ISTHMUS_HOME") == str(home.root)
 
 
-def end(processes: Iterable[psutil.Process], *, patience_s: float = 0.0) -> None:
-    """End processes and all that they started: asked first when there is patience, then killed.
+def end_processes(processes: Iterable[psutil.Process], *, patience_s: float = 0.0) -> None:
+    """End processes and their descendants, and return when all have ended.
 
-    Returns when none is left. Patience is for what has something to save; the sandbox's clusters
-    have nothing, since their data goes with them.
+    With `patience_s` they get SIGTERM and so many seconds before SIGKILL. Without it they are killed at once:
+    the sandbox's clusters have nothing to save.
     """
-    everyone: dict[int, psutil.Process] = {}
+    tree: dict[int, psutil.Process] = {}
     for process in processes:
         with contextlib.suppress(psutil.Error):
             for child in process.children(recursive=True):
-                everyone[child.pid] = child
-        everyone[process.pid] = process
-    left = list(everyone.values())
+                tree[child.pid] = child
+        tree[process.pid] = process
+    remaining = list(tree.values())
     if patience_s:
-        for process in left:
+        for process in remaining:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
-        _, left = psutil.wait_procs(left, timeout=patience_s)
-    for process in left:
+        _, remaining = psutil.wait_procs(remaining, timeout=patience_s)
+    for process in remaining:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(left, timeout=10)
+    psutil.wait_procs(remaining, timeout=10)
 
 
 def end_all(home: Home) -> None:
-    """End every process of this sandbox, recorded or not, and forget them.
+    """End every process of this sandbox, recorded or not, and delete the records.
 
-    Looked for again until none is found: one that was ended may have started another just before.
+    The search is repeated, since a process may start another one just before it ends.
     """
     for _ in range(5):
-        found = {process.pid: process for process in (*alive(home).values(), *strays(home))}
-        if not found:
+        processes = {
+            process.pid: process for process in (*running_processes(home).values(), *find_strays(home))
+        }
+        if not processes:
             break
-        end(found.values())
+        end_processes(processes.values())
     home.processes.unlink(missing_ok=True)
 
 
 def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str], folder: Path) -> int:
-    """Start a process that outlives this one, its output in `log`; its id."""
+    """Start a process that outlives this one, with its output in `log`. Returns its id."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -138,7 +139,7 @@ def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str], 
 
 
 def tail(log: Path, lines: int = 5) -> str:
-    """The last lines of a log, on one line, for an error."""
+    """Return the last lines of a log in one line, for an error message."""
     try:
         text = log.read_text("utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What an organisation would say of a stack, made up: the values of a stack that only the sandbox will ever see."""
+"""Made-up values for the settings of a stack that is used in the sandbox only."""
 
 from __future__ import annotations
 
@@ -10,52 +10,62 @@ from typing import Any
 from sandbox.cluster import nodes, weight_volumes
 
 AUTHORITY = Path(__file__).with_name("authority.pem")
-"""A made-up authority whose key was thrown away: nobody holds a certificate of it."""
+"""A certificate authority for samples. Its key was deleted, so it has no certificates."""
 
 
-def answer(platform: dict[str, Any]) -> Callable[[str, Any], Any]:
-    """The value for an override by its path; the example, where any value of its form will do."""
+def sample_value_source(platform: dict[str, Any]) -> Callable[[str, Any], Any]:
+    """Return a function that gives the value of an override by path. By default it returns the given example."""
 
-    def given(path: str, example: Any) -> Any:
+    def sample_value(path: str, example: Any) -> Any:
         if path.endswith(".weights.digest"):
             model = next(
-                each["model"] for each in platform["endpoints"] if f"endpoints[{each['id']}]" in path
+                endpoint["model"]
+                for endpoint in platform["endpoints"]
+                if f"endpoints[{endpoint['id']}]" in path
             )
             return f"sha256:{hashlib.sha256(model.encode()).hexdigest()}"
         if path == "images.sagemaker":
-            hosted = next(each for each in platform["endpoints"] if each["target"] == "sagemaker")
-            region = next(site["region"] for site in platform["sites"] if site["name"] == hosted["site"])
+            sagemaker_endpoint = next(
+                endpoint for endpoint in platform["endpoints"] if endpoint["target"] == "sagemaker"
+            )
+            region = next(
+                site["region"] for site in platform["sites"] if site["name"] == sagemaker_endpoint["site"]
+            )
             digest = hashlib.sha256(b"vllm").hexdigest()
             return f"123456789012.dkr.ecr.{region}.amazonaws.com/vllm@sha256:{digest}"
         if path.endswith(".ca_certificates"):
             return AUTHORITY.read_text("utf-8")
         if path.endswith(".node_names"):
-            return next(_machines(pool) for pool in platform["pools"] if f"pools[{pool['name']}]" in path)
+            return next(
+                _machine_names(pool) for pool in platform["pools"] if f"pools[{pool['name']}]" in path
+            )
         return example
 
-    return given
+    return sample_value
 
 
-def besides(platform: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a stack of the sandbox needs that another need not say: machines by name, for nothing here discovers
-    nodes, and the volume of each claim."""
-    found = [
-        (f"pools[{pool['name']}].node_names", f"[{', '.join(_machines(pool))}]")
+def sandbox_settings(platform: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (path, value) of overrides that only a stack in the sandbox needs.
+
+    They are the node names of each pool, since the sandbox has no node discovery, and the volume of each claim.
+    """
+    settings = [
+        (f"pools[{pool['name']}].node_names", f"[{', '.join(_machine_names(pool))}]")
         for pool in platform.get("pools", [])
-        # Those of a node group in AWS are labelled as they come, and have no names to keep.
+        # A node group in AWS labels its nodes itself, and their names change.
         if "node_group" not in pool
     ]
-    classes: dict[str, list[str]] = {}
+    sensitivities_by_model: dict[str, list[str]] = {}
     for endpoint in platform["endpoints"]:
         if "pool" not in endpoint or endpoint.get("weights"):
             continue
-        held = classes.setdefault(endpoint["model"], [])
-        if endpoint["class"] not in held:
-            held.append(endpoint["class"])
-        volume = weight_volumes.volume_name(endpoint["model"], held.index(endpoint["class"]) + 1)
-        found.append((f"endpoints[{endpoint['id']}].weights.volume", volume))
-    return found
+        sensitivities = sensitivities_by_model.setdefault(endpoint["model"], [])
+        if endpoint["class"] not in sensitivities:
+            sensitivities.append(endpoint["class"])
+        volume = weight_volumes.volume_name(endpoint["model"], sensitivities.index(endpoint["class"]) + 1)
+        settings.append((f"endpoints[{endpoint['id']}].weights.volume", volume))
+    return settings
 
 
-def _machines(pool: dict[str, Any]) -> list[str]:
-    return [nodes.machine(pool["name"], number) for number in range(pool["nodes"])]
+def _machine_names(pool: dict[str, Any]) -> list[str]:
+    return [nodes.machine_name(pool["name"], number) for number in range(pool["nodes"])]

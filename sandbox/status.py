@@ -1,4 +1,4 @@
-"""What a sandbox consists of right now, as data."""
+"""Reads the current state of a sandbox: clusters, AWS endpoint and tools."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
 from sandbox.operators import processes as running
-from sandbox.tools import tools
+from sandbox.tools import find_tools
 
-PARTS = (*COMPONENTS, running.NAME)
-"""A cluster's processes."""
+CLUSTER_PROCESSES = (*COMPONENTS, running.NAME)
+"""Names of a cluster's processes."""
 
 
 @dataclass(frozen=True)
 class PoolStatus:
-    """Nodes of one product in a cluster."""
+    """The GPU nodes of one pool."""
 
     name: str
     product: str
@@ -37,7 +37,7 @@ class ClusterStatus:
     context: str
     address: str
     running: bool
-    """Do all components run, and does the API server answer?"""
+    """True if all components run and the API server answers."""
     nodes: int = 0
     pools: list[PoolStatus] = field(default_factory=list)
     gpus: int = 0
@@ -54,38 +54,38 @@ class AwsStatus:
     address: str
     running: bool
     simulated: Any
-    """What moto answers and what is served beside it, in the words of `sandbox.aws`."""
+    """What is simulated, and by which program: see `sandbox.aws.simulated`."""
 
 
 @dataclass(frozen=True)
 class Status:
     home: str
     up: bool
-    """Is everything that the last `up` made still at work?"""
+    """True if everything that the last `up` started still runs."""
     kubeconfig: str | None
     clusters: list[ClusterStatus]
     aws: AwsStatus | None
     toolchain: dict[str, str | None]
-    """Where each tool was found; None where it was not."""
+    """Path of each tool. None: the tool was not found."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; the keys are the fields' names."""
+        """Return plain data for JSON. The keys are the names of the fields."""
         return asdict(self)
 
 
 def read(home: Home) -> Status:
-    """Look at what runs; nothing is started or changed."""
+    """Return the current state without starting or changing anything."""
     state = home.read_state()
     sites = state.get("sites", {})
-    alive = set(processes.alive(home))
+    alive = set(processes.running_processes(home))
     with ThreadPoolExecutor(max(1, len(sites))) as pool:
-        clusters = list(pool.map(lambda site: _cluster(home, site, sites[site], alive), sorted(sites)))
+        clusters = list(pool.map(lambda site: _cluster_status(home, site, sites[site], alive), sorted(sites)))
     aws = None
     if "aws" in state:
         from sandbox.aws import simulated
 
         port = state["aws"]["port"]
-        running = endpoint.NAME in alive and endpoint.healthy(port)
+        running = endpoint.NAME in alive and endpoint.is_healthy(port)
         aws = AwsStatus(endpoint.address(port), running, simulated())
     return Status(
         home=str(home.root),
@@ -93,36 +93,36 @@ def read(home: Home) -> Status:
         kubeconfig=str(home.kubeconfig) if home.kubeconfig.exists() else None,
         clusters=clusters,
         aws=aws,
-        toolchain={name: str(path) if path else None for name, path in tools().items()},
+        toolchain={name: str(path) if path else None for name, path in find_tools().items()},
     )
 
 
 def missing_processes(home: Home) -> list[str]:
-    """Names of the processes that a sandbox which is up would have and this one has not."""
+    """Return the names of processes that should run, according to the state file, and do not."""
     state = home.read_state()
-    expected = [f"isthmus-{site}/{part}" for site in state.get("sites", {}) for part in PARTS]
+    expected = [f"isthmus-{site}/{part}" for site in state.get("sites", {}) for part in CLUSTER_PROCESSES]
     expected += [endpoint.NAME] if "aws" in state else []
-    alive = set(processes.alive(home))
+    alive = set(processes.running_processes(home))
     return [name for name in expected if name not in alive]
 
 
-def _cluster(home: Home, site: str, known: dict[str, Any], alive: set[str]) -> ClusterStatus:
-    dead = [part for part in PARTS if f"isthmus-{site}/{part}" not in alive]
+def _cluster_status(home: Home, site: str, record: dict[str, Any], alive: set[str]) -> ClusterStatus:
+    dead = [part for part in CLUSTER_PROCESSES if f"isthmus-{site}/{part}" not in alive]
     try:
-        with KubeClient.of(home.kubeconfig, known["context"]) as client:
+        with KubeClient.from_kubeconfig(home.kubeconfig, record["context"]) as client:
             if not client.ready():
-                return ClusterStatus(site, known["context"], known["address"], False, dead=dead)
+                return ClusterStatus(site, record["context"], record["address"], False, dead=dead)
             nodes = client.get(initial_objects.NODES)["items"]
             names = client.names(initial_objects.CRDS)
             volumes = client.names(initial_objects.VOLUMES)
     except EnvironmentFault:
-        return ClusterStatus(site, known["context"], known["address"], False, dead=dead)
-    pools = _pools(site, nodes)
-    sources = {name: source for name, source in known["crds"].items() if name in names}
+        return ClusterStatus(site, record["context"], record["address"], False, dead=dead)
+    pools = _pool_statuses(site, nodes)
+    sources = {name: source for name, source in record["crds"].items() if name in names}
     return ClusterStatus(
         site=site,
-        context=known["context"],
-        address=known["address"],
+        context=record["context"],
+        address=record["address"],
         running=not dead,
         nodes=len(nodes),
         pools=pools,
@@ -134,12 +134,12 @@ def _cluster(home: Home, site: str, known: dict[str, Any], alive: set[str]) -> C
     )
 
 
-def _pools(site: str, nodes: list[dict[str, Any]]) -> list[PoolStatus]:
-    """Pools by the names of their nodes, `POOL-N`."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def _pool_statuses(site: str, nodes: list[dict[str, Any]]) -> list[PoolStatus]:
+    """Group the GPU nodes by pool. A node's name is `POOL-NUMBER`."""
+    nodes_by_pool: dict[str, list[dict[str, Any]]] = {}
     for node in nodes:
         if "nvidia.com/gpu.product" in node["metadata"].get("labels", {}):
-            found.setdefault(node["metadata"]["name"].rpartition("-")[0], []).append(node)
+            nodes_by_pool.setdefault(node["metadata"]["name"].rpartition("-")[0], []).append(node)
     return [
         PoolStatus(
             name,
@@ -147,12 +147,12 @@ def _pools(site: str, nodes: list[dict[str, Any]]) -> list[PoolStatus]:
             len(members),
             sum(int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0)) for node in members),
         )
-        for name, members in sorted(found.items())
+        for name, members in sorted(nodes_by_pool.items())
     ]
 
 
 def site_record(
     site: OnPremSite, address: str, applied: initial_objects.Applied, crds: dict[str, str]
 ) -> dict[str, Any]:
-    """A site's entry in the state file."""
+    """Return a site's entry for the state file."""
     return {"context": site.context, "address": address, "applied": applied, "crds": crds}

@@ -1,4 +1,4 @@
-"""The tools that the sandbox and the engine need, where they are."""
+"""Finds the tools that the clusters and the Pulumi engine need."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from sandbox.cluster.kwok import BINARIES
 from sandbox.toolchain import find
 
 ENGINE = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-kubernetes")
-"""What `pulumi up` of a Python program on Kubernetes needs."""
+"""Programs that `pulumi up` of a Python program on Kubernetes needs."""
 
 
-def tools() -> dict[str, Path | None]:
-    """Every tool by name, and where it is."""
+def find_tools() -> dict[str, Path | None]:
+    """Return the path of every tool by name. None: the tool was not found."""
     return {name: find(name) for name in (*BINARIES, *ENGINE)}
 
 
-def cluster_tools() -> dict[str, Path]:
-    """The binaries of a cluster; a missing one is an `EnvironmentFault`."""
-    found = {name: find(name) for name in BINARIES}
-    missing = [name for name, path in found.items() if path is None]
+def find_cluster_tools() -> dict[str, Path]:
+    """Return the paths of a cluster's programs. Raises `EnvironmentFault` if one is missing."""
+    paths = {name: find(name) for name in BINARIES}
+    missing = [name for name, path in paths.items() if path is None]
     if missing:
         raise EnvironmentFault(
-            f"the toolchain lacks {', '.join(missing)}", fix="Run `isthmus sandbox install` first"
+            f"programs for the clusters are not installed: {', '.join(missing)}",
+            fix="Run `isthmus sandbox install` first",
         )
-    return {name: path for name, path in found.items() if path is not None}
+    return {name: path for name, path in paths.items() if path is not None}

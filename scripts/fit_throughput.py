@@ -24,7 +24,7 @@ from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
 from isthmus.planning.sizing.roofline import ReachedShares, Roofline
 from isthmus.planning.sizing.speed import EIGHTY_PERCENT_DEVIATIONS
 from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS, Grid, StepTimes
-from tests.planning.runs import Run, aside, kept, rate, usable
+from tests.planning.runs import Run, aside, kept_runs, rate, usable
 
 DATA = Path(tables.DATA)
 
@@ -143,10 +143,10 @@ def main() -> int:
         ).append(run)
     rows, held = [], []
     for key, members in sorted(groups.items()):
-        if len(kept(members)) < 8:
+        if len(kept_runs(members)) < 8:
             continue
         # What is kept aside judges the fit; what is written is fitted to all.
-        half = fit_calibration(kept(members), steps)
+        half = fit_calibration(kept_runs(members), steps)
         judged = [off(run, Calibrated(steps(run), half)) for run in aside(members)]
         report(f"grid, kept aside: {' '.join(key)}", judged, 1.3)
         held += judged

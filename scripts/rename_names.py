@@ -314,6 +314,10 @@ def apply(renames: list[Rename]) -> int:
         if not path.exists():
             print(f"{path.relative_to(ROOT)}: no such file")
             continue
+        words = set(re.findall(r"\w+", path.read_text()))
+        file_renames = [rename for rename in file_renames if rename.old in words]
+        if not file_renames:
+            continue
         file = SourceFile(path).read()
         bindings = {(binding.scope, binding.name, binding.number): binding for binding in file.bindings()}
         present = [
@@ -326,16 +330,11 @@ def apply(renames: list[Rename]) -> int:
         ]
         text = checked(file, todo)
         if text is None:
-            accepted: list[tuple[Rename, Binding]] = []
-            for pair in todo:
-                if checked(file, [*accepted, pair]) is None:
-                    refused += 1
-                    rename = pair[0]
-                    print(
-                        f"REFUSED {path.relative_to(ROOT)} {rename.scope} {rename.old}#{rename.number} {rename.new}"
-                    )
-                else:
-                    accepted.append(pair)
+            accepted, rejected = split_accepted(file, [], todo)
+            for rename, _ in rejected:
+                refused += 1
+                name = f"{rename.old}#{rename.number}"
+                print(f"REFUSED {path.relative_to(ROOT)} {rename.scope} {name} {rename.new}")
             todo = accepted
             text = checked(file, todo)
         if text is not None and text != file.text:
@@ -343,6 +342,20 @@ def apply(renames: list[Rename]) -> int:
         beyond += [(rename, binding) for rename, binding in todo if binding.parameter or binding.module_level]
     follow(beyond)
     return refused
+
+
+def split_accepted(
+    file: SourceFile, accepted: list[tuple[Rename, Binding]], pairs: list[tuple[Rename, Binding]]
+) -> tuple[list[tuple[Rename, Binding]], list[tuple[Rename, Binding]]]:
+    """The renames that can be made after `accepted`, and those that cannot, by halving."""
+    if checked(file, [*accepted, *pairs]) is not None:
+        return [*accepted, *pairs], []
+    if len(pairs) == 1:
+        return accepted, pairs
+    middle = len(pairs) // 2
+    accepted, first = split_accepted(file, accepted, pairs[:middle])
+    accepted, second = split_accepted(file, accepted, pairs[middle:])
+    return accepted, [*first, *second]
 
 
 def checked(file: SourceFile, pairs: list[tuple[Rename, Binding]]) -> str | None:
@@ -387,24 +400,31 @@ def follow(pairs: list[tuple[Rename, Binding]]) -> None:
     for (function, old), new in parameters.items():
         if len(new) > 1:
             print(f"by hand: {function}({old}=) became {', '.join(sorted(new))}")
-    pattern = re.compile(
-        "|".join(rf"\b{re.escape(old)}\s*=" for old in {old for _, old in parameters}) or r"(?!)"
-    )
+    calls = [(re.compile(rf"\b{function}\b"), re.compile(rf"\b{old}\s*=")) for function, old in parameters]
     modules = {module for module, _ in names}
     for path in python_files(FOLDERS):
         text = path.read_text()
-        if not pattern.search(text) and not any(module.rpartition(".")[2] in text for module in modules):
+        is_called = any(function.search(text) and keyword.search(text) for function, keyword in calls)
+        if not is_called and not any(module in text or names_module(text, module) for module in modules):
             continue
         tree = cst.parse_module(text)
         wrapper = meta.MetadataWrapper(tree, unsafe_skip_copy=True)
-        positions = wrapper.resolve(meta.PositionProvider)
-        visitor = Follower(positions, parameters, names)
+        positions, scopes = wrapper.resolve(meta.PositionProvider), wrapper.resolve(meta.ScopeProvider)
+        visitor = Follower(positions, scopes, parameters, names)
         wrapper.module.visit(visitor)
         if visitor.edits:
             path.write_text(edited(text, visitor.edits))
         for module, old in names:
             if module.rpartition(".")[2] in text and re.search(rf"[\"'][\w.]*\b{old}[\"']", text):
                 print(f"look: {path.relative_to(ROOT)} has {old!r} in a string; {module} renamed it")
+
+
+def names_module(text: str, module: str) -> bool:
+    """Whether a file imports a module by its package."""
+    package, _, name = module.rpartition(".")
+    return re.search(rf"from {re.escape(package)} import [^\n]*\b{name}\b", text) is not None or (
+        f"from {package} import (" in text and name in text
+    )
 
 
 def module_of(path: Path) -> str:
@@ -414,9 +434,10 @@ def module_of(path: Path) -> str:
 
 class Follower(cst.CSTVisitor):
     def __init__(
-        self, positions: Any, parameters: dict[Any, set[str]], names: dict[tuple[str, str], str]
+        self, positions: Any, scopes: Any, parameters: dict[Any, set[str]], names: dict[tuple[str, str], str]
     ) -> None:
-        self.positions, self.parameters, self.names = positions, parameters, names
+        self.positions, self.scopes, self.parameters, self.names = positions, scopes, parameters, names
+        self.not_variables: set[Any] = set()
         self.edits: list[tuple[Position, str, str]] = []
         self.aliases: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -445,6 +466,7 @@ class Follower(cst.CSTVisitor):
                 self.aliases[alias.asname.name.value] = cst.Module([]).code_for_node(alias.name)
 
     def visit_Attribute(self, node: Any) -> None:
+        self.not_variables.add(node.attr)
         if isinstance(node.value, cst.Name):
             new = self.names.get((self.aliases.get(node.value.value, ""), node.attr.value))
             if new:
@@ -452,8 +474,15 @@ class Follower(cst.CSTVisitor):
 
     def visit_Name(self, node: Any) -> None:
         new = self.renamed.get(node.value)
-        if new:
+        if new and node not in self.not_variables and self._is_imported(node):
             self._edit(node, new)
+
+    def _is_imported(self, node: Any) -> bool:
+        """Whether the name is the imported one, not a local variable, a method or a keyword of the same name."""
+        scope = self.scopes.get(node)
+        return scope is not None and any(
+            isinstance(assignment, meta.ImportAssignment) for assignment in scope[node.value]
+        )
 
     def visit_Call(self, node: Any) -> None:
         function = (
@@ -464,6 +493,7 @@ class Follower(cst.CSTVisitor):
             function = first.attr.value if isinstance(first, cst.Attribute) else getattr(first, "value", "")
         for argument in node.args:
             if argument.keyword is not None:
+                self.not_variables.add(argument.keyword)
                 new = self.parameters.get((function, argument.keyword.value), set())
                 if len(new) == 1:
                     self._edit(argument.keyword, next(iter(new)))

@@ -10,10 +10,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from isthmus.contracts.platform.lookups.aws import provider_key
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.migration import messages as migration_messages
 from isthmus.contracts.platform.migration.capacity import STANDING, Standing
-from isthmus.contracts.platform.model.aws.eks import provider_key
 from isthmus.contracts.vocabulary import PAUSED, UP_ROOM, UP_STANDING
 from isthmus.core.errors import InputError
 

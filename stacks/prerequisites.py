@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.model.aws.eks import reached_sites
+from isthmus.contracts.platform.lookups.aws import reached_sites
 from isthmus.core import ip_addresses
 from isthmus.core.errors import EnvironmentFault, InputError
 

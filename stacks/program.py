@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus import blueprints
 from isthmus.blueprints import emergency_access, estates
 from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.lookups.aws import provider_key, reached_sites
 from isthmus.contracts.platform.migration import capacity as moves
-from isthmus.contracts.platform.model.aws.eks import provider_key, reached_sites
 from isthmus.contracts.vocabulary import UP_STEP
 from isthmus.core.errors import InputError
 from stacks import estate_layer, preloading, prerequisites, providers, tagging

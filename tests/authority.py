@@ -85,25 +85,25 @@ def aws_half(*classes: str) -> dict[str, Any]:
         ],
         "guardrails": [
             {
-                "name": f"{held}-frankfurt",
+                "name": f"{sensitivity}-frankfurt",
                 "site": "frankfurt",
-                "class": held,
+                "class": sensitivity,
                 "pii": [{"name": "EMAIL", "action": "anonymize"}],
             }
-            for held in classes
+            for sensitivity in classes
         ],
         "invocation_logging": [{"name": "frankfurt", "site": "frankfurt", "retention_days": 365}],
         "trails": [{"name": "frankfurt", "site": "frankfurt", "retention_days": 365}],
         "budgets": [
             {
-                "name": f"{held}-frankfurt",
+                "name": f"{sensitivity}-frankfurt",
                 "site": "frankfurt",
                 "scope": "class",
-                "of": held,
+                "of": sensitivity,
                 "monthly_usd": 100,
                 "action": "deny",
             }
-            for held in classes
+            for sensitivity in classes
         ],
         "anomalies": {"mode": "manage"},
         "contacts": {"security": ["soc@bank.example"], "cost": ["cost@bank.example"]},

@@ -154,13 +154,13 @@ ALONE = "tests/sandbox/test_recovery_whole.py"
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Rooms and files of which nothing is asked for are not even loaded: half of the time until the first test."""
-    asked = config.getoption("markexpr") or ""
-    if "not service" in asked and collection_path.suffix == ".py":
+    marks = config.getoption("markexpr") or ""
+    if "not service" in marks and collection_path.suffix == ".py":
         return f"tests/{collection_path.relative_to(HERE).as_posix()}" in SLOW or None
     if not collection_path.is_dir() or collection_path.parent != HERE:
         return None
     room = collection_path.name
-    out = (room in SERVICES and "not service" in asked) or (room == "sandbox" and "not sandbox" in asked)
+    out = (room in SERVICES and "not service" in marks) or (room == "sandbox" and "not sandbox" in marks)
     return True if out else None
 
 

@@ -34,9 +34,9 @@ def bank_estate(root: Path, layers: Mapping[str, Mapping[str, Any]] = LAYERS) ->
         shutil.copy(ROOT / "stacks" / f"{STACK}.{part}.yaml", stacks / f"{ESTATE}.{part}.yaml")
     config = dict(yaml_files.load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml").data["config"])
     yaml_files.dump(config.pop("isthmus:overrides"), "", stacks / f"{ESTATE}.overrides.yaml")
-    for name, said in layers.items():
+    for name, settings in layers.items():
         yaml_files.dump(
-            {"config": {**config, "isthmus:of": ESTATE, **said}}, "", stacks / f"Pulumi.{name}.yaml"
+            {"config": {**config, "isthmus:of": ESTATE, **settings}}, "", stacks / f"Pulumi.{name}.yaml"
         )
     return Project(root)
 
@@ -51,7 +51,7 @@ def change_overrides(project: Project, change: Any) -> None:
 
 def release(overrides: dict[str, Any]) -> None:
     """Another release of the restricted model: weights, engine and its arguments."""
-    (model,) = [each for each in overrides["endpoints"] if each["id"].startswith("restricted")]
+    (model,) = [endpoint for endpoint in overrides["endpoints"] if endpoint["id"].startswith("restricted")]
     model["weights"] |= {"uri": "pvc://qwen3-32b-v2", "volume": "weights-v2", "digest": "sha256:" + "b" * 64}
     model["max_num_seqs"] = 32
     model["engine_args"] = ["--enable-prefix-caching"]
@@ -63,17 +63,19 @@ def small_estate(root: Path) -> Project:
     project = bank_estate(root)
     stacks = project.stacks_dir
     files = {part: stacks / f"{ESTATE}.{part}.yaml" for part in ("requirements", "plan")}
-    wanted, plan = (yaml_files.load(file).data for file in files.values())
-    wanted["workloads"] = [each for each in wanted["workloads"] if each["sensitivity"] != "public"]
-    yaml_files.dump(wanted, "", files["requirements"])
+    expected, plan = (yaml_files.load(file).data for file in files.values())
+    expected["workloads"] = [
+        workload for workload in expected["workloads"] if workload["sensitivity"] != "public"
+    ]
+    yaml_files.dump(expected, "", files["requirements"])
     for part, class_ in (("endpoints", "class"), ("gateways", "class"), ("placements", "sensitivity")):
-        plan[part] = [each for each in plan[part] if each[class_] != "public"]
+        plan[part] = [row for row in plan[part] if row[class_] != "public"]
     plan["requirements_sha256"] = requirements_document.load(files["requirements"]).digest
     yaml_files.dump(plan, "", files["plan"])
     settings = stacks / "Pulumi.bank-onboarding.yaml"
-    said = yaml_files.load(settings).data
-    said["config"]["isthmus:serves"] = ["confidential"]
-    yaml_files.dump(said, "", settings)
+    data = yaml_files.load(settings).data
+    data["config"]["isthmus:serves"] = ["confidential"]
+    yaml_files.dump(data, "", settings)
 
     def less(overrides: dict[str, Any]) -> None:
         overrides |= {
@@ -84,8 +86,10 @@ def small_estate(root: Path) -> Project:
             "anomalies": {"mode": "off"},
         }
         overrides["links"][0] |= {"mode": "existing", "transit_gateway": "tgw-0123456789abcdef0"}
-        standing = [f"{each['class']}-{each['site']}" for each in plan["gateways"]]
-        overrides["gateways"] = [each for each in overrides["gateways"] if each["name"] in standing]
+        gateway_ids = [f"{gateway['class']}-{gateway['site']}" for gateway in plan["gateways"]]
+        overrides["gateways"] = [
+            gateway for gateway in overrides["gateways"] if gateway["name"] in gateway_ids
+        ]
 
     change_overrides(project, less)
     return project
@@ -141,9 +145,9 @@ def with_more(project: Project) -> Project:
     """A small estate with all of `MORE`, which the stack of the confidential model serves."""
     change_overrides(project, lambda overrides: overrides.update(overriding.merge(overrides, MORE)))
     settings = project.stacks_dir / "Pulumi.bank-onboarding.yaml"
-    said = yaml_files.load(settings).data
-    said["config"]["isthmus:serves"] = ["confidential", HOSTED]
-    yaml_files.dump(said, "", settings)
+    data = yaml_files.load(settings).data
+    data["config"]["isthmus:serves"] = ["confidential", HOSTED]
+    yaml_files.dump(data, "", settings)
     return project
 
 
@@ -154,12 +158,15 @@ def into_layers(root: Path, name: str, serving: Mapping[str, Sequence[str] | Non
     config = dict(yaml_files.load(file).data["config"])
     yaml_files.dump(config.pop("isthmus:overrides"), "", stacks / f"{name}{OVERRIDES}")
     file.unlink()
-    said: dict[str, dict[str, Any]] = {
+    settings_by_stack: dict[str, dict[str, Any]] = {
         f"{name}-{layer}": {"isthmus:layer": layer} for layer in ("foundation", "platform")
     }
     for stack, serves in serving.items():
-        said[stack] = {"isthmus:layer": "serving", **({"isthmus:serves": list(serves)} if serves else {})}
-    for stack, more in said.items():
+        settings_by_stack[stack] = {
+            "isthmus:layer": "serving",
+            **({"isthmus:serves": list(serves)} if serves else {}),
+        }
+    for stack, more in settings_by_stack.items():
         settings = {"config": {**config, "isthmus:of": name, **more}}
         yaml_files.dump(settings, "", stacks / f"Pulumi.{stack}.yaml")
     return Project(root)

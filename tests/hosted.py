@@ -55,13 +55,16 @@ OVERRIDES: dict[str, Any] = {
     ],
     "gateways": [
         {
-            "name": f"{held}-cologne",
-            "database": {"host": f"postgres-{held}.cologne.example", "address": f"10.41.0.{last}"},
+            "name": f"{sensitivity}-cologne",
+            "database": {"host": f"postgres-{sensitivity}.cologne.example", "address": f"10.41.0.{last}"},
             "reviews": {"from_namespaces": ["reviewers"]},
             **more,
         }
         # What goes to SageMaker leaves the site.
-        for held, last, more in (("restricted", 21, {}), ("confidential", 22, {"screening": screening()}))
+        for sensitivity, last, more in (
+            ("restricted", 21, {}),
+            ("confidential", 22, {"screening": screening()}),
+        )
     ],
     "trust": [{"name": "frankfurt", "ca_certificates": pem(), "issuer": {"name": "llm-identities"}}],
     "budgets": [
@@ -81,9 +84,9 @@ def _rendered() -> dict[str, Any]:
     from isthmus.contracts.requirements import document as requirements_document
     from isthmus.planning import planner
 
-    wanted = requirements_document.load(ROOT / "examples" / "hosted.requirements.yaml")
-    plan = planner.make_plan(wanted, offers(), "2026-11-26").plan
-    merged = overrides.merge(blueprints.render(plan.blueprint, wanted, plan), OVERRIDES)
+    expected = requirements_document.load(ROOT / "examples" / "hosted.requirements.yaml")
+    plan = planner.make_plan(expected, offers(), "2026-11-26").plan
+    merged = overrides.merge(blueprints.render(plan.blueprint, expected, plan), OVERRIDES)
     return image_digests.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)
 
 
@@ -94,4 +97,4 @@ def platform() -> dict[str, Any]:
 
 def endpoint(data: dict[str, Any]) -> dict[str, Any]:
     """The one on SageMaker."""
-    return next(each for each in data["endpoints"] if each["id"] == HOSTED)
+    return next(endpoint for endpoint in data["endpoints"] if endpoint["id"] == HOSTED)

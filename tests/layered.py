@@ -54,35 +54,36 @@ class Case:
 
     def changed(self, change: Callable[[dict[str, Any]], object]) -> dict[str, set[str]]:
         """By stack, the resources that a change of the overrides makes other than they were, and outputs."""
-        found: dict[str, set[str]] = {}
+        changed_resources: dict[str, set[str]] = {}
         for stack, after in self.release(change).items():
-            was, now = (
-                {each.urn: each.as_json() for each in one.resources} for one in (self.parts[stack], after)
+            before, now = (
+                {resource.urn: resource.as_json() for resource in rendered_stack.resources}
+                for rendered_stack in (self.parts[stack], after)
             )
-            urns = {urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn)}
+            urns = {urn for urn in before.keys() | now.keys() if before.get(urn) != now.get(urn)}
             outputs = {
                 f"output {key}"
                 for key, value in after.outputs.items()
                 if self.parts[stack].outputs.get(key) != value
             }
-            found[stack] = {urn.rpartition("::")[2] for urn in urns} | outputs
-        return found
+            changed_resources[stack] = {urn.rpartition("::")[2] for urn in urns} | outputs
+        return changed_resources
 
 
 def case(
     folder: Path,
     name: str,
-    wanted: str | None,
+    expected: str | None,
     more: dict[str, Any],
     serves: dict[str, Any],
 ) -> Case:
     """`wanted`: an example, of which `isthmus init` makes a stack; None: the bank's."""
     projects = []
-    for each in ("alone", "layers"):
-        root = folder / each
-        lay(root, bank=wanted is None)
-        if wanted is not None:
-            _init(root, name, wanted)
+    for variant in ("alone", "layers"):
+        root = folder / variant
+        lay(root, bank=expected is None)
+        if expected is not None:
+            _init(root, name, expected)
         else:
             for part in ("requirements.yaml", "plan.yaml"):
                 (root / "stacks" / f"{STACK}.{part}").rename(root / "stacks" / f"{name}.{part}")
@@ -92,33 +93,33 @@ def case(
         config = settings["config"]
         config["isthmus:overrides"] = merging.merge(config["isthmus:overrides"], more)
         yaml_files.dump(settings, "", file)
-        projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
+        projects.append(into_layers(root, name, serves) if variant == "layers" else Project(root))
     alone, layered = projects
-    parts = rendering.render_estate(layered.stack(f"{name}-foundation"))
-    return Case(layered, name, rendering.render(alone.stack(name)), parts)
+    estate = rendering.render_estate(layered.stack(f"{name}-foundation"))
+    return Case(layered, name, rendering.render(alone.stack(name)), estate)
 
 
 def _init(root: Path, name: str, example: str) -> None:
     file = ROOT / "examples" / f"{example}.requirements.yaml"
-    asked = ["init", name, "--requirements", str(file), "--sandbox", "--as-of", "2026-11-25"]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        assert main([*asked, "--project", str(root)]) == 0, said.getvalue()[-2000:]
+    arguments = ["init", name, "--requirements", str(file), "--sandbox", "--as-of", "2026-11-25"]
+    string_io = io.StringIO()
+    with contextlib.redirect_stdout(string_io), contextlib.redirect_stderr(string_io):
+        assert main([*arguments, "--project", str(root)]) == 0, string_io.getvalue()[-2000:]
 
 
-def made(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
-    return {(each.type, each.name): each for each in rendered.resources if each.made}
+def resources_by_name(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
+    return {(resource.type, resource.name): resource for resource in rendered.resources if resource.made}
 
 
 def plain(resource: Resource) -> Any:
     """What is asked for, but for the ends of names in AWS, the name of the stack that it is tagged with, and what only
     a stack that serves models itself can tell its gateways: the digests of their weights."""
     text = without_digests(DIGITS.sub("-*", json.dumps(resource.inputs, sort_keys=True)))
-    said = json.loads(text)
+    body = json.loads(text)
     for tags in ("tags", "tagsAll"):
-        if isinstance(said.get(tags), dict):
-            said[tags].pop("isthmus-stack", None)
-    return said
+        if isinstance(body.get(tags), dict):
+            body[tags].pop("isthmus-stack", None)
+    return body
 
 
 def without_digests(text: str) -> str:
@@ -127,20 +128,20 @@ def without_digests(text: str) -> str:
     return re.sub(r"(gateway-config-|policy: config-)[0-9a-f]+", r"\1*", text)
 
 
-def known(key: tuple[str, str]) -> tuple[str, str]:
+def stable_name(key: tuple[str, str]) -> tuple[str, str]:
     """Kind and name; some names end as those in AWS do."""
     return key[0], DIGITS.sub("-*", key[1])
 
 
 def kinds(rendered: rendering.Rendered, ending: str = "") -> set[str]:
-    return {key[0].rpartition(":")[2] for key in made(rendered) if key[1].endswith(ending)}
+    return {key[0].rpartition(":")[2] for key in resources_by_name(rendered) if key[1].endswith(ending)}
 
 
-def of(case: Case, kind: str) -> dict[str, str]:
+def layers_of_kind(case: Case, kind: str) -> dict[str, str]:
     """By name, the stack that makes each resource of a kind."""
     return {
         name: stack.removeprefix(f"{case.name}-")
-        for stack, one in case.parts.items()
-        for (type_, name) in made(one)
+        for stack, layer in case.parts.items()
+        for (type_, name) in resources_by_name(layer)
         if type_.endswith(f":{kind}")
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 
 DIGEST = "sha256:" + "a" * 64
@@ -13,17 +14,17 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 ADMIN = "arn:aws:iam::123456789012:role/platform"
 
 
-def _gateway(held: str, workload: str, endpoint: str, **more: Any) -> dict[str, Any]:
+def _gateway(sensitivity: str, workload: str, endpoint: str, **more: Any) -> dict[str, Any]:
     return {
         **{
-            "class": held,
-            "name": f"{held}-frankfurt",
+            "class": sensitivity,
+            "name": f"{sensitivity}-frankfurt",
             "site": "frankfurt",
-            "callers_secret": f"{held}-callers",
+            "callers_secret": f"{sensitivity}-callers",
         },
-        "host": f"{held}-gateway.isthmus-{held}.svc",
+        "host": f"{sensitivity}-gateway.isthmus-{sensitivity}.svc",
         "workloads": [{"name": workload, "endpoint": endpoint}],
-        "audit": {"secret": f"{held}-audit", "sealer_secret": f"{held}-sealer"},
+        "audit": {"secret": f"{sensitivity}-audit", "sealer_secret": f"{sensitivity}-sealer"},
         **more,
     }
 
@@ -107,8 +108,8 @@ def data() -> dict[str, Any]:
 
 def reviewed(**more: Any) -> dict[str, Any]:
     """The same, and its confidential answers, of high impact, are held for people."""
-    made = data()
-    (gateway,) = [each for each in made["gateways"] if each["class"] == "confidential"]
+    platform = data()
+    (gateway,) = [gateway for gateway in platform["gateways"] if gateway["class"] == "confidential"]
     gateway["database"] = {"host": "postgres.insurer.example", "address": "10.80.40.21"}
     gateway["reviews"] = {
         **{"secret": "confidential-reviews", "reviewers_ca": "confidential-reviewers-ca"},
@@ -116,8 +117,8 @@ def reviewed(**more: Any) -> dict[str, Any]:
         **{"from_namespaces": ["reviewers"], **more},
     }
     gateway["workloads"][0] |= {"impact": "high", "review": {"domain": "claims", "below_confidence": 0.75}}
-    return made
+    return platform
 
 
 def platform() -> Platform:
-    return Platform.model_validate(data())
+    return CheckedPlatform.model_validate(data())

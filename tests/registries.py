@@ -69,10 +69,10 @@ def served(program: Path, folder: Path, content: Path, auth: dict[str, Any] | No
         process.wait(20)
 
 
-def push(host: str, name: str, tag: str, words: str, *, index: bool = False) -> str:
+def push(host: str, name: str, tag: str, content: str, *, index: bool = False) -> str:
     """Push an image (or an index of one) whose configuration holds `words`; returns the tag's digest."""
     with httpx.Client(base_url=f"http://{host}", trust_env=False) as client:
-        config = json.dumps({"architecture": "amd64", "os": "linux", "words": words}).encode()
+        config = json.dumps({"architecture": "amd64", "os": "linux", "words": content}).encode()
         upload = client.post(f"/v2/{name}/blobs/uploads/").headers["location"]
         client.put(upload, params={**parse(upload), "digest": sha(config)}, content=config).raise_for_status()
         part = {
@@ -81,15 +81,15 @@ def push(host: str, name: str, tag: str, words: str, *, index: bool = False) -> 
             "size": len(config),
         }
         body = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": part, "layers": []}).encode()
-        kind, by = OCI, sha(body) if index else tag
+        kind, reference = OCI, sha(body) if index else tag
         client.put(
-            f"/v2/{name}/manifests/{by}", content=body, headers={"Content-Type": kind}
+            f"/v2/{name}/manifests/{reference}", content=body, headers={"Content-Type": kind}
         ).raise_for_status()
         if index:
-            one = {"mediaType": OCI, "digest": sha(body), "size": len(body)}
+            descriptor = {"mediaType": OCI, "digest": sha(body), "size": len(body)}
             platform = {"architecture": "amd64", "os": "linux"}
             body = json.dumps(
-                {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**one, "platform": platform}]}
+                {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**descriptor, "platform": platform}]}
             ).encode()
             client.put(
                 f"/v2/{name}/manifests/{tag}", content=body, headers={"Content-Type": INDEX}
@@ -117,9 +117,9 @@ class TokenServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 query = parse(self.path)
-                given = self.headers.get("Authorization")
-                owner.asked.append((query.get("scope", ""), given))
-                allowed = given == BASIC or (given is None and not owner.closed)
+                authorization = self.headers.get("Authorization")
+                owner.asked.append((query.get("scope", ""), authorization))
+                allowed = authorization == BASIC or (authorization is None and not owner.closed)
                 body = json.dumps({"token": owner.token(query)}).encode() if allowed else b"{}"
                 self.send_response(200 if allowed else 401)
                 self.send_header("Content-Length", str(len(body)))
@@ -154,7 +154,7 @@ class TokenServer:
             "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
         }
         head = {"typ": "JWT", "alg": "ES256", "kid": "test"}
-        signed = ".".join(_b64(json.dumps(each).encode()) for each in (head, claims))
+        signed = ".".join(_b64(json.dumps(part).encode()) for part in (head, claims))
         r, s = decode_dss_signature(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{_b64(r.to_bytes(32) + s.to_bytes(32))}"
 

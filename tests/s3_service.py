@@ -26,5 +26,7 @@ def client(url: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    return boto3.client("s3", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}), **who)
+    credentials = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    return boto3.client(
+        "s3", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}), **credentials
+    )

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 
-def sampled(cases: Iterable[Any], of: int = 2, first: int = 0) -> list[Any]:
+def sampled(cases: Iterable[Any], step: int = 2, first: int = 0) -> list[Any]:
     """One case of every `of`, from the case `first` on; the others are marked for the soak.
 
     Tests over the same cases begin at different ones, so that each case is seen by some test.
     """
     return [
-        pytest.param(case, marks=() if (number - first) % of == 0 else pytest.mark.soak)
+        pytest.param(case, marks=() if (number - first) % step == 0 else pytest.mark.soak)
         for number, case in enumerate(cases)
     ]

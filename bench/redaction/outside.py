@@ -33,9 +33,9 @@ hidden, a finding as right when it touches a span. By patterns alone.
 def templates() -> Path:
     """The file of templates, fetched once."""
     folder = cache.root() / f"outside-{SHA256[:8]}"
-    with cache.turn(folder, "another run is fetching the templates; waiting for it", print):
+    with cache.exclusive(folder, "another run is fetching the templates; waiting for it", print):
         if not folder.exists():
-            with cache.filling(folder) as made:
+            with cache.fill_folder(folder) as made:
                 wanted = made / "wanted.txt"
                 wanted.write_text(f"presidio-evaluator==0.3.2 --hash=sha256:{SHA256}\n")
                 command = [

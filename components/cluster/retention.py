@@ -10,7 +10,7 @@ import pulumi
 
 from components.base.stack_scope import WHOLE, Scope
 from components.cluster.objects import class_namespace
-from isthmus.contracts.platform.migration.capacity import claim_of
+from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Platform
 
 HOLDERS = (

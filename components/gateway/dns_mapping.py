@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from components.aws.common.names import domain
 from components.aws.network.network import inside
+from isthmus.contracts.platform.lookups.records import sealed_in_aws
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.platform import Gateway, Platform
-from isthmus.contracts.platform.model.records import sealed_in_aws
 
 MACHINES = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "s3", "sts")
 """Services that machines and addons of a cluster call before they are any use."""

@@ -15,8 +15,8 @@ from components.serving.mapping import dns_peers, resolver_args, shared, spread_
 from components.serving.scaling_mapping import place_args, route_args
 from components.serving.vllm_arguments import WRITES
 from components.sites.record_sealing import Sealed
+from isthmus.contracts.platform.lookups.records import prefix_of, sealed_at
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
-from isthmus.contracts.platform.model.records import prefix_of, sealed_at
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
 

@@ -30,7 +30,7 @@ from components.serving.arguments import ModelPicker
 from isthmus.core.errors import InputError, Refused
 
 if TYPE_CHECKING:
-    from components.gateway.inference_gateway import GatewayRoute
+    from components.gateway.routes import GatewayRoute
 
 HEADER = "x-isthmus-workload"
 """By which the router knows the workload: our gateway sets it, and passes on no header of a caller's."""

@@ -294,3 +294,35 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         raise InputError(error.what, where=f"{args['id']}.model_family", fix=error.fix) from None
     sized: Any = {**profile, **args}
     return sized
+
+
+class StoreAddress(TypedDict):
+    """Where a store of weights is."""
+
+    endpoint: str
+    """Its URL: https, a name and a port."""
+    address: str
+    """The address behind the name."""
+
+
+class ModelDoorArgs(TypedDict):
+    """The network of one model server."""
+
+    id: str
+    """Name of the endpoint."""
+    sensitivity: str
+    """The class that it serves."""
+    monitoring_namespace: str
+    """The only namespace that may scrape it."""
+    nodes_per_replica: NotRequired[int]
+    """Machines over which a replica is split (default 1)."""
+    replicas: NotRequired[int]
+    """Copies (default 1)."""
+    surge: NotRequired[bool]
+    """Whether it rolls with one replica more."""
+    router: NotRequired[str]
+    """Service of the class's router, which may then reach it beside the gateway."""
+    picker: NotRequired[ModelPicker]
+    """What chooses the replica of each request, through an InferencePool: to a router it is what a Service is."""
+    fetched_from: NotRequired[StoreAddress]
+    """The store that a job fetches its weights from, by a way of its own."""

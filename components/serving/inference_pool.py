@@ -10,8 +10,7 @@ from components.cluster.objects import GATEWAY_LABEL, HEALTH_PORT, SERVING_PORT,
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
-    from components.serving.arguments import ModelServerArgs
-    from components.serving.model_network import ModelDoorArgs
+    from components.serving.arguments import ModelDoorArgs, ModelServerArgs
 
 
 def check(args: ModelServerArgs | ModelDoorArgs) -> None:

@@ -14,17 +14,17 @@ from components.gateway.screening_mapping import screening_room
 from components.pools.gpu_pool import GpuPoolArgs
 from components.pools.mapping import asked_by, asked_of, not_shared, placed, queue_of, settings
 from components.pools.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
-from components.serving.arguments import ModelServerArgs
-from components.serving.model_network import ModelDoorArgs
+from components.serving.arguments import ModelDoorArgs, ModelServerArgs
 from components.serving.scaling_mapping import door_ways, fetching, on_disks, serving_args, weights_args
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
+from isthmus.contracts.platform.lookups.serving import at_most
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Platform, Pool, Site
-from isthmus.contracts.platform.model.pools import ZONE_LABEL, failure_domain_label
-from isthmus.contracts.platform.model.serving import at_most
+from isthmus.contracts.platform.model.pools import ZONE_LABEL
 from isthmus.contracts.reference.model_profiles import sidecar_millicores
 from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 from isthmus.core.errors import InputError

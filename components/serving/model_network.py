@@ -5,7 +5,7 @@ In one stack it is part of `ModelServer`. In an estate it is the platform's (`Mo
 """
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import pulumi
 
@@ -21,44 +21,12 @@ from components.cluster.objects import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.serving import inference_pool
-from components.serving.arguments import ModelPicker
+from components.serving.arguments import ModelDoorArgs
 from components.serving.replica_groups import LEADS, group_policy, leader_service, nodes_of
 from components.serving.weights import cache as weight_cache
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
 """Done when it has an address: the pods behind it come later."""
-
-
-class StoreAddress(TypedDict):
-    """Where a store of weights is."""
-
-    endpoint: str
-    """Its URL: https, a name and a port."""
-    address: str
-    """The address behind the name."""
-
-
-class ModelDoorArgs(TypedDict):
-    """The network of one model server."""
-
-    id: str
-    """Name of the endpoint."""
-    sensitivity: str
-    """The class that it serves."""
-    monitoring_namespace: str
-    """The only namespace that may scrape it."""
-    nodes_per_replica: NotRequired[int]
-    """Machines over which a replica is split (default 1)."""
-    replicas: NotRequired[int]
-    """Copies (default 1)."""
-    surge: NotRequired[bool]
-    """Whether it rolls with one replica more."""
-    router: NotRequired[str]
-    """Service of the class's router, which may then reach it beside the gateway."""
-    picker: NotRequired[ModelPicker]
-    """What chooses the replica of each request, through an InferencePool: to a router it is what a Service is."""
-    fetched_from: NotRequired[StoreAddress]
-    """The store that a job fetches its weights from, by a way of its own."""
 
 
 class ModelDoor(pulumi.ComponentResource):

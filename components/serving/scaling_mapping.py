@@ -9,8 +9,8 @@ from components.serving.vllm_arguments import WRITES
 from components.serving.weights.cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.platform.lookups.node_cache import fetchers
+from isthmus.contracts.platform.lookups.serving import scaled
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
-from isthmus.contracts.platform.model.serving import scaled
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 
 _ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine", "compile_cache"}

@@ -21,8 +21,8 @@ from components.base.stack_scope import WHOLE, Scope
 from components.gateway.fargate.mapping import task_identity_args
 from components.sites.fargate_gateways import FargateGateways
 from components.sites.record_sealing import SealingSite
+from isthmus.contracts.platform.lookups.aws import cluster_at
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, Link
-from isthmus.contracts.platform.model.aws.eks import cluster_at
 from isthmus.contracts.platform.model.platform import Identity, Platform, Site
 
 if TYPE_CHECKING:

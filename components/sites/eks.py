@@ -13,7 +13,7 @@ import pulumi
 
 from components.aws.eks import mapping as arguments
 from components.aws.eks.mapping import ClusterAccess
-from isthmus.contracts.platform.rules.aws.eks import network_of
+from isthmus.contracts.platform.lookups.aws import network_of
 
 if TYPE_CHECKING:
     from components.aws.identity.pod_identity import PodIdentity

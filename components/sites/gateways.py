@@ -10,7 +10,7 @@ from components.aws.identity.mapping import CloudSide, translator_args
 from components.gateway.mapping import gateway_args, on_prem_networks, sealer_args
 from components.reviews.mapping import reviews_args
 from components.sites.record_sealing import Sealed
-from isthmus.contracts.platform.model.aws.eks import provider_key
+from isthmus.contracts.platform.lookups.aws import provider_key
 from isthmus.contracts.platform.model.platform import Platform, Site
 
 if TYPE_CHECKING:

@@ -16,20 +16,17 @@ from components.aws.common.names import aws_name_of_any_stack, partition
 from components.aws.identity.mapping import bounded, region_at, sealed, site_of, tags
 from components.aws.network.network import subnet_plan
 from components.aws.records.sealing_endpoint import sealing_addresses
-from isthmus.contracts.platform.model.aws.account import Network
-from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
-from isthmus.contracts.platform.model.records import (
-    READ_BACK,
-    SEAL_LOCK,
-    SEAL_PUT,
-    SEALS_LISTED,
+from isthmus.contracts.platform.lookups.aws import network_of
+from isthmus.contracts.platform.lookups.records import (
     endpoint_is_made,
     prefix_of,
     sealed_at,
     sealed_in_aws,
     share_is_made,
 )
-from isthmus.contracts.platform.rules.aws.eks import network_of
+from isthmus.contracts.platform.model.aws.account import Network
+from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
+from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_PUT, SEALS_LISTED
 from isthmus.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What teams and workloads may use, counted together by all copies of a gateway."""
+"""Limits of teams and workloads, which all replicas of a gateway count together."""
 
 from edge.allowance.allowances import Allowances, Reservation
 from edge.allowance.estimate import estimate, tokens_of_choices

@@ -1,50 +1,50 @@
-"""How many tokens a request may take, before it is sent; and how many an answer's text is worth where nobody counts."""
+"""Estimates the tokens of a request before it is sent, and of an answer that the model server did not count."""
 
 from __future__ import annotations
 
 from typing import Any
 
 BYTES_A_TOKEN = 4
-"""Of text in Latin letters, about. What it comes to is counted when it is known."""
+"""Approximate value for Latin text. The real count replaces the estimate when it is known."""
 TOKENS_AN_IMAGE = 1000
 ANSWER_TOKENS = 512
-"""Expected where the request does not say how long its answer may be, and no limit applies."""
+"""Expected length of an answer if the request sets no maximum and no limit applies."""
 TOKENS_A_SECOND = 100
-"""Of one answer, at most about: what a model writes in the time before its client leaves."""
-_ANSWERED_AT_LENGTH = ("messages", "prompt")
+"""Approximate maximum speed of one answer, to estimate what was generated before a client left."""
+_FIELDS_OF_TEXT_TASKS = ("messages", "prompt")
 _NO_TEXT = frozenset(["role", "id", "index", "type", "finish_reason", "stop_reason", "logprobs", "usage"])
 
 
-def states_maximum(asked: dict[str, Any]) -> bool:
-    """Whether the request itself says how long its answer may be."""
-    return "max_completion_tokens" in asked or "max_tokens" in asked
+def states_maximum(request: dict[str, Any]) -> bool:
+    """Whether the request sets a maximum length of its answer."""
+    return "max_completion_tokens" in request or "max_tokens" in request
 
 
-def answered_at_length(asked: dict[str, Any]) -> bool:
-    """Whether the answer is text that a model writes."""
-    return any(field in asked for field in _ANSWERED_AT_LENGTH)
+def answers_with_text(request: dict[str, Any]) -> bool:
+    """Whether the answer is generated text."""
+    return any(field in request for field in _FIELDS_OF_TEXT_TASKS)
 
 
-def estimate(asked: dict[str, Any], unstated: int = ANSWER_TOKENS) -> tuple[int, int]:
-    """Tokens of the prompt and of the answer; the second is 0 for tasks that answer no text.
+def estimate(request: dict[str, Any], default_answer_tokens: int = ANSWER_TOKENS) -> tuple[int, int]:
+    """Tokens of the prompt and of all answers. Tasks without generated text have 0 answer tokens.
 
-    `unstated` is the length of each answer where the request states no maximum.
+    `default_answer_tokens` is the length of each answer if the request sets no maximum.
     """
-    prompt = prompt_tokens(asked)
-    if not answered_at_length(asked):
+    prompt = prompt_tokens(request)
+    if not answers_with_text(request):
         return prompt, 0
-    most = asked.get("max_completion_tokens", asked.get("max_tokens", unstated))
-    return prompt, most * answers(asked)
+    max_tokens = request.get("max_completion_tokens", request.get("max_tokens", default_answer_tokens))
+    return prompt, max_tokens * count_answers(request)
 
 
-def prompt_tokens(asked: dict[str, Any]) -> int:
+def prompt_tokens(request: dict[str, Any]) -> int:
     """Tokens of everything that the model reads."""
-    return 1 + sum(_size(value) for key, value in asked.items() if key != "model")
+    return 1 + sum(_size(value) for key, value in request.items() if key != "model")
 
 
-def answers(asked: dict[str, Any]) -> int:
-    """How many answers the model writes."""
-    return max(asked.get("n", 1), asked.get("best_of", 1))
+def count_answers(request: dict[str, Any]) -> int:
+    """Number of answers that the model generates."""
+    return max(request.get("n", 1), request.get("best_of", 1))
 
 
 def tokens_of_choices(choices: Any) -> int:
@@ -56,9 +56,9 @@ def tokens_of_choices(choices: Any) -> int:
 
 def _tokens_of_choice(choice: dict[str, Any]) -> int:
     logprobs = choice.get("logprobs")
-    told = logprobs.get("content") if isinstance(logprobs, dict) else None
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     by_bytes = -(-_text_bytes(choice) // BYTES_A_TOKEN)
-    return max(len(told), by_bytes) if isinstance(told, list) else by_bytes
+    return max(len(tokens), by_bytes) if isinstance(tokens, list) else by_bytes
 
 
 def _text_bytes(value: Any) -> int:
@@ -79,7 +79,7 @@ def _size(value: Any) -> int:
             else -(-len(value.encode("utf-8", "surrogatepass")) // BYTES_A_TOKEN)
         )
     if isinstance(value, dict):
-        return sum(_size(each) for each in value.values())
+        return sum(_size(part) for part in value.values())
     if isinstance(value, list):
-        return sum(1 if type(each) is int else _size(each) for each in value)
+        return sum(1 if type(part) is int else _size(part) for part in value)
     return 0

@@ -1,7 +1,7 @@
-"""Leases: a copy of the gateway takes a share of what is left from PostgreSQL, and spends it without asking again.
+"""Leases: a gateway replica takes a share of a limit from PostgreSQL and spends it without further queries.
 
-So most requests cost no round trip, and yet the sum of all leases never passes the limit. What a request takes beyond
-its reservation is told afterwards, and the next period's first lease knows nothing of it.
+So most requests need no round trip, and the sum of all leases never exceeds the limit. Usage above a reservation is
+reported afterwards. It counts in the same period only.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Literal
 from edge.database import Database, DatabaseDown
 
 Period = Literal["minute", "month"]
-PARTS: dict[Period, int] = {"minute": 20, "month": 2000}
-"""Of the whole, one lease: what a copy that ends without a word takes with it."""
+LEASES_PER_LIMIT: dict[Period, int] = {"minute": 20, "month": 2000}
+"""Leases that make up a limit. A replica that crashes loses one lease at most."""
 IDLE_S = 5.0
-"""A lease that nobody drew on for so long is given back."""
+"""Seconds without use after which a lease is returned."""
 DRY_S = 1.0
-"""After "nothing is left" the database is not asked again for so long: others may have given back by then."""
+"""Seconds without queries after the answer that nothing is left. Others may return leases in that time."""
 
 _LEASE = """
 SELECT l.granted, l.began, l.ends_in
@@ -41,7 +41,7 @@ WHERE (u.scope, u.unit, u.since) = (d.scope, d.unit, d.since)
 
 @dataclass(frozen=True, order=True)
 class Limit:
-    """So much of one unit in each period, for one scope."""
+    """The maximum of a unit in each period, for one scope."""
 
     scope: str
     unit: str
@@ -50,7 +50,7 @@ class Limit:
 
 
 class Exhausted(Exception):
-    """A limit has no room for this now; `left_s` until its period ends."""
+    """A limit is used up. `left_s`: seconds until its period ends."""
 
     def __init__(self, limit: Limit, left_s: float) -> None:
         super().__init__(limit.unit)
@@ -58,8 +58,8 @@ class Exhausted(Exception):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What was taken of one limit, in which period."""
+class Withdrawal:
+    """An amount that was taken from one limit in one period."""
 
     limit: Limit
     amount: int
@@ -77,7 +77,7 @@ class _Lease:
 
 
 class Ledger:
-    """The leases of this copy. Belongs to one loop."""
+    """The leases of this replica. Belongs to one event loop."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database, self._clock = database, clock
@@ -85,29 +85,29 @@ class Ledger:
         self._debts: defaultdict[tuple[str, str, datetime], int] = defaultdict(int)
         self._asking = asyncio.Lock()
 
-    async def take(self, wanted: dict[Limit, int]) -> list[Taken]:
-        """All of it or nothing; raises Exhausted or DatabaseDown."""
+    async def take(self, amount_by_limit: dict[Limit, int]) -> list[Withdrawal]:
+        """Take all amounts or none. Raises Exhausted or DatabaseDown."""
         for _ in range(5):
-            if taken := self._from_leases(wanted):
-                return taken
+            if withdrawals := self._from_leases(amount_by_limit):
+                return withdrawals
             async with self._asking:
-                if not self._short(wanted):  # whoever asked before left enough
+                if not self._short(amount_by_limit):  # a concurrent lease was large enough
                     continue
-                await self._lease(self._short(wanted))
+                await self._lease(self._short(amount_by_limit))
         raise DatabaseDown("others take faster than this copy can ask")
 
-    def settle(self, taken: list[Taken], came_to: dict[str, int]) -> None:
-        """What it came to in the end, by unit; a unit that is not named came to what was taken."""
-        for each in taken:
-            more = came_to.get(each.limit.unit, each.amount) - each.amount
-            lease = self._leases[each.limit]
-            if lease.since == each.since and lease.left >= more:
-                lease.left -= more
-            elif more > 0:
-                self._debts[(each.limit.scope, each.limit.unit, each.since)] += more
+    def settle(self, withdrawals: list[Withdrawal], actual_by_unit: dict[str, int]) -> None:
+        """Replace taken by actual amounts, by unit. A unit without an actual amount keeps the taken one."""
+        for withdrawal in withdrawals:
+            excess = actual_by_unit.get(withdrawal.limit.unit, withdrawal.amount) - withdrawal.amount
+            lease = self._leases[withdrawal.limit]
+            if lease.since == withdrawal.since and lease.left >= excess:
+                lease.left -= excess
+            elif excess > 0:
+                self._debts[(withdrawal.limit.scope, withdrawal.limit.unit, withdrawal.since)] += excess
 
     async def flush(self, *, last: bool = False) -> None:
-        """Tell what was used beyond leases, and give back those that nobody draws on; raises DatabaseDown."""
+        """Report usage beyond leases and return idle leases. Raises DatabaseDown."""
         now = self._clock()
         changes = dict(self._debts)
         for limit, lease in self._leases.items():
@@ -115,56 +115,58 @@ class Ledger:
                 key = (limit.scope, limit.unit, lease.since)
                 if now < lease.ends:
                     changes[key] = changes.get(key, 0) - lease.left
-                lease.left = 0  # before it is told: if that fails it is lost to all, and never there twice
+                lease.left = (
+                    0  # before the report: if that fails the amount is lost, but it is never counted twice
+                )
         if not changes:
             return
-        told = dict(self._debts)
+        debts = dict(self._debts)
         keys = sorted(changes)
         scopes, units, periods = ([key[at] for key in keys] for at in range(3))
         await self._database.fetch(_SETTLE, scopes, units, periods, [changes[key] for key in keys])
-        for key, amount in told.items():
+        for key, amount in debts.items():
             self._debts[key] -= amount
             if not self._debts[key]:
                 del self._debts[key]
 
-    def _short(self, wanted: dict[Limit, int]) -> dict[Limit, int]:
-        """What the leases lack."""
+    def _short(self, amount_by_limit: dict[Limit, int]) -> dict[Limit, int]:
+        """The amounts that the leases lack."""
         now = self._clock()
-        short: dict[Limit, int] = {}
-        for limit, amount in wanted.items():
+        missing_by_limit: dict[Limit, int] = {}
+        for limit, amount in amount_by_limit.items():
             lease = self._leases[limit]
             if now >= lease.ends:
                 lease.left = 0  # of a period that is over
             if lease.left < amount:
-                short[limit] = amount - lease.left
-        return short
+                missing_by_limit[limit] = amount - lease.left
+        return missing_by_limit
 
-    def _from_leases(self, wanted: dict[Limit, int]) -> list[Taken]:
+    def _from_leases(self, amount_by_limit: dict[Limit, int]) -> list[Withdrawal]:
         now = self._clock()
-        for limit, missing in self._short(wanted).items():
+        for limit, missing in self._short(amount_by_limit).items():
             lease = self._leases[limit]
             if now < lease.dry_until and missing >= lease.dry_for:
                 raise Exhausted(limit, max(lease.ends - now, 0.0))
-        if self._short(wanted):
+        if self._short(amount_by_limit):
             return []
-        taken: list[Taken] = []
-        for limit, amount in wanted.items():
+        withdrawals: list[Withdrawal] = []
+        for limit, amount in amount_by_limit.items():
             lease = self._leases[limit]
             lease.left, lease.used_at = lease.left - amount, now
             assert lease.since is not None
-            taken.append(Taken(limit, amount, lease.since))
-        return taken
+            withdrawals.append(Withdrawal(limit, amount, lease.since))
+        return withdrawals
 
-    async def _lease(self, short: dict[Limit, int]) -> None:
-        limits = sorted(short)  # all copies lock rows in one order
+    async def _lease(self, missing_by_limit: dict[Limit, int]) -> None:
+        limits = sorted(missing_by_limit)  # all replicas lock rows in one order
         rows = await self._database.fetch(
             _LEASE,
-            [each.scope for each in limits],
-            [each.unit for each in limits],
-            [each.period for each in limits],
-            [each.most for each in limits],
-            [short[each] for each in limits],
-            [each.most // PARTS[each.period] for each in limits],
+            [limit.scope for limit in limits],
+            [limit.unit for limit in limits],
+            [limit.period for limit in limits],
+            [limit.most for limit in limits],
+            [missing_by_limit[limit] for limit in limits],
+            [limit.most // LEASES_PER_LIMIT[limit.period] for limit in limits],
         )
         now = self._clock()
         for limit, row in zip(limits, rows, strict=True):
@@ -174,4 +176,4 @@ class Ledger:
             lease.since, lease.ends = row["began"], now + row["ends_in"]
             lease.left += row["granted"]
             if not row["granted"]:
-                lease.dry_until, lease.dry_for = min(now + DRY_S, lease.ends), short[limit]
+                lease.dry_until, lease.dry_for = min(now + DRY_S, lease.ends), missing_by_limit[limit]

@@ -1,1 +1,1 @@
-"""The audit record: chained lines on a volume, sealed into a write-once store by another identity (docs/audit.md)."""
+"""Audit records: chained lines on a volume, which another identity seals into a write-once store (docs/audit.md)."""

@@ -1,7 +1,7 @@
-"""The audit of a gateway's requests: an intent before anything is forwarded, an outcome before the last byte leaves.
+"""Records a gateway's requests: an intent before a request is forwarded, an outcome before its last byte leaves.
 
-`Auditor.wrap` stands around the gateway's application and sees to the outcome of every request, however it ends. The
-gateway itself says two things: `intent`, before it forwards, and `outcome`, before the `[DONE]` of a stream.
+`Auditor.wrap` wraps the gateway's application and records the outcome of every request, however it ends. The gateway
+calls `intent` before it forwards, and `outcome` before the `[DONE]` of a stream.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, refe
 from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
 from edge.config import AuditSettings, ConfigError, GatewayConfig, Place, ReviewsConfig
-from edge.journal import Exchange, write_line
+from edge.exchange import Exchange
+from edge.journal import write_line
 from edge.metrics import Metrics
 from edge.openai_api import Refusal
 
 EXPIRE_S = 3600.0
 ANONYMOUS_S = 60.0
 ANONYMOUS = 60
-"""Refused requests of nobody known that have a record each in every `ANONYMOUS_S`; the others are counted in one."""
+"""Refused requests of unknown callers that get a record each, per `ANONYMOUS_S`. One record counts the others."""
 
 
 def audited_of(request: Request) -> AuditedRequest | None:
-    """What is to be recorded of a request; None in a gateway that keeps no records."""
+    """The audit state of a request. None in a gateway without audit records."""
     return getattr(request.state, "audited", None)
 
 
 class Auditor:
-    """One gateway's: its log, and the keys for what the log must not hold."""
+    """A gateway's audit log, and the keys for content, which the log must not hold."""
 
     def __init__(
         self, config: GatewayConfig | ReviewsConfig, settings: AuditSettings, metrics: Metrics
@@ -57,9 +58,9 @@ class Auditor:
         self._since = now()
 
     def counts_only(self, exchange: Exchange) -> bool:
-        """Whether a request that is over is only counted: of nobody known, refused, and one of many.
+        """Whether a finished request is only counted: its caller is unknown, it was refused, and there were many.
 
-        Who has no key could fill the disk otherwise, on which every request depends.
+        Otherwise callers without a key could fill the disk that every request depends on.
         """
         if exchange.identity or exchange.status != 401:
             return False
@@ -70,7 +71,7 @@ class Auditor:
         return True
 
     async def tell_refused(self) -> None:
-        """Record how many refused requests were only counted; raises Unrecorded, and what was not told stays."""
+        """Record the number of refused requests that were only counted. Raises Unrecorded and keeps the counts."""
         self._anonymous = 0
         if not self._refused:
             self._since = now()
@@ -86,14 +87,14 @@ class Auditor:
         self._since = now()
 
     async def telling(self) -> None:
-        """Record refused requests that were only counted, every minute and for ever."""
+        """Record the counted refusals every minute, in a loop."""
         while True:
             await asyncio.sleep(ANONYMOUS_S)
             with contextlib.suppress(Unrecorded):
                 await self.tell_refused()
 
     async def review(self, fields: dict[str, Any]) -> None:
-        """An act upon a held answer: durable, or it is not done. Raises Refusal 503."""
+        """Record an act on a held answer durably. Raises Refusal 503; then the act must not happen."""
         place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
         try:
             self.log.require_sealed()
@@ -102,7 +103,7 @@ class Auditor:
             raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
 
     def wrap(self, app: ASGIApp, paths: set[str]) -> ASGIApp:
-        """The application, with an outcome before the last byte of every answer at one of these paths."""
+        """The application, which records the outcome of POST requests at these paths before their last byte leaves."""
 
         async def audited(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"] not in paths or scope["method"] != "POST":
@@ -118,7 +119,7 @@ class Auditor:
         return audited
 
     async def expiring(self) -> None:
-        """Destroy the keys whose days are over, every hour and for ever."""
+        """Destroy expired keys every hour, in a loop."""
         while self.settings.content is not None:
             folder, today = self.settings.content.keys, datetime.now(UTC).date()
             try:
@@ -132,7 +133,7 @@ class Auditor:
             await asyncio.sleep(EXPIRE_S)
 
     def days_of(self, workload: str) -> int | None:
-        """For how many days the workload's content is kept; None: not at all."""
+        """Days for which the workload's content is kept. None: not at all."""
         return self.settings.content.days.get(workload) if self.settings.content else None
 
 
@@ -145,39 +146,39 @@ def _key(path: Any, name: str) -> bytes:
 
 @dataclass
 class AuditedRequest:
-    """What is to be recorded of one request."""
+    """The audit state of one request."""
 
     auditor: Auditor
     exchange: Exchange
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    """Where the request was forwarded, or was about to be, in order."""
+    """Targets that the request was sent to, or was about to be, in order."""
     done: bool = False
     settle: Callable[[], None] = lambda: None
-    """Reckons what the request came to, for the record."""
+    """Computes the request's tokens and cost for the record."""
     held: dict[str, Any] | None = None
-    """That the answer is held for people, and why."""
+    """Why the answer is held for review, or None."""
     _asked: dict[str, Any] | None = None
     _answer: bytearray = field(default_factory=bytearray)
     _cut: bool = False
 
-    async def intent(self, asked: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
-        """Before the request goes to a place: durable, or nothing goes there. Raises Refusal 503."""
+    async def intent(self, request: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
+        """Record durably that the request is about to go to a place. Raises Refusal 503; then it must not be sent."""
         auditor, self.settle = self.auditor, settle
-        where = {
+        target = {
             "target": place.target,
             "server": place.server_name,
             "url": place.url,
             "model": place.model,
             "digest": place.model_digest,
         }
-        self.attempts.append(where)
+        self.attempts.append(target)
         if auditor.days_of(self.exchange.workload) is not None:
-            self._asked = asked
+            self._asked = request
         fields = {
             **self._common(),
             "attempt": len(self.attempts),
-            "to": where,
-            "prompt": auditor.hmacs.prompt(asked),
+            "to": target,
+            "prompt": auditor.hmacs.prompt(request),
             "stream": self.exchange.stream,
         }
         try:
@@ -188,7 +189,7 @@ class AuditedRequest:
             raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
 
     async def outcome(self, *, ended_well: bool) -> None:
-        """Durable once, whoever asks first. Raises Refusal 503: then no last byte may leave."""
+        """Record the outcome durably, once. Raises Refusal 503; then the last byte must not leave."""
         if self.done:
             return
         self.done = True
@@ -196,7 +197,7 @@ class AuditedRequest:
         exchange = self.exchange
         if not self.attempts and self.auditor.counts_only(exchange):
             return
-        content, kept = await self._content()
+        content_line, content_reference = await self._content()
         fields = {
             **self._common(),
             "ran": self.attempts[-1] if self.attempts else None,
@@ -210,11 +211,11 @@ class AuditedRequest:
             "verdicts": exchange.verdicts,
             "confidence": exchange.confidence,
             "ms": round((time.perf_counter() - exchange.started) * 1000),
-            "content": kept,
+            "content": content_reference,
             "held": self.held,
         }
         try:
-            await self.auditor.log.append("outcome", fields, content)
+            await self.auditor.log.append("outcome", fields, content_line)
         except Unrecorded as error:
             raise Refusal(503, error.code, f"{error.message} The answer is withheld.") from None
 
@@ -235,7 +236,7 @@ class AuditedRequest:
         }
 
     async def _content(self) -> tuple[bytes, dict[str, str] | None]:
-        """The line that keeps what was said, and what the chain says of it. Raises Refusal 503."""
+        """The encrypted content line, and the reference to it in the record. Raises Refusal 503."""
         days = self.auditor.days_of(self.exchange.workload)
         if self._asked is None or days is None or self.auditor.keys is None:
             return b"", None
@@ -265,8 +266,8 @@ class AuditedRequest:
         return line + b"\n", reference(line, key, day)
 
     def sender(self, send: Send) -> Send:
-        """`send`, which lets no last byte go before the outcome is durable."""
-        held: list[Message] = []
+        """A wrapper of `send` that sends the last byte only when the outcome is durable."""
+        withheld: list[Message] = []
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -275,7 +276,7 @@ class AuditedRequest:
                 if kind.startswith(b"text/event-stream"):
                     await send(message)
                 else:
-                    held.append(message)
+                    withheld.append(message)
                 return
             if message["type"] == "http.response.body":
                 self._hear(message.get("body", b""))
@@ -283,13 +284,13 @@ class AuditedRequest:
                     try:
                         await self.outcome(ended_well=self.exchange.status < 400)
                     except Refusal as refusal:
-                        if not held:  # the stream has begun: without its end the client sees that it was cut
+                        if not withheld:  # without `[DONE]` the client sees that the stream was cut
                             raise
                         self.exchange.code = refusal.code
-                        held[:], message = _instead(refusal)
-            for first in held:
+                        withheld[:], message = _refusal_messages(refusal)
+            for first in withheld:
                 await send(first)
-            held.clear()
+            withheld.clear()
             await send(message)
 
         return sending
@@ -302,19 +303,19 @@ class AuditedRequest:
         self._cut = self._cut or len(body) > room
 
     async def end(self) -> None:
-        """After the request: an outcome for what never came to a last byte."""
+        """Record the outcome of a request that ended before its last byte."""
         if self.done:
             return
         if self.exchange.code == "ok":
             self.exchange.code = "client_closed_request"
-        # The request may be cancelled; its outcome is written all the same.
+        # The request may have been cancelled, but its outcome must be written.
         writing = asyncio.ensure_future(self.outcome(ended_well=False))
         with contextlib.suppress(Refusal):
             await asyncio.shield(writing)
 
 
-def _instead(refusal: Refusal) -> tuple[list[Message], Message]:
-    """An answer in place of the one that may not leave."""
+def _refusal_messages(refusal: Refusal) -> tuple[list[Message], Message]:
+    """The messages of an error that replaces the withheld answer."""
     body = json.dumps(refusal.body()).encode()
     start: Message = {
         "type": "http.response.start",

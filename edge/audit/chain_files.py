@@ -1,7 +1,7 @@
 """A writer's chain in files: `FOLDER/WRITER/<first number>.jsonl`, durable when `commit` returns.
 
-A process writes one chain and never goes on with another's, so what a crash leaves at the end of a file is
-seen as such: bytes without the end of a line. While a process lives it holds a lock on `WRITER/lock`.
+A process writes one chain and never continues another one. So bytes without a line end show that a writer
+crashed. A running process holds a lock on `WRITER/lock`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ LOCK, SUFFIX, CONTENT = "lock", ".jsonl", "content-"
 
 
 def now() -> str:
-    """The time as records bear it."""
+    """The current time in the format of records."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def new_name(who: str) -> str:
-    """A name that no other start of any process bears."""
-    return f"{who}-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{secrets.token_hex(4)}"
+def new_name(gateway: str) -> str:
+    """A writer name that is unique to this start of the process."""
+    return f"{gateway}-{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{secrets.token_hex(4)}"
 
 
-class Short(Broken):
-    """The files end before the known place: what was sealed is in the store, and no longer here."""
+class ChainTruncated(Broken):
+    """The files end before the last sealed record. The store still has the records."""
 
 
 class Writer:
-    """The chain of this process. Not for two threads at once; after an error it must be given up."""
+    """Writes the chain of this process. Use it from one thread at a time, and give it up after an error."""
 
     def __init__(self, root: Path, name: str, opening: dict[str, Any], rotate_bytes: int) -> None:
         self.chain, self._rotate_bytes = Chain(name), rotate_bytes
@@ -47,7 +47,7 @@ class Writer:
         self._size = self._content_size = self._content_number = 0
         self.folder.mkdir()
         try:
-            # Under its name only when it is held: who finds it free knows that the process is gone.
+            # The lock file gets its name when it is locked: a free lock shows that the process has ended.
             self._lock = os.open(self.folder / f"{LOCK}.new", os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (self.folder / f"{LOCK}.new").rename(self.folder / LOCK)
@@ -55,13 +55,13 @@ class Writer:
             self.commit([self.chain.write("open", now(), opening)])
         except BaseException:
             self.give_up()
-            # Of a start that came to no record nothing stays: on a full disk there is one every second.
-            if not any(b"\n" in path.read_bytes() for _, path in files(self.folder)):
+            # A start without a record must leave nothing: on a full disk there is one start every second.
+            if not any(b"\n" in path.read_bytes() for _, path in record_files(self.folder)):
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def commit(self, lines: list[bytes], content: bytes = b"") -> None:
-        """Lines of this chain, in order, and before them the content that they speak of. Raises OSError."""
+        """Write lines of this chain durably, and before them the content that they refer to. Raises OSError."""
         if content:
             self._keep(content)
         if self._file < 0 or self._size >= self._rotate_bytes:
@@ -90,7 +90,7 @@ class Writer:
         return fresh
 
     def give_up(self) -> None:
-        """Close all files, and with them the lock: the chain ends here."""
+        """Close all files and release the lock. The chain ends here."""
         for descriptor in (self._file, self._content, self._lock):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
@@ -105,7 +105,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -114,9 +114,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """A file to read; raises Broken on anything else.
+    """Open a regular file for reading. Raises Broken on links and other file types.
 
-    Never what a link leads to: who writes the volume could make the sealer read, and put into the store, its own keys.
+    With a link, a writer of the volume could make the sealer put its own keys into the store.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -130,8 +130,8 @@ def open_plain(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def writers(root: Path) -> list[str]:
-    """The names of the folders of writers; a link is none."""
+def list_writers(root: Path) -> list[str]:
+    """Names of the writers' folders. Links are ignored."""
     return sorted(
         path.name
         for path in root.iterdir()
@@ -139,19 +139,19 @@ def writers(root: Path) -> list[str]:
     )
 
 
-def files(folder: Path) -> list[tuple[int, Path]]:
-    """A writer's record files with the number of the first line of each, in order."""
-    found = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]
-    return sorted((int(path.stem), path) for path in found)
+def record_files(folder: Path) -> list[tuple[int, Path]]:
+    """A writer's record files in order, each with the number of its first record."""
+    paths = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]
+    return sorted((int(path.stem), path) for path in paths)
 
 
 def content_files(folder: Path) -> list[tuple[int, Path]]:
-    """A writer's content files by their number, in order."""
+    """A writer's content files in order, each with its number."""
     return sorted((int(path.stem.removeprefix(CONTENT)), path) for path in folder.glob(f"{CONTENT}*{SUFFIX}"))
 
 
-def alive(folder: Path) -> bool:
-    """Whether the writer's process still holds its lock, or has not come to take it yet."""
+def is_alive(folder: Path) -> bool:
+    """Whether the writer's process holds its lock or has not taken it yet."""
     try:
         with open_plain(folder / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -161,19 +161,19 @@ def alive(folder: Path) -> bool:
 
 
 class Tail:
-    """Reads a writer's chain on from a known place, as far as it is whole."""
+    """Reads a writer's chain from a known record to its last complete line."""
 
     def __init__(self, folder: Path, chain: Chain) -> None:
         self.folder, self.chain = folder, chain
         self.torn = 0
-        """Bytes after the last whole line, at the last look."""
+        """Bytes after the last complete line at the last read."""
         self._path: Path | None = None
         self._at = 0
 
     def read(self, at_most: int) -> list[bytes]:
-        """Whole lines that come next, some `at_most` bytes of them.
+        """The next complete lines, about `at_most` bytes of them.
 
-        Before a line that is none of this chain it stops; as the first one to read, it raises Broken.
+        It stops before a line that does not belong to the chain. If that is the first line, it raises Broken.
         """
         lines: list[bytes] = []
         size = 0
@@ -182,7 +182,7 @@ class Tail:
         while self._path is not None and size < at_most:
             try:
                 stream = open_plain(self._path)
-            except FileNotFoundError:  # cleared away, since it was sealed and another one follows
+            except FileNotFoundError:  # deleted, because it was sealed and another file follows
                 self._path = None
                 if not self._find():
                     break
@@ -213,12 +213,14 @@ class Tail:
         return lines
 
     def _find(self) -> bool:
-        """The file and byte after the known line; raises Broken where the files say otherwise."""
-        # By a look at names before the one at contents: what is rotated between is seen as it was.
-        candidates = [(first, path) for first, path in files(self.folder) if first <= self.chain.seq + 1]
+        """Find the file and byte after the known record. Raises Broken if the files contradict it."""
+        # Names are listed before contents are read, so that a rotation in between does no harm.
+        candidates = [
+            (first, path) for first, path in record_files(self.folder) if first <= self.chain.seq + 1
+        ]
         if not candidates:
-            if files(self.folder) or self.chain.seq >= 0:
-                raise Short(f"the file with record {self.chain.seq + 1} is not there")
+            if record_files(self.folder) or self.chain.seq >= 0:
+                raise ChainTruncated(f"the file with record {self.chain.seq + 1} is not there")
             return False
         first, path = candidates[-1]
         at, seq = 0, first - 1
@@ -230,13 +232,13 @@ class Tail:
                 if seq == self.chain.seq and digest(line[:-1]) != self.chain.head:
                     raise Broken(f"record {seq} in {path.name} is not the one that was sealed")
         if seq < self.chain.seq:
-            raise Short(f"{path.name} ends at record {seq}, and {self.chain.seq} was sealed")
+            raise ChainTruncated(f"{path.name} ends at record {seq}, and {self.chain.seq} was sealed")
         self._path, self._at = path, at
         return True
 
     def _next(self) -> bool:
-        """Go on to the file that begins with the next number, where there is one."""
-        for first, path in files(self.folder):
+        """Continue with the file that begins with the next number. False if there is none."""
+        for first, path in record_files(self.folder):
             if first == self.chain.seq + 1 and path != self._path:
                 self._path, self._at = path, 0
                 return True

@@ -1,6 +1,6 @@
-"""Content, where a class keeps it: AES-256-GCM under the subject's key, one line of JSON for each exchange.
+"""Encrypts the content of exchanges: AES-256-GCM under the subject's key, one line of JSON for each exchange.
 
-The chain holds the digest of the line, never of what was said; the line says by which key it opens.
+The chain holds the digest of the encrypted line, never of the content. The line names its key.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from edge.audit.keys import Keys
 from edge.audit.records import canonical, digest, parse
 
 MOST_ANSWER_BYTES = 4 * 1024 * 1024
-"""Of an answer so much is kept, and `cut` says so."""
+"""Bytes of an answer that are kept at most. `cut` marks longer answers."""
 
 
 class Hmacs:
-    """HMACs under the site's key: the same prompt or user gives the same one, and nobody without the key can tell."""
+    """HMACs of prompts and users under the site's key. Without the key they cannot be linked to a prompt or user."""
 
     def __init__(self, site_key: bytes) -> None:
         self.key = site_key
 
-    def prompt(self, asked: dict[str, Any]) -> str:
-        """Of what a request asks: all of its fields but how it is delivered and by whom."""
-        said = {
+    def prompt(self, request: dict[str, Any]) -> str:
+        """HMAC of a request's fields, without `user`, `stream` and `stream_options`."""
+        prompt_fields = {
             field: value
-            for field, value in asked.items()
+            for field, value in request.items()
             if field not in ("user", "stream", "stream_options")
         }
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(prompt_fields, sort_keys=True, separators=(",", ":"))
         return self._of(b"prompt", text.encode())
 
     def subject(self, user: str) -> str:
-        """The name of a user's keys."""
+        """The subject of a user, which names the user's keys."""
         return "u-" + self._of(b"user", user.encode("utf-8", "surrogateescape"))[:32]
 
     def _of(self, kind: bytes, data: bytes) -> str:
@@ -45,47 +45,49 @@ class Hmacs:
 
 
 def key_name(subject: str, days: int) -> str:
-    """The name of the key: whose, and for how many days."""
+    """The name of a key: its subject and its retention in days."""
     return f"{subject}.{days}d"
 
 
 def encrypt(
-    keys: Keys, key: str, day: str, request_id: str, asked: dict[str, Any], answer: bytes, cut: bool
+    keys: Keys, key: str, day: str, request_id: str, request: dict[str, Any], answer: bytes, cut: bool
 ) -> bytes:
-    """The line that keeps an exchange. Raises OSError or ValueError of the keys."""
+    """The encrypted line of an exchange. Raises OSError or ValueError of the keys."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    # ASCII, so that nothing that JSON may hold is lost.
-    said = {"asked": asked, "answer": base64.b64encode(answer).decode(), "cut": cut}
-    plain = zlib.compress(json.dumps(said).encode("ascii"))
+    # ASCII, because UTF-8 cannot encode half of a surrogate pair, which JSON may hold.
+    exchange = {"asked": request, "answer": base64.b64encode(answer).decode(), "cut": cut}
+    plain = zlib.compress(json.dumps(exchange).encode("ascii"))
     nonce = secrets.token_bytes(12)
-    data = AESGCM(keys.of(key, day)).encrypt(nonce, plain, _bound(request_id, key, day))
+    data = AESGCM(keys.of(key, day)).encrypt(nonce, plain, _associated_data(request_id, key, day))
     line = {"id": request_id, "key": key, "day": day, "data": base64.b64encode(nonce + data).decode()}
     return canonical(line)
 
 
 def decrypt(keys: Keys, line: bytes) -> dict[str, Any] | None:
-    """What was asked and answered, or None where the key was destroyed; raises ValueError on what was altered."""
+    """Request and answer of a line. None if the key was destroyed. Raises ValueError if the line was altered."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    kept = parse(line)
-    key = keys.find(kept["key"], kept["day"])
+    envelope = parse(line)
+    key = keys.find(envelope["key"], envelope["day"])
     if key is None:
         return None
-    data = base64.b64decode(kept["data"])
+    data = base64.b64decode(envelope["data"])
     try:
-        plain = AESGCM(key).decrypt(data[:12], data[12:], _bound(kept["id"], kept["key"], kept["day"]))
+        plain = AESGCM(key).decrypt(
+            data[:12], data[12:], _associated_data(envelope["id"], envelope["key"], envelope["day"])
+        )
     except InvalidTag:
         raise ValueError("the content was altered, or is of another key") from None
-    said = json.loads(zlib.decompress(plain))
-    return {**said, "answer": base64.b64decode(said["answer"])}
+    exchange = json.loads(zlib.decompress(plain))
+    return {**exchange, "answer": base64.b64decode(exchange["answer"])}
 
 
-def _bound(request_id: str, key: str, day: str) -> bytes:
+def _associated_data(request_id: str, key: str, day: str) -> bytes:
     return f"isthmus content 1 {request_id} {key} {day}".encode()
 
 
 def reference(line: bytes, key: str, day: str) -> dict[str, str]:
-    """What the chain says of it."""
+    """The reference to a line in the outcome record."""
     return {"sha256": digest(line), "key": key, "day": day}

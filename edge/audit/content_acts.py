@@ -1,4 +1,4 @@
-"""Acts upon kept content, recorded in the same chain as requests: whoever erases, holds or releases is a writer too."""
+"""Records acts on kept content (erase, hold, release). Each act is a chain of its own in the audit records."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from edge.audit.chain_files import Writer, new_name, now
 from edge.audit.records import Broken, parse
 from edge.audit.seal_format import LATEST
 
-WHO = "isthmus-audit"
+GATEWAY_NAME = "isthmus-audit"
 
 
-class NoPlace(Exception):
-    """The volume does not say of which class and site it is."""
+class UnknownVolume(Exception):
+    """Class and site of the volume are unknown."""
 
 
 def record(volume: Path, kind: str, fields: dict[str, Any]) -> None:
-    """A chain of one act, durable on return. Raises NoPlace and OSError: then the act is not to be done."""
+    """Record one act durably in a chain. Raises UnknownVolume and OSError; then the act must not be done."""
     try:
         body = parse((volume / "seals" / LATEST).read_bytes().rstrip(b"\n"))["body"]
-        opening = {"class": body["class"], "site": body["site"], "gateway": WHO, "policy": ""}
+        opening = {"class": body["class"], "site": body["site"], "gateway": GATEWAY_NAME, "policy": ""}
     except (OSError, Broken, KeyError, TypeError):
-        raise NoPlace("there is no seal in its folder `seals`") from None
-    writer = Writer(volume / "records", new_name(WHO), opening, 1 << 20)
+        raise UnknownVolume("there is no seal in its folder `seals`") from None
+    writer = Writer(volume / "records", new_name(GATEWAY_NAME), opening, 1 << 20)
     try:
         writer.commit([writer.chain.write(kind, now(), fields), writer.chain.write("close", now(), {})])
     finally:

@@ -1,8 +1,7 @@
-"""Checks at start that a process may write its own folder of the share, and says who owns it where it may not.
+"""Checks at start that a process may write its folder of the share, and reports the folder's owner if not.
 
-Folder `records` is the gateway's and folder `seals` the sealer's. Kubelet creates a folder that is missing below a
-`subPath` as root's, and NFS with root squashed lets nobody change that from a pod: without this look each record would
-fail, and nothing would say why.
+The gateway writes folder `records`, the sealer folder `seals`. Kubelet creates a missing `subPath` folder as root,
+and on NFS with root squash no pod can change that. Without this check each record would fail without a reason.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from edge.config import EnvironmentFault
 def require_writable(folder: Path, key: str) -> None:
     """Raise `EnvironmentFault` where this process may not make files in its folder.
 
-    `key`: the setting that names the folder. Other faults (a full disk, a share that does not answer) may pass, and are
-    left to who writes.
+    `key`: the setting that names the folder. Other faults (a full disk, a share that does not answer) may be temporary
+    and are left to the writer.
     """
     trial = folder / f".start-{secrets.token_hex(8)}"
     try:
@@ -28,19 +27,20 @@ def require_writable(folder: Path, key: str) -> None:
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM):
             return
-        raise EnvironmentFault(f"{key}: {_owner(folder)}") from None
+        raise EnvironmentFault(f"{key}: {_describe_owner(folder)}") from None
 
 
-def _owner(folder: Path) -> str:
+def _describe_owner(folder: Path) -> str:
     user, groups = os.geteuid(), ", ".join(str(group) for group in sorted({os.getegid(), *os.getgroups()}))
-    who = f"user {user} (groups {groups}) may not write the folder {folder}"
+    problem = f"user {user} (groups {groups}) may not write the folder {folder}"
     fix = (
         f"Fix: on the share, as its owner, run `chown {user} {folder.name}`, or `chgrp {user} {folder.name} && chmod "
         f"g+rwx {folder.name}`: a pod has its user's number as a group too, and no fsGroup changes a share."
     )
     try:
-        found = folder.stat()
+        folder_stat = folder.stat()
     except OSError as error:
-        return f"{who} ({error.strerror}). {fix}"
-    mode = f"{found.st_mode & 0o7777:o}"
-    return f"{who}, which belongs to user {found.st_uid} and group {found.st_gid} with mode {mode}. {fix}"
+        return f"{problem} ({error.strerror}). {fix}"
+    mode = f"{folder_stat.st_mode & 0o7777:o}"
+    owner = f"user {folder_stat.st_uid} and group {folder_stat.st_gid}"
+    return f"{problem}, which belongs to {owner} with mode {mode}. {fix}"

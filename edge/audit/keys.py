@@ -1,11 +1,11 @@
-"""Keys under which content is encrypted: one for a subject and a day, wrapped; destroying it is erasing what it opens.
+"""Content keys: one for each subject and day, wrapped. To destroy a key is to erase the content under it.
 
     FOLDER/2026-11-26/<subject>.30d.key  32 random bytes under AES-GCM with the wrapping key, destroyed after 30 days
     FOLDER/holds/<subject>.json          a legal hold: nothing of the subject's is destroyed
 
-The folder belongs on a volume without snapshots and backups: a copy of a key is a key. Files are overwritten before
-they are taken away, which reaches the old bytes on a plain disk and not on one that writes elsewhere; so the wrapping
-key is what a disk's remains are worth nothing without, and it is changed when the disk is given away.
+Keep the folder on a volume without snapshots and backups, because a copy of a key is a key. Files are overwritten
+before they are deleted. Disks that write elsewhere keep the old bytes, but those are useless without the wrapping
+key. Change the wrapping key before you give the disk away.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAME = re.compile(r"[ur]-[0-9a-f]{32}\.[1-9][0-9]{0,3}d")
 _SUBJECT = re.compile(r"[ur]-[0-9a-f]{32}|all")
 """A user (HMAC), a request without one, or everybody."""
-_HELD = "holds"
+_HOLDS = "holds"
 
 
-class Held(Exception):
-    """A legal hold forbids it."""
+class LegalHold(Exception):
+    """A legal hold forbids the destruction of a key."""
 
 
 def read_key(path: Path) -> bytes:
-    """32 bytes, written as 64 hexadecimal digits; raises OSError or ValueError."""
+    """A 32-byte key from a file of 64 hexadecimal digits. Raises OSError or ValueError."""
     text = path.read_text(encoding="ascii").strip()
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise ValueError("it must hold 64 hexadecimal digits (`openssl rand -hex 32`)")
@@ -40,7 +40,7 @@ def read_key(path: Path) -> bytes:
 
 
 class Keys:
-    """The folder of keys of one class at one site."""
+    """The folder of content keys of one class at one site."""
 
     def __init__(self, folder: Path, wrapping_key: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,7 +48,7 @@ class Keys:
         self.folder, self._wrap = folder, AESGCM(wrapping_key)
 
     def of(self, name: str, day: str) -> bytes:
-        """The key of that name and day, made where there is none. Raises OSError, or ValueError on a damaged one."""
+        """The key of this name and day, created if missing. Raises OSError, or ValueError if it is damaged."""
         path = self._path(name, day)
         try:
             return self._open(path)
@@ -65,7 +65,7 @@ class Keys:
         finally:
             os.close(descriptor)
         try:
-            os.link(fresh, path)  # fails where another gateway was first: then its key holds
+            os.link(fresh, path)  # fails if another gateway was first; then its key is used
         except FileExistsError:
             pass
         finally:
@@ -75,7 +75,7 @@ class Keys:
         return self._open(path)
 
     def find(self, name: str, day: str) -> bytes | None:
-        """The key, or None where it was destroyed."""
+        """The key, or None if it was destroyed."""
         try:
             return self._open(self._path(name, day))
         except FileNotFoundError:
@@ -100,63 +100,63 @@ def hold(folder: Path, subject: str, by: str, reason: str) -> None:
     """Suspend the destruction of a subject's keys (`all`: of every key)."""
     if not _SUBJECT.fullmatch(subject):
         raise ValueError(f"{subject!r} names no subject")
-    held = folder / _HELD
-    held.mkdir(parents=True, exist_ok=True)
-    fresh = held / f"{subject}.new"
+    holds_folder = folder / _HOLDS
+    holds_folder.mkdir(parents=True, exist_ok=True)
+    fresh = holds_folder / f"{subject}.new"
     fresh.write_bytes(canonical({"subject": subject, "by": by, "reason": reason, "since": now()}))
-    fresh.rename(held / f"{subject}.json")
-    sync_folder(held)
+    fresh.rename(holds_folder / f"{subject}.json")
+    sync_folder(holds_folder)
 
 
 def release(folder: Path, subject: str) -> bool:
-    """End a hold; whether there was one."""
+    """End a hold. Returns whether there was one."""
     try:
-        (folder / _HELD / f"{subject}.json").unlink()
+        (folder / _HOLDS / f"{subject}.json").unlink()
     except FileNotFoundError:
         return False
-    sync_folder(folder / _HELD)
+    sync_folder(folder / _HOLDS)
     return True
 
 
 def holds(folder: Path) -> dict[str, dict[str, Any]]:
-    """The holds by subject. One that cannot be read holds everything."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / _HELD).glob("*.json")):
+    """The holds by subject. A hold that cannot be read counts as a hold of `all`."""
+    hold_by_subject: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / _HOLDS).glob("*.json")):
         try:
-            said = parse(path.read_bytes())
-            found[path.stem] = {key: str(said[key]) for key in ("by", "since", "reason")}
-        except Exception:  # noqa: BLE001  whatever it is, nothing is destroyed over it
-            found["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
-    return found
+            hold = parse(path.read_bytes())
+            hold_by_subject[path.stem] = {key: str(hold[key]) for key in ("by", "since", "reason")}
+        except Exception:  # noqa: BLE001  an unreadable hold must not lead to destruction
+            hold_by_subject["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
+    return hold_by_subject
 
 
-def check_free(folder: Path, subject: str) -> None:
-    """Raise Held where a subject's keys are not to be destroyed."""
-    held = holds(folder)
+def require_no_hold(folder: Path, subject: str) -> None:
+    """Raise LegalHold if the subject's keys must not be destroyed."""
+    hold_by_subject = holds(folder)
     for name in (subject, "all"):
-        if name in held:
-            by, since, reason = (held[name][key] for key in ("by", "since", "reason"))
-            raise Held(f"a legal hold of {by} since {since}: {reason}")
+        if name in hold_by_subject:
+            by, since, reason = (hold_by_subject[name][key] for key in ("by", "since", "reason"))
+            raise LegalHold(f"a legal hold of {by} since {since}: {reason}")
 
 
 def erase(folder: Path, subject: str) -> int:
-    """Destroy every key of a subject; how many there were. Raises Held."""
-    check_free(folder, subject)
-    paths = [path for path in folder.glob("*/*.key") if _whose(path) == subject]
+    """Destroy every key of a subject and return their number. Raises LegalHold."""
+    require_no_hold(folder, subject)
+    paths = [path for path in folder.glob("*/*.key") if _subject(path) == subject]
     for path in paths:
         _destroy(path)
     return len(paths)
 
 
 def expire(folder: Path, today: datetime.date) -> int:
-    """Destroy the keys whose days are over, but what is held; how many there were."""
-    held, count = holds(folder), 0
-    if "all" in held:
+    """Destroy expired keys that no hold protects, and return their number."""
+    hold_by_subject, count = holds(folder), 0
+    if "all" in hold_by_subject:
         return 0
     for day in sorted(path for path in folder.iterdir() if path.is_dir() and _DAY.fullmatch(path.name)):
         age = (today - datetime.date.fromisoformat(day.name)).days
         for path in day.glob("*.key"):
-            if age > _days(path) and _whose(path) not in held:
+            if age > _retention_days(path) and _subject(path) not in hold_by_subject:
                 _destroy(path)
                 count += 1
         if age > 1 and not any(day.iterdir()):
@@ -164,11 +164,11 @@ def expire(folder: Path, today: datetime.date) -> int:
     return count
 
 
-def _whose(path: Path) -> str:
+def _subject(path: Path) -> str:
     return path.stem.partition(".")[0]
 
 
-def _days(path: Path) -> int:
+def _retention_days(path: Path) -> int:
     return int(path.stem.partition(".")[2].removesuffix("d"))
 
 

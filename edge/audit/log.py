@@ -1,7 +1,7 @@
-"""The log of this process: records of requests at the same time share one commit, and a failed writer is given up.
+"""The audit log of this process. Concurrent records share one commit, and a failed writer is replaced.
 
-`append` returns when the record is durable. Whatever stands in the way (no space, an error of the volume, a chain that
-no seal has taken in for too long) is raised, and the caller refuses its request.
+`append` returns when the record is durable. It raises if the volume is full or fails, or if the chain has not been
+sealed for too long. The caller then refuses its request.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from edge.audit import chain_files
 from edge.audit.commit_thread import Committer
 from edge.audit.folders import require_writable
 from edge.audit.seal_format import read_pem
-from edge.audit.seal_status import SealWatch, clear
+from edge.audit.seal_status import SealWatch, delete_sealed_files
 from edge.config import AuditSettings, ConfigError, DataClass
 from edge.journal import write_line
 from edge.metrics import Metrics
 
 RETRY_S, LOOK_S, CLEAR_S = 1.0, 0.25, 600.0
-MOST_AT_ONCE = 1000
-"""Records of one commit."""
+MAX_BATCH = 1000
+"""Records in one commit at most."""
 
 
 class Unrecorded(Exception):
-    """The record cannot be kept, or its chain is not sealed: why, in a word and for people."""
+    """The record cannot be written, or its chain is not sealed. `code` and `message` give the reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class _Waiting:
 
 
 class AuditLog:
-    """One chain after another, each of its own writer. Belongs to the loop in which it is made."""
+    """Writes one chain after another, each with its own writer. Belongs to the event loop that creates it."""
 
     def __init__(self, settings: AuditSettings, data_class: DataClass, site: str, metrics: Metrics) -> None:
         try:
@@ -61,22 +61,22 @@ class AuditLog:
         self._writer: chain_files.Writer | None = None
         self._failed_at, self._failure = -RETRY_S, "not written yet"
         self._unsealed: deque[tuple[int, float]] = deque()
-        """Commits that no seal is known to hold: the number of the last record, and when."""
+        """Commits that are not known to be sealed: number of the last record, and time."""
         self._queue: deque[_Waiting] = deque()
         self._committer = Committer()
         self._lost = asyncio.Event()
-        """That there is no writer."""
+        """Set while there is no writer."""
         self._lost.set()
         self._records, self._commits, self._failures = metrics.watch_audit(self.unsealed_s)
         self._tasks = [asyncio.ensure_future(self._begin_anew()), asyncio.ensure_future(self._look())]
 
     @property
     def name(self) -> str:
-        """Who writes: the gateway."""
+        """The gateway's name in its records."""
         return self._name
 
     def require_sealed(self) -> None:
-        """Raise Unrecorded where the class may not serve, as long as records wait for a seal."""
+        """Raise Unrecorded if records cannot be written, or wait longer for a seal than the class allows."""
         if self._writer is None and self._failure:
             raise Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
         if self._limit_s is None or self._writer is None:
@@ -87,13 +87,13 @@ class AuditLog:
             raise Unrecorded("audit_unsealed", "The gateway's audit records are not being sealed.")
 
     def unsealed_s(self) -> float:
-        """For how long the oldest record waits for its seal."""
+        """Seconds for which the oldest record has waited for its seal."""
         return time.monotonic() - self._unsealed[0][1] if self._unsealed else 0.0
 
     def problem(self) -> str | None:
-        """Why this copy cannot serve and another might, or None.
+        """Why this replica cannot serve while another might, or None.
 
-        Not that nobody seals: that holds for every copy, and who asks is to be told why and not to find nobody.
+        A missing sealer is no such reason: it affects every replica, and callers must get the error that names it.
         """
         try:
             self.require_sealed()
@@ -102,7 +102,7 @@ class AuditLog:
         return None
 
     async def append(self, kind: str, fields: dict[str, Any], content: bytes = b"") -> None:
-        """Until the record is durable; raises Unrecorded."""
+        """Write a record and wait until it is durable. Raises Unrecorded."""
         if self._writer is None and time.monotonic() < self._failed_at + RETRY_S:
             raise Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
         done = asyncio.get_running_loop().create_future()
@@ -111,9 +111,9 @@ class AuditLog:
         await done
 
     async def close(self) -> None:
-        """A last record, and the end of the chain."""
+        """Write the record `close` and end the chain."""
         if self._writer is not None:
-            # Where it cannot be written the chain ends like a crashed one, which is what it is.
+            # If it cannot be written, the chain ends like that of a crashed process.
             with contextlib.suppress(Unrecorded):
                 await self.append("close", {})
         for task in self._tasks:
@@ -124,7 +124,7 @@ class AuditLog:
             self._writer.give_up()
 
     async def _begin_anew(self) -> None:
-        """A chain whenever there is none. The first at once, so that it can be registered before anybody asks."""
+        """Start a chain whenever there is none. The first starts at once, so that it is sealed before requests come."""
         while True:
             await self._lost.wait()
             if not await self._begin():
@@ -157,24 +157,24 @@ class AuditLog:
             await asyncio.sleep(0.05)
 
     def _go_on(self) -> None:
-        """Have what waits made durable, unless there is no chain or the commit before is under way."""
+        """Commit the waiting records, unless there is no chain or a commit is running."""
         if self._writer is None or self._committer.busy or not self._queue:
             return
         writer = self._writer
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
         try:
-            lines = [writer.chain.write(each.kind, each.time, each.fields) for each in batch]
+            lines = [writer.chain.write(waiting.kind, waiting.time, waiting.fields) for waiting in batch]
         except ValueError as error:
             self._committed(writer, batch, error)
             return
-        content = b"".join(each.content for each in batch)
+        content = b"".join(waiting.content for waiting in batch)
         self._committer.commit(
             lambda: writer.commit(lines, content), lambda error: self._committed(writer, batch, error)
         )
 
     def _committed(self, writer: chain_files.Writer, batch: list[_Waiting], error: Exception | None) -> None:
         if error is not None:
-            # What of it came to the disk is not known, so this chain ends before it.
+            # It is unknown how much reached the disk, so this chain ends before it.
             writer.give_up()
             self._writer = None
             self._fail(error)
@@ -184,9 +184,9 @@ class AuditLog:
         self._records.inc(len(batch))
         self._commits.inc()
         self._unsealed.append((writer.chain.seq, time.monotonic()))
-        for each in batch:
-            if not each.done.done():  # its caller may be gone
-                each.done.set_result(None)
+        for waiting in batch:
+            if not waiting.done.done():  # its caller may be gone
+                waiting.done.set_result(None)
         self._go_on()
 
     def _fail(self, error: Exception) -> None:
@@ -196,9 +196,9 @@ class AuditLog:
         write_line("audit_failed", error=type(error).__name__, reason=self._failure)
 
     def _refuse_all(self, batch: list[_Waiting]) -> None:
-        for each in batch:
-            if not each.done.done():
-                each.done.set_exception(
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_exception(
                     Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
                 )
 
@@ -215,12 +215,14 @@ class AuditLog:
                     await self._clear(self._writer.chain.writer)
             await asyncio.sleep(LOOK_S)
 
-    async def _clear(self, own: str) -> None:
+    async def _clear(self, writer_name: str) -> None:
         keep_s = self._settings.keep_sealed_h * 3600
         try:
-            gone = await asyncio.to_thread(clear, self._settings.records, own, self._watch, keep_s)
+            deleted = await asyncio.to_thread(
+                delete_sealed_files, self._settings.records, writer_name, self._watch, keep_s
+            )
         except OSError as error:
             write_line("audit_not_cleared", reason=error.strerror)
         else:
-            if gone:
-                write_line("audit_cleared", what=gone)
+            if deleted:
+                write_line("audit_cleared", what=deleted)

@@ -1,7 +1,7 @@
-"""A record: one line of canonical JSON that names its writer, its place in the writer's chain and the line before it.
+"""Audit records: lines of canonical JSON that name their writer, their number in its chain and the line before.
 
-What a line is called by is the SHA-256 of its bytes, so a head names every line before it. A record never holds what
-was asked or answered.
+A line is named by the SHA-256 of its bytes, so the last digest covers every line before it. Records never hold
+requests or answers.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 VERSION = 1
 MAX_LINE_BYTES = 64 * 1024
 WRITER = re.compile(r"[a-z0-9][a-z0-9.-]{0,119}-[0-9]{8}t[0-9]{6}z-[0-9a-f]{8}")
-"""Who writes, since when, and eight random digits: each start of a process is a writer of its own."""
+"""Gateway, start time and eight random digits: each start of a process is a writer of its own."""
 
 
 class Broken(Exception):
-    """A line that is not the next one of its chain."""
+    """A line is not the next one of its chain."""
 
 
 def canonical(value: Any) -> bytes:
-    """The one way to write a value: sorted keys, no spaces, ASCII, no NaN."""
+    """A value as canonical JSON: sorted keys, no spaces, ASCII, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
@@ -34,7 +34,7 @@ def digest(data: bytes) -> str:
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """A line as an object; raises Broken where it is not written canonically, so that no two readers differ."""
+    """The object in a line. Raises Broken unless it is canonical JSON, so that all readers agree."""
     try:
         value = json.loads(line)
         if isinstance(value, dict) and canonical(value) == line:
@@ -45,7 +45,7 @@ def parse(line: bytes) -> dict[str, Any]:
 
 
 def genesis(writer: str) -> str:
-    """What a writer's first line names as the line before it."""
+    """The digest that a writer's first line names as the line before it."""
     return digest(f"isthmus audit {VERSION} {writer}".encode())
 
 
@@ -80,13 +80,20 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
 }
 
 
-def misshapen(record: dict[str, Any]) -> str | None:
-    """What a record of its kind must say and does not: a chain holds whatever its gateway wrote into it."""
+def find_shape_error(record: dict[str, Any]) -> str | None:
+    """The first field that is missing or of the wrong type for the record's kind, as a message, or None.
+
+    A chain holds whatever its gateway wrote, so a valid chain may hold invalid records.
+    """
     shape = _SHAPES.get(record["kind"])
     if shape is None:
         return f"the kind {record['kind'][:20]!r} is unknown"
     return next(
-        (f"{key} is not as it must be" for key, kind in shape.items() if not _is(record.get(key, _NO), kind)),
+        (
+            f"{key} is not as it must be"
+            for key, kind in shape.items()
+            if not _has_type(record.get(key, _NO), kind)
+        ),
         None,
     )
 
@@ -94,16 +101,16 @@ def misshapen(record: dict[str, Any]) -> str | None:
 _NO = object()
 
 
-def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+def _has_type(value: Any, kind: type | tuple[type, ...]) -> bool:
     if kind is list:
         # The one list of a record: what was said, each in words.
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return isinstance(value, list) and all(isinstance(element, str) for element in value)
     return isinstance(value, kind) and not (isinstance(value, bool) and kind is int)
 
 
 @dataclass
 class Chain:
-    """Where a writer's chain has come to: the last sequence number, and that line's digest."""
+    """The end of a writer's chain: the last sequence number and the digest of that line."""
 
     writer: str
     seq: int = -1
@@ -115,7 +122,7 @@ class Chain:
         self.head = self.head or genesis(self.writer)
 
     def write(self, kind: str, time: str, fields: dict[str, Any]) -> bytes:
-        """The next line, without its end; the chain goes on. Raises ValueError on a line beyond all measure."""
+        """The next line of the chain, without the line end. Raises ValueError if it is longer than `MAX_LINE_BYTES`."""
         record = {
             **fields,
             "v": VERSION,
@@ -132,7 +139,7 @@ class Chain:
         return line
 
     def follow(self, line: bytes) -> dict[str, Any]:
-        """The record of the next line, with which the chain goes on; raises Broken where it is another's."""
+        """The record of the next line. Raises Broken if the line does not continue the chain."""
         record = parse(line)
         if record.get("writer") != self.writer:
             raise Broken(f"it is of writer {record.get('writer')!r}")

@@ -1,10 +1,10 @@
-"""A seal: one object of the write-once store, with a signed head line and the records that it seals.
+"""The format of seals. A seal is one object in the write-once store: a signed head line and the sealed records.
 
     {"body": {…}, "signature": "…"}        canonical JSON; Ed25519 over the body
     <records, writer by writer>            the very lines of the writers' files
 
-The body names the seal before it, how far each writer's chain has come, and the digest of all that follows. So the
-seals are a chain themselves, and one signature holds everything before it.
+The body names the seal before it, the end of each writer's chain, and the digest of the records. So the seals are a
+chain too, and one signature covers everything before it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from edge.audit.records import Broken, canonical, digest, parse
 VERSION = 1
 FOLDER = "seals"
 LATEST = "latest.json"
-"""The head line of the latest seal, in the folder where gateways look for it."""
+"""File of the latest head line, in the folder where gateways look for it."""
 STATES = ("open", "closed", "crashed", "lost", "broken")
-"""Of a writer: it may go on; it ended in order; it ended without a last record; its files went away; its files
-contradict what was sealed."""
+"""States of a writer: running; ended in order; ended without a last record; its files are gone; its files contradict
+the seals."""
 ENDED = ("closed", "crashed")
 
 
 class SealBroken(Exception):
-    """An object that is no seal of this key."""
+    """An object is not a seal of the given keys."""
 
 
 def name(number: int) -> str:
@@ -41,7 +41,7 @@ def first_link(data_class: str, site: str) -> str:
 
 @dataclass(frozen=True)
 class Seal:
-    """A seal that was read, and whose signature is good."""
+    """A seal with a valid signature."""
 
     body: dict[str, Any]
     head: bytes
@@ -73,7 +73,7 @@ class Signer:
             raise ValueError("the key is not of Ed25519")
         self._key, self.id = key, key_id(key.public_key())
         self.public: dict[str, Any] = {self.id: key.public_key()}
-        """Whose seals it takes for its own: those of this key, and of earlier ones that are added."""
+        """Public keys by id whose seals the sealer continues: its own, and earlier ones that are added."""
 
     def head(self, body: dict[str, Any]) -> bytes:
         """The head line of a seal."""
@@ -86,7 +86,7 @@ def _signed(body: dict[str, Any]) -> bytes:
 
 
 def key_id(public: Any) -> str:
-    """A public key's SHA-256, by which seals name it."""
+    """The id of a public key in seals: its SHA-256."""
     return digest(public.public_bytes_raw())
 
 
@@ -96,7 +96,7 @@ def public_keys(pems: list[bytes]) -> dict[str, Any]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    found = {}
+    key_by_id = {}
     for pem in pems:
         try:
             key = load_pem_public_key(pem)
@@ -104,22 +104,22 @@ def public_keys(pems: list[bytes]) -> dict[str, Any]:
             raise ValueError(str(error)) from None
         if not isinstance(key, Ed25519PublicKey):
             raise ValueError("the key is not of Ed25519")
-        found[key_id(key)] = key
-    return found
+        key_by_id[key_id(key)] = key
+    return key_by_id
 
 
 def read_pem(path: Path) -> dict[str, Any]:
-    """The public keys in a file, one or several; raises OSError or ValueError."""
+    """The public keys in a PEM file. Raises OSError or ValueError."""
     end = b"-----END PUBLIC KEY-----"
-    parts = path.read_bytes().split(end)
-    pems = [part + end for part in parts[:-1]]
+    pieces = path.read_bytes().split(end)
+    pems = [piece + end for piece in pieces[:-1]]
     if not pems:
         raise ValueError("it holds no public key in PEM")
     return public_keys(pems)
 
 
 def check_head(head: bytes, keys: dict[str, Any]) -> dict[str, Any]:
-    """The body of a head line that one of the keys has signed; raises SealBroken."""
+    """The body of a head line that one of the keys signed. Raises SealBroken."""
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -138,10 +138,10 @@ def check_head(head: bytes, keys: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(data: bytes, keys: dict[str, Any]) -> Seal:
-    """A seal whose signature and payload are what they must be; raises SealBroken."""
+    """The seal in an object, with signature and payload checked. Raises SealBroken."""
     head, newline, payload = data.partition(b"\n")
     body = check_head(head, keys)
-    said = body["payload"]
-    if not newline or len(payload) != said["bytes"] or digest(payload) != said["sha256"]:
+    expected = body["payload"]
+    if not newline or len(payload) != expected["bytes"] or digest(payload) != expected["sha256"]:
         raise SealBroken("its records are not the ones that it was signed with")
     return Seal(body, head, payload)

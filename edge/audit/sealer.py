@@ -1,7 +1,7 @@
-"""The sealer's work: read the writers' chains on, and put what is new into the store with a signed seal.
+"""The sealer: reads the writers' chains and puts new records into the store with a signed seal.
 
-It keeps nothing of its own: what was sealed last is read from the store when it starts. It reads the gateways' files
-and never writes them; a chain that contradicts what was sealed is told in the seal, for whoever verifies.
+It has no state of its own: at start it reads the last seal from the store. It only reads the gateways' files. If a
+chain contradicts the seals, the next seal says so, for the verification.
 """
 
 from __future__ import annotations
@@ -14,38 +14,46 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit import seal_format
-from edge.audit.chain_files import Short, Tail, alive, content_files, now, open_plain, writers
+from edge.audit.chain_files import (
+    ChainTruncated,
+    Tail,
+    content_files,
+    is_alive,
+    list_writers,
+    now,
+    open_plain,
+)
 from edge.audit.records import Broken, Chain, digest
 from edge.audit.seal_format import ENDED, LATEST, Seal, Signer
 from edge.audit.stores import Store, StoreFault
 
 MOST_BYTES = 64 * 1024 * 1024
-"""Of records in one seal, some; what is more comes into the next one."""
+"""Approximate maximum of records in one seal. More records go into the next seal."""
 
 
 @dataclass
-class _Known:
-    """A writer as the last seal knows it, and where its files are being read."""
+class _WriterState:
+    """The state of a writer in the last seal, and the reader of its files."""
 
     chain: Chain
     state: str = "open"
     note: str = ""
     content: list[int] = field(default_factory=lambda: [0, 0])
-    """Number of the content file, and bytes of it, that are in the store."""
+    """Content that is in the store: number of the last content file, and bytes of it."""
     tail: Tail | None = None
 
     def entry(self, new: int) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "seq": self.chain.seq,
             "head": self.chain.head,
             "state": self.state,
             "new": new,
         }
-        return {**said, "content": self.content, **({"note": self.note} if self.note else {})}
+        return {**fields, "content": self.content, **({"note": self.note} if self.note else {})}
 
 
 class Sealer:
-    """One class's at one site: one at a time, which the store's write-once names see to."""
+    """The sealer of one class at one site. The store's write-once names prevent two of them at a time."""
 
     def __init__(
         self,
@@ -73,17 +81,17 @@ class Sealer:
         }
         self._keep_days, self._content_days = keep_days, content_days
         self._number, self._prev = 0, ""
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _WriterState] = {}
         self._stillborn: set[str] = set()
-        """Folders of processes that died before their first record: nobody waits there."""
+        """Folders of processes that ended before their first record. No writer waits there for a seal."""
 
     def restore(self) -> int:
-        """Go on from the store's last seal; its number. Raises StoreFault, also where the store has lost one."""
+        """Continue from the store's last seal and return its number. Raises StoreFault, also if a seal is lost."""
         self._number, self._prev = 0, seal_format.first_link(self._fixed["class"], self._fixed["site"])
         self._known = {}
         hint = self._hint()
         prefix = f"{seal_format.FOLDER}/"
-        # From the one that we know of, itself included: listing years of them takes long.
+        # List from the known seal on: listing the seals of years would take long.
         names = self._store.names(prefix, seal_format.name(hint - 1) if hint > 1 else "")
         if hint > 0 and seal_format.name(hint) not in names:
             raise StoreFault(f"{seal_format.name(hint)} was sealed, and the store has it no more")
@@ -117,112 +125,129 @@ class Sealer:
     def _go_on_from(self, seal: Seal) -> None:
         self._number, self._prev = seal.number, seal.hash
         self._known = {
-            writer: _Known(
-                Chain(writer, said["seq"], said["head"], said["state"] == "closed"),
-                said["state"],
-                said.get("note", ""),
-                said["content"],
+            writer: _WriterState(
+                Chain(writer, entry["seq"], entry["head"], entry["state"] == "closed"),
+                entry["state"],
+                entry.get("note", ""),
+                entry["content"],
             )
-            for writer, said in seal.writers.items()
+            for writer, entry in seal.writers.items()
         }
 
     def newcomers(self) -> bool:
-        """Whether a writer has come that no seal knows, and that waits to be."""
-        return any(writer not in self._known.keys() | self._stillborn for writer in writers(self._records))
+        """Whether a new writer waits for its first seal."""
+        return any(
+            writer not in self._known.keys() | self._stillborn for writer in list_writers(self._records)
+        )
 
-    def seal(self, even_if_nothing: bool = False) -> Seal | None:
-        """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
+    def seal(self, allow_empty: bool = False) -> Seal | None:
+        """Seal new records. Returns the seal, or None without news. Call `restore` after StoreFault or OSError."""
         lines: list[bytes] = []
         content: list[dict[str, Any]] = []
         size, changed = 0, False
         entries: dict[str, dict[str, Any]] = {}
-        present = set(writers(self._records))
+        present = set(list_writers(self._records))
         for writer in sorted(present | set(self._known)):
-            known = self._known.get(writer) or _Known(Chain(writer))
-            state = known.state
-            new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
-            if known.chain.seq < 0 and known.state in ("open", "crashed"):
-                if known.state == "crashed":
+            writer_state = self._known.get(writer) or _WriterState(Chain(writer))
+            state_before = writer_state.state
+            new_lines = (
+                self._look_at(writer_state, MOST_BYTES - size)
+                if writer in present
+                else self._miss(writer_state)
+            )
+            if writer_state.chain.seq < 0 and writer_state.state in ("open", "crashed"):
+                if writer_state.state == "crashed":
                     self._stillborn.add(writer)
-                continue  # its first record is not written yet, or never was
+                continue  # it has no record yet, or never will
             shipped = []
-            if writer in present and known.state != "broken":
+            if writer in present and writer_state.state != "broken":
                 try:
-                    shipped = self._ship_content(known)
+                    shipped = self._ship_content(writer_state)
                 except Broken as error:
-                    known.state, known.note = "broken", str(error)
-            lines, content = lines + new, content + shipped
-            size += sum(len(line) + 1 for line in new)
-            changed = changed or bool(new or shipped) or known.state != state or writer not in self._known
-            if known.state in ENDED and writer not in present:
-                self._known.pop(writer, None)  # sealed to its end, and cleared away
+                    writer_state.state, writer_state.note = "broken", str(error)
+            lines, content = lines + new_lines, content + shipped
+            size += sum(len(line) + 1 for line in new_lines)
+            changed = (
+                changed
+                or bool(new_lines or shipped)
+                or writer_state.state != state_before
+                or writer not in self._known
+            )
+            if writer_state.state in ENDED and writer not in present:
+                self._known.pop(writer, None)  # sealed to its end, and its files were deleted
                 changed = True
                 continue
-            self._known[writer] = known
-            entries[writer] = known.entry(len(new))
-        if not changed and not even_if_nothing:
+            self._known[writer] = writer_state
+            entries[writer] = writer_state.entry(len(new_lines))
+        if not changed and not allow_empty:
             return None
         return self._put(entries, lines, content)
 
     @staticmethod
-    def _miss(known: _Known) -> list[bytes]:
-        if known.state == "open":
-            known.state, known.note = "lost", "its files are gone, and it had not ended"
+    def _miss(writer_state: _WriterState) -> list[bytes]:
+        if writer_state.state == "open":
+            writer_state.state, writer_state.note = "lost", "its files are gone, and it had not ended"
         return []
 
-    def _look_at(self, known: _Known, room: int) -> list[bytes]:
-        """New lines of a writer, and what has become of it."""
-        if known.state in ("broken", "lost") or room <= 0:
+    def _look_at(self, writer_state: _WriterState, max_bytes: int) -> list[bytes]:
+        """New lines of a writer. Updates its state."""
+        if writer_state.state in ("broken", "lost") or max_bytes <= 0:
             return []
-        folder = self._records / known.chain.writer
-        tail = known.tail = known.tail or Tail(folder, known.chain)
-        place = Chain(known.chain.writer, known.chain.seq, known.chain.head)
-        lives = True
+        folder = self._records / writer_state.chain.writer
+        tail = writer_state.tail = writer_state.tail or Tail(folder, writer_state.chain)
+        chain_before = Chain(writer_state.chain.writer, writer_state.chain.seq, writer_state.chain.head)
+        process_is_alive = True
         try:
-            # Before the look: what is there after the end of a process is all there will be.
-            lives = alive(folder)
-            lines = tail.read(room)
-        except Short as error:
-            if lives:
-                known.state, known.note = "broken", str(error)
-            elif known.state == "open":
-                # The machine went down before its disk had what the store has.
-                known.state, known.note = "crashed", str(error)
+            # Checked before reading: after the end of a process no more lines come.
+            process_is_alive = is_alive(folder)
+            lines = tail.read(max_bytes)
+        except ChainTruncated as error:
+            if process_is_alive:
+                writer_state.state, writer_state.note = "broken", str(error)
+            elif writer_state.state == "open":
+                # The machine failed before its disk had the records that the store has.
+                writer_state.state, writer_state.note = "crashed", str(error)
             return []
         except Broken as error:
-            known.state, known.note = "broken", str(error)
+            writer_state.state, writer_state.note = "broken", str(error)
             return []
-        if lines and known.state in ENDED:
-            known.state, known.note, known.chain = "broken", f"it went on after it had {known.state}", place
+        if lines and writer_state.state in ENDED:
+            writer_state.state, writer_state.note, writer_state.chain = (
+                "broken",
+                f"it went on after it had {writer_state.state}",
+                chain_before,
+            )
             return []
-        if known.chain.ended:
-            known.state = "closed"
-        elif not lives and sum(map(len, lines)) < room and known.state == "open":
-            known.state = "crashed"
-            known.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
+        if writer_state.chain.ended:
+            writer_state.state = "closed"
+        elif not process_is_alive and sum(map(len, lines)) < max_bytes and writer_state.state == "open":
+            writer_state.state = "crashed"
+            writer_state.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
         return lines
 
-    def _ship_content(self, known: _Known) -> list[dict[str, Any]]:
-        """Put new content into the store; what there is of it, for the seal."""
+    def _ship_content(self, writer_state: _WriterState) -> list[dict[str, Any]]:
+        """Put new content into the store. Returns the entries for the seal."""
         shipped = []
-        number, at = known.content
-        for found, path in content_files(self._records / known.chain.writer):
-            if found < number:
+        number, at = writer_state.content
+        for file_number, path in content_files(self._records / writer_state.chain.writer):
+            if file_number < number:
                 continue
-            at = at if found == number else 0
+            at = at if file_number == number else 0
             with open_plain(path) as stream:
                 stream.seek(at)
                 data = stream.read(MOST_BYTES)
-                whole = not stream.read(1)
+                is_read_to_end = not stream.read(1)
             data = data[: data.rfind(b"\n") + 1]
             if data:
-                name = f"content/{known.chain.writer}/{found:06d}-{at:012d}-{len(data):012d}.jsonl"
+                name = (
+                    f"content/{writer_state.chain.writer}/{file_number:06d}-{at:012d}-{len(data):012d}.jsonl"
+                )
                 self._store.put(name, data, self._content_days)
                 shipped.append({"name": name, "sha256": digest(data), "bytes": len(data)})
-            number, at = found, at + len(data)
-            if not whole:
+            number, at = file_number, at + len(data)
+            if not is_read_to_end:
                 break
-        known.content = [number, at]
+        writer_state.content = [number, at]
         return shipped
 
     def _put(

@@ -1,4 +1,4 @@
-"""The sealer as a process: `python -m edge --config FILE` with `mode: sealer`. Needs boto3 (the translator's image)."""
+"""Runs the sealer as a process, with `mode: sealer`. Needs boto3, which the translator's image has."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from edge.journal import quiet_libraries, write_line
 from edge.reload import Reloading
 
 POLL_S = 0.5
-"""A new writer waits for its first seal before it serves: it is looked for so often."""
+"""Seconds between two looks for new writers, which serve only after their first seal."""
 RETRY_S = 5.0
 
 
 def run(config: SealerConfig, reloading: Reloading) -> None:
-    """Seal until SIGTERM or SIGINT. Raises ConfigError before anything is sealed."""
+    """Seal until SIGTERM or SIGINT. Raises ConfigError at start."""
     quiet_libraries()
     sealing = Sealing(config)
     asyncio.run(sealing.serve(reloading))
 
 
 class Sealing:
-    """The loop around a sealer, and what monitoring sees of it."""
+    """The loop around a sealer, with its health and metrics."""
 
     def __init__(self, config: SealerConfig) -> None:
         self._config = config
@@ -56,7 +56,7 @@ class Sealing:
         self._records = self._alarms = 0
 
     async def serve(self, reloading: Reloading) -> None:
-        """Until a signal; the seal that is being made is finished, and what came since is sealed too."""
+        """Seal until a signal. Then finish the running seal and seal the remaining records."""
         from edge.journal import Metrics
         from edge.server import bind, health_listener
         from edge.service import Service, State, application, health_application
@@ -66,7 +66,7 @@ class Sealing:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         reloading.listen(stop)
         service = Service(
-            app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_nothing
+            app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_do_nothing
         )
         state = State(Metrics(self._config.data_class))
         health = health_listener(health_application(service, state))
@@ -86,7 +86,7 @@ class Sealing:
         write_line("stopped", mode="sealer", **{"class": self._config.data_class})
 
     def turn(self) -> None:
-        """Seal where it is time to, or where a newcomer waits."""
+        """Seal if the interval has passed or a new writer waits."""
         now = time.monotonic()
         if not self._restored and now < self._tried + RETRY_S:
             return
@@ -94,15 +94,15 @@ class Sealing:
             if not self._restored:
                 self._tried = now
                 number = self._sealer.restore()
-                if odd := self._store.unlocked():
-                    raise StoreFault(odd[0])
+                if problems := self._store.unlocked():
+                    raise StoreFault(problems[0])
                 self._restored, self._fault = True, ""
                 write_line("sealer_restored", seal=number)
             if now < self._looked + self._config.every_s and not self._sealer.newcomers():
                 return
             idle = now >= self._sealed + self._config.idle_s
             self._looked = now
-            while seal := self._sealer.seal(even_if_nothing=idle):
+            while seal := self._sealer.seal(allow_empty=idle):
                 self._note(seal)
                 idle = False
                 if seal.body["payload"]["bytes"] < MOST_BYTES:
@@ -114,13 +114,13 @@ class Sealing:
     def _note(self, seal: Seal) -> None:
         self._sealed = time.monotonic()
         self._records += seal.body["payload"]["lines"]
-        states = {
-            writer: said for writer, said in seal.writers.items() if said["state"] in ("lost", "broken")
+        alarms = {
+            writer: entry for writer, entry in seal.writers.items() if entry["state"] in ("lost", "broken")
         }
-        self._alarms = len(states)
+        self._alarms = len(alarms)
         write_line("sealed", seal=seal.number, hash=seal.hash, records=seal.body["payload"]["lines"])
-        for writer, said in states.items():
-            write_line("audit_alarm", writer=writer, state=said["state"], reason=said.get("note", ""))
+        for writer, entry in alarms.items():
+            write_line("audit_alarm", writer=writer, state=entry["state"], reason=entry.get("note", ""))
 
     async def _problem(self) -> str | None:
         return "cannot seal" if self._fault else None
@@ -137,7 +137,7 @@ class Sealing:
         return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     return None
 
 

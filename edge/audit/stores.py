@@ -1,7 +1,7 @@
-"""Where seals are put: an S3-compatible store with Object Lock, or a folder that holds a copy of one.
+"""Stores of seals: an S3-compatible bucket with Object Lock, or a folder with a copy of one.
 
-A name is written once. In a bucket with Object Lock nothing can be taken away before its time, but a later version can
-be laid over a name, or a mark that hides it: what is read is always the first version, and the rest is told.
+Each name is written once. Object Lock prevents deletion before the retention ends, but a later version or a delete
+marker can hide an object. `get` always reads the first version, and `oddities` reports the others.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from typing import Any, Protocol
 
 
 class StoreFault(Exception):
-    """The store cannot be asked, or does not do what it must."""
+    """The store cannot be reached or does not behave as required."""
 
 
 class Store(Protocol):
-    """What sealing and verifying need."""
+    """A store as sealing and verification need it."""
 
     def put(self, name: str, data: bytes, keep_days: int) -> None:
-        """Write a name that is not there; one that is there with the same bytes is left. Raises StoreFault."""
+        """Write a new name. A name with the same bytes is left as it is. Raises StoreFault."""
         ...
 
     def get(self, name: str) -> bytes | None:
-        """What was first written under a name."""
+        """The bytes that were first written under a name, or None."""
         ...
 
     def names(self, prefix: str, after: str = "") -> list[str]:
-        """Names that begin so, in order, beyond one of them."""
+        """Names with the prefix, in order, after the name `after`."""
         ...
 
     def oddities(self) -> list[str]:
-        """What shows that somebody tried to change the store, or that it can be changed."""
+        """Signs that somebody changed the store, or can change it."""
         ...
 
 
 class FolderStore:
-    """A folder: for copies of a store, and for tests. It is written once by us, and by nobody else's promise."""
+    """A folder, for copies of a store and for tests. It does not enforce write-once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,15 +47,15 @@ class FolderStore:
     def put(self, name: str, data: bytes, keep_days: int) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}")
-        fresh.write_bytes(data)
+        temporary = path.with_name(f".{path.name}")
+        temporary.write_bytes(data)
         try:
-            os.link(fresh, path)
+            os.link(temporary, path)
         except FileExistsError:
             if path.read_bytes() != data:
                 raise StoreFault(f"{path}: there is another one of this name") from None
         finally:
-            fresh.unlink()
+            temporary.unlink()
 
     def get(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
@@ -64,8 +64,8 @@ class FolderStore:
 
     def names(self, prefix: str, after: str = "") -> list[str]:
         folder = self.root / prefix.rpartition("/")[0]
-        found = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
-        return sorted(name for name in found if name.startswith(prefix) and name > after)
+        names = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return sorted(name for name in names if name.startswith(prefix) and name > after)
 
     def oddities(self) -> list[str]:
         return []
@@ -80,7 +80,7 @@ class S3Store:
         self._first: dict[str, str] = {}
         self._odd: list[str] = []
         self._markers: dict[str, datetime.datetime] = {}
-        """When each name was hidden first, by a delete marker."""
+        """Time of the first delete marker of each name."""
 
     def put(self, name: str, data: bytes, keep_days: int) -> None:
         until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=keep_days)
@@ -93,13 +93,13 @@ class S3Store:
                     IfNoneMatch="*",
                     ObjectLockMode="COMPLIANCE",
                     ObjectLockRetainUntilDate=until,
-                    # Object Lock demands one of the request's body.
+                    # Object Lock requires a checksum of the body.
                     ChecksumAlgorithm="SHA256",
                 )
             except self._s3.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "PreconditionFailed":
                     raise
-                # Of an attempt whose answer was lost, or of another sealer.
+                # It may come from an attempt whose answer was lost, or from another sealer.
                 if self.get(name) != data:
                     raise StoreFault(f"{self._bucket}/{self._prefix}{name}: there is another one") from None
 
@@ -110,9 +110,9 @@ class S3Store:
             version = self._first.get(name)
             if version is None:
                 return None
-            asked = {} if version == "null" else {"VersionId": version}
-            found = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, **asked)
-            return found["Body"].read()
+            version_argument = {} if version == "null" else {"VersionId": version}
+            response = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, **version_argument)
+            return response["Body"].read()
         return None
 
     def names(self, prefix: str, after: str = "") -> list[str]:
@@ -124,17 +124,17 @@ class S3Store:
         return [*self.unlocked(), *sorted({*self._odd, *self._hidden_early()})]
 
     def _hidden_early(self) -> Iterator[str]:
-        """Names that were hidden while their first version was locked. Later, the bucket's own rules delete them."""
+        """Names that a delete marker hid while their first version was locked."""
         for name, hidden in self._markers.items():
             if name not in self._first:
-                # Its record was deleted, and the chain tells whether that is missing.
+                # The first version is gone, and the verification of the chain tells whether it is missing.
                 continue
             until = self.locked_until(name)
             if until is None or hidden < until:
                 yield f"{name}: a delete marker of {hidden:%Y-%m-%d %H:%M} hides it"
 
     def _list(self, prefix: str, after: str) -> None:
-        """Note the first version of each name, and what came after it."""
+        """Note the first version of each name, and report later ones."""
         pages = self._s3.get_paginator("list_object_versions").paginate(
             Bucket=self._bucket,
             Prefix=self._prefix + prefix,
@@ -147,36 +147,39 @@ class S3Store:
             for mark in page.get("DeleteMarkers", []):
                 name, hidden = mark["Key"].removeprefix(self._prefix), mark["LastModified"]
                 self._markers[name] = min(hidden, self._markers.get(name, hidden))
-        for name, found in versions.items():
-            # The store lists the newest first, and times are of whole seconds.
-            first = found[-1]
+        for name, versions_of_name in versions.items():
+            # The store lists the newest version first. Times are no help, because they have whole seconds.
+            first = versions_of_name[-1]
             self._first[name] = first["VersionId"]
-            if any((each["ETag"], each["Size"]) != (first["ETag"], first["Size"]) for each in found):
+            if any(
+                (version["ETag"], version["Size"]) != (first["ETag"], first["Size"])
+                for version in versions_of_name
+            ):
                 self._odd.append(
-                    f"{name}: another version was laid over it, {found[0]['LastModified']:%Y-%m-%d %H:%M}"
+                    f"{name}: another version was laid over it, {versions_of_name[0]['LastModified']:%Y-%m-%d %H:%M}"
                 )
 
     def unlocked(self) -> list[str]:
-        """What is said where the bucket lets seals be deleted."""
+        """A finding if the bucket has no Object Lock, so that seals could be deleted."""
         with self._told("its Object Lock"):
             try:
-                found = self._s3.get_object_lock_configuration(Bucket=self._bucket)
+                response = self._s3.get_object_lock_configuration(Bucket=self._bucket)
             except self._s3.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "ObjectLockConfigurationNotFoundError":
                     raise
-                found = {}
-        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+                response = {}
+        if response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             return [f"bucket {self._bucket}: it has no Object Lock, so seals can be deleted"]
         return []
 
     def locked_until(self, name: str) -> datetime.datetime | None:
-        """Until when nobody can delete the first version of a name; None: it is not locked."""
+        """Time until which the first version of a name is locked. None: it is not locked."""
         with self._told(name):
             version = self._first[name]
-            found = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name, VersionId=version)
+            response = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name, VersionId=version)
             return (
-                found.get("ObjectLockRetainUntilDate")
-                if found.get("ObjectLockMode") == "COMPLIANCE"
+                response.get("ObjectLockRetainUntilDate")
+                if response.get("ObjectLockMode") == "COMPLIANCE"
                 else None
             )
         return None

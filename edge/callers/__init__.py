@@ -1,4 +1,4 @@
-"""Who may call: keys by their digests, and certificates by their names."""
+"""Identifies callers by the digests of their keys and the names in their certificates."""
 
 from edge.callers.file import FileKeys
 from edge.callers.identify import Caller, Identify

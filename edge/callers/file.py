@@ -1,4 +1,4 @@
-"""Who may call: the file of key digests, read again whenever it changes, closed when it is broken."""
+"""Key store in a file of digests. It is read again when it changes; a broken file lets nobody in."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
 class Caller(Strict):
-    """One key, by its SHA-256 in lower-case hex, and the one workload it speaks for."""
+    """A key, as SHA-256 in lower-case hex, and its workload."""
 
     key_sha256: Annotated[str, Field(pattern=_SHA256.pattern)]
     workload: Name
 
 
 class CallersFile(Strict):
-    """`callers: [{key_sha256, workload}]`. Two keys may name one workload, so that keys can be changed."""
+    """`callers: [{key_sha256, workload}]`. A workload may have several keys, so that keys can be rotated."""
 
     callers: list[Caller]
 
 
 class FileKeys:
-    """The callers file of one class. Every look-up first asks the file system whether the file changed."""
+    """The callers file of one class. Every look-up first checks whether the file changed."""
 
     def __init__(self, path: Path, data_class: str) -> None:
         self._path, self._class = path, data_class
@@ -39,21 +39,21 @@ class FileKeys:
         self._problem = "not read yet"
 
     async def problem(self) -> str | None:
-        """Why nobody can be let in, or None when the file is good."""
+        """Why the file cannot be used, or None."""
         self._refresh()
         return self._problem if self._entries is None else None
 
     async def find(self, key: str) -> Key | None:
-        """The key by its digest; raises CallersUnreadable."""
+        """The key with this digest, or None. Raises CallersUnreadable."""
         self._refresh()
         if self._entries is None:
             raise CallersUnreadable(self._problem)
         digest = digest_of(key)
-        found = None
-        for known, workload in self._entries:  # all of them, always: the time tells nothing
-            if hmac.compare_digest(known, digest):
-                found = Key(id_of(digest), workload, self._class)
-        return found
+        matching_key = None
+        for known_digest, workload in self._entries:  # always all of them, so that the time reveals nothing
+            if hmac.compare_digest(known_digest, digest):
+                matching_key = Key(id_of(digest), workload, self._class)
+        return matching_key
 
     def _refresh(self) -> None:
         try:

@@ -1,8 +1,8 @@
-"""Who calls: by a key, by the client's certificate, or by both; and as whom nobody may.
+"""Identifies the caller of a request by its key, its client certificate, or both.
 
-A certificate is the stronger of the two: its private key never travels, cert-manager renews it, and no secret is
-handed out. A service account's token would prove as much only to who asks the cluster for its keys, and whoever
-reads it can send it too; mutual TLS is here already.
+A certificate is stronger than a key: its private key is never sent, cert-manager renews it, and no secret is handed
+out. Service account tokens are not used: the gateway would need the cluster's keys to verify them, and whoever reads a
+token can send it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from edge.config.gateway import GatewayConfig, Workload
 from edge.openai_api import Refusal
 
 BY_CERTIFICATE = "certificate"
-"""In a key's place: the OpenAI clients do not start without one."""
+"""Value to send instead of a key, because OpenAI clients do not start without one."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """For whom a request is made."""
+    """The workload, team and identity of a request."""
 
     workload: str
     team: str
     identity: str
-    """`key:` and the key's id, or `certificate:` and the name: for records, no secret."""
+    """`key:` and the key's id, or `certificate:` and the name. It is used in records and is no secret."""
 
 
 class Identify:
-    """Of one gateway. Raises Refusal 401 (who?), 403 (not here) or 503 (cannot tell)."""
+    """Identifies callers of a gateway. Raises Refusal 401 (unknown), 403 (not allowed here) or 503 (key store down)."""
 
     def __init__(self, config: GatewayConfig, keys: KeyStore) -> None:
         self._class, self._keys = config.data_class, keys
@@ -38,52 +38,54 @@ class Identify:
         self._by_client = {name: workload for workload in config.workloads for name in workload.clients}
 
     async def caller(self, request: Request) -> Caller:
-        """Whose request this is."""
-        shown: frozenset[str] = getattr(request.state, "client_names", frozenset())
+        """The caller of a request."""
+        client_names: frozenset[str] = getattr(request.state, "client_names", frozenset())
         if getattr(request.state, "client_revoked", lambda: False)():
             raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")
         values = request.headers.getlist("authorization")
         if not values or values == [f"Bearer {BY_CERTIFICATE}"]:
-            return self._by_certificate(shown)
-        return await self._by_key(values, shown)
+            return self._by_certificate(client_names)
+        return await self._by_key(values, client_names)
 
-    def _by_certificate(self, shown: frozenset[str]) -> Caller:
-        found = {self._by_client[name].name: name for name in sorted(shown) if name in self._by_client}
-        if len(found) != 1:
+    def _by_certificate(self, client_names: frozenset[str]) -> Caller:
+        client_by_workload = {
+            self._by_client[name].name: name for name in sorted(client_names) if name in self._by_client
+        }
+        if len(client_by_workload) != 1:
             raise _unknown()
-        ((workload, name),) = found.items()
+        ((workload, name),) = client_by_workload.items()
         return self._of(workload, f"certificate:{name}")
 
-    async def _by_key(self, values: list[str], shown: frozenset[str]) -> Caller:
+    async def _by_key(self, values: list[str], client_names: frozenset[str]) -> Caller:
         scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
         try:
-            found = await self._keys.find(key.strip())
+            known_key = await self._keys.find(key.strip())
         except CallersUnreadable:
             raise Refusal(
                 503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
             ) from None
-        if scheme.lower() != "bearer" or not key.strip() or found is None:
+        if scheme.lower() != "bearer" or not key.strip() or known_key is None:
             raise _unknown()
-        if found.revoked:
-            raise Refusal(401, "revoked_api_key", f"The key {found.id} was revoked; ask for a new one.")
-        if found.left_s is not None and found.left_s <= 0:
-            raise Refusal(401, "expired_api_key", f"The key {found.id} has expired; ask for a new one.")
-        if found.data_class != self._class:
+        if known_key.revoked:
+            raise Refusal(401, "revoked_api_key", f"The key {known_key.id} was revoked; ask for a new one.")
+        if known_key.left_s is not None and known_key.left_s <= 0:
+            raise Refusal(401, "expired_api_key", f"The key {known_key.id} has expired; ask for a new one.")
+        if known_key.data_class != self._class:
             raise Refusal(
                 403,
                 "wrong_class",
-                f"This gateway serves class {self._class}, the key {found.id} is of another; use its gateway.",
+                f"This gateway serves class {self._class}, the key {known_key.id} is of another; use its gateway.",
             )
-        bound = self._workloads.get(found.workload)
-        if bound is not None and bound.clients and not shown.intersection(bound.clients):
+        workload = self._workloads.get(known_key.workload)
+        if workload is not None and workload.clients and not client_names.intersection(workload.clients):
             raise Refusal(
-                403, "wrong_client", f"The key {found.id} is not accepted from this client's certificate."
+                403, "wrong_client", f"The key {known_key.id} is not accepted from this client's certificate."
             )
-        return self._of(found.workload, f"key:{found.id}")
+        return self._of(known_key.workload, f"key:{known_key.id}")
 
-    def _of(self, workload: str, identity: str) -> Caller:
-        known: Workload | None = self._workloads.get(workload)
-        return Caller(workload, known.team if known and known.team else "", identity)
+    def _of(self, name: str, identity: str) -> Caller:
+        workload: Workload | None = self._workloads.get(name)
+        return Caller(name, workload.team if workload and workload.team else "", identity)
 
 
 def _unknown() -> Refusal:

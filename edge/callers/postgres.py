@@ -1,4 +1,4 @@
-"""Keys in PostgreSQL: an answer is used for a few seconds, and none for longer than the key lives."""
+"""Key store in PostgreSQL. Look-ups are cached for a few seconds, but not beyond the key's end."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edge.database.migrations import outdated
 
 PREFIX = "isk_"
 SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
-"""32 bytes in base64url. What is not of this shape is never asked for, so noise does not reach the database."""
-KNOWN_S = 5.0
-"""A revoked key is refused after so long at most."""
-UNKNOWN_S = 1.0
-"""A new key that was tried too early works after so long at most."""
-MOST = 10_000
-"""Answers kept, unknown keys among them: who tries many pushes out others, and fills no memory."""
+"""32 bytes in base64url. Other texts are not looked up, so that noise does not reach the database."""
+CACHE_S = 5.0
+"""Seconds for which a known key is cached: a revoked key is refused after this time at most."""
+MISS_CACHE_S = 1.0
+"""Seconds for which an unknown key is cached: a new key works after this time at most."""
+MAX_CACHED = 10_000
+"""Cached keys at most, unknown ones included, so that many unknown keys cannot fill the memory."""
 _FIND = """
 SELECT id, workload, class, revoked_at IS NOT NULL AS revoked,
        extract(epoch FROM not_after - clock_timestamp())::double precision AS left_s
@@ -28,7 +28,7 @@ FROM isthmus.keys WHERE digest = $1
 
 
 class PostgresKeys:
-    """Several requests with one key that is not known yet ask once."""
+    """Looks up keys. Concurrent requests with the same key share one query."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,37 +40,37 @@ class PostgresKeys:
         if not SHAPE.fullmatch(key):
             return None
         digest = digest_of(key)
-        ends, known = self._kept.get(digest, (0.0, None))
+        ends, cached_key = self._kept.get(digest, (0.0, None))
         if time.monotonic() < ends:
             self._kept.move_to_end(digest)
-            return known
+            return cached_key
         task = self._asking.get(digest)
         if task is None:
             task = self._asking[digest] = asyncio.create_task(self._ask(digest))
             task.add_done_callback(lambda _: self._asking.pop(digest, None))
-        # Shielded: the first who asked may go away, and the others still want to know.
+        # Shielded, because other requests wait for the same query when the first client leaves.
         return await asyncio.shield(task)
 
     async def problem(self) -> str | None:
-        """Whether the database answers and has the tables that this program knows."""
+        """Why the database cannot be used, or None."""
         return await outdated(self._database)
 
     async def _ask(self, digest: bytes) -> Key | None:
-        asked = time.monotonic()  # before the answer: it may be on its way for a while
+        started = time.monotonic()  # before the query, because its answer may take a while
         try:
             rows = await self._database.fetch(_FIND, digest)
         except DatabaseDown as error:
             self._kept.pop(digest, None)
             raise CallersUnreadable(str(error)) from None
-        found = None
+        key = None
         if rows:
             row = rows[0]
-            found = Key(row["id"], row["workload"], row["class"], row["revoked"], row["left_s"])
-        kept_s = KNOWN_S if found else UNKNOWN_S
-        if found and found.left_s is not None and found.left_s > 0:
-            kept_s = min(kept_s, found.left_s)
-        self._kept[digest] = (asked + kept_s, found)
+            key = Key(row["id"], row["workload"], row["class"], row["revoked"], row["left_s"])
+        cache_s = CACHE_S if key else MISS_CACHE_S
+        if key and key.left_s is not None and key.left_s > 0:
+            cache_s = min(cache_s, key.left_s)
+        self._kept[digest] = (started + cache_s, key)
         self._kept.move_to_end(digest)
-        while len(self._kept) > MOST:
+        while len(self._kept) > MAX_CACHED:
             self._kept.popitem(last=False)
-        return found
+        return key

@@ -1,4 +1,4 @@
-"""What a store of keys answers, whichever it is: a file of digests, or PostgreSQL."""
+"""The interface of key stores (a file of digests, or PostgreSQL), and how keys are hashed."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Protocol
 
 
 class CallersUnreadable(Exception):
-    """Who may call is not known now: nobody is let in."""
+    """The key store cannot be read, so nobody is let in."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key that somebody showed. Never the key itself."""
+    """A known key: its id, workload and class. It does not hold the key itself."""
 
     id: str
-    """The first twelve digits of its digest: enough to name it, useless to guess it."""
+    """First twelve digits of the digest, which name the key but do not reveal it."""
     workload: str
     data_class: str
     revoked: bool = False
     left_s: float | None = None
-    """Seconds until it ends, when it was looked up; none: it does not end by itself."""
+    """Seconds until the key expires, at look-up. None: it does not expire."""
 
 
 class KeyStore(Protocol):
-    """Where a key's workload is looked up."""
+    """A store that knows the workload of each key."""
 
     async def find(self, key: str) -> Key | None:
-        """The key as the store knows it, or None; raises CallersUnreadable."""
+        """The key as the store knows it, or None. Raises CallersUnreadable."""
         ...
 
     async def problem(self) -> str | None:
-        """Why nobody can be let in, or None."""
+        """Why the store cannot be used, or None."""
         ...
 
 
 def digest_of(key: str) -> bytes:
-    """SHA-256, plain: a key is 32 random bytes, which no list of words holds."""
+    """SHA-256 of a key. No salt is needed, because a key is 32 random bytes."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def id_of(digest: bytes) -> str:
-    """By which people name a key."""
+    """The id by which people name a key."""
     return digest.hex()[:12]

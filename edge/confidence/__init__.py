@@ -1,4 +1,4 @@
-"""How sure an answer is: from its tokens' log-probabilities, calibrated by judged answers of the same weights."""
+"""Scores answers: log-probabilities of their tokens, calibrated with judged answers of the same weights."""
 
 from edge.confidence.score import Score
 

@@ -1,4 +1,4 @@
-"""One answer on its way through the gateway: scored at its end, its log-probabilities taken out again."""
+"""Scores one answer at its end, and removes log-probabilities that the caller did not ask for."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.confidence.calibration import Calibration
-from edge.confidence.measure import Kind, Said, Unmeasured, measured, said
+from edge.confidence.measure import ChoiceContent, Kind, Unmeasured, measure_answer, read_choice
 from edge.confidence.score import Score
 from edge.confidence.tokens import NoTokens, Tokens
 
 FIELD = "confidence"
-"""Of each choice in the answer."""
-MOST_TEXT = 16 * 1024 * 1024
+"""Field of each choice that holds its score."""
+MAX_TEXT = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What a workload's answers are scored by, where one place gives them."""
+class CalibrationChoice:
+    """The calibrations for a workload's answers from one place."""
 
     by_kind: Mapping[Kind, tuple[Calibration, str]]
-    """Calibrations of exactly these weights, each with its file's digest."""
+    """Calibrations of the place's weights, each with the digest of its file."""
     without: str = "no calibration"
-    """Why there is none of a kind."""
+    """Reason if there is no calibration for a kind."""
 
 
 @dataclass
 class _Choice:
-    """What a stream has told of a choice so far."""
+    """What a stream has sent of a choice so far."""
 
     text: list[str] = field(default_factory=list)
     arguments: dict[int, list[str]] = field(default_factory=dict)
@@ -38,52 +38,52 @@ class _Choice:
     over: bool = False
 
     def add(self, pieces: list[str], piece: str) -> None:
-        """Raises NoTokens beyond all measure: a stream may go on for ever."""
+        """Add a piece of text. Raises NoTokens above `MAX_TEXT`, because a stream may be endless."""
         self.size += len(piece)
-        if self.size > MOST_TEXT:
+        if self.size > MAX_TEXT:
             raise NoTokens("there is too much text")
         pieces.append(piece)
 
 
 class AfterTheEnd(ValueError):
-    """A choice went on after it had ended: the score that was given was not of all of it."""
+    """A choice continued after its end, so its score did not cover all of it."""
 
 
-class Listening:
-    """Of one request. `outcome` is what of it goes on record."""
+class AnswerScorer:
+    """Scores the answer of one request. `outcome` is for the audit record."""
 
-    def __init__(self, chosen: Chosen, *, structured: bool, keeps: bool) -> None:
-        """`structured`: JSON was asked for. `keeps`: the caller asked for log-probabilities."""
-        self._chosen, self._structured, self._keeps = chosen, structured, keeps
+    def __init__(self, calibrations: CalibrationChoice, *, structured: bool, keeps_logprobs: bool) -> None:
+        """`structured`: the request asks for JSON. `keeps_logprobs`: the caller asked for log-probabilities."""
+        self._chosen, self._structured, self._keeps = calibrations, structured, keeps_logprobs
         self._choices: dict[int, _Choice] = {}
         self._scores: list[Score | None] = []
         self._why = "cut"
 
     @property
     def score(self) -> Score | None:
-        """The lowest of all choices; None where one has none, began and did not end, or where there was no choice."""
+        """The lowest score of all choices. None if a choice has no score or did not end, or without choices."""
         scores = [score for score in self._scores if score is not None]
-        open_ended = any(not each.over for each in self._choices.values())
-        if not scores or len(scores) < len(self._scores) or open_ended:
+        is_incomplete = any(not choice.over for choice in self._choices.values())
+        if not scores or len(scores) < len(self._scores) or is_incomplete:
             return None
-        return min(scores, key=lambda each: each.value)
+        return min(scores, key=lambda score: score.value)
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The lowest score of all choices and its calibration, or why there is none."""
+        """The lowest score of all choices with its calibration, or the reason why there is none."""
         score = self.score
-        told: dict[str, Any] = {"score": score.value if score else None}
-        told |= {"calibration": score.calibration} if score else {"why": self._why}
-        return told
+        record: dict[str, Any] = {"score": score.value if score else None}
+        record |= {"calibration": score.calibration} if score else {"why": self._why}
+        return record
 
     def whole(self, answer: Mapping[str, Any]) -> None:
-        """An answer in one piece: each choice gets its score."""
+        """Score each choice of a whole answer."""
         for choice in _objects(answer.get("choices")):
             tokens = Tokens()
             try:
                 if self._chosen.by_kind:
                     tokens.take(choice.get("logprobs"))
-                score = self._score(said(choice), tokens)
+                score = self._score(read_choice(choice), tokens)
             except NoTokens:
                 score = self._without("no log-probabilities")
             except Unmeasured as error:
@@ -91,55 +91,55 @@ class Listening:
             self._tell(choice, score)
 
     def chunk(self, chunk: Mapping[str, Any]) -> None:
-        """A piece of a stream: the one that ends a choice gets its score. Raises AfterTheEnd."""
+        """Take a chunk of a stream, and score the choices that end in it. Raises AfterTheEnd."""
         for choice in _objects(chunk.get("choices")):
             index = choice.get("index", 0)
-            heard = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
-            if heard.over:
+            streamed = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
+            if streamed.over:
                 raise AfterTheEnd
-            choice.pop(FIELD, None)  # nobody's but ours
-            self._hear(heard, choice)
+            choice.pop(FIELD, None)  # only the gateway may set it
+            self._hear(streamed, choice)
             if (finish := choice.get("finish_reason")) is not None:
-                heard.over = True
-                self._tell(choice, self._at_the_end(heard, finish))
+                streamed.over = True
+                self._tell(choice, self._at_the_end(streamed, finish))
             elif not self._keeps:
                 choice.pop("logprobs", None)
 
-    def _hear(self, heard: _Choice, choice: Mapping[str, Any]) -> None:
-        if not self._chosen.by_kind or heard.broken:
+    def _hear(self, streamed: _Choice, choice: Mapping[str, Any]) -> None:
+        if not self._chosen.by_kind or streamed.broken:
             return
         delta = choice.get("delta")
         try:
             if choice.get("logprobs") is not None:
-                heard.tokens.take(choice["logprobs"])
+                streamed.tokens.take(choice["logprobs"])
             if isinstance(delta, dict):
-                heard.add(heard.text, delta.get("content") or "")
+                streamed.add(streamed.text, delta.get("content") or "")
                 for call in delta.get("tool_calls") or []:
-                    pieces = heard.arguments.setdefault(call.get("index", 0), [])
-                    heard.add(pieces, (call.get("function") or {}).get("arguments") or "")
+                    pieces = streamed.arguments.setdefault(call.get("index", 0), [])
+                    streamed.add(pieces, (call.get("function") or {}).get("arguments") or "")
         except (NoTokens, AttributeError, TypeError):
-            heard.broken = True
+            streamed.broken = True
 
-    def _at_the_end(self, heard: _Choice, finish: Any) -> Score | None:
+    def _at_the_end(self, streamed: _Choice, finish: Any) -> Score | None:
         try:
-            if heard.broken:
+            if streamed.broken:
                 raise Unmeasured("unreadable")
-            arguments = ["".join(heard.arguments[number]) for number in sorted(heard.arguments)]
-            return self._score(Said("".join(heard.text), arguments, finish), heard.tokens)
+            arguments = ["".join(streamed.arguments[number]) for number in sorted(streamed.arguments)]
+            return self._score(ChoiceContent("".join(streamed.text), arguments, finish), streamed.tokens)
         except (Unmeasured, TypeError) as error:
             return self._without(str(error) if isinstance(error, Unmeasured) else "unreadable")
 
-    def _score(self, answer: Said, tokens: Tokens) -> Score | None:
+    def _score(self, answer: ChoiceContent, tokens: Tokens) -> Score | None:
         """Raises Unmeasured."""
         structured = self._structured or bool(answer.arguments)
-        found = self._chosen.by_kind.get("fields" if structured else "text")
-        if found is None:
+        calibration_and_digest = self._chosen.by_kind.get("fields" if structured else "text")
+        if calibration_and_digest is None:
             return self._without(self._chosen.without)
         if not tokens.ends:
             return self._without("no log-probabilities")
-        calibration, digest = found
-        raw = measured(answer, tokens, structured=structured)
-        values = {pointer: calibration.curve.score(each) for pointer, each in raw.items()}
+        calibration, digest = calibration_and_digest
+        measures = measure_answer(answer, tokens, structured=structured)
+        values = {pointer: calibration.curve.score(log_measure) for pointer, log_measure in measures.items()}
         return Score(min(values.values()), digest, values if structured else None)
 
     def _without(self, why: str) -> None:
@@ -147,13 +147,13 @@ class Listening:
 
     def _tell(self, choice: dict[str, Any], score: Score | None) -> None:
         self._scores.append(score)
-        told: dict[str, Any] = {"score": score.value if score else None}
+        field_value: dict[str, Any] = {"score": score.value if score else None}
         if score is not None and score.fields is not None:
-            told["fields"] = dict(score.fields)
-        choice[FIELD] = told
+            field_value["fields"] = dict(score.fields)
+        choice[FIELD] = field_value
         if not self._keeps:
             choice.pop("logprobs", None)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []

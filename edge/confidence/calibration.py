@@ -1,4 +1,4 @@
-"""How often answers of a measure were right, of one model's weights in one domain: what `isthmus calibrate` writes."""
+"""The calibration file of `isthmus calibrate`: how often answers with a given measure were right."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from edge.confidence.measure import Kind
 Share = Annotated[float, Field(ge=0, le=1)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 DIGITS = 4
-"""Decimals of a score. Thresholds were tried on scores that were rounded so."""
+"""Decimals of a score. Thresholds were tested on rounded scores."""
 _LEAST, _MOST = -50.0, -1e-9
-"""Logarithms of measures are held within these: a probability of exactly 0 or 1 is rounding."""
+"""Bounds of the logarithm of a measure, because probabilities of exactly 0 or 1 come from rounding."""
 
 
 class _Part(BaseModel):
@@ -31,10 +31,10 @@ class Curve(_Part):
     b: Annotated[FiniteFloat, Field(ge=0)]
     c: FiniteFloat
     highest: Annotated[FiniteFloat, Field(le=0)]
-    """The logarithm of the highest measure that was judged: nothing above it is known to be better."""
+    """Logarithm of the highest judged measure. Higher measures count as this one."""
 
     def score(self, log_measure: float) -> float:
-        """The share of such answers that is right, 0 to 1."""
+        """Share of right answers with this measure, 0 to 1."""
         ln_s, ln_rest = logs(min(log_measure, self.highest))
         odds = self.a * ln_s - self.b * ln_rest + self.c
         share = 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
@@ -85,16 +85,16 @@ class Calibration(_Part):
 
 def logs(log_measure: float) -> tuple[float, float]:
     """ln s and ln(1 - s) of a measure s that is given as ln s."""
-    held = min(max(log_measure, _LEAST), _MOST)
-    return held, math.log(-math.expm1(held))
+    clamped = min(max(log_measure, _LEAST), _MOST)
+    return clamped, math.log(-math.expm1(clamped))
 
 
 class BadCalibration(ValueError):
-    """The file cannot be read as a calibration: why, in words without its content."""
+    """The file is no calibration. The message gives the reason without the content."""
 
 
 def read(path: Path) -> tuple[Calibration, str]:
-    """A calibration, and the digest of its file; raises BadCalibration."""
+    """The calibration in a file, and the file's digest. Raises BadCalibration."""
     try:
         raw = path.read_bytes()
         return Calibration.model_validate_json(raw), f"sha256:{hashlib.sha256(raw).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Where the values of a JSON text stand in it: what an answer says, without the braces, keys and quotes around it."""
+"""Finds the positions of values in a JSON text, without braces, keys and quotes."""
 
 from __future__ import annotations
 
@@ -6,80 +6,79 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 Span = tuple[int, int]
-MOST_DEPTH = 64
+MAX_DEPTH = 64
 _BLANK = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null", re.ASCII)
 
 
-class NoLeaves(ValueError):
-    """The text is no JSON, or two of its values bear the same name."""
+class NotJson(ValueError):
+    """The text is not JSON, or an object has a duplicate key."""
 
 
-def leaves(text: str) -> dict[str, Span]:
-    """Each value by its JSON pointer (RFC 6901): first character and the one after the last.
+def leaf_spans(text: str) -> dict[str, Span]:
+    """The span (begin, end) of each value by its JSON pointer (RFC 6901). Raises NotJson.
 
-    A string's span is what stands between its quotes. What is empty (`""`, `{}`, `[]`) says something all the same:
-    its span is its two signs. Raises NoLeaves.
+    The span of a string is the text between its quotes. The span of an empty value (`""`, `{}`, `[]`) is its two signs.
     """
-    found: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     try:
-        end = _blank(text, _value(text, _blank(text, 0), "", found, 0))
+        end = _skip_blanks(text, _value(text, _skip_blanks(text, 0), "", spans, 0))
     except (IndexError, ValueError) as error:
-        raise NoLeaves("it is no JSON") from error
+        raise NotJson("it is no JSON") from error
     if end != len(text):
-        raise NoLeaves("something follows the JSON")
-    return found
+        raise NotJson("something follows the JSON")
+    return spans
 
 
-def _value(text: str, at: int, pointer: str, found: dict[str, Span], depth: int) -> int:
-    if depth > MOST_DEPTH:
-        raise NoLeaves("it is nested too deep")
+def _value(text: str, at: int, pointer: str, spans: dict[str, Span], depth: int) -> int:
+    if depth > MAX_DEPTH:
+        raise NotJson("it is nested too deep")
     opening = text[at]
     if opening in "{[":
-        return _several(text, at, pointer, found, depth)
+        return _container(text, at, pointer, spans, depth)
     if opening == '"':
         _, end = scanstring(text, at + 1, True)
-        found[pointer] = (at + 1, end - 1) if end - at > 2 else (at, end)
+        spans[pointer] = (at + 1, end - 1) if end - at > 2 else (at, end)
         return end
     bare = _BARE.match(text, at)
     if bare is None:
-        raise NoLeaves("it is no JSON")
-    found[pointer] = bare.span()
+        raise NotJson("it is no JSON")
+    spans[pointer] = bare.span()
     return bare.end()
 
 
-def _several(text: str, start: int, pointer: str, found: dict[str, Span], depth: int) -> int:
-    """An object or a list; the position after it."""
-    named, closing = text[start] == "{", "}" if text[start] == "{" else "]"
-    at, number = _blank(text, start + 1), 0
+def _container(text: str, start: int, pointer: str, spans: dict[str, Span], depth: int) -> int:
+    """Read an object or a list. Returns the position after it."""
+    is_object, closing = text[start] == "{", "}" if text[start] == "{" else "]"
+    at, number = _skip_blanks(text, start + 1), 0
     if text[at] == closing:
-        found[pointer] = (start, at + 1)
+        spans[pointer] = (start, at + 1)
         return at + 1
-    seen: set[str] = set()
+    keys: set[str] = set()
     while True:
         name = str(number)
-        if named:
+        if is_object:
             if text[at] != '"':
-                raise NoLeaves("a key is no string")
+                raise NotJson("a key is no string")
             name, at = scanstring(text, at + 1, True)
-            if name in seen:
-                # Readers differ in which of the two they take: neither score could be said to be the field's.
-                raise NoLeaves("a key stands twice in an object")
-            seen.add(name)
-            at = _past(text, _blank(text, at), ":")
+            if name in keys:
+                # Parsers differ in which value they take, so neither score would be the field's.
+                raise NotJson("a key stands twice in an object")
+            keys.add(name)
+            at = _skip_sign(text, _skip_blanks(text, at), ":")
         inner = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-        at = _blank(text, _value(text, _blank(text, at), inner, found, depth + 1))
+        at = _skip_blanks(text, _value(text, _skip_blanks(text, at), inner, spans, depth + 1))
         if text[at] == closing:
             return at + 1
-        at, number = _blank(text, _past(text, at, ",")), number + 1
+        at, number = _skip_blanks(text, _skip_sign(text, at, ",")), number + 1
 
 
-def _past(text: str, at: int, sign: str) -> int:
+def _skip_sign(text: str, at: int, sign: str) -> int:
     if text[at] != sign:
-        raise NoLeaves(f"{sign!r} is missing")
+        raise NotJson(f"{sign!r} is missing")
     return at + 1
 
 
-def _blank(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     match = _BLANK.match(text, at)
     return match.end() if match else at

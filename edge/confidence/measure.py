@@ -1,6 +1,6 @@
-"""The raw measure of an answer: what its tokens' probabilities come to, before any calibration.
+"""Computes the raw measure of an answer from the probabilities of its tokens, before calibration.
 
-It is no confidence, and never leaves the edge: how often an answer of this measure is right differs between models.
+The measure is no confidence and never leaves the edge: models differ in how often answers with a measure are right.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge.confidence.json_values import NoLeaves, leaves
-from edge.confidence.tokens import NoTokens, Tokens, in_bytes
+from edge.confidence.json_values import NotJson, leaf_spans
+from edge.confidence.tokens import NoTokens, Tokens, byte_spans
 
 Kind = Literal["text", "fields"]
 MEASURE = "logprobs-1"
-"""Another number as soon as anything below changes what it gives: a calibration is of one measure."""
-WHOLE = ("stop", "tool_calls")
-"""Why an answer that is whole ends. One that was cut says another thing than it would have."""
+"""Name of the measure. Change the number when the results change, because a calibration fits one measure."""
+COMPLETE_REASONS = ("stop", "tool_calls")
+"""Finish reasons of complete answers. Answers that were cut are not measured."""
 
 
 class Unmeasured(Exception):
-    """Why there is no measure: one of a few words, never content."""
+    """An answer cannot be measured. The message is one of a few fixed words, never content."""
 
 
 @dataclass
-class Said:
+class ChoiceContent:
     """One choice of an answer: its text, or the arguments of the tools that it calls."""
 
     text: str = ""
@@ -33,8 +33,8 @@ class Said:
     finish: str | None = None
 
 
-def said(choice: Mapping[str, Any]) -> Said:
-    """What a choice of a whole chat answer says; raises Unmeasured."""
+def read_choice(choice: Mapping[str, Any]) -> ChoiceContent:
+    """The content of a choice of a whole chat answer. Raises Unmeasured."""
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise Unmeasured("unreadable")
@@ -43,49 +43,49 @@ def said(choice: Mapping[str, Any]) -> Said:
         arguments = [call["function"]["arguments"] for call in calls]
     except (TypeError, KeyError, LookupError):
         raise Unmeasured("unreadable") from None
-    if not all(isinstance(each, str) for each in (text or "", *arguments)):
+    if not all(isinstance(part, str) for part in (text or "", *arguments)):
         raise Unmeasured("unreadable")
-    return Said(text or "", arguments, choice.get("finish_reason"))
+    return ChoiceContent(text or "", arguments, choice.get("finish_reason"))
 
 
-def measured(answer: Said, tokens: Tokens, *, structured: bool) -> dict[str, float]:
+def measure_answer(answer: ChoiceContent, tokens: Tokens, *, structured: bool) -> dict[str, float]:
     """Natural logarithms of raw measures, each at most 0: by field's pointer, or under "" of a text. Raises Unmeasured.
 
     A field counts by the probability of its whole value: one doubtful digit makes an account number doubtful, however
     many sure ones stand around it. A text counts by the mean of its tokens', so that a long one is not worse for that.
     """
-    if answer.finish not in WHOLE:
+    if answer.finish not in COMPLETE_REASONS:
         raise Unmeasured("cut")
     try:
         if answer.arguments:
-            return _calls(answer.arguments, tokens)
+            return _measure_calls(answer.arguments, tokens)
         if structured:
-            return _fields(answer.text, tokens, tokens.place(answer.text))
+            return _measure_fields(answer.text, tokens, tokens.place(answer.text))
         start = tokens.place(answer.text)
-        found = tokens.of(start, start + len(answer.text.encode()))
-        return {"": math.fsum(found) / len(found)}
+        logprobs = tokens.of(start, start + len(answer.text.encode()))
+        return {"": math.fsum(logprobs) / len(logprobs)}
     except NoTokens:
         raise Unmeasured("not of these tokens") from None
-    except NoLeaves:
+    except NotJson:
         raise Unmeasured("no JSON") from None
     except ValueError:  # lone surrogates
         raise Unmeasured("unreadable") from None
 
 
-def _calls(arguments: Sequence[str], tokens: Tokens) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _measure_calls(arguments: Sequence[str], tokens: Tokens) -> dict[str, float]:
+    measures: dict[str, float] = {}
     before: int | None = None
     for number, text in reversed(list(enumerate(arguments))):
         before = tokens.place(text, before)
-        fields = _fields(text, tokens, before)
-        found |= {f"/tool_calls/{number}{pointer}": value for pointer, value in fields.items()}
-    return dict(sorted(found.items()))
+        fields = _measure_fields(text, tokens, before)
+        measures |= {f"/tool_calls/{number}{pointer}": value for pointer, value in fields.items()}
+    return dict(sorted(measures.items()))
 
 
-def _fields(text: str, tokens: Tokens, at: int) -> dict[str, float]:
-    found = leaves(text)
-    spans = in_bytes(text, list(found.values()))
+def _measure_fields(text: str, tokens: Tokens, at: int) -> dict[str, float]:
+    spans = leaf_spans(text)
+    in_utf8 = byte_spans(text, list(spans.values()))
     return {
         pointer: math.fsum(tokens.of(at + start, at + end))
-        for pointer, (start, end) in zip(found, spans, strict=True)
+        for pointer, (start, end) in zip(spans, in_utf8, strict=True)
     }

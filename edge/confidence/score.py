@@ -1,4 +1,4 @@
-"""A score. What it asks of people is `edge.reviews.trigger`'s to say."""
+"""The score of an answer. `edge.reviews.trigger` decides whether it leads to a review."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Score:
-    """Calibrated: of answers with this score, so large a share is right."""
+    """A calibrated score: the share of answers with this score that are right."""
 
     value: float
-    """0 to 1; of several fields or choices the lowest."""
+    """0 to 1. With several fields or choices, the lowest."""
     calibration: str
     """Digest of the calibration's file."""
     fields: Mapping[str, float] | None = None
-    """By JSON pointer, where the answer is structured. Names may be content: they go to the caller only."""
+    """Scores by JSON pointer for structured answers. Pointers may hold content, so only the caller gets them."""

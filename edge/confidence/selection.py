@@ -1,11 +1,11 @@
-"""Which calibrations a workload's answers are scored by, at each place that may give them."""
+"""Selects the calibrations for a workload's answers from each place."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.confidence.answer_scoring import Chosen, Listening
+from edge.confidence.answer_scoring import AnswerScorer, CalibrationChoice
 from edge.confidence.calibration import BadCalibration, Calibration, read
 from edge.confidence.measure import MEASURE, Kind
 from edge.config import ConfigError, GatewayConfig, Place
@@ -13,67 +13,74 @@ from edge.journal import write_line
 from edge.openai_api import CHAT_PATH
 
 if TYPE_CHECKING:
-    from edge.request_context import Errand
+    from edge.request_context import RequestContext
 
 STEERING = ("logit_bias", "presence_penalty", "frequency_penalty")
-"""By which a caller bends probabilities away from those that were judged, towards a score of his liking."""
+"""Fields that change token probabilities, so that the calibration no longer applies."""
 
 
-class Scores:
-    """A gateway's, read once when it starts."""
+class Scorers:
+    """The calibrations of a gateway, read at start."""
 
     def __init__(self, config: GatewayConfig) -> None:
-        """Raises ConfigError where a named file is none. One of other weights is no error: they change under it."""
-        self._stated = {each.name: each.confidence for each in config.workloads if each.confidence}
+        """Raises ConfigError if a file is invalid. A file for other weights is allowed, because weights change."""
+        self._settings = {
+            workload.name: workload.confidence for workload in config.workloads if workload.confidence
+        }
         self._files = {
-            name: _read(name, stated.calibrations, stated.digests) for name, stated in self._stated.items()
+            name: _read_calibrations(name, settings.calibrations, settings.digests)
+            for name, settings in self._settings.items()
         }
         for route in config.routes:
-            for place in route.places if route.workload in self._stated else []:
-                if not self._fitting(route.workload, place):
+            for place in route.places if route.workload in self._settings else []:
+                if not self._matching(route.workload, place):
                     write_line(
                         "unscored", workload=route.workload, model=place.model, server=place.server_name
                     )
 
-    def asks(self, errand: Errand, place: Place) -> bool:
-        """Whether the place is to be asked for log-probabilities that the caller did not ask for."""
-        asked, workload = errand.asked, errand.caller.workload
-        if workload not in self._stated or "top_logprobs" in asked or asked.get("logprobs"):
+    def needs_logprobs(self, context: RequestContext, place: Place) -> bool:
+        """Whether the gateway must request log-probabilities that the caller did not ask for."""
+        request, workload = context.payload, context.caller.workload
+        if workload not in self._settings or "top_logprobs" in request or request.get("logprobs"):
             return False
-        return bool(self._chosen(errand, place).by_kind)
+        return bool(self._choose(context, place).by_kind)
 
-    def listening(self, errand: Errand, place: Place) -> Listening | None:
-        """Who scores the answer of a place; None where the workload wants no score."""
-        asked, workload = errand.asked, errand.caller.workload
-        if workload not in self._stated or errand.task.holds != "choices":
+    def scorer(self, context: RequestContext, place: Place) -> AnswerScorer | None:
+        """The scorer of an answer from a place. None if the workload wants no score."""
+        request, workload = context.payload, context.caller.workload
+        if workload not in self._settings or context.task.holds != "choices":
             return None
-        wanted = asked.get("response_format", {}).get("type", "text")
-        keeps = asked.get("logprobs") not in (None, False)
-        return Listening(self._chosen(errand, place), structured=wanted != "text", keeps=keeps)
+        response_format = request.get("response_format", {}).get("type", "text")
+        keeps_logprobs = request.get("logprobs") not in (None, False)
+        return AnswerScorer(
+            self._choose(context, place), structured=response_format != "text", keeps_logprobs=keeps_logprobs
+        )
 
-    def _chosen(self, errand: Errand, place: Place) -> Chosen:
-        workload = errand.caller.workload
-        if errand.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
-            return Chosen({})
-        if any(errand.asked.get(field) for field in STEERING):
-            return Chosen({}, "steered")
-        return Chosen(self._fitting(workload, place))
+    def _choose(self, context: RequestContext, place: Place) -> CalibrationChoice:
+        workload = context.caller.workload
+        if context.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
+            return CalibrationChoice({})
+        if any(context.payload.get(field) for field in STEERING):
+            return CalibrationChoice({}, "steered")
+        return CalibrationChoice(self._matching(workload, place))
 
-    def _fitting(self, workload: str, place: Place) -> dict[Kind, tuple[Calibration, str]]:
-        stated = self._stated[workload]
+    def _matching(self, workload: str, place: Place) -> dict[Kind, tuple[Calibration, str]]:
+        settings = self._settings[workload]
         return {
             calibration.kind: (calibration, digest)
             for calibration, digest in self._files[workload]
             if calibration.model == place.model
             and calibration.model_digest == place.model_digest is not None
-            and calibration.domain == stated.domain
+            and calibration.domain == settings.domain
             and calibration.measure == MEASURE
         }
 
 
-def _read(workload: str, paths: list[Path], digests: list[str] | None) -> list[tuple[Calibration, str]]:
+def _read_calibrations(
+    workload: str, paths: list[Path], digests: list[str] | None
+) -> list[tuple[Calibration, str]]:
     """Raises ConfigError."""
-    found: dict[tuple[str, ...], tuple[Calibration, str]] = {}
+    calibrations: dict[tuple[str, ...], tuple[Calibration, str]] = {}
     for path in paths:
         where = f"workloads: confidence of {workload!r}: {path}"
         try:
@@ -86,7 +93,7 @@ def _read(workload: str, paths: list[Path], digests: list[str] | None) -> list[t
                 " Put the file back, or state its digest."
             )
         key = (calibration.model, str(calibration.model_digest), calibration.domain, calibration.kind)
-        if key in found:
+        if key in calibrations:
             raise ConfigError(f"{where}: another file calibrates the same model's answers. Name one of them.")
-        found[key] = (calibration, digest)
-    return list(found.values())
+        calibrations[key] = (calibration, digest)
+    return list(calibrations.values())

@@ -1,4 +1,4 @@
-"""The tokens of an answer with their log-probabilities, and which of them a part of its text is made of."""
+"""The tokens of an answer with their log-probabilities, and the tokens of a part of its text."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import Any
 
 from edge.confidence.json_values import Span
 
-MOST_TOKENS = 262_144
-"""More than a model writes in one answer."""
+MAX_TOKENS = 262_144
+"""Tokens of one answer at most; models write fewer."""
 
 
 class NoTokens(ValueError):
-    """The log-probabilities are not there, are none, or are not those of this text."""
+    """The log-probabilities are missing, invalid, or belong to another text."""
 
 
 @dataclass
 class Tokens:
-    """As a model server tells them in `logprobs.content`, whole or chunk by chunk."""
+    """Tokens from a model server's `logprobs.content`, whole or chunk by chunk."""
 
     written: bytearray = field(default_factory=bytearray)
     ends: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
-    def take(self, told: Any) -> None:
-        """Further tokens of a choice's `logprobs`; raises NoTokens."""
-        content = told.get("content") if isinstance(told, dict) else None
+    def take(self, logprobs: Any) -> None:
+        """Add tokens of a choice's `logprobs`. Raises NoTokens."""
+        content = logprobs.get("content") if isinstance(logprobs, dict) else None
         if not isinstance(content, list):
             raise NoTokens("there are no log-probabilities")
-        if len(self.ends) + len(content) > MOST_TOKENS:
+        if len(self.ends) + len(content) > MAX_TOKENS:
             raise NoTokens("there are too many tokens")
-        for each in content:
-            self._add(each)
+        for token in content:
+            self._add(token)
 
-    def _add(self, told: Any) -> None:
-        logprob: Any = told.get("logprob") if isinstance(told, dict) else None
+    def _add(self, entry: Any) -> None:
+        logprob: Any = entry.get("logprob") if isinstance(entry, dict) else None
         if type(logprob) not in (int, float) or not math.isfinite(logprob) or logprob > 1e-6:
             raise NoTokens("a log-probability is none")
-        written: Any = told.get("bytes")
-        token: Any = told.get("token")
+        written: Any = entry.get("bytes")
+        token: Any = entry.get("token")
         try:
-            # A token may be half a character: its bytes are exact where a server tells them.
+            # A token may be half a character, so its bytes are used if the server sends them.
             self.written += bytes(written) if isinstance(written, list) else str.encode(token)
         except (TypeError, ValueError):
             raise NoTokens("a token has no text") from None
@@ -64,15 +64,15 @@ class Tokens:
     def of(self, start: int, end: int) -> list[float]:
         """The log-probabilities of the tokens that bear any byte from `start` to before `end`; raises NoTokens."""
         first = bisect_right(self.ends, start)
-        found = self.logprobs[first : bisect_left(self.ends, end) + 1]
-        if not found:
+        logprobs = self.logprobs[first : bisect_left(self.ends, end) + 1]
+        if not logprobs:
             raise NoTokens("a part of the text has no token")
-        return found
+        return logprobs
 
 
-def in_bytes(text: str, spans: Sequence[Span]) -> list[Span]:
+def byte_spans(text: str, spans: Sequence[Span]) -> list[Span]:
     """Spans of characters as spans of UTF-8."""
     if text.isascii():
         return list(spans)
-    sums = [0, *accumulate(len(each.encode()) for each in text)]
+    sums = [0, *accumulate(len(character.encode()) for character in text)]
     return [(sums[start], sums[end]) for start, end in spans]

@@ -1,4 +1,4 @@
-"""The configuration file: its shape, and its errors as one paragraph each."""
+"""The configuration file of the edge: its models, and how it is loaded."""
 
 from edge.config.audit import AuditSettings, Content
 from edge.config.base import (

@@ -1,4 +1,4 @@
-"""`audit` of a gateway: where it writes its records, by whose seals it goes, and what content it keeps."""
+"""Settings `audit` of a gateway: the folder of its records, the sealer it trusts, and the content it keeps."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ UNSEALED_S: dict[DataClass, int | None] = {
     "confidential": 180,
     "restricted": 180,
 }
-"""Seconds that the oldest record may wait for its seal before requests are refused, where the file says nothing.
-Where a crash or a hand may lose more than a few minutes of records, nothing is served; None: it may wait."""
+"""Default for `max_unsealed_s`: seconds that the oldest record may wait for its seal before requests are refused.
+
+None: records may wait for any time. The other classes serve nothing when a crash or a deletion could lose more than a
+few minutes of records."""
 CONTENT_DAYS: dict[DataClass, int | None] = {
     "public": 0,
     "internal": 0,
     "confidential": 30,
     "restricted": None,
 }
-"""How long content is kept. A test compares it with `isthmus.contracts.reference.handling`. None: see the regimes."""
+"""Days for which content is kept at most. None: the regimes decide.
+
+A test compares the table with `isthmus.contracts.reference.handling`."""
 
 
 class Content(Strict):
-    """What was asked and answered, encrypted under a key for each subject and day."""
+    """Keeps requests and answers, encrypted under one key for each subject and day."""
 
     keys: Path
-    """Folder of the keys; destroying one erases what it encrypts."""
+    """Folder of the keys. To destroy a key is to erase what it encrypts."""
     wrapping_key: File
-    """64 hexadecimal digits, under which the keys lie wrapped."""
+    """64 hexadecimal digits: the key that encrypts the keys in the folder."""
     days: Annotated[dict[Name, Annotated[int, Field(ge=1, le=3660)]], Field(min_length=1)]
-    """By workload: for how many days; no other workload's content is kept."""
+    """Days by workload. The content of other workloads is not kept."""
 
 
 class AuditSettings(Strict):
-    """The gateway's chain of records."""
+    """The gateway's audit records."""
 
     records: Path
     """Folder on a volume that outlives the process."""
@@ -49,27 +53,31 @@ class AuditSettings(Strict):
     site_key: File
     """64 hexadecimal digits, for HMACs of prompts and users."""
     policy: Name
-    """Version of the policy by which this gateway was configured; in each record."""
+    """Version of the policy that configured this gateway. Each record names it."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,119}$")] | None = None
-    """Who writes; absent: the host's name, which is the pod's."""
+    """Name of the writer in its records. Absent: the host name, which in a pod is the pod's name."""
     max_unsealed_s: Annotated[int, Field(ge=2, le=86400)] | None = None
     rotate_mib: Annotated[int, Field(ge=1, le=1024)] = 64
     keep_sealed_h: Annotated[float, Field(ge=0, le=720)] = 24
-    """How long what is sealed stays on the volume too."""
+    """Hours for which sealed records stay on the volume."""
     content: Content | None = None
 
     def limit_s(self, data_class: DataClass) -> int | None:
-        """Seconds that a record may wait for its seal; None: for ever."""
+        """Seconds that a record may wait for its seal. None: any time."""
         return self.max_unsealed_s if self.max_unsealed_s is not None else UNSEALED_S[data_class]
 
     def problem(self, data_class: DataClass) -> str | None:
-        """What the class forbids of this."""
-        default = UNSEALED_S[data_class]
-        if default is not None and self.max_unsealed_s is not None and self.max_unsealed_s > default:
-            return f"audit.max_unsealed_s: class {data_class} takes {default} or less"
-        most = CONTENT_DAYS[data_class]
+        """The first setting that the class forbids, as a message, or None."""
+        max_unsealed_s = UNSEALED_S[data_class]
+        if (
+            max_unsealed_s is not None
+            and self.max_unsealed_s is not None
+            and self.max_unsealed_s > max_unsealed_s
+        ):
+            return f"audit.max_unsealed_s: class {data_class} takes {max_unsealed_s} or less"
+        max_days = CONTENT_DAYS[data_class]
         for workload, days in self.content.days.items() if self.content else ():
-            if most is not None and days > most:
-                kept = f"at most {most} days" if most else "not"
-                return f"audit.content.days.{workload}: class {data_class} keeps content {kept}"
+            if max_days is not None and days > max_days:
+                retention = f"at most {max_days} days" if max_days else "not"
+                return f"audit.content.days.{workload}: class {data_class} keeps content {retention}"
         return None

@@ -1,4 +1,4 @@
-"""What every mode's part of the file is made of."""
+"""Types that the configurations of several modes share: listeners, limits, files, and the errors of a bad file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edge.strict_model import Name, Strict
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 File = Annotated[Path, BeforeValidator(as_file)]
-"""A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
+"""A path, or `env:NAME` for the content of an environment variable (`edge.environment`)."""
 Files = Annotated[tuple[File, ...], Field(max_length=8)]
 
-# Names under which clouds serve models. The network is the boundary; this catches a wrong file early.
+# Domains under which clouds serve models. The network enforces the boundary; this check finds a wrong file early.
 CLOUD_DOMAINS = (
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -32,19 +32,19 @@ CLOUD_DOMAINS = (
 
 
 class ConfigError(Exception):
-    """The configuration is wrong: one paragraph that names the file and the key. Exit code 2."""
+    """The configuration is invalid. The message names the file and the key. Exit code 2."""
 
     exit_code = 2
 
 
 class EnvironmentFault(ConfigError):
-    """The machine is wrong, not the file: a port that is taken. Exit code 3."""
+    """The machine does not allow what a valid file asks for, such as a port that is in use. Exit code 3."""
 
     exit_code = 3
 
 
 class TlsListen(Strict):
-    """The TLS listener and what it shows."""
+    """A TLS listener and its certificate."""
 
     host: Name
     port: Port
@@ -53,13 +53,13 @@ class TlsListen(Strict):
 
 
 class Listen(TlsListen):
-    """With `client_ca`, a client must show a certificate that this CA signed."""
+    """A TLS listener. With `client_ca`, clients must present a certificate of this CA."""
 
     client_ca: File | None = None
     crl: File | None = None
-    """PEM: the revocation lists, one for each CA of the clients."""
+    """PEM file of revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
-    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
+    """Files of further CAs whose clients are accepted, for the time in which a CA is replaced."""
 
     @model_validator(mode="after")
     def _bundles_add_to_one(self) -> Listen:
@@ -77,56 +77,62 @@ class MutualListen(TlsListen):
 
     client_ca: File
     crl: File | None = None
-    """PEM: the revocation lists, one for each CA of the clients."""
+    """PEM file of revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
-    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
+    """Files of further CAs whose clients are accepted, for the time in which a CA is replaced."""
 
 
 class Health(Strict):
-    """The plain HTTP listener: `/health` and `/metrics` only."""
+    """The plain HTTP listener of `/health` and `/metrics`."""
 
     host: Name
     port: Port
 
 
 class Limits(Strict):
-    """Bytes and seconds that one request may take; `drain_timeout_s` bounds the end of the process."""
+    """Limits of one request in bytes and seconds, and `drain_timeout_s`, the limit for the end of the process."""
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    """Places that one request is sent to at most. The next place is tried only when the last one accepted nothing."""
     max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2048
-    """Of clients at once, as far as the process may open files. A full listener gives up the connection that has waited
-    longest for a whole request."""
+    """Client connections at once, limited further by the process's open files. A full listener closes the connection
+    that has waited longest for a whole request."""
     max_connections_per_client: Annotated[int, Field(ge=8, le=100_000)] = 1024
-    """From one address."""
+    """Connections from one address."""
     answer_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
-    """Of each answer, where the request states no maximum and a limit in tokens or USD applies: so much is reserved,
-    and the model server is told to write no more."""
+    """Tokens of each answer if the request sets no maximum and a limit in tokens or USD applies. The gateway reserves
+    them and sends them to the model server as `max_tokens`."""
     probe_s: Annotated[float, Field(ge=0.1, le=300)] = 5
-    """How often each place is asked for its health and for how many wait there."""
+    """Seconds between two probes of each place for its health and its queue."""
 
     @property
     def drain_s(self) -> float:
-        """Seconds for running requests after SIGTERM: as long as one may take, unless the file says less."""
+        """Seconds for running requests after SIGTERM. Default: `request_timeout_s`."""
         return self.drain_timeout_s or self.request_timeout_s
 
 
-def in_cloud(host: str) -> bool:
-    """Whether a host is a cloud's."""
+def is_cloud_host(host: str) -> bool:
+    """Whether the host belongs to a cloud provider (`CLOUD_DOMAINS`)."""
     return any(host == domain or host.endswith("." + domain) for domain in CLOUD_DOMAINS)
 
 
-def on_loopback(url: str, example: str) -> str:
-    """An address of this pod or machine alone, without a slash at its end. Raises ValueError."""
-    parts = urlsplit(url)
+def require_loopback(url: str, example: str) -> str:
+    """The URL without a trailing slash. Raises ValueError unless it is http:// on a loopback address."""
+    address = urlsplit(url)
     try:
-        loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
+        loopback = ipaddress.ip_address(address.hostname or "").is_loopback
     except ValueError:
         loopback = False
-    if parts.scheme != "http" or not loopback or parts.path not in ("", "/") or parts.query or parts.username:
+    if (
+        address.scheme != "http"
+        or not loopback
+        or address.path not in ("", "/")
+        or address.query
+        or address.username
+    ):
         raise ValueError(f"must be http:// on a loopback address, such as {example}")
     return url.rstrip("/")

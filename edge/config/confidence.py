@@ -1,4 +1,4 @@
-"""`workloads[].confidence`: by which calibrations a workload's answers get a score."""
+"""Settings `workloads[].confidence`: the calibrations that score a workload's answers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edge.config.base import File, Name, Strict
 
 
 class Confidence(Strict):
-    """Each answer gets a score, or says that it has none."""
+    """Gives each answer a score, or states that it has none."""
 
     domain: Name
-    """Of the workload's questions: a calibration of another is not used."""
+    """Domain of the workload's questions. Calibrations of other domains are not used."""
     calibrations: list[File] = []
-    """Files of `isthmus calibrate`, one for each model's weights and kind of answer. Without any there is no score."""
+    """Files of `isthmus calibrate`, one a model's weights and kind of answer. Without files there is no score."""
     digests: list[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] | None = None
-    """Of the files: a file of another digest ends the start. Absent: files are taken as they are."""
+    """Digests of the files. A file with another digest stops the start. Absent: digests are not checked."""

@@ -1,4 +1,4 @@
-"""PostgreSQL, which holds the digests of keys and what was used: where it is, and as whom it is asked."""
+"""Settings `database`: the PostgreSQL server that holds key digests and usage counts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from edge.config.base import File, Name, Port, Strict
 
 
 class DatabaseConfig(Strict):
-    """One database for the gateways of one class at a site."""
+    """The database that the gateways of one class at one site share."""
 
     host: Name
-    """A name that its certificate bears, or the folder of its socket."""
+    """Host name in the server's certificate, or the folder of its socket."""
     port: Port = 5432
     name: Name = "isthmus"
     user: Name
     password: File | None = None
-    """Read anew for each connection, so that it can be changed under a running gateway."""
+    """Read for each new connection, so that it can be changed while the gateway runs."""
     ca: File | None = None
-    """The authority of its certificate. Without one only a socket or the loopback is spoken to."""
+    """CA of the server's certificate. Without it, only a socket or a loopback address is allowed."""
 
     @model_validator(mode="after")
     def _nobody_listens(self) -> DatabaseConfig:

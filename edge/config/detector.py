@@ -1,4 +1,4 @@
-"""`mode: detector`: by which rules texts are looked through, on this pod's loopback."""
+"""Settings of `mode: detector`: the redaction rules, the loopback listener and the number of workers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class DetectorConfig(Strict):
     mode: Literal["detector"]
     data_class: DataClass = Field(alias="class")
     listen: Health
-    """Loopback only: what comes here is what redaction has not seen yet."""
+    """Loopback only, because the texts that come here are not redacted yet."""
     health: Health
     rules: Rules = Rules()
     workers: Annotated[int, Field(ge=1, le=64)] = 2
-    """Processes, each with the models in its memory."""
+    """Worker processes. Each has the models in its memory."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 16 * 1024 * 1024
 
     @field_validator("listen")

@@ -1,4 +1,4 @@
-"""`mode: gateway`: its callers, what they may use, and the ways of one class."""
+"""Settings of `mode: gateway`: callers, their allowances, and the routes of one class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.audit import AuditSettings
-from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Name, Strict, in_cloud
+from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Name, Strict, is_cloud_host
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
@@ -19,17 +19,17 @@ Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class UpstreamTls(Strict):
-    """What the gateway shows to model servers and translators, and the CA it believes."""
+    """The gateway's client certificate for model servers and translators, and the CA that it trusts."""
 
     certificate: File
     key: File
     ca: File
     ca_bundles: Files = ()
-    """Files with further CAs, whose servers are believed too: the old and the new one while a CA is replaced."""
+    """Files of further CAs that are trusted, for the time in which a CA is replaced."""
 
 
 class Allowance(Strict):
-    """What may be used in a minute and in a calendar month, UTC, by all copies of the gateway together."""
+    """Limits for each minute and each calendar month (UTC), for all copies of the gateway together."""
 
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
@@ -38,24 +38,24 @@ class Allowance(Strict):
 
 
 class Team(Strict):
-    """A team, and what its workloads may use together."""
+    """A team, and the limits that its workloads share."""
 
     name: Name
     allowance: Allowance = Allowance()
 
 
 class Workload(Strict):
-    """A workload: whose it is, by which certificates it is known, and what it may use."""
+    """A workload: its team, its client certificates and its limits."""
 
     name: Name
     team: Name | None = None
     clients: list[Name] = []
-    """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
+    """DNS names or SPIFFE ids of its client certificates. If set, its keys are accepted from these clients only."""
     allowance: Allowance = Allowance()
     confidence: Confidence | None = None
-    """Absent: answers bear no score."""
+    """Absent: answers have no score."""
     impact: Impact | None = None
-    """Of its answers on people or money; it decides which of them people look at. Needed where `reviews` is."""
+    """Effect of its answers on people or money. It decides which answers people review. Required with `reviews`."""
     review: ReviewRule | None = None
 
     @field_validator("clients")
@@ -68,17 +68,17 @@ class Workload(Strict):
 
 
 class Traces(Strict):
-    """A collector that takes OTLP over HTTP: times and names of requests, never their content."""
+    """An OTLP/HTTP collector. It receives times and names of requests, never their content."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#]+/[^@?#]*$")]
-    """Such as `https://collector.observability.svc:4318/v1/traces`."""
+    """For example `https://collector.observability.svc:4318/v1/traces`."""
     ca: File | None = None
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of the requests that no caller has decided about."""
+    """Share of requests to trace if the caller's `traceparent` does not decide it."""
 
     @property
     def host(self) -> str:
-        """The collector's, without the port."""
+        """Host name of the collector, without the port."""
         return (urlsplit(self.endpoint).hostname or "").rstrip(".")
 
 
@@ -93,7 +93,7 @@ class GatewayConfig(Strict):
     callers: File | None = None
     database: DatabaseConfig | None = None
     salt_key: File | None = None
-    """64 hexadecimal digits, of this site and class: prefix caches are salted under it."""
+    """64 hexadecimal digits for this site and class: the key of the salts of prefix caches."""
     upstream_tls: UpstreamTls
     limits: Limits = Limits()
     teams: list[Team] = []
@@ -101,21 +101,27 @@ class GatewayConfig(Strict):
     routes: Annotated[list[Route], Field(min_length=1)]
     traces: Traces | None = None
     audit: AuditSettings | None = None
-    """Absent: no records are kept."""
+    """Absent: no audit records are written."""
     screening: Screening | None = None
-    """Absent: nothing is redacted, and no guard looks."""
+    """Absent: nothing is redacted, and no guard runs."""
     reviews: Reviews | None = None
     """Absent: no answer is held for people."""
 
     @model_validator(mode="after")
     def _reviewed(self) -> GatewayConfig:
-        asking = [each.name for each in self.workloads if each.review or each.impact in ("material", "high")]
-        asking += (
-            [each.name for each in self.screening.guards if each.then == "review"] if self.screening else []
+        reviewed_names = [
+            workload.name
+            for workload in self.workloads
+            if workload.review or workload.impact in ("material", "high")
+        ]
+        reviewed_names += (
+            [guard.name for guard in self.screening.guards if guard.then == "review"]
+            if self.screening
+            else []
         )
         if self.reviews is None:
-            if asking:
-                raise ValueError(f"reviews is needed: answers of {asking[0]!r} are to be looked at")
+            if reviewed_names:
+                raise ValueError(f"reviews is needed: answers of {reviewed_names[0]!r} are to be looked at")
             return self
         if problem := self.reviews.problem(self.data_class):
             raise ValueError(problem)
@@ -123,23 +129,25 @@ class GatewayConfig(Strict):
             raise ValueError(
                 "reviews: held answers are in a database, and who decided is in the audit record"
             )
-        kept = self.audit.content
-        if kept is not None and (kept.keys, kept.wrapping_key) != (
+        content = self.audit.content
+        if content is not None and (content.keys, content.wrapping_key) != (
             self.reviews.keys,
             self.reviews.wrapping_key,
         ):
             raise ValueError(
                 "reviews.keys must be those of audit.content: who erases a subject erases all of it"
             )
-        if strange := {route.workload for route in self.routes} - {each.name for each in self.workloads}:
-            raise ValueError(f"reviews: workloads lacks {min(strange)!r}, whose impact must be stated")
-        for each in self.workloads:
-            if each.impact is None:
-                raise ValueError(f"workloads: {each.name!r} states no impact, and reviews go by it")
-            by_score = LOW_CONFIDENCE[self.data_class] or each.impact == "material"
-            if by_score and (each.review is None or each.review.below_confidence is None):
+        if unknown := {route.workload for route in self.routes} - {
+            workload.name for workload in self.workloads
+        }:
+            raise ValueError(f"reviews: workloads lacks {min(unknown)!r}, whose impact must be stated")
+        for workload in self.workloads:
+            if workload.impact is None:
+                raise ValueError(f"workloads: {workload.name!r} states no impact, and reviews go by it")
+            by_score = LOW_CONFIDENCE[self.data_class] or workload.impact == "material"
+            if by_score and (workload.review is None or workload.review.below_confidence is None):
                 raise ValueError(
-                    f"workloads: {each.name!r} needs review.below_confidence, which says what score is low"
+                    f"workloads: {workload.name!r} needs review.below_confidence, which says what score is low"
                 )
         return self
 
@@ -155,8 +163,8 @@ class GatewayConfig(Strict):
             raise ValueError(f"listen.client_ca is needed: class {self.data_class} demands mutual TLS")
         if (self.callers is None) == (self.database is None):
             raise ValueError("callers or database: keys are looked up in one of the two")
-        known = _once("workloads", [workload.name for workload in self.workloads])
-        teams = _once("teams", [team.name for team in self.teams])
+        workload_names = require_distinct("workloads", [workload.name for workload in self.workloads])
+        teams = require_distinct("teams", [team.name for team in self.teams])
         by_client: dict[str, str] = {}
         for workload in self.workloads:
             if workload.team is not None and workload.team not in teams:
@@ -168,19 +176,23 @@ class GatewayConfig(Strict):
             for name in workload.clients:
                 if by_client.setdefault(name, workload.name) != workload.name:
                     raise ValueError(f"workloads: client {name!r} would speak for two of them")
-        stated = [each.name for each in (*self.teams, *self.workloads) if each.allowance != Allowance()]
-        if stated and self.database is None:
-            raise ValueError(f"database is needed: copies of the gateway count there what {stated[0]!r} uses")
+        limited_names = [
+            limited.name for limited in (*self.teams, *self.workloads) if limited.allowance != Allowance()
+        ]
+        if limited_names and self.database is None:
+            raise ValueError(
+                f"database is needed: copies of the gateway count there what {limited_names[0]!r} uses"
+            )
         for workload in self.workloads:
             self._priced(workload)
-        if known and (strange := {route.workload for route in self.routes} - known):
-            raise ValueError(f"routes: workloads lacks {min(strange)!r}")
+        if workload_names and (unknown := {route.workload for route in self.routes} - workload_names):
+            raise ValueError(f"routes: workloads lacks {min(unknown)!r}")
         return self
 
     def _priced(self, workload: Workload) -> None:
-        """What nobody prices would never use up a budget in USD."""
+        """Raise ValueError if the workload has a budget in USD and one of its places has no price."""
         team = next((team for team in self.teams if team.name == workload.team), None)
-        if not any(each.allowance.usd_per_month for each in (workload, *([team] if team else []))):
+        if not any(limited.allowance.usd_per_month for limited in (workload, *([team] if team else []))):
             return
         for route in self.routes:
             for place in route.places if route.workload == workload.name else []:
@@ -201,11 +213,11 @@ class GatewayConfig(Strict):
 
     @model_validator(mode="after")
     def _boundaries(self) -> GatewayConfig:
-        seen: set[tuple[str, str]] = set()
+        route_keys: set[tuple[str, str]] = set()
         for route in self.routes:
-            if (route.workload, route.called) in seen:
+            if (route.workload, route.called) in route_keys:
                 raise ValueError(f"routes names {route.called!r} of workload {route.workload!r} twice")
-            seen.add((route.workload, route.called))
+            route_keys.add((route.workload, route.called))
         if self.data_class != "restricted":
             return self
         for route in self.routes:
@@ -214,24 +226,24 @@ class GatewayConfig(Strict):
                     f"routes: restricted workload {route.workload!r} has an overflow; there is none"
                 )
             for place in route.places:
-                if in_cloud(place.host) or in_cloud(place.server_name):
+                if is_cloud_host(place.host) or is_cloud_host(place.server_name):
                     raise ValueError(
                         f"routes leads restricted workload {route.workload!r} out of the site, to {place.host!r}"
                     )
         guards = self.screening.guards if self.screening else []
         models = [(f"guard {guard.name}", guard.model) for guard in guards]
-        for key, part in (("database", self.database), ("traces", self.traces), *models):
-            if part is not None and in_cloud(part.host):
+        for key, settings in (("database", self.database), ("traces", self.traces), *models):
+            if settings is not None and is_cloud_host(settings.host):
                 raise ValueError(
-                    f"{key}: nothing of restricted requests goes out of the site, to {part.host!r}"
+                    f"{key}: nothing of restricted requests goes out of the site, to {settings.host!r}"
                 )
         return self
 
 
-def _once(key: str, names: list[str]) -> set[str]:
-    seen: set[str] = set()
+def require_distinct(key: str, names: list[str]) -> set[str]:
+    distinct: set[str] = set()
     for name in names:
-        if name in seen:
+        if name in distinct:
             raise ValueError(f"{key} names {name!r} twice")
-        seen.add(name)
-    return seen
+        distinct.add(name)
+    return distinct

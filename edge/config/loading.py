@@ -1,4 +1,4 @@
-"""A configuration file read and checked, and its errors as one paragraph each."""
+"""Loads and checks a configuration file, and writes each error as one paragraph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADAPTER: TypeAdapter[Config] = TypeAdapter(_BY_MODE)
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file, or `env:NAME`; raises ConfigError with one paragraph."""
+    """The configuration in a file or in `env:NAME`. Raises ConfigError."""
     try:
         file = Path(str(as_file(path)))
     except ValueError as error:
@@ -33,7 +33,7 @@ def load(path: Path) -> Config:
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML 1.2 file as plain values; raises ConfigError that names file and line, and never the text."""
+    """The plain values of a YAML 1.2 file. Raises ConfigError, which names file and line but quotes no text."""
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check(document: Any, path: Path) -> Config:
-    """The document as a configuration; raises ConfigError that names every wrong key."""
+    """The configuration of a document. Raises ConfigError, which names every wrong key."""
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: the file must be a mapping with the key `mode`.")
     try:
@@ -63,7 +63,7 @@ def _sentence(error: Any, mode: Any) -> str:
     location = list(error["loc"])
     if location and location[0] == mode:
         location.pop(0)
-    # Below a list of models of several providers, whose name is no key of the file.
+    # pydantic puts the provider of a model into the path, but it is not a key of the file.
     location = [
         part
         for at, part in enumerate(location)

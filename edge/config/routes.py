@@ -1,4 +1,4 @@
-"""Where a workload's requests go: places of its class, and at most one beyond them."""
+"""Settings `routes[]`: the upstreams of a workload's model, its canary and its overflow."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class TokenPrice(Strict):
-    """USD for a million tokens, where a provider charges by them."""
+    """USD for a million tokens, for providers that charge by the token."""
 
     prompt: Usd
     completion: Usd
 
 
 class Server(Strict):
-    """A model server: its address, the name its certificate must bear, and the model's name there."""
+    """A model server: its URL, the name in its certificate, and the model's name there."""
 
     url: str
     server_name: Name
@@ -29,42 +29,41 @@ class Server(Strict):
     @field_validator("url")
     @classmethod
     def _https_without_path(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
+        address = urlsplit(url)
+        if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
             raise ValueError("must be https://host:port without a path")
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if address.username or address.password or address.query or address.fragment:
             raise ValueError("must hold no user, query or fragment")
         return url.rstrip("/")
 
     @property
     def host(self) -> str:
-        """Without the port."""
+        """Host name of the URL, without the port."""
         return (urlsplit(self.url).hostname or "").rstrip(".")
 
 
 class Place(Server):
-    """An upstream, and what it costs."""
+    """An upstream and its price."""
 
     target: Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"] | None = None
-    """On what it runs, for the audit record."""
+    """Platform that it runs on, for the audit record."""
     site: Name | None = None
-    """Where it stands. What goes to another site than the gateway's own leaves it; where neither this nor `target`
-    says that it stays, it leaves too."""
+    """Site of the upstream. Requests to another site than the gateway's count as leaving the site. They also count as
+    leaving if neither `site` nor `target` shows that they stay."""
     model_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
-    """Of the weights' manifest, for the audit record."""
+    """Digest of the weights' manifest, for the audit record."""
     gpus: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    """All behind the address, replicas together; absent: no GPU time is accounted."""
+    """GPUs of all replicas behind the address. Absent: no GPU time is accounted."""
     usd_per_gpu_hour: Usd | None = None
     usd_per_million_tokens: TokenPrice | None = None
     vllm_fields: bool | None = None
-    """Whether vLLM's own request fields (`top_k`, `structured_outputs`, …) may go there; absent: where `target` says
-    that it is vLLM."""
+    """Whether vLLM's own request fields (`top_k`, `structured_outputs`, …) pass. Default: if `target` is vLLM."""
 
     @property
     def takes_vllm_fields(self) -> bool:
-        """What the file says, or what follows of the target."""
-        stated = self.vllm_fields
-        return self.target in ("onprem-vllm", "eks-vllm") if stated is None else stated
+        """The setting `vllm_fields`, or its default from `target`."""
+        vllm_fields = self.vllm_fields
+        return self.target in ("onprem-vllm", "eks-vllm") if vllm_fields is None else vllm_fields
 
     @model_validator(mode="after")
     def _priced_once(self) -> Place:
@@ -76,34 +75,34 @@ class Place(Server):
 
 
 class Canary(Place):
-    """Another upstream, which takes a share of the workload's requests."""
+    """An upstream that receives a share of the workload's requests."""
 
     percent: Annotated[float, Field(ge=0.001, le=99.999)]
 
 
 class Overflow(Place):
-    """Where requests go that the class's own places cannot take: the translator, for chat only."""
+    """The translator, for chat requests that the class's own places cannot serve."""
 
     when_waiting: Annotated[int, Field(ge=1)] | None = None
-    """Also when so many wait at each of the own places; absent: only when none of those can be reached."""
+    """Overflow also when so many requests wait at each own place. Absent: only if no own place can be reached."""
 
 
 class Route(Place):
-    """One model of a workload: its first upstream, others that are as good, and what it is asked for."""
+    """One model of a workload: its first upstream, its equivalents (`also`), and its task."""
 
     workload: Name
     name: Name = ""
-    """By which callers know it; absent: the workload's own. What serves it can change, the name stays."""
+    """The model's name for callers. Absent: the workload's name. It stays when another model serves the route."""
     task: Literal["chat", "embedding", "rerank"] = "chat"
     completions: bool = False
-    """Whether `/v1/completions` is served too: a model server of the class does, the translator does not."""
+    """Whether `/v1/completions` is served too. Model servers support it, the translator does not."""
     cache_salt: Name | None = None
-    """Who shares cached prefixes: a team or a workload. With `salt_key` its HMAC goes along in its place."""
+    """Team or workload whose requests share cached prefixes. With `salt_key`, its HMAC is sent instead of the name."""
     also: list[Place] = []
     canary: Canary | None = None
     overflow: Overflow | None = None
     named: bool = False
-    """Whether the workload's name goes along in a header, for a router on the way to choose by."""
+    """Whether a header carries the workload's name, for a router between gateway and model server."""
 
     @model_validator(mode="after")
     def _of_chat(self) -> Route:
@@ -122,11 +121,11 @@ class Route(Place):
 
     @property
     def own(self) -> list[Place]:
-        """The places of the class, the first before the others."""
+        """The places of the class: the route's own place first, then `also`."""
         fields = {field: getattr(self, field) for field in Place.model_fields}
         return [Place.model_construct(**fields), *self.also]
 
     @property
     def places(self) -> list[Place]:
-        """All that a request of this route can reach."""
+        """All places that a request of this route can reach."""
         return [*self.own, *filter(None, (self.canary, self.overflow))]

@@ -1,4 +1,4 @@
-"""`screening` of a gateway: what is redacted of what passes, by whose word, and what guards say no to."""
+"""Settings `screening` of a gateway: what is redacted, which detector finds it, and the guards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, Name, Strict, on_loopback
+from edge.config.base import DataClass, Name, Strict, require_loopback
 from edge.config.routes import Server
 
 Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
@@ -16,29 +16,31 @@ REDACTED: dict[DataClass, tuple[Redacted, ...]] = {
     "confidential": ("prompts-leaving-site", "leaving-class", "logs"),
     "restricted": ("leaving-class", "logs"),
 }
-"""What a class demands. A test compares it with `isthmus.contracts.reference.handling`. Logs hold no content."""
+"""Redaction that each class requires. `logs` needs nothing here, because logs hold no content.
+
+A test compares the table with `isthmus.contracts.reference.handling`."""
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class GuardModel(Server):
-    """A model of the class that says `safe` or `unsafe`: an endpoint of task `guard`."""
+    """A guard model of the class, which answers `safe` or `unsafe`: an endpoint of task `guard`."""
 
 
 class Guard(Strict):
-    """One guard: what it looks at, for what, and what it then does."""
+    """A guard: the texts that it checks, what it looks for, and its action."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     on: Literal["prompts", "outputs", "both"]
     workloads: list[Name] | None = None
-    """Absent: all."""
+    """Absent: all workloads."""
     entities: Annotated[list[Entity], Field(min_length=1)] | None = None
-    """Found by the detector: `SECRET`, `PERSON`, …, `PROMPT_ATTACK`, and `TOPIC_…` of its rules."""
+    """Entities that the detector finds: `SECRET`, `PERSON`, …, `PROMPT_ATTACK`, and `TOPIC_…` of its rules."""
     max_characters: Annotated[int, Field(ge=1)] | None = None
-    """Of all that is answered."""
+    """Maximum length of the answer."""
     model: GuardModel | None = None
     then: Literal["refuse", "redact", "record", "review"] = "refuse"
-    """`review`: the answer is held for people, whether the guard looked at the prompt or at the answer."""
+    """`review` holds the answer for people, for guards of prompts and of answers."""
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Guard:
@@ -53,44 +55,44 @@ class Guard(Strict):
 
 
 class Screening(Strict):
-    """Detection, and what follows of it."""
+    """The detector, the redaction and the guards of a gateway."""
 
     detector: str
-    """Such as `http://127.0.0.1:8460`: in the gateway's own pod."""
+    """URL in the gateway's own pod, for example `http://127.0.0.1:8460`."""
     limit_s: Annotated[float, Field(gt=0, le=60)] = 2
-    """A detector that takes longer is down."""
+    """Seconds after which the detector counts as down."""
     languages: list[Language] = ["en"]
-    """Of what is written here, the likeliest first."""
+    """Languages of the texts, the most likely first."""
     redacted: list[Redacted] = []
-    """Beside what the class demands."""
+    """Redaction in addition to what the class requires."""
     restore: bool = True
-    """Whether an answer gets back what was taken out of its prompt."""
+    """Whether the answer gets the values back that placeholders replaced in the prompt."""
     images: Literal["refuse", "pass"] = "refuse"
-    """What happens to an image where a guard judges prompts: no guard reads images. Tokens are always refused there."""
+    """What happens to images if a guard checks prompts: guards cannot read images. Token prompts are always refused."""
     guards: list[Guard] = []
 
     @field_validator("detector")
     @classmethod
     def _loopback(cls, url: str) -> str:
-        return on_loopback(url, "http://127.0.0.1:8460")
+        return require_loopback(url, "http://127.0.0.1:8460")
 
     @model_validator(mode="after")
     def _named_once(self) -> Screening:
         names = [guard.name for guard in self.guards]
-        if twice := next((name for name in names if names.count(name) > 1 or name == SECRETS), None):
-            raise ValueError(f"guards: {twice!r} is taken")
+        if duplicate := next((name for name in names if names.count(name) > 1 or name == SECRETS), None):
+            raise ValueError(f"guards: {duplicate!r} is taken")
         return self
 
     def demanded(self, data_class: DataClass) -> frozenset[Redacted]:
-        """What is redacted of the class."""
+        """The redaction that class and settings require."""
         return frozenset([*REDACTED[data_class], *self.redacted])
 
     def guards_of(self, data_class: DataClass, workload: str) -> list[Guard]:
-        """A workload's, the class's own first."""
-        own = [guard for guard in self.guards if guard.workloads is None or workload in guard.workloads]
+        """The guards of a workload, the class's own guard first."""
+        guards = [guard for guard in self.guards if guard.workloads is None or workload in guard.workloads]
         if "secrets-in-outputs" not in self.demanded(data_class):
-            return own
-        return [Guard(name=SECRETS, on="outputs", entities=["SECRET", "CARD_CODE"], then="redact"), *own]
+            return guards
+        return [Guard(name=SECRETS, on="outputs", entities=["SECRET", "CARD_CODE"], then="redact"), *guards]
 
 
 SECRETS = "secrets-in-outputs"

@@ -1,4 +1,4 @@
-"""`mode: sidecar`: who may ask the model server on this pod's loopback."""
+"""Settings of `mode: sidecar`: the clients that may call the model server on the pod's loopback address."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from edge.config.base import DataClass, Health, Limits, MutualListen, Name, Strict, on_loopback
+from edge.config.base import DataClass, Health, Limits, MutualListen, Name, Strict, require_loopback
 
 
 class SidecarConfig(Strict):
@@ -23,4 +23,4 @@ class SidecarConfig(Strict):
     @field_validator("upstream")
     @classmethod
     def _loopback(cls, url: str) -> str:
-        return on_loopback(url, "http://127.0.0.1:8000")
+        return require_loopback(url, "http://127.0.0.1:8000")

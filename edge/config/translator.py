@@ -1,4 +1,4 @@
-"""`mode: translator`: which models of AWS a class may use, and how it gets out to them."""
+"""Settings of `mode: translator`: the AWS models that a class may use, and the network path to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.config.base import File, Health, Limits, MutualListen, Name, Strict
 
 
 class Guardrail(Strict):
-    """The Bedrock guardrail that every call names: a numbered version, since a draft moves."""
+    """The Bedrock guardrail of every call. It needs a version number, because a draft can change."""
 
     id: Annotated[
         str, Field(pattern=r"^([a-z0-9]{1,64}|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:guardrail/[a-z0-9]+)$")
@@ -20,7 +20,7 @@ class Guardrail(Strict):
 
 
 class CalledModel(Strict):
-    """A model that the gateway may ask for by `name`, and where AWS serves it."""
+    """A model that the gateway calls by `name`, and where AWS serves it."""
 
     name: Name
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -37,8 +37,8 @@ class CalledModel(Strict):
 class BedrockModel(CalledModel):
     """A model of Amazon Bedrock, and the inference profile that serves it.
 
-    `model_id` is what is called: the profile of one workload's account, or throughput bought ahead;
-    absent, `inference_profile` itself, which in any case says how the model is spoken to.
+    The translator calls `model_id`: an application inference profile or provisioned throughput. If it is absent, it
+    calls `inference_profile`, which in any case decides the model's request format.
     """
 
     provider: Literal["bedrock"] = "bedrock"
@@ -56,24 +56,24 @@ class SageMakerModel(CalledModel):
     provider: Literal["sagemaker"]
     endpoint: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
     model: Name
-    """As the endpoint serves it."""
+    """The model's name at the endpoint."""
 
 
 def _provider(value: Any) -> Any:
-    found = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
-    return "bedrock" if found is None else found
+    provider = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
+    return "bedrock" if provider is None else provider
 
 
 AnyModel = Annotated[
     Annotated[BedrockModel, Tag("bedrock")] | Annotated[SageMakerModel, Tag("sagemaker")],
     Discriminator(_provider),
 ]
-"""A model without `provider` is Bedrock's."""
+"""A model without `provider` is a Bedrock model."""
 PROVIDERS = ("bedrock", "sagemaker")
 
 
 class Outbound(Strict):
-    """How the translator gets out to AWS: a forward proxy, and the authorities that take the public ones' place."""
+    """The path to AWS: a forward proxy, and a CA file that replaces the public CAs."""
 
     proxy: Annotated[str, Field(pattern=r"^http://[0-9.]+:[0-9]{1,5}$")] | None = None
     no_proxy: list[Name] = []
@@ -81,7 +81,7 @@ class Outbound(Strict):
 
 
 class TranslatorConfig(Strict):
-    """`mode: translator`. There is none for restricted data: it has no way to AWS."""
+    """Settings of `mode: translator`. Restricted data has no translator, because it has no path to AWS."""
 
     mode: Literal["translator"]
     data_class: Literal["public", "internal", "confidential"] = Field(alias="class")
@@ -102,11 +102,11 @@ class TranslatorConfig(Strict):
 
     @model_validator(mode="after")
     def _models(self) -> TranslatorConfig:
-        seen: set[str] = set()
+        names: set[str] = set()
         for model in self.models:
-            if model.name in seen:
+            if model.name in names:
                 raise ValueError(f"models names {model.name!r} twice")
-            seen.add(model.name)
+            names.add(model.name)
             if isinstance(model, SageMakerModel):
                 continue
             if model.inference_profile.startswith("global.") and self.data_class != "public":

@@ -1,4 +1,4 @@
-"""PostgreSQL: how it is asked, and the tables that it must hold."""
+"""PostgreSQL: the connection pool, and the tables of the edge."""
 
 from edge.database.connection import Database, DatabaseDown
 

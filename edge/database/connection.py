@@ -1,4 +1,4 @@
-"""A pool of connections that is made when it is first wanted, and whose every failure is one exception."""
+"""A lazily created connection pool. Every failure becomes one exception, DatabaseDown."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edge.config.base import ConfigError
 from edge.config.database import DatabaseConfig
 
 T = TypeVar("T")
-ANSWER_S = 2.0
-"""Of a statement and of making a connection: a request waits for both at most."""
-PAUSE_S = 0.5
-"""After no answer nobody asks again for so long: a thousand requests do not wait one after the other."""
+TIMEOUT_S = 2.0
+"""Timeout in seconds, for a statement and for making a connection."""
+PAUSE_AFTER_TIMEOUT_S = 0.5
+"""Seconds without queries after a timeout, so that requests do not wait one after the other."""
 POOL = 8
 
 
@@ -32,11 +32,11 @@ _FAILURES = (
 
 
 class DatabaseDown(Exception):
-    """There was no answer, or none that can be used. Nothing is told of where and as whom it was asked."""
+    """The database did not answer, or failed. The message names neither address nor user."""
 
 
 class Database:
-    """Asked by any task of one loop. What it says may be old by `heard_s` at most."""
+    """A database. Any task of one event loop may use it."""
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._config = config
@@ -46,20 +46,20 @@ class Database:
         self._failed = self._heard = float("-inf")
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
-        """The rows of one statement, by their columns' names; raises DatabaseDown."""
+        """The rows of one statement, with columns by name. Raises DatabaseDown."""
         return await self._with(lambda connection: connection.fetch(statement, *values))
 
     async def transaction(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Work with one connection, whole or not at all; raises DatabaseDown."""
+        """Run `work` in a transaction. Raises DatabaseDown."""
 
-        async def whole(connection: Any) -> T:
+        async def in_transaction(connection: Any) -> T:
             async with connection.transaction():
                 return await work(connection)
 
-        return await self._with(whole)
+        return await self._with(in_transaction)
 
     async def heard_within(self, seconds: float) -> None:
-        """Return at once when it answered so lately, else ask; raises DatabaseDown."""
+        """Check that the database answered within the last `seconds`, with a query if needed. Raises DatabaseDown."""
         if time.monotonic() - self._heard > seconds:
             await self.fetch("SELECT 1")
 
@@ -68,35 +68,35 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(TIMEOUT_S):
                     await pool.close()
             except _FAILURES:
                 pool.terminate()
 
     async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        if time.monotonic() - self._failed < PAUSE_S:
+        if time.monotonic() - self._failed < PAUSE_AFTER_TIMEOUT_S:
             raise DatabaseDown("it did not answer a moment ago")
         try:
-            async with asyncio.timeout(2 * ANSWER_S):
+            async with asyncio.timeout(2 * TIMEOUT_S):
                 pool = self._pool or await self._made()
-                async with pool.acquire(timeout=ANSWER_S) as connection:
-                    found = await work(connection)
+                async with pool.acquire(timeout=TIMEOUT_S) as connection:
+                    result = await work(connection)
         except _FAILURES as error:
             if isinstance(error, TimeoutError):
                 self._failed = time.monotonic()
-            elif not _said(error) and self._pool is not None:
-                # The server is another one now, or was started anew: no request more meets a connection to the old.
+            elif not _is_statement_error(error) and self._pool is not None:
+                # The server was replaced or restarted, so connections to the old one must not be used again.
                 await self._pool.expire_connections()
-            # The class of the error only: its words may hold addresses, names and values.
+            # Only the error's class: its message may hold addresses, names and values.
             raise DatabaseDown(type(error).__name__) from None
         self._heard = time.monotonic()
-        return found
+        return result
 
     async def _made(self) -> Any:
         async with self._making:
             if self._pool is not None:
                 return self._pool
-            if time.monotonic() - self._failed < PAUSE_S:
+            if time.monotonic() - self._failed < PAUSE_AFTER_TIMEOUT_S:
                 raise TimeoutError
             config = self._config
             try:
@@ -109,8 +109,8 @@ class Database:
                     ssl=self._tls,
                     min_size=1,
                     max_size=POOL,
-                    timeout=ANSWER_S,
-                    command_timeout=ANSWER_S,
+                    timeout=TIMEOUT_S,
+                    command_timeout=TIMEOUT_S,
                     server_settings={"application_name": "isthmus-edge"},
                 )
             except BaseException:
@@ -122,15 +122,15 @@ class Database:
         return self._config.password.read_text().strip() if self._config.password else ""
 
 
-def _said(error: Exception) -> bool:
-    """Whether PostgreSQL said no to the statement, and the connection is as good as before."""
+def _is_statement_error(error: Exception) -> bool:
+    """Whether PostgreSQL rejected the statement, so that the connection is still good."""
     return isinstance(error, asyncpg.PostgresError) and not isinstance(
         error, (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
     )
 
 
 def _tls(config: DatabaseConfig) -> ssl.SSLContext | bool:
-    """Its certificate must be of `ca` and bear `host`; `False`: asyncpg then asks no environment variable."""
+    """TLS settings: the server needs a certificate of `ca` for `host`. False stops asyncpg from reading variables."""
     if config.ca is None:
         return False
     try:

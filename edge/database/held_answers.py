@@ -1,9 +1,9 @@
-"""Held answers, and the only ways to change one: functions that move it from state to state, whole and once.
+"""SQL of held answers: the tables, and the functions that are the only way to change a held answer's state.
 
     held ──▶ approved | rejected | escalated        escalated ──▶ approved | rejected | expired
 
-An *edition* is what votes are for: a correction or an escalation begins another, and earlier votes count no more. The
-*version* grows with every act, and an act names the one that it is about. All times are the database's own clock's.
+Votes belong to an *edition*: a correction or an escalation begins a new one, and earlier votes no longer count. The
+*version* grows with every act, and an act names the version it refers to. All times come from the database's clock.
 """
 
 STEP = """

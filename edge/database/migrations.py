@@ -1,4 +1,4 @@
-"""The tables, as numbered steps: each is taken once, whole or not at all, and none is ever changed."""
+"""The tables as numbered migration steps. A step runs once, in a transaction, and is never changed."""
 
 from __future__ import annotations
 
@@ -87,12 +87,15 @@ GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
 """
 GRANTS = {"gateway": _GATEWAY + held_answers.GATEWAY_GRANTS, "reviews": held_answers.REVIEWS_GRANTS}
-"""What a user of each mode may do. A gateway's: read keys, count, put held answers away. Not issue a key, nor bring one
-back, nor approve. Of `mode: reviews`: decide, by functions that keep the rules."""
+"""Grants of the database user of each mode.
+
+A gateway may read keys, count usage and store held answers. It may not issue or restore keys, nor approve answers.
+`mode: reviews` may decide, through functions that enforce the rules.
+"""
 
 
 async def migrate(database: Database) -> list[int]:
-    """Take the steps that were not taken yet, together or not at all; their numbers. Raises DatabaseDown."""
+    """Run the missing steps in one transaction and return their numbers. Raises DatabaseDown."""
 
     async def steps(connection: Any) -> list[int]:
         await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -107,7 +110,7 @@ async def migrate(database: Database) -> list[int]:
 
 
 async def grant(database: Database, role: str, mode: str = "gateway") -> None:
-    """What the own user of that mode may do."""
+    """Grant a role the rights of a mode's database user."""
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,62}", role):
         raise ValueError("a role's name is lower-case letters, digits, - and _")
     statements = GRANTS[mode].format(role=f'"{role}"')
@@ -115,7 +118,7 @@ async def grant(database: Database, role: str, mode: str = "gateway") -> None:
 
 
 async def outdated(database: Database) -> str | None:
-    """Why this program cannot work with the tables that are there, or None. Newer ones are taken as they are."""
+    """Why the program cannot use the database's tables, or None. Newer tables are accepted."""
     try:
         reached = await _reached(database)
     except DatabaseDown as error:

@@ -1,32 +1,32 @@
-"""Redaction: what names a person, an account or a secret is found in a text and replaced.
+"""Finds and replaces what identifies a person, an account or a secret in a text.
 
-The core knows of no gateway: text and rules in, findings and redacted text out. Heavy imports wait until a detector
-is made.
+The package does not know the gateway: it takes text and rules, and gives findings and redacted text. Heavy libraries
+are imported when a detector is created.
 """
 
 from edge.redaction.detector import Detector
 from edge.redaction.entities import NoModel
-from edge.redaction.findings import Detection, Finding, apart
+from edge.redaction.findings import Detection, Finding, merge_overlapping
 from edge.redaction.recogniser import BadPattern, TooSlow
-from edge.redaction.redact import Placeholders, hidden
+from edge.redaction.redact import Placeholders, hide
 from edge.redaction.rules import ModelFile, OwnPattern, Rules
-from edge.redaction.streaming import Held, Placeholding, Reach, TooLong
+from edge.redaction.streaming import PlaceholderBuffer, Reach, StreamBuffer, TooLong
 
 __all__ = [
     "BadPattern",
     "Detection",
     "Detector",
     "Finding",
-    "Held",
     "ModelFile",
     "NoModel",
     "OwnPattern",
+    "PlaceholderBuffer",
     "Placeholders",
-    "Placeholding",
     "Reach",
     "Rules",
+    "StreamBuffer",
     "TooLong",
     "TooSlow",
-    "apart",
-    "hidden",
+    "hide",
+    "merge_overlapping",
 ]

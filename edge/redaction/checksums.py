@@ -1,4 +1,4 @@
-"""Whether a number is one that its issuer could have given. python-stdnum knows most; the rest is written here."""
+"""Checks whether an issuer could have given a number. Most checks come from python-stdnum; the others are here."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Check = Callable[[str], bool]
 
 
 def stdnum(module: str) -> Check:
-    """The check of a module of python-stdnum, imported when it is first asked."""
+    """The check of a python-stdnum module, which is imported at the first call."""
 
     def check(number: str) -> bool:
-        return _of(module)(number)
+        return _stdnum_check(module)(number)
 
     return check
 
 
 @cache
-def _of(module: str, **options: bool) -> Check:
+def _stdnum_check(module: str, **options: bool) -> Check:
     return partial(importlib.import_module(f"stdnum.{module}").is_valid, **options)
 
 
-def digits(text: str) -> str:
-    """The digits alone."""
-    return "".join(each for each in text if each.isascii() and each.isdigit())
+def only_digits(text: str) -> str:
+    """The ASCII digits of a text."""
+    return "".join(character for character in text if character.isascii() and character.isdigit())
 
 
 def compact(text: str) -> str:
-    """Letters and digits alone, in upper case."""
+    """The ASCII letters and digits of a text, in upper case."""
     return _alphanumeric(text).upper()
 
 
@@ -56,78 +56,79 @@ IBAN_STRUCTURES = {
     for structure, countries in _IBAN_COUNTRIES.items()
     for country in countries.split()
 }
-"""By country what each character behind the check digits is: a digit (n), a letter (a), or either (c). As the registry
-of ISO 13616 has it; python-stdnum's copy is the same, but the gateway's own image has no python-stdnum."""
+"""Type of each character behind the check digits, by country: digit (n), letter (a) or either (c).
+
+Source: the ISO 13616 registry. python-stdnum has the same data, but the gateway's image has no python-stdnum."""
 _LOOK_ALIKE = str.maketrans("OoIil", "00111")
 
 
 def cut_to_iban(text: str) -> str:
-    """A text's beginning that has as many letters and digits as an IBAN of its country; empty where it has fewer."""
+    """The beginning of a text that is as long as an IBAN of its country. Empty if the text is shorter."""
     kinds = _iban_kinds(text)
     if text[: len(kinds)].isalnum() and text.isascii():
         return text[: len(kinds)] if kinds and len(text) >= len(kinds) else ""
-    places = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
-    return text[: places[len(kinds) - 1] + 1] if 0 < len(kinds) <= len(places) else ""
+    positions = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
+    return text[: positions[len(kinds) - 1] + 1] if 0 < len(kinds) <= len(positions) else ""
 
 
 def _iban_kinds(text: str) -> str:
-    """Of an IBAN what each character is, by the country that its first letters name; empty where none is."""
-    first = "".join(filter(str.isalpha, text[:_WITH_COUNTRY]))[:2].upper()
+    """The character types of an IBAN of the country that the text begins with. Empty for an unknown country."""
+    first = "".join(filter(str.isalpha, text[:_COUNTRY_WITHIN]))[:2].upper()
     return "aann" + IBAN_STRUCTURES[first] if first in IBAN_STRUCTURES else ""
 
 
-_WITH_COUNTRY = 8
-"""Characters in which a country's two letters are, with what may stand between them."""
+_COUNTRY_WITHIN = 8
+"""Characters that hold the two letters of a country and the separators between them."""
 
 
 def iban(text: str) -> bool:
-    """ISO 13616: the country's structure, and the remainder of 97. A letter may stand for the digit it looks like."""
+    """Whether a text is an IBAN (ISO 13616: structure and modulo 97). Look-alike letters count as digits."""
     number = _alphanumeric(text)
     kinds = _iban_kinds(number)
     if not kinds or len(number) != len(kinds):
         return False
-    read = "".join(
+    corrected = "".join(
         character.translate(_LOOK_ALIKE) if kind == "n" else character
         for character, kind in zip(number, kinds, strict=True)
     )
-    if sum(map(str.isdigit, read)) < _FEWEST_DIGITS:
+    if sum(map(str.isdigit, corrected)) < _MIN_IBAN_DIGITS:
         return False
-    return _of("iban", check_country=False)(read.upper())
+    return _stdnum_check("iban", check_country=False)(corrected.upper())
 
 
-_FEWEST_DIGITS = 8
-"""Of an account number. In some countries it may be letters alone, as are the words behind `KW 12`."""
+_MIN_IBAN_DIGITS = 8
+"""Some countries allow account numbers of letters only, which words after `KW 12` would match."""
 
 
 def iban_counts_between(before: str, text: str, after: str) -> bool:
-    """Whether an IBAN counts between these neighbours: within a word only where its own characters are not spread."""
+    """Whether an IBAN counts with this text before and after it. Within a word, its own characters must be adjacent."""
     glued_before, glued_after = before[-1:].isalnum(), after[:1].isalnum()
     if not (glued_before or glued_after):
         return True
     if glued_before and not text[:4].isalnum():
         return False
-    if after[:1].isdigit() and not (text.isalnum() and len(text) >= _LONG_ENOUGH):
+    if after[:1].isdigit() and not (text.isalnum() and len(text) >= _MIN_LENGTH_BEFORE_DIGITS):
         return False
     return _HEX_AROUND.fullmatch(f"{_last_word(before)}{text}{_first_word(after)}") is None
 
 
-_LONG_ENOUGH = 18
-"""Of an IBAN with further digits behind it: `no` and 13 digits are a time stamp too."""
+_MIN_LENGTH_BEFORE_DIGITS = 18
+"""Shorter IBANs with more digits behind them do not count: `no` and 13 digits may be a time stamp."""
 _HEX_AROUND = re.compile("[0-9a-f]+")
 
 
 def _last_word(text: str) -> str:
-    """The letters and digits at a text's end."""
+    """The letters and digits at the end of a text."""
     return re.search(r"[^\W_]*\Z", text).group()  # type: ignore[union-attr]
 
 
 def _first_word(text: str) -> str:
-    """The letters and digits at a text's beginning."""
+    """The letters and digits at the beginning of a text."""
     return re.match(r"[^\W_]*", text).group()  # type: ignore[union-attr]
 
 
 def card_counts_between(before: str, text: str, after: str) -> bool:
-    """Whether a card counts between these neighbours: within no longer number, no digest, and no longer list."""
+    """Whether a card number counts with this text around it: not within a longer number, a digest or a list."""
     glued_before, glued_after = before[-1:].isalnum(), after[:1].isalnum()
     if before[-1:].isdigit() or after[:1].isdigit():
         return False
@@ -140,7 +141,7 @@ def card_counts_between(before: str, text: str, after: str) -> bool:
 
 
 def _card_of_network(text: str) -> bool:
-    """Whether digits are as many as the number ranges of their network have, in its groups."""
+    """Whether the digits have the length and the grouping of their card network."""
     groups = re.findall("[0-9]+", text)
     return _NETWORKS.fullmatch("".join(groups)) is not None and (
         len(groups) == 1 or tuple(map(len, groups)) in _CARD_GROUPS
@@ -148,7 +149,7 @@ def _card_of_network(text: str) -> bool:
 
 
 def _is_sorted(text: str) -> bool:
-    """Whether each number is above the one before it, or each below it, as in lists of ports, sizes and years."""
+    """Whether the numbers rise or fall strictly, as in lists of ports, sizes and years."""
     numbers = [int(number) for number in re.findall("[0-9]+", text)]
     steps = {following > number for number, following in itertools.pairwise(numbers) if following != number}
     return len(set(numbers)) == len(numbers) and len(steps) == 1
@@ -158,19 +159,19 @@ _NETWORKS = re.compile(
     "(?:4...|5[1-5]..|222[1-9]|22[3-9].|2[3-6]..|27[01].|2720|220[0-4]|6011|6(?:4[4-9]|5.|2.).|352[89]|35[3-8].)[0-9]{12}"
     "|3[47][0-9]{13}|3(?:0[0-5]|[689].)[0-9]{11}"
 )
-"""Ranges that networks give: Visa, Mastercard, Mir, Discover and UnionPay, JCB; American Express; Diners."""
+"""Number ranges of networks: Visa, Mastercard, Mir, Discover and UnionPay, JCB; American Express; Diners."""
 _CARD_GROUPS = frozenset(((4, 4, 4, 4), (4, 6, 5), (4, 6, 4)))
 _LIST = re.compile("[,;+]")
 _LIST_BEFORE = re.compile(r"[0-9][\"']?\s{0,12}[,;+]\s{0,12}[\"']?\Z")
 _LIST_BEHIND = re.compile(r"[\"']?\s{0,12}[,;+]\s{0,12}[\"']?[0-9]")
-"""A further number of a list that a match is a part of."""
+"""Another number of the list before or behind a match."""
 
 
 def card(text: str) -> bool:
-    """Luhn, of a network and a length that it has, and grouped as people group it."""
-    number = digits(text)
+    """Whether a text is a card number: Luhn check, a known network and length, and a usual grouping."""
+    number = only_digits(text)
     lengths = next((lengths for start, lengths in _CARD_LENGTHS if start.match(number)), ())
-    if len(number) not in lengths or len(set(number)) == 1 or not _of("luhn")(number):
+    if len(number) not in lengths or len(set(number)) == 1 or not _stdnum_check("luhn")(number):
         return False
     if _LIST.search(text) and (not _card_of_network(text) or _is_sorted(text)):
         return False
@@ -199,8 +200,11 @@ _ODD_GROUPS = frozenset(((4, 6, 5), (4, 6, 4), (6, 13), (4, 5, 6), (8, 11)))
 
 
 def grouped(text: str, strictly: bool = False) -> bool:
-    """Whether digits stand as one number does: with single spaces or dashes in any grouping, else, and `strictly`, in
-    groups of one length. Two columns of a table are two numbers."""
+    """Whether the digits are grouped as one number.
+
+    Single spaces or dashes may group digits in any way. Other separators, and all with `strictly`, need groups of equal
+    length. Two columns of a table are two numbers.
+    """
     gaps = set(re.findall(r"(?<=[0-9])[^0-9]+(?=[0-9])", text))
     if gaps <= _PLAIN_GAPS and not (strictly and gaps):
         return True
@@ -215,8 +219,8 @@ def grouped(text: str, strictly: bool = False) -> bool:
 _DATE = re.compile(r"\(?(?:19|20)[0-9]{2}([./-])(?:0?[1-9]|1[0-2])(?:$|\1|[^0-9])")
 
 
-def no_date(text: str) -> bool:
-    """Not a date that begins with its year."""
+def is_not_date(text: str) -> bool:
+    """Whether a text is not a date that begins with its year."""
     return _DATE.match(text) is None
 
 
@@ -224,12 +228,16 @@ def german_id_card(text: str) -> bool:
     """ICAO 9303: nine characters and, where a tenth follows, its check digit; else the ninth is the check digit."""
     number = compact(text).removesuffix("D") if len(compact(text)) == 11 else compact(text)
     body, check = (number[:9], number[9]) if len(number) == 10 else (number[:8], number[8:9])
-    return check.isdigit() and any(each.isdigit() for each in body) and icao(body) == int(check)
+    return (
+        check.isdigit()
+        and any(character.isdigit() for character in body)
+        and icao_check_digit(body) == int(check)
+    )
 
 
-def icao(body: str) -> int:
+def icao_check_digit(body: str) -> int:
     """The check digit of ICAO 9303 over letters and digits."""
-    return sum(int(each, 36) * (7, 3, 1)[at % 3] for at, each in enumerate(body)) % 10
+    return sum(int(character, 36) * (7, 3, 1)[at % 3] for at, character in enumerate(body)) % 10
 
 
 def german_pension(text: str) -> bool:
@@ -237,18 +245,20 @@ def german_pension(text: str) -> bool:
     number = compact(text)
     if len(number) != 12 or not number[8].isalpha():
         return False
-    spread = f"{number[:8]}{ord(number[8]) - 64:02d}{number[9:11]}"
+    digits = f"{number[:8]}{ord(number[8]) - 64:02d}{number[9:11]}"
     weights = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
-    crossed = sum(sum(divmod(int(each) * weight, 10)) for each, weight in zip(spread, weights, strict=True))
-    return crossed % 10 == int(number[11])
+    checksum = sum(
+        sum(divmod(int(digit) * weight, 10)) for digit, weight in zip(digits, weights, strict=True)
+    )
+    return checksum % 10 == int(number[11])
 
 
 def german_insured(text: str) -> bool:
     """Krankenversichertennummer: a letter, eight digits, check digit (§ 290 SGB V)."""
     number = compact(text)
-    spread = f"{ord(number[0]) - 64:02d}{number[1:9]}"
-    crossed = sum(sum(divmod(int(each) * (1 + at % 2), 10)) for at, each in enumerate(spread))
-    return crossed % 10 == int(number[9])
+    digits = f"{ord(number[0]) - 64:02d}{number[1:9]}"
+    checksum = sum(sum(divmod(int(digit) * (1 + at % 2), 10)) for at, digit in enumerate(digits))
+    return checksum % 10 == int(number[9])
 
 
 def british_insured(text: str) -> bool:
@@ -259,17 +269,17 @@ def british_insured(text: str) -> bool:
 
 def austrian_insured(text: str) -> bool:
     """Sozialversicherungsnummer of Austria: serial, check digit, birth date."""
-    return _of("at.vnr")(digits(text))
+    return _stdnum_check("at.vnr")(only_digits(text))
 
 
 def ipv4(text: str) -> bool:
-    """Four numbers below 256, and nothing that only says `all` or `myself`."""
-    parts = text.split(".")
-    return all(int(each) < 256 for each in parts) and len(set(parts)) > 1 and text != "127.0.0.1"
+    """Whether a text is an IPv4 address, except 127.0.0.1 and addresses of four equal numbers."""
+    octets = text.split(".")
+    return all(int(octet) < 256 for octet in octets) and len(set(octets)) > 1 and text != "127.0.0.1"
 
 
 def ipv6(text: str) -> bool:
-    """An address as Python's own reader takes it, longer than the two that mean nobody."""
+    """Whether a text is an IPv6 address other than `::` and `::1`."""
     import ipaddress
 
     try:
@@ -279,12 +289,19 @@ def ipv6(text: str) -> bool:
 
 
 def birth_date(text: str) -> bool:
-    """Day, month and year in some order that a calendar has."""
+    """Whether a text is a date: day, month and year in a usual order."""
     numbers = [
-        int(each) for each in text.replace("/", ".").replace("-", ".").replace(" ", "").split(".") if each
+        int(number)
+        for number in text.replace("/", ".").replace("-", ".").replace(" ", "").split(".")
+        if number
     ]
     if len(numbers) != 3:
         return False
     first, second, third = numbers
-    year, rest = (first, (second, third)) if first > 31 else (third, (first, second))
-    return min(rest) > 0 and min(rest) <= 12 and max(rest) <= 31 and (year < 100 or 1900 <= year <= 2100)
+    year, day_and_month = (first, (second, third)) if first > 31 else (third, (first, second))
+    return (
+        min(day_and_month) > 0
+        and min(day_and_month) <= 12
+        and max(day_and_month) <= 31
+        and (year < 100 or 1900 <= year <= 2100)
+    )

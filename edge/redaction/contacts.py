@@ -1,7 +1,7 @@
-"""What leads to a person: addresses of every kind, telephones, birth dates, names after a title. Data.
+"""Data: recognisers of contact details (email, telephone, IP address, street), birth dates, and names after a title.
 
-Names are found here only where a word beside them says that one follows; all others are for a model to find
-(`entities.py`), and a language without one is reported as patterns only.
+These patterns find a name only next to a word that announces it. A model finds the others (`entities.py`); a
+language without a model is reported as patterns only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TITLE = (
     r"|dott\.ssa|dottoressa|dottor|avvocato|señora|señor|señorita|don|doña|doctor|docteur|professore?|professeure?"
     r"|profesora?|notaire|notar|counsel))"
 )
-_STATES_NAME = (
+_NAME_FOLLOWS = (
     r"(?i:my name is|name is|i am called|signed by|on behalf of|ich hei(?:ß|ss)e|mein name ist|name des kunden"
     r"|je m'appelle|je m’appelle|nommée?|au nom de|mi chiamo|a nome di|me llamo|mi nombre es|a nombre de"
     r"|full name|surname|nachname|vorname|prénom|cognome|apellidos?|nombre y apellidos|kontoinhaber(?:in)?"
@@ -116,10 +116,10 @@ def _mailbox(text: str) -> str:
 def _is_mailbox(text: str) -> bool:
     """Whether the word before `at` or `@` can be a mailbox's name; in `Speaker @ example.com` it is none."""
     name = _mailbox(text)
-    return _has_sign(text) or (name[:1].islower() and name not in _NO_MAILBOXES)
+    return _has_digit_or_sign(text) or (name[:1].islower() and name not in _NO_MAILBOXES)
 
 
-def _has_sign(text: str) -> bool:
+def _has_digit_or_sign(text: str) -> bool:
     """Whether a digit or a sign within the word before `at` tells it from a word: `ann.smith`, `ann85`."""
     name = _mailbox(text)
     return len(name) > 4 and re.search(r"[0-9]|[A-Za-z0-9]{2}[._+-][A-Za-z0-9]", name) is not None
@@ -162,7 +162,7 @@ CONTACTS: tuple[Recogniser, ...] = (
         "email-at-provider",
         rf"{_LOCAL} (?i:at) {_MAIL_PROVIDER}",
         sort="free",
-        check=_has_sign,
+        check=_has_digit_or_sign,
     ),
     Recogniser(
         "EMAIL_ADDRESS",
@@ -211,7 +211,7 @@ CONTACTS: tuple[Recogniser, ...] = (
         "PHONE_NUMBER",
         "phone-said",
         rf"\(?[0-9](?:[ ()./-]{{0,2}}[0-9]){{5,12}}{_EXTENSION}",
-        check=check.no_date,
+        check=check.is_not_date,
         context=_PHONE,
         against=_NO_PHONE,
         after=_BEHIND_PHONE,
@@ -253,7 +253,7 @@ CONTACTS: tuple[Recogniser, ...] = (
         sort="free",
         group=1,
     ),
-    Recogniser("PERSON", "person-said", rf"\b{_STATES_NAME}:? ({_NAME})", sort="free", group=1),
+    Recogniser("PERSON", "person-said", rf"\b{_NAME_FOLLOWS}:? ({_NAME})", sort="free", group=1),
     Recogniser("ADDRESS", "street-de", _STREET, sort="free"),
     Recogniser("ADDRESS", "street-fr", _RUE, sort="free"),
     Recogniser("ADDRESS", "street-it-es", _VIA, sort="free"),

@@ -1,4 +1,4 @@
-"""The detector: a text in, what is to be hidden of it out. It knows of no gateway and of no network."""
+"""The detector: takes a text and returns the findings to hide. It uses no gateway and no network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from edge.redaction import language
 from edge.redaction.entities import EntityModel
-from edge.redaction.findings import Detection, Finding, apart
+from edge.redaction.findings import Detection, Finding, merge_overlapping
 from edge.redaction.normalise import forms
 from edge.redaction.recogniser import Recogniser, Text, TooSlow
 from edge.redaction.rules import NAMES, Rules, only_guarded
@@ -19,37 +19,39 @@ _KEY, _KEY_ENDS = re.compile(PRIVATE_KEY), re.compile(PRIVATE_KEY_ENDS)
 
 
 class Detector:
-    """Rules made ready. Raises NoModel where a model is not the promised one."""
+    """Compiled rules with their models. Raises NoModel if a model's file is missing or has the wrong digest."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules, self.version = rules, rules.version
         self._recognisers = list(rules.recognisers())
-        for each in self._recognisers:
-            each.make_ready()
+        for recogniser in self._recognisers:
+            recogniser.make_ready()
         self._names = frozenset(filter(rules.wants, NAMES))
         self._models = (
             {model.of_language: EntityModel(model) for model in rules.models} if self._names else {}
         )
         if self._names:
-            language.ready()
+            language.load_model()
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """The languages whose names a trusted model looks for."""
+        """The languages in which a trusted model looks for names."""
         return tuple(sorted(self._models))
 
     @property
     def looks_for_names(self) -> bool:
-        """Whether the rules want all that a model finds, in the languages that have one."""
+        """Whether the rules ask for all kinds of names that models find."""
         return self._names == frozenset(NAMES)
 
     def reach(self, entities: frozenset[str] | None = None) -> Reach:
-        """How far matches of these entities can reach in a text that comes in pieces."""
-        wanted = list(self._wanted(entities))
+        """How much text a stream must hold back for matches of these entities."""
+        recognisers = list(self._wanted(entities))
         return Reach(
-            widest=max((each.width for each in wanted), default=0),
-            words=max((each.width for each in wanted if each.sort == "free"), default=0),
-            groups=any(each.sort == "groups" for each in wanted),
+            widest=max((recogniser.width for recogniser in recognisers), default=0),
+            words=max(
+                (recogniser.width for recogniser in recognisers if recogniser.sort == "free"), default=0
+            ),
+            groups=any(recogniser.sort == "groups" for recogniser in recognisers),
             lines=bool(self._names if entities is None else self._names & entities) and bool(self._models),
         )
 
@@ -62,64 +64,73 @@ class Detector:
         limit_s: float = float("inf"),
         before: str = "",
     ) -> Detection:
-        """What is found of the entities (None: of all). Raises TooSlow after `limit_s`.
+        """The findings of the entities (None: all). Raises TooSlow after `limit_s`.
 
         `declared` are the languages that the text may be in, the likeliest first. `before` is what patterns see stand
         before the text, such as the name of the field that it is of; it is of no language, and nothing is found in it.
         """
         until = time.monotonic() + limit_s
         begin = len(before)
-        read = [Text(form, until) for form in forms(before + text)]
-        found = [
-            *self._private_keys(read, begin, entities),
-            *self._patterns(read, begin, entities, until),
+        texts = [Text(form, until) for form in forms(before + text)]
+        findings = [
+            *self._private_keys(texts, begin, entities),
+            *self._patterns(texts, begin, entities, until),
         ]
-        undecided = self._undecided(read, begin, len(text), entities)
+        undecided = self._undecided(texts, begin, len(text), entities)
         names = self._names if entities is None else self._names & entities
         if not names:
-            return Detection(apart(found), (), (), undecided)
+            return Detection(merge_overlapping(findings), (), (), undecided)
         languages: dict[str, None] = {}
         uncovered: dict[str, None] = {}
-        for start, line, spoken in language.lines(text, (*declared, *self.rules.languages)[0]):
-            languages[spoken] = None
-            if (model := self._models.get(spoken)) is None:
+        for start, line, language_code in language.lines_with_language(
+            text, (*declared, *self.rules.languages)[0]
+        ):
+            languages[language_code] = None
+            if (model := self._models.get(language_code)) is None:
                 if any(map(str.isalpha, line)):
-                    uncovered[spoken] = None
+                    uncovered[language_code] = None
                 continue
-            found += (_moved(each, start) for each in model.find(line, names, until))
-        return Detection(apart(found), tuple(languages), tuple(uncovered), undecided)
+            findings += (_shifted(finding, start) for finding in model.find(line, names, until))
+        return Detection(merge_overlapping(findings), tuple(languages), tuple(uncovered), undecided)
 
     def _patterns(
-        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
+        self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
     ) -> Iterator[Finding]:
-        """Findings of the original text from its character `begin` on, in all of its forms."""
-        for each in self._wanted(entities):
+        """Findings in all forms of the text, from character `begin` of the original on."""
+        for recogniser in self._wanted(entities):
             if time.monotonic() > until:
                 raise TooSlow
-            for text in read:
-                for start, end, score in each.spans(text):
+            for text in texts:
+                for start, end, score in recogniser.spans(text):
                     if end > begin:
-                        yield Finding(max(start - begin, 0), end - begin, each.entity, score, each.name)
+                        yield Finding(
+                            max(start - begin, 0), end - begin, recogniser.entity, score, recogniser.name
+                        )
 
     def _wanted(self, entities: frozenset[str] | None) -> Iterator[Recogniser]:
-        for each in self._recognisers:
-            if each.entity in entities if entities is not None else not only_guarded(each.entity):
-                yield each
+        for recogniser in self._recognisers:
+            if recogniser.entity in entities if entities is not None else not only_guarded(recogniser.entity):
+                yield recogniser
 
     def _undecided(
-        self, read: Sequence[Text], begin: int, length: int, entities: frozenset[str] | None
+        self, texts: Sequence[Text], begin: int, length: int, entities: frozenset[str] | None
     ) -> int:
-        words = [each for each in self._wanted(entities) if each.sort == "free"]
-        places = [each.undecided(text) - begin for each in words for text in read if text.raw]
-        return max(0, min(places, default=length))
+        word_recognisers = [recogniser for recogniser in self._wanted(entities) if recogniser.sort == "free"]
+        positions = [
+            recogniser.undecided(text) - begin
+            for recogniser in word_recognisers
+            for text in texts
+            if text.raw
+        ]
+        return max(0, min(positions, default=length))
 
     def _private_keys(
-        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None
+        self, texts: Sequence[Text], begin: int, entities: frozenset[str] | None
     ) -> Iterator[Finding]:
-        """From its first line to its last, or to the end of a text that was cut."""
+        """Findings of private keys: from the first line to the last, or to the end of a cut text."""
         if entities is not None and SECRET not in entities:
             return
-        for form in (text.form for text in read):
+        for form in (text.form for text in texts):
             at = 0
             while PRIVATE_KEY_BEGINS in form.text and (begins := _KEY.search(form.text, at)) is not None:
                 ends = _KEY_ENDS.search(form.text, begins.end())
@@ -129,5 +140,5 @@ class Detector:
                     yield Finding(max(start - begin, 0), end - begin, SECRET, 1, "private-key")
 
 
-def _moved(one: Finding, by: int) -> Finding:
-    return Finding(one.start + by, one.end + by, one.entity, one.score, one.rule)
+def _shifted(finding: Finding, offset: int) -> Finding:
+    return Finding(finding.start + offset, finding.end + offset, finding.entity, finding.score, finding.rule)

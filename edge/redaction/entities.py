@@ -1,4 +1,4 @@
-"""Names, places, organisations: what a language's model finds, from a file that is the promised one or nothing."""
+"""Finds names, places and organisations with a language's model, loaded from a file whose digest is checked."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ _LABELS = {
     "ORG": "ORGANIZATION",
 }
 _UNUSED = ["tagger", "parser", "senter", "morphologizer", "attribute_ruler", "lemmatizer"]
-LONGEST = 600
-"""Characters that a model is shown at once, where no sentence ends sooner."""
+MAX_PIECE = 600
+"""Characters that a model gets at once at most, if no sentence ends earlier."""
 _END = re.compile(r"(?<=[^\W\d_]{5})[.!?…]+[\"'»”)]*\s+(?=\S)|(?<=\d)[.!?…]\s+(?=[^\W\d_])|[;:]\s+(?=\S)")
-"""Where a sentence ends: not after `Dr.`, `M.` or `Sig.`, which names follow."""
+"""The end of a sentence. `Dr.`, `M.` and `Sig.` do not end one, because names follow them."""
 
 
 class NoModel(Exception):
-    """A model's file is not there, or not the promised one; one sentence."""
+    """A model's file cannot be read or has the wrong digest. The message is one sentence."""
 
 
 class EntityModel:
-    """One language's."""
+    """The entity model of one language."""
 
     def __init__(self, model: ModelFile) -> None:
         self.language = model.of_language
         self._nlp = _load(model)
 
-    def find(self, text: str, wanted: frozenset[str], until: float) -> Iterator[Finding]:
-        """Spans in the text, which is a line or several. Raises TooSlow."""
+    def find(self, text: str, entities: frozenset[str], until: float) -> Iterator[Finding]:
+        """Findings of these entities in a text of one or more lines. Raises TooSlow."""
         at = 0
-        pieces = list(pieces_of(text))
+        pieces = list(split_sentences(text))
         for piece, document in zip(pieces, self._nlp.pipe(pieces, batch_size=16), strict=True):
             if time.monotonic() > until:
                 raise TooSlow
-            for each in document.ents:
-                entity = _LABELS.get(each.label_)
-                if entity in wanted and any(map(str.isalpha, each.text)):
+            for span in document.ents:
+                entity = _LABELS.get(span.label_)
+                if entity in entities and any(map(str.isalpha, span.text)):
                     yield Finding(
-                        at + each.start_char, at + each.end_char, str(entity), 0.85, f"model-{self.language}"
+                        at + span.start_char, at + span.end_char, str(entity), 0.85, f"model-{self.language}"
                     )
             at += len(piece)
 
 
-def pieces_of(line: str) -> Iterator[str]:
-    """A line's sentences: what stands before an end is the same, whatever comes after it."""
+def split_sentences(line: str) -> Iterator[str]:
+    """The sentences of a line. A sentence does not depend on the text after it."""
     at = 0
     for end in [*(match.end() for match in _END.finditer(line)), len(line)]:
-        while end - at > LONGEST:
-            cut = line.rfind(" ", at + 1, at + LONGEST) + 1 or at + LONGEST
+        while end - at > MAX_PIECE:
+            cut = line.rfind(" ", at + 1, at + MAX_PIECE) + 1 or at + MAX_PIECE
             yield line[at:cut]
             at = cut
         if end > at:
@@ -76,11 +76,11 @@ def _load(model: ModelFile) -> Any:
         raw = model.file.read_bytes()
     except OSError as error:
         raise NoModel(f"{model.file} cannot be read: {error.strerror}.") from None
-    if (found := hashlib.sha256(raw).hexdigest()) != model.digest:
-        raise NoModel(f"{model.file} has digest {found}, and {model.digest} is promised.")
+    if (digest := hashlib.sha256(raw).hexdigest()) != model.digest:
+        raise NoModel(f"{model.file} has digest {digest}, and {model.digest} is promised.")
     import spacy
 
-    # From the bytes that were held against the digest, into a folder of this process's own.
+    # Unpack the bytes whose digest was checked, not the file, which could have changed since.
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(raw)) as wheel:
         wheel.extractall(folder)
         configs = [file.parent for file in Path(folder).rglob("config.cfg")]

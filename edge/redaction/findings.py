@@ -1,4 +1,4 @@
-"""What was found in a text: where, of what entity, by which rule."""
+"""Findings: the spans of a text that a rule recognised as an entity."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ class Finding:
     end: int
     entity: str
     score: float
-    """1: a checksum or a format of its own says so; 0.85: a model does, or words around it; 0.5: the form alone."""
+    """1: a checksum or a unique format; 0.85: a model, or words around the match; 0.5: the pattern alone."""
     rule: str
 
 
 @dataclass(frozen=True)
 class Detection:
-    """All that is to be hidden of a text: spans in order, none over another."""
+    """The findings of a text, in order and without overlap."""
 
     findings: tuple[Finding, ...]
     languages: tuple[str, ...]
-    """In which it is written, as far as could be told."""
+    """Languages of the text, as far as they were recognised."""
     patterns_only: tuple[str, ...]
-    """Those of its languages whose names no trusted model looks for."""
+    """Languages of the text that have no trusted model for names."""
     undecided: int | None = None
-    """From which character on a match of a pattern of words may be in progress; None: it was not looked for."""
+    """Character from which a match of a word pattern may be incomplete. None: not determined."""
 
 
-def apart(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Spans that overlap become one that covers them all, under the name of the surest and longest of them.
+def merge_overlapping(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Merge overlapping findings into one that covers them all, with the entity of the best score and length.
 
-    Never the shorter of two alone: what one rule saw is hidden, whatever another rule thought of a part of it.
+    The merged span covers both findings, so that everything that any rule found is hidden.
     """
     merged: list[tuple[Finding, int, int]] = []
-    for one in sorted(found):
-        if merged and one.start < merged[-1][2]:
+    for finding in sorted(findings):
+        if merged and finding.start < merged[-1][2]:
             best, start, end = merged[-1]
-            if (one.score, one.end - one.start) > (best.score, best.end - best.start):
-                best = one
-            merged[-1] = (best, start, max(end, one.end))
+            if (finding.score, finding.end - finding.start) > (best.score, best.end - best.start):
+                best = finding
+            merged[-1] = (best, start, max(end, finding.end))
         else:
-            merged.append((one, one.start, one.end))
+            merged.append((finding, finding.start, finding.end))
     return tuple(Finding(start, end, best.entity, best.score, best.rule) for best, start, end in merged)

@@ -1,4 +1,4 @@
-"""Numbers that name a person or an account, by the jurisdiction that gives them. Data."""
+"""Data: recognisers of numbers that identify a person or an account, by jurisdiction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _number(length: int, first: str = "[0-9]", between: str = r"[ ./-]?") -> str
     return f"{first}(?:{between}[0-9]){{{length - 1}}}"
 
 
-def _of(*codes: str) -> frozenset[str]:
+def _jurisdictions(*codes: str) -> frozenset[str]:
     return frozenset(codes)
 
 
@@ -36,7 +36,7 @@ def _iban() -> str:
     countries: dict[str, list[str]] = defaultdict(list)
     for country, structure in IBAN_STRUCTURES.items():
         countries[structure[:_DISTINCTIVE]].append(country)
-    begun = []
+    beginnings = []
     for kinds, codes in countries.items():
         together = "|".join(codes)
         spread = "|".join(f"(?i:{code[0]}){_SPREAD}(?i:{code[1]})" for code in codes)
@@ -45,9 +45,9 @@ def _iban() -> str:
             f"|(?:{spread}){_SPREAD}{_CHECK_DIGIT}{_SPREAD}{_CHECK_DIGIT})"
         )
         body = (f"(?:{_LIST_GAP}{_CLASSES[kind]}){{{sum(1 for _ in run)}}}" for kind, run in groupby(kinds))
-        begun.append(head + "".join(body))
+        beginnings.append(head + "".join(body))
     shortest, longest = min(map(len, IBAN_STRUCTURES.values())), max(map(len, IBAN_STRUCTURES.values()))
-    return f"(?:{'|'.join(begun)})(?:{_LIST_GAP}[0-9A-Za-z]){{{shortest - _DISTINCTIVE},{longest - _DISTINCTIVE}}}"
+    return f"(?:{'|'.join(beginnings)})(?:{_LIST_GAP}[0-9A-Za-z]){{{shortest - _DISTINCTIVE},{longest - _DISTINCTIVE}}}"
 
 
 _DISTINCTIVE = 8
@@ -92,7 +92,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "de-tax-id",
         _number(11, "[1-9]"),
         check=stdnum("de.idnr"),
-        jurisdictions=_of("de"),
+        jurisdictions=_jurisdictions("de"),
         score=1,
     ),
     Recogniser(
@@ -100,7 +100,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "de-pension",
         r"(?i)[0-9]{2}[ /-]?[0-9]{2}[ /-]?[0-9]{2}[ /-]?[0-9]{2}[ /-]?[A-Z][ /-]?[0-9]{2}[ /-]?[0-9]",
         check=check.german_pension,
-        jurisdictions=_of("de"),
+        jurisdictions=_jurisdictions("de"),
         score=1,
     ),
     Recogniser(
@@ -108,7 +108,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "de-insured",
         r"[A-Z][ -]?[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}",
         check=check.german_insured,
-        jurisdictions=_of("de"),
+        jurisdictions=_jurisdictions("de"),
         score=1,
     ),
     Recogniser(
@@ -117,7 +117,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         r"[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{2}[ ]?[CFGHJKLMNPRTVWXYZ0-9]{3}[ ]?[CFGHJKLMNPRTVWXYZ0-9]{3}"
         r"(?:[ ]?[0-9]D?)?",
         check=check.german_id_card,
-        jurisdictions=_of("de"),
+        jurisdictions=_jurisdictions("de"),
         score=1,
     ),
     Recogniser(
@@ -125,7 +125,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "uk-nhs",
         r"[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{4}",
         check=stdnum("gb.nhs"),
-        jurisdictions=_of("uk"),
+        jurisdictions=_jurisdictions("uk"),
         score=1,
     ),
     Recogniser(
@@ -133,7 +133,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "uk-nino",
         r"(?i)[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z][ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]",
         check=check.british_insured,
-        jurisdictions=_of("uk"),
+        jurisdictions=_jurisdictions("uk"),
         score=0.85,
     ),
     Recogniser(
@@ -141,7 +141,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "ch-ahv",
         r"756[ .-]?[0-9]{4}[ .-]?[0-9]{4}[ .-]?[0-9]{2}",
         check=stdnum("ch.ssn"),
-        jurisdictions=_of("ch"),
+        jurisdictions=_jurisdictions("ch"),
         score=1,
     ),
     Recogniser(
@@ -149,7 +149,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "fr-nir",
         r"[123478][ .-]?[0-9]{2}[ .-]?[0-9]{2}[ .-]?[0-9][0-9AB][ .-]?[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{2}",
         check=lambda text: check.stdnum("fr.nir")(check.compact(text)),
-        jurisdictions=_of("fr"),
+        jurisdictions=_jurisdictions("fr"),
         score=1,
     ),
     Recogniser(
@@ -158,7 +158,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         r"(?i)[A-Z]{3}[ -]?[A-Z]{3}[ -]?[0-9LMNPQRSTUV]{2}"
         r"[A-EHLMPRST][0-9LMNPQRSTUV]{2}[ -]?[A-Z][0-9LMNPQRSTUV]{3}[A-Z]",
         check=lambda text: check.stdnum("it.codicefiscale")(check.compact(text)),
-        jurisdictions=_of("it"),
+        jurisdictions=_jurisdictions("it"),
         score=1,
     ),
     Recogniser(
@@ -168,7 +168,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         check=stdnum("it.iva"),
         context=_VAT,
         needs_context=True,
-        jurisdictions=_of("it"),
+        jurisdictions=_jurisdictions("it"),
         score=1,
     ),
     Recogniser(
@@ -176,7 +176,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "es-dni",
         r"(?i)[0-9]{1,2}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]{0,2}[A-Z]",
         check=lambda text: check.stdnum("es.dni")(check.compact(text).zfill(9)),
-        jurisdictions=_of("es"),
+        jurisdictions=_jurisdictions("es"),
         score=1,
     ),
     Recogniser(
@@ -184,15 +184,15 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "es-nie",
         r"(?i)[XYZ][ -]?[0-9]{1}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]?[A-Z]",
         check=lambda text: check.stdnum("es.nie")(check.compact(text)),
-        jurisdictions=_of("es"),
+        jurisdictions=_jurisdictions("es"),
         score=1,
     ),
     Recogniser(
         "US_SSN",
         "us-ssn",
         r"[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}",
-        check=lambda text: check.stdnum("us.ssn")(check.digits(text)),
-        jurisdictions=_of("us"),
+        check=lambda text: check.stdnum("us.ssn")(check.only_digits(text)),
+        jurisdictions=_jurisdictions("us"),
         score=0.85,
     ),
     Recogniser(
@@ -200,7 +200,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "us-ssn-form",
         # Of numbers never given too: nothing else is written so.
         r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
-        jurisdictions=_of("us"),
+        jurisdictions=_jurisdictions("us"),
     ),
     Recogniser(
         "US_SSN",
@@ -209,7 +209,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         check=stdnum("us.ssn"),
         context=_SSN,
         needs_context=True,
-        jurisdictions=_of("us"),
+        jurisdictions=_jurisdictions("us"),
     ),
     Recogniser(
         "US_SSN",
@@ -218,17 +218,17 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         r"[0-9]{3}[\s./_·-]{0,3}[0-9]{2}[\s./_·-]{0,3}[0-9]{4}",
         context=_SSN,
         needs_context=True,
-        jurisdictions=_of("us"),
+        jurisdictions=_jurisdictions("us"),
         score=0.85,
     ),
     Recogniser(
         "US_ITIN",
         "us-itin",
         r"9[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{4}",
-        check=lambda text: check.stdnum("us.itin")(check.digits(text)),
+        check=lambda text: check.stdnum("us.itin")(check.only_digits(text)),
         context=("itin", "itins", "taxpayer*", "tax id*"),
         needs_context=True,
-        jurisdictions=_of("us"),
+        jurisdictions=_jurisdictions("us"),
     ),
     Recogniser(
         "AT_SVNR",
@@ -237,29 +237,34 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         check=check.austrian_insured,
         context=("sv", "sv-nr", "svnr", "svnummer", "*versicherung*"),
         needs_context=True,
-        jurisdictions=_of("at"),
+        jurisdictions=_jurisdictions("at"),
         score=1,
     ),
     Recogniser(
         "NL_BSN",
         "nl-bsn",
         _number(9, between=r"[ .-]?"),
-        check=lambda text: check.stdnum("nl.bsn")(check.digits(text)),
+        check=lambda text: check.stdnum("nl.bsn")(check.only_digits(text)),
         context=("bsn*", "burgerservice*", "sofi*"),
         needs_context=True,
-        jurisdictions=_of("nl"),
+        jurisdictions=_jurisdictions("nl"),
         score=1,
     ),
     Recogniser(
         "BE_NN",
         "be-nn",
         r"[0-9]{2}[ .]?[0-9]{2}[ .]?[0-9]{2}[ .-]?[0-9]{3}[ .-]?[0-9]{2}",
-        check=lambda text: check.stdnum("be.nn")(check.digits(text)),
-        jurisdictions=_of("be"),
+        check=lambda text: check.stdnum("be.nn")(check.only_digits(text)),
+        jurisdictions=_jurisdictions("be"),
         score=1,
     ),
     Recogniser(
-        "PL_PESEL", "pl-pesel", r"[0-9]{11}", check=stdnum("pl.pesel"), jurisdictions=_of("pl"), score=1
+        "PL_PESEL",
+        "pl-pesel",
+        r"[0-9]{11}",
+        check=stdnum("pl.pesel"),
+        jurisdictions=_jurisdictions("pl"),
+        score=1,
     ),
     Recogniser(
         "EU_VAT",

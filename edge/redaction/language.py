@@ -1,4 +1,4 @@
-"""In which language each line of a text is written. py3langid, whose model comes in its package."""
+"""Recognises the language of each line of a text with py3langid, whose model is part of its package."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-LETTERS = 25
-"""A line with fewer is of the language of the line before."""
-SURE = 0.5
+MIN_LETTERS = 25
+"""A line with fewer letters has the language of the line before it."""
+MIN_PROBABILITY = 0.5
 
 
-def lines(text: str, declared: str) -> Iterator[tuple[int, str, str]]:
-    """Each line with where it begins and its language; what cannot be told is the line's before, or the declared."""
+def lines_with_language(text: str, declared: str) -> Iterator[tuple[int, str, str]]:
+    """Position, text and language of each line. Unclear lines have the language of the line before, or `declared`."""
     at, language = 0, declared
     for line in text.splitlines(keepends=True):
-        if sum(map(str.isalpha, line)) >= LETTERS:
-            found, probability = _identifier().classify(line)
-            if probability >= SURE:
-                language = str(found)
+        if sum(map(str.isalpha, line)) >= MIN_LETTERS:
+            code, probability = _identifier().classify(line)
+            if probability >= MIN_PROBABILITY:
+                language = str(code)
         yield at, line, language
         at += len(line)
 
@@ -30,6 +30,6 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def ready() -> None:
-    """Load the model now rather than at the first text."""
+def load_model() -> None:
+    """Load the model before the first text."""
     _identifier()

@@ -1,4 +1,4 @@
-"""The entity models that are trusted, each by the SHA-256 of its maker's file. Data.
+"""Data: the trusted entity models, by the SHA-256 of their maker's file.
 
 Names on package indexes are not trusted: several of spaCy's models are in strangers' hands there (`de-core-news-md`
 and others at version 999.9.9). What counts is the digest of the wheel that Explosion released under

@@ -85,14 +85,14 @@ def forms(text: str) -> list[Form]:
     tag characters encode.
     """
     decoded = _decode(text)
-    made = [_normalise(text)]
+    normal_forms = [_normalise(text)]
     if decoded is not None:
-        made.append(_within(decoded, _normalise(decoded.text)))
+        normal_forms.append(_within(decoded, _normalise(decoded.text)))
     if not text.isascii() and (raised := {character for character in set(text) if _is_raised(character)}):
-        made.append(_normalise(text.translate(dict.fromkeys(map(ord, raised), " "))))
+        normal_forms.append(_normalise(text.translate(dict.fromkeys(map(ord, raised), " "))))
     if not text.isascii() and _TAG.search(text):
-        made.append(_normalise(text.translate(_TAGS)))
-    return made
+        normal_forms.append(_normalise(text.translate(_TAGS)))
+    return normal_forms
 
 
 def _normalise(text: str) -> Form:
@@ -139,17 +139,19 @@ def _normalise(text: str) -> Form:
 
 
 def _pattern(joined: str, uneven: str) -> re.Pattern[str]:
-    parts = [f"(?P<joined>[{re.escape(joined)}]+)"] if joined else []
+    alternatives = [f"(?P<joined>[{re.escape(joined)}]+)"] if joined else []
     if uneven:
-        parts.append(f"(?P<uneven>[{re.escape(uneven)}])")
-    return re.compile("|".join(parts))
+        alternatives.append(f"(?P<uneven>[{re.escape(uneven)}])")
+    return re.compile("|".join(alternatives))
 
 
 def _compose(text: str) -> str:
     """A character with its accents; an accent that makes no letter of an ASCII character is left out."""
     clean = unicodedata.normalize("NFKC", "".join(c for c in text if not _ignorable(c)))
-    kept = [c for at, c in enumerate(clean) if unicodedata.category(c)[0] != "M" or not clean[:at].isascii()]
-    return "".join(kept).translate(_TABLE)
+    characters = [
+        c for at, c in enumerate(clean) if unicodedata.category(c)[0] != "M" or not clean[:at].isascii()
+    ]
+    return "".join(characters).translate(_TABLE)
 
 
 @cache
@@ -201,8 +203,8 @@ class _Table(dict[int, str]):
     """For `str.translate`: filled with what occurs."""
 
     def __missing__(self, code: int) -> str:
-        made = self[code] = _single(chr(code))
-        return made
+        replacement = self[code] = _single(chr(code))
+        return replacement
 
 
 _TABLE = _Table()

@@ -1,4 +1,4 @@
-"""From a pattern the pattern of its beginnings: whether text that has come so far may grow into a match.
+"""Builds the pattern of all beginnings of a pattern's matches, to see whether a stream may be within a match.
 
 RE2 has no partial matching, but the beginnings of the matches of a bounded pattern are a bounded pattern themselves:
 those of `ab` are those of `a`, and `a` followed by those of `b`. What Python's parser does not read gives None.
@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 _CLASS = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
-_STANDS_FOR_CLASS = 0xF0000
-"""Code points of private use, by which classes of Unicode get through Python's parser."""
+_CLASS_STAND_INS = 0xF0000
+"""Private-use code points that replace Unicode classes, which Python's parser does not know."""
 
 
 def beginnings(pattern: str) -> str | None:
@@ -20,17 +20,17 @@ def beginnings(pattern: str) -> str | None:
 
     classes: list[str] = []
 
-    def put(found: re.Match[str]) -> str:
-        classes.append(found.group())
-        return chr(_STANDS_FOR_CLASS + len(classes) - 1)
+    def put(match: re.Match[str]) -> str:
+        classes.append(match.group())
+        return chr(_CLASS_STAND_INS + len(classes) - 1)
 
     try:
         parsed = _parser.parse(_CLASS.sub(put, pattern))
-        made = _Writer(classes, _constants).beginnings(parsed)
+        written = _Writer(classes, _constants).beginnings(parsed)
     except (re.error, OverflowError, RecursionError, _CannotWrite):
         return None
     flags = "".join(letter for letter, bit in _FLAGS if parsed.state.flags & bit)
-    return f"(?{flags}:{made})" if flags else made
+    return f"(?{flags}:{written})" if flags else written
 
 
 _FLAGS = (("i", re.IGNORECASE), ("s", re.DOTALL), ("m", re.MULTILINE))
@@ -41,18 +41,18 @@ class _CannotWrite(Exception):
 
 
 class _Writer:
-    """Writes what Python's parser read as RE2 reads it."""
+    """Writes the parse tree of Python's parser in RE2 syntax."""
 
     def __init__(self, classes: list[str], constants: Any) -> None:
         self._classes, self._c = classes, constants
 
     def beginnings(self, items: Any) -> str:
         """Of a row of items: the beginnings of the first, or all of it and those of the rest."""
-        made = ""
+        written = ""
         for item in reversed(list(items)):
-            here = self._begin(item)
-            made = f"(?:{self._whole(item)}(?:{made})|{here})" if made else here
-        return made
+            begun = self._begin(item)
+            written = f"(?:{self._whole(item)}(?:{written})|{begun})" if written else begun
+        return written
 
     def _row(self, items: Any) -> str:
         return "".join(map(self._whole, items))
@@ -61,11 +61,11 @@ class _Writer:
         kind, value = item
         c = self._c
         if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
-            _, most, inner = value
+            _, maximum, inner = value
             begun = self.beginnings(inner)
-            if most is c.MAXREPEAT:
+            if maximum is c.MAXREPEAT:
                 raise _CannotWrite
-            return f"(?:{self._row(inner)}){{0,{most - 1}}}(?:{begun})" if most > 1 else f"(?:{begun})"
+            return f"(?:{self._row(inner)}){{0,{maximum - 1}}}(?:{begun})" if maximum > 1 else f"(?:{begun})"
         if kind is c.SUBPATTERN:
             return self._flagged(value, self.beginnings(value[-1]))
         if kind is c.BRANCH:
@@ -86,10 +86,10 @@ class _Writer:
         if kind is c.IN:
             return self._set(value)
         if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
-            least, most, inner = value
-            if most is c.MAXREPEAT:
+            minimum, maximum, inner = value
+            if maximum is c.MAXREPEAT:
                 raise _CannotWrite
-            return f"(?:{self._row(inner)}){{{least},{most}}}{'?' if kind is c.MIN_REPEAT else ''}"
+            return f"(?:{self._row(inner)}){{{minimum},{maximum}}}{'?' if kind is c.MIN_REPEAT else ''}"
         if kind is c.SUBPATTERN:
             return self._flagged(value, self._row(value[-1]))
         if kind is c.BRANCH:
@@ -105,24 +105,24 @@ class _Writer:
         return f"(?{on}{'-' + off if off else ''}:{inner})"
 
     def _literal(self, code: int) -> str:
-        if code >= _STANDS_FOR_CLASS and code - _STANDS_FOR_CLASS < len(self._classes):
-            return self._classes[code - _STANDS_FOR_CLASS]
+        if code >= _CLASS_STAND_INS and code - _CLASS_STAND_INS < len(self._classes):
+            return self._classes[code - _CLASS_STAND_INS]
         return f"\\x{{{code:x}}}"
 
     def _set(self, items: Any) -> str:
-        made, negated, c = "", "", self._c
+        members, negated, c = "", "", self._c
         for kind, value in items:
             if kind is c.NEGATE:
                 negated = "^"
             elif kind is c.LITERAL:
-                made += self._literal(value)
+                members += self._literal(value)
             elif kind is c.RANGE:
-                made += f"\\x{{{value[0]:x}}}-\\x{{{value[1]:x}}}"
+                members += f"\\x{{{value[0]:x}}}-\\x{{{value[1]:x}}}"
             elif kind is c.CATEGORY and (sign := _CATEGORIES.get(str(value))) is not None:
-                made += sign
+                members += sign
             else:
                 raise _CannotWrite
-        return f"[{negated}{made}]"
+        return f"[{negated}{members}]"
 
 
 _CATEGORIES = {

@@ -1,7 +1,7 @@
-"""Words by which prompts try to turn a model against its instructions, in the languages of the rules. Data.
+"""Data: phrases of prompt attacks, in the languages of the rules.
 
-They catch what is copied from lists, not who rephrases: a guard model is for that. What harm an answer can do is
-bounded by what its application may do, never by this.
+They find attacks that are copied from lists. Rephrased attacks need a guard model. The rights of the application, not
+these patterns, bound the harm that an answer can do.
 """
 
 from __future__ import annotations

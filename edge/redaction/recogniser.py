@@ -157,8 +157,8 @@ class Recogniser:
         if end <= start or (self.alone and self.counts_between is None and text.joined_before(start)):
             return
         if self.shorten is not None:
-            if counted := self.shorten(text.raw[start:end].decode()):
-                yield start + len(counted.encode())
+            if shortened := self.shorten(text.raw[start:end].decode()):
+                yield start + len(shortened.encode())
             return
         ends_within_word = self.alone and text.joined_after(end)
         if not ends_within_word or self.counts_between is not None:
@@ -185,12 +185,16 @@ class Recogniser:
 
     def _near(self, text: Text, start: int, end: int) -> bool:
         """Whether a word beside a match says what it is."""
-        words, against, after = self._words
+        context_pattern, against_pattern, after_pattern = self._words
         before = text.before(start)
-        last = max((found.end() for found in words.finditer(before)), default=-1) if words else -1
-        if last >= 0 and not (against and against.search(before, last)):
+        context_end = (
+            max((match.end() for match in context_pattern.finditer(before)), default=-1)
+            if context_pattern
+            else -1
+        )
+        if context_end >= 0 and not (against_pattern and against_pattern.search(before, context_end)):
             return True
-        return after is not None and after.match(text.behind(end)) is not None
+        return after_pattern is not None and after_pattern.match(text.behind(end)) is not None
 
     def _labelled(self, text: Text, start: int) -> bool:
         """Whether the words right before a match say that it is another thing: `invoice no. 0123456789`."""
@@ -198,7 +202,7 @@ class Recogniser:
         if against is None:
             return False
         before = _LABEL_ENDS.sub("", text.before(start))
-        return any(found.end() == len(before) for found in against.finditer(before))
+        return any(match.end() == len(before) for match in against.finditer(before))
 
 
 MAX_WIDTH = 512
@@ -233,13 +237,13 @@ def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
     """Any of the words, as whole words."""
     if not words:
         return None
-    parts = []
+    patterns = []
     for word in sorted(words, key=len, reverse=True):
         stem = re.escape(word.strip("*")).replace("\\ ", r"\s{1,3}")
         left = r"\w*" if word.startswith("*") else ""
         right = r"\w*" if word.endswith("*") else ""
-        parts.append(f"{left}{stem}{right}")
-    return re.compile(rf"(?<![^\W_])(?:{'|'.join(parts)})(?![^\W_])")
+        patterns.append(f"{left}{stem}{right}")
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(patterns)})(?![^\W_])")
 
 
 class Text:
@@ -282,9 +286,9 @@ class Text:
     def _characters(self, byte: int) -> int:
         while len(self._counted) <= byte // _STRIDE:
             begin = (len(self._counted) - 1) * _STRIDE
-            self._counted.append(self._counted[-1] + _begun(self.raw[begin : begin + _STRIDE]))
+            self._counted.append(self._counted[-1] + _count_characters(self.raw[begin : begin + _STRIDE]))
         begin = byte // _STRIDE * _STRIDE
-        return self._counted[byte // _STRIDE] + _begun(self.raw[begin:byte])
+        return self._counted[byte // _STRIDE] + _count_characters(self.raw[begin:byte])
 
     def begin_of_last(self, characters: int) -> int:
         """The byte at which so many last characters begin."""
@@ -299,9 +303,9 @@ class Text:
 
     def before(self, byte: int) -> str:
         """The words before a byte, in lower case. What stands in for a value says nothing of the next one."""
-        shown = CONTEXT + _LONGEST_PLACEHOLDER
-        text = self.raw[max(0, byte - shown) : byte].decode("utf-8", "ignore").lower()
-        return _PLACEHOLDER.sub(lambda found: " " * len(found.group()), text)[-CONTEXT:]
+        max_bytes = CONTEXT + _LONGEST_PLACEHOLDER
+        text = self.raw[max(0, byte - max_bytes) : byte].decode("utf-8", "ignore").lower()
+        return _PLACEHOLDER.sub(lambda match: " " * len(match.group()), text)[-CONTEXT:]
 
     def behind(self, byte: int) -> str:
         """What follows a byte, in lower case, without what parts it from a word."""
@@ -355,6 +359,6 @@ _STRIDE = 4096
 _CONTINUES = bytes(range(0x80, 0xC0))
 
 
-def _begun(raw: bytes) -> int:
+def _count_characters(raw: bytes) -> int:
     """How many characters begin in a piece of UTF-8."""
     return len(raw.translate(None, _CONTINUES))

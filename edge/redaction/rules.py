@@ -1,4 +1,4 @@
-"""By which rules a text is looked through: the file's part, and the version that names all of it."""
+"""Settings `rules` of redaction, and the version that identifies rules, code and libraries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edge.strict_model import Name, Strict
 Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 NAMES = ("PERSON", "LOCATION", "ORGANIZATION")
-"""What a model looks for."""
+"""Entities that a model finds."""
 
 
 def only_guarded(entity: str) -> bool:
-    """Whether it names nobody: looked for where a guard asks, and never redacted of itself."""
+    """Whether only guards use the entity. It identifies nobody, so it is not redacted."""
     return entity == ATTACK or entity.startswith("TOPIC_")
 
 
@@ -42,16 +42,16 @@ class OwnPattern(Strict):
     @model_validator(mode="after")
     def _can_be_used(self) -> OwnPattern:
         try:
-            one = self.recogniser(0)
-            _ = one.compiled, one.width
+            recogniser = self.recogniser(0)
+            _ = recogniser.compiled, recogniser.width
         except BadPattern as error:
             raise ValueError(f"pattern of {self.entity}: {error}") from None
-        if one.compiled.fullmatch(b"") is not None:
+        if recogniser.compiled.fullmatch(b"") is not None:
             raise ValueError(f"pattern of {self.entity}: it matches nothing at all, and so everywhere")
         return self
 
     def recogniser(self, number: int) -> Recogniser:
-        """As the detector takes it."""
+        """The recogniser of this pattern."""
         return Recogniser(
             self.entity,
             f"own-{number}",
@@ -65,7 +65,7 @@ class OwnPattern(Strict):
 
 
 class ModelFile(Strict):
-    """A wheel with an entity model: one of the trusted, or whose digest and language the file states."""
+    """A wheel with an entity model: a trusted one, or one with `sha256` and `language`."""
 
     file: Path
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -86,80 +86,80 @@ class ModelFile(Strict):
 
     @property
     def digest(self) -> str:
-        """What the file must be."""
+        """SHA-256 that the file must have."""
         return self.sha256 or TRUSTED[self.file.name].sha256
 
     @property
     def of_language(self) -> str:
-        """Whose names it finds."""
+        """Language of the names that it finds."""
         return self.language or TRUSTED[self.file.name].language
 
 
 class Topic(Strict):
-    """A topic that an organisation does not want spoken of; found as `TOPIC_<NAME>`."""
+    """A topic that an organisation wants to block; its entity is `TOPIC_<NAME>`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,30}$")]
     phrases: Annotated[list[Annotated[str, Field(min_length=3, max_length=100)]], Field(min_length=1)]
     """Whole words, in upper or lower case; a space stands for one or two."""
 
     def recogniser(self) -> Recogniser:
-        """As the detector takes it."""
-        phrases = "|".join(re.escape(each).replace("\\ ", " {1,2}") for each in self.phrases)
+        """The recogniser of this topic."""
+        phrases = "|".join(re.escape(phrase).replace("\\ ", " {1,2}") for phrase in self.phrases)
         return Recogniser(
             f"TOPIC_{self.name}", f"topic-{self.name.lower()}", f"(?i:{phrases})", sort="free", score=0.85
         )
 
 
 class Rules(Strict):
-    """`redaction.rules`: what is looked for."""
+    """Settings `rules`: the entities, patterns, topics and models of a detector."""
 
     jurisdictions: list[Language] | None = None
-    """Whose numbers are looked for; absent: all that are known."""
+    """Jurisdictions whose numbers are recognised. Absent: all known ones."""
     entities: list[Entity] | None = None
     """Absent: all."""
     patterns: list[OwnPattern] = []
     topics: list[Topic] = []
     models: list[ModelFile] = []
     languages: list[Language] = ["en"]
-    """What is written here; what is too short to tell is taken for the first."""
+    """Languages of the texts. Texts that are too short to recognise count as the first."""
 
     @field_validator("models")
     @classmethod
     def _one_a_language(cls, models: list[ModelFile]) -> list[ModelFile]:
-        languages = [each.of_language for each in models]
+        languages = [model.of_language for model in models]
         if len(set(languages)) < len(languages):
             raise ValueError("one model a language")
         return models
 
     def recognisers(self) -> Iterator[Recogniser]:
-        """The patterns of these rules."""
-        for one in (*SECRETS, *IDENTIFIERS, *CONTACTS):
-            here = (
+        """The recognisers of these rules."""
+        for recogniser in (*SECRETS, *IDENTIFIERS, *CONTACTS):
+            applies = (
                 self.jurisdictions is None
-                or not one.jurisdictions
-                or one.jurisdictions & {*self.jurisdictions}
+                or not recogniser.jurisdictions
+                or recogniser.jurisdictions & {*self.jurisdictions}
             )
-            if here and self.wants(one.entity):
-                yield one
-        for number, own in enumerate(self.patterns, 1):
-            yield own.recogniser(number)
+            if applies and self.wants(recogniser.entity):
+                yield recogniser
+        for number, pattern in enumerate(self.patterns, 1):
+            yield pattern.recogniser(number)
         yield from ATTACKS
         yield from (topic.recogniser() for topic in self.topics)
 
     def wants(self, entity: str) -> bool:
-        """Whether the entity is looked for. Secrets always are."""
+        """Whether the rules look for the entity. They always look for secrets."""
         return self.entities is None or entity == SECRET or entity in self.entities
 
     @property
     def version(self) -> str:
-        """Names all that decides what is found: this code, the file's part, the models, the libraries."""
-        made = hashlib.sha256(_code())
-        said = self.model_dump(mode="json")
-        said["models"] = sorted([each.of_language, each.digest] for each in self.models)
-        said["private_key"] = PRIVATE_KEY
-        said["libraries"] = {name: _version(name) for name in LIBRARIES}
-        made.update(json.dumps(said, sort_keys=True).encode())
-        return f"rules-{made.hexdigest()[:16]}"
+        """Identifies everything that decides findings: this code, the settings, the models and the libraries."""
+        checksum = hashlib.sha256(_code())
+        settings = self.model_dump(mode="json")
+        settings["models"] = sorted([model.of_language, model.digest] for model in self.models)
+        settings["private_key"] = PRIVATE_KEY
+        settings["libraries"] = {name: _version(name) for name in LIBRARIES}
+        checksum.update(json.dumps(settings, sort_keys=True).encode())
+        return f"rules-{checksum.hexdigest()[:16]}"
 
 
 LIBRARIES = ("google-re2", "python-stdnum", "py3langid", "spacy")

@@ -1,4 +1,4 @@
-"""Secrets: what opens something to whoever reads it, by issuers' formats and by words that say so. Data."""
+"""Data: recognisers of secrets, by issuers' formats and by words that announce one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from edge.redaction.recogniser import Recogniser
 
 SECRET = "SECRET"  # noqa: S105
-_SAID = (
+_WORDS_FOR_KEYS = (
     r"(?i:passw(?:or)?d|passwort|kennwort|passphrase|pwd|mot de passe|contraseña|parola chiave"
     r"|api[_ -]?key|apikey|api[_ -]?token|secret(?:[_ -]?(?:access)?[_ -]?key)?"
     r"|client[_ -]?secret|access[_ -]?token|auth[_ -]?token|private[_ -]?key"
@@ -19,22 +19,22 @@ _SAID = (
 )
 
 
-def _random(text: str) -> bool:
-    """Whether a value looks drawn by lot: 3 bits a character, of two kinds of characters, no words with hyphens."""
+def _looks_random(text: str) -> bool:
+    """Whether a value looks random: at least 3 bits a character and two kinds of characters."""
     counts = Counter(text)
     bits = -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
     kinds = sum((any(map(str.islower, text)), any(map(str.isupper, text)), any(map(str.isdigit, text))))
     return bits >= 3 and kinds >= 2
 
 
-def _password(text: str) -> bool:
-    """Not what stands in for one."""
+def _is_password(text: str) -> bool:
+    """Whether a text can be a password, and is no stand-in such as `changeme`."""
     return text.strip("<>{}[]*.$").lower() not in _NO_PASSWORDS and len(set(text)) > 2
 
 
-def _drawn(text: str) -> bool:
-    """A password as people tell it: not a word, but with a digit or a sign in it."""
-    return _password(text) and not text.rstrip(".!?").isalpha()
+def _is_told_password(text: str) -> bool:
+    """Whether a text can be a password in a sentence: it holds a digit or a sign."""
+    return _is_password(text) and not text.rstrip(".!?").isalpha()
 
 
 _NO_PASSWORDS = frozenset(
@@ -71,7 +71,7 @@ def _random_behind_letter(before: str, text: str, after: str) -> bool:
     if not before[-1:].isalnum():
         return True
     longest = max(re.split("[-_.]", text), key=len)
-    kinds = ["a" if each.islower() else "A" if each.isupper() else "0" for each in longest]
+    kinds = ["a" if character.islower() else "A" if character.isupper() else "0" for character in longest]
     changes = sum(kind != following for kind, following in itertools.pairwise(kinds))
     return len(longest) >= 12 and len(set(kinds)) == 3 and changes >= 0.35 * len(longest)
 
@@ -122,7 +122,7 @@ SECRETS: tuple[Recogniser, ...] = (
         "bearer",
         r"(?i:bearer|basic|token) ([A-Za-z0-9+/._~-]{16,300}={0,2})",
         sort="token",
-        check=_random,
+        check=_looks_random,
         group=1,
         alone=False,
         score=0.85,
@@ -130,9 +130,9 @@ SECRETS: tuple[Recogniser, ...] = (
     Recogniser(
         SECRET,
         "said-secret",
-        rf"{_SAID}[\"'`*]{{0,2}} {{0,2}}(?:[:=]|:=|=>) {{0,2}}[\"'`*]{{0,2}}([^\s\"'`,;<>]{{6,200}})",
+        rf"{_WORDS_FOR_KEYS}[\"'`*]{{0,2}} {{0,2}}(?:[:=]|:=|=>) {{0,2}}[\"'`*]{{0,2}}([^\s\"'`,;<>]{{6,200}})",
         sort="token",
-        check=_password,
+        check=_is_password,
         group=1,
         alone=False,
         score=0.85,
@@ -140,10 +140,10 @@ SECRETS: tuple[Recogniser, ...] = (
     Recogniser(
         SECRET,
         "told-secret",
-        rf"{_SAID}[\"'`*]{{0,2}} (?i:is|was|ist|lautet|war|est|était|è|es|era):? "
+        rf"{_WORDS_FOR_KEYS}[\"'`*]{{0,2}} (?i:is|was|ist|lautet|war|est|était|è|es|era):? "
         r"[\"'`*]{0,2}([^\s\"'`,;<>]{6,200})",
         sort="token",
-        check=_drawn,
+        check=_is_told_password,
         group=1,
         alone=False,
     ),
@@ -161,7 +161,7 @@ SECRETS: tuple[Recogniser, ...] = (
         "random-key",
         r"[A-Za-z0-9+/_-]{32,200}={0,2}",
         sort="token",
-        check=_random,
+        check=_looks_random,
         context=(
             "*key",
             "*keys",

@@ -1,4 +1,4 @@
-"""A text that comes in pieces: what a later piece could make part of an entity is held back until it is decided.
+"""Buffers a text that comes in pieces, and holds back what a later piece could make part of an entity.
 
 Lengths are those of the text's normal forms (`normalise.py`): characters that nobody sees, or percent-encoding, make no
 match longer. What is let go is what would be let go of the whole text, however it is cut: a match is whole in the
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 from edge.redaction.findings import Finding
 from edge.redaction.normalise import MARKS, Form, forms
-from edge.redaction.redact import hidden
+from edge.redaction.redact import hide
 from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
 BEFORE = 128
 """Characters, in their normal form, of what was let go that are shown again: words that say what comes."""
-MOST = 64 * 1024
+MAX_HELD = 64 * 1024
 """Characters that may be held; a line or a key that is longer is nobody's."""
 LINE = 2_000
 _TOKEN = re.compile(r"\S+")
@@ -35,12 +35,12 @@ _FIRST_LINE = 80
 
 
 class TooLong(Exception):
-    """More would have to be held back than may be."""
+    """More text would have to be held back than is allowed."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far what is looked for can reach."""
+    """How far matches of the searched entities can reach."""
 
     widest: int
     """Characters of the longest match of any pattern."""
@@ -52,54 +52,60 @@ class Reach:
     """Whether a model looks at whole lines."""
 
 
-class Held:
-    """One text on its way."""
+class StreamBuffer:
+    """The buffer of one text."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         self._before = self._pending = ""
 
     def add(self, piece: str) -> None:
-        """What came. Raises TooLong."""
+        """Add a piece. Raises TooLong."""
         self._pending += piece
-        if len(self._pending) > MOST:
+        if len(self._pending) > MAX_HELD:
             raise TooLong
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is held."""
+        """Whether text is held."""
         return bool(self._pending)
 
     @property
     def window(self) -> str:
-        """What is to be looked through before the next `release`."""
+        """The text to pass to the detector before the next `release`."""
         return self._before + self._pending
 
     def ready(self) -> bool:
-        """Whether a look could let anything go: else it can wait for the next piece."""
+        """Whether a detection now could release text. If not, wait for the next piece."""
         return self._cut(len(self.window)) > 0
 
     def release(
         self, findings: Sequence[Finding], *, last: bool = False, undecided: int | None = None
     ) -> str:
-        """What may go, with what was found in `window` replaced; after the `last` nothing is held.
+        """The released text, with the findings in `window` hidden. With `last`, everything is released.
 
         `undecided` is the detection's: where in `window` a match of words may be in progress.
         """
         begin = len(self._before)
         cut = begin + (len(self._pending) if last else self._cut(undecided))
-        for one in reversed(findings):
+        for finding in reversed(findings):
             # Not decided yet, or not whole: from its first character on it waits.
-            if one.start < cut < one.end or (one.end == cut and not last):
-                cut = max(begin, one.start)
+            if finding.start < cut < finding.end or (finding.end == cut and not last):
+                cut = max(begin, finding.start)
         window = self.window
-        gone = [
-            Finding(max(one.start, begin) - begin, min(one.end, cut) - begin, one.entity, one.score, one.rule)
-            for one in findings
-            if one.end > begin and one.start < cut
+        released = [
+            Finding(
+                max(finding.start, begin) - begin,
+                min(finding.end, cut) - begin,
+                finding.entity,
+                finding.score,
+                finding.rule,
+            )
+            for finding in findings
+            if finding.end > begin and finding.start < cut
         ]
-        text = hidden(window[begin:cut], gone)
-        self._before, self._pending = _shown_again(window[:cut]), window[cut:]
+        text = hide(window[begin:cut], released)
+        self._before, self._pending = _context_tail(window[:cut]), window[cut:]
         return text
 
     def _cut(self, undecided: int | None) -> int:
@@ -107,14 +113,16 @@ class Held:
         read = forms(self._pending)
         cut = min(form.position(self._decided(form.text)) for form in read)
         if self._reach.words:
-            words = min(form.position(max(0, len(form.text) - self._reach.words - 2)) for form in read)
-            cut = min(cut, max(words, 0 if undecided is None else undecided - len(self._before)))
+            word_position = min(
+                form.position(max(0, len(form.text) - self._reach.words - 2)) for form in read
+            )
+            cut = min(cut, max(word_position, 0 if undecided is None else undecided - len(self._before)))
         return max(0, cut)
 
     def _decided(self, text: str) -> int:
         """The same of one form, but for patterns of words."""
         reach, length = self._reach, len(text)
-        cut = max(_row(text, reach.groups), length - reach.widest - 2)
+        cut = max(_row_start(text, reach.groups), length - reach.widest - 2)
         if (key := text.rfind(PRIVATE_KEY_BEGINS)) >= 0 and length - key < _FIRST_LINE:
             cut = min(cut, key)
         if reach.lines:
@@ -125,9 +133,9 @@ class Held:
         return max(0, cut)
 
 
-def _shown_again(gone: str) -> str:
+def _context_tail(released: str) -> str:
     """The end of what was let go that is shown again."""
-    end = gone[-MOST:]
+    end = released[-MAX_HELD:]
     return end[min(_tail(form) for form in forms(end)) :]
 
 
@@ -135,7 +143,7 @@ def _tail(form: Form) -> int:
     return form.position(max(0, len(form.text) - BEFORE))
 
 
-def _row(text: str, groups: bool) -> int:
+def _row_start(text: str, groups: bool) -> int:
     """Where the last token begins, and with `groups` the row of tokens before it that could be of one number."""
     begin = len(text)
     for token in reversed(list(_TOKEN.finditer(text))):
@@ -155,17 +163,17 @@ def _could_be_group(token: str) -> bool:
     return len(token) <= 4 or any(map(str.isdigit, token)) or not any(map(str.islower, token))
 
 
-class Placeholding:
-    """Placeholders on their way back: a text in pieces of which none ends within one."""
+class PlaceholderBuffer:
+    """Re-cuts a text that comes in pieces, so that no piece ends within a placeholder."""
 
     def __init__(self) -> None:
         self._pending = ""
 
     def add(self, piece: str, *, last: bool = False) -> str:
-        """What may be looked at for placeholders."""
+        """The text in which placeholders are complete and can be replaced."""
         text = self._pending + piece
         opened = text.rfind("<")
-        held = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None
-        cut = opened if held else len(text)
+        may_be_placeholder = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None
+        cut = opened if may_be_placeholder else len(text)
         self._pending = text[cut:]
         return text[:cut]

@@ -8,13 +8,13 @@ from edge.audit.records import digest
 
 
 def fields(
-    held: str, act: str, *, who: dict[str, str], state: str, version: int, reason: str, line: bytes
+    held_id: str, act: str, *, actor: dict[str, str], state: str, version: int, reason: str, line: bytes
 ) -> dict[str, Any]:
     """Of a record of kind `review`, beside class, site and gateway. `reason` is a code, never a person's prose."""
     return {
-        "id": held,
+        "id": held_id,
         "act": act,
-        "who": who,
+        "who": actor,
         "state": state,
         "version": version,
         "reason": reason,

@@ -18,12 +18,12 @@ from edge.config import ReviewsConfig
 from edge.database import Database, DatabaseDown
 from edge.openai_api import Refusal
 from edge.reviews import decision_records
-from edge.reviews.corrections import corrected, texts_of
+from edge.reviews.corrections import apply_correction, texts_of
 from edge.reviews.envelope import Envelopes, Erased, correction_name, note_name
 from edge.reviews.identity import ID, fold
 from edge.reviews.reviewers import Person, unavailable
 
-MOST = 200
+MAX_LISTED = 200
 """Answers listed at once, and moved on by time at once."""
 _WAITING = """
 SELECT id, workload, domain, task, why, score, state, held_at, decide_by, version, approvers,
@@ -68,7 +68,7 @@ REFUSALS = {
 }
 
 
-class Desk:
+class ReviewDesk:
     """Of one class at one site. Raises ConfigError."""
 
     def __init__(self, config: ReviewsConfig, database: Database, auditor: Auditor) -> None:
@@ -79,52 +79,52 @@ class Desk:
         self, person: Person, states: list[str], after: tuple[datetime, str] | None, limit: int
     ) -> list[dict[str, Any]]:
         """What this person may decide, the oldest first, without what it says. Raises Refusal."""
-        at, held = after or (None, None)
+        at, held_id = after or (None, None)
         rows = await self._ask(
             _WAITING,
             *(self._config.data_class, self._config.site, states, person.workloads),
-            *(at, held, self._names(person), limit),
+            *(at, held_id, self._names(person), limit),
         )
         return [dict(row) for row in rows]
 
-    async def one(self, person: Person, held: str) -> dict[str, Any]:
+    async def one(self, person: Person, held_id: str) -> dict[str, Any]:
         """Where it stands, and who did what. Raises Refusal."""
-        row = await self._row(person, held)
+        row = await self._row(person, held_id)
         keys = ("id", "workload", "domain", "task", "why", "score", "state", "version", "approvers", "reason")
         times = ("held_at", "decide_by", "decided_at", "delete_at")
-        acted = [
-            {key: value for key, value in dict(each).items() if key != "note"}
-            for each in await self._ask(_ACTS, held)
+        acts = [
+            {key: value for key, value in dict(act).items() if key != "note"}
+            for act in await self._ask(_ACTS, held_id)
         ]
-        return {key: row[key] for key in (*keys, *times, "approved_by")} | {"acts": acted}
+        return {key: row[key] for key in (*keys, *times, "approved_by")} | {"acts": acts}
 
-    async def claim(self, person: Person, held: str) -> dict[str, Any]:
+    async def claim(self, person: Person, held_id: str) -> dict[str, Any]:
         """Take it, and read what was asked and answered. Raises Refusal."""
-        row = await self._row(person, held)
+        row = await self._row(person, held_id)
         line, name = _candidate(row)
-        said = await self._open(line, name)
-        acted = await self._act(person, row, "claim", "", line, version=row["version"])
+        exchange = await self._open(line, name)
+        outcome = await self._act(person, row, "claim", "", line, version=row["version"])
         return {
-            **acted,
+            **outcome,
             "why": row["why"],
             "score": row["score"],
             "approved_by": row["approved_by"],
             "sha256": digest(line),
-            "asked": said["asked"] or (await self._open(row["content"], held))["asked"],
-            "answer": said["answer"].decode(),
-            "texts": texts_of(said["answer"]),
-            "notes": await self._notes(held),
+            "asked": exchange["asked"] or (await self._open(row["content"], held_id))["asked"],
+            "answer": exchange["answer"].decode(),
+            "texts": texts_of(exchange["answer"]),
+            "notes": await self._notes(held_id),
         }
 
-    async def release(self, person: Person, held: str, version: int) -> dict[str, Any]:
+    async def release(self, person: Person, held_id: str, version: int) -> dict[str, Any]:
         """Give back what was claimed. Raises Refusal."""
-        row = await self._row(person, held)
+        row = await self._row(person, held_id)
         return await self._act(person, row, "release", "", _candidate(row)[0], version=version)
 
     async def decide(
         self,
         person: Person,
-        held: str,
+        held_id: str,
         act: str,
         *,
         version: int,
@@ -134,18 +134,18 @@ class Desk:
         texts: object,
     ) -> dict[str, Any]:
         """One act upon what was claimed, named by its version and by what was read. Raises Refusal."""
-        row = await self._row(person, held)
+        row = await self._row(person, held_id)
         line, name = _candidate(row)
         if digest(line) != sha256:
             raise Refusal(*REFUSALS["changed"])
         vote = correction = None
         if act == "correct":
-            answer = corrected((await self._open(line, name))["answer"], texts)
-            line = correction = await self._beside(line, correction_name(held), answer)
+            answer = apply_correction((await self._open(line, name))["answer"], texts)
+            line = correction = await self._beside(line, correction_name(held_id), answer)
         if act in ("approve", "correct"):
             edition = row["edition"] + (act == "correct")
-            vote = self._envelopes.votes.seal(held, edition, person.name, line)
-        sealed = await self._beside(line, note_name(held, version + 1), note.encode()) if note else None
+            vote = self._envelopes.votes.seal(held_id, edition, person.name, line)
+        sealed = await self._beside(line, note_name(held_id, version + 1), note.encode()) if note else None
         return await self._act(
             person, row, act, reason, line, version=version, note=sealed, correction=correction, vote=vote
         )
@@ -153,13 +153,13 @@ class Desk:
     async def overdue(self) -> int:
         """Move on what nobody decided in time, each with its record; how many. Raises Refusal, DatabaseDown."""
 
-        async def moved(connection: Any) -> int:
-            rows = await connection.fetch(_OVERDUE, self._config.data_class, self._config.site, MOST)
+        async def move_on(connection: Any) -> int:
+            rows = await connection.fetch(_OVERDUE, self._config.data_class, self._config.site, MAX_LISTED)
             records = [
                 decision_records.fields(
                     row["id"],
                     "escalate" if row["state"] == "escalated" else "expire",
-                    who={"workload": row["workload"], "reviewer": "", "identity": "deadline"},
+                    actor={"workload": row["workload"], "reviewer": "", "identity": "deadline"},
                     state=row["state"],
                     version=row["version"],
                     reason="deadline",
@@ -167,18 +167,18 @@ class Desk:
                 )
                 for row in rows
             ]
-            await asyncio.gather(*(self._auditor.review(each) for each in records))
+            await asyncio.gather(*(self._auditor.review(record) for record in records))
             return len(rows)
 
-        return await self._database.transaction(moved)
+        return await self._database.transaction(move_on)
 
     async def sweep(self) -> int:
         """Delete what its retention is over for, but for subjects under a legal hold; how many. Raises DatabaseDown."""
-        held = await asyncio.to_thread(holds, self._envelopes.folder)
-        if "all" in held:
+        holds_by_subject = await asyncio.to_thread(holds, self._envelopes.folder)
+        if "all" in holds_by_subject:
             return 0
         rows = await self._database.fetch(
-            _SWEEP, self._config.data_class, self._config.site, sorted(held), 10 * MOST
+            _SWEEP, self._config.data_class, self._config.site, sorted(holds_by_subject), 10 * MAX_LISTED
         )
         return rows[0]["gone"]
 
@@ -186,13 +186,13 @@ class Desk:
         """Destroy the keys whose days are over; how many there were. Raises OSError."""
         return await asyncio.to_thread(expire, self._envelopes.folder, datetime.now(UTC).date())
 
-    async def _notes(self, held: str) -> list[dict[str, str]]:
+    async def _notes(self, held_id: str) -> list[dict[str, str]]:
         """What reviewers before have written."""
         notes: list[dict[str, str]] = []
-        for each in await self._ask(_ACTS, held):
-            if each["note"] is not None:
-                said = await self._open(each["note"], note_name(held, each["version"]))
-                notes.append({"by": each["by"], "act": each["act"], "note": said["answer"].decode()})
+        for act in await self._ask(_ACTS, held_id):
+            if act["note"] is not None:
+                note = await self._open(act["note"], note_name(held_id, act["version"]))
+                notes.append({"by": act["by"], "act": act["act"], "note": note["answer"].decode()})
         return notes
 
     def _names(self, person: Person) -> list[str]:
@@ -212,39 +212,44 @@ class Desk:
         correction: bytes | None = None,
         vote: bytes | None = None,
     ) -> dict[str, Any]:
-        who = {"workload": row["workload"], "reviewer": person.name, "identity": person.identity}
+        actor = {"workload": row["workload"], "reviewer": person.name, "identity": person.identity}
 
-        async def whole(connection: Any) -> Any:
-            done = await connection.fetchrow(
+        async def act_and_record(connection: Any) -> Any:
+            outcome = await connection.fetchrow(
                 _ACT,
                 *(row["id"], act, person.name, self._names(person), person.senior, version),
                 *(reason, note, correction, vote, self._config.claim_s),
             )
-            if done["outcome"] == "done":
+            if outcome["outcome"] == "done":
                 record = decision_records.fields(
                     row["id"],
                     act,
-                    who=who,
-                    state=done["state"],
-                    version=done["version"],
+                    actor=actor,
+                    state=outcome["state"],
+                    version=outcome["version"],
                     reason=reason,
                     line=line,
                 )
                 await self._auditor.review(record)
-            return done
+            return outcome
 
         try:
-            done = await self._database.transaction(whole)
+            outcome = await self._database.transaction(act_and_record)
         except DatabaseDown:
             raise unavailable() from None
-        if done["outcome"] != "done":
-            raise Refusal(*REFUSALS[done["outcome"]])
-        return {"id": row["id"], "object": "review", "status": done["state"], "version": done["version"]}
+        if outcome["outcome"] != "done":
+            raise Refusal(*REFUSALS[outcome["outcome"]])
+        return {
+            "id": row["id"],
+            "object": "review",
+            "status": outcome["state"],
+            "version": outcome["version"],
+        }
 
-    async def _row(self, person: Person, held: str) -> Any:
-        if ID.fullmatch(held) is None:  # what no answer can have: PostgreSQL does not even take a NUL
+    async def _row(self, person: Person, held_id: str) -> Any:
+        if ID.fullmatch(held_id) is None:  # what no answer can have: PostgreSQL does not even take a NUL
             raise Refusal(*REFUSALS["unknown"])
-        rows = await self._ask(_ONE, held, self._config.data_class, self._config.site)
+        rows = await self._ask(_ONE, held_id, self._config.data_class, self._config.site)
         if not rows or not person.may(rows[0]["workload"]):
             raise Refusal(*REFUSALS["unknown"])
         return rows[0]

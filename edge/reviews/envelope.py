@@ -20,10 +20,10 @@ class Erased(Exception):
     """Its key was destroyed: nobody can read it any more."""
 
 
-def subject_of(hmacs: Hmacs, asked: dict[str, Any], held: str) -> str:
+def subject_of(hmacs: Hmacs, request: dict[str, Any], held_id: str) -> str:
     """Whose keys encrypt it: the user whom the request names, else the request itself."""
-    user = asked.get("user")
-    return hmacs.subject(user) if isinstance(user, str) else f"r-{held}"
+    user = request.get("user")
+    return hmacs.subject(user) if isinstance(user, str) else f"r-{held_id}"
 
 
 class Envelopes:
@@ -39,24 +39,24 @@ class Envelopes:
         self._keys, self.votes = Keys(settings.keys, wrapping_key), Votes(wrapping_key)
         self.folder = settings.keys
 
-    def first(self, held: str, subject: str, days: int, asked: dict[str, Any], answer: bytes) -> bytes:
+    def first(self, held_id: str, subject: str, days: int, request: dict[str, Any], answer: bytes) -> bytes:
         """The line of a held answer. Raises OSError, or ValueError of the keys."""
         day = datetime.now(UTC).date().isoformat()
-        return encrypt(self._keys, key_name(subject, days), day, held, asked, answer, cut=False)
+        return encrypt(self._keys, key_name(subject, days), day, held_id, request, answer, cut=False)
 
     def beside(self, line: bytes, name: str, text: bytes) -> bytes:
         """Another line under the same key. Raises Erased, OSError, ValueError."""
-        kept = parse(line)
-        if self._keys.find(kept["key"], kept["day"]) is None:
+        envelope = parse(line)
+        if self._keys.find(envelope["key"], envelope["day"]) is None:
             raise Erased
-        return encrypt(self._keys, kept["key"], kept["day"], name, {}, text, cut=False)
+        return encrypt(self._keys, envelope["key"], envelope["day"], name, {}, text, cut=False)
 
     def open(self, line: bytes, name: str) -> dict[str, Any]:
         """`asked` and `answer` of the line of that name. Raises Erased, OSError; ValueError on what was altered."""
         try:
             if parse(line)["id"] != name:
                 raise ValueError("it is another answer's")
-            said = decrypt(self._keys, line)
+            exchange = decrypt(self._keys, line)
         except (
             ValueError,
             KeyError,
@@ -65,16 +65,16 @@ class Envelopes:
             zlib.error,
         ) as error:  # whatever was put in its place
             raise ValueError(f"it was altered: {type(error).__name__}") from None
-        if said is None:
+        if exchange is None:
             raise Erased
-        return said
+        return exchange
 
 
-def correction_name(held: str) -> str:
+def correction_name(held_id: str) -> str:
     """By which a correction's line is bound to its place. Which of several is meant, the votes say."""
-    return f"{held}.correction"
+    return f"{held_id}.correction"
 
 
-def note_name(held: str, version: int) -> str:
+def note_name(held_id: str, version: int) -> str:
     """By which the note on an act is."""
-    return f"{held}.note.{version}"
+    return f"{held_id}.note.{version}"

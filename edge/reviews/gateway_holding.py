@@ -15,12 +15,12 @@ from edge.config import DataClass, GatewayConfig, Reviews
 from edge.database import Database, DatabaseDown
 from edge.journal import write_line
 from edge.openai_api import Refusal
-from edge.request_context import Errand
+from edge.request_context import RequestContext
 from edge.reviews import decision_records
 from edge.reviews.envelope import Envelopes, Erased, note_name, subject_of
-from edge.reviews.held_store import Held, Holding, Shelf
+from edge.reviews.held_store import HeldAnswer, HeldAnswerStore, NewHeldAnswer
 from edge.reviews.identity import ID, fold
-from edge.reviews.trigger import Score, demand_of, draw, reasons
+from edge.reviews.trigger import Score, demand_of, draw, find_hold_reasons
 from edge.tasks import Task
 
 PATH = "/v1/reviews/{id}"
@@ -29,7 +29,7 @@ MARK = "x-isthmus-review"
 RETRY_S = "30"
 
 
-class Holder:
+class AnswerHolder:
     """Of one gateway. Raises ConfigError."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Holder:
         self._class: DataClass = config.data_class
         self._settings, self._auditor = settings, auditor
         self._envelopes = Envelopes(settings, "reviews")
-        self._shelf = Shelf(database, settings, config.data_class, config.site)
+        self._shelf = HeldAnswerStore(database, settings, config.data_class, config.site)
         self._workloads = {workload.name: workload for workload in config.workloads}
         self._demands = {
             name: demand_of(config.data_class, workload.impact or "high", workload.review)
@@ -53,7 +53,7 @@ class Holder:
 
     def check_stream(self, workload: str, task: Task, stream: bool) -> None:
         """What has been streamed cannot be held. Raises Refusal 400."""
-        if stream and _judged(task) and (self._demands[workload].any or workload in self._guarded):
+        if stream and _is_reviewable(task) and (self._demands[workload].any or workload in self._guarded):
             raise Refusal(
                 400,
                 "stream_not_reviewable",
@@ -62,45 +62,49 @@ class Holder:
             )
 
     async def instead_of(
-        self, errand: Errand, answer: Response, score: Score | None = None, guards: Sequence[str] = ()
+        self,
+        context: RequestContext,
+        answer: Response,
+        score: Score | None = None,
+        guards: Sequence[str] = (),
     ) -> Response:
         """The answer itself, or that it is held. Raises Refusal 503: then nothing of it leaves."""
-        exchange = errand.exchange
+        exchange = context.exchange
         drawn = draw(self._auditor.hmacs.key, exchange.request_id)
-        why = reasons(self._demands[errand.caller.workload], score, guards, drawn)
-        if guards and not _judged(errand.task):
+        hold_reasons = find_hold_reasons(self._demands[context.caller.workload], score, guards, drawn)
+        if guards and not _is_reviewable(context.task):
             raise Refusal(
                 400,
                 "content_blocked",
                 f"The guard {guards[0]!r} wants people to look at this, and nobody can judge such an answer.",
             )
-        if not why or not _judged(errand.task):
+        if not hold_reasons or not _is_reviewable(context.task):
             return answer
-        workload = self._workloads[errand.caller.workload]
-        subject = subject_of(self._auditor.hmacs, errand.asked, exchange.request_id)
-        holding = Holding(
+        workload = self._workloads[context.caller.workload]
+        subject = subject_of(self._auditor.hmacs, context.payload, exchange.request_id)
+        holding = NewHeldAnswer(
             exchange.request_id,
             workload.name,
             workload.review.domain if workload.review else None,
-            errand.task.path,
+            context.task.path,
             subject,
-            [*self._asking(errand), *(f"certificate:{name}" for name in workload.clients)],
-            why,
+            [*self._asking(context), *(f"certificate:{name}" for name in workload.clients)],
+            hold_reasons,
             None if score is None else score.value,
         )
         try:
             line = await asyncio.to_thread(
                 self._envelopes.first,
                 *(exchange.request_id, subject, self._settings.keep_days),
-                *(errand.asked, bytes(answer.body)),
+                *(context.payload, bytes(answer.body)),
             )
-            said: dict[str, Any] = {"why": why, "sha256": digest(line), "kept": False}
-            if (audited := audited_of(errand.request)) is not None:
-                audited.held = said
-            decide_by = await errand.deadline.wait(self._shelf.put(holding, line))
+            audit_entry: dict[str, Any] = {"why": hold_reasons, "sha256": digest(line), "kept": False}
+            if (audited := audited_of(context.request)) is not None:
+                audited.held = audit_entry
+            decide_by = await context.deadline.wait(self._shelf.put(holding, line))
         except (OSError, ValueError, DatabaseDown) as error:
             raise _unavailable(error) from None
-        said["kept"] = True
+        audit_entry["kept"] = True
         exchange.status = 202
         return JSONResponse(
             {
@@ -113,24 +117,24 @@ class Holder:
             headers={"location": PATH.format(id=exchange.request_id), "retry-after": RETRY_S},
         )
 
-    def _asking(self, errand: Errand) -> list[str]:
+    def _asking(self, context: RequestContext) -> list[str]:
         """Who asks: the key or certificate, and the person whom the request names, as a reviewer is called."""
-        user = errand.asked.get("user")
-        named = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
-        return [errand.caller.identity, *named]
+        user = context.payload.get("user")
+        subjects = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
+        return [context.caller.identity, *subjects]
 
-    async def look(self, held: str, caller: Caller) -> Response:
+    async def look(self, held_id: str, caller: Caller) -> Response:
         """What has become of a held answer of the caller's own workload. Raises Refusal."""
         try:
-            found = await self._shelf.get(held, caller.workload) if ID.fullmatch(held) else None
+            held_answer = await self._shelf.get(held_id, caller.workload) if ID.fullmatch(held_id) else None
         except DatabaseDown as error:
             raise _unavailable(error) from None
-        if found is None:
+        if held_answer is None:
             raise Refusal(
                 404, "review_not_found", "No held answer of this workload has this id, or it was deleted."
             )
         try:
-            return await (self._given if found.state == "approved" else self._told)(found, caller)
+            return await (self._given if held_answer.state == "approved" else self._told)(held_answer, caller)
         except Erased:
             raise Refusal(
                 410, "review_erased", "The answer was erased; nobody can read it any more."
@@ -138,41 +142,41 @@ class Holder:
         except (OSError, ValueError) as error:
             raise _unavailable(error) from None
 
-    async def _told(self, found: Held, caller: Caller) -> Response:
-        said = {"id": found.id, "object": "review", "status": found.state, **found.times}
-        if found.state in ("held", "escalated"):
-            return JSONResponse(said, status_code=202, headers={"retry-after": RETRY_S})
-        said["reason"] = found.reason or ""
-        if found.note is not None:
+    async def _told(self, held_answer: HeldAnswer, caller: Caller) -> Response:
+        status = {"id": held_answer.id, "object": "review", "status": held_answer.state, **held_answer.times}
+        if held_answer.state in ("held", "escalated"):
+            return JSONResponse(status, status_code=202, headers={"retry-after": RETRY_S})
+        status["reason"] = held_answer.reason or ""
+        if held_answer.note is not None:
             note = await asyncio.to_thread(
-                self._envelopes.open, found.note, note_name(found.id, found.version)
+                self._envelopes.open, held_answer.note, note_name(held_answer.id, held_answer.version)
             )
-            said["note"] = note["answer"].decode()
-        return JSONResponse(said)
+            status["note"] = note["answer"].decode()
+        return JSONResponse(status)
 
-    async def _given(self, found: Held, caller: Caller) -> Response:
+    async def _given(self, held_answer: HeldAnswer, caller: Caller) -> Response:
         """The record comes first, and before it the proof that enough people have approved these bytes."""
-        if not found.approved(self._envelopes.votes, self._class):
-            write_line("review_unproven", id=found.id, workload=caller.workload)
+        if not held_answer.approved(self._envelopes.votes, self._class):
+            write_line("review_unproven", id=held_answer.id, workload=caller.workload)
             raise Refusal(
                 503, "review_unproven", "That this answer was approved is not proven; ask the operators."
             )
-        said = await asyncio.to_thread(self._envelopes.open, found.line, found.name)
-        who = {"workload": caller.workload, "team": caller.team, "identity": caller.identity}
-        given = decision_records.fields(
-            *(found.id, "give"),
-            who=who,
-            state=found.state,
-            version=found.version,
+        exchange = await asyncio.to_thread(self._envelopes.open, held_answer.line, held_answer.name)
+        actor = {"workload": caller.workload, "team": caller.team, "identity": caller.identity}
+        record = decision_records.fields(
+            *(held_answer.id, "give"),
+            actor=actor,
+            state=held_answer.state,
+            version=held_answer.version,
             reason="approved",
-            line=found.line,
+            line=held_answer.line,
         )
-        await self._auditor.review(given)
-        mark = "corrected" if found.corrected else "approved"
-        return Response(said["answer"], media_type="application/json", headers={MARK: mark})
+        await self._auditor.review(record)
+        mark = "corrected" if held_answer.corrected else "approved"
+        return Response(exchange["answer"], media_type="application/json", headers={MARK: mark})
 
 
-def _judged(task: Task) -> bool:
+def _is_reviewable(task: Task) -> bool:
     """Whether people can judge such an answer: a text, not a vector or an order."""
     return task.holds == "choices"
 

@@ -33,7 +33,7 @@ WHERE (h.id, h.class, h.site, h.workload) = ($1, $2, $3, $4) AND h.delete_at > c
 
 
 @dataclass(frozen=True)
-class Holding:
+class NewHeldAnswer:
     """What is put away beside the answer itself."""
 
     id: str
@@ -48,7 +48,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldAnswer:
     """A held answer as its application may know it."""
 
     id: str
@@ -74,7 +74,7 @@ class Held:
         return self.state == "approved" and len(good) >= APPROVERS[data_class]
 
 
-class Shelf:
+class HeldAnswerStore:
     """Of one gateway."""
 
     def __init__(self, database: Database, settings: Reviews, data_class: DataClass, site: str) -> None:
@@ -82,34 +82,49 @@ class Shelf:
         self._class: DataClass = data_class
         self._site = site
 
-    async def put(self, holding: Holding, line: bytes) -> datetime:
+    async def put(self, new_answer: NewHeldAnswer, line: bytes) -> datetime:
         """Put away, whole; until when it is to be decided. Raises DatabaseDown: then it may be there all the same."""
         settings, collect = self._settings, COLLECT_S[self._class]
         rows = await self._database.fetch(
             _PUT,
-            *(holding.id, self._class, self._site, holding.workload, holding.domain, holding.task),
-            *(holding.subject, [*holding.callers, holding.subject], holding.why, holding.score),
+            *(
+                new_answer.id,
+                self._class,
+                self._site,
+                new_answer.workload,
+                new_answer.domain,
+                new_answer.task,
+            ),
+            *(
+                new_answer.subject,
+                [*new_answer.callers, new_answer.subject],
+                new_answer.why,
+                new_answer.score,
+            ),
             *(APPROVERS[self._class], line),
             *(timedelta(hours=settings.decide_h), timedelta(hours=settings.escalated_h)),
             *(timedelta(days=settings.keep_days), None if collect is None else timedelta(seconds=collect)),
         )
         return rows[0]["decide_by"]
 
-    async def get(self, held: str, workload: str) -> Held | None:
+    async def get(self, held_id: str, workload: str) -> HeldAnswer | None:
         """The caller's own workload's, or None; raises DatabaseDown."""
-        rows = await self._database.fetch(_GET, held, self._class, self._site, workload)
+        rows = await self._database.fetch(_GET, held_id, self._class, self._site, workload)
         if not rows:
             return None
         row: Any = rows[0]
-        name = held if row["corrected"] is None else correction_name(held)
-        votes = [Vote(row["edition"], *each) for each in zip(row["by"], row["sealed"], strict=True)]
+        name = held_id if row["corrected"] is None else correction_name(held_id)
+        votes = [
+            Vote(row["edition"], *person_and_seal)
+            for person_and_seal in zip(row["by"], row["sealed"], strict=True)
+        ]
         times = {
             key: row[key].isoformat(timespec="milliseconds")
             for key in ("held_at", "decide_by", "decided_at")
             if row[key] is not None
         }
         line = row["corrected"] if row["corrected"] is not None else row["content"]
-        return Held(
-            *(held, row["state"], row["version"], row["edition"], line, name),
+        return HeldAnswer(
+            *(held_id, row["state"], row["version"], row["edition"], line, name),
             *(row["reason"], row["note"], times, votes),
         )

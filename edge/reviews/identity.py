@@ -19,7 +19,7 @@ def fold(name: str) -> str:
     """
     letters = unicodedata.normalize("NFKD", name).casefold()
     return "".join(
-        each
-        for each in unicodedata.normalize("NFKD", letters)
-        if unicodedata.category(each)[0] not in "CMZ" and each not in _UNSEEN
+        letter
+        for letter in unicodedata.normalize("NFKD", letters)
+        if unicodedata.category(letter)[0] not in "CMZ" and letter not in _UNSEEN
     )

@@ -45,7 +45,8 @@ class Reviewers:
         self._class: DataClass = config.data_class
         self._database = database
         self._by_client = {
-            each.client if "://" in each.client else each.client.lower(): each for each in config.reviewers
+            reviewer.client if "://" in reviewer.client else reviewer.client.lower(): reviewer
+            for reviewer in config.reviewers
         }
 
     async def person(self, request: Request) -> Person:
@@ -73,16 +74,16 @@ class Reviewers:
             )
         return Person(row["reviewer"], f"key:{row['id']}", row["workloads"], row["senior"])
 
-    def _by_certificate(self, shown: frozenset[str]) -> Person:
-        found = {
+    def _by_certificate(self, client_names: frozenset[str]) -> Person:
+        client_and_reviewer = {
             self._by_client[name].name: (name, self._by_client[name])
-            for name in shown
+            for name in client_names
             if name in self._by_client
         }
-        if len(found) != 1:
+        if len(client_and_reviewer) != 1:
             raise _unknown()
-        ((client, known),) = found.values()
-        return Person(known.name, f"certificate:{client}", known.workloads, known.senior)
+        ((client, reviewer),) = client_and_reviewer.values()
+        return Person(reviewer.name, f"certificate:{client}", reviewer.workloads, reviewer.senior)
 
 
 def unavailable() -> Refusal:

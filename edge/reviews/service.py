@@ -20,8 +20,8 @@ from edge.database import Database, DatabaseDown
 from edge.database.migrations import outdated
 from edge.deadlines import Deadline
 from edge.journal import write_line
-from edge.openai_api import Refusal, bad, parse_object, read_body
-from edge.reviews.decisions import MOST, Desk
+from edge.openai_api import Refusal, bad_request, parse_object, read_body
+from edge.reviews.decisions import MAX_LISTED, ReviewDesk
 from edge.reviews.identity import ID
 from edge.reviews.reviewers import Person, Reviewers
 from edge.service import Service, State, application, metrics_response
@@ -42,20 +42,22 @@ class ReviewsService:
         self._config, self._state = config, state
         self._database = Database(config.database)
         self._auditor = Auditor(config, config.audit, state.metrics)
-        self._desk = Desk(config, self._database, self._auditor)
+        self._desk = ReviewDesk(config, self._database, self._auditor)
         self._reviewers = Reviewers(config, self._database)
 
     def service(self) -> Service:
         """The process as it runs."""
-        one = f"{PATH}/{{id}}"
+        item_path = f"{PATH}/{{id}}"
         routes = [
             Route(PATH, self._of(PATH, self.waiting), methods=["GET"]),
-            Route(one, self._of(one, self.one), methods=["GET"]),
-            Route(f"{one}/claim", self._of(f"{one}/claim", self.claim), methods=["POST"]),
-            Route(f"{one}/release", self._of(f"{one}/release", self.release), methods=["POST"]),
+            Route(item_path, self._of(item_path, self.one), methods=["GET"]),
+            Route(f"{item_path}/claim", self._of(f"{item_path}/claim", self.claim), methods=["POST"]),
+            Route(f"{item_path}/release", self._of(f"{item_path}/release", self.release), methods=["POST"]),
         ]
         for act in DECISIONS:
-            routes.append(Route(f"{one}/{act}", self._of(f"{one}/{act}", self.decide), methods=["POST"]))
+            routes.append(
+                Route(f"{item_path}/{act}", self._of(f"{item_path}/{act}", self.decide), methods=["POST"])
+            )
         return Service(
             app=application(routes),
             paths={PATH},
@@ -67,16 +69,16 @@ class ReviewsService:
 
     async def waiting(self, request: Request, person: Person) -> Any:
         """A page of what waits, the oldest first; `next` is where the following one begins."""
-        asked = request.query_params
-        if strange := sorted(asked.keys() - {"state", "after", "limit"}):
-            raise bad("unknown_parameter", f"The parameter {strange[0][:80]!r} is not accepted.")
-        state, limit = asked.get("state", ""), asked.get("limit", "50")
+        parameters = request.query_params
+        if unknown := sorted(parameters.keys() - {"state", "after", "limit"}):
+            raise bad_request("unknown_parameter", f"The parameter {unknown[0][:80]!r} is not accepted.")
+        state, limit = parameters.get("state", ""), parameters.get("limit", "50")
         if state not in ("", "held", "escalated"):
-            raise bad("invalid_state", "The parameter 'state' is held or escalated.")
-        if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit[:6]) <= MOST:
-            raise bad("invalid_limit", f"The parameter 'limit' is a number from 1 to {MOST}.")
+            raise bad_request("invalid_state", "The parameter 'state' is held or escalated.")
+        if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit[:6]) <= MAX_LISTED:
+            raise bad_request("invalid_limit", f"The parameter 'limit' is a number from 1 to {MAX_LISTED}.")
         states = [state] if state else ["held", "escalated"]
-        rows = await self._desk.waiting(person, states, _place(asked.get("after", "")), int(limit))
+        rows = await self._desk.waiting(person, states, _parse_after(parameters.get("after", "")), int(limit))
         last = f"{rows[-1]['held_at'].isoformat()}~{rows[-1]['id']}" if len(rows) == int(limit) else None
         return {"object": "list", "data": rows, "next": last}
 
@@ -90,37 +92,41 @@ class ReviewsService:
 
     async def release(self, request: Request, person: Person) -> Any:
         """Given back."""
-        said = await self._said(request, frozenset(["version"]))
-        return await self._desk.release(person, request.path_params["id"], said["version"])
+        body = await self._said(request, frozenset(["version"]))
+        return await self._desk.release(person, request.path_params["id"], body["version"])
 
     async def decide(self, request: Request, person: Person) -> Any:
         """Approve, correct, reject or escalate what was claimed and read."""
         act = request.scope["path"].rpartition("/")[2]
-        said = await self._said(request, _FIELDS | ({"texts"} if act == "correct" else set()))
-        note, reason = said.get("note") or "", said.get("reason", "good" if act == "approve" else None)
+        body = await self._said(request, _FIELDS | ({"texts"} if act == "correct" else set()))
+        note, reason = body.get("note") or "", body.get("reason", "good" if act == "approve" else None)
         if not isinstance(reason, str) or not 0 < len(reason) <= 40 or set(reason) - _REASON_CHARACTERS:
-            raise bad(
+            raise bad_request(
                 "invalid_reason", "The field 'reason' must be a word such as wrong-amount: a-z, 0-9 and -."
             )
         if not isinstance(note, str) or len(note) > _MOST_NOTE:
-            raise bad("invalid_note", f"The field 'note' must be text of at most {_MOST_NOTE} characters.")
-        if not isinstance(said.get("sha256"), str):
-            raise bad("invalid_sha256", "The field 'sha256' must be what the claim said of the answer.")
+            raise bad_request(
+                "invalid_note", f"The field 'note' must be text of at most {_MOST_NOTE} characters."
+            )
+        if not isinstance(body.get("sha256"), str):
+            raise bad_request(
+                "invalid_sha256", "The field 'sha256' must be what the claim said of the answer."
+            )
         return await self._desk.decide(
             person,
             request.path_params["id"],
             act,
-            **{"version": said["version"], "sha256": said["sha256"], "reason": reason, "note": note},
-            texts=said.get("texts"),
+            **{"version": body["version"], "sha256": body["sha256"], "reason": reason, "note": note},
+            texts=body.get("texts"),
         )
 
     async def _said(self, request: Request, fields: frozenset[str]) -> dict[str, Any]:
-        said = parse_object(await read_body(request, self._config.limits.max_body_bytes))
-        if strange := sorted(said.keys() - fields):
-            raise bad("unknown_field", f"The field {strange[0][:80]!r} is not accepted.")
-        if type(said.get("version")) is not int or not 0 <= said["version"] < 2**31:
-            raise bad("invalid_version", "The field 'version' must be the one that the claim told.")
-        return said
+        body = parse_object(await read_body(request, self._config.limits.max_body_bytes))
+        if unknown := sorted(body.keys() - fields):
+            raise bad_request("unknown_field", f"The field {unknown[0][:80]!r} is not accepted.")
+        if type(body.get("version")) is not int or not 0 <= body["version"] < 2**31:
+            raise bad_request("invalid_version", "The field 'version' must be the one that the claim told.")
+        return body
 
     def _of(self, path: str, work: Any) -> Any:
         """An endpoint: who asks, in what time, and the answer as JSON."""
@@ -132,7 +138,7 @@ class ReviewsService:
             try:
                 person = await deadline.wait(self._reviewers.person(request))
                 exchange.identity = person.identity
-                return _json(await deadline.wait(work(request, person)))
+                return _json_response(await deadline.wait(work(request, person)))
             except TimeoutError:
                 raise deadline.refusal() from None
             finally:
@@ -144,7 +150,7 @@ class ReviewsService:
         """Move on what nobody decided in time, and delete what its retention is over for; for ever."""
         while True:
             try:
-                while (moved := await self._desk.overdue()) == MOST:
+                while (moved := await self._desk.overdue()) == MAX_LISTED:
                     write_line("reviews_overdue", answers=moved)
                 if moved:
                     write_line("reviews_overdue", answers=moved)
@@ -178,22 +184,22 @@ class ReviewsService:
         await self._database.close()
 
 
-def _place(after: str) -> tuple[datetime, str] | None:
+def _parse_after(after: str) -> tuple[datetime, str] | None:
     if not after:
         return None
-    at, _, held = after.partition("~")
+    at, _, held_id = after.partition("~")
     try:
         held_at = datetime.fromisoformat(at)
     except ValueError:
         held_at = None
-    if held_at is None or held_at.tzinfo is None or ID.fullmatch(held) is None:
-        raise bad("invalid_after", "The parameter 'after' must be a page's `next`.")
-    return held_at, held
+    if held_at is None or held_at.tzinfo is None or ID.fullmatch(held_id) is None:
+        raise bad_request("invalid_after", "The parameter 'after' must be a page's `next`.")
+    return held_at, held_id
 
 
-def _json(value: Any) -> Response:
-    def plain(each: Any) -> str:
-        assert isinstance(each, datetime)
-        return each.isoformat(timespec="milliseconds")
+def _json_response(value: Any) -> Response:
+    def format_time(moment: Any) -> str:
+        assert isinstance(moment, datetime)
+        return moment.isoformat(timespec="milliseconds")
 
-    return Response(json.dumps(value, default=plain), media_type="application/json")
+    return Response(json.dumps(value, default=format_time), media_type="application/json")

@@ -49,22 +49,22 @@ def demand_of(data_class: DataClass, impact: Impact, rule: ReviewRule | None) ->
     )
 
 
-def reasons(demand: Demand, score: Score | None, guards: Sequence[str], drawn: float) -> list[str]:
+def find_hold_reasons(demand: Demand, score: Score | None, guards: Sequence[str], drawn: float) -> list[str]:
     """Why the answer is held; empty: it may leave.
 
     `guards` are the names of those whose verdict demands a person. `drawn` is `draw` of the request.
     """
-    found = ["impact"] if demand.impact == "high" else []
+    hold_reasons = ["impact"] if demand.impact == "high" else []
     if demand.low_confidence:
         if score is None:
-            found.append("no-score")
+            hold_reasons.append("no-score")
         # Written so that what is no number counts as low.
         elif demand.below is None or not score.value >= demand.below:
-            found.append("low-score")
-    found += [f"guard:{name}" for name in guards]
+            hold_reasons.append("low-score")
+    hold_reasons += [f"guard:{name}" for name in guards]
     if drawn < demand.sample_rate:
-        found.append("sampled")
-    return found
+        hold_reasons.append("sampled")
+    return hold_reasons
 
 
 def draw(site_key: bytes, request_id: str) -> float:

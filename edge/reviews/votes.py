@@ -28,16 +28,16 @@ class Votes:
     def __init__(self, wrapping_key: bytes) -> None:
         self._key = hmac.digest(wrapping_key, b"isthmus review vote 1", hashlib.sha256)
 
-    def seal(self, held: str, edition: int, by: str, line: bytes) -> bytes:
+    def seal(self, held_id: str, edition: int, by: str, line: bytes) -> bytes:
         """One person's approval of one ciphertext."""
-        said = canonical({"held": held, "edition": edition, "by": by, "sha256": digest(line)})
-        return hmac.digest(self._key, said, hashlib.sha256)
+        vote = canonical({"held": held_id, "edition": edition, "by": by, "sha256": digest(line)})
+        return hmac.digest(self._key, vote, hashlib.sha256)
 
-    def good(self, held: str, edition: int, line: bytes, votes: Iterable[Vote]) -> set[str]:
+    def good(self, held_id: str, edition: int, line: bytes, votes: Iterable[Vote]) -> set[str]:
         """Who has approved this ciphertext in this edition."""
         return {
             vote.by
             for vote in votes
             if vote.edition == edition
-            and hmac.compare_digest(vote.sealed, self.seal(held, edition, vote.by, line))
+            and hmac.compare_digest(vote.sealed, self.seal(held_id, edition, vote.by, line))
         }

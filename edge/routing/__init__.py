@@ -1,6 +1,6 @@
-"""Where a request goes inside its class: endpoints, how they are, and the order in which they are asked."""
+"""Chooses the upstream of a request: endpoints, their health and load, and the order in which they are tried."""
 
-from edge.routing.endpoint import Endpoint, Opened, Unsent, Upstream
-from edge.routing.route import Way, Ways
+from edge.routing.endpoint import Endpoint, Unsent, Upstream, UpstreamCall
+from edge.routing.route import RoutedModel, Router
 
-__all__ = ["Endpoint", "Opened", "Unsent", "Upstream", "Way", "Ways"]
+__all__ = ["Endpoint", "RoutedModel", "Router", "Unsent", "Upstream", "UpstreamCall"]

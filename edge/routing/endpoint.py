@@ -1,4 +1,4 @@
-"""One address: a pooled client with mutual TLS, its health and load; and a model there, as a route knows it."""
+"""An endpoint (an address with its TLS client, health and load), a model at it, and a call of that model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.config import Limits, Place, UpstreamTls
 from edge.openai_api import Refusal
 from edge.routing.gpu_time import Sharing
 from edge.routing.health import Health
-from edge.routing.rejection import rejection
+from edge.routing.rejection import translate_rejection
 from edge.tls import Watch, client_context
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, read_answer, refusal_of
 
@@ -24,15 +24,15 @@ _GAUGE = re.compile(rb"^vllm:num_requests_(waiting|running)(?:\{[^\n]*\})? ([0-9
 
 
 class Unsent(Refusal):
-    """Nothing came of the request there: no connection, or 503 before the first byte. Another may be asked."""
+    """The upstream did not accept the request: no connection, or 503 before the first byte. Another may be tried."""
 
 
 class Broken(Unsent):
-    """The connection broke before the first byte. The replica may have died of it, so it is offered only once more."""
+    """The connection broke before the first byte. The request may have killed the replica, so it is retried once."""
 
 
 class Endpoint:
-    """Shared by all routes that lead to one address under one name."""
+    """One address under one server name. All routes that lead to it share the object."""
 
     def __init__(self, url: str, server_name: str, tls: UpstreamTls, limits: Limits) -> None:
         self.url, self.server_name = url, server_name
@@ -46,26 +46,26 @@ class Endpoint:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait there, as its model server said lately; 0 where it says nothing."""
+        """Requests in the model server's queue at the last probe, or 0 without a recent probe."""
         return self._waiting if time.monotonic() - self._told_at < STALE_PROBES * self._limits.probe_s else 0
 
     @property
     def load(self) -> int:
-        """By which the less busy one is chosen."""
+        """Running and waiting requests. The router prefers the endpoint with the lower load."""
         return self.sharing.running + self.waiting
 
     async def post(
         self, path: str, headers: dict[str, str], body: bytes, *, fresh: bool = False
     ) -> httpx.Response:
-        """The answer with its body unread; raises httpx.HTTPError."""
+        """The response, with its body not read yet. Raises httpx.HTTPError."""
         return await self._client.send(
             "POST", self.url + path, body=body, headers=headers, server_name=self.server_name, fresh=fresh
         )
 
     async def probe(self) -> None:
-        """Ask for its health, and then for its load.
+        """Update health and load.
 
-        Behind one address there may be several replicas. It is ill when none of three connections leads to a well one.
+        Several replicas may share one address. The endpoint is unhealthy if none of three connections succeeds.
         """
         health = await self._get("/health")
         for _ in range(PROBES - 1):
@@ -81,19 +81,19 @@ class Endpoint:
         self.sharing.told(int(counts[b"running"]))
 
     async def probing(self) -> None:
-        """Probe for ever."""
+        """Probe in a loop."""
         while True:
             await self.probe()
             await asyncio.sleep(self._limits.probe_s)
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         for task in self._closing:
             task.cancel()
         await self._client.aclose()
 
     async def _get(self, path: str, *, fresh: bool = False) -> bytes | None:
-        """What is answered; empty where the path is not known there (a translator, a router); None where it is ill."""
+        """The response's body. Empty if the path does not exist there (translator, router); None if it is unhealthy."""
         try:
             response, content = await self._client.get(
                 self.url + path, PROBE_TIMEOUT_S, server_name=self.server_name, fresh=fresh
@@ -111,12 +111,12 @@ class Endpoint:
         task.add_done_callback(self._closing.discard)
 
     async def _close_later(self, client: Client) -> None:
-        await asyncio.sleep(self._limits.request_timeout_s)  # its running requests end first
+        await asyncio.sleep(self._limits.request_timeout_s)  # so that its running requests can end
         await client.aclose()
 
 
-class Opened:
-    """A request that was given to an upstream. Until it is closed it counts as running there."""
+class UpstreamCall:
+    """A request at an upstream. It counts as running there until it is closed."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -124,16 +124,16 @@ class Opened:
         self._share: float | None = None
         self._response: httpx.Response | None = None
         self.declined = False
-        """Whether it was answered, and with an error: no text came of it."""
+        """Whether the upstream answered with an error, so that no text was generated."""
 
     @property
     def response(self) -> httpx.Response:
-        """What came of `send`, its body unread."""
+        """The response to `send`, with its body not read yet."""
         assert self._response is not None
         return self._response
 
     async def send(self, path: str, body: bytes, headers: dict[str, str], *, fresh: bool = False) -> None:
-        """Until the answer begins; raises Unsent, or Refusal when it is no use."""
+        """Send the request and wait for the first bytes. Raises Unsent if another upstream may be tried, or Refusal."""
         endpoint = self.upstream.endpoint
         try:
             self._response = await endpoint.post(path, headers, body, fresh=fresh)
@@ -142,7 +142,7 @@ class Opened:
             if is_broken(error):
                 endpoint.health.refused()
                 raise Broken(refusal.status, refusal.code, refusal.message) from error
-            if refusal.status != 503:  # it was connected: something may have come of it
+            if refusal.status != 503:  # the upstream was connected and may have processed the request
                 raise refusal from error
             endpoint.health.refused()
             raise Unsent(refusal.status, refusal.code, refusal.message) from error
@@ -156,39 +156,41 @@ class Opened:
             raise await self.upstream.refusal(self._response)
 
     def share_s(self) -> float:
-        """Seconds of the whole endpoint that the request took; from now on it runs no longer."""
+        """The request's share of the endpoint in seconds. The first call ends the request's running time."""
         if self._share is None:
             self._share = self.upstream.endpoint.sharing.leave(self._entered)
         return self._share
 
     async def close(self) -> None:
-        """Give back the connection."""
+        """Release the connection."""
         self.share_s()
         if self._response is not None:
             await self._response.aclose()
 
 
 class Upstream:
-    """A model at an endpoint. The server's certificate must bear the place's `server_name`."""
+    """A model at an endpoint. The server's certificate must contain the place's `server_name`."""
 
-    def __init__(self, place: Place, endpoint: Endpoint, called: str) -> None:
-        self.place, self.endpoint, self._called = place, endpoint, called
+    def __init__(self, place: Place, endpoint: Endpoint, model_name: str) -> None:
+        self.place, self.endpoint, self._called = place, endpoint, model_name
 
     async def refusal(self, response: httpx.Response) -> Refusal:
-        """An answer that is an error, as the caller is told it."""
+        """The error that the caller gets for an upstream's error response."""
         try:
             detail = await read_answer(response)
         except (httpx.HTTPError, Refusal):
             detail = b""
         status = response.status_code
         if status in (400, 422):
-            return rejection(detail)
+            return translate_rejection(detail)
         if status == 413:
             return Refusal(413, "request_too_large", "The request is too large for the model server.")
         if status == 429:
             return Refusal(429, "model_busy", "The model is at its limit; try again later.")
         if status in (503, 504):
-            kind = Unsent if status == 503 else Refusal
-            return kind(status, "model_unavailable", "The model is not available now; try again later.")
-        kind = Broken if BROKEN in response.headers else Refusal
-        return kind(502, "bad_gateway", "The model server failed on this request.")
+            refusal_class = Unsent if status == 503 else Refusal
+            return refusal_class(
+                status, "model_unavailable", "The model is not available now; try again later."
+            )
+        refusal_class = Broken if BROKEN in response.headers else Refusal
+        return refusal_class(502, "bad_gateway", "The model server failed on this request.")

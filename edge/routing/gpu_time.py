@@ -1,4 +1,4 @@
-"""Whose GPU time it was: at every moment an endpoint's GPUs are divided alike among the requests that run there."""
+"""Divides an endpoint's GPU time equally among the requests that run at each moment."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 class Sharing:
-    """Adds up 1/n over time, n being how many run; what it grew by during a request is the request's share.
+    """Integrates 1/n over time, where n requests run. A request's share is the increase of the integral during it.
 
-    So the shares of all requests add up to the time in which any ran, and no request waits for another's account.
+    The shares of all requests add up to the time in which any request ran.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -17,19 +17,19 @@ class Sharing:
         self._sum, self.running, self._told = 0.0, 0, 0
 
     def enter(self) -> float:
-        """A request begins; give what comes back to `leave`."""
+        """Begin a request. Pass the returned value to `leave`."""
         self._advance()
         self.running += 1
         return self._sum
 
     def leave(self, entered: float) -> float:
-        """A request ended: its seconds of the whole endpoint."""
+        """End a request. Returns its share of the endpoint in seconds."""
         self._advance()
         self.running -= 1
         return self._sum - entered
 
     def told(self, running: int) -> None:
-        """How many the endpoint itself says it runs, those of the gateway's other copies with them."""
+        """Note the running requests that the endpoint reports, which include those of other gateway replicas."""
         self._advance()
         self._told = running
 

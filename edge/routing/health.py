@@ -1,4 +1,4 @@
-"""Whether an endpoint is worth asking: by its own word, and by what came of the last requests."""
+"""Health of an endpoint, from its probes and from the results of the last requests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 FIRST_S, LONGEST_S = 1.0, 30.0
-"""How long an endpoint that took no request is left alone, and the most that this doubles to."""
+"""First and longest pause of an endpoint that accepts no request, in seconds. It doubles each time."""
 IN_A_ROW = 3
-"""Requests that it must refuse one after the other: behind one address one of several replicas may be dead."""
+"""Consecutive refusals that start a pause. A single one may come from one dead replica of several."""
 
 
 class Health:
-    """Of one endpoint. It orders the ways and closes none: the last one that is left is asked in any case."""
+"""First and longest pause of an endpoint that accepts no request, in seconds. The pause doubles."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,24 +22,24 @@ class Health:
 
     @property
     def good(self) -> bool:
-        """Whether it is asked before those that are not."""
+        """Whether the endpoint is preferred over unhealthy ones."""
         return not self._says_no and self._clock() >= self._until
 
     def said(self, well: bool) -> None:
-        """The answer of a probe. One that is well again is asked at once."""
+        """Note the result of a probe. An endpoint that has recovered is used at once."""
         self._says_no = not well
         if well and self._failures:
             self.took()
 
     def took(self) -> None:
-        """It took a request, whatever came of it then: a model's error may be the request's own fault."""
+        """Note that the endpoint accepted a request. A later error of the model may be the request's fault."""
         self._refused = 0
         self._failures, self._until = 0, 0.0
 
     def refused(self) -> None:
-        """It took none: no connection, or its own word that it cannot."""
+        """Note that the endpoint did not accept a request: no connection, or a 503."""
         if self._clock() < self._until:
-            return  # one of several that were under way when the first of them failed
+            return  # one of several requests that were running when the first one failed
         self._refused += 1
         if self._refused < IN_A_ROW and not self._failures:
             return

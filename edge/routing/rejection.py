@@ -1,7 +1,7 @@
-"""What a caller is told where the model server does not accept the request: our words, and of its own only numbers.
+"""Translates a model server's 400 or 422 into an error for the caller.
 
-A model server repeats parts of prompts, and names of hosts and files, in its messages. Nobody screens those, so no
-word of them passes: known messages are recognised, and told in our own.
+A model server repeats parts of prompts, host names and file names in its messages. These are not screened, so the
+caller never gets them: known messages are recognised and replaced, and only numbers pass.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NO_PARSER = re.compile(r"--tool-call-parser|--enable-auto-tool-choice")
 _NO_TEMPLATE = re.compile(r"chat template", re.IGNORECASE)
 
 
-def rejection(body: bytes) -> Refusal:
-    """The refusal of a model server's 400 or 422."""
-    message, field = _said(body)
+def translate_rejection(body: bytes) -> Refusal:
+    """The error for the caller, from the body of a model server's 400 or 422."""
+    message, field = _message_and_field(body)
     if (match := _CONTEXT.search(message)) is not None:
         limit = f" of {match[1]} tokens" if match[1] else ""
         return Refusal(
@@ -59,8 +59,8 @@ def rejection(body: bytes) -> Refusal:
     return Refusal(400, "rejected_by_model", "The model server does not accept this request.")
 
 
-def _said(body: bytes) -> tuple[str, str]:
-    """The message, and the field that it is about; empty where the answer says neither."""
+def _message_and_field(body: bytes) -> tuple[str, str]:
+    """The message and the field that it names. Empty strings if the body has none."""
     try:
         document: Any = json.loads(body[:_MOST_BYTES])
         inner = document.get("error", document)

@@ -1,4 +1,4 @@
-"""The order in which a route's places are asked: on-prem before overflow, the well before the ill, the idle first."""
+"""Orders a route's upstreams (on-prem before overflow, healthy before unhealthy, idle first) and tries them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable
 from edge.canary_split import Split
 from edge.config import GatewayConfig, Limits, Place, Route, UpstreamTls
 from edge.openai_api import COMPLETIONS_PATH
-from edge.routing.endpoint import Broken, Endpoint, Opened, Unsent, Upstream
+from edge.routing.endpoint import Broken, Endpoint, Unsent, Upstream, UpstreamCall
 
 AGAIN_S = 0.1
-"""Before a place is asked a second time; twice as long before the third."""
+"""Seconds before the second try at one place. The pause doubles for each further try."""
 
 
-class Way:
-    """One model of one workload."""
+class RoutedModel:
+    """One model of one workload, with its upstreams."""
 
     def __init__(self, route: Route, upstream: Callable[[Place], Upstream], attempts: int) -> None:
         self.route = route
@@ -29,57 +29,59 @@ class Way:
 
     @property
     def upstreams(self) -> list[Upstream]:
-        """All that a request can reach."""
+        """All upstreams that a request can reach."""
         return [*self._own, *filter(None, (self._canary, self._overflow))]
 
     def salts(self, upstream: Upstream) -> bool:
-        """Whether a cache there is kept apart by a salt: the translator knows no such field."""
+        """Whether requests to the upstream carry a cache salt. The translator has no such field."""
         return self.route.cache_salt is not None and upstream is not self._overflow
 
     def next(self, path: str) -> tuple[list[Upstream], str]:
-        """Who is asked for this request, one after the other; and the name by which it is counted apart."""
+        """The upstreams to try for this request, in order, and the variant that metrics count it under."""
         if self._split is not None and self._canary is not None and self._split.next():
-            return [self._canary], "canary"  # alone: its failures are to be seen
+            return [self._canary], "canary"  # alone, so that its failures are visible
         return self._ordered(path), ""
 
     def _ordered(self, path: str) -> list[Upstream]:
-        # The first of those that are alike changes from request to request.
+        # Equal upstreams take turns.
         turn = next(self._turn) % len(self._own)
-        turned = [*self._own[turn:], *self._own[:turn]]
-        own = sorted(turned, key=lambda each: (not each.endpoint.health.good, each.endpoint.load))
+        rotated = [*self._own[turn:], *self._own[:turn]]
+        by_preference = sorted(
+            rotated, key=lambda upstream: (not upstream.endpoint.health.good, upstream.endpoint.load)
+        )
         if self._overflow is None or path == COMPLETIONS_PATH:
-            return self._again(own, self._attempts)
+            return self._again(by_preference, self._attempts)
         full = self.route.overflow.when_waiting if self.route.overflow else None
-        able = [
-            each
-            for each in own
-            if each.endpoint.health.good and (full is None or each.endpoint.waiting < full)
+        available = [
+            upstream
+            for upstream in by_preference
+            if upstream.endpoint.health.good and (full is None or upstream.endpoint.waiting < full)
         ]
-        if able or not self._overflow.endpoint.health.good:
-            return [*self._again(own, max(1, self._attempts - 1)), self._overflow]
-        return [self._overflow, *own][: self._attempts]
+        if available or not self._overflow.endpoint.health.good:
+            return [*self._again(by_preference, max(1, self._attempts - 1)), self._overflow]
+        return [self._overflow, *by_preference][: self._attempts]
 
-    def _again(self, own: list[Upstream], attempts: int) -> list[Upstream]:
-        """Each place, and then the same ones again: behind one address there may be several replicas."""
-        return list(itertools.islice(itertools.cycle(own), attempts))
+    def _again(self, upstreams: list[Upstream], attempts: int) -> list[Upstream]:
+        """The upstreams, repeated up to the number of attempts: several replicas may share one address."""
+        return list(itertools.islice(itertools.cycle(upstreams), attempts))
 
 
-async def first_that_takes(
-    upstreams: list[Upstream], ask: Callable[[Upstream, bool], Awaitable[Opened]]
-) -> Opened:
-    """The answer of the first that takes the request; raises what the last one said.
+async def send_to_first_available(
+    upstreams: list[Upstream], send: Callable[[Upstream, bool], Awaitable[UpstreamCall]]
+) -> UpstreamCall:
+    """The call of the first upstream that accepts the request. Raises the last upstream's error.
 
-    A place that is asked again is asked over a new connection, and after a pause.
+    A second try at the same place uses a new connection, after a pause.
     """
-    asked: list[Upstream] = []
+    tried: list[Upstream] = []
     broken = 0
     for number, upstream in enumerate(upstreams, 1):
-        again = asked.count(upstream)
-        if again:
-            await asyncio.sleep(AGAIN_S * 2 ** (again - 1) * random.uniform(0.5, 1))  # noqa: S311 (no secret)
-        asked.append(upstream)
+        tries_before = tried.count(upstream)
+        if tries_before:
+            await asyncio.sleep(AGAIN_S * 2 ** (tries_before - 1) * random.uniform(0.5, 1))  # noqa: S311 (no secret)
+        tried.append(upstream)
         try:
-            return await ask(upstream, again > 0)
+            return await send(upstream, tries_before > 0)
         except Unsent as error:
             broken += isinstance(error, Broken)
             if number == len(upstreams) or broken > 1:
@@ -87,28 +89,28 @@ async def first_that_takes(
     raise AssertionError("a way has at least one place")
 
 
-class Ways:
-    """All ways of a gateway, and each endpoint once, however many lead there."""
+class Router:
+    """All models of a gateway by workload. Routes to the same address share one endpoint."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
-        self._by_name: dict[str, dict[str, Way]] = {}
+        self._by_name: dict[str, dict[str, RoutedModel]] = {}
         for route in config.routes:
-            called = route.called
+            model_name = route.called
 
-            def upstream(place: Place, called: str = called) -> Upstream:
-                return Upstream(place, self._endpoint(place, config.upstream_tls, config.limits), called)
+            def build_upstream(place: Place, model_name: str = model_name) -> Upstream:
+                return Upstream(place, self._endpoint(place, config.upstream_tls, config.limits), model_name)
 
-            way = Way(route, upstream, config.limits.attempts)
-            self._by_name.setdefault(route.workload, {})[called] = way
+            routed_model = RoutedModel(route, build_upstream, config.limits.attempts)
+            self._by_name.setdefault(route.workload, {})[model_name] = routed_model
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Every address that the gateway speaks to."""
+        """Every endpoint that the gateway connects to."""
         return list(self._endpoints.values())
 
-    def of(self, workload: str) -> dict[str, Way]:
-        """A workload's, by the name of the model."""
+    def models_of(self, workload: str) -> dict[str, RoutedModel]:
+        """The models of a workload by name."""
         return self._by_name.get(workload, {})
 
     def _endpoint(self, place: Place, tls: UpstreamTls, limits: Limits) -> Endpoint:

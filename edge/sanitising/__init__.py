@@ -7,16 +7,16 @@ goes by. It knows of no command line; Parquet and S3 are imported when they are 
 from edge.sanitising.document import Cleaner, Document
 from edge.sanitising.locations import BadPlace, FolderSource, FolderTarget, PlaceFault, Source, Target
 from edge.sanitising.refusal import Refused
-from edge.sanitising.run import Asked, Broken, Outcome, sanitise
+from edge.sanitising.run import Broken, Options, Outcome, sanitise
 
 __all__ = [
-    "Asked",
     "BadPlace",
     "Broken",
     "Cleaner",
     "Document",
     "FolderSource",
     "FolderTarget",
+    "Options",
     "Outcome",
     "PlaceFault",
     "Refused",

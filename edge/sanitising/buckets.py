@@ -11,7 +11,16 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from edge.sanitising.locations import MANIFEST, SUMMARY, WORK, BadPlace, Item, PlaceFault, astray, own
+from edge.sanitising.locations import (
+    MANIFEST,
+    SUMMARY,
+    WORK,
+    BadPlace,
+    Item,
+    PlaceFault,
+    is_reserved,
+    leads_outside,
+)
 
 
 class Bucket:
@@ -28,8 +37,8 @@ class Bucket:
                 Bucket=self._bucket, Prefix=self._prefix + below
             )
             for page in pages:
-                for each in page.get("Contents", []):
-                    yield each["Key"].removeprefix(self._prefix), each["Size"]
+                for stored in page.get("Contents", []):
+                    yield stored["Key"].removeprefix(self._prefix), stored["Size"]
 
     def read(self, name: str) -> bytes:
         with self._told(name):
@@ -74,19 +83,25 @@ class BucketSource(Bucket):
         self._whole = prefix.strip("/")
 
     def items(self) -> list[Item]:
-        found = [self._item(*each) for each in self.listed() if not each[0].endswith("/")]
+        found = [
+            self._item(*name_and_size)
+            for name_and_size in self.listed()
+            if not name_and_size[0].endswith("/")
+        ]
         if not found and "/" in f"/{self._whole}" and self._whole:
             # Not a prefix but an object: its folder is the prefix then.
             folder, _, name = self._whole.rpartition("/")
             self._prefix = folder + "/" if folder else ""
-            found = [self._item(*each) for each in self.listed(name) if each[0] == name]
+            found = [
+                self._item(*name_and_size) for name_and_size in self.listed(name) if name_and_size[0] == name
+            ]
         if not found:
             raise BadPlace("there is nothing", self.where, "Check bucket and prefix")
-        return sorted(found, key=lambda one: one.name)
+        return sorted(found, key=lambda item: item.name)
 
     @staticmethod
     def _item(name: str, size: int) -> Item:
-        return Item(name, size, "its key is no path within a folder" if astray(name) else "")
+        return Item(name, size, "its key is no path within a folder" if leads_outside(name) else "")
 
 
 class BucketTarget(Bucket):
@@ -97,30 +112,30 @@ class BucketTarget(Bucket):
         self._noted = 0
 
     def begin(self) -> list[bytes]:
-        there = {name for name, _ in self.listed()}
-        noted = sorted(name for name in there if name.startswith(f"{WORK}/"))
-        if there and MANIFEST not in there and not noted:
+        names = {name for name, _ in self.listed()}
+        noted = sorted(name for name in names if name.startswith(f"{WORK}/"))
+        if names and MANIFEST not in names and not noted:
             raise BadPlace(
                 f"objects lie there and no {MANIFEST}, so it is not a prefix that this command made",
                 self.where,
                 "Name a prefix with nothing below it",
             )
-        if not there:
+        if not names:
             self.put(MANIFEST, b"")
         self._delete(SUMMARY)
         self._noted = 1 + int(noted[-1].rpartition("/")[2]) if noted else 0
-        said = self.read(MANIFEST) if MANIFEST in there else b""
-        return [*said.splitlines(), *(self.read(name).rstrip(b"\n") for name in noted)]
+        manifest = self.read(MANIFEST) if MANIFEST in names else b""
+        return [*manifest.splitlines(), *(self.read(name).rstrip(b"\n") for name in noted)]
 
     def output(self, name: str) -> _Object:
         return _Object(self, name)
 
     def sha256(self, name: str) -> str | None:
-        found = any(each == name for each, _ in self.listed(name))
-        return hashlib.sha256(self.read(name)).hexdigest() if found else None
+        exists = any(listed_name == name for listed_name, _ in self.listed(name))
+        return hashlib.sha256(self.read(name)).hexdigest() if exists else None
 
     def remove(self, name: str) -> None:
-        if not own(name):
+        if not is_reserved(name):
             self._delete(name)
 
     def note(self, line: bytes) -> None:

@@ -13,7 +13,7 @@ from edge.sanitising.text_files import decoded
 
 DELIMITERS = ",;\t|"
 _LARGEST = 2**31 - 1
-_MEND = "Mend the row, or leave the file out"
+_FIX_ROW = "Mend the row, or leave the file out"
 
 
 class CsvForm:
@@ -32,14 +32,14 @@ class CsvForm:
         text = decoded(self._data)
         self._delimiter = _delimiter(text)
         read: list[str] = []
-        rows = csv.reader(_noting(text, read), delimiter=self._delimiter, strict=True)
+        rows = csv.reader(_lines_noted(text, read), delimiter=self._delimiter, strict=True)
         header: list[str] | None = None
         line = 1
         while True:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                raise Refused(f"the row is no CSV: {error}", line=line, fix=_MEND) from None
+                raise Refused(f"the row is no CSV: {error}", line=line, fix=_FIX_ROW) from None
             if row is None:
                 return
             raw = "".join(read)
@@ -57,7 +57,7 @@ class CsvForm:
 
     def _row(self, header: list[str], row: list[str], raw: str, line: int) -> Document:
         if len(row) != len(header):
-            raise Refused(f"the row has {len(row)} cells, the first {len(header)}", line=line, fix=_MEND)
+            raise Refused(f"the row has {len(row)} cells, the first {len(header)}", line=line, fix=_FIX_ROW)
         filled = [at for at, cell in enumerate(row) if any(map(str.isalnum, cell))]
         self._pending.append((raw, row, filled))
         return Document(tuple((header[at], row[at]) for at in filled))
@@ -65,14 +65,14 @@ class CsvForm:
     def back(self, texts: Sequence[str]) -> bytes:
         """What is written for the next document, given its texts clean."""
         raw, row, filled = self._pending.popleft()
-        made = [*row]
+        cleaned_row = [*row]
         for at, text in zip(filled, texts, strict=True):
-            made[at] = text
-        if made == row:
+            cleaned_row[at] = text
+        if cleaned_row == row:
             return raw.encode()
         ending = raw[len(raw.rstrip("\r\n")) :]
-        every = raw == self._line(row, ending, csv.QUOTE_ALL)
-        return self._line(made, ending, csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL).encode()
+        quotes_all = raw == self._line(row, ending, csv.QUOTE_ALL)
+        return self._line(cleaned_row, ending, csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL).encode()
 
     def _line(self, row: list[str], ending: str, quoting: int) -> str:
         out = io.StringIO(newline="")
@@ -84,18 +84,18 @@ class CsvForm:
         return b""
 
 
-def _noting(text: str, read: list[str]) -> Iterator[str]:
+def _lines_noted(text: str, noted: list[str]) -> Iterator[str]:
     """The lines, each noted when the reader takes it."""
     for line in io.StringIO(text, newline=""):
-        read.append(line)
+        noted.append(line)
         yield line
 
 
 def _delimiter(text: str) -> str:
-    first, quoted = "", False
-    for each in text.removeprefix("\ufeff").lstrip("\r\n"):
-        quoted ^= each == '"'
-        if each in "\r\n" and not quoted:
+    first_line, quoted = "", False
+    for character in text.removeprefix("\ufeff").lstrip("\r\n"):
+        quoted ^= character == '"'
+        if character in "\r\n" and not quoted:
             break
-        first += "" if quoted else each
-    return max(DELIMITERS, key=lambda each: (first.count(each), -DELIMITERS.index(each)))
+        first_line += "" if quoted else character
+    return max(DELIMITERS, key=lambda delimiter: (first_line.count(delimiter), -DELIMITERS.index(delimiter)))

@@ -24,7 +24,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _JOINTS = re.compile(r"[\s_.:/-]+")
 
 
-Seen = tuple[tuple[Finding, ...], frozenset[str]]
+Detected = tuple[tuple[Finding, ...], frozenset[str]]
 """What was found in a text, and languages without a model."""
 
 
@@ -58,7 +58,10 @@ class Cleaner:
         # A model takes placeholders, and words around them, for names: it sees a text once, as it came.
         self._patterns = Detector(rules.model_copy(update={"models": []}))
         self.version = self._detector.version
-        entities = {*NAMES, *(each.entity for each in rules.recognisers() if not only_guarded(each.entity))}
+        entities = {
+            *NAMES,
+            *(recogniser.entity for recogniser in rules.recognisers() if not only_guarded(recogniser.entity)),
+        }
         self._placeholder = re.compile(rf"<(?:{'|'.join(sorted(entities))})_[0-9]{{1,6}}>")
         self._not_names = frozenset(entities - {*NAMES})
         self._remembered = lru_cache(_REMEMBERED)(self._look)
@@ -66,55 +69,57 @@ class Cleaner:
     def clean(self, document: Document) -> Cleaned:
         """Redact until no pattern finds anything any more: a placeholder can let stand alone what did not before."""
         placeholders = Placeholders(text for _, text in document.texts)
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         uncovered: set[str] = set()
         texts = []
         for name, text in document.texts:
-            before = before_of(name)
+            before = label_of_field(name)
             findings, languages = self._seen(before, text)
             uncovered |= languages
-            while left := list(self._outside(text, findings)):
-                found.update(each.entity for each in left)
-                text = placeholders.redact(text, left)
+            while remaining := list(self._outside(text, findings)):
+                counts.update(finding.entity for finding in remaining)
+                text = placeholders.redact(text, remaining)
                 findings, _ = self._seen(before, text, again=True)
             texts.append(text)
-        return Cleaned(tuple(texts), found, frozenset(uncovered), self._telling(document.names))
+        return Cleaned(tuple(texts), counts, frozenset(uncovered), self._telling(document.names))
 
-    def _seen(self, before: str, text: str, *, again: bool = False) -> Seen:
+    def _seen(self, before: str, text: str, *, again: bool = False) -> Detected:
         return (self._remembered if len(text) <= _SHORT else self._look)(before, text, again)
 
-    def _look(self, before: str, text: str, again: bool) -> Seen:
+    def _look(self, before: str, text: str, again: bool) -> Detected:
         detector = self._patterns if again else self._detector
-        seen = detector.detect(text, self._languages, before=before)
-        uncovered = frozenset(seen.patterns_only)
+        detection = detector.detect(text, self._languages, before=before)
+        uncovered = frozenset(detection.patterns_only)
         if not self._detector.looks_for_names and any(map(str.isalpha, text)):
             uncovered |= {"any"}
-        return seen.findings, uncovered
+        return detection.findings, uncovered
 
     def _outside(self, text: str, findings: Sequence[Finding]) -> Iterator[Finding]:
         """What of the findings is no placeholder of ours."""
-        taken = [match.span() for match in self._placeholder.finditer(text)] if findings else []
-        ends = [end for _, end in taken]
-        for one in findings:
-            at, next_ = one.start, bisect_right(ends, one.start)
-            if next_ == len(taken) or taken[next_][0] >= one.end:
-                yield one
+        placeholder_spans = [match.span() for match in self._placeholder.finditer(text)] if findings else []
+        ends = [end for _, end in placeholder_spans]
+        for finding in findings:
+            at, next_ = finding.start, bisect_right(ends, finding.start)
+            if next_ == len(placeholder_spans) or placeholder_spans[next_][0] >= finding.end:
+                yield finding
                 continue
-            while at < one.end:
-                start, end = taken[next_] if next_ < len(taken) else (one.end, one.end)
-                if any(map(str.isalnum, text[at : min(start, one.end)])):
-                    yield Finding(at, min(start, one.end), one.entity, one.score, one.rule)
+            while at < finding.end:
+                start, end = (
+                    placeholder_spans[next_] if next_ < len(placeholder_spans) else (finding.end, finding.end)
+                )
+                if any(map(str.isalnum, text[at : min(start, finding.end)])):
+                    yield Finding(at, min(start, finding.end), finding.entity, finding.score, finding.rule)
                 at, next_ = max(at, end), next_ + 1
 
     def _telling(self, names: Sequence[str]) -> tuple[int, str] | None:
         for at, name in enumerate(names):
-            for one in self._detector.detect(name, entities=self._not_names).findings:
-                if one.score >= SURE:
-                    return at, one.entity
+            for finding in self._detector.detect(name, entities=self._not_names).findings:
+                if finding.score >= SURE:
+                    return at, finding.entity
         return None
 
 
-def before_of(name: str) -> str:
+def label_of_field(name: str) -> str:
     """A field's name as words that stand before its text: `dateOfBirth` says what `date of birth:` does."""
-    words = _JOINTS.sub(" ", _CAMEL.sub(" ", name)).strip()
-    return f"{words}: " if words else ""
+    label = _JOINTS.sub(" ", _CAMEL.sub(" ", name)).strip()
+    return f"{label}: " if label else ""

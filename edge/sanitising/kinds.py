@@ -55,7 +55,7 @@ def kind_of(name: str) -> str:
     return KINDS[suffix]
 
 
-def opened(kind: str, data: bytes, fields: frozenset[str], most_bytes: int) -> Form:
+def open_form(kind: str, data: bytes, fields: frozenset[str], most_bytes: int) -> Form:
     """The reader of a kind; raises ModuleNotFoundError where pyarrow is missing."""
     if kind == "parquet":
         from edge.sanitising.parquet_files import ParquetForm

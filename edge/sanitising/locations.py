@@ -23,9 +23,9 @@ MANIFEST, SUMMARY, WORK = "manifest.jsonl", "summary.json", ".sanitise"
 class BadPlace(Exception):
     """A source or a target that cannot be one; one sentence, and what to do."""
 
-    def __init__(self, what: str, where: str, fix: str = "") -> None:
-        super().__init__(what)
-        self.what, self.where, self.fix = what, where, fix
+    def __init__(self, problem: str, where: str, fix: str = "") -> None:
+        super().__init__(problem)
+        self.what, self.where, self.fix = problem, where, fix
 
 
 class PlaceFault(Exception):
@@ -116,8 +116,8 @@ class FolderSource:
     def items(self) -> list[Item]:
         if not self._path.exists():
             raise BadPlace("there is no such file or folder", str(self._path), "Check the path")
-        found = [self._path] if not self._path.is_dir() else self._path.rglob("*")
-        return sorted((self._item(each) for each in found if self._counts(each)), key=lambda one: one.name)
+        paths = [self._path] if not self._path.is_dir() else self._path.rglob("*")
+        return sorted((self._item(path) for path in paths if self._counts(path)), key=lambda item: item.name)
 
     def _counts(self, path: Path) -> bool:
         return path.is_symlink() or not path.is_dir()
@@ -156,15 +156,15 @@ class FolderTarget:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadPlace("another run is writing here", str(self._root), "Wait for its end") from None
-        said = self._manifest.read_bytes()
-        if whole := said.rfind(b"\n") + 1:
-            self._stream.truncate(whole)  # of a run that was cut off while it wrote a line
+        manifest = self._manifest.read_bytes()
+        if end_of_lines := manifest.rfind(b"\n") + 1:
+            self._stream.truncate(end_of_lines)  # of a run that was cut off while it wrote a line
         else:
             self._stream.truncate(0)
         shutil.rmtree(self._root / WORK, ignore_errors=True)
         (self._root / SUMMARY).unlink(missing_ok=True)
-        _settle(self._root)
-        return said[:whole].splitlines()
+        _sync_folder(self._root)
+        return manifest[:end_of_lines].splitlines()
 
     def output(self, name: str) -> _Part:
         return _Part(self._root, name)
@@ -178,11 +178,11 @@ class FolderTarget:
 
     def remove(self, name: str) -> None:
         path = self._root / name
-        if own(name) or astray(name):
+        if is_reserved(name) or leads_outside(name):
             return
         if path.is_file() or path.is_symlink():
             path.unlink()
-            _settle(path.parent)
+            _sync_folder(path.parent)
 
     def note(self, line: bytes) -> None:
         assert self._stream is not None
@@ -218,41 +218,45 @@ class _Part:
         self._stream.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._part.replace(self._path)
-        for folder in [each for each in self._path.parents if each.is_relative_to(self._root)]:
-            _settle(folder)
+        for folder in [parent for parent in self._path.parents if parent.is_relative_to(self._root)]:
+            _sync_folder(folder)
 
     def drop(self) -> None:
         self._stream.close()
         self._part.unlink(missing_ok=True)
 
 
-def apart(source: Path, target: Path) -> None:
+def require_apart(source: Path, target: Path) -> None:
     """Raise BadPlace where one of the two lies within the other."""
-    here, there = source.resolve(), target.resolve()
-    if here == there or here in there.parents or (source.is_dir() and there in here.parents):
+    source_path, target_path = source.resolve(), target.resolve()
+    if (
+        source_path == target_path
+        or source_path in target_path.parents
+        or (source.is_dir() and target_path in source_path.parents)
+    ):
         raise BadPlace(
             "source and target lie one within the other", str(target), "Name a folder apart from it"
         )
 
 
-def own(name: str) -> bool:
+def is_reserved(name: str) -> bool:
     """Whether a target has the name for itself."""
     return name.split("/")[0] in (MANIFEST, SUMMARY, WORK)
 
 
-def astray(name: str) -> bool:
+def leads_outside(name: str) -> bool:
     """Whether the name could lead out of a folder."""
     return any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name
 
 
 def _write_all(stream: io.FileIO, data: bytes) -> None:
     """A raw file may take less than it is given, as on a disk that fills up."""
-    left = memoryview(data)
-    while left:
-        left = left[stream.write(left) :]
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[stream.write(remaining) :]
 
 
-def _settle(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Have the folder's names on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -261,6 +265,6 @@ def _settle(folder: Path) -> None:
         os.close(descriptor)
 
 
-def lines(data: Iterable[bytes]) -> bytes:
+def join_lines(data: Iterable[bytes]) -> bytes:
     """Lines as a file."""
-    return b"".join(each + b"\n" for each in data)
+    return b"".join(line + b"\n" for line in data)

@@ -44,56 +44,56 @@ class Entry:
     @property
     def line(self) -> bytes:
         """As it stands in the manifest."""
-        said = asdict(self)
-        said["class"] = said.pop("data_class")
-        return json.dumps(dict(sorted(said.items())), ensure_ascii=False).encode() + b"\n"
+        fields = asdict(self)
+        fields["class"] = fields.pop("data_class")
+        return json.dumps(dict(sorted(fields.items())), ensure_ascii=False).encode() + b"\n"
 
 
-def parsed(lines: Iterable[bytes], where: str) -> dict[str, Entry]:
+def parse_entries(lines: Iterable[bytes], where: str) -> dict[str, Entry]:
     """The last entry of each path; raises BadPlace where it is no manifest of ours."""
-    found = {}
+    entry_by_path = {}
     for number, line in enumerate(lines, 1):
         try:
-            said: dict[str, Any] = json.loads(line)
-            said["data_class"] = said.pop("class")
-            entry = Entry(**said)
+            fields: dict[str, Any] = json.loads(line)
+            fields["data_class"] = fields.pop("class")
+            entry = Entry(**fields)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadPlace(
                 f"line {number} of {MANIFEST} is none that this command wrote", where, "Name another target"
             ) from None
-        found[entry.path] = entry
-    return found
+        entry_by_path[entry.path] = entry
+    return entry_by_path
 
 
-def summary(entries: Iterable[Entry], manifest: bytes, complete: bool) -> dict[str, Any]:
+def build_summary(entries: Iterable[Entry], manifest: bytes, complete: bool) -> dict[str, Any]:
     """All of them together."""
-    every = list(entries)
-    done = [each for each in every if each.status == "done"]
+    all_entries = list(entries)
+    done = [entry for entry in all_entries if entry.status == "done"]
     findings: Counter[str] = Counter()
     uncovered: Counter[str] = Counter()
-    for each in done:
-        findings.update(each.findings)
-        uncovered.update(each.patterns_only)
+    for entry in done:
+        findings.update(entry.findings)
+        uncovered.update(entry.patterns_only)
     return {
         "complete": complete,
-        "files": len(every),
+        "files": len(all_entries),
         "done": len(done),
-        "refused": len(every) - len(done),
-        "documents": sum(each.documents for each in done),
-        "bytes_in": sum(each.bytes_in for each in done),
-        "bytes_out": sum(each.bytes_out for each in done),
+        "refused": len(all_entries) - len(done),
+        "documents": sum(entry.documents for entry in done),
+        "bytes_in": sum(entry.bytes_in for entry in done),
+        "bytes_out": sum(entry.bytes_out for entry in done),
         "findings": dict(sorted(findings.items())),
         "patterns_only": dict(sorted(uncovered.items())),
-        "class": sorted({each.data_class for each in every}),
-        "rules": sorted({each.rules for each in every}),
+        "class": sorted({entry.data_class for entry in all_entries}),
+        "rules": sorted({entry.rules for entry in all_entries}),
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
     }
 
 
-def settings_digest(**said: Any) -> str:
+def settings_digest(**settings: Any) -> str:
     """Names all that decides beside the rules: what was asked for, and this code."""
-    made = hashlib.sha256()
+    checksum = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
-        made.update(file.read_bytes())
-    made.update(json.dumps(said, sort_keys=True).encode())
-    return made.hexdigest()[:16]
+        checksum.update(file.read_bytes())
+    checksum.update(json.dumps(settings, sort_keys=True).encode())
+    return checksum.hexdigest()[:16]

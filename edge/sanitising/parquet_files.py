@@ -17,8 +17,8 @@ from edge.sanitising.refusal import Refused
 
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 _CODECS = ("SNAPPY", "GZIP", "ZSTD", "BROTLI", "LZ4")
-_ANEW = "Write it anew, or leave it out"
-Way = tuple[Any, ...]
+_FIX_FILE = "Write it anew, or leave it out"
+ValuePath = tuple[Any, ...]
 """Into a nested value: keys of structures, indices of lists."""
 
 
@@ -35,7 +35,7 @@ class _Group:
 class _Row:
     group: _Group
     number: int
-    ways: list[tuple[str, Way]]
+    ways: list[tuple[str, ValuePath]]
 
 
 class ParquetForm:
@@ -57,31 +57,35 @@ class ParquetForm:
         file = self._opened()
         metadata, columns = file.metadata, list(file.schema_arrow)
         self._check(columns)
-        looked = [each for each in columns if holds_text(each.type) or each.name in self._named]
-        self.untouched = tuple(each.name for each in columns if each not in looked)
+        text_columns = [column for column in columns if holds_text(column.type) or column.name in self._named]
+        self.untouched = tuple(column.name for column in columns if column not in text_columns)
         # Neither the file's own notes nor the columns': nobody looks through them.
-        self._schema = pa.schema([pa.field(each.name, self._type(each), each.nullable) for each in columns])
+        self._schema = pa.schema(
+            [pa.field(column.name, self._type(column), column.nullable) for column in columns]
+        )
         codec = metadata.row_group(0).column(0).compression if metadata.num_row_groups and columns else "none"
         self._writer = pq.ParquetWriter(
             self._out, self._schema, compression=codec.lower() if codec in _CODECS else "none"
         )
         self._pending.append(None)
-        yield Document((), tuple(each.name for each in columns))
+        yield Document((), tuple(column.name for column in columns))
         for at in range(metadata.num_row_groups):
             try:
                 table = file.read_row_group(at)
-                group = _Group(table, {each.name: table.column(each.name).to_pylist() for each in looked})
+                group = _Group(
+                    table, {column.name: table.column(column.name).to_pylist() for column in text_columns}
+                )
             except (pa.ArrowException, OSError, ValueError):
-                raise Refused(f"row group {at} cannot be read as what it says it is", fix=_ANEW) from None
+                raise Refused(f"row group {at} cannot be read as what it says it is", fix=_FIX_FILE) from None
             for number in range(table.num_rows):
-                yield self._document(_Row(group, number, []), looked)
+                yield self._document(_Row(group, number, []), text_columns)
 
     def _opened(self) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self._data[:4] not in (_MAGIC, _ENCRYPTED):
-            raise Refused("it is no Parquet", fix=_ANEW)
+            raise Refused("it is no Parquet", fix=_FIX_FILE)
         try:
             if self._data[:4] == _ENCRYPTED:
                 raise OSError("encrypted")
@@ -89,7 +93,7 @@ class ParquetForm:
         except (pa.ArrowException, OSError) as error:
             if "crypt" in str(error).lower():
                 raise Refused("it is encrypted", fix="Decrypt it first") from None
-            raise Refused("its Parquet cannot be read", fix=_ANEW) from None
+            raise Refused("its Parquet cannot be read", fix=_FIX_FILE) from None
         for group in range(file.metadata.num_row_groups):
             if (size := file.metadata.row_group(group).total_byte_size) > self._most:
                 raise Refused(
@@ -98,19 +102,19 @@ class ParquetForm:
         return file
 
     def _check(self, columns: list[Any]) -> None:
-        names = [each.name for each in columns]
+        names = [column.name for column in columns]
         if len(set(names)) < len(names):
             raise Refused("two columns have the same name", fix="Rename one")
-        for each in columns:
-            plain = each.type.num_fields == 0
-            if each.name in self._named and not plain and not holds_text(each.type):
+        for column in columns:
+            plain = column.type.num_fields == 0
+            if column.name in self._named and not plain and not holds_text(column.type):
                 raise Refused(
-                    f"column {each.name} is nested and holds no text", fix="Name plain columns only"
+                    f"column {column.name} is nested and holds no text", fix="Name plain columns only"
                 )
-            if holds_bytes(each.type) and not (plain and each.name in self._named):
+            if holds_bytes(column.type) and not (plain and column.name in self._named):
                 raise Refused(
-                    f"column {each.name} holds bytes, which could be anything",
-                    fix=f"Name it (--fields {each.name}) where they are UTF-8, or write the file without it",
+                    f"column {column.name} holds bytes, which could be anything",
+                    fix=f"Name it (--fields {column.name}) where they are UTF-8, or write the file without it",
                 )
 
     def _type(self, column: Any) -> Any:
@@ -119,15 +123,15 @@ class ParquetForm:
 
         return pa.string() if column.name in self._named and not holds_text(column.type) else column.type
 
-    def _document(self, row: _Row, looked: list[Any]) -> Document:
+    def _document(self, row: _Row, text_columns: list[Any]) -> Document:
         texts: list[tuple[str, str]] = []
-        for column in looked:
+        for column in text_columns:
             values = row.group.values[column.name]
             if not holds_text(column.type):
                 values[row.number] = _as_text(values[row.number], column.name)
-            for way, field, text in _texts(values[row.number], column.name):
+            for value_path, field, text in _texts(values[row.number], column.name):
                 texts.append((field, text))
-                row.ways.append((column.name, way))
+                row.ways.append((column.name, value_path))
         self._pending.append(row)
         return Document(tuple(texts))
 
@@ -136,19 +140,19 @@ class ParquetForm:
         row = self._pending.popleft()
         if row is None:
             return b""
-        for (column, way), text in zip(row.ways, texts, strict=True):
+        for (column, value_path), text in zip(row.ways, texts, strict=True):
             values = row.group.values[column]
-            values[row.number] = _put(values[row.number], way, text)
+            values[row.number] = _replace_text(values[row.number], value_path, text)
         return self._group(row.group) if row.number == row.group.table.num_rows - 1 else b""
 
     def _group(self, group: _Group) -> bytes:
         import pyarrow as pa
 
         columns = [
-            pa.chunked_array([pa.array(group.values[each.name], type=each.type)])
-            if each.name in group.values
-            else group.table.column(each.name)
-            for each in self._schema
+            pa.chunked_array([pa.array(group.values[column.name], type=column.type)])
+            if column.name in group.values
+            else group.table.column(column.name)
+            for column in self._schema
         ]
         table = pa.Table.from_arrays(columns, schema=self._schema)
         self._writer.write_table(table, row_group_size=table.num_rows)
@@ -161,9 +165,9 @@ class ParquetForm:
         return self._drained()
 
     def _drained(self) -> bytes:
-        made = self._out.getvalue()[self._given :]
-        self._given += len(made)
-        return made
+        data = self._out.getvalue()[self._given :]
+        self._given += len(data)
+        return data
 
 
 def holds_text(type_: Any) -> bool:
@@ -195,30 +199,30 @@ def _as_text(value: Any, column: str) -> Any:
             raise Refused(
                 f"column {column} holds bytes that are not UTF-8", fix="Write the file without it"
             ) from None
-    whole = isinstance(value, float) and value.is_integer()
-    return value if value is None else str(int(value)) if whole else str(value)
+    is_integer = isinstance(value, float) and value.is_integer()
+    return value if value is None else str(int(value)) if is_integer else str(value)
 
 
-def _texts(value: Any, field: str, way: Way = ()) -> Iterator[tuple[Way, str, str]]:
+def _texts(value: Any, field: str, path: ValuePath = ()) -> Iterator[tuple[ValuePath, str, str]]:
     """Each text in a value: the way to it, its field's name, itself."""
     if isinstance(value, str):
         if any(map(str.isalnum, value)):
-            yield way, field, value
+            yield path, field, value
     elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _texts(each, key, (*way, key))
+        for key, inner in value.items():
+            yield from _texts(inner, key, (*path, key))
     elif isinstance(value, list | tuple):
-        for at, each in enumerate(value):
-            yield from _texts(each, field, (*way, at))
+        for at, inner in enumerate(value):
+            yield from _texts(inner, field, (*path, at))
 
 
-def _put(value: Any, way: Way, text: str) -> Any:
+def _replace_text(value: Any, path: ValuePath, text: str) -> Any:
     """The value with a text in its place; tuples are a map's entries."""
-    if not way:
+    if not path:
         return text
     if isinstance(value, tuple):
-        made = [*value]
-        made[way[0]] = _put(made[way[0]], way[1:], text)
-        return tuple(made)
-    value[way[0]] = _put(value[way[0]], way[1:], text)
+        elements = [*value]
+        elements[path[0]] = _replace_text(elements[path[0]], path[1:], text)
+        return tuple(elements)
+    value[path[0]] = _replace_text(value[path[0]], path[1:], text)
     return value

@@ -6,6 +6,6 @@ from __future__ import annotations
 class Refused(Exception):
     """One file's; it is not in the target then."""
 
-    def __init__(self, what: str, *, line: int | None = None, fix: str = "") -> None:
-        super().__init__(what)
-        self.what, self.line, self.fix = what, line, fix
+    def __init__(self, problem: str, *, line: int | None = None, fix: str = "") -> None:
+        super().__init__(problem)
+        self.what, self.line, self.fix = problem, line, fix

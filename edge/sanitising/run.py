@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from edge.redaction import Rules
 from edge.sanitising.document import Cleaned, Cleaner, Document
-from edge.sanitising.kinds import Form, kind_of, opened
-from edge.sanitising.locations import BadPlace, Item, Output, Source, Target, lines, own
-from edge.sanitising.manifest import Entry, parsed, settings_digest, summary
+from edge.sanitising.kinds import Form, kind_of, open_form
+from edge.sanitising.locations import BadPlace, Item, Output, Source, Target, is_reserved, join_lines
+from edge.sanitising.manifest import Entry, build_summary, parse_entries, settings_digest
 from edge.sanitising.refusal import Refused
-from edge.sanitising.workers import Alone, Processes, Result
+from edge.sanitising.workers import InProcess, Processes, Result
 
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 64, 32 * 1024
 _LITTLE = 512 * 1024
@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """What decides, beside the rules."""
 
     data_class: str
@@ -103,54 +103,56 @@ class Watcher(Protocol):
         ...
 
 
-def sanitise(source: Source, target: Target, rules: Rules, asked: Asked, watch: Watcher) -> Outcome:
+def sanitise(source: Source, target: Target, rules: Rules, options: Options, watch: Watcher) -> Outcome:
     """Do it. Raises BadPlace, PlaceFault, NoModel, Broken, OSError; what was done until then stays done."""
-    cleaner = Cleaner(rules, asked.languages)
+    cleaner = Cleaner(rules, options.languages)
     items = source.items()
     if not items:
         raise BadPlace("there is no file in it", "the source", "Check the path")
-    total = sum(each.size for each in items)
+    total = sum(item.size for item in items)
     watch.began(len(items), total)
     try:
-        known = parsed(target.begin(), "the target")
-        pruned = _prune(target, known, {each.name for each in items}, asked.prune)
-        several = asked.processes > 1 and total > _LITTLE
-        team = Processes(rules, asked.languages, asked.processes) if several else Alone(cleaner)
+        entry_by_path = parse_entries(target.begin(), "the target")
+        pruned = _prune(target, entry_by_path, {item.name for item in items}, options.prune)
+        several = options.processes > 1 and total > _LITTLE
+        team = Processes(rules, options.languages, options.processes) if several else InProcess(cleaner)
         try:
-            run = _Run(source, target, asked, cleaner.version, known, team, watch)
+            run = _Run(source, target, options, cleaner.version, entry_by_path, team, watch)
             complete = run.run(items)
         except BrokenProcessPool:
             raise Broken from None
         finally:
             team.close()
         # A run that stopped keeps its manifest as it grew: files after it are as they were.
-        entries = [known[name] for name in sorted(known)]
-        manifest = lines(each.line.rstrip(b"\n") for each in entries)
-        said = summary(entries, manifest, complete)
-        target.end(manifest, _json(said))
-        refused = [each for each in entries if each.status == "refused"]
-        return Outcome(said, refused, run.kept, pruned)
+        entries = [entry_by_path[name] for name in sorted(entry_by_path)]
+        manifest = join_lines(entry.line.rstrip(b"\n") for entry in entries)
+        summary = build_summary(entries, manifest, complete)
+        target.end(manifest, _json(summary))
+        refused = [entry for entry in entries if entry.status == "refused"]
+        return Outcome(summary, refused, run.kept, pruned)
     finally:
         target.close()
 
 
-def _prune(target: Target, known: dict[str, Entry], there: set[str], asked: bool) -> list[str]:
-    gone = sorted(set(known) - there)
-    if gone and not asked:
-        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+def _prune(
+    target: Target, entry_by_path: dict[str, Entry], source_names: set[str], allowed: bool
+) -> list[str]:
+    stale = sorted(set(entry_by_path) - source_names)
+    if stale and not allowed:
+        more = f" and {len(stale) - 3} more" if len(stale) > 3 else ""
         raise BadPlace(
-            f"{', '.join(gone[:3])}{more} in it came of no file that is still there",
+            f"{', '.join(stale[:3])}{more} in it came of no file that is still there",
             "the target",
             "Say --prune to have them deleted, or name another target",
         )
-    for name in gone:
+    for name in stale:
         target.remove(name)
-        del known[name]
-    return gone
+        del entry_by_path[name]
+    return stale
 
 
-def _json(said: dict[str, Any]) -> bytes:
-    return json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n"
+def _json(summary: dict[str, Any]) -> bytes:
+    return json.dumps(summary, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 class _Run:
@@ -160,14 +162,14 @@ class _Run:
         self,
         source: Source,
         target: Target,
-        asked: Asked,
+        options: Options,
         version: str,
-        known: dict[str, Entry],
-        team: Alone | Processes,
+        entry_by_path: dict[str, Entry],
+        team: InProcess | Processes,
         watch: Watcher,
     ) -> None:
-        self._source, self._target, self._asked = source, target, asked
-        self._version, self._settings, self._known = version, asked.digest, known
+        self._source, self._target, self._asked = source, target, options
+        self._version, self._settings, self._known = version, options.digest, entry_by_path
         self._team, self._watch = team, watch
         self.kept = 0
 
@@ -199,7 +201,7 @@ class _Run:
         item, entry = file.item, file.entry
         if item.unreadable:
             raise Refused(item.unreadable, fix="Give the file itself")
-        if own(item.name):
+        if is_reserved(item.name):
             raise Refused("the manifest has this name", fix="Rename it")
         entry.kind, entry.bytes_in = kind_of(item.name), item.size
         if item.size > self._asked.most_bytes:
@@ -215,7 +217,7 @@ class _Run:
         if self._done_before(entry):
             file.kept = True
             return
-        file.form = opened(entry.kind, data, self._asked.fields, self._asked.most_bytes)
+        file.form = open_form(entry.kind, data, self._asked.fields, self._asked.most_bytes)
         batch: list[Document] = [Document((), (item.name,))]
         file.names.append(batch[0].names)
         size = 0

@@ -86,10 +86,10 @@ class JsonForm:
     def documents(self) -> Iterator[Document]:
         text = decoded(self._data)
         # At line feeds alone: others of Unicode's line ends may stand within a string.
-        parts = [f"{each}\n" for each in text.split("\n")] if self._lines else [text]
+        texts = [f"{line}\n" for line in text.split("\n")] if self._lines else [text]
         if self._lines:
-            parts[-1] = parts[-1][:-1]
-        for number, part in enumerate(parts, 1):
+            texts[-1] = texts[-1][:-1]
+        for number, part in enumerate(texts, 1):
             yield self._document(part, number)
 
     def _document(self, part: str, number: int) -> Document:
@@ -100,7 +100,7 @@ class JsonForm:
         _check(body.rstrip("\r\n"), number if self._lines else None)
         spots, names = _spots(part)
         for spot in spots:
-            if not spot.text.isascii() and not _whole(spot.text):
+            if not spot.text.isascii() and not _is_encodable(spot.text):
                 raise Refused(
                     "a string holds half a character", line=part.count("\n", 0, spot.start) + number
                 )
@@ -133,14 +133,16 @@ def _check(text: str, line: int | None) -> None:
         json.loads(text, parse_constant=no_number, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         where = line or error.lineno
-        raise Refused(f"it is no JSON: {error.msg}, column {error.colno}", line=where, fix=_MEND) from None
+        raise Refused(
+            f"it is no JSON: {error.msg}, column {error.colno}", line=where, fix=_FIX_LINE
+        ) from None
     except ValueError as error:
-        raise Refused(f"it is no JSON: {error}", line=line, fix=_MEND) from None
+        raise Refused(f"it is no JSON: {error}", line=line, fix=_FIX_LINE) from None
     except RecursionError:
         raise Refused("it is nested too deeply to be read", line=line, fix="Flatten it") from None
 
 
-_MEND = "Mend the line, or leave the file out"
+_FIX_LINE = "Mend the line, or leave the file out"
 
 
 def _spots(text: str) -> tuple[list[_Spot], list[str]]:
@@ -151,8 +153,8 @@ def _spots(text: str) -> tuple[list[_Spot], list[str]]:
     """Of each level: the field that a value is of, and whether it is an object."""
     naming = False
     for token in _TOKEN.finditer(text):
-        said = token.group()
-        first = said[0]
+        token_text = token.group()
+        first = token_text[0]
         if first in "{[":
             objects.append(first == "{")
             fields.append(fields[-1])
@@ -165,20 +167,20 @@ def _spots(text: str) -> tuple[list[_Spot], list[str]]:
         elif first == ":":
             naming = False
         elif first == '"':
-            value = json.loads(said)
+            value = json.loads(token_text)
             if naming:
                 fields[-1] = value
                 names.append(value)
             elif any(map(str.isalnum, value)):
                 spots.append(_Spot(*token.span(), fields[-1], value))
-        elif (number := _number(said, direct=objects[-1])) is not None:
+        elif (number := _number(token_text, direct=objects[-1])) is not None:
             spots.append(_Spot(*token.span(), fields[-1], number))
     return spots, names
 
 
-def _number(said: str, *, direct: bool) -> str | None:
+def _number(token: str, *, direct: bool) -> str | None:
     """The digits of a whole number that could be somebody's; None of others."""
-    number = said.lstrip("-")
+    number = token.lstrip("-")
     if not number.isdigit():
         try:
             exact = Decimal(number)
@@ -190,7 +192,7 @@ def _number(said: str, *, direct: bool) -> str | None:
     return number if len(number) >= (_CODE if direct else _LONG) else None
 
 
-def _whole(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -24,7 +24,7 @@ class Result(Protocol):
         ...
 
 
-class Alone:
+class InProcess:
     """In this process, when it is asked for: for little work, and for tests."""
 
     width = 1
@@ -34,9 +34,9 @@ class Alone:
 
     def begin(self, batch: list[Document]) -> Result:
         """Take on a batch."""
-        made: Future[list[Cleaned]] = Future()
-        made.set_result([self._cleaner.clean(each) for each in batch])
-        return made
+        future: Future[list[Cleaned]] = Future()
+        future.set_result([self._cleaner.clean(document) for document in batch])
+        return future
 
     def close(self) -> None:
         """Nothing is held."""
@@ -81,4 +81,4 @@ def _begin(rules: dict[str, Any], languages: list[str]) -> None:
 
 def _clean(batch: list[Document]) -> list[Cleaned]:
     assert _cleaner is not None
-    return [_cleaner.clean(each) for each in batch]
+    return [_cleaner.clean(document) for document in batch]

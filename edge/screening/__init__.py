@@ -1,11 +1,11 @@
-"""Screening at a gateway: redaction as handling says, and guards. Without a word of the detector nothing passes."""
+"""Screening at a gateway: redaction that the class requires, and guards. If the detector fails, nothing passes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from edge.config import GatewayConfig, Place
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.screening.client import DetectorClient
 from edge.screening.guards import Judge
 from edge.screening.screen import MayNotLeave, Screen
@@ -14,7 +14,7 @@ __all__ = ["MayNotLeave", "Screen", "Screeners"]
 
 
 class Screeners:
-    """One gateway's: its detector, its guards' models, and what its class demands."""
+    """A gateway's detector client, its guard models, and the redaction that its class requires."""
 
     def __init__(self, config: GatewayConfig) -> None:
         assert config.screening is not None
@@ -27,8 +27,8 @@ class Screeners:
             if guard.model is not None
         }
 
-    def of(self, workload: str, exchange: Exchange, asked: dict[str, Any]) -> Screen | None:
-        """A request's; None where nothing is looked for, whatever it says and wherever it goes."""
+    def of(self, workload: str, exchange: Exchange, request: dict[str, Any]) -> Screen | None:
+        """The screen of a request. None if no guard applies and nothing is redacted."""
         guards = self._settings.guards_of(self._config.data_class, workload)
         if not guards and not self._redacts_what_leaves:
             return None
@@ -38,13 +38,13 @@ class Screeners:
             judges,
             guards,
             exchange,
-            asked,
+            request,
             restore=self._settings.restore,
             images_pass=self._settings.images == "pass",
         )
 
     def redacts(self, place: Place) -> bool:
-        """Whether what goes to the place is redacted first."""
+        """Whether requests to the place are redacted."""
         return self._redacts_what_leaves and self._leaves(place)
 
     @property
@@ -52,18 +52,18 @@ class Screeners:
         return "prompts-leaving-site" in self._demanded
 
     def _leaves(self, place: Place) -> bool:
-        """Whether the place is beyond the site. It is where nobody says that it is not."""
+        """Whether the place is outside the site. Without `site` and `target` it counts as outside."""
         if place.site is not None:
             return place.site != self._config.site
         return place.target != "onprem-vllm"
 
     @property
     def judges(self) -> list[Judge]:
-        """The guards' models."""
+        """The guard models."""
         return list(self._judges.values())
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._detector.close()
         for judge in self._judges.values():
             await judge.endpoint.close()

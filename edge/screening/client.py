@@ -1,4 +1,4 @@
-"""The gateway's word with the detector. Whatever is not a whole, timely and sensible answer is none: 503."""
+"""The gateway's client of the detector. An incomplete, late or implausible answer becomes a 503."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from edge.redaction.secrets import SECRET
 from edge.upstream import WORKLOAD, Client, plain_headers, read_answer
 
 PATH = "/v1/detect"
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What the detector said of texts."""
+class DetectorAnswer:
+    """The detector's answer about some texts."""
 
     version: str
     names: bool
-    """Whether it looks for names, where a language has a model."""
+    """Whether it looks for names in languages that have a model."""
     reach: Reach
-    """Of the entities that answers are looked through for."""
+    """Reach of the entities that answers are screened for."""
     detections: list[Detection]
 
 
 class DetectorClient:
-    """One gateway's."""
+    """The detector client of a gateway."""
 
     def __init__(self, config: Screening, limits: Limits) -> None:
         self._config = config
@@ -47,27 +47,27 @@ class DetectorClient:
         self._workload = ""
 
     def of(self, workload: str) -> DetectorClient:
-        """The same, for a workload: the detector looks through the workloads' texts in turn."""
-        own = copy.copy(self)
-        own._workload = workload
-        return own
+        """A copy of the client for one workload. The detector serves workloads in turn."""
+        client = copy.copy(self)
+        client._workload = workload
+        return client
 
     async def look(
         self,
         texts: Sequence[str],
         entities: Iterable[str] | None,
         later: Iterable[str] | None = None,
-    ) -> Looked:
-        """Findings of the entities (None: of all) in each text; raises Refusal 503.
+    ) -> DetectorAnswer:
+        """Findings of the entities (None: all) in each text. Raises Refusal 503.
 
-        With the texts goes a made-up key of ours. A detector that does not find it has no rules, or was not asked.
+        The client adds a made-up key to the texts. A detector that does not find it has no rules or did not run.
         """
         made_up = f"isk_{secrets.token_hex(16)}"
-        wanted = None if entities is None else {*entities}
-        body = _written(
+        wanted_entities = None if entities is None else {*entities}
+        body = _serialise(
             {
                 "texts": [*texts, made_up],
-                "entities": None if wanted is None else sorted({*wanted, SECRET}),
+                "entities": None if wanted_entities is None else sorted({*wanted_entities, SECRET}),
                 "later": None if later is None else sorted(later),
                 "languages": self._config.languages,
                 "limit_s": self._config.limit_s,
@@ -76,18 +76,20 @@ class DetectorClient:
         try:
             async with asyncio.timeout(self._config.limit_s):
                 raw = await self._answer(body)
-            said = json.loads(raw)
-            if said["sha256"] != hashlib.sha256(body).hexdigest():
+            response = json.loads(raw)
+            if response["sha256"] != hashlib.sha256(body).hexdigest():
                 raise ValueError
-            looked = _read(said, [*texts, made_up])
-            *detections, own = looked.detections
-            if [(each.start, each.end, each.entity) for each in own.findings] != [(0, len(made_up), SECRET)]:
+            answer = _check_response(response, [*texts, made_up])
+            *detections, own_detection = answer.detections
+            if [(finding.start, finding.end, finding.entity) for finding in own_detection.findings] != [
+                (0, len(made_up), SECRET)
+            ]:
                 raise ValueError
         except (httpx.HTTPError, Refusal, TimeoutError, ValueError, KeyError, TypeError, RecursionError):
-            raise unavailable() from None
-        if wanted is not None and SECRET not in wanted:
-            detections = [_without_secrets(each) for each in detections]
-        return Looked(looked.version, looked.names, looked.reach, detections)
+            raise screening_unavailable() from None
+        if wanted_entities is not None and SECRET not in wanted_entities:
+            detections = [_without_secrets(detection) for detection in detections]
+        return DetectorAnswer(answer.version, answer.names, answer.reach, detections)
 
     async def _answer(self, body: bytes) -> bytes:
         response = await self._client.send(
@@ -96,18 +98,18 @@ class DetectorClient:
             body=body,
             headers={**plain_headers("application/json"), WORKLOAD: quote(self._workload)},
         )
-        raw = await read_answer(response, MOST_BYTES)
+        raw = await read_answer(response, MAX_BYTES)
         if response.status_code != 200:
             raise ValueError
         return raw
 
     async def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         await self._client.aclose()
 
 
-def unavailable() -> Refusal:
-    """The answer where nobody can say what a text holds."""
+def screening_unavailable() -> Refusal:
+    """The error for a text that cannot be screened."""
     return Refusal(
         503,
         "screening_unavailable",
@@ -115,25 +117,25 @@ def unavailable() -> Refusal:
     )
 
 
-def _written(request: dict[str, Any]) -> bytes:
+def _serialise(request: dict[str, Any]) -> bytes:
     try:
         return strict_json.dump(request)
     except ValueError:
-        # A model server's text with half of a surrogate pair, which JSON can hold as an escape.
+        # A model server's text may hold half of a surrogate pair, which JSON can express as an escape.
         return json.dumps(request).encode()
 
 
-def _read(said: dict[str, Any], texts: Sequence[str]) -> Looked:
-    """The answer's shape held against the texts; raises ValueError, KeyError or TypeError."""
-    reach = Reach(**said["reach"])
-    if not isinstance(said["version"], str) or len(said["results"]) != len(texts):
+def _check_response(response: dict[str, Any], texts: Sequence[str]) -> DetectorAnswer:
+    """The checked answer for these texts. Raises ValueError, KeyError or TypeError."""
+    reach = Reach(**response["reach"])
+    if not isinstance(response["version"], str) or len(response["results"]) != len(texts):
         raise ValueError
-    if any(type(each) is not int or each < 0 for each in (reach.widest, reach.words)) or not all(
-        type(each) is bool for each in (reach.groups, reach.lines)
+    if any(type(number) is not int or number < 0 for number in (reach.widest, reach.words)) or not all(
+        type(flag) is bool for flag in (reach.groups, reach.lines)
     ):
         raise ValueError
     detections = []
-    for text, result in zip(texts, said["results"], strict=True):
+    for text, result in zip(texts, response["results"], strict=True):
         findings, at = [], 0
         for start, end, entity, score, rule in result["findings"]:
             if type(start) is not int or type(end) is not int or not at <= start < end <= len(text):
@@ -147,9 +149,9 @@ def _read(said: dict[str, Any], texts: Sequence[str]) -> Looked:
             raise ValueError
         patterns_only = tuple(map(str, result["patterns_only"]))
         detections.append(Detection(tuple(findings), (), patterns_only, undecided))
-    return Looked(said["version"], said["names"] is True, reach, detections)
+    return DetectorAnswer(response["version"], response["names"] is True, reach, detections)
 
 
 def _without_secrets(detection: Detection) -> Detection:
-    kept = tuple(each for each in detection.findings if each.entity != SECRET)
-    return replace(detection, findings=kept)
+    findings = tuple(finding for finding in detection.findings if finding.entity != SECRET)
+    return replace(detection, findings=findings)

@@ -1,4 +1,4 @@
-"""Guards: each looks at what is asked or answered; its verdict is recorded with the version that gave it."""
+"""Guards of requests and answers. Each verdict is recorded with the version of rules or model that gave it."""
 
 from __future__ import annotations
 
@@ -8,78 +8,80 @@ from collections.abc import Iterable
 import httpx
 
 from edge.config import Guard, GuardModel, Limits, UpstreamTls
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, dump
 from edge.redaction import Finding
 from edge.routing.endpoint import Endpoint
-from edge.screening.client import unavailable
+from edge.screening.client import screening_unavailable
 from edge.upstream import plain_headers, read_answer
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 
 
-def note(exchange: Exchange, guard: str, version: str, verdict: str) -> None:
-    """Record a verdict once: `name@version: verdict`. Never what was seen."""
-    said = f"{guard}@{version}: {verdict}"
-    if said not in exchange.verdicts:
-        exchange.verdicts.append(said)
+def record_verdict(exchange: Exchange, guard: str, version: str, verdict: str) -> None:
+    """Record a verdict once, as `name@version: verdict`. The text is not recorded."""
+    entry = f"{guard}@{version}: {verdict}"
+    if entry not in exchange.verdicts:
+        exchange.verdicts.append(entry)
 
 
-def blocked(guard: Guard) -> Refusal:
-    """The answer where a guard says no. What it saw is not told."""
-    what = (
+def blocked_refusal(guard: Guard) -> Refusal:
+    """The error for a request that a guard refuses. It does not tell what the guard found."""
+    subject = (
         "request" if guard.on == "prompts" else "answer" if guard.on == "outputs" else "request or its answer"
     )
-    return Refusal(400, "content_blocked", f"The guard {guard.name!r} does not let this {what} pass.")
+    return Refusal(400, "content_blocked", f"The guard {guard.name!r} does not let this {subject} pass.")
 
 
-def judged(guards: Iterable[Guard], findings: Iterable[Finding], version: str, exchange: Exchange) -> None:
-    """The verdicts of guards of entities; raises Refusal 400 of the first that refuses."""
-    seen = {each.entity for each in findings}
+def judge_entities(
+    guards: Iterable[Guard], findings: Iterable[Finding], version: str, exchange: Exchange
+) -> None:
+    """Apply the guards of entities to the findings. Raises Refusal 400 for the first guard that refuses."""
+    found_entities = {finding.entity for finding in findings}
     for guard in guards:
-        if guard.entities is None or not (hit := sorted(seen & {*guard.entities})):
+        if guard.entities is None or not (matched := sorted(found_entities & {*guard.entities})):
             continue
-        decide(guard, version, exchange, f" {','.join(hit)}")
+        apply_verdict(guard, version, exchange, f" {','.join(matched)}")
 
 
-def decide(guard: Guard, version: str, exchange: Exchange, what: str = "") -> None:
-    """What follows where a guard has found something: on record, and for people or nobody; raises Refusal 400."""
-    said = {"refuse": "refused", "redact": "redacted", "record": "seen", "review": "to be reviewed"}[
+def apply_verdict(guard: Guard, version: str, exchange: Exchange, detail: str = "") -> None:
+    """Record the verdict of a guard that found something, and mark the answer for review or raise Refusal 400."""
+    verdict = {"refuse": "refused", "redact": "redacted", "record": "seen", "review": "to be reviewed"}[
         guard.then
     ]
-    note(exchange, guard.name, version, f"{said}{what}")
+    record_verdict(exchange, guard.name, version, f"{verdict}{detail}")
     if guard.then == "refuse":
-        raise blocked(guard)
+        raise blocked_refusal(guard)
     if guard.then == "review" and guard.name not in exchange.reviewing:
         exchange.reviewing.append(guard.name)
 
 
 class Judge:
-    """A guard model: asked as any chat is, it answers `safe`, or `unsafe` and why."""
+    """A guard model. It gets a chat request and answers `safe`, or `unsafe` with a reason."""
 
     def __init__(self, model: GuardModel, tls: UpstreamTls, limits: Limits) -> None:
         self._model, self.endpoint = model, Endpoint(model.url, model.server_name, tls, limits)
 
-    async def judge(self, guard: Guard, said: list[tuple[str, str]], exchange: Exchange) -> None:
-        """Raise Refusal 400 where it says `unsafe` and the guard refuses; 503 where it says nothing of the kind."""
+    async def judge(self, guard: Guard, conversation: list[tuple[str, str]], exchange: Exchange) -> None:
+        """Raise Refusal 400 if the model says `unsafe` and the guard refuses, and 503 if it says neither word."""
         body = {
             "model": self._model.model,
-            "messages": [{"role": role, "content": text} for role, text in said],
+            "messages": [{"role": role, "content": text} for role, text in conversation],
             "temperature": 0,
             "max_tokens": 32,
         }
         try:
             response = await self.endpoint.post(CHAT_PATH, plain_headers("application/json"), dump(body))
-            raw = await read_answer(response, MOST_BYTES)
+            raw = await read_answer(response, MAX_BYTES)
             if response.status_code != 200:
                 raise ValueError
-            first = json.loads(raw)["choices"][0]["message"]["content"].split()[0].lower()
-            if first not in ("safe", "unsafe"):
+            verdict = json.loads(raw)["choices"][0]["message"]["content"].split()[0].lower()
+            if verdict not in ("safe", "unsafe"):
                 raise ValueError
         except (httpx.HTTPError, Refusal, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            note(exchange, guard.name, self._model.model, "no answer")
-            raise unavailable() from None
-        if first == "safe":
-            note(exchange, guard.name, self._model.model, "safe")
+            record_verdict(exchange, guard.name, self._model.model, "no answer")
+            raise screening_unavailable() from None
+        if verdict == "safe":
+            record_verdict(exchange, guard.name, self._model.model, "safe")
             return
-        decide(guard, self._model.model, exchange)
+        apply_verdict(guard, self._model.model, exchange)

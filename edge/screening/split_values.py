@@ -1,7 +1,7 @@
 """Finds values that are split over adjacent texts, such as two content parts of one message.
 
 The detector looks at each text by itself. A chat template puts adjacent texts together again, so the model reads the
-whole value. The text around each boundary is therefore looked at once more, joined with a space and without.
+whole value. The text around each boundary is therefore checked once more, joined with a space and without one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge.redaction import Detection, Finding
-from edge.redaction.findings import apart
+from edge.redaction.findings import merge_overlapping
 
 _REACH = 256
 """Characters on each side of a boundary. The longest number and its context words are shorter."""
@@ -51,21 +51,23 @@ def build_seams(texts: Sequence[str], runs: Sequence[Sequence[int]]) -> list[Sea
 
 
 def add_findings(
-    detections: Sequence[Detection], seams: Sequence[Seam], looked: Sequence[Detection]
+    detections: Sequence[Detection], seams: Sequence[Seam], seam_detections: Sequence[Detection]
 ) -> list[Detection]:
     """The detections of the texts, with what was found across their boundaries."""
-    found: dict[int, list[Finding]] = {}
-    for seam, detection in zip(seams, looked, strict=True):
+    findings_by_text: dict[int, list[Finding]] = {}
+    for seam, detection in zip(seams, seam_detections, strict=True):
         for position, finding in seam.findings(detection):
-            found.setdefault(position, []).append(finding)
+            findings_by_text.setdefault(position, []).append(finding)
     return [
-        replace(one, findings=apart([*one.findings, *found[at]])) if at in found else one
-        for at, one in enumerate(detections)
+        replace(detection, findings=merge_overlapping([*detection.findings, *findings_by_text[at]]))
+        if at in findings_by_text
+        else detection
+        for at, detection in enumerate(detections)
     ]
 
 
 def _groups(run: Sequence[int], texts: Sequence[str]) -> Iterator[list[tuple[int, int, int]]]:
-    """Sources (position, begin, end) that are looked at together. A text that is longer than two reaches ends one."""
+    """Groups of sources (position, begin, end) to check together. A text longer than two reaches ends a group."""
     group: list[tuple[int, int, int]] = []
     for position in run:
         length = len(texts[position])
@@ -78,14 +80,14 @@ def _groups(run: Sequence[int], texts: Sequence[str]) -> Iterator[list[tuple[int
 
 
 def _build_seam(group: Sequence[tuple[int, int, int]], texts: Sequence[str], separator: str) -> Seam:
-    parts: list[str] = []
+    fragments: list[str] = []
     pieces: list[tuple[int, int, int, int]] = []
     at = 0
     for position, begin, end in group:
-        if parts:
-            parts.append(separator)
+        if fragments:
+            fragments.append(separator)
             at += len(separator)
-        parts.append(texts[position][begin:end])
+        fragments.append(texts[position][begin:end])
         pieces.append((at, at + end - begin, position, begin))
         at += end - begin
-    return Seam("".join(parts), tuple(pieces))
+    return Seam("".join(fragments), tuple(pieces))

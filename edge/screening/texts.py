@@ -1,7 +1,7 @@
-"""Every text of a request or an answer, in one order: taken out to be screened, and put back as it may go on.
+"""Lists every text of a request or an answer in a fixed order, and puts screened texts back in their places.
 
-Fields are known by their place in OpenAI's protocol, never by their name alone: a property that a schema calls
-`format`, or an example under `type`, is somebody's data.
+A field is recognised by its place in the OpenAI protocol, not by its name alone: a property that a schema calls
+`format`, or an example under `type`, is data.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any, Literal
 
 from edge.confidence.answer_scoring import FIELD
 from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
-from edge.strict_json import MOST_DEPTH
+from edge.strict_json import MAX_DEPTH
 
 Kind = Literal["text", "code", "name", "fixed"]
-"""`text`: prose, in some language. `code`: no language is told of it, such as a regular expression or a number.
-`name`: code too, which others refer to (a function, a property, the id of a call). `fixed`: no text can replace it."""
+"""`text`: prose in some language. `code`: text without a language, such as a regular expression or a number.
+`name`: code that other fields refer to (a function, a property, a call id). `fixed`: a value without replacement."""
 Put = Callable[[str, Kind], str]
-"""Gets each text, and gives what goes on in its place."""
+"""Called with each text and its kind; returns the text that replaces it."""
 _LONG_NUMBER = 6
-"""Digits. A number with fewer is no identifier of anybody."""
+"""Digits. Shorter numbers identify nobody."""
 _DECIMALS, _DECIMALS_OF_BIAS = 4, 3
-"""Of numbers of sampling that leave: with the digits that their bounds allow they stay below `_LONG_NUMBER`."""
-_MOST_NESTED = 8
-"""JSON texts within strings of each other."""
+"""Decimals kept of sampling numbers, so that all their digits stay below `_LONG_NUMBER`."""
+_MAX_NESTED = 8
+"""Levels of JSON within JSON strings that are parsed."""
 _ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 def request_texts(request: Mapping[str, Any]) -> list[tuple[str, Kind]]:
     """All texts of a request, in order."""
-    return _taken(lambda put: walk_request(request, put))
+    return _collect_texts(lambda put: walk_request(request, put))
 
 
 def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
@@ -71,14 +71,14 @@ def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
 
 def _has_neighbours(messages: list[dict[str, Any]]) -> bool:
     """Whether two texts of messages can follow each other: content parts, or two messages of one role in turn."""
-    parts = any(not isinstance(message.get("content"), str | None) for message in messages)
+    has_parts = any(not isinstance(message.get("content"), str | None) for message in messages)
     roles = [message.get("role") for message in messages]
-    return parts or any(role == following for role, following in pairwise(roles))
+    return has_parts or any(role == following for role, following in pairwise(roles))
 
 
 def answer_texts(choices: Any) -> list[str]:
     """All texts of an answer's choices, in order."""
-    return [text for text, _ in _taken(lambda put: walk_choices(choices, put))]
+    return [text for text, _ in _collect_texts(lambda put: walk_choices(choices, put))]
 
 
 def replace_request(request: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def replace_answer(choices: Any, texts: list[str]) -> Any:
     return walk_choices(choices, lambda _text, _kind: next(following))
 
 
-def _taken(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
+def _collect_texts(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
     texts: list[tuple[str, Kind]] = []
 
     def put(text: str, kind: Kind) -> str:
@@ -105,7 +105,7 @@ def _taken(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
 
 
 def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
-    """A copy in which each text is what `put` makes of it."""
+    """A copy of the request in which `put` has replaced each text."""
     return {
         field: _FIELDS[field](value, put) if field in _FIELDS else _plain(value, put)
         for field, value in request.items()
@@ -113,14 +113,14 @@ def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
 
 
 def walk_choices(choices: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
-    """A copy of an answer's choices. Log-probabilities and scores of fields are not among the texts."""
+    """A copy of an answer's choices in which `put` has replaced each text, except log-probabilities and field scores."""
     return [_choice(choice, put) for choice in choices]
 
 
 def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
-    """JSON within a text: its strings, keys and long numbers, each of several that have one key. Else the text itself.
+    """Put the strings, keys and long numbers of JSON in a text, duplicate keys too; put other text whole.
 
-    The text stays as it was written, to the last space, unless `put` changes something.
+    The text stays byte for byte as it is unless `put` changes something.
     """
     try:
         value = _READ.decode(text)
@@ -129,18 +129,18 @@ def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
         return _decoded(text, put)
     if rewritten is None:
         return _decoded(text, put)
-    return text if rewritten == _written(value, _same, nested) else rewritten
+    return text if rewritten == _written(value, _keep_text, nested) else rewritten
 
 
 def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
-    """A choice whose score names no field: their names are the model's words."""
-    if not isinstance(ours := choice.get(FIELD), dict):
+    """The choice without field scores, because names of fields are text of the model."""
+    if not isinstance(confidence := choice.get(FIELD), dict):
         return choice
-    return {**choice, FIELD: {name: value for name, value in ours.items() if name != "fields"}}
+    return {**choice, FIELD: {name: value for name, value in confidence.items() if name != "fields"}}
 
 
-def unreadable(request: Mapping[str, Any]) -> str | None:
-    """What a request holds that no detector reads: `images`, or `tokens` in place of text; None: nothing."""
+def find_unreadable(request: Mapping[str, Any]) -> str | None:
+    """The content that no detector can read: `images`, or `tokens` instead of text. None: there is none."""
     if any(_is_tokens(request.get(field)) for field in ("prompt", "input")):
         return "tokens"
     for message in request.get("messages", ()):
@@ -151,7 +151,9 @@ def unreadable(request: Mapping[str, Any]) -> str | None:
 
 
 def _is_tokens(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(each, int) or _is_tokens(each) for each in value)
+    return isinstance(value, list) and any(
+        isinstance(element, int) or _is_tokens(element) for element in value
+    )
 
 
 # Requests
@@ -159,7 +161,7 @@ def _is_tokens(value: Any) -> bool:
 
 def _message(message: dict[str, Any], put: Put) -> dict[str, Any]:
     return {
-        field: _OF_MESSAGE[field](value, put) if field in _OF_MESSAGE else value
+        field: _MESSAGE_FIELDS[field](value, put) if field in _MESSAGE_FIELDS else value
         for field, value in message.items()
     }
 
@@ -193,7 +195,7 @@ def _tool(tool: dict[str, Any], put: Put) -> dict[str, Any]:
 def _described(described: dict[str, Any], put: Put) -> dict[str, Any]:
     """A function, or the schema of an answer, with its name and its description."""
     return {
-        field: _OF_FUNCTION[field](value, put) if field in _OF_FUNCTION else value
+        field: _FUNCTION_FIELDS[field](value, put) if field in _FUNCTION_FIELDS else value
         for field, value in described.items()
     }
 
@@ -204,19 +206,23 @@ def _tool_choice(choice: Any, put: Put) -> Any:
     return {**choice, "function": {"name": put(choice["function"]["name"], "name")}}
 
 
-def _response_format(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
-    schema = wanted.get("json_schema")
-    return {**wanted, "json_schema": _described(schema, put)} if isinstance(schema, dict) else wanted
+def _response_format(response_format: dict[str, Any], put: Put) -> dict[str, Any]:
+    schema = response_format.get("json_schema")
+    return (
+        {**response_format, "json_schema": _described(schema, put)}
+        if isinstance(schema, dict)
+        else response_format
+    )
 
 
-def _structured_outputs(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
-    copy = dict(wanted)
+def _structured_outputs(outputs: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(outputs)
     for field in ("regex", "grammar", "whitespace_pattern"):
-        if isinstance(text := wanted.get(field), str):
+        if isinstance(text := outputs.get(field), str):
             copy[field] = put(text, "code")
-    if isinstance(wanted.get("choice"), list):
-        copy["choice"] = _plain(wanted["choice"], put)
-    schema = wanted.get("json")
+    if isinstance(outputs.get("choice"), list):
+        copy["choice"] = _plain(outputs["choice"], put)
+    schema = outputs.get("json")
     if isinstance(schema, dict):
         copy["json"] = _schema(schema, put)
     elif isinstance(schema, str):
@@ -239,7 +245,7 @@ def _logit_bias(biases: dict[str, Any], put: Put) -> dict[str, Any]:
 
 
 def _rounded(value: Any, decimals: int) -> Any:
-    """A number without the decimals that could hold an identifier, and never a 0 that was none."""
+    """The number without decimals that could hold an identifier. A number other than 0 never becomes 0."""
     if not isinstance(value, float):
         return value
     rounded = round(value, decimals)
@@ -247,7 +253,7 @@ def _rounded(value: Any, decimals: int) -> Any:
 
 
 def _unchanged(value: Any, put: Put) -> Any:
-    """Words of the protocol, and numbers whose bounds hold no identifier (`edge.request_fields`)."""
+    """For words of the protocol and numbers whose bounds exclude identifiers (`edge.request_fields`)."""
     return value
 
 
@@ -272,7 +278,7 @@ _FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     ),
     **dict.fromkeys(("model", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged),
 }
-"""Of a request; every other field is text, or lists of texts."""
+"""How request fields are walked. All other fields are texts or lists of texts."""
 
 
 # JSON Schema
@@ -295,11 +301,11 @@ _KNOWN_VALUES = """
     http://json-schema.org/draft-07/schema# https://json-schema.org/draft/2020-12/schema
 """
 _WORDS = frozenset(_KNOWN_VALUES.split())
-"""Values of `type`, `format` and `$schema` that say nothing of anybody."""
+"""Values of `type`, `format` and `$schema` that cannot identify anybody."""
 
 
 def _schema(value: Any, put: Put, field: str = "") -> Any:
-    """A JSON Schema, at any depth: its keywords stay, its names, numbers and texts are put."""
+    """A JSON Schema at any depth: keywords stay; names, numbers and texts are put."""
     if isinstance(value, dict):
         return {
             (key if key in _KEYWORDS else put(key, "name")): _within(key, part, put)
@@ -348,13 +354,13 @@ def _choice(choice: dict[str, Any], put: Put) -> dict[str, Any]:
     return copy
 
 
-SPOKEN = ("content", "refusal", "reasoning_content", "reasoning")
+MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 """The texts of a choice's message."""
 
 
 def _spoken(spoken: dict[str, Any], put: Put) -> dict[str, Any]:
     copy = dict(spoken)
-    for field in SPOKEN:
+    for field in MESSAGE_TEXTS:
         if isinstance(text := spoken.get(field), str):
             copy[field] = _plain(text, put)
     if isinstance(calls := spoken.get("tool_calls"), list):
@@ -390,7 +396,7 @@ def _letters(match: re.Match[str]) -> str:
 
 
 def _number(value: Any, put: Put) -> Any:
-    """A number; a text in its place, where `put` makes another of its digits."""
+    """The number, or a text if `put` replaces its digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     digits = _digits(repr(value))
@@ -412,14 +418,14 @@ def _digits(written: str) -> str:
     return plain.rstrip("0").removesuffix(".") if "." in plain else plain
 
 
-_OF_MESSAGE: dict[str, Callable[[Any, Put], Any]] = {
+_MESSAGE_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "content": _content,
     "refusal": _plain,
     "name": _name,
     "tool_call_id": _name,
     "tool_calls": lambda calls, put: [_call(call, put) for call in calls],
 }
-_OF_FUNCTION: dict[str, Callable[[Any, Put], Any]] = {
+_FUNCTION_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "name": _name,
     "description": _plain,
     "parameters": _schema,
@@ -428,11 +434,11 @@ _OF_FUNCTION: dict[str, Callable[[Any, Put], Any]] = {
 
 
 class _Written(str):
-    """A number, as it is written."""
+    """A number in its original spelling."""
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object, with every value of a key that stands in it twice."""
+    """A JSON object that keeps all values of duplicate keys."""
 
 
 _READ = json.JSONDecoder(
@@ -440,15 +446,15 @@ _READ = json.JSONDecoder(
 )
 
 
-def _same(text: str, kind: Kind) -> str:
+def _keep_text(text: str, kind: Kind) -> str:
     return text
 
 
 def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
-    """JSON again, with what `put` makes of its texts; None where the value is a single one."""
+    """The value as JSON with replaced texts. None if it is neither an object nor a list."""
     if not depth and not isinstance(value, list):
         return None
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         raise RecursionError
     if isinstance(value, _Pairs):
         pairs = (
@@ -463,22 +469,22 @@ def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
         replaced = put(digits, "code") if len(digits) >= _LONG_NUMBER else digits
         return str(value) if replaced == digits else json.dumps(replaced, ensure_ascii=False)
     if isinstance(value, str):
-        inner = nested < _MOST_NESTED and value.lstrip()[:1] in ("{", "[")
+        inner = nested < _MAX_NESTED and value.lstrip()[:1] in ("{", "[")
         text = walk_arguments(value, put, nested + 1) if inner else _decoded(value, put)
         return json.dumps(text, ensure_ascii=False)
     return json.dumps(value)
 
 
 __all__ = [
-    "SPOKEN",
+    "MESSAGE_TEXTS",
     "Kind",
     "Put",
     "adjacent_texts",
     "answer_texts",
+    "find_unreadable",
     "replace_answer",
     "replace_request",
     "request_texts",
-    "unreadable",
     "walk_arguments",
     "walk_choices",
     "without_fields",

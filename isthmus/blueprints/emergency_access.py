@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.aws.eks import kubernetes_sites
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites
 from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Access, BreakGlass, Record, Records
 from isthmus.core.errors import InputError, Refused, Where
 

@@ -86,7 +86,7 @@ class Estate:
 
     def _claims(self, platform: Platform, owners: dict[str, list[Member]]) -> None:
         """A claim on weights is made by one stack: two that read it would each delete what the other needs."""
-        from isthmus.contracts.platform.migration.capacity import claim_of
+        from isthmus.contracts.platform.lookups.serving import claim_of
 
         readers: dict[tuple[str, str, str], Member] = {}
         for each in platform.endpoints:

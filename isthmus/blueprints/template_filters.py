@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from isthmus.contracts.hardware import node_share
 from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.plan import aws_machines, capacity_rules
 from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.reference import handling, inference_profiles
+from isthmus.contracts.requirements import node_share
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Requirements
 from isthmus.contracts.vocabulary import CALLED_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.core.errors import FieldError, InputError, Refused

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.confidence.calibration import logs
-from edge.confidence.measure import MEASURE, Kind, Unmeasured, measured, said
+from edge.confidence.measure import MEASURE, Kind, Unmeasured, measure_answer, read_choice
 from edge.confidence.tokens import NoTokens, Tokens
 from isthmus.core.errors import InputError
 
@@ -172,7 +172,7 @@ def _measured(choice: Any, kind: Kind, where: str) -> dict[str, float]:
         if not isinstance(choice, dict):
             raise Unmeasured("unreadable")
         tokens.take(choice.get("logprobs"))
-        return measured(said(choice), tokens, structured=kind == "fields")
+        return measure_answer(read_choice(choice), tokens, structured=kind == "fields")
     except NoTokens as error:
         why = str(error)
     except Unmeasured as error:

@@ -171,7 +171,7 @@ def report(
     if stack is not None:
         from isthmus.engine.project import project as projects
 
-        made.exceptions = projects.find(project).stack(stack).platform().exceptions
+        made.exceptions = projects.find_project(project).stack(stack).platform().exceptions
     for store in stores:
         asked = (endpoint, region, credentials, ca)
         proof = _proof(

@@ -140,10 +140,10 @@ def erase(
 
     whose = _subject(user, subject, site_key)
     try:
-        key_files.check_free(folder(keys), whose)
+        key_files.require_no_hold(folder(keys), whose)
         _record(volume, "erase", subject=whose, by=by)
         count = key_files.erase(keys, whose)
-    except key_files.Held as error:
+    except key_files.LegalHold as error:
         raise Refused(f"{whose} is not erased: {error}", where=str(keys)) from None
     print(f"{count} keys of {whose} are destroyed.")
 
@@ -157,12 +157,12 @@ def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
 
 def _record(volume: Path, kind: str, **fields: str) -> None:
     """Into the chain, before it is done: what cannot be recorded is not done."""
-    from edge.audit.content_acts import NoPlace, record
+    from edge.audit.content_acts import UnknownVolume, record
     from isthmus.core.errors import InputError
 
     try:
         record(folder(volume), kind, fields)
-    except NoPlace as error:
+    except UnknownVolume as error:
         raise InputError(
             str(error), where=str(volume), fix="Give the volume that the sealer works on"
         ) from None

@@ -23,7 +23,7 @@ def break_glass(
     from isthmus.core.errors import InputError
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find(project).chosen([stack])[0]
+    chosen = projects.find_project(project).chosen([stack])[0]
     folder, name = chosen.project.stacks_dir, chosen.family
     found = records.load(folder, name).accesses
     for each in found:

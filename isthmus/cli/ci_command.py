@@ -40,7 +40,7 @@ def ci(
     from isthmus.engine.project import project as projects
     from isthmus.engine.pull_request import pull_request as comparison
 
-    root = projects.find(project)
+    root = projects.find_project(project)
     report = previews.asked(format, output, fail_on, root.root)
     with Progress() as progress:
         found = comparison.previews(root, stacks, base, say=progress.say)

@@ -34,7 +34,7 @@ def destroy(
     from isthmus.reports.stack import summary as stack_summary
 
     found = answers(made, not_made)
-    root = projects.find(project)
+    root = projects.find_project(project)
     chosen = several.one_alone(root, stacks)
     if chosen is None:
         several.take_down(root, stacks, yes=yes, parallel=parallel, answers=found)

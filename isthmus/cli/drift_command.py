@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from isthmus.contracts.reports.drift import Drift
-    from isthmus.engine.drift.drift import Looked
+    from isthmus.engine.drift.drift import DriftResult
     from isthmus.engine.project.project import Project, Stack
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -58,7 +58,7 @@ def drift(
     from isthmus.reports.drift import thresholds as drift_thresholds
 
     asked = drift_thresholds.parse(fail_on if fail_on else drift_thresholds.DEFAULT)
-    root = projects.find(project)
+    root = projects.find_project(project)
     chosen = root.chosen(stacks)
     if output is not None:
         writable(output)
@@ -68,12 +68,12 @@ def drift(
     _end(found, drift_thresholds.reasons_to_fail(drifts, asked))
 
 
-def _looked(chosen: Sequence[Stack]) -> list[Looked]:
+def _looked(chosen: Sequence[Stack]) -> list[DriftResult]:
     from isthmus.cli.progress import Progress
     from isthmus.engine.drift import drift as drifting
 
     with Progress() as progress:
-        return [drifting.look(each, say=progress.say, watcher=progress) for each in chosen]
+        return [drifting.find_drift(each, say=progress.say, watcher=progress) for each in chosen]
 
 
 def _give(
@@ -117,7 +117,7 @@ def _text(
     return previews.as_json(drifts)
 
 
-def _end(found: Sequence[Looked], why: Sequence[str]) -> None:
+def _end(found: Sequence[DriftResult], why: Sequence[str]) -> None:
     """Raise what the exit code says: what failed, then what was found, then what could not be looked at."""
     from isthmus.core.errors import EnvironmentFault, Refused
 

@@ -72,7 +72,7 @@ def evidence(
     from isthmus.engine.policy import evidence as policy_evidence
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find(project).stack(stack)
+    chosen = projects.find_project(project).stack(stack)
     day = _day(as_of)
     if output is not None:
         writable(output)

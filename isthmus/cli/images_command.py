@@ -67,12 +67,12 @@ def images(
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
         raise InputError("this option says how to resolve", where=option, fix="Give --resolve too")
-    asked = projects.find(project).chosen([stack])
+    asked = projects.find_project(project).chosen([stack])
     chosen = asked[0]
-    looked = projects.Looked(chosen.project, chosen.name)
+    looked = projects.AsSandboxStack(chosen.project, chosen.name)
     file = chosen.project.images_lock
     lock = images_lock.load(file)
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         given = looked.platform().images
         # An estate's images are those of all its stacks.
         parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]
@@ -100,10 +100,10 @@ def _resolved(
     from isthmus.core import yaml_files
     from isthmus.core.errors import EnvironmentFault, Refused
     from isthmus.engine.images import lock_update, registry_logins
-    from isthmus.engine.images.registry import Registries, mirror
+    from isthmus.engine.images.registry import Registries, parse_mirror
 
-    place, tls = mirror(registry) if registry else (None, frozenset[str]())
-    asking = Registries(registry_logins.read(), tls)
+    place, tls = parse_mirror(registry) if registry else (None, frozenset[str]())
+    asking = Registries(registry_logins.read_logins(), tls)
     names: list[images_lock.Image] = [
         name for name in images_lock.IMAGES if any(one.name == name and one.locked for one in found.images)
     ]

@@ -49,7 +49,7 @@ def init(
     from isthmus.core import yaml_files
     from isthmus.engine.project import project as projects
 
-    chosen = projects.find(project)
+    chosen = projects.find_project(project)
     _free(stack, chosen.stacks_dir, requirements)
     today = plan_command.planning_day(as_of)
     wanted = requirements_of.load(requirements)
@@ -91,7 +91,7 @@ def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str
     from sandbox import sample_settings
 
     return settings_template.overrides(
-        [*left, *sample_settings.besides(platform)], sample_settings.answer(platform)
+        [*left, *sample_settings.sandbox_settings(platform)], sample_settings.sample_value_source(platform)
     )
 
 

@@ -14,7 +14,7 @@ def complete_stack(incomplete: str) -> list[str]:
     from isthmus.engine.project import project
 
     try:
-        found = project.find()
+        found = project.find_project()
         return [name for name in [*found.stacks(), *found.estates()] if name.startswith(incomplete)]
     except IsthmusError:
         return []

@@ -34,7 +34,7 @@ def preview(
     from isthmus.cli import previews
     from isthmus.engine.project import project as projects
 
-    root = projects.find(project)
+    root = projects.find_project(project)
     report = previews.asked(format, output, fail_on, root.root)
     chosen = root.chosen(stacks)
     files = {each.name: each.config_file.relative_to(root.root).as_posix() for each in chosen}

@@ -106,9 +106,9 @@ def _doing(run: Run) -> str:
 
 def doing(done: int, oldest: str, others: int) -> str:
     """What a run does now. `oldest`: the URN of what is waited for the longest; empty: nothing is."""
-    from isthmus.engine.automation.events import named
+    from isthmus.engine.automation.events import resource_label
 
     if not oldest:
         return "running the program" if not done else "comparing"
     more = f" and {others} more" if others > 0 else ""
-    return f"waiting for {named(oldest)}{more}"
+    return f"waiting for {resource_label(oldest)}{more}"

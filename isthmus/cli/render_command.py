@@ -60,7 +60,7 @@ def render(
     """  # fmt: skip
     from isthmus.engine.render import rendering
 
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         _write(stack, output, summary, project, for_, source)
 
 
@@ -75,7 +75,7 @@ def _write(
     from isthmus.graph.resources.resources import Graph, joined
     from isthmus.reports.stack import network_diagram
 
-    found = projects.find(project)
+    found = projects.find_project(project)
     chosen = found.chosen([name])
     platform = chosen[0].platform()
     settings = judging.settings(chosen)
@@ -85,10 +85,10 @@ def _write(
     target = output if output is not None else found.root / "out" / name
     for stack in chosen:
         one = rendered[stack.name]
-        made = render_files.files(one, described)
+        made = render_files.build_files(one, described)
         apart: list[str] = []
         if form is not None:
-            laid, apart = gitops.files(one.resources, stack.name, form.value, source)
+            laid, apart = gitops.build_gitops_files(one.resources, stack.name, form.value, source)
             made = {path: text for path, text in made.items() if not path.startswith("kubernetes/")} | laid
         graph = Graph(one.resources)
         made |= {
@@ -96,7 +96,7 @@ def _write(
             "identities.mmd": network_diagram.draw_identities(graph),
         }
         folder = target if len(chosen) == 1 else target / stack.name
-        render_files.write(made, folder, stack.name)
+        render_files.write_folder(made, folder, stack.name)
         if summary:
             from isthmus.reports.stack import summary as report
 

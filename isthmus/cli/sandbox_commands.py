@@ -143,19 +143,19 @@ def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None
     from isthmus.core.errors import InputError
     from isthmus.engine.automation.stack_engine import Engine
     from isthmus.engine.project import project
-    from isthmus.engine.project.prerequisites import is_sandbox, surroundings
+    from isthmus.engine.project.prerequisites import is_sandbox, run_environment
     from sandbox import toolchain
 
     try:
         name = requirements.name.removesuffix(".requirements.yaml")
-        stacks = project.find().chosen([name])
+        stacks = project.find_project().chosen([name])
     except InputError:
         return
     for stack in stacks:
         belongs = requirements.resolve().parent == stack.project.stacks_dir and is_sandbox(stack)
         if not belongs or toolchain.find("pulumi") is None:
             return
-        with surroundings(stack, home):
+        with run_environment(stack, home):
             Engine(stack, say)
 
 

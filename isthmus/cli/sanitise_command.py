@@ -110,11 +110,11 @@ def sanitise(
     from isthmus.core.errors import Refused
 
     with _told():
-        from edge.sanitising import Asked
+        from edge.sanitising import Options
         from edge.sanitising import sanitise as run
 
         demanded = {"prompts-leaving-site", "leaving-class"} & {*handling.of(data_class.value).redacted}
-        asked = Asked(
+        asked = Options(
             data_class=data_class.value,
             names_demanded=bool(demanded),
             languages=tuple(_listed(languages)),
@@ -177,7 +177,7 @@ def _rules(file: Path) -> Rules:
 def _places(source: str, target: str, store: Store) -> tuple[Source, Target]:
     from edge.sanitising import FolderSource, FolderTarget
     from edge.sanitising.buckets import BucketSource, BucketTarget
-    from edge.sanitising.locations import apart
+    from edge.sanitising.locations import require_apart
     from isthmus.cli.audit_options import s3_client
 
     here, there = (each.startswith("s3://") for each in (source, target))
@@ -187,7 +187,7 @@ def _places(source: str, target: str, store: Store) -> tuple[Source, Target]:
 
         raise BadPlace("source and target lie one within the other", target, "Name a prefix apart from it")
     if not here and not there:
-        apart(Path(source), Path(target))
+        require_apart(Path(source), Path(target))
     return (
         BucketSource(client, *_bucket(source)) if here else FolderSource(Path(source)),
         BucketTarget(client, *_bucket(target)) if there else FolderTarget(Path(target)),

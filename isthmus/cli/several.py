@@ -43,10 +43,10 @@ def build(
     from isthmus.reports.stack import summary as stack_summary
 
     stacks = project.chosen(names)
-    approvals = approval.of(approved, [each.name for each in stacks]) if approved else {}
+    approvals = approval.parse_approvals(approved, [each.name for each in stacks]) if approved else {}
     platforms = {each.name: each.platform() for each in stacks}
     confirm(f"Build {_listed(stacks)}?", yes)
-    asked = multi_stack.tasks(stacks, "up", in_place=in_place, answers=answers, approvals=approvals)
+    asked = multi_stack.build_tasks(stacks, "up", in_place=in_place, answers=answers, approvals=approvals)
     _checked(stacks, platforms, in_place=in_place)
     _held(stacks, approvals)
     tasks = _run(asked, parallel)
@@ -68,7 +68,7 @@ def take_down(project: Project, names: Sequence[str], *, yes: bool, parallel: in
 
     stacks = list(reversed(project.chosen(names)))
     confirm(f"Destroy {_listed(stacks)}, with every model, gateway and queue of them?", yes)
-    tasks = _run(multi_stack.tasks(stacks, "destroy", answers=answers), parallel)
+    tasks = _run(multi_stack.build_tasks(stacks, "destroy", answers=answers), parallel)
     out = console.out()
     _table(out, stacks, tasks, "destroyed")
     kept = [line for task in tasks for line in task.result.get("retained", [])]
@@ -90,20 +90,20 @@ def _checked(stacks: Sequence[Stack], platforms: dict[str, Platform], *, in_plac
     """What can be refused before any stack is touched: each estate's files and boundaries, and what stands in it."""
     from isthmus.cli.progress import Progress
     from isthmus.engine.estate import layers as estate_layers
-    from isthmus.engine.project.prerequisites import surroundings
+    from isthmus.engine.project.prerequisites import run_environment
     from isthmus.engine.run import preflight
 
-    estate_layers.agree(stacks)
+    estate_layers.check_same_location(stacks)
     estates: dict[str, list[Stack]] = {}
     for each in stacks:
         if each.member is not None:
             estates.setdefault(each.member.estate, []).append(each)
     with Progress() as progress:
         for name, mine in estates.items():
-            preflight.of_files(mine[0], platforms[mine[0].name], progress.say)
+            preflight.check_files(mine[0], platforms[mine[0].name], progress.say)
             progress.say(f"estate {name}: the plan, the blueprint and the overrides are valid")
             states: dict[str, dict[str, Any]] = {}
-            with surroundings(mine[0]):
+            with run_environment(mine[0]):
                 for each in mine:
                     estate_layers.before_up(each, platforms[each.name], in_place=in_place, states=states)
 
@@ -114,12 +114,12 @@ def _held(stacks: Sequence[Stack], approvals: Mapping[str, Approval]) -> None:
         return
     from isthmus.cli.progress import Progress
     from isthmus.engine.run import approved_run
-    from isthmus.engine.run.up_and_destroy import at_work
+    from isthmus.engine.state.locks import exclusive_stack_run
 
     with Progress() as progress:
         for each in stacks:
-            with at_work(each):
-                approved_run.hold(each, approvals[each.name], progress.say, progress)
+            with exclusive_stack_run(each):
+                approved_run.check_approved(each, approvals[each.name], progress.say, progress)
 
 
 def _run(tasks: list[Task], parallel: int) -> list[Task]:
@@ -155,10 +155,11 @@ def _table(out: Any, stacks: Sequence[Stack], tasks: Sequence[Task], done: str) 
         layer = "" if layers[task.stack] == "all" else f" ({layers[task.stack]})"
         out.print(f"{task.stack}{layer}: {said}", markup=False)
         for urn, because in sorted(task.result.get("replacements", {}).items()):
-            from isthmus.engine.automation.events import named
+            from isthmus.engine.automation.events import resource_label
 
             out.print(
-                f"  Replaced: {named(urn)}, because of {', '.join(because) or 'its provider'}", markup=False
+                f"  Replaced: {resource_label(urn)}, because of {', '.join(because) or 'its provider'}",
+                markup=False,
             )
 
 

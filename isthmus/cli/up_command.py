@@ -64,7 +64,7 @@ def up(
     from isthmus.reports.stack import summary as stack_summary
 
     found = answers(made, not_made)
-    root = projects.find(project)
+    root = projects.find_project(project)
     chosen = several.one_alone(root, stacks)
     if chosen is None:
         several.build(
@@ -78,7 +78,7 @@ def up(
         )
         return
     stack = chosen.name
-    given = approval.of(approved, [stack])[stack] if approved else None
+    given = approval.parse_approvals(approved, [stack])[stack] if approved else None
     platform = chosen.platform()
     gpus = sum(each.gpus for each in platform.endpoints)
     confirm(
@@ -101,9 +101,12 @@ def up(
         out.print(part)
     out.print()
     for urn, because in sorted(built.replacements.items()):
-        from isthmus.engine.automation.events import named
+        from isthmus.engine.automation.events import resource_label
 
-        out.print(f"Replaced: {named(urn)}, because of {', '.join(because) or 'its provider'}", markup=False)
+        out.print(
+            f"Replaced: {resource_label(urn)}, because of {', '.join(because) or 'its provider'}",
+            markup=False,
+        )
     out.print(f"Resources: {stack_summary.counts_line(built.counts, built.seconds)}", markup=False)
     out.print("\nNext", style="bold")
     for step in stack_summary.next_steps(stack, in_sandbox=prerequisites.is_sandbox(chosen)):

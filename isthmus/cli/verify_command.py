@@ -26,15 +26,15 @@ def verify(
     from isthmus.core.errors import Refused
     from isthmus.engine.kubernetes import pool_health
     from isthmus.engine.project import project as projects
-    from isthmus.engine.project.prerequisites import clusters, surroundings
+    from isthmus.engine.project.prerequisites import clusters, run_environment
     from isthmus.engine.render import rendering
 
-    chosen = projects.find(project).stack(stack)
+    chosen = projects.find_project(project).stack(stack)
     platform = chosen.platform()
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         pools = rendering.render(chosen).outputs["pools"]
-    with surroundings(chosen):
-        seen = pool_health.look(pools, clusters(platform, chosen))
+    with run_environment(chosen):
+        seen = pool_health.check_pools(pools, clusters(platform, chosen))
     for each in seen:
         if everything or not each.well:
             console.out().print(f"{each.pool}: {each}", markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from isthmus.contracts.reports.findings import Silence
 from isthmus.contracts.vocabulary import Part
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean, explain
-from isthmus.core.yaml_files import Document
+from isthmus.core.yaml_documents import Document
 
 FILE = "policies.yaml"
 

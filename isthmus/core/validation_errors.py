@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from isthmus.core import value_formats
 from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
-from isthmus.core.yaml_files import Document, PathOf, dotted
+from isthmus.core.yaml_documents import Document, PathOf, dotted
 
 _NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
 

@@ -84,36 +84,38 @@ def answer(order: Order) -> Answer:
     from isthmus.engine.project.project import Project
 
     if order.do == "judge":
-        pairs = ((name, order.of[name], other) for name, other in order.other.items())
-        return Answer(findings={name: _judged(mine, other) for name, mine, other in pairs})
+        pairs = ((name, order.of[name], counterpart) for name, counterpart in order.other.items())
+        return Answer(findings={name: _judge(own, counterpart) for name, own, counterpart in pairs})
     project, rendered = Project(Path(order.root)), dict[str, "list[Resource]"]()
-    return Answer(seen={name: _seen(project, name, rendered, order.judging) for name in order.stacks})
+    return Answer(
+        seen={name: _describe_stack(project, name, rendered, order.judging) for name in order.stacks}
+    )
 
 
-def _seen(project: Project, name: str, rendered: dict[str, list[Resource]], judging: bool) -> Seen:
+def _describe_stack(project: Project, name: str, rendered: dict[str, list[Resource]], judging: bool) -> Seen:
     """One stack; whatever goes wrong is its fault and no other's."""
     from policies.evaluation.registry import CHANGES, RULES
 
-    found = Seen(
+    description = Seen(
         stack=name,
         there=name in project.stacks(),
-        rules={each.id: each.severity for each in (*RULES, *CHANGES)},
+        rules={rule.id: rule.severity for rule in (*RULES, *CHANGES)},
     )
     try:
-        _fill(found, project, rendered, judging)
+        _fill(description, project, rendered, judging)
     except IsthmusError as error:
-        found.fault = Fault(code=error.exit_code, what=error.what, where=error.where, todo=error.fix)
+        description.fault = Fault(code=error.exit_code, what=error.what, where=error.where, todo=error.fix)
     except Exception as error:  # noqa: BLE001 (a program may raise what it likes)
-        found.fault = Fault(
+        description.fault = Fault(
             code=InputError.exit_code,
             what=f"the program raised {type(error).__name__}: {error}",
             where=f"stack {name}",
             todo="Mend the program; `isthmus render --debug` shows where",
         )
-    return found
+    return description
 
 
-def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], judging: bool) -> None:
+def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource]], judging: bool) -> None:
     """What can be said of a stack. `rendered`: whole estates, which each of their stacks asks for."""
     from isthmus.contracts.reference import handling
     from isthmus.engine.policy import evaluation as policy_evaluation
@@ -121,34 +123,39 @@ def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], ju
     from isthmus.engine.render import rendering
     from policies.evaluation import settings as policy_settings_files
 
-    if not found.there:
-        found.settings = policy_settings_files.settings(project.root)
+    if not description.there:
+        description.settings = policy_settings_files.settings(project.root)
         return
-    stack = project.stack(found.stack)
-    found.settings = policy_evaluation.settings([stack])
-    table = handling.stricter_only(preview.files(stack)[0].handling)
-    found.handling = {each: table[each].model_dump(mode="json", by_alias=True) for each in table}
+    stack = project.stack(description.stack)
+    description.settings = policy_evaluation.settings([stack])
+    handling_rules = handling.stricter_only(preview.read_plan_files(stack)[0].handling)
+    description.handling = {
+        data_class: handling_rules[data_class].model_dump(mode="json", by_alias=True)
+        for data_class in handling_rules
+    }
     platform = stack.platform()
     if stack.family not in rendered:
-        with rendering.uncollected():
-            rendered[stack.family] = preview.every(preview.rendering(stack))
+        with rendering.without_garbage_collection():
+            rendered[stack.family] = preview.resources_of_estate(preview.render_checked(stack))
     resources = rendered[stack.family]
     # What nobody has said is left out: a contract may ask whether it was.
-    found.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    found.graph = [each.as_json() for each in resources]
+    description.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    description.graph = [resource.as_json() for resource in resources]
     if judging:
-        found.findings = policy_evaluation.findings(stack, resources, platform, found.settings)
+        description.findings = policy_evaluation.findings(stack, resources, platform, description.settings)
 
 
-def _judged(mine: Seen, other: Seen) -> list[Finding]:
+def _judge(own: Seen, counterpart: Seen) -> list[Finding]:
     """What this commit's rules say of the other's resources, by this one's settings and word."""
     from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.graph.data_path import declared_policy
 
-    after = platform_of(other)
-    before = platform_of(mine) if mine.platform is not None else after
-    by = declared_policy.of(before, after)
-    return policy_evaluation.of(other.stack, resources_of(other), by.platform, mine.settings, by.held)
+    after = platform_of(counterpart)
+    before = platform_of(own) if own.platform is not None else after
+    declared = declared_policy.of(before, after)
+    return policy_evaluation.findings_of_stack(
+        counterpart.stack, resources_of(counterpart), declared.platform, own.settings, declared.held
+    )
 
 
 def platform_of(seen: Seen) -> Platform:
@@ -160,13 +167,13 @@ def platform_of(seen: Seen) -> Platform:
 def resources_of(seen: Seen) -> list[Resource]:
     from isthmus.engine.preview import comparison as preview_comparison
 
-    return preview_comparison.from_json({"resources": seen.graph})
+    return preview_comparison.resources_from_json({"resources": seen.graph})
 
 
-def main(words: Sequence[str]) -> None:
-    order, to = (Path(each) for each in words)
-    told = answer(Order.model_validate_json(order.read_text("utf-8"))).model_dump_json()
-    to.write_text(told, "utf-8")
+def main(paths: Sequence[str]) -> None:
+    order_file, answer_file = (Path(path) for path in paths)
+    response = answer(Order.model_validate_json(order_file.read_text("utf-8"))).model_dump_json()
+    answer_file.write_text(response, "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.graph.iam.permissions import Role, covers, roles
+from isthmus.graph.iam.permissions import MOUNT, Role, covers, roles
 from isthmus.graph.resources.resources import Resource, listed
-from isthmus.graph.workloads.sealers import MOUNT, seal_alone, sealers
+from isthmus.graph.workloads.sealers import seal_alone, sealers
 from policies.audit.gateway_records import TASK, configured
 from policies.data_path.paths import of_faults
 from policies.inputs.documents import conditions, containers, principals, statements

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from isthmus.contracts.platform.lookups.system_nodes import sized
 from isthmus.contracts.platform.model.platform import Platform, Pool
-from isthmus.contracts.platform.model.system_nodes import sized
 from isthmus.graph.resources.resources import Resource
 from policies.cost.capacity import Sum, number, summed
 from policies.inputs.declared import tag

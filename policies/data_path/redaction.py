@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from isthmus.contracts.platform.lookups.gateways import demanded
 from isthmus.contracts.platform.model.platform import Gateway
-from isthmus.contracts.platform.model.screening import LEAVING, SECRETS, demanded
+from isthmus.contracts.platform.model.screening import LEAVING, SECRETS
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.policy_settings import FILE, Settings, parse
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError
 from policies.evaluation.registry import IDS
 
@@ -37,4 +37,4 @@ def stated(value: Any, where: str) -> Settings:
             where=where or f"isthmus:{KEY}",
             fix="Write `off`, `silences` and `figures` below it, as docs/policies.md shows",
         )
-    return parse(yaml_files.Document(value, where or None), IDS)
+    return parse(yaml_documents.Document(value, where or None), IDS)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.platform.migration.capacity import claim_of
+from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
 from isthmus.contracts.vocabulary import CALLED_TARGETS, WHILE_LOADING
 from isthmus.graph.resources.resources import Resource, place

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL, failure_domain_label
-from isthmus.contracts.platform.model.serving import scaled
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
+from isthmus.contracts.platform.lookups.serving import scaled
+from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL
 from isthmus.graph.resources.resources import place
 from policies.inputs.declared import class_of, endpoint, released
 from policies.inputs.pods import Pod, not_known, of_box, pods

@@ -1,10 +1,10 @@
-"""AWS in the sandbox: an endpoint on this machine, and a provider plugin where the real one is not."""
+"""AWS in the sandbox: an HTTP endpoint on this machine, and a Pulumi provider that replaces a missing real one."""
 
 from __future__ import annotations
 
 
 def simulated() -> list[dict[str, str]]:
-    """What answers for AWS: `{"what", "by", "note"}` each, moto first, then what is ours."""
+    """Return what is simulated, and by which program, as `{"what", "by", "note"}`: moto first, then Isthmus."""
     from importlib.metadata import version
 
     from sandbox.aws.beside import OPERATIONS, PAGES

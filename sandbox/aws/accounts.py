@@ -1,7 +1,7 @@
-"""Whose a request is: the account of the session or user whose key signed it, else the sandbox's own.
+"""Determines the account of a request: that of the session or user whose key signed it, else the sandbox's own.
 
-Said once, in front of everything that answers: to moto by the header that it takes for it, to what is served
-beside it by `of`.
+`Accounts` runs before all other handlers. It passes the account to moto by moto's header, and to the operations
+beside moto by `account_of_request`.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_KEY = "isthmus.account"
-_MOTO_S = "HTTP_X_MOTO_ACCOUNT_ID"
+_ACCOUNT_KEY = "isthmus.account"
+_MOTO_HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
 _SIGNED_BY = re.compile(r"Credential=([^/]+)/")
 
 
 class Accounts:
-    """A WSGI application: `behind`, told whose each request is."""
+    """A WSGI application that adds the account to each request and passes it to `next_app`."""
 
-    def __init__(self, behind: Any, account: str) -> None:
-        self._behind = behind
+    def __init__(self, next_app: Any, account: str) -> None:
+        self._behind = next_app
         self._account = account
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        # Whoever sends moto's header decides nothing here.
-        environ[_KEY] = environ[_MOTO_S] = account_of(access_key(environ), self._account)
+        # A header that the client sends has no effect.
+        environ[_ACCOUNT_KEY] = environ[_MOTO_HEADER] = account_of(access_key(environ), self._account)
         return self._behind(environ, start_response)
 
 
-def of(environ: Mapping[str, Any], default: str) -> str:
-    """The account of a request that came through `Accounts`; `default` for one that did not."""
-    return str(environ.get(_KEY, default))
+def account_of_request(environ: Mapping[str, Any], default: str) -> str:
+    """Return the account of a request that passed `Accounts`, else `default`."""
+    return str(environ.get(_ACCOUNT_KEY, default))
 
 
 def access_key(environ: Mapping[str, Any]) -> str:
-    """The id of the key that signed the request; empty where none did."""
-    found = _SIGNED_BY.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return found[1] if found else ""
+    """Return the id of the key that signed the request. Empty: the request is not signed."""
+    match = _SIGNED_BY.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return match[1] if match else ""
 
 
 def account_of(key: str, default: str) -> str:
-    """The account in which moto keeps that access key; `default` for a made-up one."""
+    """Return the account in which moto stores the access key. A made-up key gives `default`."""
     if not key:
         return default
     from moto.iam.models import iam_backends

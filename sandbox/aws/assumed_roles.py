@@ -1,4 +1,4 @@
-"""The roles that the provider assumes (`assumeRoles`), one after the other, and the session that it then signs with."""
+"""The provider's `assumeRoles`: reads the roles, assumes them one after the other, and keeps the session fresh."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from isthmus.core.errors import InputError
 from sandbox.aws.aws_errors import CallRefused, Tries, refusal
-from sandbox.aws.schema import UNKNOWN, nearest
+from sandbox.aws.schema import UNKNOWN, suggest_nearest
 
-_SESSION = "isthmus-sandbox"
-"""The session's name where none is given: the API wants one."""
-_ARN = re.compile(r"arn:[\w-]+:iam::(\d{12}):role/.+")
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_MEMBERS: Mapping[str, str] = {
+_DEFAULT_SESSION_NAME = "isthmus-sandbox"
+"""Default of the session's name, which the API requires."""
+_ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(\d{12}):role/.+")
+_DURATION_FORMAT = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_API_NAMES: Mapping[str, str] = {
     "roleArn": "RoleArn",
     "sessionName": "RoleSessionName",
     "externalId": "ExternalId",
@@ -26,7 +26,7 @@ _MEMBERS: Mapping[str, str] = {
     "tags": "Tags",
     "transitiveTagKeys": "TransitiveTagKeys",
 }
-"""The provider's names, and those of STS's AssumeRole."""
+"""Parameters of STS's AssumeRole, by the provider's names."""
 
 
 @dataclass(frozen=True)
@@ -35,75 +35,83 @@ class Role:
 
     arn: str
     params: Mapping[str, Any]
-    """Of AssumeRole, the ARN among them."""
+    """Parameters of AssumeRole, with the ARN."""
 
 
-def roles(value: Any) -> tuple[Role, ...]:
-    """The roles of `assumeRoles`, in their order. Raises `InputError` for what is no role."""
+def parse_roles(value: Any) -> tuple[Role, ...]:
+    """Return the roles of `assumeRoles`, in order. Raises `InputError` if an entry is invalid."""
     if value is None or value == UNKNOWN:
         return ()
     entries = value if isinstance(value, list) else [value]
-    return tuple(_role(entry) for entry in entries)
+    return tuple(_parse_role(entry) for entry in entries)
 
 
-def account(value: Any) -> str | None:
-    """The account in which the provider of this `assumeRoles` works; None where it does not say."""
+def account_of_roles(value: Any) -> str | None:
+    """Return the account of the last role of `assumeRoles`, in which the provider works. None: not known."""
     entries = value if isinstance(value, list) else [value]
     last = entries[-1] if entries else None
-    found = _ARN.fullmatch(str(last.get("roleArn"))) if isinstance(last, dict) else None
-    return found[1] if found else None
+    match = _ROLE_ARN.fullmatch(str(last.get("roleArn"))) if isinstance(last, dict) else None
+    return match[1] if match else None
 
 
-def _role(entry: Any) -> Role:
+def _parse_role(entry: Any) -> Role:
     if not isinstance(entry, dict):
-        raise InputError("`assumeRoles` of the AWS provider wants a list of roles, each with a `roleArn`")
-    for name in entry:
-        if name not in _MEMBERS:
-            raise InputError(f"`{name}` is no part of a role in `assumeRoles`.{nearest(name, _MEMBERS)}")
-    arn = str(entry.get("roleArn") or "")
-    if arn != UNKNOWN and not _ARN.fullmatch(arn):
         raise InputError(
-            f"`{arn}` in `assumeRoles` is no ARN of a role",
-            fix="It has the form arn:aws:iam::ACCOUNT:role/NAME",
+            "`assumeRoles` of the AWS provider is not a list of roles",
+            fix="Set it to a list of maps with `roleArn`",
         )
-    params = {_MEMBERS[name]: value for name, value in entry.items() if value not in (None, "", [], {})}
-    params.setdefault("RoleSessionName", _SESSION)
+    for name in entry:
+        if name not in _API_NAMES:
+            raise InputError(
+                f"`{name}` is not a key of a role in `assumeRoles`.{suggest_nearest(name, _API_NAMES)}",
+                fix=f"Use only {', '.join(_API_NAMES)}",
+            )
+    arn = str(entry.get("roleArn") or "")
+    if arn != UNKNOWN and not _ROLE_ARN.fullmatch(arn):
+        raise InputError(
+            f"`{arn}` in `assumeRoles` is not the ARN of a role",
+            fix="Set roleArn in the form arn:aws:iam::ACCOUNT:role/NAME",
+        )
+    params = {_API_NAMES[name]: value for name, value in entry.items() if value not in (None, "", [], {})}
+    params.setdefault("RoleSessionName", _DEFAULT_SESSION_NAME)
     if "DurationSeconds" in params:
         params["DurationSeconds"] = _seconds(str(params["DurationSeconds"]))
     if "PolicyArns" in params:
-        params["PolicyArns"] = [{"arn": one} for one in params["PolicyArns"]]
+        params["PolicyArns"] = [{"arn": policy_arn} for policy_arn in params["PolicyArns"]]
     if "Tags" in params:
         params["Tags"] = [{"Key": key, "Value": text} for key, text in sorted(params["Tags"].items())]
     return Role(arn, params)
 
 
 def _seconds(text: str) -> int:
-    found = _DURATION.fullmatch(text)
-    if not text or not found:
-        raise InputError(f"`duration` in `assumeRoles` is `{text}`; it has the form 1h, 30m or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    match = _DURATION_FORMAT.fullmatch(text)
+    if not text or not match:
+        raise InputError(
+            f"`duration` in `assumeRoles` is `{text}`", fix="Set it in the form 1h, 30m or 1h30m"
+        )
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
-def credentials(chain: tuple[Role, ...], sts: Callable[[dict[str, Any]], Any]) -> Any:
-    """botocore's credentials of the last role's session, made anew before they end.
+def refreshing_credentials(chain: tuple[Role, ...], sts: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return botocore credentials of the last role's session. They are refreshed before they expire.
 
-    `sts` gives a client of STS for the keys of the session before (none at first). Raises `CallRefused`
-    that names the role.
+    `sts` returns an STS client for the keys of the previous session (none at first). Raises `CallRefused`, which
+    names the role.
     """
     from botocore.credentials import RefreshableCredentials
 
-    def assumed() -> dict[str, Any]:
+    def assume_chain() -> dict[str, Any]:
         keys: dict[str, Any] = {}
         end = ""
         for role in chain:
-            answer = _assume(sts(keys), role)["Credentials"]
+            response = _assume(sts(keys), role)["Credentials"]
             keys = {
-                "aws_access_key_id": answer["AccessKeyId"],
-                "aws_secret_access_key": answer["SecretAccessKey"],
-                "aws_session_token": answer["SessionToken"],
+                "aws_access_key_id": response["AccessKeyId"],
+                "aws_secret_access_key": response["SecretAccessKey"],
+                "aws_session_token": response["SessionToken"],
             }
-            end = answer["Expiration"].isoformat()
+            end = response["Expiration"].isoformat()
         return {
             "access_key": keys["aws_access_key_id"],
             "secret_key": keys["aws_secret_access_key"],
@@ -112,7 +120,7 @@ def credentials(chain: tuple[Role, ...], sts: Callable[[dict[str, Any]], Any]) -
         }
 
     return RefreshableCredentials.create_from_metadata(
-        metadata=assumed(), refresh_using=assumed, method="assume-role"
+        metadata=assume_chain(), refresh_using=assume_chain, method="assume-role"
     )
 
 
@@ -120,17 +128,19 @@ def _assume(client: Any, role: Role) -> Any:
     import botocore.exceptions as refused
     import botocore.parsers as answers
 
-    tries = Tries()  # of its own: it happens between the tries of other calls
+    tries = Tries()  # separate, since a refresh happens between the tries of another call
     tries.begin()
     client.meta.events.register("needs-retry", tries.note)
     try:
         return client.assume_role(**role.params)
     except (refused.ClientError, refused.BotoCoreError, answers.ResponseParserError) as error:
-        known = refusal("the AWS provider", "sts", "assume_role", error, tries)
-        if known.code != "AccessDenied":
-            raise CallRefused(f"{known} The role is {role.arn}.", known.code, known.unsure) from None
+        refused_call = refusal("the AWS provider", "sts", "assume_role", error, tries)
+        if refused_call.code != "AccessDenied":
+            raise CallRefused(
+                f"{refused_call} The role is {role.arn}.", refused_call.code, refused_call.unsure
+            ) from None
         raise CallRefused(
-            f"{known}. Look at the role's trust policy: it must be there, name the account that asks, and, where it "
-            "asks for an external id, that of the provider's `assumeRoles`.",
-            known.code,
+            f"{refused_call}. Check the role's trust policy: it must allow the calling account, and its external id, "
+            "if it has one, must be the one in the provider's `assumeRoles`.",
+            refused_call.code,
         ) from None

@@ -1,7 +1,7 @@
-"""What AWS refused, in words: which call of which type, how often it was tried, and what to do.
+"""Turns refused and failed AWS calls into messages: the call, the resource type, the number of tries, and the fix.
 
-botocore's standard mode tries a throttled, failing or unanswered call again. It counts the tries; whether
-an earlier one may have been done, although nobody heard of it, is noted here.
+botocore's standard mode retries a throttled, failed or unanswered call. This module counts the tries, and records
+whether AWS may have executed one that had no answer.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import threading
 from typing import Any
 
 _NEVER_SENT = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
-"""botocore's errors of a request that reached nobody."""
+"""botocore's errors of a request that was never sent."""
 
 
 class CallRefused(Exception):
-    """AWS, or botocore's model of it, refused a call: the message for the user, and the code.
+    """AWS, or botocore's validation, refused a call. Holds the message for the user and the error code.
 
-    `unsure`: a try of the call had no answer, so it may have been done all the same.
+    `unsure`: a try of the call had no answer, so AWS may have executed it.
     """
 
     def __init__(self, message: str, code: str = "", unsure: bool = False) -> None:
@@ -26,20 +26,20 @@ class CallRefused(Exception):
 
 
 class Tries(threading.local):
-    """The tries of this thread's latest call."""
+    """The tries of this thread's last call."""
 
     count = 0
     unanswered = 0
-    """Tries that ended without an answer, or with one (HTTP 5xx) that says nothing about what was done."""
+    """Tries without an answer, or with HTTP 5xx: AWS may have executed the call."""
     again = False
-    """Whether the latest try failed in a way that is tried again."""
+    """True if the last try failed in a way that botocore retries."""
 
     def begin(self) -> None:
         self.count, self.unanswered, self.again = 0, 0, False
 
     def note(self, response: Any = None, caught_exception: Any = None, attempts: int = 1, **_: Any) -> None:
-        """A handler of botocore's `needs-retry`, which it emits after every try; decides nothing."""
-        if attempts == 1:  # of a listing, every page is a request of its own
+        """Handle botocore's event `needs-retry`, which comes after every try. Does not decide about the retry."""
+        if attempts == 1:  # each page of a listing starts to count again
             self.begin()
         self.count = attempts
         if caught_exception is not None:
@@ -60,14 +60,17 @@ def _transient(error: Exception) -> bool:
 
 
 def _throttled() -> tuple[str, ...]:
-    """botocore's own list of codes, and EC2's and S3's statuses of a request without a body."""
+    """Return the codes that botocore treats as throttling, and the status of a throttled request without a body."""
     from botocore.retries.standard import ThrottledRetryableChecker
 
     return (*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, "503 Slow Down")
 
 
 def refusal(token: str, service: str, operation: str, error: Exception, tries: Tries) -> CallRefused:
-    """`error` of botocore as one paragraph; one that was tried again says how often, and what to do."""
+    """Return botocore's `error` as a refusal with a one-paragraph message.
+
+    If the call was retried, the message gives the number of tries and what to do.
+    """
     import botocore.exceptions as known
 
     if isinstance(error, known.ParamValidationError):
@@ -75,60 +78,63 @@ def refusal(token: str, service: str, operation: str, error: Exception, tries: T
     if isinstance(error, known.ClientError):
         detail = error.response.get("Error", {})
         code = str(detail.get("Code", ""))
-        said = f"{_words(detail.get('Message') or code)} ({code})"
+        reason = f"{_redacted_message(detail.get('Message') or code)} ({code})"
     else:
         code = type(error).__name__
-        said = _words(str(error)).rstrip(".")
+        reason = _redacted_message(str(error)).rstrip(".")
     unsure = bool(tries.unanswered)
     if not tries.again:
         if unsure:
-            said += f". An earlier try of {tries.count} had no answer: it may have been done by that one"
-        return CallRefused(f"{token}: {operation}: {said}", code, unsure)
-    heard = f"AWS answered {said}" if isinstance(error, known.ClientError) else f"no answer came: {said}"
+            reason += f". An earlier try of {tries.count} had no answer: AWS may have executed that one"
+        return CallRefused(f"{token}: {operation}: {reason}", code, unsure)
+    heard = f"AWS answered {reason}" if isinstance(error, known.ClientError) else f"no answer came: {reason}"
     doubt = " Whether AWS did it is not known." if unsure else ""
     return CallRefused(
         f"{token}: {operation} of {service} failed at each of {tries.count} tries; at the last, {heard}.{doubt} "
-        "Run the same command again: what is made stays, and the rest is made then. "
-        "If it fails again, wait some minutes and look at the health and the quotas of the service.",
+        "Run the same command again: resources that exist stay, and the missing ones are created. "
+        "If it fails again, wait some minutes and check the health and the quotas of the service.",
         code,
         unsure,
     )
 
 
-def twice(token: str, operation: str, id: str, others: list[str]) -> str:
-    """What the state says of `id` when a second one exists, or (none of `others`) nobody knows whether one does."""
-    because = (
-        f"an earlier try of {operation} had no answer, and AWS takes no token that would make the two one"
-    )
-    if others:
-        named = ", ".join(f"`{other}`" for other in others)
+def duplicate_creation_message(token: str, operation: str, id: str, duplicate_ids: list[str]) -> str:
+    """Return the message for a resource that AWS may have created twice. `duplicate_ids` is empty if unknown."""
+    because = f"an earlier try of {operation} had no answer, and the call has no idempotency token against duplicates"
+    if duplicate_ids:
+        duplicates = ", ".join(f"`{duplicate_id}`" for duplicate_id in duplicate_ids)
         return (
-            f"{token}: `{id}` is made, and {named} is there too, all as was asked: {because}. Delete {named} by hand, "
-            "unless another resource or stack has it, then run the same command again; it goes on from here."
+            f"{token}: `{id}` is created, but {duplicates} exists too, with the same settings: {because}. "
+            f"Delete {duplicates} by hand, unless another resource or stack has it, then run the same command again; "
+            "it continues from here."
         )
     return (
-        f"{token}: `{id}` is made, but {because}: a second one may exist, which no stack knows. Look for it by its "
-        "tags and delete it by hand, then run the same command again; it goes on from here."
+        f"{token}: `{id}` is created, but {because}: a second one may exist that is in no stack. Find it by its "
+        "tags and delete it by hand, then run the same command again; it continues from here."
     )
 
 
-def stranger(token: str, id: str, differing: list[str]) -> str:
-    """Why what exists under the name is not taken as this run's own."""
-    why = f"differs in {', '.join(differing)}" if differing else "nothing says that it is this run's"
+def foreign_resource_message(token: str, id: str, differing: list[str]) -> str:
+    """Return why an existing resource of the same name is not adopted."""
+    why = (
+        f"it differs in {', '.join(differing)}"
+        if differing
+        else "it cannot be shown that this run created it"
+    )
     return (
-        f"`{id}` exists, but {why}, so it is not taken over. If it is yours, "
-        f"`pulumi import {token} <name> '{id}'`; if not, give the resource another name."
+        f"`{id}` exists, but {why}, so it is not adopted. If it is yours, run "
+        f"`pulumi import {token} <name> '{id}'`. If not, give the resource another name."
     )
 
 
-def _words(message: str) -> str:
-    """moto answers with a page where it fails itself."""
+def _redacted_message(message: str) -> str:
+    """Replace the HTML page that moto returns after an internal error."""
     page = "<html" in message or "<!doctype html" in message
-    return "the endpoint failed inside or lacks this operation" if page else message
+    return "the endpoint had an internal error or does not support this operation" if page else message
 
 
 def _readable(error: Exception) -> str:
-    """botocore's report in one line; it may quote a value, which is cut off: values can be secret."""
+    """Return botocore's report in one line, without the values that it quotes: values can be secret."""
     lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
     return (
         "; ".join(re.sub(r", value: .*?(?=, type:|, valid|$)", "", line) for line in lines)

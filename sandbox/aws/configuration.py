@@ -1,4 +1,4 @@
-"""The provider's configuration: `aws.Provider(…)` or `aws:…` in a stack's config."""
+"""Reads and checks the provider's configuration: `aws.Provider(…)` or `aws:…` in a stack's config."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from isthmus.core.errors import InputError
 from sandbox.aws import assumed_roles
 from sandbox.aws.calls import Settings
 from sandbox.aws.loopback import require_loopback_url
-from sandbox.aws.schema import UNKNOWN, nearest
+from sandbox.aws.schema import UNKNOWN, suggest_nearest
 
-SERVED = (
+SUPPORTED = (
     "region",
     "endpoints",
     "assumeRoles",
@@ -22,7 +22,7 @@ SERVED = (
     "forbiddenAccountIds",
     "maxRetries",
 )
-PASSED_OVER = (
+IGNORED = (
     "accessKey",
     "secretKey",
     "token",
@@ -39,27 +39,29 @@ PASSED_OVER = (
     "version",
     "pluginDownloadURL",
 )
-"""Meant for the real AWS; without meaning here and harmless."""
+"""Settings for the real AWS, which have no effect here."""
 
 
-def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What makes another provider of it: another region, another account. Another port is the same one."""
-    found = ["region"] if "region" in old and old["region"] != new.get("region") else []
-    before, after = (assumed_roles.account(decoded(each).get("assumeRoles")) for each in (old, new))
-    return found + (["assumeRoles"] if before and after and before != after else [])
+def replacement_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the settings whose change replaces the provider: another region or account, but not another port."""
+    replaced = ["region"] if "region" in old and old["region"] != new.get("region") else []
+    before, after = (
+        assumed_roles.account_of_roles(decode(config).get("assumeRoles")) for config in (old, new)
+    )
+    return replaced + (["assumeRoles"] if before and after and before != after else [])
 
 
-def decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as they were meant: the engine sends nested ones as JSON text."""
-    made: dict[str, Any] = {}
+def decode(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with nested ones parsed, which the engine sends as JSON text."""
+    values: dict[str, Any] = {}
     for name, value in raw.items():
         if isinstance(value, str) and value[:1] in ("[", "{") and value != UNKNOWN:
             try:
                 value = _unwrap(json.loads(value))
             except ValueError as error:
-                raise InputError(f"`{name}` of the AWS provider is not valid JSON: {error}") from None
-        made[name] = value
-    return made
+                raise InputError(f"`{name}` of the AWS provider is not valid JSON ({error})") from None
+        values[name] = value
+    return values
 
 
 def _unwrap(value: Any) -> Any:
@@ -72,41 +74,44 @@ def _unwrap(value: Any) -> Any:
     return [_unwrap(part) for part in value] if isinstance(value, list) else value
 
 
-def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(property, reason) for what the sandbox's provider does not take."""
-    found: list[tuple[str, str]] = []
-    known = (*SERVED, *PASSED_OVER)
+def find_problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (property, reason) of each setting that the sandbox's provider does not accept."""
+    problems: list[tuple[str, str]] = []
+    setting_names = (*SUPPORTED, *IGNORED)
     for name in config:
-        if name not in known and not name.startswith("__"):
+        if name not in setting_names and not name.startswith("__"):
             reason = (
-                f"`{name}` is no setting of the sandbox's AWS provider.{nearest(name, known)} "
-                f"It takes {', '.join(SERVED)}, and passes over {', '.join(PASSED_OVER)}."
+                f"`{name}` is no setting of the sandbox's AWS provider.{suggest_nearest(name, setting_names)} "
+                f"It takes {', '.join(SUPPORTED)}, and passes over {', '.join(IGNORED)}."
             )
-            found.append((name, reason))
+            problems.append((name, reason))
     try:
         for url in _endpoints(config.get("endpoints")).values():
             if url != UNKNOWN:
                 require_loopback_url(url)
     except InputError as error:
-        found.append(("endpoints", str(error)))
+        problems.append(("endpoints", str(error)))
     try:
-        assumed_roles.roles(config.get("assumeRoles"))
+        assumed_roles.parse_roles(config.get("assumeRoles"))
     except InputError as error:
-        found.append(("assumeRoles", str(error)))
-    return found
+        problems.append(("assumeRoles", str(error)))
+    return problems
 
 
 def _endpoints(value: Any) -> dict[str, str]:
-    """`[{s3: URL, kms: URL}, …]` as one map."""
+    """Return `[{s3: URL, kms: URL}, …]` as one map."""
     if value is None or value == UNKNOWN:
         return {}
     entries = value if isinstance(value, list) else [value]
-    made: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
     for entry in entries:
         if not isinstance(entry, dict) or not all(isinstance(url, str) for url in entry.values()):
-            raise InputError("`endpoints` of the AWS provider wants a list of maps from service to URL")
-        made |= entry
-    return made
+            raise InputError(
+                "`endpoints` of the AWS provider is not a list of maps from service to URL",
+                fix="Set it to, for example, [{s3: http://127.0.0.1:4566}]",
+            )
+        endpoints |= entry
+    return endpoints
 
 
 _SERVICE_NAMES = {
@@ -119,11 +124,11 @@ _SERVICE_NAMES = {
     "appautoscaling": "application-autoscaling",
     "applicationautoscaling": "application-autoscaling",
 }
-"""Other names that the real provider takes for a service's endpoint."""
+"""botocore's service names by other names that the real provider accepts for a service's endpoint."""
 
 
-def settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
-    """The checked settings. Raises `InputError` without region or endpoint, or for one elsewhere."""
+def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the checked settings. Raises `InputError` if region or endpoint is missing, or not on this machine."""
     endpoints = {
         _SERVICE_NAMES.get(name, name): url for name, url in _endpoints(config.get("endpoints")).items()
     }
@@ -136,28 +141,31 @@ def settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.envi
         require_loopback_url(url)
     if not endpoints:
         raise InputError(
-            "the sandbox's AWS provider was given no endpoint, and it never speaks to the real AWS",
+            "the sandbox's AWS provider has no endpoint, and it never calls the real AWS",
             fix='Run `isthmus sandbox up` and `eval "$(isthmus sandbox env)"`, or set `endpoints`',
         )
     region = config.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not region:
-        raise InputError("the AWS provider has no region", fix="Set `region` on it or `aws:region`")
+        raise InputError(
+            "the AWS provider has no region",
+            fix="Set `region` on the provider or `aws:region` in the stack's config",
+        )
     tags = config.get("defaultTags") or {}
     return Settings(
         endpoints=endpoints,
         region=str(region),
         default_tags=dict(tags.get("tags") or {}) if isinstance(tags, dict) else {},
-        roles=assumed_roles.roles(config.get("assumeRoles")),
+        roles=assumed_roles.parse_roles(config.get("assumeRoles")),
         max_attempts=max(1, min(10, int(config.get("maxRetries") or 4) + 1)),
     )
 
 
 def check_account(config: Mapping[str, Any], account: str) -> None:
-    """Raises `InputError` when the endpoint's account is not one that the configuration allows."""
-    allowed = [str(one) for one in config.get("allowedAccountIds") or []]
-    forbidden = [str(one) for one in config.get("forbiddenAccountIds") or []]
+    """Raise `InputError` if the configuration does not allow the endpoint's account."""
+    allowed = [str(account_id) for account_id in config.get("allowedAccountIds") or []]
+    forbidden = [str(account_id) for account_id in config.get("forbiddenAccountIds") or []]
     if (allowed and account not in allowed) or account in forbidden:
         raise InputError(
             f"the endpoint's account is {account}, which the provider's configuration does not allow",
-            fix="Look at `allowedAccountIds` and `forbiddenAccountIds`, or at the endpoint",
+            fix="Change `allowedAccountIds` and `forbiddenAccountIds`, or use another endpoint",
         )

@@ -1,4 +1,4 @@
-"""Compare what is wanted with what there is."""
+"""Compares a resource's inputs with its state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sandbox.aws.model import Type
-from sandbox.aws.schema import Prop, differences, has_unknown, same
+from sandbox.aws.schema import Prop, differences, has_unknown, is_equal
 from sandbox.aws.validation import DEFAULTS
 
 Kind = Literal["add", "delete", "update"]
@@ -15,7 +15,11 @@ Kind = Literal["add", "delete", "update"]
 
 @dataclass
 class Difference:
-    """`paths` maps a path to what happens there; `replaces` are the properties that force a replacement."""
+    """A difference between inputs and state.
+
+    `paths` maps a path to (change, whether it replaces). `props` are the changed properties, `replaces` those that
+    force a replacement.
+    """
 
     paths: dict[str, tuple[Kind, bool]] = field(default_factory=dict)
     props: list[str] = field(default_factory=list)
@@ -23,63 +27,63 @@ class Difference:
     delete_first: bool = False
 
 
-def diff(
+def find_difference(
     kind: Type,
-    wanted: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     state: Mapping[str, Any],
     default_tags: Mapping[str, str],
     ignore: list[str],
 ) -> Difference:
-    """What differs between the inputs `wanted` and the `state` that was recorded or read."""
-    found = Difference()
+    """Return the difference between `inputs` and the `state` that was recorded or read."""
+    difference = Difference()
     for name, prop in kind.inputs.items():
-        named_by_aws = kind.autoname is not None and name == kind.autoname.prop and name not in wanted
+        named_by_aws = kind.autoname is not None and name == kind.autoname.prop and name not in inputs
         if named_by_aws or _ignored(name, ignore):
             continue
         if name == "tags":
-            paths = _tag_paths(wanted, state, default_tags)
+            paths = _tag_paths(inputs, state, default_tags)
         else:
-            paths = differences(prop, wanted.get(name), state.get(name), name)
+            paths = differences(prop, inputs.get(name), state.get(name), name)
         paths = [path for path in paths if not _ignored(path, ignore)]
         if not paths:
             continue
-        found.props.append(name)
+        difference.props.append(name)
         if prop.replace:
-            found.replaces.append(name)
+            difference.replaces.append(name)
         for path in paths:
-            found.paths[path] = (_what(wanted.get(name), state.get(name)), prop.replace)
-    if found.replaces:
-        found.delete_first = _collides(kind, wanted, state)
-    return found
+            difference.paths[path] = (_change_kind(inputs.get(name), state.get(name)), prop.replace)
+    if difference.replaces:
+        difference.delete_first = _has_same_name(kind, inputs, state)
+    return difference
 
 
-def _collides(kind: Type, wanted: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
-    """Whether old and new cannot stand side by side, because they have the same name."""
+def _has_same_name(kind: Type, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+    """Return True if the old and the new resource have the same name, and so cannot exist at the same time."""
     names = kind.identity
     auto = kind.autoname
     if auto and not names:
         names = (auto.prop,)
     if not names:
         return False
-    if auto and auto.prop in names and (auto.prop not in wanted or auto.prop in wanted.get(DEFAULTS, ())):
+    if auto and auto.prop in names and (auto.prop not in inputs or auto.prop in inputs.get(DEFAULTS, ())):
         return False
-    return all(not has_unknown(wanted.get(name)) and wanted.get(name) == state.get(name) for name in names)
+    return all(not has_unknown(inputs.get(name)) and inputs.get(name) == state.get(name) for name in names)
 
 
 def _tag_paths(
-    wanted: Mapping[str, Any], state: Mapping[str, Any], default_tags: Mapping[str, str]
+    inputs: Mapping[str, Any], state: Mapping[str, Any], default_tags: Mapping[str, str]
 ) -> list[str]:
-    """The provider's default tags count as wanted on every resource."""
-    tags = wanted.get("tags") or {}
+    """Return the paths of changed tags. The provider's default tags are expected on every resource."""
+    tags = inputs.get("tags") or {}
     if has_unknown(tags) and not isinstance(tags, dict):
         return ["tags"]
-    return differences(Prop("map", alike=same), {**default_tags, **tags}, state.get("tagsAll"), "tags")
+    return differences(Prop("map", alike=is_equal), {**default_tags, **tags}, state.get("tagsAll"), "tags")
 
 
-def _what(wanted: Any, actual: Any) -> Kind:
+def _change_kind(expected: Any, actual: Any) -> Kind:
     if actual in (None, "", [], {}):
         return "add"
-    return "delete" if wanted in (None, "", [], {}) else "update"
+    return "delete" if expected in (None, "", [], {}) else "update"
 
 
 def _ignored(path: str, ignore: list[str]) -> bool:

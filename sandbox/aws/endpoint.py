@@ -1,7 +1,7 @@
-"""`python -m sandbox.aws.endpoint --port N`: the sandbox's AWS, one HTTP address on this machine.
+"""The sandbox's AWS endpoint, one HTTP address on this machine: `python -m sandbox.aws.endpoint --port N`.
 
-moto answers; what it lacks is served beside it (`sandbox.aws.beside`). Everything is in memory and gone
-when the process ends. Prints its address when it listens; ends quietly on SIGTERM and SIGINT.
+moto serves AWS. `sandbox.aws.beside` serves what moto lacks. All data is in memory and lost when the process ends.
+The process prints its address when it listens, and ends on SIGTERM and SIGINT.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sandbox.aws.loopback import require_loopback_host
 
 HEALTH = "/isthmus/health"
 ACCOUNT = "123456789012"
-"""The account of made-up keys, unless `--account` names another; moto's own default."""
+"""Default account of requests that are signed with a made-up key. It is moto's default too."""
 _PRELOADED = ("sts", "s3", "kms", "iam", "logs")
-"""Backends that a first `up` uses, loaded behind the listening socket."""
+"""moto's backends that the first `pulumi up` uses. They are loaded in the background."""
 
 
 class _Health:
-    """`GET /isthmus/health` says who serves what; all else goes on."""
+    """A WSGI application: answers `GET /isthmus/health` and passes other requests to `behind`."""
 
     def __init__(self, behind: Any, account: str) -> None:
         self._behind = behind
@@ -46,8 +46,8 @@ class _Health:
 
 
 def application(account: str = ACCOUNT) -> Any:
-    """The WSGI application. Whose a request is, its signature says (`sandbox.aws.accounts`)."""
-    os.environ.pop("MOTO_ACCOUNT_ID", None)  # with it, moto takes all requests for one account's
+    """Return the WSGI application. The signature of a request decides its account (`sandbox.aws.accounts`)."""
+    os.environ.pop("MOTO_ACCOUNT_ID", None)  # it would make moto use one account for all requests
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from sandbox.aws.accounts import Accounts
@@ -71,9 +71,9 @@ def _preload(moto: Any) -> None:
 
 
 def make_server(host: str, port: int, account: str = ACCOUNT) -> Any:
-    """A listening, threaded server (`serve_forever()`, `shutdown()`, `port`).
+    """Return a listening, threaded server (`serve_forever()`, `shutdown()`, `port`).
 
-    Raises `InputError` for an address of another machine, `EnvironmentFault` when the port is taken.
+    Raises `InputError` for an address of another machine, and `EnvironmentFault` if the port is in use.
     """
     require_loopback_host(host)
     import socket
@@ -83,7 +83,7 @@ def make_server(host: str, port: int, account: str = ACCOUNT) -> Any:
 
     class Quiet(MotoRequestHandler):
         def log(self, type: str, message: str, *args: Any) -> None:
-            """No request is logged: paths and bodies may hold what should stay unsaid."""
+            """Log no request: paths and bodies may contain secrets."""
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -95,7 +95,7 @@ def make_server(host: str, port: int, account: str = ACCOUNT) -> Any:
         listening.close()
         raise EnvironmentFault(
             f"the sandbox's AWS cannot listen on {host}:{port}: {error.strerror or error}",
-            fix="Choose another port, or end what holds it",
+            fix="Choose another port, or end the program that uses this one",
         ) from None
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     with listening:  # werkzeug works on its own copy of the descriptor
@@ -105,7 +105,7 @@ def make_server(host: str, port: int, account: str = ACCOUNT) -> Any:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0 when ended by a signal, 2 or 3 for an error, said in one paragraph."""
+    """Run the endpoint. Returns 0 after a signal, 2 or 3 after an error, which is printed in one paragraph."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.aws.endpoint", description="The sandbox's AWS.")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     for number in (signal.SIGTERM, signal.SIGINT):
-        # shutdown() waits for the loop that this thread runs, so another thread must say it.
+        # shutdown() waits for the loop that this thread runs, so another thread must call it.
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     host = f"[{options.host}]" if ":" in options.host else options.host
     with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""Only this machine: every address that the sandbox's AWS listens on or calls is checked here."""
+"""Checks that every address that the sandbox's AWS listens on or calls is on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isthmus.core.errors import InputError
 
 
 def is_loopback(host: str) -> bool:
-    """127.0.0.0/8, ::1 and `localhost`; no other name, whatever it resolves to."""
+    """Return True for 127.0.0.0/8, ::1 and `localhost`. Other names are refused, whatever they resolve to."""
     if host.lower() == "localhost":
         return True
     try:
@@ -19,22 +19,22 @@ def is_loopback(host: str) -> bool:
 
 
 def require_loopback_host(host: str) -> str:
-    """`host` itself, or `InputError` when it is not this machine's own address."""
+    """Return `host`. Raises `InputError` if it is not a loopback address."""
     if not is_loopback(host):
         raise InputError(
-            f"`{host}` is not a loopback address and the sandbox's AWS listens on nothing else",
+            f"`{host}` is not a loopback address, and the sandbox's AWS listens on loopback addresses only",
             fix="Use 127.0.0.1",
         )
     return host
 
 
 def require_loopback_url(url: str) -> str:
-    """`url` itself, or `InputError` when it leads to another machine."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
+    """Return `url`. Raises `InputError` if it leads to another machine."""
+    url_parts = urlsplit(url)
+    if url_parts.scheme not in ("http", "https") or not is_loopback(url_parts.hostname or ""):
         raise InputError(
-            f"the sandbox's AWS provider refuses the endpoint `{parts.scheme}://{parts.hostname or ''}`: "
-            "it speaks only to 127.0.0.0/8, ::1 and localhost",
-            fix="Use the sandbox's own address (`isthmus sandbox env`), or install the real AWS plugin",
+            f"the sandbox's AWS provider refuses the endpoint `{url_parts.scheme}://{url_parts.hostname or ''}`: "
+            "it calls only 127.0.0.0/8, ::1 and localhost",
+            fix="Use the sandbox's address (`isthmus sandbox env` prints it), or install the real AWS plugin",
         )
     return url

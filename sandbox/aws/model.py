@@ -1,4 +1,4 @@
-"""The shape of the provider's table: one `Type` for each resource type, made of `Call`s."""
+"""The classes of the provider's table: one `Type` for each resource type, with its `Call`s."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ Scope = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One operation of the API.
+    """One call of an API operation.
 
-    In `params`, `$name` is a property in the API's shape, a function gets the scope, anything else is
-    itself; None is left away. `pick` (JMESPath, `{name}` filled in from the scope) chooses a part of
-    the answer, and finding none means that the thing is gone. `result` maps a property to JMESPath over
-    that part, or to a function of it. `absent` are error codes that mean "there is none".
+    Attributes:
+        params: the arguments. `$name` is replaced by a property in the API's shape, a function is called with the
+            scope, other values are used as they are. None values are omitted.
+        result: properties by name: JMESPath over the answer, or a function of it.
+        pick: JMESPath that selects a part of the answer; `{name}` is replaced from the scope. If it finds nothing,
+            the resource does not exist.
+        absent: error codes that mean that the resource does not exist.
     """
 
     operation: str
@@ -33,22 +36,22 @@ class Call:
     pick: str | None = None
     absent: tuple[str, ...] = ()
     service: str | None = None
-    """Who answers, where it is not the type's own service."""
+    """The service, if it is not that of the type."""
 
 
 Hook = Callable[[Callable[..., Any], Scope], Mapping[str, Any] | None]
-"""Called with `call(operation, **params)` and the scope: what one call cannot say.
+"""A function of `call(operation, **params)` and the scope, for what one `Call` cannot express.
 
-What it returns joins the scope of the calls that follow.
+Its result is added to the scope of the next calls.
 """
 
 
 @dataclass(frozen=True)
 class Facet:
-    """Properties that are set together after the resource exists.
+    """Properties that one call sets together on an existing resource.
 
-    When the property `on` (default: the first) is empty or false, `clear` is called in place of `put`.
-    `at_create`: the creating call does not carry them, so they are set right after it, unless default.
+    If the property `on` (default: the first) is empty or false, `clear` is called instead of `put`. `at_create`: the
+    creating call cannot set them, so they are set right after it, unless they have their defaults.
     """
 
     props: tuple[str, ...]
@@ -57,14 +60,14 @@ class Facet:
     on: str | None = None
     at_create: bool = False
     gate: bool = False
-    """Switched on before all other changes and off after them: off, the resource takes none."""
+    """Turned on before all other changes and off after them: while it is off, AWS refuses changes."""
 
 
 @dataclass(frozen=True)
 class Tagging:
-    """How a type's tags are set (`$tagsSet`) and taken away (`$tagsGone`).
+    """How a type's tags are set (`$tagsSet`) and removed (`$tagsGone`).
 
-    `whole`: `put` replaces the whole set (`$tagsAll`) and the creating call carries none.
+    `whole`: `put` replaces all tags (`$tagsAll`), and the creating call has none.
     """
 
     put: Call
@@ -74,7 +77,7 @@ class Tagging:
 
 @dataclass(frozen=True)
 class AutoName:
-    """The property that is made up when absent: the resource's name, `-` and 7 hexadecimal digits."""
+    """The property that gets a name by default: the resource's name, `-` and 7 hexadecimal digits."""
 
     prop: str
     prefix_prop: str | None
@@ -83,49 +86,55 @@ class AutoName:
 
 
 def pairs(tags: Mapping[str, str] | None, key: str, value: str) -> list[dict[str, str]] | None:
-    """Tags as a list with the names that an API of its own mind has for a tag's halves."""
+    """Return tags as a list of `{key: …, value: …}`, with the API's names for key and value. None without tags."""
     return [{key: name, value: text} for name, text in sorted((tags or {}).items())] or None
 
 
 def all_tags(scope: Scope) -> dict[str, str] | None:
-    """A creating call's tags as a map; it carries none where there are none."""
+    """Return the tags of a creating call as a map. None without tags."""
     return scope.get("tagsAll") or None
 
 
 def fresh_token(scope: Scope) -> str:
-    """The idempotency token of one call and its retries; botocore itself fills in those that its models mark."""
+    """Return an idempotency token for one call and its retries, where botocore's model does not add one."""
     return f"isthmus-{uuid.uuid4()}"
 
 
-def only(
+def find_only_id(
     operation: str, ids: str, filters: Mapping[str, str]
 ) -> Callable[[Callable[..., Any], Scope], str | None]:
-    """A `Type.twin` by a listing: the one id (JMESPath `ids`) that passes `filters`, names to properties."""
+    """Return a `Type.find_only` that lists with `filters` (property by filter) and returns the id if there is only one.
 
-    def found(call: Callable[..., Any], scope: Scope) -> str | None:
+    `ids` is a JMESPath over the answer.
+    """
+
+    def find_id(call: Callable[..., Any], scope: Scope) -> str | None:
         if any(scope.get(name) is None for name in filters.values()):
             return None
-        wanted = [{"Name": key, "Values": [scope[name]]} for key, name in filters.items()]
-        listed = jmespath.search(ids, call(operation, Filters=wanted)) or []
-        return str(listed[0]) if len(listed) == 1 else None
+        api_filters = [{"Name": key, "Values": [scope[name]]} for key, name in filters.items()]
+        ids_found = jmespath.search(ids, call(operation, Filters=api_filters)) or []
+        return str(ids_found[0]) if len(ids_found) == 1 else None
 
-    return found
+    return find_id
 
 
-def every(operation: str, ids: str, **params: Any) -> Callable[[Callable[..., Any], Scope], list[str]]:
-    """A `Type.several` by a listing, all of its pages: JMESPath `ids` over each."""
+def list_all_ids(operation: str, ids: str, **params: Any) -> Callable[[Callable[..., Any], Scope], list[str]]:
+    """Return a `Type.list_all` that lists all pages and returns the ids. `ids` is a JMESPath over each page."""
 
-    def found(call: Callable[..., Any], scope: Scope) -> list[str]:
-        made, more = [], {name: value(scope) if callable(value) else value for name, value in params.items()}
+    def find_ids(call: Callable[..., Any], scope: Scope) -> list[str]:
+        ids_found, next_params = (
+            [],
+            {name: value(scope) if callable(value) else value for name, value in params.items()},
+        )
         while True:
-            answer = call(operation, **more)
-            made += [str(id) for id in jmespath.search(ids, answer) or []]
-            next_ = [name for name in ("nextToken", "NextToken", "NextPageToken") if answer.get(name)]
-            if not next_:
-                return made
-            more[next_[0]] = answer[next_[0]]
+            response = call(operation, **next_params)
+            ids_found += [str(id) for id in jmespath.search(ids, response) or []]
+            token_names = [name for name in ("nextToken", "NextToken", "NextPageToken") if response.get(name)]
+            if not token_names:
+                return ids_found
+            next_params[token_names[0]] = response[token_names[0]]
 
-    return found
+    return find_ids
 
 
 @dataclass(frozen=True)
@@ -135,48 +144,48 @@ class Type:
     token: str
     service: str
     id: str
-    """The id, from properties: `{bucket}`, `{role}:{name}`; an import's id is read by it backwards."""
+    """Template of the id: `{bucket}`, `{role}:{name}`. An imported id is parsed by it."""
     inputs: Mapping[str, Prop]
     outputs: Mapping[str, Prop]
     create: Call
     reads: tuple[Call, ...]
-    """The first says whether the resource exists; the others add to it."""
+    """The first call decides whether the resource exists. The others add properties."""
     delete: Call
     facets: tuple[Facet, ...] = ()
     tagging: Tagging | None = None
     autoname: AutoName | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
-    """Outputs by template, `arn:{partition}:s3:::{bucket}`."""
+    """Templates of outputs: `arn:{partition}:s3:::{bucket}`."""
     derived: Mapping[str, Callable[[Scope], Any]] = field(default_factory=dict)
-    """Parts of the id that are no property: made from properties, read back from the id."""
+    """Parts of the id that are not properties. They are computed from properties and parsed from the id."""
     imports: str | None = None
-    """Another form of the id, which an import may use as the real plugin's does."""
-    gone: Callable[[Scope], bool] | None = None
-    """From what was read: it is as good as deleted."""
+    """Another template of the id, which the real plugin accepts for imports."""
+    is_gone: Callable[[Scope], bool] | None = None
+    """Returns True if the resource that was read counts as deleted."""
     before_create: Hook | None = None
     after_create: Hook | None = None
     after_read: Hook | None = None
-    """Adds to what the reads found, in Pulumi's names: what takes a call for each part."""
+    """Adds properties, by Pulumi's names, that take one call for each item."""
     before_update: Hook | None = None
     before_delete: Hook | None = None
-    twin: Callable[[Callable[..., Any], Scope], str | None] | None = None
-    """The id of the only one that there may be of such inputs, asked of AWS: where the inputs do not say it."""
-    several: Callable[[Callable[..., Any], Scope], list[str]] | None = None
-    """The ids of all that there are: of a type of which AWS makes a second one of the same."""
-    born: Callable[[Callable[..., Any], Scope], datetime | None] | None = None
-    """When it was made, of a type whose creating call carries no tags: they cannot say whose it is."""
-    started: tuple[str, ...] = ()
+    find_only: Callable[[Callable[..., Any], Scope], str | None] | None = None
+    """Asks AWS for the id of the only resource that can exist with these inputs, if the inputs do not give it."""
+    list_all: Callable[[Callable[..., Any], Scope], list[str]] | None = None
+    """Returns the ids of all resources of a type of which AWS can create duplicates."""
+    creation_time: Callable[[Callable[..., Any], Scope], datetime | None] | None = None
+    """Returns the creation time, for a type whose creating call has no tags that could show the owner."""
+    set_after_create: tuple[str, ...] = ()
     """Properties that `after_create` sets."""
-    doubles: bool | None = None
-    """Whether AWS makes a second one of the same; by default where neither name nor id forbids it."""
-    unknowable: str = ""
-    """What this type does in AWS and not in the sandbox; shown in the documentation."""
+    allows_duplicates: bool | None = None
+    """Whether AWS can create duplicates. None: yes, unless the name or the id prevents it."""
+    limits: str = ""
+    """What this type does in AWS but not in the sandbox. Shown in the documentation."""
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Input properties in the id: two resources that agree in them cannot exist at once.
+        """Input properties in the id: two resources with the same values cannot exist at the same time.
 
-        Empty where the id has other parts too: its inputs alone do not say which resource it is.
+        Empty if the id has other parts: then the inputs do not identify the resource.
         """
         if self.derived:
             return ()
@@ -186,32 +195,34 @@ class Type:
     def regional(self) -> bool:
         return "region" in self.inputs
 
-    def foretold_id(self, scope: Scope) -> str | None:
-        """The id that a new resource will have, where its inputs tell."""
-        parts = {**scope, **{name: make(scope) for name, make in self.derived.items()}}
-        needed = re.findall(r"\{(\w+)\}", self.id)
-        known = all(parts.get(name) is not None and not has_unknown(parts[name]) for name in needed)
-        return self.id.format_map(parts) if known else None
+    def predicted_id(self, scope: Scope) -> str | None:
+        """Return the id that a new resource will have, or None if its inputs do not determine it."""
+        values = {**scope, **{name: make(scope) for name, make in self.derived.items()}}
+        placeholders = re.findall(r"\{(\w+)\}", self.id)
+        is_known = all(
+            values.get(name) is not None and not has_unknown(values[name]) for name in placeholders
+        )
+        return self.id.format_map(values) if is_known else None
 
     def parse_id(self, text: str) -> dict[str, str] | None:
-        """The properties in an id, or None when it is not of this type's form."""
-        return _parts(self.id, text)
+        """Return the properties in an id, or None if it does not have this type's form."""
+        return _match_template(self.id, text)
 
-    def own_id(self, text: str) -> str:
-        """The type's own form of an id that an import gave in either form."""
-        named = _parts(self.imports, text) if self.imports else None
-        if named is None:
+    def canonical_id(self, text: str) -> str:
+        """Return an imported id in the type's own form. The import may use either form."""
+        values = _match_template(self.imports, text) if self.imports else None
+        if values is None:
             return text
-        made = {name: make(named) for name, make in self.derived.items() if name not in named}
-        return self.id.format_map({**named, **made})
+        derived = {name: make(values) for name, make in self.derived.items() if name not in values}
+        return self.id.format_map({**values, **derived})
 
     def prop(self, name: str) -> Prop:
-        """An input's or output's entry; for what the table does not name, plain text."""
+        """Return the `Prop` of an input or output. An unknown one is plain text."""
         return self.inputs.get(name) or self.outputs.get(name) or Prop()
 
 
-def _parts(template: str, text: str) -> dict[str, str] | None:
-    """What stands in `text` for each `{name}` of the template, or None when it is of another form."""
+def _match_template(template: str, text: str) -> dict[str, str] | None:
+    """Return the text for each `{name}` of the template, or None if `text` has another form."""
     pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(template))
-    found = re.fullmatch(pattern, text)
-    return found.groupdict() if found else None
+    match = re.fullmatch(pattern, text)
+    return match.groupdict() if match else None

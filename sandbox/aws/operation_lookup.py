@@ -1,7 +1,7 @@
-"""Which operation of which service a request asks for, by botocore's models: for every protocol in use.
+"""Finds the service and operation of a request by botocore's models, for every protocol in use.
 
-`query` and `ec2` name it in the form's `Action`, `json` in `X-Amz-Target`, `rest-json` and `rest-xml` by
-method, path and what of the query and the headers the operation cannot do without.
+`query` and `ec2` have the operation in the form field `Action`, `json` in `X-Amz-Target`. For `rest-json` and
+`rest-xml` it follows from the method, the path, and the required query parameters and headers.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from sandbox.aws.service_frame import path_pattern, service_model
 
 _SIGNED_FOR = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _REST_XML = ("s3", "s3express", "route53", "cloudfront")
-"""Signing names whose services answer a REST request in XML; all others in use answer in JSON."""
+"""Signing names of services that answer REST requests in XML. The others in use answer in JSON."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One request, read once; `environ` can be read again by whoever comes next."""
+class SignedRequest:
+    """One signed request. Its body can be read again from `environ`."""
 
     environ: dict[str, Any]
     signing_name: str
     region: str
     method: str
     path: str
-    """Still encoded, without its query."""
+    """URL-encoded, without the query."""
     query: Mapping[str, str]
     target: str
     action: str
 
     @property
     def protocol(self) -> str:
-        """The protocol as the request itself shows it."""
+        """The protocol, derived from the request."""
         if self.target:
             return "json"
         if self.action:
@@ -46,8 +46,8 @@ class Sent:
         return "rest-xml" if self.signing_name in _REST_XML else "rest-json"
 
 
-def sent(environ: dict[str, Any]) -> Sent | None:
-    """The request, or None when it carries no signature of AWS: it is no call of a service."""
+def parse_request(environ: dict[str, Any]) -> SignedRequest | None:
+    """Return the request, or None if it has no AWS signature and so is not a call of a service."""
     scope = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
     if not scope:
         return None
@@ -59,11 +59,13 @@ def sent(environ: dict[str, Any]) -> Sent | None:
     if not target and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
         action = query_protocol.fields(read_body(environ)).get("Action") or action
     path = raw.split("?", 1)[0]
-    return Sent(environ, signing_name, region, environ["REQUEST_METHOD"], path, query, target, action)
+    return SignedRequest(
+        environ, signing_name, region, environ["REQUEST_METHOD"], path, query, target, action
+    )
 
 
-def operation(request: Sent, service: str) -> str | None:
-    """The name of the operation of `service` that is asked for, or None when it is not one of its."""
+def find_operation(request: SignedRequest, service: str) -> str | None:
+    """Return the requested operation of `service`, or None if the request is for another service."""
     model = service_model(service)
     if request.signing_name != model.signing_name:
         return None
@@ -73,21 +75,21 @@ def operation(request: Sent, service: str) -> str | None:
         return name if prefix == model.metadata["targetPrefix"] else None
     if protocol in query_protocol.PROTOCOLS:
         return request.action if request.action in model.operation_names else None
-    fits = [route for route in _routes(service) if route.fits(request)]
-    return max(fits, key=lambda route: len(route.needs)).name if fits else None
+    matching_routes = [route for route in _routes(service) if route.fits(request)]
+    return max(matching_routes, key=lambda route: len(route.needs)).name if matching_routes else None
 
 
 @dataclass(frozen=True)
 class _Route:
-    """Where an operation of a REST protocol is found."""
+    """Method, path and required parameters of a REST operation."""
 
     name: str
     method: str
     path: re.Pattern[str]
     needs: frozenset[tuple[str, str, str]]
-    """Of `query` or `header`: the name, and the value or `""` for any. The more, the closer the fit."""
+    """(`query` or `header`, name, value or `""` for any value). The route with most of them is chosen."""
 
-    def fits(self, request: Sent) -> bool:
+    def fits(self, request: SignedRequest) -> bool:
         return (
             request.method == self.method
             and self.path.fullmatch(request.path) is not None
@@ -95,7 +97,7 @@ class _Route:
         )
 
 
-def _has(request: Sent, where: str, name: str, value: str) -> bool:
+def _has(request: SignedRequest, where: str, name: str, value: str) -> bool:
     if where == "header":
         return "HTTP_" + name.upper().replace("-", "_") in request.environ
     return name in request.query and value in ("", request.query[name])
@@ -103,13 +105,15 @@ def _has(request: Sent, where: str, name: str, value: str) -> bool:
 
 @functools.cache
 def _routes(service: str) -> tuple[_Route, ...]:
-    """Without the deprecated operations: S3's have the same address as those that took their place."""
+    """Return the routes without deprecated operations: S3's have the same address as their replacements."""
     model = service_model(service)
     models = (model.operation_model(name) for name in model.operation_names)
-    return tuple(_route(each) for each in models if not each.deprecated)
+    return tuple(
+        _build_route(operation_model) for operation_model in models if not operation_model.deprecated
+    )
 
 
-def _route(model: Any) -> _Route:
+def _build_route(model: Any) -> _Route:
     uri = model.http["requestUri"]
     literal = parse_qsl(uri.partition("?")[2], keep_blank_values=True)
     needs = {("query", name, value) for name, value in literal}

@@ -1,7 +1,7 @@
-"""What the endpoint serves that no model of botocore describes.
+"""Addresses of the endpoint that botocore's models do not describe.
 
-That is the data plane of IAM Roles Anywhere, whose requests are signed with a certificate, and the sandbox's
-own addresses under `/isthmus/`. All else goes on.
+They are the data plane of IAM Roles Anywhere, whose requests are signed with a certificate, and the sandbox's own
+addresses under `/isthmus/`. Other requests are passed on.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _SIGNING_NAME = re.compile(r"Credential=[^/]*/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4
 
 
 @dataclass(frozen=True)
-class Got:
-    """One request, as it came."""
+class PageRequest:
+    """One request."""
 
     method: str
     path: str
-    """Still encoded, without its query."""
+    """URL-encoded, without the query."""
     query: str
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
     account: str
 
-    def meant(self) -> str:
-        """The account that the body names, or the sandbox's own. Raises `Refused` where it is no number."""
+    def named_account(self) -> str:
+        """Return the account that the body names, or the sandbox's own. Raises `Refused` if it is not 12 digits."""
         body = self.json()
-        named = body.get("account", self.account) if isinstance(body, dict) else self.account
-        if not isinstance(named, str) or not re.fullmatch(r"\d{12}", named):
+        account = body.get("account", self.account) if isinstance(body, dict) else self.account
+        if not isinstance(account, str) or not re.fullmatch(r"\d{12}", account):
             raise Refused("ValidationException", 400, "`account` must be an account's number, 12 digits.")
-        return named
+        return account
 
     def json(self) -> Any:
-        """The body's JSON, `{}` when it is empty. Raises `Refused` when it is none."""
+        """Return the body's JSON, `{}` for an empty body. Raises `Refused` if it is not JSON."""
         try:
             return json.loads(self.body) if self.body.strip() else {}
         except ValueError:
@@ -51,69 +51,71 @@ class Got:
 
 @dataclass(frozen=True)
 class Page:
-    """One address: `answer` gives the status and the JSON, or raises `Refused`."""
+    """One address. `answer` returns the status and the JSON, or raises `Refused`."""
 
     what: str
-    """What it is to a reader of the documentation."""
+    """Description for the documentation."""
     method: str
     path: str
-    answer: Callable[[Got], tuple[int, Any]]
+    answer: Callable[[PageRequest], tuple[int, Any]]
     signed_for: str = ""
-    """The service in the scope of the signature; empty: no signature is asked for."""
+    """The service in the scope of the signature. Empty: no signature is required."""
 
 
 class Pages:
-    """A WSGI application: the pages, and `behind` for everything else."""
+    """A WSGI application: serves the pages and passes other requests to `next_app`."""
 
-    def __init__(self, pages: Iterable[Page], behind: Any, account: str) -> None:
+    def __init__(self, pages: Iterable[Page], next_app: Any, account: str) -> None:
         self._pages = {(page.method, page.path): page for page in pages}
-        self._behind = behind
+        self._behind = next_app
         self._account = account
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
         path = raw.split("?", 1)[0]
         page = self._pages.get((environ["REQUEST_METHOD"], path))
-        if page is None or not _meant(page, environ):
+        if page is None or not _is_signed_for(page, environ):
             return self._behind(environ, start_response)
         try:
             _check_host(page, environ)
-            status, answer = page.answer(_got(environ, path, self._account))
-            kind = {}
+            status, answer = page.answer(_read_request(environ, path, self._account))
+            error_header = {}
         except Refused as error:
             status, answer = error.status, {"message": error.message}
-            kind = {"x-amzn-ErrorType": error.code}
+            error_header = {"x-amzn-ErrorType": error.code}
         text = json.dumps(answer).encode()
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(text)),
             "x-amzn-RequestId": str(uuid.uuid4()),
-            **kind,
+            **error_header,
         }
         start_response(f"{status} {'OK' if status < 300 else 'Refused'}", list(headers.items()))
         return [text]
 
 
 def _check_host(page: Page, environ: Mapping[str, Any]) -> None:
-    """Raises `Refused` for the sandbox's own addresses under another machine's name: a browser may be lured."""
+    """Raise `Refused` if a sandbox address is called by another host name: a website could make a browser call it."""
     host = environ.get("HTTP_HOST", "localhost").rsplit(":", 1)[0]
     if not page.signed_for and not is_loopback(host):
         raise Refused("AccessDeniedException", 403, f"{page.path} is for this machine only.")
 
 
-def _meant(page: Page, environ: Mapping[str, Any]) -> bool:
-    """Another service may have the same path."""
+def _is_signed_for(page: Page, environ: Mapping[str, Any]) -> bool:
+    """Return True if the request is for this page's service: another service may have the same path."""
     if not page.signed_for:
         return True
-    found = _SIGNING_NAME.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return found is not None and found[1] == page.signed_for
+    match = _SIGNING_NAME.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return match is not None and match[1] == page.signed_for
 
 
-def _got(environ: dict[str, Any], path: str, account: str) -> Got:
+def _read_request(environ: dict[str, Any], path: str, account: str) -> PageRequest:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
     raw = read_body(environ)
-    return Got(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, raw, account)
+    return PageRequest(
+        environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, raw, account
+    )

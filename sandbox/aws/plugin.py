@@ -1,7 +1,6 @@
-"""The executable `pulumi-resource-aws`: install it, run it.
+"""Installs and runs the executable `pulumi-resource-aws` of the sandbox.
 
-Pulumi takes a plugin from PATH before one that is installed: put the directory on PATH only where no
-real plugin is.
+Pulumi prefers a plugin on PATH to an installed one. Put the directory on PATH only if there is no real plugin.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ _MARK = "# Isthmus' sandbox provider, not the real AWS plugin."
 
 
 def install(directory: Path) -> Path:
-    """Write the executable into `directory` (made when missing); the path of the file.
+    """Write the executable into `directory`, which is created if needed, and return the path of the file.
 
-    It runs with this interpreter and this checkout. The same content is not written twice.
+    It runs with this interpreter and this checkout. A file with the same content is not written again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     root = Path(__file__).resolve().parents[2]
@@ -42,14 +41,14 @@ def install(directory: Path) -> Path:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether the plugin at `path` is the sandbox's: the real one is a large binary."""
+    """Return True if the plugin at `path` is the sandbox's. The real one is a large binary."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return _MARK.encode() in file.read(512)
     return False
 
 
 def serve() -> None:
-    """Serve on a free port of 127.0.0.1, print the port for the engine, end quietly on a signal."""
+    """Serve on a free port of 127.0.0.1, and print the port for the engine. Ends on a signal."""
     from concurrent import futures
 
     import grpc
@@ -60,7 +59,7 @@ def serve() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    # The engine works on up to 16 resources at once unless told otherwise.
+    # By default the engine works on up to 16 resources at once.
     limits = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=limits)
     rpc.add_ResourceProviderServicer_to_server(Provider(), server)
@@ -68,7 +67,7 @@ def serve() -> None:
     server.start()
     print(port, flush=True)
     parent = os.getppid()
-    # The engine kills its plugins; when it was itself killed, its death is noticed here.
+    # The engine ends its plugins. If the engine itself was killed, the parent process changes.
     while not stop.wait(1.0):
         if os.getppid() != parent:
             break

@@ -1,6 +1,6 @@
-"""The Pulumi resource provider `aws` of the sandbox: gRPC on one side, the table on the other.
+"""The Pulumi resource provider `aws` of the sandbox: serves the engine's gRPC calls by means of the table.
 
-It logs nothing: an error's text goes to the engine, and holds names, never values of properties.
+It writes no log. Error messages go to the engine; they contain names, but no values of properties.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pulumi.runtime.proto import provider_pb2_grpc as rpc
 from isthmus.core.errors import IsthmusError
 from sandbox.aws import configuration
 from sandbox.aws.calls import Api, CallRefused, Settings
-from sandbox.aws.diff import diff
+from sandbox.aws.diff import find_difference
 from sandbox.aws.invokes import invoke
 from sandbox.aws.model import Type
-from sandbox.aws.resources import MadeButUnfinished, Resources
-from sandbox.aws.schema import nearest
+from sandbox.aws.resources import CreationIncomplete, Resources
+from sandbox.aws.schema import suggest_nearest
 from sandbox.aws.struct_values import plain, sealed, struct
 from sandbox.aws.table import TYPES, WHERE
 from sandbox.aws.validation import check
 
 VERSION = "7.51.1"
-"""The version of pulumi-aws whose tokens and property names the table uses."""
+"""Version of pulumi-aws from which the table has its tokens and property names."""
 
 _KINDS = {
     ("add", False): pb.PropertyDiff.ADD,
@@ -42,7 +42,7 @@ _KINDS = {
 
 
 class Provider(rpc.ResourceProviderServicer):
-    """One process's provider. `environment` holds AWS_ENDPOINT_URL and the like."""
+    """The provider of one process. `environment` holds variables such as AWS_ENDPOINT_URL."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
@@ -52,7 +52,7 @@ class Provider(rpc.ResourceProviderServicer):
     # -- the plugin itself
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> pb.ProviderHandshakeResponse:
-        # The engine itself remembers which values were secret when we do not take them wrapped.
+        # Without accept_secrets the engine itself keeps track of the secret values.
         return pb.ProviderHandshakeResponse(
             accept_secrets=False, accept_resources=False, accept_outputs=False
         )
@@ -73,22 +73,22 @@ class Provider(rpc.ResourceProviderServicer):
         return pb.GetMappingsResponse()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        # Every call ends by itself within botocore's bounds; there is nothing to break off.
+        # Every call ends by botocore's time-outs, so there is nothing to cancel.
         return empty_pb2.Empty()
 
     # -- its configuration
 
     def CheckConfig(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
         try:
-            found = configuration.problems(configuration.decoded(plain(request.news)))
+            problems = configuration.find_problems(configuration.decode(plain(request.news)))
         except IsthmusError as error:
-            found = [("", str(error))]
-        return pb.CheckResponse(inputs=request.news, failures=_failures(found))
+            problems = [("", str(error))]
+        return pb.CheckResponse(inputs=request.news, failures=_failures(problems))
 
     def DiffConfig(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
         old, new = plain(request.old_inputs or request.olds), plain(request.news)
         names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-        replaces = configuration.replacing(old, new)
+        replaces = configuration.replacement_keys(old, new)
         changes = pb.DiffResponse.DIFF_SOME if names else pb.DiffResponse.DIFF_NONE
         return pb.DiffResponse(changes=changes, diffs=names, replaces=replaces)
 
@@ -97,8 +97,8 @@ class Provider(rpc.ResourceProviderServicer):
         if not raw:
             raw = {name.removeprefix("aws:config:"): value for name, value in request.variables.items()}
         try:
-            config = configuration.decoded(raw)
-            self.start(configuration.settings(config, self._environment), config)
+            config = configuration.decode(raw)
+            self.start(configuration.read_settings(config, self._environment), config)
         except (IsthmusError, CallRefused) as error:
             _fail(context, str(error), grpc.StatusCode.INVALID_ARGUMENT)
         return pb.ConfigureResponse(
@@ -106,7 +106,10 @@ class Provider(rpc.ResourceProviderServicer):
         )
 
     def start(self, settings: Settings, config: Mapping[str, Any]) -> None:
-        """Take the settings. Raises `InputError` for an account that they do not allow, `CallRefused` for a role."""
+        """Use the settings.
+
+        Raises `InputError` if they do not allow the account, and `CallRefused` if a role cannot be assumed.
+        """
         api = Api(settings)
         if settings.roles or config.get("allowedAccountIds") or config.get("forbiddenAccountIds"):
             configuration.check_account(config, api.account())
@@ -125,14 +128,18 @@ class Provider(rpc.ResourceProviderServicer):
     def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
         kind = self._type(request.urn, context)
         tags = self._ready(context).api.settings.default_tags
-        found = diff(kind, plain(request.news), plain(request.olds), tags, list(request.ignoreChanges))
+        difference = find_difference(
+            kind, plain(request.news), plain(request.olds), tags, list(request.ignoreChanges)
+        )
         return pb.DiffResponse(
-            changes=pb.DiffResponse.DIFF_SOME if found.paths else pb.DiffResponse.DIFF_NONE,
-            diffs=found.props,
-            replaces=found.replaces,
-            deleteBeforeReplace=found.delete_first,
+            changes=pb.DiffResponse.DIFF_SOME if difference.paths else pb.DiffResponse.DIFF_NONE,
+            diffs=difference.props,
+            replaces=difference.replaces,
+            deleteBeforeReplace=difference.delete_first,
             hasDetailedDiff=True,
-            detailedDiff={path: pb.PropertyDiff(kind=_KINDS[what]) for path, what in found.paths.items()},
+            detailedDiff={
+                path: pb.PropertyDiff(kind=_KINDS[change]) for path, change in difference.paths.items()
+            },
         )
 
     def Create(self, request: pb.CreateRequest, context: grpc.ServicerContext) -> pb.CreateResponse:
@@ -142,7 +149,7 @@ class Provider(rpc.ResourceProviderServicer):
             return pb.CreateResponse(properties=_struct(kind, resources.preview(kind, inputs, None)))
         try:
             id, state = resources.create(kind, inputs)
-        except MadeButUnfinished as error:
+        except CreationIncomplete as error:
             _fail_unfinished(context, kind, error, inputs)
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
@@ -150,14 +157,14 @@ class Provider(rpc.ResourceProviderServicer):
 
     def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> pb.ReadResponse:
         kind, resources = self._type(request.urn, context), self._ready(context)
-        id = kind.own_id(request.id)
+        id = kind.canonical_id(request.id)
         try:
-            found = resources.read(kind, id, plain(request.inputs), plain(request.properties))
+            state_and_inputs = resources.read(kind, id, plain(request.inputs), plain(request.properties))
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
-        if found is None:
+        if state_and_inputs is None:
             return pb.ReadResponse(id="")
-        state, inputs = found
+        state, inputs = state_and_inputs
         return pb.ReadResponse(id=id, properties=_struct(kind, state), inputs=_struct(kind, inputs))
 
     def Update(self, request: pb.UpdateRequest, context: grpc.ServicerContext) -> pb.UpdateResponse:
@@ -184,10 +191,10 @@ class Provider(rpc.ResourceProviderServicer):
     def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
         resources = self._ready(context)
         try:
-            made = invoke(resources.api, request.tok, plain(request.args))
+            result = invoke(resources.api, request.tok, plain(request.args))
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
-        return pb.InvokeResponse(**{"return": struct(made)})  # pyright: ignore[reportArgumentType] - a keyword of Python
+        return pb.InvokeResponse(**{"return": struct(result)})  # pyright: ignore[reportArgumentType] - a keyword of Python
 
     # -- what they share
 
@@ -197,29 +204,29 @@ class Provider(rpc.ResourceProviderServicer):
         return self._resources
 
     def _type(self, urn: str, context: grpc.ServicerContext) -> Type:
-        """A urn is `urn:pulumi:stack::project::parent$type::name`."""
+        """Return the type of a resource by its URN, `urn:pulumi:stack::project::parent$type::name`."""
         token = urn.split("::")[2].rsplit("$", 1)[-1]
         kind = TYPES.get(token)
         if kind is None:
             _fail(
                 context,
-                f"the sandbox's AWS provider does not serve the type {token}.{nearest(token, TYPES)} "
-                f"The types that it serves are in {WHERE} and listed in docs/sandbox-aws.md; "
-                "with the real AWS plugin installed, every type can be used.",
+                f"the sandbox's AWS provider does not serve the type {token}.{suggest_nearest(token, TYPES)} "
+                f"Its types are in {WHERE} and listed in docs/sandbox-aws.md. "
+                "To use other types, install the real AWS plugin.",
                 grpc.StatusCode.UNIMPLEMENTED,
             )
         return kind
 
 
 def _struct(kind: Type, values: Mapping[str, Any]) -> Any:
-    """Properties for the engine; those that the table calls secret are marked, whoever gave them."""
+    """Return properties for the engine. Those that the table calls secret are marked as secrets."""
     return struct(
         {name: sealed(value) if kind.prop(name).secret else value for name, value in values.items()}
     )
 
 
-def _failures(found: list[tuple[str, str]]) -> list[pb.CheckFailure]:
-    return [pb.CheckFailure(property=name, reason=reason) for name, reason in found]
+def _failures(problems: list[tuple[str, str]]) -> list[pb.CheckFailure]:
+    return [pb.CheckFailure(property=name, reason=reason) for name, reason in problems]
 
 
 def _fail(
@@ -230,9 +237,9 @@ def _fail(
 
 
 def _fail_unfinished(
-    context: grpc.ServicerContext, kind: Type, error: MadeButUnfinished, inputs: dict[str, Any]
+    context: grpc.ServicerContext, kind: Type, error: CreationIncomplete, inputs: dict[str, Any]
 ) -> NoReturn:
-    """The engine keeps a resource whose creation failed half-way when the failure carries its id."""
+    """Fail with the id and state of a partly created resource, so that the engine keeps it."""
     detail = any_pb2.Any()
     detail.Pack(
         pb.ErrorResourceInitFailed(

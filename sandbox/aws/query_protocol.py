@@ -1,7 +1,6 @@
-"""The `query` and `ec2` protocols: an operation's parameters from a form, its answer as XML.
+"""The `query` and `ec2` protocols: reads an operation's parameters from a form, and writes its answer as XML.
 
-The forms and the XML are read and written by moto's own parser and serializer, which follow botocore's
-models; the checks are the frame's.
+moto's parser and serializer, which follow botocore's models, do the work. `service_frame` validates the values.
 """
 
 from __future__ import annotations
@@ -16,42 +15,42 @@ PROTOCOLS = ("query", "ec2")
 
 
 def fields(body: bytes) -> dict[str, str]:
-    """The form of a request; empty where the body is none."""
+    """Return the form fields of a request. Empty if the body is not a form."""
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True))
     except ValueError:
         return {}
 
 
-def parsed(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
-    """The operation's parameters, in the shape of botocore's `model`. Raises `ValueError` for a wrong number."""
+def parse_params(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the operation's parameters, in the shape of botocore's `model`. Raises `ValueError` for a bad number."""
     from moto.core.parse import PROTOCOL_PARSERS
 
     if model.input_shape is None:
         return {}
     service = model.service_model
-    return PROTOCOL_PARSERS[service.resolved_protocol](_moto_s(model)).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
+    return PROTOCOL_PARSERS[service.resolved_protocol](_moto_model(model)).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
 
 
-def written(model: Any, answer: Mapping[str, Any]) -> bytes:
-    """The XML of an answer."""
+def write_response(model: Any, answer: Mapping[str, Any]) -> bytes:
+    """Return an answer as XML."""
     from moto.core.serialize import SerializationContext, get_serializer_class
 
     service = model.service_model
-    made = get_serializer_class(service.service_name, service.resolved_protocol)
+    serializer = get_serializer_class(service.service_name, service.resolved_protocol)
     context = SerializationContext(str(uuid.uuid4()))
-    return str(made(_moto_s(model), context).serialize(answer)["body"]).encode()
+    return str(serializer(_moto_model(model), context).serialize(answer)["body"]).encode()
 
 
-def _moto_s(model: Any) -> Any:
-    """The operation in moto's form of the models, which knows more of lists than botocore's."""
+def _moto_model(model: Any) -> Any:
+    """Return the operation in moto's version of the models, which describes lists in more detail."""
     from moto.core.utils import get_service_model
 
     return get_service_model(model.service_model.service_name).operation_model(model.name)
 
 
-def refused(model: Any, code: str, message: str) -> bytes:
-    """The XML of an error."""
+def write_error(model: Any, code: str, message: str) -> bytes:
+    """Return an error as XML."""
     inner = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     if model.service_model.resolved_protocol == "ec2":
         return f"<Response><Errors>{inner}</Errors><RequestID>{uuid.uuid4()}</RequestID></Response>".encode()

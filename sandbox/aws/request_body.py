@@ -1,4 +1,4 @@
-"""A request's body, read once and left for whoever comes after."""
+"""Reads the body of a request such that the next handler can read it again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def read(environ: dict[str, Any]) -> bytes:
-    """The whole body of a WSGI request, which can be read again from the environment.
+    """Return the body of a WSGI request, and put it back into the environment.
 
-    A body that is sent in chunks (as AWS's credential helper does) has no length until it is read.
+    A chunked body, as AWS's credential helper sends it, gets its length here.
     """
     stream = environ.get("wsgi.input")
     if stream is None:

@@ -1,8 +1,7 @@
-"""Serve AWS operations of our own, each request and answer checked against botocore's service model.
+"""Serves the AWS operations of `sandbox.aws.beside`, and validates requests and answers by botocore's models.
 
-An operation of a `rest-json` service is found by the signing name in the request's credential scope,
-the method and the path; one of a `json` service by its `X-Amz-Target`; one of a `query` or `ec2` service by
-the `Action` of its form (`sandbox.aws.query_protocol`); whatever is not ours goes on to moto.
+An operation is found by the signing name, the method and the path (`rest-json`), by `X-Amz-Target` (`json`), or by
+`Action` in the form (`query` and `ec2`, see `sandbox.aws.query_protocol`). Other requests go to moto.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_requ
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request: its checked parameters, the region of its signature, the account that it is of."""
+class ServiceRequest:
+    """One request: its validated parameters, the region of its signature, and its account."""
 
     params: Mapping[str, Any]
     region: str
     account: str
     access_key: str = field(default="", compare=False)
-    """The id of the key that signed it."""
+    """Id of the key that signed the request."""
 
 
 class Refused(Exception):
-    """An error as AWS words it: its code, its HTTP status, its message."""
+    """An error as AWS returns it: code, HTTP status and message."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         self.code, self.status, self.message = code, status, message
@@ -44,18 +43,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: botocore's names of service and operation, and what answers it."""
+    """One operation: botocore's names of the service and the operation, and the function that answers."""
 
     service: str
     name: str
-    answer: Callable[[Asked], dict[str, Any]]
+    answer: Callable[[ServiceRequest], dict[str, Any]]
 
 
 class Frame:
-    """A WSGI application: our operations, and `behind` for everything else."""
+    """A WSGI application: serves the given operations and passes other requests to `next_app`."""
 
-    def __init__(self, operations: Iterable[Operation], behind: Any, account: str) -> None:
-        self._behind = behind
+    def __init__(self, operations: Iterable[Operation], next_app: Any, account: str) -> None:
+        self._behind = next_app
         self._account = account
         self._routes: dict[str, list[tuple[str, re.Pattern[str], Operation]]] = {}
         self._targets: dict[str, Operation] = {}
@@ -87,13 +86,13 @@ class Frame:
                 action = self._actions.get((signing_name, form.get("Action", "")))
                 if action:
                     return self._serve_form(action, form, region, environ, start_response)
-            # Werkzeug decodes PATH_INFO; the raw one keeps an encoded slash apart from a real one.
+            # Werkzeug decodes PATH_INFO. The raw path distinguishes an encoded slash from a real one.
             path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
             path = path.split("?", 1)[0]
             for method, pattern, operation in self._routes.get(signing_name, ()):
-                found = pattern.fullmatch(path)
-                if found and method == environ["REQUEST_METHOD"]:
-                    return self._serve(operation, found.groupdict(), region, environ, start_response)
+                match = pattern.fullmatch(path)
+                if match and method == environ["REQUEST_METHOD"]:
+                    return self._serve(operation, match.groupdict(), region, environ, start_response)
         return self._behind(environ, start_response)
 
     def _serve(
@@ -115,7 +114,7 @@ class Frame:
         except Refused as error:
             status, body = error.status, {"__type": error.code, "message": error.message}
             headers["x-amzn-ErrorType"] = error.code
-        return _answered(status, headers, json.dumps(body).encode(), start_response)
+        return _respond(status, headers, json.dumps(body).encode(), start_response)
 
     def _serve_form(
         self,
@@ -131,16 +130,18 @@ class Frame:
             _check(model.input_shape, params, "InvalidParameterValue", 400)
             answer = operation.answer(self._asked(params, region, environ))
             _check(model.output_shape, answer, "InternalError", 500)
-            status, text = 200, query_protocol.written(model, answer)
+            status, text = 200, query_protocol.write_response(model, answer)
         except Refused as error:
-            status, text = error.status, query_protocol.refused(model, error.code, error.message)
-        return _answered(status, {"Content-Type": "text/xml"}, text, start_response)
+            status, text = error.status, query_protocol.write_error(model, error.code, error.message)
+        return _respond(status, {"Content-Type": "text/xml"}, text, start_response)
 
-    def _asked(self, params: dict[str, Any], region: str, environ: dict[str, Any]) -> Asked:
-        return Asked(params, region, accounts.of(environ, self._account), accounts.access_key(environ))
+    def _asked(self, params: dict[str, Any], region: str, environ: dict[str, Any]) -> ServiceRequest:
+        return ServiceRequest(
+            params, region, accounts.account_of_request(environ, self._account), accounts.access_key(environ)
+        )
 
 
-def _answered(status: int, headers: dict[str, str], text: bytes, start_response: Any) -> list[bytes]:
+def _respond(status: int, headers: dict[str, str], text: bytes, start_response: Any) -> list[bytes]:
     headers["Content-Length"] = str(len(text))
     start_response(f"{status} {'OK' if status < 300 else 'Refused'}", list(headers.items()))
     return [text]
@@ -148,41 +149,43 @@ def _answered(status: int, headers: dict[str, str], text: bytes, start_response:
 
 def _of_form(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
     try:
-        return query_protocol.parsed(model, form)
+        return query_protocol.parse_params(model, form)
     except ValueError:
         raise Refused("InvalidParameterValue", 400, "A number was expected.") from None
 
 
 def _form(environ: dict[str, Any]) -> dict[str, str]:
-    """The body's form; the body can be read again by whoever comes next."""
+    """Return the form fields of the body, which can be read again."""
     raw = read_body(environ)
     return query_protocol.fields(raw)
 
 
 @functools.cache
 def service_model(service: str) -> Any:
-    """botocore's model of a service."""
+    """Return botocore's model of a service."""
     import botocore.session
 
     return botocore.session.Session().get_service_model(service)
 
 
 def path_pattern(uri: str) -> re.Pattern[str]:
-    """`/inference-profiles/{id}` as an expression; `{id+}` may hold slashes."""
-    parts = re.split(r"(\{\w+\+?\})", uri.split("?", 1)[0])
-    made = ""
-    for part in parts:
-        found = re.fullmatch(r"\{(\w+)(\+?)\}", part)
-        made += f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})" if found else re.escape(part)
-    return re.compile(made + "/?")
+    """Return a path such as `/inference-profiles/{id}` as a regular expression. `{id+}` may contain slashes."""
+    pieces = re.split(r"(\{\w+\+?\})", uri.split("?", 1)[0])
+    pattern = ""
+    for part in pieces:
+        placeholder = re.fullmatch(r"\{(\w+)(\+?)\}", part)
+        pattern += (
+            f"(?P<{placeholder[1]}>{'.+' if placeholder[2] else '[^/]+'})" if placeholder else re.escape(part)
+        )
+    return re.compile(pattern + "/?")
 
 
 def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[str, Any]:
-    """The operation's parameters from path, query, headers and body. Raises `Refused` for unreadable JSON."""
+    """Return the operation's parameters from path, query, headers and body. Raises `Refused` for invalid JSON."""
     if shape is None:
         return {}
-    asked = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    query = dict(asked)
+    query_pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    query = dict(query_pairs)
     raw = read_body(environ)
     try:
         body = json.loads(raw) if raw.strip() else {}
@@ -197,7 +200,7 @@ def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[st
         if place == "uri" and key in uri:
             params[name] = _typed(member, unquote(uri[key]))
         elif place == "querystring" and member.type_name == "list" and key in query:
-            params[name] = [text for each, text in asked if each == key]
+            params[name] = [text for pair_name, text in query_pairs if pair_name == key]
         elif place == "querystring" and key in query:
             params[name] = _typed(member, query[key])
         elif place == "header":
@@ -210,7 +213,7 @@ def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[st
 
 
 def _typed(shape: Any, text: str) -> Any:
-    """A value from text, as its shape wants it."""
+    """Convert a text to the type of its shape. Raises `Refused` if that fails."""
     try:
         if shape.type_name in ("integer", "long"):
             return int(text)
@@ -222,24 +225,24 @@ def _typed(shape: Any, text: str) -> Any:
 
 
 def _check(shape: Any, values: dict[str, Any], code: str, status: int) -> None:
-    """Raises `Refused` when `values` do not fit botocore's model, enumerations included.
+    """Raise `Refused` if `values` do not match botocore's model, including enumerations.
 
-    Greatest lengths and the case of enumerations hold for requests only: AWS's own answers exceed them (a
-    profile with six models), or write `available` where the model says `Available` (a VPC endpoint's state).
+    Maximum lengths and the case of enumerations are checked in requests only. AWS's own answers exceed maxima (a
+    profile with six models), or have `available` where the model has `Available` (the state of a VPC endpoint).
     """
     if shape is None:
         return
     from botocore.validate import ParamValidator
 
     report = ParamValidator().validate(values, shape)
-    found = report.generate_report() if report.has_errors() else ""
-    found = found or _beyond(shape, values, "", greatest=status == 400)
-    if found:
-        raise Refused(code, status, found)
+    report_text = report.generate_report() if report.has_errors() else ""
+    report_text = report_text or _find_out_of_range(shape, values, "", greatest=status == 400)
+    if report_text:
+        raise Refused(code, status, report_text)
 
 
-def _beyond(shape: Any, value: Any, path: str, greatest: bool) -> str:
-    """What botocore leaves to the service: enumerations, greatest lengths and unknown members."""
+def _find_out_of_range(shape: Any, value: Any, path: str, greatest: bool) -> str:
+    """Check what botocore does not: enumerations, maximum lengths and unknown members. Returns "" or the problem."""
     most = shape.metadata.get("max") if greatest else None
     if most is not None and value is not None:
         size = value if isinstance(value, int) else len(value) if isinstance(value, str | list) else 0
@@ -249,21 +252,23 @@ def _beyond(shape: Any, value: Any, path: str, greatest: bool) -> str:
         for name, part in value.items():
             if name not in shape.members:
                 return f"{path}{name} is not a member of {shape.name}."
-            found = _beyond(shape.members[name], part, f"{path}{name}.", greatest)
-            if found:
-                return found
+            problem = _find_out_of_range(shape.members[name], part, f"{path}{name}.", greatest)
+            if problem:
+                return problem
     if shape.type_name == "list" and isinstance(value, list | tuple):
-        return next(filter(None, (_beyond(shape.member, part, path, greatest) for part in value)), "")
+        return next(
+            filter(None, (_find_out_of_range(shape.member, part, path, greatest) for part in value)), ""
+        )
     allowed = getattr(shape, "enum", None)
     if allowed and isinstance(value, str) and value not in allowed:
-        if not greatest and value.lower() in {each.lower() for each in allowed}:
+        if not greatest and value.lower() in {allowed_value.lower() for allowed_value in allowed}:
             return ""
         return f"{path.rstrip('.')} must be one of {', '.join(allowed)}."
     return ""
 
 
 def _json(shape: Any, value: Any) -> Any:
-    """An answer with the names and forms of the wire."""
+    """Return an answer with the names and formats of the protocol."""
     if shape is None:
         return {}
     if shape.type_name == "structure" and isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""Kubernetes for the sandbox: one KWOK cluster per on-prem site, with simulated GPU nodes."""
+"""Kubernetes clusters of the sandbox: one KWOK cluster for each site, with simulated GPU nodes."""

@@ -1,7 +1,7 @@
-"""A small client of the Kubernetes API: plain paths and JSON, with a kubeconfig's certificates.
+"""A small client of the Kubernetes API: URL paths and JSON, with the certificates of a kubeconfig.
 
-Safe to use from several threads. A refusal of the API server is an `ApiError`; a server that does not
-answer is an `EnvironmentFault`.
+The client is thread-safe. It raises `ApiError` if the API server refuses a call, and `EnvironmentFault` if the
+server does not answer.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from isthmus.core import yaml_files
 from isthmus.core.errors import EnvironmentFault
 
 MANAGER = "isthmus-sandbox"
-"""Field manager of everything that the sandbox applies."""
+"""Field manager of all objects that the sandbox applies."""
 
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class ApiError(EnvironmentFault):
-    """The API server's refusal, with its HTTP status and message."""
+    """The API server refused a call. Holds its HTTP status and message."""
 
     def __init__(self, method: str, path: str, status: int, message: str) -> None:
         super().__init__(f"the API server refused {method} {path} ({status}): {message}")
@@ -37,43 +37,48 @@ class ApiError(EnvironmentFault):
 
 
 class KubeClient:
-    """One cluster, by the context of a kubeconfig."""
+    """A client of one cluster."""
 
     def __init__(self, server: str, authority: str, certificate: str, key: str) -> None:
         """`authority`, `certificate` and `key` are PEM texts."""
-        trust = ssl.create_default_context(cadata=authority)
-        # ssl takes a client's key from a file only; it is gone as soon as it has been read.
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
-            pair.write(certificate + "\n" + key)
-            pair.flush()
-            trust.load_cert_chain(pair.name)
+        tls_context = ssl.create_default_context(cadata=authority)
+        # ssl reads a client's key only from a file, so the key is in a temporary one for a moment.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as key_file:
+            key_file.write(certificate + "\n" + key)
+            key_file.flush()
+            tls_context.load_cert_chain(key_file.name)
         self.server = server
         self._http = httpx.Client(
             base_url=server,
-            verify=trust,
+            verify=tls_context,
             timeout=30.0,
             trust_env=False,
             limits=httpx.Limits(max_connections=16),
         )
 
     @classmethod
-    def of(cls, kubeconfig: Path, context: str) -> KubeClient:
-        """The client for a context whose certificates are embedded in the kubeconfig."""
+    def from_kubeconfig(cls, kubeconfig: Path, context: str) -> KubeClient:
+        """Return the client of a context. The kubeconfig must embed the certificates.
+
+        Raises `EnvironmentFault` if the file or the context does not exist.
+        """
         if not kubeconfig.exists():
             raise EnvironmentFault(
-                "there is no kubeconfig", where=str(kubeconfig), fix="Run `isthmus sandbox up REQUIREMENTS`"
+                "the kubeconfig does not exist",
+                where=str(kubeconfig),
+                fix="Run `isthmus sandbox up REQUIREMENTS`",
             )
         data = yaml_files.load(kubeconfig).data
         try:
-            chosen = _named(data["contexts"], context)["context"]
-            cluster = _named(data["clusters"], chosen["cluster"])["cluster"]
-            user = _named(data["users"], chosen["user"])["user"]
-        except KeyError as missing:
-            known = ", ".join(entry["name"] for entry in data.get("contexts") or []) or "none"
+            context_entry = _find_by_name(data["contexts"], context)["context"]
+            cluster = _find_by_name(data["clusters"], context_entry["cluster"])["cluster"]
+            user = _find_by_name(data["users"], context_entry["user"])["user"]
+        except KeyError as missing_name:
+            context_names = ", ".join(entry["name"] for entry in data.get("contexts") or []) or "none"
             raise EnvironmentFault(
-                f"the kubeconfig has no {missing} for context {context!r}",
+                f"the kubeconfig has no {missing_name} for context {context!r}",
                 where=str(kubeconfig),
-                fix=f"Contexts in it: {known}",
+                fix=f"Use one of its contexts: {context_names}",
             ) from None
         return cls(
             cluster["server"],
@@ -98,46 +103,49 @@ class KubeClient:
         *,
         body: Any = None,
         content: str | None = None,
-        media: str = "application/json",
+        content_type: str = "application/json",
         params: dict[str, str] | None = None,
         accept: str = "application/json",
         timeout: float = 30.0,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        """One call, whatever its status; `body` goes as JSON, `content` as it is."""
+        """Make one call and return the response, whatever its status. `body` is sent as JSON, `content` as is."""
         payload = content if content is not None else (json.dumps(body) if body is not None else None)
-        sent = {"accept": accept} | ({"content-type": media} if payload is not None else {}) | (headers or {})
+        request_headers = (
+            {"accept": accept}
+            | ({"content-type": content_type} if payload is not None else {})
+            | (headers or {})
+        )
         try:
             return self._http.request(
-                method, path, content=payload, headers=sent, params=params, timeout=timeout
+                method, path, content=payload, headers=request_headers, params=params, timeout=timeout
             )
         except httpx.TransportError as error:
             raise EnvironmentFault(
                 f"the cluster does not answer ({type(error).__name__})",
                 where=self.server,
-                fix="Run `isthmus sandbox up REQUIREMENTS` to start or mend it",
+                fix="Run `isthmus sandbox up REQUIREMENTS` to start or repair it",
             ) from None
 
-    def call(self, method: str, path: str, **rest: Any) -> Any:
-        """As `request`, giving the answer's JSON; a status of 400 and above is an `ApiError`.
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Make one call and return its JSON. Raises `ApiError` for a status of 400 or more.
 
-        "Too many requests" is asked again for some seconds: the API server says it while the storage of
-        a new kind of resource starts.
+        Status 429 is retried for 10 s: the API server returns it while the storage of a new resource type starts.
         """
-        answer = self.request(method, path, **rest)
-        patience = time.monotonic() + 10
-        while answer.status_code == 429 and time.monotonic() < patience:
+        response = self.request(method, path, **options)
+        retry_until = time.monotonic() + 10
+        while response.status_code == 429 and time.monotonic() < retry_until:
             time.sleep(0.2)
-            answer = self.request(method, path, **rest)
-        if answer.status_code >= 400:
-            raise ApiError(method, path, answer.status_code, _message(answer))
-        return answer.json() if answer.content else None
+            response = self.request(method, path, **options)
+        if response.status_code >= 400:
+            raise ApiError(method, path, response.status_code, _error_message(response))
+        return response.json() if response.content else None
 
-    def get(self, path: str, **rest: Any) -> Any:
-        return self.call("GET", path, **rest)
+    def get(self, path: str, **options: Any) -> Any:
+        return self.call("GET", path, **options)
 
     def find(self, path: str) -> Any | None:
-        """The object at `path`, or None where there is none."""
+        """Return the object at `path`, or None if it does not exist."""
         try:
             return self.get(path)
         except ApiError as error:
@@ -146,14 +154,14 @@ class KubeClient:
             raise
 
     def names(self, collection: str) -> set[str]:
-        """Names of the objects in a collection, without their content."""
+        """Return the names of the objects in a collection, without reading the objects."""
         return {item["metadata"]["name"] for item in self.get(collection, accept=_NAMES_ONLY)["items"] or []}
 
     def create(self, collection: str, body: Any) -> Any:
         return self.call("POST", collection, body=body, params={"fieldManager": MANAGER})
 
     def delete(self, path: str) -> None:
-        """Delete the object; that it is gone already is fine."""
+        """Delete the object. Does nothing if it does not exist."""
         try:
             self.call("DELETE", path)
         except ApiError as error:
@@ -169,7 +177,7 @@ class KubeClient:
         manager: str = MANAGER,
         force: bool = True,
     ) -> Any:
-        """Server-side apply of an object (`body`) or of its YAML as it is (`content`)."""
+        """Apply an object (`body`) or its YAML text (`content`) by server-side apply."""
         return self.call(
             "PATCH",
             path,
@@ -180,23 +188,23 @@ class KubeClient:
         )
 
     def changes(self, path: str, seconds: int = 240) -> Iterator[str]:
-        """A line for each object of the collection and each change to one, until the server ends the watch."""
+        """Watch a collection: one line for each object and each change, until the server ends the watch."""
         params = {"watch": "true", "timeoutSeconds": str(seconds)}
         url = httpx.URL(path).copy_merge_params(params)
-        with self._http.stream("GET", url, timeout=seconds + 30.0) as answer:
-            if answer.status_code >= 400:
-                raise ApiError("GET", path, answer.status_code, "it cannot be watched")
-            yield from answer.iter_lines()
+        with self._http.stream("GET", url, timeout=seconds + 30.0) as response:
+            if response.status_code >= 400:
+                raise ApiError("GET", path, response.status_code, "the collection cannot be watched")
+            yield from response.iter_lines()
 
     def ready(self) -> bool:
-        """Does the API server say that it is ready?"""
+        """Return True if the API server reports that it is ready."""
         try:
             return self.request("GET", "/readyz", timeout=3.0).status_code == 200
         except EnvironmentFault:
             return False
 
     def resources(self) -> set[str]:
-        """Every resource that discovery names, as `PLURAL.GROUP`."""
+        """Return every resource type that the API server serves in a group, as `PLURAL.GROUP`."""
         groups = self.get("/apis", accept=_DISCOVERY)["items"]
         return {
             f"{resource['resource']}.{group['metadata']['name']}"
@@ -206,7 +214,7 @@ class KubeClient:
         }
 
 
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def _find_by_name(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for entry in entries:
         if entry["name"] == name:
             return entry
@@ -217,8 +225,8 @@ def _decoded(text: str) -> str:
     return base64.b64decode(text).decode("ascii")
 
 
-def _message(answer: httpx.Response) -> str:
+def _error_message(response: httpx.Response) -> str:
     try:
-        return str(answer.json().get("message", answer.text))
+        return str(response.json().get("message", response.text))
     except ValueError:
-        return answer.text[:500]
+        return response.text[:500]

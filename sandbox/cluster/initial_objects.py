@@ -1,7 +1,7 @@
-"""What a cluster holds before any platform: CRDs, nodes, volumes, and a GPU Operator's word that all is well.
+"""Creates the objects of a new cluster: CRDs, nodes, volumes, and a ClusterPolicy of the GPU Operator that is ready.
 
-Idempotent: an object is applied when it is not there, or when what we want has changed since it was
-applied; else it is left alone, whatever others have added to it.
+An object is applied if it is missing, or if its manifest has changed since it was last applied. Otherwise it
+stays as it is, with all that other clients added to it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NODES = "/api/v1/nodes"
 NAMESPACES = "/api/v1/namespaces"
 VOLUMES = "/api/v1/persistentvolumes"
-POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
+CLUSTER_POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 
 Applied = dict[str, str]
-"""Digest of every object as last applied, by its path."""
+"""Digest of each object's manifest as last applied, by the object's path."""
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _DesiredObject:
     collection: str
     name: str
     digest: str
@@ -43,77 +43,90 @@ class _Wish:
         return f"{self.collection}/{self.name}"
 
 
-def fill(
+def apply_initial_objects(
     client: KubeClient, site: OnPremSite, models: dict[str, int], crds: list[Definition], applied: Applied
 ) -> Applied:
-    """Bring a ready cluster to what the requirements ask for; what has been applied by then."""
-    wishes = [_definition(client, entry) for entry in crds]
-    wishes += [_with_status(client, NODES, node) for node in nodes.nodes(site)]
-    stored = [*weight_volumes.volumes(models), *record_volumes.volumes()]
-    wishes += [_object(client, VOLUMES, volume) for volume in stored]
-    wishes += [_object(client, collection, policy) for collection, policy in labels.policies()]
-    wishes.append(_object(client, NAMESPACES, _namespace(mig.NAMESPACE)))
-    # What was applied before was served before it was noted down.
-    due = _due(client, wishes, applied)
-    _grant(due)
-    _await_served(client, {wish.name for wish in due if wish.collection == CRDS})
-    policy = _with_status(client, POLICIES, _cluster_policy())
-    _grant(_due(client, [policy], applied))
-    _await_ready(client, {node["metadata"]["name"] for node in nodes.nodes(site)})
-    return {wish.path: wish.digest for wish in (*wishes, policy)}
+    """Create or update the initial objects of a ready cluster, and return the digests of all of them."""
+    desired_objects = [_desired_crd(client, definition) for definition in crds]
+    desired_objects += [_desired_with_status(client, NODES, node) for node in nodes.build_nodes(site)]
+    volumes = [*weight_volumes.build_volumes(models), *record_volumes.build_volumes()]
+    desired_objects += [_desired_object(client, VOLUMES, volume) for volume in volumes]
+    desired_objects += [
+        _desired_object(client, collection, policy) for collection, policy in labels.build_policies()
+    ]
+    desired_objects.append(_desired_object(client, NAMESPACES, _namespace(mig.NAMESPACE)))
+    # Only changed CRDs are awaited: the others were served when an earlier call recorded them.
+    changed = _find_changed(client, desired_objects, applied)
+    _apply_all(changed)
+    _await_served(client, {desired.name for desired in changed if desired.collection == CRDS})
+    policy = _desired_with_status(client, CLUSTER_POLICIES, _cluster_policy())
+    _apply_all(_find_changed(client, [policy], applied))
+    _await_ready(client, {node["metadata"]["name"] for node in nodes.build_nodes(site)})
+    return {desired.path: desired.digest for desired in (*desired_objects, policy)}
 
 
-def _due(client: KubeClient, wishes: list[_Wish], applied: Applied) -> list[_Wish]:
-    present = {collection: client.names(collection) for collection in {wish.collection for wish in wishes}}
+def _find_changed(
+    client: KubeClient, desired_objects: list[_DesiredObject], applied: Applied
+) -> list[_DesiredObject]:
+    present = {
+        collection: client.names(collection)
+        for collection in {desired.collection for desired in desired_objects}
+    }
     return [
-        wish
-        for wish in wishes
-        if wish.name not in present[wish.collection] or applied.get(wish.path) != wish.digest
+        desired
+        for desired in desired_objects
+        if desired.name not in present[desired.collection] or applied.get(desired.path) != desired.digest
     ]
 
 
-def _grant(wishes: list[_Wish]) -> None:
+def _apply_all(desired_objects: list[_DesiredObject]) -> None:
     with ThreadPoolExecutor(8) as pool:
-        for future in [pool.submit(wish.apply) for wish in wishes]:
+        for future in [pool.submit(desired.apply) for desired in desired_objects]:
             future.result()
 
 
-def _object(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _Wish:
+def _desired_object(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _DesiredObject:
     name = manifest["metadata"]["name"]
-    return _Wish(collection, name, _digest(manifest), lambda: client.apply(f"{collection}/{name}", manifest))
+    return _DesiredObject(
+        collection, name, _digest(manifest), lambda: client.apply(f"{collection}/{name}", manifest)
+    )
 
 
-def _definition(client: KubeClient, entry: Definition) -> _Wish:
+def _desired_crd(client: KubeClient, definition: Definition) -> _DesiredObject:
     def apply() -> None:
-        # Creating costs the API server less than applying; applying is for one that is there, and replaces
-        # its versions whole, so a stand-in gives way to the real one.
+        # Creating costs the API server less than applying. Applying replaces all versions of an existing
+        # definition, so that a real one replaces a stand-in.
         try:
             client.call(
-                "POST", CRDS, content=entry.text, media="application/yaml", params={"fieldManager": MANAGER}
+                "POST",
+                CRDS,
+                content=definition.text,
+                media="application/yaml",
+                params={"fieldManager": MANAGER},
             )
         except ApiError as error:
             if error.status != 409:
                 raise
-            client.apply(f"{CRDS}/{entry.name}", content=entry.text)
+            client.apply(f"{CRDS}/{definition.name}", content=definition.text)
 
-    return _Wish(CRDS, entry.name, entry.digest, apply)
+    return _DesiredObject(CRDS, definition.name, definition.digest, apply)
 
 
-def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _Wish:
+def _desired_with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _DesiredObject:
     name = manifest["metadata"]["name"]
     path = f"{collection}/{name}"
-    head = {key: value for key, value in manifest.items() if key != "status"}
+    manifest_without_status = {key: value for key, value in manifest.items() if key != "status"}
 
     def apply() -> None:
         if collection == NODES:
-            # A node comes with its capacity, so that the scheduler never sees one without.
+            # The node is created with its capacity, so that the scheduler never sees it without.
             try:
                 client.create(collection, manifest)
                 return
             except ApiError as error:
                 if error.status != 409:
                     raise
-        client.apply(path, head)
+        client.apply(path, manifest_without_status)
         client.call(
             "PATCH",
             f"{path}/status",
@@ -121,7 +134,7 @@ def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) 
             media="application/merge-patch+json",
         )
 
-    return _Wish(collection, name, _digest(manifest), apply)
+    return _DesiredObject(collection, name, _digest(manifest), apply)
 
 
 def _namespace(name: str) -> dict[str, Any]:
@@ -129,7 +142,7 @@ def _namespace(name: str) -> dict[str, Any]:
 
 
 def _cluster_policy() -> dict[str, Any]:
-    """The GPU Operator's singleton, as ready as it can be without an operator; it says so."""
+    """Return the GPU Operator's ClusterPolicy in state ready, with an annotation that it is simulated."""
     required = (
         "daemonsets",
         "dcgm",
@@ -158,32 +171,31 @@ def _cluster_policy() -> dict[str, Any]:
     }
 
 
-def _await_served(client: KubeClient, waiting: set[str], timeout_s: float = 60.0) -> None:
-    """Wait until discovery names the resources of these CRDs, which is when clients can use them.
+def _await_served(client: KubeClient, crd_names: set[str], timeout_s: float = 60.0) -> None:
+    """Wait until the API server's discovery lists the resources of these CRDs: from then on clients can use them.
 
-    Discovery is one small answer; asking each resource itself would make the API server compile the
-    schemas of all of them, used or not, which takes seconds.
+    Requests for the resources themselves would make the API server compile all their schemas, which takes seconds.
     """
     deadline = time.monotonic() + timeout_s
-    while left := waiting - client.resources():
+    while missing := crd_names - client.resources():
         if time.monotonic() > deadline:
             raise EnvironmentFault(
-                f"the API server does not serve {', '.join(sorted(left))} after {timeout_s:.0f} s",
+                f"after {timeout_s:.0f} s the API server does not serve {', '.join(sorted(missing))}",
                 where=client.server,
-                fix="Check that these definitions are valid",
+                fix="Check that these CustomResourceDefinitions are valid",
             )
         time.sleep(0.1)
 
 
 def _await_ready(client: KubeClient, names: set[str], timeout_s: float = 30.0) -> None:
-    """Wait until KWOK has marked every node Ready."""
+    """Wait until KWOK has marked all these nodes Ready."""
     deadline = time.monotonic() + timeout_s
     while True:
         ready = {
             node["metadata"]["name"]
             for node in client.get(NODES)["items"]
-            for entry in node["status"].get("conditions") or []
-            if entry["type"] == "Ready" and entry["status"] == "True"
+            for condition in node["status"].get("conditions") or []
+            if condition["type"] == "Ready" and condition["status"] == "True"
         }
         if names <= ready:
             return

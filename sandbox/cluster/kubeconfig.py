@@ -1,7 +1,7 @@
-"""The sandbox's kubeconfig: one context a site, named as the site's `kube_context`.
+"""Writes the sandbox's kubeconfig: one context for each site, named by the site's `kube_context`.
 
-Certificates are embedded, so the file stands alone; its path is the same after `down` and `up`, whatever
-the ports, and a Pulumi provider that names the path stays what it was.
+The certificates are embedded. The path stays the same after `down` and `up`, whatever the ports, so that Pulumi
+does not replace a provider that names the path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sandbox.home import write_private
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach one cluster: its address and the files of its certificates."""
+    """The address of one cluster and the files of its certificates."""
 
     server: str
     authority: Path
@@ -26,8 +26,8 @@ class Access:
 
 
 def write(path: Path, contexts: Mapping[str, Access]) -> None:
-    """Write the kubeconfig (mode 0600) with these contexts; the first is the current one."""
-    clusters, users, named = [], [], []
+    """Write the kubeconfig (mode 0600) with these contexts. The first one becomes the current context."""
+    clusters, users, context_entries = [], [], []
     for context, access in contexts.items():
         clusters.append(
             {
@@ -47,14 +47,14 @@ def write(path: Path, contexts: Mapping[str, Access]) -> None:
                 },
             }
         )
-        named.append({"name": context, "context": {"cluster": context, "user": context}})
+        context_entries.append({"name": context, "context": {"cluster": context, "user": context}})
     text = yaml_files.dumps(
         {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": clusters,
             "users": users,
-            "contexts": named,
+            "contexts": context_entries,
             "current-context": next(iter(contexts), ""),
         }
     )

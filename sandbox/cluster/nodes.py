@@ -1,7 +1,7 @@
-"""Simulated nodes: GPU nodes as GPU Feature Discovery would label them, and plain ones for gateways.
+"""Simulated nodes: GPU nodes with the labels of GPU Feature Discovery, and CPU nodes for gateways.
 
-Figures for processors and memory are those of a common GPU server, large enough that GPUs run out
-first; they claim nothing about the organisation's machines.
+Processors and memory are those of a common GPU server, large enough that GPUs run out first. They say nothing
+about the organisation's machines.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from typing import Any
 from isthmus.contracts.hardware.gpus import GPUS
 from sandbox.cluster.sites import OnPremSite, Pool
 
-_COMPUTE = {"ampere": (8, 0), "ada-lovelace": (8, 9), "hopper": (9, 0), "blackwell": (10, 0)}
-"""Compute capability by family; source: NVIDIA's list of CUDA GPUs."""
-_COMPUTE_OF = {"a10g-24gb": (8, 6), "b300-sxm-288gb": (10, 3), "rtx-pro-6000-96gb": (12, 0)}
-"""Where a card differs from its family; same source."""
+_COMPUTE_BY_FAMILY = {"ampere": (8, 0), "ada-lovelace": (8, 9), "hopper": (9, 0), "blackwell": (10, 0)}
+"""Compute capability (major, minor) by family; source: NVIDIA's list of CUDA GPUs."""
+_COMPUTE_BY_GPU = {"a10g-24gb": (8, 6), "b300-sxm-288gb": (10, 3), "rtx-pro-6000-96gb": (12, 0)}
+"""Compute capability of GPUs that differ from their family; same source."""
 
 CPU_PER_GPU, MEMORY_GIB_PER_GPU = 16, 128
 CPU_NODES = 2
 """Nodes without GPUs at each site, in different zones."""
 
 
-def nodes(site: OnPremSite) -> list[dict[str, Any]]:
-    """Every node of a site."""
-    made = [_gpu_node(site, pool, number) for pool in site.pools for number in range(pool.nodes)]
-    return made + [_cpu_node(site, number) for number in range(CPU_NODES)]
+def build_nodes(site: OnPremSite) -> list[dict[str, Any]]:
+    """Return the manifests of all nodes of a site."""
+    gpu_nodes = [_build_gpu_node(site, pool, number) for pool in site.pools for number in range(pool.nodes)]
+    return gpu_nodes + [_build_cpu_node(site, number) for number in range(CPU_NODES)]
 
 
-def zone(site: str, domain: int) -> str:
-    """`SITE-a`, `SITE-b`, …"""
+def zone_name(site: str, domain: int) -> str:
+    """Return the zone of a failure domain: `SITE-a`, `SITE-b`, …"""
     return f"{site}-{ascii_lowercase[domain % len(ascii_lowercase)]}"
 
 
-def _zone_at(site: OnPremSite, domain: int) -> str:
-    """As `zone`; of a site in AWS as AWS calls them: `eu-central-1a`."""
-    return f"{site.zones}{ascii_lowercase[domain]}" if site.zones else zone(site.name, domain)
+def _site_zone(site: OnPremSite, domain: int) -> str:
+    """Return the zone of a failure domain, named as AWS does (`eu-central-1a`) for a site in AWS."""
+    return f"{site.zones}{ascii_lowercase[domain]}" if site.zones else zone_name(site.name, domain)
 
 
-def machine(pool: str, number: int) -> str:
-    """The name of a pool's machine, from 0."""
+def machine_name(pool: str, number: int) -> str:
+    """Return the name of a pool's machine. Machines are numbered from 0."""
     return f"{pool}-{number}"
 
 
-def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
+def _build_gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
     gpu = GPUS[pool.gpu]
-    major, minor = _COMPUTE_OF.get(gpu.id, _COMPUTE[gpu.family])
+    major, minor = _COMPUTE_BY_GPU.get(gpu.id, _COMPUTE_BY_FAMILY[gpu.family])
     labels = {
         "feature.node.kubernetes.io/pci-10de.present": "true",
         "nvidia.com/gpu.present": "true",
@@ -72,20 +72,20 @@ def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
         "pods": "110",
         "nvidia.com/gpu": str(pool.gpus_per_node),
     }
-    domain = _zone_at(site, number % pool.failure_domains)
-    made = _node(machine(pool.name, number), domain, labels, resources)
-    if pool.made:
-        made["metadata"]["labels"]["isthmus.dev/pool"] = pool.name
-        made["spec"] = {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}
-    return made
+    zone = _site_zone(site, number % pool.failure_domains)
+    node = _build_node(machine_name(pool.name, number), zone, labels, resources)
+    if pool.from_node_group:
+        node["metadata"]["labels"]["isthmus.dev/pool"] = pool.name
+        node["spec"] = {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}
+    return node
 
 
-def _cpu_node(site: OnPremSite, number: int) -> dict[str, Any]:
+def _build_cpu_node(site: OnPremSite, number: int) -> dict[str, Any]:
     resources = {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "500Gi", "pods": "110"}
-    return _node(f"{site.name}-cpu-{number}", _zone_at(site, number), {}, resources)
+    return _build_node(f"{site.name}-cpu-{number}", _site_zone(site, number), {}, resources)
 
 
-def _node(name: str, domain: str, labels: dict[str, str], resources: dict[str, str]) -> dict[str, Any]:
+def _build_node(name: str, zone: str, labels: dict[str, str], resources: dict[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -96,7 +96,7 @@ def _node(name: str, domain: str, labels: dict[str, str], resources: dict[str, s
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": "amd64",
-                "topology.kubernetes.io/zone": domain,
+                "topology.kubernetes.io/zone": zone,
                 **labels,
             },
         },

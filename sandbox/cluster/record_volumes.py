@@ -1,6 +1,8 @@
-"""Volumes that gateways write their records on, and those with the keys of held answers: for each class the share as
-its gateways have it, as its sealer does and as those do who decide. A claim has its volume for itself, so what is one
-share is several volumes."""
+"""Volumes for gateways' records and for the keys of held answers.
+
+For each sensitivity, the gateways, the sealer and the reviewers claim the same share. A claim takes a whole
+volume, so each share is offered as several volumes.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +11,28 @@ from typing import Any
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from sandbox.cluster.weight_volumes import LABEL
 
-SHARES = (
+SHARE_CLAIMS = (
     *(("records", whose) for whose in ("", "-sealer", "-reviews")),
     *(("held-keys", whose) for whose in ("", "-reviews")),
 )
-"""Each share, and whose claim on it a volume is for."""
+"""Each share with the suffix of a claim on it."""
 
 
-def volumes() -> list[dict[str, Any]]:
-    """Named as the blueprints name them (`blueprints/parts/gateways.yaml.j2`)."""
+def build_volumes() -> list[dict[str, Any]]:
+    """Return the volumes' manifests. The names are those in `blueprints/parts/gateways.yaml.j2`."""
     return [
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"{share}-{held}{whose}", "labels": {LABEL: "records"}},
+            "metadata": {"name": f"{share}-{sensitivity}{suffix}", "labels": {LABEL: "records"}},
             "spec": {
                 "capacity": {"storage": "10Gi"},
                 "accessModes": ["ReadWriteMany"],
                 "persistentVolumeReclaimPolicy": "Retain",
                 "storageClassName": "",
-                "hostPath": {"path": f"/{share}/{held}"},
+                "hostPath": {"path": f"/{share}/{sensitivity}"},
             },
         }
-        for held in SENSITIVITIES
-        for share, whose in SHARES
+        for sensitivity in SENSITIVITIES
+        for share, suffix in SHARE_CLAIMS
     ]

@@ -1,4 +1,4 @@
-"""What the sandbox takes from the requirements: on-prem sites, their pools, and the models to serve."""
+"""Reads from the requirements what the sandbox simulates: sites, their GPU pools, and the models to serve."""
 
 from __future__ import annotations
 
@@ -23,70 +23,82 @@ class Pool:
     nodes: int
     gpus_per_node: int
     failure_domains: int
-    made: bool = False
-    """By a node group in AWS: its nodes come with the pool's label and taint."""
+    from_node_group: bool = False
+    """True if a node group in AWS creates the nodes: they then have the pool's label and taint."""
 
 
 @dataclass(frozen=True)
 class OnPremSite:
-    """A site that gets a cluster: an on-prem one, or one in AWS where a plan uses EKS."""
+    """A site that gets a cluster: on-prem, or in AWS if the plan uses EKS."""
 
     name: str
     context: str
     pools: tuple[Pool, ...]
     zones: str | None = None
-    """How its zones are called but for their letter; None: after the site."""
+    """Zone names without the final letter. None: zones are named after the site."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Everything the sandbox must provide for one requirements file."""
+class SandboxSpec:
+    """All that the sandbox provides for one requirements file."""
 
     file: Path
     sites: tuple[OnPremSite, ...]
     models: dict[str, int]
-    """Candidates that could run on GPUs, and how many classes of data name each."""
+    """Candidate models that can run on GPUs, and the number of sensitivities that name each."""
     region: str | None
     """Region of the first AWS site."""
-    called: dict[str, tuple[str, ...]]
-    """By region of an AWS site that allows Bedrock: the models that workloads may call by an API."""
+    api_models: dict[str, tuple[str, ...]]
+    """Models that workloads may call by an API, by region of an AWS site that allows Bedrock."""
 
 
 def slug(model: str) -> str:
-    """A model's id as part of a Kubernetes name: lower case, other characters as `-`."""
+    """Return a model's id as part of a Kubernetes name: lower case, other characters replaced by `-`."""
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
-def _planned(wanted: requirements_document.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
-    """The machines that a plan beside the requirements (`NAME.plan.yaml`) has made at an AWS site; None without one."""
+def _planned_pools(
+    requirements: requirements_document.Requirements, path: Path, site: str
+) -> tuple[Pool, ...] | None:
+    """Return the GPU pools that `NAME.plan.yaml` beside the requirements plans at an AWS site. None without a plan."""
     file = path.with_name(path.name.replace(".requirements.", ".plan."))
     if file == path or not file.exists():
         return None
     try:
-        found = aws_machines.machines(plan_document.load(file), wanted, site)
+        machines = aws_machines.machines(plan_document.load(file), requirements, site)
     except InputError:
-        # A plan that is wrong is refused where it is used; the sandbox comes up for what it can read.
+        # Commands that use the plan report its errors. The sandbox starts without it.
         return None
     return tuple(
-        Pool(each.name, each.instance.gpu, each.nodes, each.instance.gpus, each.domains, made=True)
-        for each in found
+        Pool(
+            machine.name,
+            machine.instance.gpu,
+            machine.nodes,
+            machine.instance.gpus,
+            machine.domains,
+            from_node_group=True,
+        )
+        for machine in machines
     )
 
 
-def _in_aws(
-    wanted: requirements_document.Requirements, path: Path, site: requirements_document.AwsSite, alone: bool
+def _aws_site(
+    requirements: requirements_document.Requirements,
+    path: Path,
+    site: requirements_document.AwsSite,
+    has_no_on_prem: bool,
 ) -> OnPremSite | None:
-    """The cluster of an AWS site; `alone`: there is no on-prem site."""
+    """Return the cluster of an AWS site, or None if it gets none."""
     if "eks" not in site.allow:
         return None
-    made = _planned(wanted, path, site.name)
-    # Where no plan says, a cluster stands in AWS only for those who have no other.
-    if made or (made is None and alone):
-        return OnPremSite(site.name, site.name, made or (), site.region)
+    pools = _planned_pools(requirements, path, site.name)
+    # Without a plan, an AWS site gets a cluster only if there is no on-prem site.
+    if pools or (pools is None and has_no_on_prem):
+        return OnPremSite(site.name, site.name, pools or (), site.region)
     return None
 
 
-def _on_prem(site: requirements_document.OnPremSite) -> OnPremSite:
+def _on_prem_site(site: requirements_document.OnPremSite) -> OnPremSite:
     pools = tuple(
         Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)
         for pool in site.pools
@@ -94,39 +106,43 @@ def _on_prem(site: requirements_document.OnPremSite) -> OnPremSite:
     return OnPremSite(site.name, site.kube_context, pools)
 
 
-def read(path: str | os.PathLike[str]) -> Wanted:
-    """Read and check the requirements; what is wrong with them is an `InputError` with its place."""
-    wanted = requirements_document.load(path)
+def read(path: str | os.PathLike[str]) -> SandboxSpec:
+    """Read and check the requirements file. Raises `InputError` if it is invalid."""
+    requirements = requirements_document.load(path)
     sites: list[OnPremSite] = []
-    aws = [site for site in wanted.sites if isinstance(site, requirements_document.AwsSite)]
-    alone = len(aws) == len(wanted.sites)
-    for site in wanted.sites:
-        made = (
-            _in_aws(wanted, Path(path), site, alone)
+    aws_sites = [site for site in requirements.sites if isinstance(site, requirements_document.AwsSite)]
+    has_no_on_prem = len(aws_sites) == len(requirements.sites)
+    for site in requirements.sites:
+        cluster_site = (
+            _aws_site(requirements, Path(path), site, has_no_on_prem)
             if isinstance(site, requirements_document.AwsSite)
-            else _on_prem(site)
+            else _on_prem_site(site)
         )
-        if made is None:
+        if cluster_site is None:
             continue
-        twin = next((other.name for other in sites if other.context == made.context), None)
-        if twin:
+        same_context = next(
+            (earlier.name for earlier in sites if earlier.context == cluster_site.context), None
+        )
+        if same_context:
             raise InputError(
-                f"sites `{twin}` and `{site.name}` name the same kube_context, `{made.context}`",
+                f"sites `{same_context}` and `{site.name}` have the same kube_context, `{cluster_site.context}`",
                 where=str(path),
-                fix="Give each site a context of its own; one in AWS has its name",
+                fix="Set a different kube_context for each on-prem site; an AWS site uses its own name as context",
             )
-        sites.append(made)
-    classes: dict[str, set[str]] = {}
-    for workload in wanted.workloads:
+        sites.append(cluster_site)
+    sensitivities_by_model: dict[str, set[str]] = {}
+    for workload in requirements.workloads:
         for candidate in workload.model.candidates:
             if set(candidate.scores) - {"api"}:
-                classes.setdefault(candidate.id, set()).add(workload.sensitivity)
-    models = {model: len(named) for model, named in classes.items()}
-    apis = {
+                sensitivities_by_model.setdefault(candidate.id, set()).add(workload.sensitivity)
+    models = {model: len(sensitivities) for model, sensitivities in sensitivities_by_model.items()}
+    api_model_ids = {
         candidate.id
-        for workload in wanted.workloads
+        for workload in requirements.workloads
         for candidate in workload.model.candidates
         if "api" in candidate.scores and "/" not in candidate.id
     }
-    called = {site.region: tuple(sorted(apis)) for site in aws if "bedrock" in site.allow}
-    return Wanted(Path(path).resolve(), tuple(sites), models, aws[0].region if aws else None, called)
+    api_models = {site.region: tuple(sorted(api_model_ids)) for site in aws_sites if "bedrock" in site.allow}
+    return SandboxSpec(
+        Path(path).resolve(), tuple(sites), models, aws_sites[0].region if aws_sites else None, api_models
+    )

@@ -1,9 +1,8 @@
-"""Volumes that weights are claimed from.
+"""Volumes for model weights.
 
-One for each candidate model that GPUs could serve, and one more for each further class of data that
-names the model, since a claim has its volume for itself: `weights-SLUG`, `weights-SLUG-2`, … They are
-`Retain`, as a volume with weights would be; the stage `weights-reclaim` of stages.yaml clears the claim of
-a released one, so that the next claim binds without a person.
+Each candidate model that GPUs can serve has one volume for each sensitivity that names it, since a claim takes a
+whole volume: `weights-SLUG`, `weights-SLUG-2`, … The reclaim policy is `Retain`, as on a real site. The stage
+`weights-reclaim` of stages.yaml clears the claim of a released volume, so that the next claim can bind.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from sandbox.cluster.sites import slug
 
 LABEL = "isthmus.dev/sandbox"
 CAPACITY = "4Ti"
-"""More than any model's weights; hostPath reserves nothing."""
+"""More than the weights of any model. hostPath reserves no space."""
 
 
-def volumes(models: dict[str, int]) -> list[dict[str, Any]]:
-    """Volumes for models by id, as many of each as classes name it."""
-    made: dict[str, dict[str, Any]] = {}
-    # First volumes first: `m` of two classes must not take the name of another model's `m-2`.
+def build_volumes(models: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the volumes' manifests. `models` maps a model's id to its number of volumes."""
+    volumes: dict[str, dict[str, Any]] = {}
+    # All first volumes come first: the second volume of `m` must not take the name of a model `m-2`.
     for number in range(1, max(models.values(), default=0) + 1):
         for model in sorted(name for name, count in models.items() if count >= number):
-            made.setdefault(volume_name(model, number), _volume(model, number))
-    return list(made.values())
+            volumes.setdefault(volume_name(model, number), _volume(model, number))
+    return list(volumes.values())
 
 
 def volume_name(model: str, number: int = 1) -> str:

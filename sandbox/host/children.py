@@ -1,4 +1,4 @@
-"""The programs that the host runs for the engine, and their end: none outlives the host."""
+"""Starts the programs that the host runs for the engine, and ends all of them with the host."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 import time
 
 GRACE_S = 5.0
-"""How long a program has to end by itself after SIGTERM."""
+"""Seconds that a program has to end after SIGTERM, before SIGKILL."""
 
 
 class Children:
-    """Every process started through it, until it has ended. Safe to use from several threads."""
+    """The processes that were started through it and still run. Thread-safe."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen] = set()
@@ -20,7 +20,7 @@ class Children:
         self._closed = False
 
     def start(self, command: list[str], **options) -> subprocess.Popen:
-        """As `Popen`, with no stdin. After `end_all` nothing starts any more: RuntimeError."""
+        """Start a process with the options of `Popen`, without stdin. Raises `RuntimeError` after `end_all`."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the language host is ending")
@@ -29,14 +29,14 @@ class Children:
         return process
 
     def wait(self, process: subprocess.Popen) -> int:
-        """Its exit code; negative: the signal that ended it."""
+        """Wait for a process and return its exit code. A negative code is the signal that ended it."""
         code = process.wait()
         with self._lock:
             self._running.discard(process)
         return code
 
     def end(self, process: subprocess.Popen) -> None:
-        """End a process and all below it: SIGTERM, and after `GRACE_S` SIGKILL."""
+        """End a process and its descendants by SIGTERM, and after `GRACE_S` by SIGKILL."""
         import psutil
 
         if process.poll() is not None:
@@ -49,7 +49,7 @@ class Children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.terminate()
         until = time.monotonic() + GRACE_S
-        # Our own child is waited for by Popen alone: psutil would reap it, and its exit code be lost.
+        # Only Popen waits for the child itself: psutil would reap it, and the exit code would be lost.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
         _, alive = psutil.wait_procs(below, timeout=max(0.0, until - time.monotonic()))
@@ -58,7 +58,7 @@ class Children:
                 member.kill()
 
     def end_all(self) -> None:
-        """End all that run, and let none start."""
+        """End all running processes and start no more."""
         with self._lock:
             self._closed = True
             running = list(self._running)

@@ -1,5 +1,4 @@
-"""Ends the host when the engine is gone: a killed engine must leave no program behind that still makes
-resources."""
+"""Ends the host when the engine has ended, so that no program of a killed engine goes on creating resources."""
 
 from __future__ import annotations
 
@@ -8,20 +7,19 @@ import socket
 import threading
 from collections.abc import Callable
 
-EVERY_S = 1.0
-MISSES = 3
-"""So many refused connections in a row, EVERY_S apart, mean that the engine is gone; one may be a busy
-moment."""
+INTERVAL_S = 1.0
+MAX_MISSES = 3
+"""Refused connections in a row, INTERVAL_S apart, after which the engine counts as ended. One may be a busy moment."""
 
 
 class Guard:
-    """Watches the parent process and the engine's address; calls `gone` once."""
+    """Watches the parent process and the engine's address. Calls `on_engine_gone` once."""
 
-    def __init__(self, gone: Callable[[], None], every: float = EVERY_S) -> None:
-        self.gone = gone
-        self.every = every
+    def __init__(self, on_engine_gone: Callable[[], None], interval_s: float = INTERVAL_S) -> None:
+        self.gone = on_engine_gone
+        self.every = interval_s
         self.engine: str | None = None
-        """host:port; None or empty: only the parent is watched."""
+        """Address `host:port` of the engine. None or empty: only the parent process is watched."""
         self._parent = os.getppid()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="engine guard", daemon=True)
@@ -35,14 +33,14 @@ class Guard:
     def _watch(self) -> None:
         misses = 0
         while not self._over.wait(self.every):
-            misses = 0 if answers(self.engine) else misses + 1
-            if os.getppid() != self._parent or misses >= MISSES:
+            misses = 0 if is_listening(self.engine) else misses + 1
+            if os.getppid() != self._parent or misses >= MAX_MISSES:
                 self.gone()
                 return
 
 
-def answers(address: str | None) -> bool:
-    """Does anyone listen at host:port? True where there is no address of that shape to ask."""
+def is_listening(address: str | None) -> bool:
+    """Return False if nothing listens at `host:port`. An address of another form counts as listening."""
     host, _, port = (address or "").rpartition(":")
     if not host or not port.isdigit():
         return True
@@ -52,4 +50,4 @@ def answers(address: str | None) -> bool:
     except ConnectionRefusedError:
         return False
     except OSError:
-        return True  # slow is not gone
+        return True  # a timeout means slow, not ended

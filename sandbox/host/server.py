@@ -1,4 +1,4 @@
-"""The process: serve `LanguageRuntime` on a free loopback port, print the port, end quietly when told."""
+"""The host's process: serves `LanguageRuntime` on a free loopback port and prints the port for the engine."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from sandbox.host.service import LanguageHost
 
 EXEC_VARIABLE = "ISTHMUS_LANGUAGE_EXEC"
 WORKERS = 32
-"""A running program and each policy pack and component hold one for as long as they live."""
+"""Threads of the gRPC server. Each running program, policy pack and component occupies one until it ends."""
 
 
 def main(arguments: list[str]) -> None:
-    """`arguments` are the engine's: options that only the official host knows, and last the engine's
-    address."""
+    """Serve until a signal comes or the engine ends.
+
+    `arguments` come from the engine: options of the official host, which are ignored, then the engine's address.
+    """
     import grpc
     from pulumi.runtime.proto import language_pb2_grpc
 
     executor = os.environ.pop(EXEC_VARIABLE, "")
     if not os.path.isfile(executor):  # noqa: PTH113 - pathlib costs start-up time here for nothing
-        sys.exit("pulumi-language-python: its script pulumi-language-python-exec is missing; "
-                 "run `isthmus sandbox install`")  # fmt: skip
-    engine = next((word for word in reversed(arguments) if not word.startswith("-")), "")
+        sys.exit("pulumi-language-python: the script pulumi-language-python-exec is missing. "
+                 "Fix: Run `isthmus sandbox install`.")  # fmt: skip
+    engine = next((argument for argument in reversed(arguments) if not argument.startswith("-")), "")
     children = Children()
-    over = threading.Event()
-    guard = Guard(over.set)
+    ending = threading.Event()
+    guard = Guard(ending.set)
     guard.engine = engine
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: over.set())
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: ending.set())
 
     service = LanguageHost(executor, engine, children, guard)
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -43,8 +45,8 @@ def main(arguments: list[str]) -> None:
     server.start()
     print(port, flush=True)
     guard.start()
-    over.wait()
+    ending.wait()
     children.end_all()
     server.stop(None)
-    # Worker threads may still wait for a reader that is gone; nothing of ours is left to be saved.
+    # Worker threads may still wait for the engine, which has ended. There is nothing left to save.
     os._exit(0)

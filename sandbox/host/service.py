@@ -1,4 +1,4 @@
-"""The calls of `pulumirpc.LanguageRuntime`, for Python."""
+"""Implements the calls of `pulumirpc.LanguageRuntime` for Python."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 
 from sandbox.host.children import Children
 from sandbox.host.guard import Guard
-from sandbox.host.interpreters import Interpreter, NoInterpreter, interpreter
+from sandbox.host.interpreters import Interpreter, NoInterpreter, find_interpreter
 
 SHOWN_TO_USER = 32
-"""Exit code of the exec script after it has shown the error itself; the engine must not add one (`bail`)."""
+"""Exit code of the exec script if it has shown the error. The engine must not add another one (`bail`)."""
 
 VERSION = "3.274.1"
-"""Of the official host whose behaviour this one has."""
+"""Version of the official host that this host behaves like."""
 
 LIST_PACKAGES = """
 import importlib.metadata as m, json, re
@@ -42,7 +42,7 @@ print(json.dumps({"all": every, "needed": sorted(needed)}))
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """Runs programs, policy packs and component packages; generates no code."""
+    """Runs programs, policy packs and component packages. Does not generate code."""
 
     def __init__(self, executor: str, engine: str, children: Children, guard: Guard) -> None:
         self.executor = executor
@@ -59,44 +59,43 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return plugin_pb2.PluginInfo(version=VERSION)
 
     def GetRequiredPackages(self, request, context):
-        # Empty on purpose: whatever is named here the engine would try to download before it looks on PATH.
+        # Empty on purpose: the engine would try to download each named package before it looks on PATH.
         return messages.GetRequiredPackagesResponse()
 
     def InstallDependencies(self, request, context) -> Iterator[messages.InstallDependenciesResponse]:
-        # The sandbox downloads nothing unasked: the environment is made by the project (from its lock), not
-        # here.
+        # The sandbox downloads nothing by itself. The project creates its environment from its lock file.
         try:
-            _interpreter_of(request.info)
+            _find_interpreter(request.info)
         except NoInterpreter as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         yield messages.InstallDependenciesResponse()
 
     def GetProgramDependencies(self, request, context):
         try:
-            python = _interpreter_of(request.info).python
-            done = subprocess.run(
+            python = _find_interpreter(request.info).python
+            process = subprocess.run(
                 [python, "-c", LIST_PACKAGES], capture_output=True, text=True, check=True, timeout=60
             )
         except (NoInterpreter, subprocess.SubprocessError) as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             raise
-        known = json.loads(done.stdout)
-        needed = set() if request.transitiveDependencies else set(known["needed"])
+        packages = json.loads(process.stdout)
+        needed = set() if request.transitiveDependencies else set(packages["needed"])
         return messages.GetProgramDependenciesResponse(
             dependencies=[
                 messages.DependencyInfo(name=name, version=version)
-                for name, version in sorted(known["all"].items())
+                for name, version in sorted(packages["all"].items())
                 if name not in needed
             ]
         )
 
     def About(self, request, context):
         try:
-            python = _interpreter_of(request.info).python
-            done = subprocess.run(
+            python = _find_interpreter(request.info).python
+            process = subprocess.run(
                 [python, "--version"], capture_output=True, text=True, check=True, timeout=60
             )
-            return messages.AboutResponse(executable=python, version=done.stdout.split()[-1])
+            return messages.AboutResponse(executable=python, version=process.stdout.split()[-1])
         except (NoInterpreter, subprocess.SubprocessError, IndexError):
             return messages.AboutResponse(version=platform.python_version())
 
@@ -114,14 +113,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return empty_pb2.Empty()
 
     def Run(self, request, context):
-        """Run a program to its end; its output goes to the engine through this process' own."""
+        """Run a program until it ends. Its output goes to the engine through this process's output."""
         try:
-            chosen = _interpreter_of(request.info)
+            interpreter = _find_interpreter(request.info)
         except NoInterpreter as error:
             return messages.RunResponse(error=str(error))
         folder = request.info.program_directory
         command = [
-            chosen.python, "-u", self.executor,
+            interpreter.python, "-u", self.executor,
             "--project", request.project,
             "--stack", request.stack,
             "--monitor", request.monitor_address,
@@ -134,7 +133,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             str(os.path.join(folder, request.info.entry_point or ".")),  # noqa: PTH118 - keeps a trailing "."
             *request.args,
         ]  # fmt: skip
-        variables = chosen.environment(
+        variables = interpreter.environment(
             {
                 "PULUMI_CONFIG": json.dumps(dict(request.config)),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
@@ -145,13 +144,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         except (OSError, RuntimeError) as error:
             return messages.RunResponse(error=f"The program could not be started: {error}")
         context.add_callback(lambda: self.children.end(process))
-        return _result(self.children.wait(process))
+        return _run_response(self.children.wait(process))
 
     def RunPlugin(self, request, context) -> Iterator[messages.RunPluginResponse]:
-        """Run a policy pack or a component package; its output and exit code are streamed."""
+        """Run a policy pack or a component package, and stream its output and exit code."""
         folder = request.info.program_directory
         try:
-            chosen = _interpreter_of(request.info)
+            interpreter = _find_interpreter(request.info)
         except NoInterpreter as error:
             yield messages.RunPluginResponse(stderr=f"{error}\n".encode())
             yield messages.RunPluginResponse(exitcode=1)
@@ -162,14 +161,16 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             else [folder, *request.args]
         )
         process = self.children.start(
-            [chosen.python, "-u", *module],
+            [interpreter.python, "-u", *module],
             cwd=folder if request.kind == "analyzer" else request.pwd or folder,
-            env=chosen.environment(dict(entry.split("=", 1) for entry in request.env if "=" in entry)),
+            env=interpreter.environment(
+                dict(variable.split("=", 1) for variable in request.env if "=" in variable)
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         context.add_callback(lambda: self.children.end(process))
-        for name, chunk in _output(process):
+        for name, chunk in _read_output(process):
             if name == "stdout":
                 yield messages.RunPluginResponse(stdout=chunk)
             else:
@@ -177,12 +178,12 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield messages.RunPluginResponse(exitcode=self.children.wait(process))
 
 
-def _interpreter_of(info) -> Interpreter:
+def _find_interpreter(info) -> Interpreter:
     options = MessageToDict(info.options) if info.HasField("options") else {}
-    return interpreter(Path(info.root_directory or info.program_directory), options)
+    return find_interpreter(Path(info.root_directory or info.program_directory), options)
 
 
-def _result(code: int) -> messages.RunResponse:
+def _run_response(code: int) -> messages.RunResponse:
     if code == 0:
         return messages.RunResponse()
     if code == SHOWN_TO_USER:
@@ -192,8 +193,8 @@ def _result(code: int) -> messages.RunResponse:
     return messages.RunResponse(error=f"Program exited with non-zero exit code: {code}")
 
 
-def _output(process: subprocess.Popen) -> Iterator[tuple[str, bytes]]:
-    """Chunks of stdout and stderr as they come, each with its stream's name, until both are closed."""
+def _read_output(process: subprocess.Popen) -> Iterator[tuple[str, bytes]]:
+    """Yield (stream name, chunk) of stdout and stderr as they arrive, until both are closed."""
     chunks: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
     def pump(stream, name: str) -> None:

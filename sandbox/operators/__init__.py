@@ -1,5 +1,5 @@
-"""Stand-ins for the controllers whose work a platform waits for; one process a cluster.
+"""Simulated operators: stand-ins for the controllers that a platform needs. One process for each cluster.
 
-They do what the real ones do to the objects that Isthmus makes and reads, and nothing more: `groups` for
-LeaderWorkerSet's controller, `mig` for MIG manager and the device plugin, which also shares GPUs in time.
+They change only the objects that Isthmus creates and reads. `groups` replaces LeaderWorkerSet's controller; `mig`
+replaces the GPU Operator's MIG manager and device plugin, including time-slicing.
 """

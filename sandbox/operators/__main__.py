@@ -1,7 +1,6 @@
-"""The stand-ins' process: `python -m sandbox.operators --server URL --pki FOLDER`.
+"""The process of the simulated operators: `python -m sandbox.operators --server URL --pki FOLDER`.
 
-It looks at the cluster whenever something that it cares for has changed, and ends by itself when the API
-server has been away for long.
+It reconciles the cluster whenever a watched object changes. It ends when the API server does not answer for long.
 """
 
 from __future__ import annotations
@@ -17,51 +16,55 @@ from isthmus.core.errors import IsthmusError
 from sandbox.cluster.client import KubeClient
 from sandbox.operators import groups, labels, mig
 
-AWAY_S = 300.0
-"""A server that does not answer for so long is not coming back."""
-IDLE_S = 20.0
-"""It looks so often though nothing seems to have changed: a watch may have missed something."""
+GIVE_UP_AFTER_S = 300.0
+"""Seconds without an answer of the API server after which the process ends."""
+RESYNC_S = 20.0
+"""Seconds between reconciliations without a change, since a watch may miss changes."""
 WATCHED = {
     groups.Controller: (groups.SETS, f"/api/v1/pods?labelSelector={labels.NAME}"),
     mig.Manager: (mig.GPU_NODES, mig.CONFIG_MAPS),
 }
-"""What each stand-in cares for."""
+"""Paths of the objects that each operator watches."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True)
     parser.add_argument("--pki", required=True, type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     ca, certificate, key = (
-        (given.pki / name).read_text("utf-8") for name in ("ca.crt", "admin.crt", "admin.key")
+        (arguments.pki / name).read_text("utf-8") for name in ("ca.crt", "admin.crt", "admin.key")
     )
-    with KubeClient(given.server, ca, certificate, key) as client:
+    with KubeClient(arguments.server, ca, certificate, key) as client:
         workers = []
         for controller, paths in WATCHED.items():
             changed = threading.Event()
             for path in paths:
                 threading.Thread(target=_watch, args=(client, path, changed), daemon=True).start()
-            workers.append(threading.Thread(target=_work, args=(client, controller(client), changed)))
+            workers.append(
+                threading.Thread(target=_reconcile_on_change, args=(client, controller(client), changed))
+            )
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
 
 
-def _work(client: KubeClient, controller: groups.Controller | mig.Manager, changed: threading.Event) -> None:
-    answered = time.monotonic()
-    while time.monotonic() - answered < AWAY_S:
-        changed.wait(IDLE_S)
+def _reconcile_on_change(
+    client: KubeClient, controller: groups.Controller | mig.Manager, changed: threading.Event
+) -> None:
+    last_answer = time.monotonic()
+    while time.monotonic() - last_answer < GIVE_UP_AFTER_S:
+        changed.wait(RESYNC_S)
         changed.clear()
         try:
             controller.reconcile()
-            answered = time.monotonic()
+            last_answer = time.monotonic()
         except IsthmusError as error:
-            # Somebody else was faster, or the server is away: what is there now is looked at again.
+            # Another client changed an object, or the server does not answer: try again with fresh objects.
             print(f"{time.strftime('%H:%M:%S')} {error}", flush=True)
             if client.ready():
-                answered = time.monotonic()
+                last_answer = time.monotonic()
             time.sleep(0.5)
             changed.set()
 

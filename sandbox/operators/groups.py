@@ -1,10 +1,11 @@
-"""A stand-in for LeaderWorkerSet's controller (read: kubernetes-sigs/lws, v0.10).
+"""A stand-in for LeaderWorkerSet's controller (modelled on kubernetes-sigs/lws, v0.10).
 
-As the real one it makes a StatefulSet of leaders and, owned by each leader, one of its workers; the pods
-are made, rolled and ended by Kubernetes' own controllers. A group with a pod that ended or restarted is
-made anew whole, an update goes group by group from the last, with one more where `maxSurge` says so.
-Its webhook's labels come from `labels.policies`. It sets no variables, knows no subgroups, no exclusive
-topology and no volume claims, and does not remember the templates of earlier revisions.
+Like the real one, it creates a StatefulSet of leaders and, owned by each leader, a StatefulSet of its workers.
+Kubernetes' own controllers create, roll and end the pods. If a pod of a group ends or restarts, the whole group is
+recreated. An update goes group by group from the last, with additional groups if `maxSurge` is set. The labels
+that the real webhook sets come from `labels.build_policies`.
+
+Not simulated: environment variables, subgroups, exclusive topology, volume claims, templates of earlier revisions.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ Object = dict[str, Any]
 
 @dataclass
 class Controller:
-    """One cluster's; `seen` remembers the workers of each leader, by uid."""
+    """The controller of one cluster. `seen` maps a leader's uid to the uids of its workers."""
 
     client: KubeClient
     seen: dict[str, set[str]] = field(default_factory=dict)
 
     def reconcile(self) -> None:
-        """Bring every set one step further; what an API server refuses is tried again at the next call."""
-        found = self.client.request("GET", SETS)
-        if found.status_code != 200:
-            return  # the definition is not there yet
-        for each in found.json()["items"]:
-            if not each["metadata"].get("deletionTimestamp"):
-                _Set(self, each).reconcile()
+        """Bring every set one step further. If the API server refuses a change, the next call tries again."""
+        response = self.client.request("GET", SETS)
+        if response.status_code != 200:
+            return  # the CRD does not exist yet
+        for manifest in response.json()["items"]:
+            if not manifest["metadata"].get("deletionTimestamp"):
+                _Set(self, manifest).reconcile()
 
 
 @dataclass
 class _Group:
-    """The pods of one group, and the StatefulSet of its workers."""
+    """The pods of one group."""
 
     index: int
     leader: Object
@@ -60,62 +61,70 @@ class _Group:
     @property
     def ready(self) -> bool:
         pods = [self.leader, *self.workers]
-        return len(pods) == self.size and all(_ready(pod) for pod in pods)
+        return len(pods) == self.size and all(_is_ready(pod) for pod in pods)
 
 
 class _Set:
-    def __init__(self, controller: Controller, made: Object) -> None:
+    def __init__(self, controller: Controller, manifest: Object) -> None:
         self.controller, self.client = controller, controller.client
-        self.made = made
-        self.meta, self.spec = made["metadata"], made["spec"]
-        self.name, self.space = self.meta["name"], self.meta["namespace"]
+        self.manifest = manifest
+        self.meta, self.spec = manifest["metadata"], manifest["spec"]
+        self.name, self.namespace = self.meta["name"], self.meta["namespace"]
         self.template = self.spec["leaderWorkerTemplate"]
         self.size, self.replicas = self.template.get("size", 1), self.spec.get("replicas", 1)
         self.revision = _digest(self.template)
-        chosen = f"labelSelector={NAME}={self.name}"
-        self.sets_path = f"/apis/apps/v1/namespaces/{self.space}/statefulsets"
-        self.pods_path = f"/api/v1/namespaces/{self.space}/pods"
-        self.sets = {each["metadata"]["name"]: each for each in self._list(f"{self.sets_path}?{chosen}")}
-        self.pods = self._list(f"{self.pods_path}?{chosen}")
+        selector = f"labelSelector={NAME}={self.name}"
+        self.sets_path = f"/apis/apps/v1/namespaces/{self.namespace}/statefulsets"
+        self.pods_path = f"/api/v1/namespaces/{self.namespace}/pods"
+        self.sets = {
+            stateful_set["metadata"]["name"]: stateful_set
+            for stateful_set in self._list(f"{self.sets_path}?{selector}")
+        }
+        self.pods = self._list(f"{self.pods_path}?{selector}")
         self.groups = self._groups()
 
     def _list(self, path: str) -> list[Object]:
         return self.client.get(path)["items"]
 
     def _groups(self) -> dict[int, _Group]:
-        found: dict[int, _Group] = {}
+        groups: dict[int, _Group] = {}
         for pod in self.pods:
             if pod["metadata"]["labels"].get(MEMBER) == "0":
                 index = int(pod["metadata"]["labels"].get(GROUP, -1))
-                found[index] = _Group(index, pod, [], self.size, self.revision)
+                groups[index] = _Group(index, pod, [], self.size, self.revision)
         for pod in self.pods:
-            group = found.get(int(pod["metadata"]["labels"].get(GROUP, -1)))
+            group = groups.get(int(pod["metadata"]["labels"].get(GROUP, -1)))
             if group is not None and pod is not group.leader:
                 group.workers.append(pod)
-        return found
+        return groups
 
     def reconcile(self) -> None:
-        rolling = self._rolling()
-        most = self.spec.get("rolloutStrategy", {}).get("rollingUpdateConfiguration", {})
-        total = self.replicas + (int(most.get("maxSurge", 0)) if rolling else 0)
+        is_rolling = self._rolling()
+        rolling_update = self.spec.get("rolloutStrategy", {}).get("rollingUpdateConfiguration", {})
+        total = self.replicas + (int(rolling_update.get("maxSurge", 0)) if is_rolling else 0)
         self._service()
-        self._leaders(total, self._partition(total, int(most.get("maxUnavailable", 1))) if rolling else 0)
+        self._leaders(
+            total, self._partition(total, int(rolling_update.get("maxUnavailable", 1))) if is_rolling else 0
+        )
         for group in self.groups.values():
             if not self._restarted(group):
                 self._workers(group)
-        self._status(rolling)
+        self._status(is_rolling)
 
     def _rolling(self) -> bool:
-        """Until every group that stays is of the current templates and ready again, once one is not."""
-        mine = [group for index, group in self.groups.items() if index < self.replicas]
-        outdated = any(not group.updated for group in mine)
-        surged = any(index >= self.replicas for index in self.groups)
-        # A leader that is being replaced is not there for a moment.
-        whole = len(mine) == self.replicas and all(group.ready for group in mine)
-        return bool(self.sets) and (outdated or (surged and not whole))
+        """Return True while an update is in progress.
+
+        An update starts when a group has an outdated template. It ends when all wanted groups are current and ready.
+        """
+        wanted_groups = [group for index, group in self.groups.items() if index < self.replicas]
+        outdated = any(not group.updated for group in wanted_groups)
+        has_surge = any(index >= self.replicas for index in self.groups)
+        # A leader that is being replaced is missing for a moment.
+        all_ready = len(wanted_groups) == self.replicas and all(group.ready for group in wanted_groups)
+        return bool(self.sets) and (outdated or (has_surge and not all_ready))
 
     def _partition(self, total: int, unavailable: int) -> int:
-        """Groups below it stay as they are: one after the other from the last is brought up to date."""
+        """Return the rolling update's partition: groups with a lower index are not updated yet."""
         for index in reversed(range(total)):
             group = self.groups.get(index)
             if group is None or not (group.updated and group.ready):
@@ -123,49 +132,51 @@ class _Set:
         return 0
 
     def _service(self) -> None:
-        """The headless Service of the set's name; one that is there already is left alone, as it does."""
-        path = f"/api/v1/namespaces/{self.space}/services"
+        """Create the set's headless Service. Like the real controller, leave an existing Service unchanged."""
+        path = f"/api/v1/namespaces/{self.namespace}/services"
         if self.client.find(f"{path}/{self.name}") is not None:
             return
         spec = {"clusterIP": "None", "selector": {NAME: self.name}, "publishNotReadyAddresses": True}
-        meta = {"name": self.name, "ownerReferences": [_owner(self.made)]}
+        meta = {"name": self.name, "ownerReferences": [_owner_reference(self.manifest)]}
         self.client.create(path, {"metadata": meta, "spec": spec})
 
     def _leaders(self, total: int, partition: int) -> None:
         template = self.template.get("leaderTemplate") or self.template["workerTemplate"]
-        mine = {NAME: self.name, MEMBER: "0"}
+        labels = {NAME: self.name, MEMBER: "0"}
         self._apply(
             self.name,
-            self.made,
+            self.manifest,
             {NAME: self.name},
             {
                 "replicas": total,
                 "serviceName": self.name,
                 "podManagementPolicy": "Parallel",
-                "selector": {"matchLabels": mine},
+                "selector": {"matchLabels": labels},
                 "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}},
-                "template": self._pod(template, {**mine, REVISION: self.revision}),
+                "template": self._pod(template, {**labels, REVISION: self.revision}),
             },
         )
 
     def _workers(self, group: _Group) -> None:
         leader = group.leader["metadata"]
-        current = leader["labels"].get(REVISION) == self.revision
-        there = leader["name"] in self.sets  # of this leader, or of one before it that is not gone yet
-        if self.size == 1 or there or not current or leader.get("deletionTimestamp"):
+        is_current = leader["labels"].get(REVISION) == self.revision
+        has_stateful_set = (
+            leader["name"] in self.sets
+        )  # of this leader, or of a predecessor that still exists
+        if self.size == 1 or has_stateful_set or not is_current or leader.get("deletionTimestamp"):
             return
-        mine = {NAME: self.name, GROUP: str(group.index), KEY: leader["labels"][KEY]}
+        labels = {NAME: self.name, GROUP: str(group.index), KEY: leader["labels"][KEY]}
         self._apply(
             leader["name"],
             group.leader,
-            {**mine, REVISION: self.revision},
+            {**labels, REVISION: self.revision},
             {
                 "replicas": self.size - 1,
                 "serviceName": self.name,
                 "podManagementPolicy": "Parallel",
                 "ordinals": {"start": 1},
-                "selector": {"matchLabels": mine},
-                "template": self._pod(self.template["workerTemplate"], {**mine, REVISION: self.revision}),
+                "selector": {"matchLabels": labels},
+                "template": self._pod(self.template["workerTemplate"], {**labels, REVISION: self.revision}),
             },
         )
 
@@ -183,13 +194,13 @@ class _Set:
         body = {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
-            "metadata": {"name": name, "labels": labels, "ownerReferences": [_owner(owner)]},
+            "metadata": {"name": name, "labels": labels, "ownerReferences": [_owner_reference(owner)]},
             "spec": spec,
         }
         self.client.apply(f"{self.sets_path}/{name}", body, manager=MANAGER)
 
     def _restarted(self, group: _Group) -> bool:
-        """Whether a pod of the group ended or restarted; its leader then goes, and takes the rest along."""
+        """Return True if a pod of the group ended or restarted. Then delete the leader, and the group with it."""
         leader = group.leader["metadata"]
         if leader.get("deletionTimestamp"):
             return True
@@ -197,10 +208,10 @@ class _Set:
         uids = {pod["metadata"]["uid"] for pod in workers}
         before = self.controller.seen.get(leader["uid"], set())
         ended = [pod for pod in workers if pod["metadata"].get("deletionTimestamp")]
-        again = [pod for pod in (group.leader, *group.workers) if _restarts(pod)]
+        restarted = [pod for pod in (group.leader, *group.workers) if _has_restarted(pod)]
         self.controller.seen[leader["uid"]] = before | uids
         policy = self.template.get("restartPolicy", "RecreateGroupOnPodRestart")
-        if policy != "RecreateGroupOnPodRestart" or not (ended or again or before - uids):
+        if policy != "RecreateGroupOnPodRestart" or not (ended or restarted or before - uids):
             return False
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
         try:
@@ -211,27 +222,29 @@ class _Set:
         return True
 
     def _own_workers(self, group: _Group) -> list[Object]:
-        """Those of this leader. A leader before it may have left some that are still going, whose end is no restart."""
-        made = self.sets.get(group.leader["metadata"]["name"], {}).get("metadata", {})
-        owners = [each["uid"] for each in made.get("ownerReferences") or []]
+        """Return the workers of this leader. Workers of an earlier leader may still run; their end is no restart."""
+        stateful_set = self.sets.get(group.leader["metadata"]["name"], {}).get("metadata", {})
+        owners = [owner["uid"] for owner in stateful_set.get("ownerReferences") or []]
         if group.leader["metadata"]["uid"] not in owners:
             return []
         return [
             pod
             for pod in group.workers
-            if any(each["uid"] == made["uid"] for each in pod["metadata"].get("ownerReferences") or [])
+            if any(
+                owner["uid"] == stateful_set["uid"] for owner in pod["metadata"].get("ownerReferences") or []
+            )
         ]
 
-    def _status(self, rolling: bool) -> None:
-        mine = [group for index, group in self.groups.items() if index < self.replicas]
-        ready = sum(group.ready for group in mine)
-        updated = sum(group.updated for group in mine)
-        done = not rolling and ready == updated == self.replicas
-        before = self.made.get("status") or {}
-        told = {
-            "Available": (done, "AllGroupsReady", "All replicas are ready"),
-            "Progressing": (not done, "GroupsProgressing", "Replicas are progressing"),
-            "UpdateInProgress": (rolling, "GroupsUpdating", "Rolling Upgrade is in progress"),
+    def _status(self, is_rolling: bool) -> None:
+        wanted_groups = [group for index, group in self.groups.items() if index < self.replicas]
+        ready = sum(group.ready for group in wanted_groups)
+        updated = sum(group.updated for group in wanted_groups)
+        is_available = not is_rolling and ready == updated == self.replicas
+        old_status = self.manifest.get("status") or {}
+        conditions = {
+            "Available": (is_available, "AllGroupsReady", "All replicas are ready"),
+            "Progressing": (not is_available, "GroupsProgressing", "Replicas are progressing"),
+            "UpdateInProgress": (is_rolling, "GroupsUpdating", "Rolling Upgrade is in progress"),
         }
         status = {
             "replicas": len(self.groups),
@@ -240,49 +253,51 @@ class _Set:
             "observedGeneration": self.meta.get("generation", 1),
             "hpaPodSelector": f"{NAME}={self.name},{MEMBER}=0",
             "conditions": [
-                _condition(before, kind, "True" if holds else "False", reason, message)
-                for kind, (holds, reason, message) in told.items()
+                _build_condition(old_status, kind, "True" if is_true else "False", reason, message)
+                for kind, (is_true, reason, message) in conditions.items()
             ],
         }
-        if status != {key: before.get(key) for key in status}:
+        if status != {key: old_status.get(key) for key in status}:
             self.client.call(
                 "PATCH",
-                f"/apis/{GROUP_VERSION}/namespaces/{self.space}/leaderworkersets/{self.name}/status",
+                f"/apis/{GROUP_VERSION}/namespaces/{self.namespace}/leaderworkersets/{self.name}/status",
                 body={"status": status},
                 media="application/merge-patch+json",
             )
 
 
-def _condition(before: Object, kind: str, status: str, reason: str, message: str) -> Object:
-    known = next((each for each in before.get("conditions") or [] if each["type"] == kind), None)
-    if known is not None and known["status"] == status:
-        return known
+def _build_condition(old_status: Object, kind: str, status: str, reason: str, message: str) -> Object:
+    condition = next(
+        (condition for condition in old_status.get("conditions") or [] if condition["type"] == kind), None
+    )
+    if condition is not None and condition["status"] == status:
+        return condition
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}
 
 
-def _owner(of: Object) -> Object:
+def _owner_reference(owner: Object) -> Object:
     return {
-        "apiVersion": of.get("apiVersion", "v1"),
-        "kind": of.get("kind", "Pod"),
-        "name": of["metadata"]["name"],
-        "uid": of["metadata"]["uid"],
+        "apiVersion": owner.get("apiVersion", "v1"),
+        "kind": owner.get("kind", "Pod"),
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
         "controller": True,
         "blockOwnerDeletion": True,
     }
 
 
-def _ready(pod: Object) -> bool:
+def _is_ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions") or []
     return not pod["metadata"].get("deletionTimestamp") and any(
-        each["type"] == "Ready" and each["status"] == "True" for each in conditions
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions
     )
 
 
-def _restarts(pod: Object) -> bool:
+def _has_restarted(pod: Object) -> bool:
     status = pod.get("status", {})
-    boxes = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-    return any(each.get("restartCount", 0) > 0 for each in boxes)
+    containers = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    return any(container.get("restartCount", 0) > 0 for container in containers)
 
 
 def _digest(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The labels of LeaderWorkerSet's pods, and the policies by which the API server sets those of its webhook.
+"""The labels of LeaderWorkerSet's pods, and the admission policies that set them.
 
-The real webhook tells a pod its group and its place in it as it is made. Here MutatingAdmissionPolicies do,
-from the index that StatefulSet's controller has labelled it with.
+The real webhook labels a new pod with its group and its index in the group. Here MutatingAdmissionPolicies derive
+both from the index label that the StatefulSet controller sets.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Any
 _PREFIX = "leaderworkerset.sigs.k8s.io"
 NAME, GROUP, MEMBER = f"{_PREFIX}/name", f"{_PREFIX}/group-index", f"{_PREFIX}/worker-index"
 KEY, REVISION, SIZE = f"{_PREFIX}/group-key", f"{_PREFIX}/template-revision-hash", f"{_PREFIX}/size"
-_INDEX = "apps.kubernetes.io/pod-index"
+_POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-_OURS = {"isthmus.dev/sandbox": "operators"}
+_SANDBOX_LABELS = {"isthmus.dev/sandbox": "operators"}
 
 _LABELS = "object.metadata.?labels.orValue({})"
-_LEADS = f"'{NAME}' in {_LABELS} && {_LABELS}[?'{MEMBER}'].orValue('') == '0'"
-_FOLLOWS = f"'{NAME}' in {_LABELS} && !('{MEMBER}' in {_LABELS})"
-_OWN_INDEX = f"object.metadata.labels['{_INDEX}']"
+_IS_LEADER = f"'{NAME}' in {_LABELS} && {_LABELS}[?'{MEMBER}'].orValue('') == '0'"
+_IS_WORKER = f"'{NAME}' in {_LABELS} && !('{MEMBER}' in {_LABELS})"
+_POD_INDEX = f"object.metadata.labels['{_POD_INDEX_LABEL}']"
 
 
-def policies() -> list[tuple[str, dict[str, Any]]]:
-    """Collection and manifest of each policy and its binding."""
-    made: list[tuple[str, dict[str, Any]]] = []
-    for who, when, labels in (
-        ("leaders", _LEADS, f"'{GROUP}': {_OWN_INDEX}, '{KEY}': object.metadata.name"),
-        ("workers", _FOLLOWS, f"'{MEMBER}': {_OWN_INDEX}"),
+def build_policies() -> list[tuple[str, dict[str, Any]]]:
+    """Return (collection, manifest) of each policy and its binding."""
+    objects: list[tuple[str, dict[str, Any]]] = []
+    for role, condition, labels in (
+        ("leaders", _IS_LEADER, f"'{GROUP}': {_POD_INDEX}, '{KEY}': object.metadata.name"),
+        ("workers", _IS_WORKER, f"'{MEMBER}': {_POD_INDEX}"),
     ):
-        name = f"sandbox-lws-{who}"
-        meta = {"name": name, "labels": _OURS}
+        name = f"sandbox-lws-{role}"
+        meta = {"name": name, "labels": _SANDBOX_LABELS}
         pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
         policy = {
             "matchConstraints": {"resourceRules": [pods]},
-            "matchConditions": [{"name": who, "expression": when}],
+            "matchConditions": [{"name": role, "expression": condition}],
             "failurePolicy": "Fail",
             "reinvocationPolicy": "Never",
             "mutations": [
@@ -50,7 +50,7 @@ def policies() -> list[tuple[str, dict[str, Any]]]:
             ("MutatingAdmissionPolicyBinding", {"policyName": name}),
         ):
             plural = kind.lower().removesuffix("y") + "ies" if kind.endswith("Policy") else f"{kind.lower()}s"
-            made.append(
+            objects.append(
                 (
                     f"{ADMISSION}/{plural}",
                     {
@@ -61,4 +61,4 @@ def policies() -> list[tuple[str, dict[str, Any]]]:
                     },
                 )
             )
-    return made
+    return objects

@@ -1,4 +1,4 @@
-"""The stand-ins' processes, one a cluster: started, found, and started again after a crash."""
+"""Starts and restarts the process of the simulated operators, one for each cluster."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sandbox.cluster.kwok import Cluster
 
 MODULE = "sandbox.operators"
 NAME = "operators"
-"""The process is `CLUSTER/operators` among a sandbox's."""
+"""The process is recorded as `CLUSTER/operators`."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def ensure(cluster: Cluster) -> None:
-    """Start the cluster's stand-ins unless they run and speak to the address that it has now."""
+    """Start the cluster's operators unless they run and use the cluster's current address."""
     server = cluster.access.server
     name = cluster.process_name(NAME)
-    running = processes.alive(cluster.home).get(name)
+    running = processes.running_processes(cluster.home).get(name)
     if running is not None and server in running.cmdline():
         return
     if running is not None:
-        processes.end([running])
+        processes.end_processes([running])
     pid = processes.start(
         [sys.executable, "-m", MODULE, "--server", server, "--pki", str(cluster.folder / "pki")],
         log=cluster.folder / "logs" / "operators.log",
         environment={
-            # By which a stray one is known.
+            # Identifies the process if it is left behind.
             "ISTHMUS_HOME": str(cluster.home.root),
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": str(_ROOT),

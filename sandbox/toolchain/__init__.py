@@ -1,12 +1,11 @@
-"""The programs that the sandbox runs: found on PATH, else in the user's cache, else built there from Go
-modules.
+"""Finds the programs that the sandbox runs: on PATH, in the user's cache, or built into the cache from Go modules.
 
-    install()                     make what is missing (minutes, once)
-    find("kube-apiserver")        where a program is, or None
+    install()                     install missing programs (minutes, once)
+    find("kube-apiserver")        path of a program, or None
     path_entries()                folders to put on PATH
-    status()                      every tool: official, built or missing
+    status()                      every program: official, downloaded, built or missing
 
-Nothing here is imported that costs time: `find` is called by everything.
+Imports are kept fast, since many commands call `find`.
 """
 
 from __future__ import annotations

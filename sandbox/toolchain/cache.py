@@ -1,11 +1,11 @@
-"""The user's cache of tools: one folder a tool and version, complete or not there.
+"""The user's cache of tools, with one folder for each tool and version.
 
     <cache>/toolchain/cluster-1.36.3-1f0c9a7b-linux-x86_64/bin/etcd …
     <cache>/toolchain/downloads-…/                              what `--from download` fetched
     <cache>/toolchain/timings.json                              how long each build took
 
-A folder's name holds a digest of everything that decides its content, so a changed go.sum is another tool.
-It is filled under a temporary name and renamed; whoever sees it sees all of it.
+A folder's name holds a digest of all that decides its content, so a changed go.sum means another folder. A folder
+is filled under a temporary name and then renamed, so that it is always complete.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from isthmus.core.errors import EnvironmentFault
 from sandbox.toolchain import scripts
 from sandbox.toolchain.table import Tool
 
-TMP = ".making-"
+TEMPORARY_PREFIX = ".making-"
 
 
 def root() -> Path:
-    """`$ISTHMUS_CACHE`, else the user's cache directory; its part for tools."""
-    chosen = os.environ.get("ISTHMUS_CACHE")
-    if not chosen:
+    """Return the folder of tools in `$ISTHMUS_CACHE`, by default in the user's cache directory."""
+    folder = os.environ.get("ISTHMUS_CACHE")
+    if not folder:
         from platformdirs import user_cache_dir
 
-        chosen = user_cache_dir("isthmus")
-    return Path(chosen).expanduser().absolute() / "toolchain"
+        folder = user_cache_dir("isthmus")
+    return Path(folder).expanduser().absolute() / "toolchain"
 
 
 def machine() -> str:
-    """E.g. `linux-x86_64`."""
+    """Return system and architecture, e.g. `linux-x86_64`."""
     return f"{sys.platform}-{platform.machine().lower()}"
 
 
-def folder(tool: Tool) -> Path:
-    """Where a tool of this version, with these sources, is or will be."""
+def tool_folder(tool: Tool) -> Path:
+    """Return the folder of a tool with this version and these sources, whether it exists or not."""
     return root() / f"{tool.name}-{tool.version}-{_digest(tool)}-{machine()}"
 
 
-def downloads() -> Path:
-    """Where official releases go, by this table's versions."""
+def download_folder() -> Path:
+    """Return the folder of downloaded official releases, for the versions of the table."""
     from sandbox.toolchain.table import KUBERNETES, KWOK, PULUMI
 
     return root() / f"downloads-pulumi{PULUMI}-k8s{KUBERNETES}-kwok{KWOK}-{machine()}"
@@ -69,39 +69,37 @@ def _digest(tool: Tool) -> str:
 
 
 @contextmanager
-def filling(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target` that becomes `target` when the block ends well, and vanishes when
-    not.
+def fill_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder, and rename it to `target` when the block ends. On an error it is deleted.
 
-    The caller holds the lock of `target`, so leftovers of a killed attempt are nobody's and are removed
-    first.
+    The caller must hold the lock of `target`: leftovers of a killed attempt are removed first.
     """
-    with told_about_space(target.parent):
+    with explain_disk_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-        for stale in target.parent.glob(f"{TMP}{target.name}-*"):
+        for stale in target.parent.glob(f"{TEMPORARY_PREFIX}{target.name}-*"):
             shutil.rmtree(stale, ignore_errors=True)
-        made = Path(tempfile.mkdtemp(prefix=f"{TMP}{target.name}-", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{target.name}-", dir=target.parent))
         try:
-            made.chmod(0o755)
-            yield made
-            made.rename(target)
+            temporary.chmod(0o755)
+            yield temporary
+            temporary.rename(target)
         except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
 
 
 @contextmanager
-def turn(target: Path, waiting: str, say) -> Iterator[None]:
-    """One process at a time for a target; the second is told, waits, and then finds the work done."""
+def exclusive(target: Path, waiting: str, report) -> Iterator[None]:
+    """Let one process at a time work on a target. A second process reports `waiting`, and waits."""
     from filelock import FileLock, Timeout
 
-    with told_about_space(target.parent):
+    with explain_disk_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.parent / f".{target.name}.lock")
         try:
             lock.acquire(timeout=0.1)
         except Timeout:
-            say(waiting)
+            report(waiting)
             lock.acquire()
     try:
         yield
@@ -110,53 +108,53 @@ def turn(target: Path, waiting: str, say) -> Iterator[None]:
 
 
 @contextmanager
-def told_about_space(place: Path) -> Iterator[None]:
-    """Turn the system's "no space", "read-only" and "not allowed" into one paragraph (exit code 3)."""
+def explain_disk_errors(folder: Path) -> Iterator[None]:
+    """Raise `EnvironmentFault` in place of system errors for a full, read-only or protected disk."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise no_space(place) from None
+            raise no_space_fault(folder) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise EnvironmentFault(
-                f"the toolchain's cache cannot be written ({error.strerror})",
-                where=str(place),
+                f"the cache of the toolchain cannot be written ({error.strerror})",
+                where=str(folder),
                 fix="Set ISTHMUS_CACHE to a folder that you may write to",
             ) from None
         raise
 
 
-def no_space(place: Path) -> EnvironmentFault:
+def no_space_fault(folder: Path) -> EnvironmentFault:
     return EnvironmentFault(
-        "there is no space left on the disk for building the toolchain",
-        where=str(place),
+        "the disk is full, so the toolchain cannot be built",
+        where=str(folder),
         fix="Free about 12 GiB, or set ISTHMUS_CACHE and GOCACHE to folders on another disk, and run "
-        "`isthmus sandbox install` again: it goes on from where it stopped",
+        "`isthmus sandbox install` again: it continues from where it stopped",
     )
 
 
 def record_time(tool: Tool, seconds: float, packages: int) -> None:
-    """Note in timings.json how long a build took; a build that finds Go's cache full is short."""
+    """Record in timings.json how long a build took. Packages in Go's cache make a build short."""
     import datetime
 
     from filelock import FileLock
 
     file = root() / "timings.json"
-    with told_about_space(file.parent), FileLock(root() / ".timings.lock"):
-        known = timings()
-        known[folder(tool).name] = {
+    with explain_disk_errors(file.parent), FileLock(root() / ".timings.lock"):
+        builds = timings()
+        builds[tool_folder(tool).name] = {
             "seconds": round(seconds, 1),
             "packages_compiled": packages,
             "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "cores": os.cpu_count(),
         }
         new = file.with_suffix(".new")
-        new.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(builds, indent=2) + "\n", encoding="utf-8")
         new.replace(file)
 
 
 def timings() -> dict[str, dict]:
-    """What `record_time` noted, by folder name; empty where nothing was built."""
+    """Return the records of `record_time` by folder name. Empty if nothing was built."""
     try:
         return json.loads((root() / "timings.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,9 +1,7 @@
-"""`--from download`: official releases, each through its own project's way of fetching; the only module that
-does so.
+"""Downloads official releases for `--from download`. No other module downloads programs.
 
-Pulumi's command line and language hosts come through `pulumi.automation`, its providers through `pulumi
-plugin install`, kwokctl from its releases, and the binaries of Kubernetes, etcd and kwok from where that
-kwokctl says.
+`pulumi.automation` downloads Pulumi's command line and language hosts, and `pulumi plugin install` its providers.
+kwokctl comes from its GitHub releases. It names the download addresses of Kubernetes, etcd and kwok.
 """
 
 from __future__ import annotations
@@ -39,60 +37,72 @@ from sandbox.toolchain.table import (
 )
 
 KWOK_RELEASES = "https://github.com/kubernetes-sigs/kwok/releases/download"
-"""kwok's documented scheme is <this>/v<version>/kwokctl-<os>-<arch>; KWOK_BINARY_PREFIX overrides it, as in
-kwokctl."""
+"""Download addresses are <this>/v<version>/kwokctl-<os>-<arch>, as kwok documents. The environment variable
+KWOK_BINARY_PREFIX overrides them, as in kwokctl."""
 
 PROVIDERS = {"kubernetes": "pulumi-kubernetes", "aws": "pulumi-aws"}
-"""Provider → the Python package whose version it must have."""
+"""Python package by provider. The provider must have the package's version."""
 
 
 def fetch(
     missing: list[Tool], progress: Progress, install_pulumi: Callable[[Path], None] | None = None
 ) -> None:
-    """Fetch what these tools need into the cache; what was fetched before stays.
+    """Download these tools into the cache. Earlier downloads stay.
 
-    `install_pulumi` puts a Pulumi release into a folder; by default Pulumi's own installer does. Raises
-    `EnvironmentFault` when something cannot be fetched; nothing half-made is left.
+    `install_pulumi` installs a Pulumi release into a folder; by default Pulumi's own installer does. Raises
+    `EnvironmentFault` if a download fails. No incomplete download is left.
     """
     if HELPER in missing:
         raise EnvironmentFault(
-            f"{HELPER.programs[0]} has no release that is fetched here",
-            fix="Build it (`isthmus sandbox install --tool signing-helper`, with Go and a C compiler), or put AWS's"
-            " own on PATH",
+            f"{HELPER.programs[0]} cannot be downloaded by `--from download`",
+            fix="Build it with `isthmus sandbox install --tool signing-helper`, which needs Go and a C compiler, or "
+            "put AWS's own program on PATH",
         )
-    final = cache.downloads()
-    with cache.turn(final, "another install is downloading; waiting for it", progress.note):
+    download_folder = cache.download_folder()
+    with cache.exclusive(download_folder, "another install is downloading; waiting for it", progress.note):
         if ENGINE in missing or HOST in missing or YAML_HOST in missing:
-            _part(final / "pulumi", progress, f"Pulumi {PULUMI}", install_pulumi or _install_pulumi)
+            _fetch_once(
+                download_folder / "pulumi", progress, f"Pulumi {PULUMI}", install_pulumi or _install_pulumi
+            )
         if PROVIDER in missing:
-            _part(
-                final / "providers", progress, "Pulumi's providers for Kubernetes and AWS", _install_providers
+            _fetch_once(
+                download_folder / "providers",
+                progress,
+                "Pulumi's providers for Kubernetes and AWS",
+                _install_providers,
             )
         if CLUSTER in missing:
-            _part(final / "cluster", progress, f"Kubernetes {KUBERNETES} and kwok {KWOK}", _install_cluster)
-        with cache.told_about_space(final):
-            _link_all(final)
+            _fetch_once(
+                download_folder / "cluster",
+                progress,
+                f"Kubernetes {KUBERNETES} and kwok {KWOK}",
+                _install_cluster,
+            )
+        with cache.explain_disk_errors(download_folder):
+            _link_all(download_folder)
 
 
-def _part(target: Path, progress: Progress, title: str, make: Callable[[Path], None]) -> None:
+def _fetch_once(target: Path, progress: Progress, title: str, make: Callable[[Path], None]) -> None:
     if target.exists():
         return
     progress.note(f"downloading {title}")
-    with cache.filling(target) as made:
+    with cache.fill_folder(target) as folder:
         try:
-            make(made)
+            make(folder)
         except (
             urllib.error.URLError,
             subprocess.CalledProcessError,
             tarfile.TarError,
             RuntimeError,
         ) as error:
-            said = getattr(error, "output", None) or getattr(error, "stderr", None) or error
-            told = (said.decode(errors="replace") if isinstance(said, bytes) else str(said)).strip()[-300:]
+            output = getattr(error, "output", None) or getattr(error, "stderr", None) or error
+            reason = (output.decode(errors="replace") if isinstance(output, bytes) else str(output)).strip()[
+                -300:
+            ]
             raise EnvironmentFault(
-                f"{title} could not be downloaded: {told}",
-                fix="This needs the open internet; where there are only package registries, run "
-                "`isthmus sandbox install` without `--from download`, which builds it",
+                f"{title} could not be downloaded: {reason}",
+                fix="Check the connection to the internet, or run `isthmus sandbox install` without "
+                "`--from download`: it builds the tool and needs package registries only",
             ) from None
 
 
@@ -106,7 +116,7 @@ def _install_pulumi(folder: Path) -> None:
 def _install_providers(folder: Path) -> None:
     from sandbox.toolchain.lookup import find
 
-    pulumi = find("pulumi") or cache.downloads() / "pulumi" / "bin" / "pulumi"
+    pulumi = find("pulumi") or cache.download_folder() / "pulumi" / "bin" / "pulumi"
     for name, package in PROVIDERS.items():
         subprocess.run(
             [str(pulumi), "plugin", "install", "resource", name, metadata.version(package)],
@@ -119,8 +129,8 @@ def _install_providers(folder: Path) -> None:
 def _install_cluster(folder: Path) -> None:
     prefix = os.environ.get("KWOK_BINARY_PREFIX", f"{KWOK_RELEASES}/v{KWOK}")
     kwokctl = folder / "kwokctl"
-    _save(kwokctl, _get(f"{prefix}/kwokctl-{sys.platform}-{_architecture()}"))
-    listed = subprocess.run(
+    _save_program(kwokctl, _download(f"{prefix}/kwokctl-{sys.platform}-{_architecture()}"))
+    addresses = subprocess.run(
         [str(kwokctl), "get", "artifacts", "--runtime", "binary"],
         env={**os.environ, "KWOK_KUBE_VERSION": f"v{KUBERNETES}", "KWOK_WORKDIR": str(folder / "work")},
         capture_output=True,
@@ -128,36 +138,36 @@ def _install_cluster(folder: Path) -> None:
         check=True,
     ).stdout
     shutil.rmtree(folder / "work", ignore_errors=True)
-    for address in listed.split():
+    for address in addresses.split():
         url, member = urldefrag(address)
         name = member or Path(url).name.removesuffix(f"-{sys.platform}-{_architecture()}")
         if name in CLUSTER.programs:
-            content = _get(url)
-            _save(folder / name, _from_tar(content, name) if member else content)
-    lacking = [name for name in CLUSTER.programs if not (folder / name).exists()]
-    if lacking:
-        raise RuntimeError(f"kwokctl names no download of {', '.join(lacking)}")
+            content = _download(url)
+            _save_program(folder / name, _extract(content, name) if member else content)
+    missing = [name for name in CLUSTER.programs if not (folder / name).exists()]
+    if missing:
+        raise RuntimeError(f"kwokctl names no download of {', '.join(missing)}")
 
 
-def _get(url: str) -> bytes:
-    # Only addresses of the table and those that kwokctl names come here.
+def _download(url: str) -> bytes:
+    # The addresses come from the table and from kwokctl.
     if not url.startswith(("https://", "http://127.0.0.1:")):
         raise RuntimeError(f"{url} is not https")
-    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
-        return answer.read()
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310
+        return response.read()
 
 
-def _from_tar(content: bytes, name: str) -> bytes:
+def _extract(content: bytes, name: str) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for entry in archive:
-            if entry.isfile() and Path(entry.name).name == name:
-                reader = archive.extractfile(entry)
+        for member in archive:
+            if member.isfile() and Path(member.name).name == name:
+                reader = archive.extractfile(member)
                 assert reader is not None
                 return reader.read()
     raise tarfile.TarError(f"there is no {name} in it")
 
 
-def _save(path: Path, content: bytes) -> None:
+def _save_program(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     path.chmod(0o755)
 
@@ -166,15 +176,17 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
 
 
-def _link_all(final: Path) -> None:
-    """One folder `bin` with every program fetched. A link, renamed into place: the files stay where they
-    came from."""
-    folder = final / "bin"
+def _link_all(download_folder: Path) -> None:
+    """Link every downloaded program in one folder `bin`. Links are renamed into place, so none is ever missing."""
+    folder = download_folder / "bin"
     folder.mkdir(exist_ok=True)
-    programs = [*(final / "pulumi" / "bin").glob("pulumi*"), *(final / "cluster").glob("*")]
-    programs += (final / "providers" / "plugins").glob("resource-*/pulumi-resource-*")
+    programs = [
+        *(download_folder / "pulumi" / "bin").glob("pulumi*"),
+        *(download_folder / "cluster").glob("*"),
+    ]
+    programs += (download_folder / "providers" / "plugins").glob("resource-*/pulumi-resource-*")
     for program in programs:
-        new = folder / f".{program.name}.new"
-        new.unlink(missing_ok=True)
-        new.symlink_to(os.path.relpath(program, folder))
-        new.rename(folder / program.name)
+        temporary_link = folder / f".{program.name}.new"
+        temporary_link.unlink(missing_ok=True)
+        temporary_link.symlink_to(os.path.relpath(program, folder))
+        temporary_link.rename(folder / program.name)

@@ -1,5 +1,4 @@
-"""Compile a tool from its Go module; the user's own Go settings (proxy, caches, flags) are left as they
-are."""
+"""Compiles a tool from its Go module, with the user's own Go settings (proxy, caches, flags)."""
 
 from __future__ import annotations
 
@@ -21,44 +20,45 @@ from sandbox.toolchain.table import Tool
 MINIMUM = (1, 26)
 SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 FLAGS = ("-mod=readonly", "-trimpath")
-"""`-trimpath` also makes Go share compiled packages between our modules wherever their versions agree."""
+"""`-trimpath` also lets Go share compiled packages between the modules if their versions agree."""
 
 
 def require_go() -> Path:
-    """The `go` on PATH, new enough; `EnvironmentFault` that says what to do where there is none."""
-    ways = (
+    """Return the `go` on PATH. Raises `EnvironmentFault` if it is missing or too old."""
+    fix = (
         f"Install Go {MINIMUM[0]}.{MINIMUM[1]} or newer, or run `isthmus sandbox install --from download` "
         "on a machine with the open internet, or put the official programs on PATH"
     )
-    found = shutil.which("go")
-    if not found:
-        raise EnvironmentFault("`go` is not on PATH, and the toolchain is built with it", fix=ways)
-    answer = subprocess.run(
-        [found, "env", "GOVERSION"], capture_output=True, text=True, check=False
+    go = shutil.which("go")
+    if not go:
+        raise EnvironmentFault("`go` is not on PATH, but it is needed to build the toolchain", fix=fix)
+    go_version = subprocess.run(
+        [go, "env", "GOVERSION"], capture_output=True, text=True, check=False
     ).stdout.strip()
-    version = re.search(r"go(\d+)\.(\d+)", answer)
+    version = re.search(r"go(\d+)\.(\d+)", go_version)
     if version and (int(version[1]), int(version[2])) < MINIMUM:
-        raise EnvironmentFault(f"{found} is {answer}, too old to build the toolchain", fix=ways)
-    return Path(found)
+        raise EnvironmentFault(
+            f"{go} is {go_version}, but the toolchain needs at least go{MINIMUM[0]}.{MINIMUM[1]}", fix=fix
+        )
+    return Path(go)
 
 
 def fetch(go: Path, tool: Tool) -> None:
-    """Get the sources that a tool needs into Go's module cache."""
+    """Download the sources of a tool into Go's module cache."""
     _run(go, tool, ["list", *FLAGS[:1], "-deps", "-f", "{{.Name}}", str(tool.package)])
 
 
-def packages(go: Path, tool: Tool) -> tuple[int, int]:
-    """How many of a tool's packages must be compiled, and how many it has: Go's cache may know the others."""
-    listed = _run(go, tool, ["list", *_flags(tool), "-deps", "-f", "{{.Stale}}", str(tool.package)]).split()
-    return listed.count("true"), len(listed)
+def count_packages(go: Path, tool: Tool) -> tuple[int, int]:
+    """Return how many packages of a tool must be compiled, and how many it has. Go's cache has the others."""
+    stale = _run(go, tool, ["list", *_flags(tool), "-deps", "-f", "{{.Stale}}", str(tool.package)]).split()
+    return stale.count("true"), len(stale)
 
 
-def build(go: Path, tool: Tool, target: Path, seen: Callable[[int], None]) -> int:
-    """Compile and link a tool to `target`; `seen` gets the number of packages compiled so far.
+def build(go: Path, tool: Tool, target: Path, on_compiled: Callable[[int], None]) -> int:
+    """Compile and link a tool to `target`, and return the number of compiled packages.
 
-    Returns how many were compiled (few when Go's cache had them). Go's build cache keeps each of them, which
-    is what makes a second attempt go on from the first. Raises `EnvironmentFault`: no space, or the
-    compiler's last words.
+    `on_compiled` receives the number of packages compiled so far. Go's build cache keeps compiled packages, so a
+    second attempt continues the first. Raises `EnvironmentFault` if the disk is full or the build fails.
     """
     command = [str(go), "build", "-v", *_flags(tool), "-o", str(target)]
     tail: deque[str] = deque(maxlen=30)
@@ -74,27 +74,27 @@ def build(go: Path, tool: Tool, target: Path, seen: Callable[[int], None]) -> in
         start_new_session=True,
         env=_environment(),
     )
-    ticker = _Ticker(lambda: seen(count))
+    ticker = _Ticker(lambda: on_compiled(count))
     try:
         assert process.stdout is not None
         for line in process.stdout:
             tail.append(line.rstrip())
-            # -v prints the import path of each package as it is compiled; all else is the compiler speaking.
+            # -v prints the import path of each compiled package. Other lines come from the compiler.
             if re.fullmatch(r"[\w.\-~/+]+", line.strip()):
                 count += 1
         code = process.wait()
     except BaseException:
-        _end(process)
+        _end_process(process)
         raise
     finally:
         ticker.stop()
     if code != 0:
-        raise _fault(tool, "\n".join(tail))
+        raise _build_fault(tool, "\n".join(tail))
     return count
 
 
 def module_folder(go: Path, tool: Tool, module: str) -> Path:
-    """Where the sources of a module that `tool` requires lie, fetched and checked against its go.sum."""
+    """Return the folder of a module that `tool` requires, downloaded and checked against go.sum."""
     return Path(json.loads(_run(go, tool, ["mod", "download", "-json", module]))["Dir"])
 
 
@@ -103,7 +103,7 @@ def _flags(tool: Tool) -> list[str]:
 
 
 def _run(go: Path, tool: Tool, arguments: list[str]) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [str(go), *arguments],
         cwd=tool.module,
         capture_output=True,
@@ -111,33 +111,33 @@ def _run(go: Path, tool: Tool, arguments: list[str]) -> str:
         check=False,
         env=_environment(),
     )
-    if done.returncode != 0:
-        raise _fault(tool, done.stderr or done.stdout)
-    return done.stdout
+    if process.returncode != 0:
+        raise _build_fault(tool, process.stderr or process.stdout)
+    return process.stdout
 
 
 def _environment() -> dict[str, str]:
-    # A workspace file somewhere above this checkout is not ours; PWD must not hide the folder that we chose.
+    # A go.work file above this checkout must not apply. Go would prefer PWD to the chosen folder.
     return {**{name: value for name, value in os.environ.items() if name != "PWD"}, "GOWORK": "off"}
 
 
-def _fault(tool: Tool, output: str) -> EnvironmentFault:
+def _build_fault(tool: Tool, output: str) -> EnvironmentFault:
     if SPACE.search(output):
-        return cache.no_space(cache.root())
-    said = [line for line in output.splitlines() if line.strip() and not line.startswith("go: downloading")]
-    told = "; ".join(line.strip() for line in said[-3:])[-500:] or "it said nothing"
+        return cache.no_space_fault(cache.root())
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("go: downloading")]
+    reason = "; ".join(line.strip() for line in lines[-3:])[-500:] or "go printed no error"
     return EnvironmentFault(
-        f"{tool.name} {tool.version} could not be built: {told}",
-        fix="Look at what go says (its proxy must be reachable); what is compiled already is kept, so run "
-        "`isthmus sandbox install` again",
+        f"{tool.name} {tool.version} could not be built: {reason}",
+        fix="Fix the error of go (its module proxy must be reachable) and run `isthmus sandbox install` again: "
+        "compiled packages are kept",
     )
 
 
-def _end(process: subprocess.Popen) -> None:
-    """End go and the compilers that it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+def _end_process(process: subprocess.Popen) -> None:
+    """End go and the compilers that it started: SIGTERM, and after 5 s SIGKILL."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(process.pid, sign)
+            os.killpg(process.pid, signal_number)
             process.wait(5)
         except ProcessLookupError:
             return
@@ -148,8 +148,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 class _Ticker:
-    """Calls something each half second: the compiler may be silent for long, and elapsed time should go
-    on."""
+    """Calls a function each half second, so that the elapsed time advances while the compiler prints nothing."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.over = threading.Event()

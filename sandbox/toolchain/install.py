@@ -1,4 +1,4 @@
-"""Make what is missing of the toolchain, and nothing else."""
+"""Installs the missing programs of the toolchain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.toolchain import cache, gobuild, scripts
 from sandbox.toolchain import lookup as tool_lookup
 from sandbox.toolchain.lookup import ToolStatus
 from sandbox.toolchain.progress import Progress
-from sandbox.toolchain.table import ENGINE, TOOLS, Tool, named
+from sandbox.toolchain.table import ENGINE, TOOLS, Tool, find_tool
 
 SOURCES = ("auto", "build", "download")
 
@@ -22,98 +22,106 @@ SOURCES = ("auto", "build", "download")
 def install(
     source: str = "auto", *, tools: Sequence[str] | None = None, progress: Progress | None = None
 ) -> list[ToolStatus]:
-    """Make every wanted tool available; returns the state of all.
+    """Install the tools that are missing, and return the state of every program.
 
-    `auto`: programs on PATH are used as they are, what is in the cache too, and the rest is built from Go
-    modules. `build`: the same, but programs on PATH do not count. `download`: what is missing is fetched as
-    official releases from the internet. `tools` names tools or programs instead of the wanted ones.
+    Args:
+        source: `auto` uses programs on PATH and in the cache, and builds the others from Go modules. `build` does
+            the same but ignores programs on PATH. `download` downloads official releases.
+        tools: names of tools or programs. Default: the tools with `wanted`.
+        progress: receives the progress.
 
-    Raises `InputError` (unknown name), `EnvironmentFault` (no go, no space, no network, a failed build);
-    what was finished before stays, and a second call goes on from there.
+    Raises:
+        InputError: a name is unknown.
+        EnvironmentFault: Go is missing, the disk is full, or a download or build fails. Finished tools stay, and
+            the next call continues.
     """
     if source not in SOURCES:
-        raise InputError(f"there is no source `{source}`", fix=f"Choose one of {', '.join(SOURCES)}")
+        raise InputError(f"the source `{source}` is unknown", fix=f"Choose one of {', '.join(SOURCES)}")
     progress = progress or Progress()
-    chosen = _chosen(tools)
+    selected = _select_tools(tools)
     if source == "download":
         from sandbox.toolchain import download
 
-        download.fetch([tool for tool in chosen if _lacking(tool)], progress)
-        chosen = [tool for tool in chosen if tool.package is None]  # the rest is official now
-    missing = [tool for tool in chosen if (not _built(tool) if source == "build" else _lacking(tool))]
+        download.fetch([tool for tool in selected if _is_missing(tool)], progress)
+        selected = [tool for tool in selected if tool.package is None]  # the others are official now
+    missing = [tool for tool in selected if (not _is_built(tool) if source == "build" else _is_missing(tool))]
     if missing:
         _make(missing, progress)
     return tool_lookup.status()
 
 
-def _chosen(names: Sequence[str] | None) -> list[Tool]:
+def _select_tools(names: Sequence[str] | None) -> list[Tool]:
     if names is None:
         return [tool for tool in TOOLS if tool.wanted]
     try:
-        wanted = {named(name) for name in names}
+        selected = {find_tool(name) for name in names}
     except KeyError as error:
-        known = ", ".join(tool.name for tool in TOOLS)
-        raise InputError(f"there is no tool `{error.args[0]}`", fix=f"Known are {known}") from None
-    return [tool for tool in TOOLS if tool in wanted]
+        tool_names = ", ".join(tool.name for tool in TOOLS)
+        raise InputError(
+            f"the tool `{error.args[0]}` is unknown",
+            fix=f"Choose among {tool_names}, or name one of their programs",
+        ) from None
+    return [tool for tool in TOOLS if tool in selected]
 
 
-def _lacking(tool: Tool) -> bool:
+def _is_missing(tool: Tool) -> bool:
     return any(tool_lookup.find(name) is None for name in tool.programs)
 
 
-def _built(tool: Tool) -> bool:
-    return all((cache.folder(tool) / "bin" / name).exists() for name in tool.programs)
+def _is_built(tool: Tool) -> bool:
+    return all((cache.tool_folder(tool) / "bin" / name).exists() for name in tool.programs)
 
 
 def _make(tools: list[Tool], progress: Progress) -> None:
     go = gobuild.require_go()
     progress.begin(tools)
-    # While one tool is compiled (processor), the sources of the next are fetched (network).
+    # The sources of the next tool are downloaded while one is compiled.
     with ThreadPoolExecutor(1) as pool:
         fetched = {tool.name: pool.submit(gobuild.fetch, go, tool) for tool in tools if tool.package}
         try:
             for position, tool in enumerate(tools):
-                began = time.monotonic()
-                _one(go, tool, position, fetched.get(tool.name), progress)
-                progress.finish(tool, time.monotonic() - began)
+                started = time.monotonic()
+                _make_tool(go, tool, position, fetched.get(tool.name), progress)
+                progress.finish(tool, time.monotonic() - started)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             progress.end()
 
 
-def _one(go: Path, tool: Tool, position: int, fetched: Future[None] | None, progress: Progress) -> None:
-    target = cache.folder(tool)
-    waiting = f"another install is making {tool.name}; waiting for it"
-    with cache.turn(target, waiting, progress.note):
-        if _built(tool):
+def _make_tool(go: Path, tool: Tool, position: int, fetched: Future[None] | None, progress: Progress) -> None:
+    target = cache.tool_folder(tool)
+    waiting = f"another install is building {tool.name}; waiting for it"
+    with cache.exclusive(target, waiting, progress.note):
+        if _is_built(tool):
             return
-        stale, every = 0, 1
+        stale, total = 0, 1
         if fetched:
             if not fetched.done():
                 progress.note(f"fetching the sources of {tool.name}")
             fetched.result()
-            stale, every = gobuild.packages(go, tool)
-        progress.start(position, tool, stale / every)
-        began = time.monotonic()
-        with cache.filling(target) as made:
-            (made / "bin").mkdir()
+            stale, total = gobuild.count_packages(go, tool)
+        progress.start(position, tool, stale / total)
+        started = time.monotonic()
+        with cache.fill_folder(target) as folder:
+            (folder / "bin").mkdir()
             if tool.package is None:
-                _write_host(go, made / "bin")
+                _write_host(go, folder / "bin")
                 return
-            first, *others = (made / "bin" / name for name in tool.programs)
-            compiled = gobuild.build(go, tool, first, lambda packages: progress.compiled(packages, stale))
-            for other in others:
-                _same(first, other)
-        cache.record_time(tool, time.monotonic() - began, compiled)
+            first_program, *other_programs = (folder / "bin" / name for name in tool.programs)
+            compiled = gobuild.build(
+                go, tool, first_program, lambda packages: progress.compiled(packages, stale)
+            )
+            for program in other_programs:
+                _link_program(first_program, program)
+        cache.record_time(tool, time.monotonic() - started, compiled)
 
 
-def _same(first: Path, other: Path) -> None:
-    """The same program under another name. A hard link: its name survives being resolved, a symbolic link's
-    does not."""
+def _link_program(program: Path, link: Path) -> None:
+    """Give the same program another name, by a hard link: a program behind a symbolic link would see the first name."""
     try:
-        os.link(first, other)
+        os.link(program, link)
     except OSError:
-        shutil.copy2(first, other)
+        shutil.copy2(program, link)
 
 
 def _write_host(go: Path, folder: Path) -> None:

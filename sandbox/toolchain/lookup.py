@@ -1,4 +1,4 @@
-"""Where a program is: official on PATH, installed by Pulumi, downloaded, or built into the cache."""
+"""Finds a program: official on PATH, installed by Pulumi, downloaded, or built into the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Source = Literal["official", "downloaded", "built", "missing"]
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """One program: where it comes from, its version as far as known, and its path (None when missing)."""
+    """One program: its source, its version if known, and its path (None if it is missing)."""
 
     name: str
     source: Source
@@ -26,40 +26,40 @@ class ToolStatus:
     path: Path | None
     purpose: str
     wanted: bool
-    """False: only made when named."""
+    """False: installed only if named."""
 
 
 def find(name: str) -> Path | None:
-    """The program's path; None when it must be installed first. An official one goes before one of ours."""
+    """Return the program's path, or None if it is not installed. An official program has precedence."""
     return _locate(name)[1]
 
 
-def official(name: str) -> Path | None:
-    """The program on PATH or among Pulumi's installed plugins, unless it is one that we put there."""
-    ours = cache.root().resolve()
+def find_official(name: str) -> Path | None:
+    """Return the program on PATH or among Pulumi's plugins. Programs of the sandbox's cache do not count."""
+    cache_root = cache.root().resolve()
     for entry in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        found = shutil.which(name, path=entry) if entry else None
+        path = shutil.which(name, path=entry) if entry else None
         if (
-            found
-            and not Path(found).resolve().is_relative_to(ours)
-            and not Path(found).absolute().is_relative_to(ours)
+            path
+            and not Path(path).resolve().is_relative_to(cache_root)
+            and not Path(path).absolute().is_relative_to(cache_root)
         ):
-            return Path(found).absolute()
-    return _pulumis_plugin(name)
+            return Path(path).absolute()
+    return _find_pulumi_plugin(name)
 
 
-def downloaded(name: str) -> Path | None:
-    """The program among what `--from download` fetched."""
-    return _executable(cache.downloads() / "bin" / name)
+def find_downloaded(name: str) -> Path | None:
+    """Return the program if `--from download` has downloaded it."""
+    return _executable(cache.download_folder() / "bin" / name)
 
 
 def _locate(name: str) -> tuple[Source, Path | None]:
-    if path := official(name):
+    if path := find_official(name):
         return "official", path
-    if path := downloaded(name):
+    if path := find_downloaded(name):
         return "downloaded", path
     tool = tool_of(name)
-    if tool and (path := _executable(cache.folder(tool) / "bin" / name)):
+    if tool and (path := _executable(cache.tool_folder(tool) / "bin" / name)):
         return "built", path
     return "missing", None
 
@@ -68,40 +68,39 @@ def _executable(path: Path) -> Path | None:
     return path if path.is_file() and os.access(path, os.X_OK) else None
 
 
-def _pulumis_plugin(name: str) -> Path | None:
-    """The newest plugin of that name under PULUMI_HOME, where `pulumi plugin install` puts them."""
+def _find_pulumi_plugin(name: str) -> Path | None:
+    """Return the newest plugin of that name that `pulumi plugin install` has put under PULUMI_HOME."""
     kind = re.fullmatch(r"pulumi-resource-(.+)", name)
     if not kind:
         return None
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    found = [path for path in (home / "plugins").glob(f"resource-{kind[1]}-v*/{name}") if _executable(path)]
-    return max(found, key=lambda path: _numbers(path.parent.name), default=None)
+    plugins = [path for path in (home / "plugins").glob(f"resource-{kind[1]}-v*/{name}") if _executable(path)]
+    return max(plugins, key=lambda path: _version_numbers(path.parent.name), default=None)
 
 
-def _numbers(text: str) -> list[int]:
+def _version_numbers(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", text)]
 
 
 def path_entries() -> list[Path]:
-    """Folders that must be put on PATH so that the wanted programs are found; those that are there already
-    are not named."""
+    """Return the folders of installed programs that are not on PATH yet."""
     present = os.environ.get("PATH", "").split(os.pathsep)
     folders = [path.parent for tool in TOOLS for name in tool.programs if (path := find(name)) is not None]
     return [folder for folder in dict.fromkeys(folders) if str(folder) not in present]
 
 
 def status() -> list[ToolStatus]:
-    """Every program of the table; official ones are asked for their version."""
+    """Return the status of every program of the table. Official programs are run to get their version."""
     return [_status(tool, name) for tool in TOOLS for name in tool.programs]
 
 
 def _status(tool: Tool, name: str) -> ToolStatus:
     source, path = _locate(name)
-    version = tool.version if source == "built" else _asked_version(name, path) if path else None
+    version = tool.version if source == "built" else _query_version(name, path) if path else None
     return ToolStatus(name, source, version, path, tool.purpose, tool.wanted)
 
 
-def _asked_version(name: str, path: Path) -> str | None:
+def _query_version(name: str, path: Path) -> str | None:
     if name not in VERSION_ARGUMENTS:
         in_folder = re.search(r"-v(\d+\.\d+\.\d+\S*)$", path.parent.name)
         return in_folder[1] if in_folder else None
@@ -111,5 +110,5 @@ def _asked_version(name: str, path: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\d+\.\d+\.\d+\S*", answer.stdout)
-    return found[0] if found else None
+    version = re.search(r"\d+\.\d+\.\d+\S*", answer.stdout)
+    return version[0] if version else None

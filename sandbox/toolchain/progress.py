@@ -1,5 +1,4 @@
-"""How an installation tells what it does: what is built, how far it is, how long it has taken and will
-take."""
+"""Shows the progress of an installation: the current tool, and the elapsed and remaining time."""
 
 from __future__ import annotations
 
@@ -11,26 +10,25 @@ from sandbox.toolchain.table import Tool
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `3:05 min`."""
-    whole = max(0, round(seconds))
-    return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02d} min"
+    """Return a duration as text: `45 s`, `3:05 min`."""
+    total = max(0, round(seconds))
+    return f"{total} s" if total < 60 else f"{total // 60}:{total % 60:02d} min"
 
 
 class Estimate:
-    """What remains, from the typical times of the tools and how fast this machine has been so far."""
+    """Estimates the remaining time from the tools' typical build times and this machine's speed so far."""
 
     def __init__(self, tools: list[Tool]) -> None:
         self.work = [tool.typical_s for tool in tools]
-        """Typical seconds of each tool's build, as far as it is still to be done."""
+        """Typical seconds of the remaining work for each tool."""
         self.begun = time.monotonic()
 
-    def start(self, position: int, share: float) -> None:
-        """Of tool `position` only this share must be compiled; linking remains in any case."""
-        self.work[position] *= max(0.1, share)
+    def start(self, position: int, stale_share: float) -> None:
+        """Tool `position` begins. Only this share of its packages must be compiled; linking always remains."""
+        self.work[position] *= max(0.1, stale_share)
 
     def remaining(self, position: int, fraction: float) -> float | None:
-        """Seconds until all is done, while tool `position` is at `fraction`; None where there is
-        nothing to go by."""
+        """Return the seconds until all tools are built, while tool `position` is at `fraction`. None: unknown."""
         total = sum(self.work)
         # Compiling is nine tenths of a build, linking the rest.
         done = sum(self.work[:position]) + self.work[position] * fraction * 0.9
@@ -41,33 +39,33 @@ class Estimate:
 
 
 class Progress:
-    """Is told what happens; this one says nothing. Subclass it to show it."""
+    """Receives the events of an installation and ignores them. Subclasses show them."""
 
     def note(self, text: str) -> None:
-        """Something to know, e.g. that another install is waited for."""
+        """A text for the user, e.g. that another installation must end first."""
 
     def begin(self, tools: list[Tool]) -> None:
-        """These will be made, in this order."""
+        """These tools will be built, in this order."""
 
     def start(self, position: int, tool: Tool, share: float = 1.0) -> None:
-        """Tool `position` (from 0) begins; `share` of its packages must be compiled, Go's cache has the rest."""
+        """Tool `position` (from 0) begins. `share` of its packages must be compiled; Go's cache has the others."""
 
-    def compiled(self, packages: int, of: int) -> None:
-        """So many of so many packages that the current tool lacked are compiled."""
+    def compiled(self, packages: int, total: int) -> None:
+        """`packages` of the `total` packages that the current tool lacks are compiled."""
 
     def finish(self, tool: Tool, seconds: float) -> None:
-        """The current tool is there."""
+        """The current tool is ready after so many seconds."""
 
     def end(self) -> None:
-        """All is done, or failed."""
+        """The installation has ended or failed."""
 
 
 class LineProgress(Progress):
-    """A line when something changes, and one each `every` seconds between; for logs and CI."""
+    """Prints a line for each event, and one each `interval_s` seconds between them. For logs and CI."""
 
-    def __init__(self, stream: TextIO | None = None, every: float = 30.0) -> None:
+    def __init__(self, stream: TextIO | None = None, interval_s: float = 30.0) -> None:
         self.stream = stream or sys.stderr
-        self.every = every
+        self.every = interval_s
         self.tools: list[Tool] = []
         self.position = 0
         self.started = self.told = time.monotonic()
@@ -84,33 +82,33 @@ class LineProgress(Progress):
         self.estimate = Estimate(tools)
         total = sum(tool.typical_s for tool in tools)
         if total:
-            self._say(f"building {len(tools)} tools, once; on two cores this took {duration(total)}")
+            self._say(f"building {len(tools)} tools (once); typical time on two cores: {duration(total)}")
 
     def start(self, position: int, tool: Tool, share: float = 1.0) -> None:
         self.position, self.started = position, time.monotonic()
         self.estimate.start(position, share)
         self._say(f"[{position + 1}/{len(self.tools)}] {tool.name} {tool.version}: {tool.purpose}")
 
-    def compiled(self, packages: int, of: int) -> None:
+    def compiled(self, packages: int, total: int) -> None:
         if time.monotonic() - self.told >= self.every:
-            self._say(f"    {self.state(packages, of)}")
+            self._say(f"    {self.state(packages, total)}")
 
-    def state(self, packages: int, of: int) -> str:
-        """One line: how far the current tool is, how long it has taken, and what remains of all."""
-        linking = packages >= of - 1  # the last package is the program itself
-        parts = [f"{packages} packages, linking" if linking else f"{packages} of {of} packages"]
-        parts.append(f"{duration(time.monotonic() - self.started)} so far")
-        left = self.estimate.remaining(self.position, min(1.0, packages / max(1, of)))
-        if left is not None:
-            parts.append(f"about {duration(left)} to go in all")
-        return ", ".join(parts)
+    def state(self, packages: int, total: int) -> str:
+        """Return one line: progress and elapsed time of the current tool, and the remaining time of all."""
+        linking = packages >= total - 1  # the last package is the program itself
+        texts = [f"{packages} packages, linking" if linking else f"{packages} of {total} packages"]
+        texts.append(f"{duration(time.monotonic() - self.started)} so far")
+        remaining = self.estimate.remaining(self.position, min(1.0, packages / max(1, total)))
+        if remaining is not None:
+            texts.append(f"about {duration(remaining)} remaining in total")
+        return ", ".join(texts)
 
     def finish(self, tool: Tool, seconds: float) -> None:
-        self._say(f"    {tool.name} is there after {duration(seconds)}")
+        self._say(f"    {tool.name} is ready after {duration(seconds)}")
 
 
 class BarProgress(LineProgress):
-    """A line that moves, for a terminal; built on rich."""
+    """Shows a progress bar in a terminal, by means of rich."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,8 +134,10 @@ class BarProgress(LineProgress):
         super().start(position, tool, share)
         self.bars.reset(self.task, description=tool.name, total=None, state="", visible=True)
 
-    def compiled(self, packages: int, of: int) -> None:
-        self.bars.update(self.task, completed=packages, total=of or None, state=self.state(packages, of))
+    def compiled(self, packages: int, total: int) -> None:
+        self.bars.update(
+            self.task, completed=packages, total=total or None, state=self.state(packages, total)
+        )
 
     def finish(self, tool: Tool, seconds: float) -> None:
         self.bars.update(self.task, visible=False)
@@ -148,5 +148,5 @@ class BarProgress(LineProgress):
 
 
 def for_terminal() -> Progress:
-    """A moving line where a person looks, lines where not."""
+    """Return a progress bar for a terminal, else progress by lines."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()

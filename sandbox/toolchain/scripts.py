@@ -1,5 +1,4 @@
-"""The executable that the engine starts as `pulumi-language-python`: a few lines that lead to
-`sandbox.host`."""
+"""Builds the script that the engine starts as `pulumi-language-python`. It starts `sandbox.host`."""
 
 from __future__ import annotations
 
@@ -12,10 +11,10 @@ EXEC = "pulumi-language-python-exec"
 
 
 def host_script() -> str:
-    """Text of the script: the interpreter that runs isthmus, and the place of this checkout.
+    """Return the text of the script. It names the interpreter that runs Isthmus and the path of this checkout.
 
-    `-P` keeps the working folder, which is the user's project, off the import path: a module of theirs named
-    like one of ours must not be run here.
+    `-P` keeps the working folder off the import path: it is the user's project, which may have a module with the
+    name of one of Isthmus's modules.
     """
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); "

@@ -1,6 +1,6 @@
-"""The table of tools: what each is for, its version, how it is built, how an official one is known.
+"""The table of tools: purpose, version and build of each.
 
-One `Tool` may yield several programs: the six of the cluster are one binary under six names.
+One `Tool` may have several programs: those of the cluster are one binary under six names.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ MODULES = Path(__file__).parent / "modules"
 PULUMI = "3.274.1"
 KUBERNETES = "1.36.3"
 KUBERNETES_PROVIDER = "4.24.0-f47bc2d6f199"
-"""Built from a commit of January 2026 for which the module proxy has no tag."""
+"""A commit of January 2026, for which the module proxy has no tag."""
 YAML = "1.25.0"
 KWOK = "0.8.0"
 REGISTRY = "3.1.2"
 SIGNING_HELPER = "1.4.0"
-"""The newest that the module proxy serves."""
+"""The newest version that the module proxy serves."""
 VEGETA = "12.13.0"
 
 
@@ -31,17 +31,17 @@ class Tool:
     programs: tuple[str, ...]
     purpose: str
     package: str | None = None
-    """What `go build` is given, in folder `modules/<name>`; None: scripts of ours, nothing to compile."""
+    """The package for `go build` in the folder `modules/<name>`. None: a script, nothing to compile."""
     link: str = ""
-    """Further flags for the linker."""
+    """Additional linker flags."""
     typical_s: float = 0.0
-    """Seconds that a first build took on two cores; only the estimate of what remains uses it."""
+    """Seconds of a first build on two cores. Used only to estimate the remaining time."""
     wanted: bool = True
-    """Part of a plain `install`; others are made when named."""
+    """True: installed by default. False: installed only if named."""
 
     @property
     def module(self) -> Path:
-        """The folder with go.mod, go.sum and perhaps main.go."""
+        """The folder with go.mod, go.sum and, for some tools, main.go."""
         return MODULES / self.name
 
 
@@ -91,7 +91,7 @@ HELPER = Tool(
     name="signing-helper",
     version=SIGNING_HELPER,
     programs=("aws_signing_helper",),
-    purpose="AWS's credential helper for IAM Roles Anywhere, as it stands beside a translator",
+    purpose="AWS's credential helper for IAM Roles Anywhere, which runs beside a translator",
     package="github.com/aws/rolesanywhere-credential-helper",
     link=f"-X github.com/aws/rolesanywhere-credential-helper/cmd.Version={SIGNING_HELPER}",
     typical_s=22,
@@ -120,8 +120,7 @@ GENERATOR = Tool(
 )
 
 TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER, REGISTRY_SERVER, GENERATOR)
-"""In the order of building: the smallest that fails early first, and the largest, which shares with both,
-after them."""
+"""In build order: ENGINE and CLUSTER first, since they fail early, then PROVIDER, which shares packages with both."""
 
 VERSION_ARGUMENTS = {
     "pulumi": ("version",),
@@ -132,17 +131,17 @@ VERSION_ARGUMENTS = {
     "kwok": ("--version",),
     "kwokctl": ("--version",),
 }
-"""How an official program says its version; the plugins do not."""
+"""Arguments with which an official program prints its version. Plugins have none."""
 
 
 def tool_of(program: str) -> Tool | None:
-    """The tool that yields a program, by the program's name."""
+    """Return the tool that contains a program, or None."""
     return next((tool for tool in TOOLS if program in tool.programs), None)
 
 
-def named(name: str) -> Tool:
-    """A tool by its own name or that of one of its programs; KeyError for another."""
-    found = next((tool for tool in TOOLS if tool.name == name), None) or tool_of(name)
-    if found is None:
+def find_tool(name: str) -> Tool:
+    """Return a tool by its name or the name of one of its programs. Raises `KeyError` if there is none."""
+    tool = next((tool for tool in TOOLS if tool.name == name), None) or tool_of(name)
+    if tool is None:
         raise KeyError(name)
-    return found
+    return tool

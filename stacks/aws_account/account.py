@@ -9,35 +9,21 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.platform.rules.aws import account as aws_account_rules
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
 from stacks.aws_account import instance_quotas, model_access, service_roles
+from stacks.aws_account.client import Asked, quota
 
 if TYPE_CHECKING:
     import pulumi
 
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.platform.model.aws.account import Network
-    from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
+    from isthmus.contracts.platform.model.platform import Endpoint, Platform
     from isthmus.contracts.requirements.document import Requirements
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A site, and how its account is asked."""
-
-    site: Site
-    provider: pulumi.ProviderResource
-
-    @property
-    def options(self) -> pulumi.InvokeOptions:
-        import pulumi
-
-        return pulumi.InvokeOptions(provider=self.provider)
 
 
 def check(
@@ -257,18 +243,6 @@ def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list
                 fix="Have AWS raise it (Service Quotas), or place the work elsewhere",
             )
     return unknown
-
-
-def quota(asked: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
-    """A quota by its name; None where AWS knows none of that name."""
-    from pulumi_aws import servicequotas
-
-    try:
-        return servicequotas.get_service_quota(
-            service_code=service, quota_name=name, region=region, opts=asked.options
-        ).value
-    except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
-        return None
 
 
 def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:

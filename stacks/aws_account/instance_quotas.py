@@ -9,7 +9,7 @@ from isthmus.core.errors import Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
-    from stacks.aws_account.account import Asked
+    from stacks.aws_account.client import Asked
 
 
 def name(instance_type: str) -> str:
@@ -22,7 +22,7 @@ def suffice(asked: Asked, platform: Platform) -> list[str]:
 
     Endpoints are rolled one beside the other by `up`, so all count twice: what serves, and what is to take over.
     """
-    from stacks.aws_account import account
+    from stacks.aws_account import client
 
     needed: dict[str, int] = {}
     for endpoint in platform.endpoints:
@@ -32,7 +32,7 @@ def suffice(asked: Asked, platform: Platform) -> list[str]:
     unknown: list[str] = []
     region = asked.site.region or ""
     for kind, count in sorted(needed.items()):
-        amount = account.quota(asked, name(kind), region, "sagemaker")
+        amount = client.quota(asked, name(kind), region, "sagemaker")
         where = f"the account of {asked.site.name}, {region}"
         if amount is None:
             unknown.append(

@@ -280,45 +280,45 @@ def listed(client: Callable[[str], Any]) -> dict[str, set[str]]:
     """Per type, the ids of all there are."""
     import jmespath
 
-    found = {}
+    ids_by_kind = {}
     for kind, (service, operation, ids) in LISTED.items():
         answers = list(_pages(client(service), operation))
-        found[kind] = {one for answer in answers for one in jmespath.search(ids, answer) or []}
-    found[INLINE] = {
+        ids_by_kind[kind] = {id_ for answer in answers for id_ in jmespath.search(ids, answer) or []}
+    ids_by_kind[INLINE] = {
         f"{role}:{name}"
-        for role in found["aws:iam/role:Role"]
+        for role in ids_by_kind["aws:iam/role:Role"]
         for page in _pages(client("iam"), "list_role_policies", RoleName=role)
         for name in page["PolicyNames"]
     }
     # `/hostedzone/Z…` is a zone's id as Route 53 writes it; the state has its last part.
-    zones = found["aws:route53/zone:Zone"]
-    found["aws:route53/zone:Zone"] = {each.rpartition("/")[2] for each in zones}
-    keys = found["aws:kms/key:Key"]
-    found["aws:kms/key:Key"] = {each for each in keys if not _ending(client("kms"), each)}
-    return found
+    zones = ids_by_kind["aws:route53/zone:Zone"]
+    ids_by_kind["aws:route53/zone:Zone"] = {zone.rpartition("/")[2] for zone in zones}
+    keys = ids_by_kind["aws:kms/key:Key"]
+    ids_by_kind["aws:kms/key:Key"] = {key for key in keys if not _ending(client("kms"), key)}
+    return ids_by_kind
 
 
 def in_state(resources: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
     """Per listed type, the ids that a state holds."""
-    found: dict[str, set[str]] = {kind: set() for kind in (*LISTED, INLINE)}
-    for each in resources:
-        if each["type"] in found and each.get("id"):
+    ids_by_kind: dict[str, set[str]] = {kind: set() for kind in (*LISTED, INLINE)}
+    for resource in resources:
+        if resource["type"] in ids_by_kind and resource.get("id"):
             # A budget's id is `account:name`, a rule's `bus/name` where the bus is not the default one.
-            id = each["id"].removeprefix(f"{ACCOUNT}:")
-            found[each["type"]].add(id)
-    return found
+            id = resource["id"].removeprefix(f"{ACCOUNT}:")
+            ids_by_kind[resource["type"]].add(id)
+    return ids_by_kind
 
 
 def strange(resources: Iterable[dict[str, Any]]) -> set[str]:
     """AWS types of a state that are neither listed nor a part of something listed."""
-    types = {each["type"] for each in resources if each.get("custom")}
-    return {each for each in types if each.startswith("aws:")} - set(LISTED) - {INLINE} - PARTS
+    types = {resource["type"] for resource in resources if resource.get("custom")}
+    return {kind for kind in types if kind.startswith("aws:")} - set(LISTED) - {INLINE} - PARTS
 
 
 def _ending(kms: Any, key: str) -> bool:
     """AWS's own keys, and those that wait for their deletion."""
-    said = kms.describe_key(KeyId=key)["KeyMetadata"]
-    return said["KeyState"] == "PendingDeletion" or said["KeyManager"] == "AWS"
+    key_metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
+    return key_metadata["KeyState"] == "PendingDeletion" or key_metadata["KeyManager"] == "AWS"
 
 
 def _pages(client: Any, operation: str, **more: str) -> Iterator[dict[str, Any]]:

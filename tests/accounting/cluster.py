@@ -16,23 +16,23 @@ PATCHED = ("/api/v1/nodes", "/apis/nvidia.com/v1/clusterpolicies")
 def objects(client: KubeClient) -> set[tuple[str, str, str]]:
     """Kind, namespace and name of all that bears our label, that no controller made and that stays."""
     groups = client.get("/apis")["groups"]
-    found = set()
-    for root in ["/api/v1", *(f"/apis/{each['preferredVersion']['groupVersion']}" for each in groups)]:
+    objects_found = set()
+    for root in ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]:
         for kind in client.get(root)["resources"]:
             if "list" not in kind["verbs"] or "/" in kind["name"] or kind["kind"] in DERIVED:
                 continue
             path = f"{root}/{kind['name']}?labelSelector=app.kubernetes.io/part-of=isthmus"
-            for each in client.get(path)["items"] or []:
-                meta = each["metadata"]
+            for item in client.get(path)["items"] or []:
+                meta = item["metadata"]
                 if not meta.get("ownerReferences") and not meta.get("deletionTimestamp"):
-                    found.add((kind["kind"], meta.get("namespace", ""), meta["name"]))
-    return found
+                    objects_found.add((kind["kind"], meta.get("namespace", ""), meta["name"]))
+    return objects_found
 
 
 def counted(client: KubeClient) -> Counter[str]:
     """Each of our objects, and how many of our field managers each patched one bears."""
-    found = Counter(f"{kind} {space}/{name}" for kind, space, name in objects(client))
-    return found + claims(client)
+    counts = Counter(f"{kind} {namespace}/{name}" for kind, namespace, name in objects(client))
+    return counts + claims(client)
 
 
 def claims(client: KubeClient) -> Counter[str]:
@@ -40,11 +40,11 @@ def claims(client: KubeClient) -> Counter[str]:
 
     They tell a patch that was made twice: the second leaves the first's claim behind, on a node, for ever.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for path in PATCHED:
-        for each in client.get(path)["items"] or []:
-            meta = each["metadata"]
+        for item in client.get(path)["items"] or []:
+            meta = item["metadata"]
             managers = {claim["manager"] for claim in meta.get("managedFields") or []}
-            ours = [name for name in managers if name.startswith(MANAGER)]
-            found[f"claims on {path.rpartition('/')[2]} {meta['name']}"] += len(ours)
-    return +found
+            own_managers = [name for name in managers if name.startswith(MANAGER)]
+            counts[f"claims on {path.rpartition('/')[2]} {meta['name']}"] += len(own_managers)
+    return +counts

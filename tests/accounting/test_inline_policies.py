@@ -14,16 +14,16 @@ class Iam:
         return False
 
     def __getattr__(self, operation: str) -> Any:
-        said: dict[str, Any] = {
+        answers: dict[str, Any] = {
             "list_roles": {"Roles": [{"RoleName": "writer"}]},
             "list_role_policies": {"PolicyNames": ["written", "orphan"]},
         }
-        return lambda **params: said.get(operation, {})
+        return lambda **params: answers.get(operation, {})
 
 
 def test_an_orphaned_inline_policy_is_counted_and_listed_as_a_state_has_it():
     state = [{"type": aws.INLINE, "id": "writer:written", "custom": True}]
     assert aws.strange(state) == set()
-    found = aws.listed(lambda service: Iam())[aws.INLINE]
-    assert found - aws.in_state(state)[aws.INLINE] == {"writer:orphan"}
+    listed = aws.listed(lambda service: Iam())[aws.INLINE]
+    assert listed - aws.in_state(state)[aws.INLINE] == {"writer:orphan"}
     assert aws.counted(lambda service: Iam())[aws.INLINE] == 2

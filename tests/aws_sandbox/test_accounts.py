@@ -241,7 +241,7 @@ def test_whom_it_does_not_name_is_refused_in_aws_s_words_and_told_where_to_look(
         assuming(bare, world, arn, **given)
     said = str(refusal.value)
     assert f"is not authorized to perform: sts:AssumeRole on resource: {arn} (AccessDenied)" in said
-    assert "Look at the role's trust policy" in said
+    assert "Check the role's trust policy" in said
     assert "bank-" not in said, "an external id is not repeated"
     with pytest.raises(Refusal, match="not configured"):
         bare.create(BUCKET, {"bucket": world.name("never")})
@@ -288,8 +288,8 @@ def test_a_role_is_assumed_again_when_aws_fails_and_its_failing_is_said(
 @pytest.mark.parametrize(
     ("roles", "reason"),
     [
-        ([{"roleArn": "arn:aws:s3:::bucket"}], "is no ARN of a role"),
-        ([{"sessionName": "x"}], "is no ARN of a role"),
+        ([{"roleArn": "arn:aws:s3:::bucket"}], "is not the ARN of a role"),
+        ([{"sessionName": "x"}], "is not the ARN of a role"),
         ([{"roleArn": ARN, "externalID": "x"}], "Did you mean `externalId`?"),
         ([{"roleArn": ARN, "duration": "soon"}], "1h, 30m or 1h30m"),
         (["isthmus"], "a list of roles"),

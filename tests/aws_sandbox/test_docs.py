@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.aws.beside import OPERATIONS, PAGES
-from sandbox.aws.faults import KINDS, Fault, faults_of
+from sandbox.aws.faults import KINDS, Fault, parse_faults
 from sandbox.aws.invokes import INVOKES
 from sandbox.aws.model import Type
 from sandbox.aws.table import TYPES
@@ -32,7 +32,7 @@ def _row(kind: Type) -> str:
     outputs = list(kind.outputs)
     return (
         f"| `{kind.token}` | {names(changed)} | {names(replaces)} | {names(local)} | {names(outputs)} "
-        f"| {kind.unknowable} |"
+        f"| {kind.limits} |"
     )
 
 
@@ -63,7 +63,7 @@ def test_the_page_s_table_is_the_code_s(name: str) -> None:
 
 
 def test_every_type_says_what_the_sandbox_cannot_know() -> None:
-    assert [token for token, kind in TYPES.items() if not kind.unknowable] == []
+    assert [token for token, kind in TYPES.items() if not kind.limits] == []
 
 
 def test_the_page_says_that_the_real_plugin_was_not_tried() -> None:
@@ -78,7 +78,7 @@ def test_the_page_names_every_member_and_every_kind_of_a_fault() -> None:
     assert re.findall(r"`([a-z-]+)`:", row) == list(KINDS)
     example = re.search(r"-d '(.*)'", section)
     assert example is not None
-    assert faults_of(example[1].encode())[0].times == 2
+    assert parse_faults(example[1].encode())[0].times == 2
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def test_what_was_made_unheard_is_found_by_its_name(
     ("other", "why"),
     [
         ({"tags": {"isthmus-resource": "another"}}, "differs in tags"),
-        ({"tags": {}}, "nothing says that it is this run's"),
+        ({"tags": {}}, "it cannot be shown that this run created it"),
     ],
 )
 def test_what_may_be_another_s_is_named_and_not_taken(
@@ -249,8 +249,8 @@ def test_without_a_token_and_a_name_the_second_one_is_named(twice: Client, world
     with pytest.raises(Refusal) as refusal:
         twice.create(KEY, inputs)
     failed = unfinished(refusal.value)
-    assert f"`{failed.id}` is made" in failed.reasons[0]
-    assert "is there too, all as was asked" in failed.reasons[0]
+    assert f"`{failed.id}` is created" in failed.reasons[0]
+    assert "exists too, with the same settings" in failed.reasons[0]
     assert len(kms.list_keys(Limit=1000)["Keys"]) == before + 2
     after = twice.update(KEY, failed.id, plain(failed.properties), inputs)
     assert twice.diff(KEY, failed.id, after, inputs).changes == pb.DiffResponse.DIFF_NONE
@@ -264,7 +264,7 @@ def test_where_nobody_says_whether_there_are_two_the_state_says_that_there_may_b
         {"service": "kms", "operation": "ListKeys", "kind": "drop", "times": 9},
     ]
     assert ask(world, "PUT", faults)[0] == 200
-    with pytest.raises(Refusal, match="a second one may exist, which no stack knows") as refusal:
+    with pytest.raises(Refusal, match="a second one may exist that is in no stack") as refusal:
         twice.create(KEY, {"description": world.name("twice"), "region": REGION})
     assert unfinished(refusal.value).id
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sandbox.aws.faults import KINDS, Fault, Wrong, faults_of
+from sandbox.aws.faults import KINDS, Fault, FaultListError, parse_faults
 from tests.aws_sandbox.authority import Authority, create_session
 from tests.aws_sandbox.driver import World
 from tests.aws_sandbox.faults import ask, asking, put
@@ -58,10 +58,10 @@ def test_the_sandbox_s_own_addresses_meet_no_fault(world: World) -> None:
         ({"service": "kms"}, "The body is not a list of faults."),
         (["kms"], "fault 1 is not a JSON object."),
         ([{"service": "kms", "operation": "*"}], "fault 1: `kind` is missing."),
-        ([{"service": "kms", "operation": "*", "kind": "slow"}], "fault 1: `kind` wants one of throttle"),
+        ([{"service": "kms", "operation": "*", "kind": "slow"}], "fault 1: `kind` must be one of throttle"),
         ([{"service": "kmss", "operation": "*", "kind": "drop"}], "Did you mean `kms`?"),
         ([{"service": "kms", "operation": "CreateKeys", "kind": "drop"}], "Did you mean `CreateKey`?"),
-        ([{"service": "*", "operation": "CreateKey", "kind": "drop"}], "name the service"),
+        ([{"service": "*", "operation": "CreateKey", "kind": "drop"}], "Set `service`"),
         ([{"service": "kms", "operation": "*", "kind": "drop", "time": 1}], "Did you mean `times`?"),
         ([{"service": "kms", "operation": "*", "kind": "drop", "times": 0}], "a whole number from 1"),
         ([{"service": "kms", "operation": "*", "kind": "drop", "times": True}], "a whole number from 1"),
@@ -119,8 +119,8 @@ _NEARLY = some.fixed_dictionaries(
 
 def _read(value: Any) -> list[Fault] | str:
     try:
-        return faults_of(json.dumps(value).encode())
-    except Wrong as error:
+        return parse_faults(json.dumps(value).encode())
+    except FaultListError as error:
         return str(error)
 
 

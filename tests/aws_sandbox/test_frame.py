@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.service_frame import Asked, Frame, Operation
+from sandbox.aws.service_frame import Frame, Operation, ServiceRequest
 
 SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/bedrock/aws4_request, SignedHeaders=host"
 
@@ -36,8 +36,8 @@ def ask(
     return said[0], answer
 
 
-def profiles(answer: dict[str, Any], seen: list[Asked] | None = None) -> Frame:
-    def served(asked: Asked) -> dict[str, Any]:
+def profiles(answer: dict[str, Any], seen: list[ServiceRequest] | None = None) -> Frame:
+    def served(asked: ServiceRequest) -> dict[str, Any]:
         if seen is not None:
             seen.append(asked)
         return answer
@@ -46,15 +46,15 @@ def profiles(answer: dict[str, Any], seen: list[Asked] | None = None) -> Frame:
 
 
 def test_a_parameter_comes_as_its_shape_wants_it() -> None:
-    seen: list[Asked] = []
+    seen: list[ServiceRequest] = []
     status, _ = ask(profiles({"inferenceProfileSummaries": []}, seen), "/inference-profiles?maxResults=5")
     assert status.startswith("200")
-    assert seen == [Asked({"maxResults": 5}, "eu-central-1", "123456789012")]
+    assert seen == [ServiceRequest({"maxResults": 5}, "eu-central-1", "123456789012")]
 
 
 @pytest.mark.parametrize("query", ["maxResults=many", "maxResults=0", "maxResults=1001", "type=NONE"])
 def test_a_wrong_parameter_never_reaches_the_operation(query: str) -> None:
-    seen: list[Asked] = []
+    seen: list[ServiceRequest] = []
     status, body = ask(profiles({}, seen), f"/inference-profiles?{query}")
     assert status.startswith("400")
     assert json.loads(body)["__type"] == "ValidationException"
@@ -88,7 +88,7 @@ def test_what_is_not_ours_goes_on(more: dict[str, str]) -> None:
 
 
 def test_a_body_that_is_no_json_is_refused() -> None:
-    def served(asked: Asked) -> dict[str, Any]:
+    def served(asked: ServiceRequest) -> dict[str, Any]:
         raise AssertionError("never reached")
 
     frame = Frame([Operation("logs", "AssociateKmsKey", served)], behind, "123456789012")
@@ -101,8 +101,8 @@ def test_a_body_that_is_no_json_is_refused() -> None:
     assert "kmsKeyId" in json.loads(answer)["message"], "a required member is missing"
 
 
-def gateways(answer: dict[str, Any], seen: list[Asked] | None = None) -> Frame:
-    def served(asked: Asked) -> dict[str, Any]:
+def gateways(answer: dict[str, Any], seen: list[ServiceRequest] | None = None) -> Frame:
+    def served(asked: ServiceRequest) -> dict[str, Any]:
         if seen is not None:
             seen.append(asked)
         return answer
@@ -115,12 +115,14 @@ def of(service: str) -> dict[str, str]:
 
 
 def test_an_operation_of_a_form_is_found_by_its_action_and_answered_in_xml() -> None:
-    seen: list[Asked] = []
+    seen: list[ServiceRequest] = []
     body = b"Action=DeleteVpnConnection&Version=2016-11-15&VpnConnectionId=vpn-1&DryRun=true"
     status, answer = ask(gateways({}, seen), "/", of("ec2"), method="POST", body=body)
     assert status.startswith("200")
     assert b"<DeleteVpnConnectionResponse" in answer
-    assert seen == [Asked({"VpnConnectionId": "vpn-1", "DryRun": True}, "eu-central-1", "123456789012")]
+    assert seen == [
+        ServiceRequest({"VpnConnectionId": "vpn-1", "DryRun": True}, "eu-central-1", "123456789012")
+    ]
 
 
 def test_an_answer_of_parts_is_written_as_xml() -> None:
@@ -134,7 +136,7 @@ def test_an_answer_of_parts_is_written_as_xml() -> None:
 
 
 def test_a_form_without_a_required_member_is_refused_in_xml() -> None:
-    seen: list[Asked] = []
+    seen: list[ServiceRequest] = []
     status, answer = ask(
         gateways({}, seen), "/", of("ec2"), method="POST", body=b"Action=DeleteVpnConnection"
     )
@@ -145,7 +147,7 @@ def test_a_form_without_a_required_member_is_refused_in_xml() -> None:
 
 
 def test_a_word_where_a_number_belongs_is_refused_in_xml() -> None:
-    def served(asked: Asked) -> dict[str, Any]:
+    def served(asked: ServiceRequest) -> dict[str, Any]:
         raise AssertionError("never reached")
 
     frame = Frame([Operation("ec2", "CreateCustomerGateway", served)], behind, "1")

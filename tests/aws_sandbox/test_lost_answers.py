@@ -29,7 +29,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def act(behind: Any, environ: dict[str, Any]) -> None:
         unheard.append(b"".join(behind(environ, lambda *_: None)).decode())
 
-    monkeypatch.setattr(sandbox.aws.faults, "_act", act)
+    monkeypatch.setattr(sandbox.aws.faults, "_run_call", act)
     return unheard
 
 
@@ -80,7 +80,7 @@ def test_of_what_is_there_twice_the_state_keeps_one_and_names_the_other(
         client.create(token, inputs)
     kept = unfinished(refusal.value)
     assert not is_the_first(token, kept.id, inputs, lost[0]), "it is there once: take it out of the list"
-    other = re.search(r"is made, and `(.+?)` is there too, all as was asked", kept.reasons[0])
+    other = re.search(r"is created, but `(.+?)` exists too, with the same settings", kept.reasons[0])
     assert other, f"the other is not named: {kept.reasons[0]}"
     assert other[1] != kept.id
     assert is_the_first(token, other[1], inputs, lost[0])
@@ -138,5 +138,5 @@ def test_a_bucket_that_was_there_before_is_not_taken_for_one_that_was_made_unhea
     name = world.bucket()
     s3_backends["123456789012"]["aws"].buckets[name].creation_date -= datetime.timedelta(minutes=5)
     put(world, "s3", "CreateBucket", "drop")
-    with pytest.raises(Refusal, match="nothing says that it is this run's"):
+    with pytest.raises(Refusal, match="it cannot be shown that this run created it"):
         client.create("aws:s3/bucket:Bucket", client.checked("aws:s3/bucket:Bucket", {"bucket": name}))

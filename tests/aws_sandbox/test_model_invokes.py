@@ -126,9 +126,9 @@ def test_moto_s_quotas_are_still_there(client: Client, world: World) -> None:
     ("args", "words"),
     [
         ({"quotaName": HAIKU}, "`serviceCode` is required"),
-        ({"serviceCode": "bedrock"}, "one of `quotaCode` and `quotaName`"),
+        ({"serviceCode": "bedrock"}, "set either `quotaCode` or `quotaName`"),
         ({"serviceCode": "bedrock", "quotaCode": "L-58BE175A", "quotaName": HAIKU}, "not both"),
-        ({"serviceCode": "bedrock", "quotaName": "Tokens"}, "no quota of the name `Tokens`"),
+        ({"serviceCode": "bedrock", "quotaName": "Tokens"}, "no quota with the name `Tokens`"),
         ({"serviceCode": "bedrock", "quotaCode": "L-00000000"}, "NoSuchResourceException"),
         ({"serviceCode": "nothing", "quotaName": "x"}, "NoSuchResourceException"),
     ],
@@ -174,10 +174,10 @@ def test_the_list_of_quotas_comes_in_pages(world: World) -> None:
 @given(value=st.floats(min_value=0, max_value=1e10, allow_nan=False), row=st.sampled_from(_ROWS))
 def test_any_value_that_is_set_is_answered(value: float, row: Any) -> None:
     from sandbox.aws.beside.service_quotas import get_service_quota, put_quotas
-    from sandbox.aws.pages import Got
-    from sandbox.aws.service_frame import Asked
+    from sandbox.aws.pages import PageRequest
+    from sandbox.aws.service_frame import ServiceRequest
 
     body = {"region": "eu-west-3", "quotas": [{"quotaCode": row.code, "value": value}]}
-    put_quotas(Got("PUT", "/", "", {}, json.dumps(body).encode(), "123456789012"))
-    asked = Asked({"ServiceCode": "bedrock", "QuotaCode": row.code}, "eu-west-3", "123456789012")
+    put_quotas(PageRequest("PUT", "/", "", {}, json.dumps(body).encode(), "123456789012"))
+    asked = ServiceRequest({"ServiceCode": "bedrock", "QuotaCode": row.code}, "eu-west-3", "123456789012")
     assert get_service_quota(asked)["Quota"]["Value"] == value

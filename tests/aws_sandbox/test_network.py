@@ -212,7 +212,7 @@ def test_a_route_s_id_can_be_read_back(table: str, destination: str) -> None:
     made = {name: part({prop: destination}) for name, part in kind.derived.items()}
     id = kind.id.format_map({"routeTableId": table, **made})
     assert kind.parse_id(id) == {"routeTableId": table, "destination": destination}
-    assert kind.own_id(id) == id
+    assert kind.canonical_id(id) == id
 
 
 # -- subnets

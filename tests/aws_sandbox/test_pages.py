@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from sandbox.aws.pages import Got, Page, Pages
+from sandbox.aws.pages import Page, PageRequest, Pages
 from sandbox.aws.service_frame import Refused
 
 SIGNED = (
@@ -19,8 +19,10 @@ def behind(environ: Any, start_response: Any) -> list[bytes]:
     return [b"moto"]
 
 
-def ask(seen: list[Got], path: str, host: str = "127.0.0.1:4566", signed: str = SIGNED) -> tuple[str, bytes]:
-    def answer(got: Got) -> tuple[int, Any]:
+def ask(
+    seen: list[PageRequest], path: str, host: str = "127.0.0.1:4566", signed: str = SIGNED
+) -> tuple[str, bytes]:
+    def answer(got: PageRequest) -> tuple[int, Any]:
         seen.append(got)
         if got.body == b"{}":
             raise Refused("ValidationException", 400, "nothing asked")
@@ -53,7 +55,7 @@ def ask(seen: list[Got], path: str, host: str = "127.0.0.1:4566", signed: str = 
 
 
 def test_a_page_gets_the_request_as_it_came() -> None:
-    seen: list[Got] = []
+    seen: list[PageRequest] = []
     status, body = ask(seen, "/sessions?roleArn=a%2Fb")
     assert status.startswith("201")
     assert json.loads(body) == {"a": 1}
@@ -69,7 +71,7 @@ def test_a_page_gets_the_request_as_it_came() -> None:
 
 
 def test_the_same_path_of_another_service_goes_on() -> None:
-    seen: list[Got] = []
+    seen: list[PageRequest] = []
     assert ask(seen, "/sessions", signed=SIGNED.replace("rolesanywhere", "athena"))[1] == b"moto"
     assert ask(seen, "/sessions", signed="")[1] == b"moto"
     assert ask(seen, "/session")[1] == b"moto"
@@ -86,7 +88,7 @@ def test_a_refusal_bears_its_code_and_words() -> None:
 
 
 def test_the_sandbox_s_own_addresses_are_for_this_machine_only() -> None:
-    seen: list[Got] = []
+    seen: list[PageRequest] = []
     assert ask(seen, "/isthmus/models", signed="")[0].startswith("201")
     assert ask(seen, "/isthmus/models", host="evil.example", signed="")[0].startswith("403")
     assert len(seen) == 1

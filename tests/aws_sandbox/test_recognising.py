@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.aws.operation_lookup import Sent, operation, sent
+from sandbox.aws.operation_lookup import SignedRequest, find_operation, parse_request
 from sandbox.aws.request_body import read as read_body
 from sandbox.aws.table import TYPES
 
@@ -99,9 +99,9 @@ def test_every_operation_of_a_service_in_use_is_recognised(service: str) -> None
     wrong: list[tuple[str, str | None]] = []
     asked = requests(service)
     for name, environ in asked:
-        request = sent(environ)
+        request = parse_request(environ)
         assert request is not None
-        found = operation(request, service)
+        found = find_operation(request, service)
         if found != name:
             wrong.append((name, found))
     assert len(asked) >= 5
@@ -109,21 +109,23 @@ def test_every_operation_of_a_service_in_use_is_recognised(service: str) -> None
 
 
 def test_a_request_without_a_signature_is_no_call() -> None:
-    assert sent({"REQUEST_METHOD": "GET", "PATH_INFO": "/isthmus/health"}) is None
+    assert parse_request({"REQUEST_METHOD": "GET", "PATH_INFO": "/isthmus/health"}) is None
 
 
-def _sent(**environ: Any) -> Sent:
+def _sent(**environ: Any) -> SignedRequest:
     scope = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/kms/aws4_request"
-    request = sent({"REQUEST_METHOD": "POST", "HTTP_AUTHORIZATION": scope, "PATH_INFO": "/", **environ})
+    request = parse_request(
+        {"REQUEST_METHOD": "POST", "HTTP_AUTHORIZATION": scope, "PATH_INFO": "/", **environ}
+    )
     assert request is not None
     return request
 
 
 def test_another_service_s_request_is_not_taken_for_an_operation() -> None:
     request = _sent(HTTP_X_AMZ_TARGET="TrentService.CreateKey")
-    assert operation(request, "kms") == "CreateKey"
-    assert operation(request, "logs") is None
-    assert operation(_sent(HTTP_X_AMZ_TARGET="Logs_20140328.CreateKey"), "kms") is None
+    assert find_operation(request, "kms") == "CreateKey"
+    assert find_operation(request, "logs") is None
+    assert find_operation(_sent(HTTP_X_AMZ_TARGET="Logs_20140328.CreateKey"), "kms") is None
 
 
 def test_the_body_stays_readable_for_whoever_comes_next() -> None:
@@ -134,7 +136,7 @@ def test_the_body_stays_readable_for_whoever_comes_next() -> None:
         "CONTENT_LENGTH": "17",
         "wsgi.input": io.BytesIO(b"Action=CreateVpc&"),
     }
-    request = sent(environ)
+    request = parse_request(environ)
     assert request is not None
     assert (request.action, request.protocol) == ("CreateVpc", "ec2")
     assert read_body(environ) == b"Action=CreateVpc&"

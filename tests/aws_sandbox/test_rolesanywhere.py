@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.aws.beside.rolesanywhere import _defaults, _notices
+from sandbox.aws.beside.rolesanywhere import _default_notices, _merge_notices
 from tests.aws_sandbox.authority import Authority
 from tests.aws_sandbox.driver import World
 
@@ -55,7 +55,7 @@ _SETTINGS = st.lists(
 
 @given(given=_SETTINGS)
 def test_every_event_has_one_notice_and_the_last_that_was_given_holds(given: list[dict[str, Any]]) -> None:
-    made = _notices(given, _defaults())
+    made = _merge_notices(given, _default_notices())
     assert sorted(one["event"] for one in made) == sorted(EVENTS)
     for one in given:
         last = [other for other in given if other["event"] == one["event"]][-1]

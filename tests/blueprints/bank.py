@@ -44,7 +44,7 @@ def write(folder: Path, requirements: dict[str, Any], plan: dict[str, Any], *, s
     yaml_files.dump(plan, "", folder / f"{STACK}.plan.yaml")
 
 
-def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
+def requirements_and_plan(folder: Path = STACKS) -> tuple[Requirements, Plan]:
     return (
         wanted.load(folder / f"{STACK}.requirements.yaml"),
         plans.load(folder / f"{STACK}.plan.yaml"),
@@ -54,15 +54,19 @@ def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
 @functools.cache
 def serving(workload: str) -> PlannedEndpoint:
     """The endpoint that the bank's plan has a workload run on."""
-    _, plan = both()
-    [primary] = [each for each in plan.placements if (each.workload, each.role) == (workload, "primary")]
-    return next(each for each in plan.endpoints if each.id == primary.endpoint)
+    _, plan = requirements_and_plan()
+    [primary] = [
+        placement
+        for placement in plan.placements
+        if (placement.workload, placement.role) == (workload, "primary")
+    ]
+    return next(endpoint for endpoint in plan.endpoints if endpoint.id == primary.endpoint)
 
 
 @functools.cache
 def rendered() -> Rendered:
     """The bank's stack as its program asks for it, once for all who only read."""
-    return rendering.render(project.find(ROOT).stack(STACK))
+    return rendering.render(project.find_project(ROOT).stack(STACK))
 
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:
@@ -74,9 +78,9 @@ def platform(folder: Path = STACKS, **changes: Any) -> Platform:
     return assembled(merge(overrides(), changes), folder)
 
 
-def assembled(given: dict[str, Any], folder: Path = STACKS) -> Platform:
+def assembled(overrides_given: dict[str, Any], folder: Path = STACKS) -> Platform:
     """The platform of these overrides alone, as a stack of the sandbox."""
-    return blueprints.platform(folder, STACK, given, sandbox=True, lock=LOCK)
+    return blueprints.platform(folder, STACK, overrides_given, sandbox=True, lock=LOCK)
 
 
 @functools.cache

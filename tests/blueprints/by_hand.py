@@ -23,11 +23,11 @@ POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": 
 
 def plan_data() -> dict[str, Any]:
     """A fresh copy of the plan's data."""
-    lock, made = bank.plan_data(), shape()
-    for endpoint in made["endpoints"]:
+    lock, plan = bank.plan_data(), shape()
+    for endpoint in plan["endpoints"]:
         endpoint["evidence"] = dict(EVIDENCE)
     return {
-        **made,
+        **plan,
         "requirements_sha256": yaml_files.digest(bank.requirements_data()),
         "gateways": lock["gateways"],
         "warnings": [WARNING],

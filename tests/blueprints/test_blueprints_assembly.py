@@ -11,10 +11,10 @@ from isthmus.core.errors import InputError, Refused
 from tests.blueprints import by_hand
 from tests.blueprints.bank import (
     assembled,
-    both,
     overrides,
     plan_data,
     platform,
+    requirements_and_plan,
     requirements_data,
     serving,
     write,
@@ -33,8 +33,8 @@ def test_the_banks_stack_is_a_platform():
         "confidential",
         "restricted",
     }
-    assert [(each.id, each.gpus) for each in built.endpoints] == [
-        (each.id, each.gpus) for each in both()[1].endpoints
+    assert [(endpoint.id, endpoint.gpus) for endpoint in built.endpoints] == [
+        (endpoint.id, endpoint.gpus) for endpoint in requirements_and_plan()[1].endpoints
     ]
     # A pool that serves nothing is one too: its GPUs are queued for as well.
     assert {pool.product for pool in built.pools} == {"NVIDIA-H100-80GB-HBM3", "NVIDIA-L40S"}
@@ -44,7 +44,8 @@ def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_
     write(tmp_path, requirements_data(), by_hand.plan_data())
     built = assembled(by_hand.overrides(), tmp_path)
     shapes = {
-        each.id: (each.pool, each.tensor_parallel, each.replicas, each.survive) for each in built.endpoints
+        endpoint.id: (endpoint.pool, endpoint.tensor_parallel, endpoint.replicas, endpoint.survive)
+        for endpoint in built.endpoints
     }
     assert shapes["restricted-llama-70b"] == ("fra1-h100-sxm-80gb", 4, 2, "domain")
     assert shapes["confidential-llama-8b"] == ("fra1-l40s-48gb", 1, 6, "node")
@@ -62,8 +63,8 @@ def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: 
 
 def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand(tmp_path: Path):
     plan = plan_data()
-    named = {each["id"]: each for each in plan["endpoints"]}
-    named[RESTRICTED].update({**named[INTERNAL], "id": RESTRICTED, "class": "restricted"})
+    endpoints = {endpoint["id"]: endpoint for endpoint in plan["endpoints"]}
+    endpoints[RESTRICTED].update({**endpoints[INTERNAL], "id": RESTRICTED, "class": "restricted"})
     write(tmp_path, requirements_data(), plan)
     with pytest.raises(Refused, match="restricted work may not run on bedrock"):
         platform(tmp_path)
@@ -73,7 +74,7 @@ def test_every_missing_override_is_named_at_once_with_an_example():
     with pytest.raises(InputError) as caught:
         assembled({})
     text = str(caught.value)
-    wanted = (
+    expected = (
         "images.registry",
         "issuer.name",
         "monitoring.namespace",
@@ -89,7 +90,7 @@ def test_every_missing_override_is_named_at_once_with_an_example():
         "contacts.security",
         "contacts.cost",
     )
-    for path in wanted:
+    for path in expected:
         assert f"`{path}`, e.g. `" in text, path
     assert "\n" not in text
     assert caught.value.exit_code == 2
@@ -105,16 +106,16 @@ def test_machines_whose_gpus_are_cut_must_be_named():
 
 
 def test_secrets_with_certificates_make_an_issuer_needless():
-    given = overrides()
-    del given["issuer"]
-    given["gateways"] += [{"name": "public-fra1"}] if len(given["gateways"]) < 4 else []
-    for gateway in given["gateways"]:
+    overrides_given = overrides()
+    del overrides_given["issuer"]
+    overrides_given["gateways"] += [{"name": "public-fra1"}] if len(overrides_given["gateways"]) < 4 else []
+    for gateway in overrides_given["gateways"]:
         gateway["certificate_secret"] = "own"
         if "reviews" in gateway:
             gateway["reviews"]["certificate_secret"] = "own"
-    for endpoint in given["endpoints"]:
+    for endpoint in overrides_given["endpoints"]:
         endpoint["certificate_secret"] = "own"
-    assert assembled(given).issuer is None
+    assert assembled(overrides_given).issuer is None
 
 
 def test_a_misspelt_override_is_named_with_its_path_and_the_nearest_key():
@@ -165,22 +166,24 @@ def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: 
 
 def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redacted(tmp_path: Path):
     data = requirements_data()
-    own = ["secrets-in-outputs"]
-    data["handling"] = {"public": {"redacted": [*own, "prompts-leaving-site"]}}
+    own_redactions = ["secrets-in-outputs"]
+    data["handling"] = {"public": {"redacted": [*own_redactions, "prompts-leaving-site"]}}
     write(tmp_path, data, plan_data())
     out_of_the_box = platform(tmp_path).gateways
     assert [
         model.language
-        for each in out_of_the_box
-        if each.name == "public-fra1" and each.screening is not None
-        for model in each.screening.models
+        for gateway in out_of_the_box
+        if gateway.name == "public-fra1" and gateway.screening is not None
+        for model in gateway.screening.models
     ] == ["en"]
     with pytest.raises(InputError, match=r"`gateways\[public-fra1\]\.screening\.models`"):
         platform(tmp_path, gateways=[{"name": "public-fra1", "screening": {"models": []}}])
-    models = next(each for each in overrides()["gateways"] if each["name"] == "internal-fra1")["screening"]
+    models = next(gateway for gateway in overrides()["gateways"] if gateway["name"] == "internal-fra1")[
+        "screening"
+    ]
     public = {"name": "public-fra1", "screening": {"models": models["models"]}}
     built = platform(tmp_path, gateways=[public])
-    assert {each.class_: each.redacted for each in built.gateways if each.redacted} == {
+    assert {gateway.class_: gateway.redacted for gateway in built.gateways if gateway.redacted} == {
         "public": ["prompts-leaving-site"]
     }
     with pytest.raises(Refused, match="prompts-leaving-site of class public is redacted by the requirements"):
@@ -210,9 +213,11 @@ def test_one_replica_more_changes_that_endpoint_and_nothing_else(tmp_path: Path)
 
 
 def test_an_override_of_one_replica_more_changes_that_endpoint_and_nothing_else():
-    one = serving("kyc-extraction")
-    count, gpus = (one.replicas or 0) + 1, one.gpus + (one.tensor_parallel or 0)
-    after = platform(endpoints=[{"id": one.id, "replicas": count, "gpus": gpus}]).model_dump()
+    endpoint = serving("kyc-extraction")
+    count, gpus = (endpoint.replicas or 0) + 1, endpoint.gpus + (endpoint.tensor_parallel or 0)
+    after = platform(endpoints=[{"id": endpoint.id, "replicas": count, "gpus": gpus}]).model_dump()
     before = platform().model_dump()
-    next(each for each in before["endpoints"] if each["id"] == one.id).update(replicas=count, gpus=gpus)
+    next(candidate for candidate in before["endpoints"] if candidate["id"] == endpoint.id).update(
+        replicas=count, gpus=gpus
+    )
     assert after == before

@@ -30,8 +30,8 @@ def shelf(folder: Path, text: str, name: str = "tiny") -> Path:
 
 
 def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
-    found = blueprints.blueprints()
-    assert [each.name for each in found] == [
+    catalogue = blueprints.blueprints()
+    assert [blueprint.name for blueprint in catalogue] == [
         "burst-hybrid",
         "cloud-managed",
         "cloud-private",
@@ -39,24 +39,26 @@ def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
         "regulated-hybrid",
         "sovereign",
     ]
-    for each in found:
-        assert each.header.summary
-        assert each.header.cost_to_leave
-        assert each.header.requires
-        assert each.header.builds
+    for blueprint in catalogue:
+        assert blueprint.header.summary
+        assert blueprint.header.cost_to_leave
+        assert blueprint.header.requires
+        assert blueprint.header.builds
 
 
 def test_every_readme_says_what_an_architect_asks():
-    for each in blueprints.blueprints():
+    for blueprint in blueprints.blueprints():
         for heading in ("## For whom", "## Boundaries", "## What it costs to leave", "```mermaid"):
-            assert heading in each.readme, f"{each.name}: no {heading}"
+            assert heading in blueprint.readme, f"{blueprint.name}: no {heading}"
 
 
 def test_the_readme_and_the_header_name_the_same_costs():
-    for each in blueprints.blueprints():
-        for cost in each.header.cost_to_leave:
-            what = cost.split(":")[0]
-            assert f"| {what} |" in each.readme, f"{each.name}: {what} is not in the README's table"
+    for blueprint in blueprints.blueprints():
+        for cost in blueprint.header.cost_to_leave:
+            cost_name = cost.split(":")[0]
+            assert f"| {cost_name} |" in blueprint.readme, (
+                f"{blueprint.name}: {cost_name} is not in the README's table"
+            )
 
 
 def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
@@ -71,7 +73,7 @@ def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("builds", "says"),
+    ("builds", "message"),
     [
         ("[onprem-vllm, mgi]", "mig"),
         ("[]", "builds"),
@@ -80,9 +82,9 @@ def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
         ("[bedrock, several-nodes]", "onprem-vllm or eks-vllm"),
     ],
 )
-def test_what_a_header_says_that_it_builds_is_checked(tmp_path: Path, builds: str, says: str):
+def test_what_a_header_says_that_it_builds_is_checked(tmp_path: Path, builds: str, message: str):
     shelf(tmp_path, HEADER.replace("[onprem-vllm, bedrock]", builds))
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         blueprints.show("tiny", tmp_path)
 
 
@@ -103,7 +105,7 @@ def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
 ):
     shelf(tmp_path, HEADER + "isthmus: v1\n")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
-    names = [each.name for each in blueprints.blueprints()]
+    names = [blueprint.name for blueprint in blueprints.blueprints()]
     assert names == sorted(names)
     assert {"tiny", "regulated-hybrid"} <= set(names)
     assert blueprints.show("tiny").folder == tmp_path / "tiny"

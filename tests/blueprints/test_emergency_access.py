@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import emergency_access
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import ssh_signatures, yaml_files
@@ -27,7 +28,7 @@ ACCESS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    for who in ("ann", "bob", "eve"):
+    for name in ("ann", "bob", "eve"):
         command = [
             "ssh-keygen",
             "-q",
@@ -36,63 +37,63 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "-N",
             "",
             "-C",
-            f"{who} of the bank",
+            f"{name} of the bank",
             "-f",
-            str(folder / who),
+            str(folder / name),
         ]
         subprocess.run(command, check=True)
     return folder
 
 
-def signed(keys: Path, who: str, text: str, namespace: str = NAMESPACE) -> str:
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(keys / who)]
+def signed(keys: Path, name: str, text: str, namespace: str = NAMESPACE) -> str:
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(keys / name)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def platform(keys: Path, **more: Any) -> Platform:
     holders = [
-        {"name": who, "user": f"oidc:{who}@bank.example", "key": (keys / f"{who}.pub").read_text().strip()}
-        for who in ("ann", "bob")
+        {"name": name, "user": f"oidc:{name}@bank.example", "key": (keys / f"{name}.pub").read_text().strip()}
+        for name in ("ann", "bob")
     ]
     members = [{"name": "ops", "role": "platform", "groups": ["oidc:ops"]}]
     people = {"members": members, "break_glass": {"keyholders": holders, **more}}
-    return Platform.model_validate({**bank(), "people": people})
+    return CheckedPlatform.model_validate({**bank(), "people": people})
 
 
-def record(keys: Path, folder: Path, by: tuple[str, str] = ("ann", "bob"), **change: Any) -> None:
+def record(keys: Path, folder: Path, signers: tuple[str, str] = ("ann", "bob"), **change: Any) -> None:
     """Write the access, signed by two keys under the names of requester and approver."""
-    given = {**ACCESS, **change}
-    text = Record.model_validate(given).text("bank")
-    names = (given["requester"], given["approver"])
-    given["signatures"] = {name: signed(keys, key, text) for name, key in zip(names, by, strict=True)}
-    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", emergency_access.file_of(folder, "bank"))
+    fields = {**ACCESS, **change}
+    text = Record.model_validate(fields).text("bank")
+    names = (fields["requester"], fields["approver"])
+    fields["signatures"] = {name: signed(keys, key, text) for name, key in zip(names, signers, strict=True)}
+    yaml_files.dump({"isthmus": "v1", "accesses": [fields]}, "", emergency_access.file_of(folder, "bank"))
 
 
 def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(
     keys: Path, tmp_path: Path
 ) -> None:
     record(keys, tmp_path)
-    (one,) = emergency_access.read(tmp_path, "bank", platform(keys), NOON).now
-    assert (one.requester, one.approver) == ("oidc:ann@bank.example", "oidc:bob@bank.example")
-    assert one.until == datetime.datetime(2026, 11, 26, 14, tzinfo=datetime.UTC)
+    (access,) = emergency_access.read(tmp_path, "bank", platform(keys), NOON).now
+    assert (access.requester, access.approver) == ("oidc:ann@bank.example", "oidc:bob@bank.example")
+    assert access.until == datetime.datetime(2026, 11, 26, 14, tzinfo=datetime.UTC)
 
 
-@pytest.mark.parametrize(("hours", "said"), [(-3, "begins at"), (2, "ended at"), (24, "ended at")])
+@pytest.mark.parametrize(("hours", "expected"), [(-3, "begins at"), (2, "ended at"), (24, "ended at")])
 def test_before_and_after_it_grants_nothing_and_says_so(
-    keys: Path, tmp_path: Path, hours: int, said: str
+    keys: Path, tmp_path: Path, hours: int, expected: str
 ) -> None:
     record(keys, tmp_path)
-    found = emergency_access.read(tmp_path, "bank", platform(keys), NOON + datetime.timedelta(hours=hours))
-    assert found.now == []
-    (line,) = found.said
-    assert said in line
+    in_force = emergency_access.read(tmp_path, "bank", platform(keys), NOON + datetime.timedelta(hours=hours))
+    assert in_force.now == []
+    (line,) = in_force.said
+    assert expected in line
 
 
-@pytest.mark.parametrize("by", [("ann", "ann"), ("ann", "eve"), ("bob", "ann"), ("eve", "bob")])
+@pytest.mark.parametrize("signers", [("ann", "ann"), ("ann", "eve"), ("bob", "ann"), ("eve", "bob")])
 def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
-    keys: Path, tmp_path: Path, by: tuple[str, str]
+    keys: Path, tmp_path: Path, signers: tuple[str, str]
 ) -> None:
-    record(keys, tmp_path, by)
+    record(keys, tmp_path, signers)
     with pytest.raises(Refused, match="another key has signed") as refused:
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
     assert "ssh-keygen -Y sign" in refused.value.fix
@@ -107,7 +108,7 @@ def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"approver": "eve"}, "is no keyholder"),
         ({"site": "frankfurt"}, "no class restricted in a cluster of site frankfurt"),
@@ -115,10 +116,10 @@ def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: P
     ],
 )
 def test_an_access_by_strangers_or_to_what_is_not_there_is_refused(
-    keys: Path, tmp_path: Path, change: dict[str, Any], says: str
+    keys: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     record(keys, tmp_path, **change)
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(Refused, match=message):
         emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
@@ -127,7 +128,7 @@ def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path
     with pytest.raises(Refused, match="an access here 1 h at most"):
         emergency_access.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
     with pytest.raises(Refused, match="the platform has no break-glass"):
-        emergency_access.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
+        emergency_access.read(tmp_path, "bank", CheckedPlatform.model_validate(bank()), NOON)
 
 
 def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: Path) -> None:
@@ -135,14 +136,14 @@ def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: P
     good = signed(keys, "ann", "text\n")
     ssh_signatures.verify(good, "text\n", NAMESPACE, key)
     lines = good.splitlines()
-    for bad, says in (
+    for bad, message in (
         (signed(keys, "ann", "text\n", "git"), "signed for `git`"),
         ("", "no signature of ssh-keygen"),
         ("\n".join([lines[0], *lines[2:]]), "cut off|no signature of version"),
         ("\n".join([*lines[:-2], lines[-1]]), "cut off"),
         ("\n".join([lines[0], "!" + lines[1][1:], *lines[2:]]), "cut off or changed"),
     ):
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=message):
             ssh_signatures.verify(bad, "text\n", NAMESPACE, key)
     with pytest.raises(InputError, match="another text"):
         ssh_signatures.verify(good, "text", NAMESPACE, key)

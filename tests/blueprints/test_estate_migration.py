@@ -17,33 +17,33 @@ ESTATE = Estate("bank", (Member("f", "bank", "foundation"), BELOW, ONE, OTHER))
 
 
 def stands(member: Member) -> list[Standing]:
-    mine = ESTATE.served_by(PLATFORM, member)
-    return [each for each in migration_capacity.standing(PLATFORM) if each.id in mine]
+    served_by = ESTATE.served_by(PLATFORM, member)
+    return [endpoint for endpoint in migration_capacity.standing(PLATFORM) if endpoint.id in served_by]
 
 
 def old(**more: object) -> Standing:
-    (one,) = stands(ONE)
-    return one.model_copy(update={"id": "restricted-old", **more})
+    (stand,) = stands(ONE)
+    return stand.model_copy(update={"id": "restricted-old", **more})
 
 
 def test_what_stands_as_planned_is_in_nobodys_way():
-    for asked in (BELOW, ONE, OTHER):
+    for stack in (BELOW, ONE, OTHER):
         for holder in (ONE, OTHER):
-            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, asked, holder) is None
-            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, stack, holder) is None
+            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, stack, holder) is None
 
 
 def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
-    for asked in (BELOW, ONE):
-        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, asked, ONE)
+    for stack in (BELOW, ONE):
+        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, stack, ONE)
         assert "the plan takes restricted-old from one" in str(refused)
         assert "transaction-narratives would get no answers" in str(refused)
         assert "isthmus up bank --replace-in-place" in str(refused)
 
 
 def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
-    (one,) = stands(ONE)
-    moved = one.model_copy(update={"pool": "elsewhere"})
+    (stand,) = stands(ONE)
+    moved = stand.model_copy(update={"pool": "elsewhere"})
     assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
 
 

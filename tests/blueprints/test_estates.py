@@ -18,14 +18,14 @@ from tests.contracts.test_platform_model import parse
 FOUNDATION, BELOW = Member("f", "bank", "foundation"), Member("p", "bank", "platform")
 
 
-def member(**said: Any) -> Member | None:
-    return estates.member({f"isthmus:{key}": value for key, value in said.items()}, "x")
+def member(**settings: Any) -> Member | None:
+    return estates.member({f"isthmus:{key}": value for key, value in settings.items()}, "x")
 
 
 def estate(*serves: list[str] | None) -> Estate:
     serving = [
-        Member(f"s{at}", "bank", "serving", None if each is None else tuple(each))
-        for at, each in enumerate(serves)
+        Member(f"s{at}", "bank", "serving", None if workloads is None else tuple(workloads))
+        for at, workloads in enumerate(serves)
     ]
     return Estate("bank", (FOUNDATION, BELOW, *serving))
 
@@ -33,13 +33,13 @@ def estate(*serves: list[str] | None) -> Estate:
 def shared(**more: Any) -> Platform:
     """A bank with a second confidential model, which reads the first one's claim."""
     platform = parse(platform_data())
-    (model,) = [each for each in platform.endpoints if each.class_ == "confidential"]
+    (model,) = [endpoint for endpoint in platform.endpoints if endpoint.class_ == "confidential"]
     assert model.weights is not None
     weights = model.weights.model_copy(update={"uri": "pvc://shared", "volume": "weights-shared"})
     first = model.model_copy(update={"weights": weights})
     second = first.model_copy(update={"id": "confidential-second", **more})
-    others = [each for each in platform.endpoints if each != model]
-    return platform.model_copy(update={"endpoints": [*others, first, second]})
+    endpoints = [endpoint for endpoint in platform.endpoints if endpoint != model]
+    return platform.model_copy(update={"endpoints": [*endpoints, first, second]})
 
 
 def test_a_stack_that_says_nothing_owns_all():
@@ -55,7 +55,7 @@ def test_a_layer_names_its_estate_and_serving_its_models():
 
 
 @pytest.mark.parametrize(
-    ("said", "wrong"),
+    ("settings", "wrong"),
     [
         ({"layer": "platfrom", "of": "bank"}, r"no layer `platfrom`.*Did you mean `platform`"),
         ({"layer": "platform"}, "layer `platform` of no estate"),
@@ -68,28 +68,28 @@ def test_a_layer_names_its_estate_and_serving_its_models():
         ({"layer": "serving", "of": "bank", "overrides": {}}, r"share their overrides.*bank.overrides.yaml"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_to_do(said: dict[str, Any], wrong: str):
+def test_a_wrong_setting_is_named_with_what_to_do(settings: dict[str, Any], wrong: str):
     with pytest.raises(InputError, match=wrong):
-        member(**said)
+        member(**settings)
 
 
 def test_every_model_on_our_gpus_has_its_stack_and_those_on_bedrock_need_none():
     platform = parse(platform_data())
-    whole = estate(["restricted"], ["confidential"])
-    assert [whole.served_by(platform, each) for each in whole.of("serving")] == [
-        {each.id for each in platform.endpoints if each.class_ == "restricted"},
-        {each.id for each in platform.endpoints if each.class_ == "confidential"},
+    bank_estate = estate(["restricted"], ["confidential"])
+    assert [bank_estate.served_by(platform, stack) for stack in bank_estate.of("serving")] == [
+        {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "restricted"},
+        {endpoint.id for endpoint in platform.endpoints if endpoint.class_ == "confidential"},
     ]
-    assert whole.served_by(platform, BELOW) == frozenset()
+    assert bank_estate.served_by(platform, BELOW) == frozenset()
     alone = estate(None)
     assert len(alone.served_by(platform, alone.of("serving")[0])) == 2
 
 
 def test_a_model_is_named_by_its_endpoint_as_well():
     platform = parse(platform_data())
-    ids = [each.id for each in platform.endpoints if each.pool]
-    whole = estate([ids[0]], [ids[1]])
-    assert whole.served_by(platform, whole.of("serving")[1]) == {ids[1]}
+    ids = [endpoint.id for endpoint in platform.endpoints if endpoint.pool]
+    bank_estate = estate([ids[0]], [ids[1]])
+    assert bank_estate.served_by(platform, bank_estate.of("serving")[1]) == {ids[1]}
 
 
 @pytest.mark.parametrize(
@@ -108,42 +108,42 @@ def test_a_hole_an_overlap_and_a_wrong_name_are_refused(serves: list[list[str] |
 
 
 def test_one_claim_on_weights_has_one_stack():
-    whole = estate(["restricted", "confidential-llama-8b"], ["confidential-second"])
+    bank_estate = estate(["restricted", "confidential-llama-8b"], ["confidential-second"])
     with pytest.raises(InputError, match=r"s0 and s1 both claim shared of class confidential at fra1"):
-        whole.served_by(shared(), BELOW)
-    one = estate(["restricted"], ["confidential"])
-    assert len(one.served_by(shared(), one.of("serving")[1])) == 2
+        bank_estate.served_by(shared(), BELOW)
+    class_estate = estate(["restricted"], ["confidential"])
+    assert len(class_estate.served_by(shared(), class_estate.of("serving")[1])) == 2
 
 
 def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every_model_is_told():
     platform = parse(platform_data())
-    called = platform.model_copy(
-        update={"endpoints": [each for each in platform.endpoints if each.target == "bedrock"]}
+    all_on_bedrock = platform.model_copy(
+        update={"endpoints": [endpoint for endpoint in platform.endpoints if endpoint.target == "bedrock"]}
     )
-    assert estate().served_by(called, BELOW) == frozenset()
+    assert estate().served_by(all_on_bedrock, BELOW) == frozenset()
     with pytest.raises(InputError, match=r"Pulumi\.f\.yaml.*restricted-llama-70b is served by no stack"):
         estate().served_by(platform, BELOW)
 
 
 def files(folder: Path, **stacks: dict[str, Any]) -> Path:
-    for name, said in stacks.items():
-        config = {f"isthmus:{key}": value for key, value in said.items()}
+    for name, settings in stacks.items():
+        config = {f"isthmus:{key}": value for key, value in settings.items()}
         yaml_files.dump({"config": config}, "", folder / f"Pulumi.{name}.yaml")
     return folder
 
 
-F, P, S = ({"layer": each, "of": "bank"} for each in ("foundation", "platform", "serving"))
+F, P, S = ({"layer": layer, "of": "bank"} for layer in ("foundation", "platform", "serving"))
 
 
 def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
     files(tmp_path, a=S, b=P, c=F, alone={}, d={**S, "serves": ["public"]})
-    (found,) = estates.estates(tmp_path).values()
-    assert [each.stack for each in found.members] == ["c", "b", "a", "d"]
-    one = {each.stack: each for each in found.members}
-    assert found.below(one["a"]) == [one["b"]]
-    assert found.below(one["b"]) == [one["c"]]
-    assert found.above(one["b"]) == [one["a"], one["d"]]
-    assert found.above(one["a"]) == found.below(one["c"]) == []
+    (estate_found,) = estates.estates(tmp_path).values()
+    assert [stack.stack for stack in estate_found.members] == ["c", "b", "a", "d"]
+    by_name = {stack.stack: stack for stack in estate_found.members}
+    assert estate_found.below(by_name["a"]) == [by_name["b"]]
+    assert estate_found.below(by_name["b"]) == [by_name["c"]]
+    assert estate_found.above(by_name["b"]) == [by_name["a"], by_name["d"]]
+    assert estate_found.above(by_name["a"]) == estate_found.below(by_name["c"]) == []
 
 
 @pytest.mark.parametrize(

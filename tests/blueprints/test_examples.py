@@ -37,7 +37,7 @@ def planned(name: str) -> tuple[Requirements, Plan]:
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
-    assert sorted(set(PICKED.values())) == [each.name for each in blueprints.blueprints()]
+    assert sorted(set(PICKED.values())) == [blueprint.name for blueprint in blueprints.blueprints()]
 
 
 @pytest.mark.parametrize(("name", "blueprint"), sorted(PICKED.items()))
@@ -46,20 +46,24 @@ def test_an_example_is_planned_for_its_blueprint_and_rendered_by_it(name: str, b
     assert (plan.feasible, plan.blueprint) == (True, blueprint)
     plan_rules.check(plan, requirements)
     platform = blueprints.render(blueprint, requirements, plan)
-    assert [each["id"] for each in platform["endpoints"]] == [each.id for each in plan.endpoints]
-    assert {each["class"] for each in platform["gateways"]} == {each.class_ for each in plan.gateways}
+    assert [endpoint["id"] for endpoint in platform["endpoints"]] == [
+        endpoint.id for endpoint in plan.endpoints
+    ]
+    assert {gateway["class"] for gateway in platform["gateways"]} == {
+        gateway.class_ for gateway in plan.gateways
+    }
 
 
 def test_the_sovereign_platform_has_nothing_of_a_cloud():
     platform = blueprints.render("sovereign", *planned("examples/sovereign"))
-    assert {each["kind"] for each in platform["sites"]} == {"on-prem"}
+    assert {site["kind"] for site in platform["sites"]} == {"on-prem"}
     assert not {"identities", "networks", "trust", "guardrails", "links"} & set(platform)
-    assert not any(each.get("identity") for each in platform["gateways"])
+    assert not any(gateway.get("identity") for gateway in platform["gateways"])
 
 
 def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
     requirements, plan = planned("examples/hosted")
-    assert [each.target for each in plan.endpoints] == ["onprem-vllm", "sagemaker"]
+    assert [endpoint.target for endpoint in plan.endpoints] == ["onprem-vllm", "sagemaker"]
     platform = blueprints.render("regulated-hybrid", requirements, plan)
     assert not {"guardrails", "invocation_logging"} & set(platform)
     assert platform["networks"][0]["services"] == ["rolesanywhere", "sagemaker.runtime", "s3"]
@@ -69,18 +73,22 @@ def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
 
 def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
     platform = blueprints.render("cloud-managed", *planned("examples/cloud-managed"))
-    assert {each["kind"] for each in platform["sites"]} == {"aws"}
+    assert {site["kind"] for site in platform["sites"]} == {"aws"}
     assert not {"pools", "trust", "links"} & set(platform)
-    assert {each["runs_on"] for each in platform["gateways"]} == {"fargate"}
-    assert not any("screening" in each for each in platform["gateways"]), "no detector is built beside a task"
-    assert {each["assumed_by"] for each in platform["identities"]} == {"ecs-tasks"}
+    assert {gateway["runs_on"] for gateway in platform["gateways"]} == {"fargate"}
+    assert not any("screening" in gateway for gateway in platform["gateways"]), (
+        "no detector is built beside a task"
+    )
+    assert {identity["assumed_by"] for identity in platform["identities"]} == {"ecs-tasks"}
 
 
 def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     requirements, plan = planned("examples/cloud-private")
     platform = blueprints.render("cloud-private", requirements, plan)
-    held = {each["class"]: each["reviews"] for each in platform["gateways"] if "reviews" in each}
-    assert held == {
+    review_settings = {
+        gateway["class"]: gateway["reviews"] for gateway in platform["gateways"] if "reviews" in gateway
+    }
+    assert review_settings == {
         "confidential": {
             **{"secret": "confidential-reviews", "reviewers_ca": "confidential-reviewers-ca"},
             **{
@@ -91,15 +99,17 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     }, "of what nobody asks to see, none; their records lie on the share that is made"
     (cluster,) = platform["clusters"]
     assert "system_nodes" not in cluster, "they are sized from what the platform runs there"
-    asked = dict(missing_values.wanted(platform))
+    missing = dict(missing_values.wanted(platform))
     gateway = "gateways[confidential-frankfurt]"
-    assert {path for path in asked if path.startswith("gateways")} == {
+    assert {path for path in missing if path.startswith("gateways")} == {
         *(f"{gateway}.database.{key}" for key in ("host", "address")),
         f"{gateway}.reviews.from_namespaces",
     }
-    assert asked[f"{gateway}.database.address"].startswith("10.80.")
-    (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
-    del mine["reviews"]
+    assert missing[f"{gateway}.database.address"].startswith("10.80.")
+    (held_gateway,) = [
+        gateway for gateway in platform["gateways"] if gateway["name"] == "confidential-frankfurt"
+    ]
+    del held_gateway["reviews"]
     path = f"{gateway}.workloads[claim-summaries].reviewed_by"
     assert dict(missing_values.wanted(platform))[path] == "claims-desk", (
         "taken out, somebody else must see to it"
@@ -108,22 +118,26 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
 
 def test_who_named_somebody_else_for_answers_is_not_asked_for_a_database_before_one_of_the_two_is_taken_out():
     platform = blueprints.render("cloud-private", *planned("examples/cloud-private"))
-    (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
-    mine["workloads"][0]["reviewed_by"] = "claims-desk"
+    (gateway,) = [gateway for gateway in platform["gateways"] if gateway["name"] == "confidential-frankfurt"]
+    gateway["workloads"][0]["reviewed_by"] = "claims-desk"
     assert not [path for path, _ in missing_values.wanted(platform) if path.startswith("gateways")]
 
 
 def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     _, plan = planned("examples/pilot")
-    (other,) = [each for each in plan.alternatives or [] if each.blueprint == "cloud-managed"]
-    assert other.rejected_because == ["it supports AWS sites only, and fra1 is an on-prem site"]
+    (alternative,) = [
+        alternative for alternative in plan.alternatives or [] if alternative.blueprint == "cloud-managed"
+    ]
+    assert alternative.rejected_because == ["it supports AWS sites only, and fra1 is an on-prem site"]
 
 
 def test_what_only_the_organisation_knows_of_sagemaker_is_asked_for():
     platform = blueprints.render("regulated-hybrid", *planned("examples/hosted"))
-    with pytest.raises(InputError, match=r"`images\.sagemaker`, e\.g\. `<account>\.dkr\.ecr") as told:
+    with pytest.raises(InputError, match=r"`images\.sagemaker`, e\.g\. `<account>\.dkr\.ecr") as caught:
         missing_values.require(platform, "here")
-    assert "`endpoints[confidential-qwen3-8b].weights.uri`, e.g. `s3://weights/qwen3-8b/`" in str(told.value)
+    assert "`endpoints[confidential-qwen3-8b].weights.uri`, e.g. `s3://weights/qwen3-8b/`" in str(
+        caught.value
+    )
 
 
 def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():

@@ -26,42 +26,42 @@ def resolved(tmp_path: Path) -> Path:
     return file
 
 
-def images(given: dict[str, Any], lock: Path = bank.LOCK, *, sandbox: bool = False) -> Any:
-    overrides = {**bank.overrides(), "images": given}
+def images(images_given: dict[str, Any], lock: Path = bank.LOCK, *, sandbox: bool = False) -> Any:
+    overrides = {**bank.overrides(), "images": images_given}
     return blueprints.platform(bank.STACKS, bank.STACK, overrides, sandbox=sandbox, lock=lock).images
 
 
 def test_every_image_of_the_lock_is_taken_from_the_organisations_registry(resolved: Path):
-    found = images({"registry": "registry.bank.example:5000/llm/"}, resolved)
-    assert found.vllm == f"registry.bank.example:5000/llm/vllm/vllm-openai@{DIGEST}"
-    assert found.edge == f"registry.bank.example:5000/llm/isthmus/edge@{DIGEST}"
-    assert found.registries == ["registry.bank.example:5000/llm/"], (
+    images_found = images({"registry": "registry.bank.example:5000/llm/"}, resolved)
+    assert images_found.vllm == f"registry.bank.example:5000/llm/vllm/vllm-openai@{DIGEST}"
+    assert images_found.edge == f"registry.bank.example:5000/llm/isthmus/edge@{DIGEST}"
+    assert images_found.registries == ["registry.bank.example:5000/llm/"], (
         "admission lets in the mirror and no other"
     )
 
 
 def test_a_reference_in_the_overrides_goes_before_the_lock(resolved: Path):
-    found = images({"registry": "registry.bank.example", "vllm": OWN}, resolved)
-    assert found.vllm == OWN
-    assert found.edge == f"registry.bank.example/isthmus/edge@{DIGEST}"
+    images_found = images({"registry": "registry.bank.example", "vllm": OWN}, resolved)
+    assert images_found.vllm == OWN
+    assert images_found.edge == f"registry.bank.example/isthmus/edge@{DIGEST}"
 
 
 def test_overrides_that_give_all_by_digest_need_no_lock_as_before(tmp_path: Path):
-    given = {
+    images_given = {
         **{name: f"registry.bank.example/{name}@{DIGEST}" for name in images_lock.IMAGES},
         "registries": ["registry.bank.example/"],
     }
-    assert images(given, tmp_path / "none.yaml").model_dump(exclude_defaults=True) == given
+    assert images(images_given, tmp_path / "none.yaml").model_dump(exclude_defaults=True) == images_given
 
 
 def test_outside_the_sandbox_each_image_without_a_digest_is_named_with_what_mends_it():
     with pytest.raises(InputError) as caught:
         images({"registry": "registry.bank.example", "vllm": OWN})
-    said = str(caught.value)
-    assert "edge (localhost/isthmus/edge:" in said
-    assert "credential_helper (public.ecr.aws/" in said
-    assert "vllm" not in said, "it is given"
-    assert f"isthmus images {bank.STACK} --resolve" in said
+    message = str(caught.value)
+    assert "edge (localhost/isthmus/edge:" in message
+    assert "credential_helper (public.ecr.aws/" in message
+    assert "vllm" not in message, "it is given"
+    assert f"isthmus images {bank.STACK} --resolve" in message
 
 
 def test_in_the_sandbox_what_is_not_resolved_has_a_made_up_digest_of_its_own():
@@ -80,9 +80,9 @@ def test_a_platform_without_an_aws_identity_needs_no_translator(tmp_path: Path):
 
 
 def test_admission_does_not_let_in_what_lies_outside_the_named_registries(resolved: Path):
-    given = {"registry": "registry.bank.example", "registries": ["registry.bank.example/llm/"]}
+    images_given = {"registry": "registry.bank.example", "registries": ["registry.bank.example/llm/"]}
     with pytest.raises(Refused, match="from none of the named registries"):
-        images(given, resolved)
+        images(images_given, resolved)
 
 
 def test_a_lock_that_is_not_there_is_named(tmp_path: Path):
@@ -108,8 +108,8 @@ def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_r
     images = {key: value for key, value in lock.images.items() if key != "vllm_cpu"}
     file = tmp_path / images_lock.FILE
     file.write_text(images_lock.text(lock.model_copy(update={"images": images})))
-    named: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
-    assert "vllm_cpu" not in image_digests.fill(named, file, "dev", sandbox=True)["images"]
-    named["endpoints"] = [{"engine": "cpu"}]
+    fields: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
+    assert "vllm_cpu" not in image_digests.fill(fields, file, "dev", sandbox=True)["images"]
+    fields["endpoints"] = [{"engine": "cpu"}]
     with pytest.raises(InputError, match="there is no image vllm_cpu"):
-        image_digests.fill(named, file, "dev", sandbox=True)
+        image_digests.fill(fields, file, "dev", sandbox=True)

@@ -31,7 +31,7 @@ def resolved(tmp_path: Path) -> Path:
 
 def release(
     lock: Path,
-    given: dict[str, Any] | None = None,
+    release_given: dict[str, Any] | None = None,
     *,
     registry: str | None = REGISTRY,
     sandbox: bool = False,
@@ -48,16 +48,16 @@ def release(
     )
     overrides["operators"] = {
         "gpu_operator": "manage",
-        **({"gpu_operator_release": given} if given else {}),
+        **({"gpu_operator_release": release_given} if release_given else {}),
     }
     platform = blueprints.platform(stacks, bank.STACK, overrides, sandbox=sandbox, lock=lock)
     return platform.operators.gpu_operator_release
 
 
 def test_the_locks_chart_is_taken_from_the_organisations_registry_by_its_digest(resolved: Path):
-    found = release(resolved)
+    release_found = release(resolved)
     version = images_lock.load(resolved).charts["gpu-operator"].version
-    assert (found.chart, found.version, found.digest) == (
+    assert (release_found.chart, release_found.version, release_found.digest) == (
         f"oci://{REGISTRY}/charts/gpu-operator",
         version,
         DIGEST,
@@ -65,8 +65,8 @@ def test_the_locks_chart_is_taken_from_the_organisations_registry_by_its_digest(
 
 
 def test_what_is_given_goes_before_the_lock(resolved: Path):
-    found = release(resolved, {"version": "v26.8.0", "driver": "host"})
-    assert (found.version, found.driver) == ("v26.8.0", "host")
+    release_found = release(resolved, {"version": "v26.8.0", "driver": "host"})
+    assert (release_found.version, release_found.driver) == ("v26.8.0", "host")
 
 
 def test_a_chart_without_a_digest_is_for_a_sandbox_only(resolved: Path):
@@ -76,9 +76,9 @@ def test_a_chart_without_a_digest_is_for_a_sandbox_only(resolved: Path):
     with pytest.raises(InputError, match="without a digest: gpu-operator"):
         release(resolved)
     assert release(resolved, sandbox=True).digest is None
-    given = {"chart": "oci://elsewhere.example/gpu-operator", "version": "v26.7.0"}
+    release_given = {"chart": "oci://elsewhere.example/gpu-operator", "version": "v26.7.0"}
     with pytest.raises(InputError, match="has no digest"):
-        release(resolved, given)
+        release(resolved, release_given)
 
 
 def test_a_chart_from_nowhere_is_an_error(resolved: Path):
@@ -89,11 +89,11 @@ def test_a_chart_from_nowhere_is_an_error(resolved: Path):
 def test_a_packed_chart_beside_the_stack_is_the_one_pinned(resolved: Path, tmp_path: Path):
     stacks = tmp_path / "stacks"
     shutil.copytree(bank.STACKS, stacks)
-    given = {"chart": "gpu-operator.tgz", "digest": f"sha256:{hashlib.sha256(b'chart').hexdigest()}"}
+    release_given = {"chart": "gpu-operator.tgz", "digest": f"sha256:{hashlib.sha256(b'chart').hexdigest()}"}
     with pytest.raises(InputError, match="there is no packed chart"):
-        release(resolved, given, stacks=stacks)
+        release(resolved, release_given, stacks=stacks)
     (stacks / "gpu-operator.tgz").write_bytes(b"another")
     with pytest.raises(Refused, match="is pinned"):
-        release(resolved, given, stacks=stacks)
+        release(resolved, release_given, stacks=stacks)
     (stacks / "gpu-operator.tgz").write_bytes(b"chart")
-    assert release(resolved, given, stacks=stacks).chart == "gpu-operator.tgz"
+    assert release(resolved, release_given, stacks=stacks).chart == "gpu-operator.tgz"

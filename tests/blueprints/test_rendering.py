@@ -19,7 +19,7 @@ from isthmus.contracts.reference import handling
 from isthmus.contracts.requirements.document import Requirements
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, Refused
-from tests.blueprints.bank import both, plan_data, requirements_data, write
+from tests.blueprints.bank import plan_data, requirements_and_plan, requirements_data, write
 from tests.blueprints.test_catalogue import HEADER, shelf
 
 NAME = "regulated-hybrid"
@@ -42,9 +42,9 @@ def test_an_error_in_a_part_names_the_part_and_its_line(tmp_path: Path):
     folder = shelf(tmp_path, HEADER + 'isthmus: v1\n{% include "own.yaml.j2" %}\n')
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "own.yaml.j2").write_text("a: 1\nb: {{ nothing }}\n")
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     public = plan.model_copy(
-        update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
+        update={"endpoints": [endpoint for endpoint in plan.endpoints if endpoint.class_ == "public"]}
     )
     with pytest.raises(InputError, match="'nothing' is undefined") as error:
         blueprints.render("tiny", requirements, public, folder)
@@ -53,23 +53,26 @@ def test_an_error_in_a_part_names_the_part_and_its_line(tmp_path: Path):
 
 def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
     folder = shelf(tmp_path, HEADER + '{% include "head.yaml.j2" %}\n')
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     public = plan.model_copy(
-        update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
+        update={"endpoints": [endpoint for endpoint in plan.endpoints if endpoint.class_ == "public"]}
     )
     assert blueprints.render("tiny", requirements, public, folder)["blueprint"] == "tiny"
 
 
 def test_the_same_input_renders_to_the_same_bytes():
     blueprint = blueprints.show(NAME)
-    first, second = rendering.text(blueprint, *both()), rendering.text(blueprint, *both())
+    first, second = (
+        rendering.text(blueprint, *requirements_and_plan()),
+        rendering.text(blueprint, *requirements_and_plan()),
+    )
     assert first == second
 
 
 @functools.cache
 def as_it_is() -> tuple[Requirements, Plan, dict[str, Any]]:
     """The bank's files, and what they render to."""
-    return *both(), blueprints.render(NAME, *both())
+    return *requirements_and_plan(), blueprints.render(NAME, *requirements_and_plan())
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -98,20 +101,20 @@ def test_a_name_that_a_template_does_not_have_is_an_error_with_its_line(tmp_path
         + "a: 1\nb: {{ nobody }}\n",
     )
     with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:13: .*'nobody' is undefined"):
-        blueprints.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *requirements_and_plan(), tmp_path)
 
 
 def test_a_template_cannot_reach_beyond_its_values(tmp_path: Path):
     body = "a: {{ plan.__class__.__mro__ }}\n"
     shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + body)
     with pytest.raises(InputError, match="unsafe"):
-        blueprints.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *requirements_and_plan(), tmp_path)
 
 
 def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
     shelf(tmp_path, HEADER + "a: 1\n")
     with pytest.raises(Refused, match="not made for restricted data"):
-        blueprints.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *requirements_and_plan(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
 )
 def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict[str, Any], needed: str):
     shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + "a: 1\n")
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     changed = plan.endpoints[0].model_copy(update=change)
     with pytest.raises(Refused, match=f"does not build `{needed}`.*`{changed.id}` needs it"):
         blueprints.render(
@@ -136,8 +139,8 @@ def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict
 
 
 def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
-    rendered = blueprints.render(NAME, *both())
-    assert {each["class"] for each in rendered["identities"]} == {"public", "internal"}
+    rendered = blueprints.render(NAME, *requirements_and_plan())
+    assert {identity["class"] for identity in rendered["identities"]} == {"public", "internal"}
     behind = {gateway["class"]: gateway.get("identity") for gateway in rendered["gateways"]}
     assert behind == {
         "restricted": None,
@@ -148,28 +151,41 @@ def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
 
 
 def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
-    return {each["class"]: each["screening"] for each in rendered["gateways"] if "screening" in each}
+    return {
+        gateway["class"]: gateway["screening"] for gateway in rendered["gateways"] if "screening" in gateway
+    }
 
 
 def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_images_model(tmp_path: Path):
-    assert _screened(blueprints.render(NAME, *both())) == {"public": {}, "internal": {"models": [ENGLISH]}}
+    assert _screened(blueprints.render(NAME, *requirements_and_plan())) == {
+        "public": {},
+        "internal": {"models": [ENGLISH]},
+    }
     data = requirements_data()
     data["handling"] = {
         "confidential": {"redacted": [*handling.of("confidential").redacted, "secrets-in-outputs"]}
     }
     write(tmp_path, data, plan_data())
-    assert {*_screened(blueprints.render(NAME, *both(tmp_path)))} == {"public", "internal", "confidential"}
-    requirements, plan = both()
-    away = {each.id for each in plan.endpoints if each.class_ == "internal" and each.site != "fra1"}
+    assert {*_screened(blueprints.render(NAME, *requirements_and_plan(tmp_path)))} == {
+        "public",
+        "internal",
+        "confidential",
+    }
+    requirements, plan = requirements_and_plan()
+    away = {
+        endpoint.id
+        for endpoint in plan.endpoints
+        if endpoint.class_ == "internal" and endpoint.site != "fra1"
+    }
     assert away
     home = plan.model_copy(
-        update={"placements": [each for each in plan.placements if each.endpoint not in away]}
+        update={"placements": [placement for placement in plan.placements if placement.endpoint not in away]}
     )
     assert _screened(blueprints.render(NAME, requirements, home))["internal"] == {}, "nothing leaves"
 
 
 def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     on_slices = {"mig_profile": "3g.40gb", "tensor_parallel": 1, "replicas": 4, "gpus": 4}
     sliced = plan.endpoints[0].model_copy(
         update={**on_slices, "replicas_by_domain": {"fra1-a": 2, "fra1-b": 2}}
@@ -184,18 +200,18 @@ def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
 
 
 def test_no_blueprint_asks_for_a_monitor_that_a_member_account_may_not_make():
-    assert blueprints.render(NAME, *both())["anomalies"] == {"mode": "off"}
+    assert blueprints.render(NAME, *requirements_and_plan())["anomalies"] == {"mode": "off"}
 
 
 def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
-    rendered = blueprints.render(NAME, *both())
-    ways = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}
-    assert ways["internal"] == [{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}]
-    assert ways["restricted"] is None
+    rendered = blueprints.render(NAME, *requirements_and_plan())
+    destinations = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}
+    assert destinations["internal"] == [{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}]
+    assert destinations["restricted"] is None
 
 
 def test_a_store_keeps_records_as_long_as_the_strictest_class_at_its_site():
-    stores = {store["site"]: store for store in blueprints.render(NAME, *both())["audit"]}
+    stores = {store["site"]: store for store in blueprints.render(NAME, *requirements_and_plan())["audit"]}
     assert stores["fra1"]["retention_days"] == 1827, "restricted, amlr: five years with two leap days"
     assert stores["frankfurt"]["retention_days"] == 366, "internal: twelve months"
     assert (stores["fra1"]["mode"], stores["frankfurt"]["mode"]) == ("existing", "manage")
@@ -206,7 +222,7 @@ def test_records_that_must_be_kept_and_erased_in_one_store_are_refused(tmp_path:
     data["workloads"][1]["regimes"] = ["hipaa"]
     write(tmp_path, data, plan_data())
     with pytest.raises(Refused, match=r"kept at least 72 months.*erased after 60"):
-        blueprints.render(NAME, *both(tmp_path))
+        blueprints.render(NAME, *requirements_and_plan(tmp_path))
 
 
 def test_a_plan_with_everything_on_prem_needs_no_aws(tmp_path: Path):
@@ -215,7 +231,7 @@ def test_a_plan_with_everything_on_prem_needs_no_aws(tmp_path: Path):
     plan["endpoints"], plan["placements"] = plan["endpoints"][:2], plan["placements"][:2]
     plan["gateways"] = plan["gateways"][:2]
     write(tmp_path, data, plan)
-    rendered = blueprints.render(NAME, *both(tmp_path))
+    rendered = blueprints.render(NAME, *requirements_and_plan(tmp_path))
     assert [site["name"] for site in rendered["sites"]] == ["fra1"]
     assert "identities" not in rendered
     assert all("destinations" not in gateway for gateway in rendered["gateways"])
@@ -228,18 +244,18 @@ def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
     second["network"] = {"cidrs": ["10.41.0.0/16"]}
     second["pools"] = second["pools"][1:]
     data["sites"].append(second)
-    moved = next(each for each in plan["endpoints"] if each["class"] == "confidential")
+    moved = next(endpoint for endpoint in plan["endpoints"] if endpoint["class"] == "confidential")
     moved.update(site="ber1", gpu="l40s-48gb", tensor_parallel=1, replicas=6, gpus=6)
     moved["replicas_by_domain"] = {"ber1-a": 3, "ber1-b": 3}
-    next(each for each in plan["gateways"] if each["class"] == "confidential")["site"] = "ber1"
+    next(gateway for gateway in plan["gateways"] if gateway["class"] == "confidential")["site"] = "ber1"
     write(tmp_path, data, plan)
-    rendered = blueprints.render(NAME, *both(tmp_path))
+    rendered = blueprints.render(NAME, *requirements_and_plan(tmp_path))
     assert [pool["name"] for pool in rendered["pools"]] == [
         "fra1-h100-sxm-80gb",
         "fra1-l40s-48gb",
         "ber1-l40s-48gb",
     ]
-    pools = {each["class"]: each.get("pool") for each in rendered["endpoints"]}
+    pools = {endpoint["class"]: endpoint.get("pool") for endpoint in rendered["endpoints"]}
     assert (pools["restricted"], pools["confidential"]) == ("fra1-h100-sxm-80gb", "ber1-l40s-48gb")
     assert [store["site"] for store in rendered["audit"]] == ["fra1", "frankfurt", "ber1"]
     assert [gateway["name"] for gateway in rendered["gateways"]][1] == "confidential-ber1"
@@ -250,7 +266,7 @@ def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_pat
     del data["sites"][1]["vpc_cidr"]
     write(tmp_path, data, plan_data())
     with pytest.raises(InputError, match=r"frankfurt. has no vpc_cidr"):
-        blueprints.render(NAME, *both(tmp_path))
+        blueprints.render(NAME, *requirements_and_plan(tmp_path))
 
 
 @pytest.mark.parametrize(("months", "days"), [(0, 0), (6, 184), (12, 366), (60, 1827), (72, 2192)])
@@ -259,17 +275,20 @@ def test_months_are_counted_at_their_longest(months: int, days: int):
 
 
 def test_an_endpoints_task_is_that_of_the_workloads_it_serves():
-    requirements, plan = both()
-    endpoint = next(each for each in plan.endpoints if each.target == "onprem-vllm")
-    served = [each.workload for each in plan.placements if each.endpoint == endpoint.id]
+    requirements, plan = requirements_and_plan()
+    endpoint = next(endpoint for endpoint in plan.endpoints if endpoint.target == "onprem-vllm")
+    served = [placement.workload for placement in plan.placements if placement.endpoint == endpoint.id]
     changed = requirements.model_copy(
         update={
             "workloads": [
-                each.model_copy(update={"task": "embedding"}) if each.name in served else each
-                for each in requirements.workloads
+                workload.model_copy(update={"task": "embedding"}) if workload.name in served else workload
+                for workload in requirements.workloads
             ]
         }
     )
-    tasks = {each["id"]: each.get("task") for each in blueprints.render(NAME, changed, plan)["endpoints"]}
+    tasks = {
+        endpoint["id"]: endpoint.get("task")
+        for endpoint in blueprints.render(NAME, changed, plan)["endpoints"]
+    }
     assert tasks.pop(endpoint.id) == "embedding"
     assert set(tasks.values()) == {None}, "chat is what an endpoint is asked for otherwise"

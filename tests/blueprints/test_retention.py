@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.blueprints import retention
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import Refused
 from tests.components.platforms import bank
 
@@ -19,13 +19,13 @@ def test_a_sandbox_is_disposable_and_everything_else_durable_unless_it_says_so()
 
 
 def test_a_store_whose_records_nobody_can_delete_is_not_disposable() -> None:
-    given: dict[str, Any] = {**bank(), "lifecycle": "disposable"}
+    disposable: dict[str, Any] = {**bank(), "lifecycle": "disposable"}
     with pytest.raises(Refused, match="frankfurt-audit") as refused:
-        retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
+        retention.check(CheckedPlatform.model_validate(disposable), "stacks/Pulumi.bank.yaml")
     assert "isthmus:overrides.lifecycle" in str(refused.value)
-    retention.check(Platform.model_validate(bank()), "stacks/Pulumi.bank.yaml")
-    given["audit"][1] |= {"mode": "existing", "bucket": "records"}
+    retention.check(CheckedPlatform.model_validate(bank()), "stacks/Pulumi.bank.yaml")
+    disposable["audit"][1] |= {"mode": "existing", "bucket": "records"}
     with pytest.raises(Refused, match="the trail of frankfurt"):
-        retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
-    given["trails"][0]["mode"] = "existing"
-    retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
+        retention.check(CheckedPlatform.model_validate(disposable), "stacks/Pulumi.bank.yaml")
+    disposable["trails"][0]["mode"] = "existing"
+    retention.check(CheckedPlatform.model_validate(disposable), "stacks/Pulumi.bank.yaml")

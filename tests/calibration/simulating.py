@@ -53,13 +53,15 @@ def people(count: int = 2000) -> tuple[float, ...]:
 def outcomes(shape: str, count: int, seeds: int) -> Iterator[Outcome]:
     truth, rate = SHAPES[shape], RATE[shape]
     for seed in range(seeds):
-        made, found = calibration.calibrate(judged(seed, count, shape), "drawn", rate, AS_OF)
-        scores = [(made.curve.score(math.log(s)), truth(s)) for s in people()]
-        passed = [right for score, right in scores if found.chosen and score >= found.chosen.below]
+        fitted, reliability = calibration.calibrate(judged(seed, count, shape), "drawn", rate, AS_OF)
+        scores = [(fitted.curve.score(math.log(s)), truth(s)) for s in people()]
+        passed = [
+            right for score, right in scores if reliability.chosen and score >= reliability.chosen.below
+        ]
         yield Outcome(
             sum(abs(score - right) for score, right in scores) / len(scores),
-            found.error,
-            found.error[0] > calibration.MOST_CALIBRATION_ERROR,
+            reliability.error,
+            reliability.error[0] > calibration.MOST_CALIBRATION_ERROR,
             1 - sum(passed) / len(passed) if passed else None,
         )
 
@@ -69,17 +71,20 @@ def main(seeds: int = 60) -> None:
     for count in (1500, 3000):
         broken = thresholds = 0
         for shape in SHAPES:
-            found = list(outcomes(shape, count, seeds))
-            errors = [each.true_error for each in found]
-            kept = [each.wrong for each in found if each.wrong is not None]
-            thresholds += len(kept)
-            broken += sum(each > RATE[shape] for each in kept)
-            passed = max((each.true_error for each in found if not each.refused), default=0)
-            held = sum(each.told[1] <= each.true_error <= each.told[2] for each in found)
+            all_outcomes = list(outcomes(shape, count, seeds))
+            errors = [outcome.true_error for outcome in all_outcomes]
+            wrongs = [outcome.wrong for outcome in all_outcomes if outcome.wrong is not None]
+            thresholds += len(wrongs)
+            broken += sum(wrong_rate > RATE[shape] for wrong_rate in wrongs)
+            passed = max((outcome.true_error for outcome in all_outcomes if not outcome.refused), default=0)
+            covered = sum(
+                outcome.told[1] <= outcome.true_error <= outcome.told[2] for outcome in all_outcomes
+            )
             print(
                 f"{count:5} {shape:15} true error {sum(errors) / seeds:.3f}, worst {max(errors):.3f}, "
                 f"of those not refused {passed:.3f}; interval holds "
-                f"{held}/{seeds}; refused {sum(each.refused for each in found)}; thresholds {len(kept)}"
+                f"{covered}/{seeds}; "
+                f"refused {sum(outcome.refused for outcome in all_outcomes)}; thresholds {len(wrongs)}"
             )
         print(f"{count:5} thresholds that broke their rate: {broken} of {thresholds}", flush=True)
 

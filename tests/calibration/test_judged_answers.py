@@ -24,37 +24,37 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def file(folder: Path, *told: Any) -> Path:
+def file(folder: Path, *rows: Any) -> Path:
     path = folder / "answers.jsonl"
-    path.write_text("\n".join(each if isinstance(each, str) else json.dumps(each) for each in told) + "\n")
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
     return path
 
 
 @pytest.mark.parametrize("kind", ["text", "fields"])
 def test_answers_are_measured_as_the_gateway_measures_them(tmp_path: Path, kind: str):
     drawn = list(lines(Random(1), 20, kind, "honest"))
-    found = judged_answers.read(file(tmp_path, *drawn))
-    assert found.of == (MODEL, DIGEST, "onboarding", kind, MEASURE)
-    assert len(found.answers) == 20
-    assert {len(each.measures) for each in found.answers} == {3 if kind == "fields" else 1}
-    assert all(each <= 0 for answer in found.answers for each in answer.measures)
+    answers = judged_answers.read(file(tmp_path, *drawn))
+    assert answers.of == (MODEL, DIGEST, "onboarding", kind, MEASURE)
+    assert len(answers.answers) == 20
+    assert {len(answer.measures) for answer in answers.answers} == {3 if kind == "fields" else 1}
+    assert all(measure <= 0 for answer in answers.answers for measure in answer.measures)
 
 
 def test_a_drawn_answer_has_the_measure_that_its_judgement_was_drawn_by(tmp_path: Path):
     drawn = list(lines(Random(1), 1500, "fields", "never below"))
-    found = judged_answers.read(file(tmp_path, *drawn))
-    pairs = [pair for each in found.answers for pair in zip(each.measures, each.rights, strict=True)]
+    answers = judged_answers.read(file(tmp_path, *drawn))
+    pairs = [pair for answer in answers.answers for pair in zip(answer.measures, answer.rights, strict=True)]
     expected = sum(SHAPES["never below"](math.exp(measure)) for measure, _ in pairs) / len(pairs)
     assert sum(right for _, right in pairs) / len(pairs) == pytest.approx(expected, abs=0.02)
 
 
 def test_scores_of_somebody_elses_making_are_taken_and_named_so(tmp_path: Path):
     fields = {"score": {"/a": 0.25, "/b": 1}, "right": {"/b": True, "/a": False}}
-    found = judged_answers.read(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
-    assert (found.of.kind, found.of.measure) == ("fields", judged_answers.GIVEN)
-    assert found.answers[0].rights == (False, True)
-    assert found.answers[0].measures[0] == pytest.approx(math.log(0.25))
-    assert not found.answers[0].right
+    answers = judged_answers.read(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
+    assert (answers.of.kind, answers.of.measure) == ("fields", judged_answers.GIVEN)
+    assert answers.answers[0].rights == (False, True)
+    assert answers.answers[0].measures[0] == pytest.approx(math.log(0.25))
+    assert not answers.answers[0].right
 
 
 CHOICE = next(lines(Random(1), 1, "text", "honest"))
@@ -87,18 +87,18 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("line", "said"), WRONG, ids=[said for _, said in WRONG])
-def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, line: Any, said: str):
+@pytest.mark.parametrize(("line", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, line: Any, message: str):
     path = file(tmp_path, "", line)
     with pytest.raises(InputError) as error:
         judged_answers.read(path)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert f"{path}:2" in str(error.value)
     assert error.value.fix
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other_fields", "message"),
     [
         ({"model": "b"}, "mixes models: 'example/model-8b' before this line, 'b' in it"),
         ({"model_digest": None}, "mixes weights"),
@@ -107,17 +107,17 @@ def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, lin
     ],
 )
 def test_a_file_of_several_models_domains_or_kinds_is_refused(
-    tmp_path: Path, other: dict[str, Any], said: str
+    tmp_path: Path, other_fields: dict[str, Any], message: str
 ):
     with pytest.raises(InputError, match="Calibrate each alone") as error:
-        judged_answers.read(file(tmp_path, GIVEN, GIVEN | other))
-    assert said in str(error.value)
+        judged_answers.read(file(tmp_path, GIVEN, GIVEN | other_fields))
+    assert message in str(error.value)
 
 
 def test_measures_and_scores_of_another_making_do_not_mix(tmp_path: Path):
-    given = {key: CHOICE[key] for key in ("model", "model_digest", "domain", "right")} | {"score": 0.5}
+    scored_row = {key: CHOICE[key] for key in ("model", "model_digest", "domain", "right")} | {"score": 0.5}
     with pytest.raises(InputError, match="mixes measures"):
-        judged_answers.read(file(tmp_path, CHOICE, given))
+        judged_answers.read(file(tmp_path, CHOICE, scored_row))
 
 
 def test_an_answer_that_is_judged_twice_is_refused(tmp_path: Path):

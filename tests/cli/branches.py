@@ -11,10 +11,10 @@ from isthmus.cli import main
 from tests.blueprints.bank import STACK
 
 
-def ran(root: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = main(["ci", *words, "--project", str(root)])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+def ran(root: Path, *arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(["ci", *arguments, "--project", str(root)])
+    readouterr = capsys.readouterr()
+    return code, readouterr.out, readouterr.err
 
 
 def second(stacks: Path, name: str, like: str = STACK) -> None:
@@ -24,5 +24,5 @@ def second(stacks: Path, name: str, like: str = STACK) -> None:
 
 
 def gone(stacks: Path, name: str) -> None:
-    for each in stacks.glob(f"*{name}*"):
-        each.unlink()
+    for path in stacks.glob(f"*{name}*"):
+        path.unlink()

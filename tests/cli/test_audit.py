@@ -33,14 +33,14 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
-def asked(place: Place, *more: str | Path) -> list[str | Path]:
+def audit_arguments(place: Place, *more: str | Path) -> list[str | Path]:
     return [place.root / "store", "--public-key", place.root / "seal.pem", *more]
 
 
 def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_look(
     isthmus: Isthmus, place: Place
 ):
-    ran = isthmus("audit", "verify", *asked(place, "--volume", place.root))
+    ran = isthmus("audit", "verify", *audit_arguments(place, "--volume", place.root))
     assert ran.code == 0, ran.err
     assert "Proven: nothing before the last seal was changed" in ran.out
     assert "unfinished  request r2" in ran.out
@@ -48,11 +48,11 @@ def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_loo
     anchor = re.search(r"Anchor, for the next look: (\d+:[0-9a-f]{64})", ran.out)
     assert anchor is not None
     (place.root / "store/seals/000000000002.seal").unlink()
-    again = isthmus("audit", "verify", *asked(place, "--anchor", anchor[1], "--format", "json"))
-    said = json.loads(again.out)
-    assert (again.code, said["proven"]) == (1, False)
-    assert said["findings"] == ["the store ends at seal 1, and 2 was there before"]
-    assert set(said) == {
+    again = isthmus("audit", "verify", *audit_arguments(place, "--anchor", anchor[1], "--format", "json"))
+    report = json.loads(again.out)
+    assert (again.code, report["proven"]) == (1, False)
+    assert report["findings"] == ["the store ends at seal 1, and 2 was there before"]
+    assert set(report) == {
         *("proven", "findings", "seals", "first_seal", "last_seal", "records", "unfinished", "unsealed"),
         *("gaps", "writers", "contents"),
     }
@@ -60,17 +60,17 @@ def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_loo
 
 def test_an_altered_store_is_no_proof_and_no_report(isthmus: Isthmus, place: Place):
     EVERY["flip"](place.root / "store", random.Random(3))
-    ran = isthmus("audit", "verify", *asked(place))
+    ran = isthmus("audit", "verify", *audit_arguments(place))
     assert ran.code == 1
     assert "FINDING" in ran.out
     assert "Proven" not in ran.out
-    reported = isthmus("audit", "report", *asked(place, *FROM_TO))
+    reported = isthmus("audit", "report", *audit_arguments(place, *FROM_TO))
     assert reported.code == 1
     assert "they show nothing" in reported.out
 
 
 def test_a_silent_sealer_is_found_and_a_copy_is_looked_at_as_of_its_time(isthmus: Isthmus, place: Place):
-    late = isthmus("audit", "verify", *asked(place, "--as-of", "2120-01-01"))
+    late = isthmus("audit", "verify", *audit_arguments(place, "--as-of", "2120-01-01"))
     assert late.code == 1
     assert "the sealer promised one every 3600 s" in late.out
 
@@ -78,18 +78,18 @@ def test_a_silent_sealer_is_found_and_a_copy_is_looked_at_as_of_its_time(isthmus
 def test_report_counts_names_gaps_and_ends_with_1_where_a_class_went_where_it_may_not(
     isthmus: Isthmus, place: Place
 ):
-    ran = isthmus("audit", "report", *asked(place, *FROM_TO, "--format", "json"))
+    ran = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, "--format", "json"))
     assert ran.code == 0, ran.err
-    said = json.loads(ran.out)
-    assert [(row["class"], row["gateway"], row["ran"], row["requests"]) for row in said["requests"]] == [
+    report = json.loads(ran.out)
+    assert [(row["class"], row["gateway"], row["ran"], row["requests"]) for row in report["requests"]] == [
         ("restricted", "gw-0", "onprem-vllm", 1)
     ]
-    assert ["r2" in gap for gap in said["gaps"]] == [True, False]
-    assert "is sealed" in said["gaps"][1]
+    assert ["r2" in gap for gap in report["gaps"]] == [True, False]
+    assert "is sealed" in report["gaps"][1]
     writer = place.writer("gw-1")
     write(writer, ("intent", intent("r3", to={"target": "bedrock", "server": "translator.svc"})))
     place.sealer().seal()
-    bad = isthmus("audit", "report", *asked(place, *FROM_TO, "--format", "markdown"))
+    bad = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, "--format", "markdown"))
     assert bad.code == 1
     assert "restricted work may not run on bedrock" in bad.out
 
@@ -98,14 +98,14 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
     log = tmp_path / "flows.log"
     log.write_text("2 1 eni-1 10.20.4.7 52.94.1.1 40000 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n")
     flows = ("--flow-log", log, "--address", "restricted=10.20.4.0/24")
-    ran = isthmus("audit", "report", *asked(place, *FROM_TO, *flows, "--inside", "10.0.0.0/8"))
+    ran = isthmus("audit", "report", *audit_arguments(place, *FROM_TO, *flows, "--inside", "10.0.0.0/8"))
     assert ran.code == 1
     assert "through to 52.94.1.1 port 443" in ran.out
-    assert isthmus("audit", "report", *asked(place, *FROM_TO, *flows)).code == 2
+    assert isthmus("audit", "report", *audit_arguments(place, *FROM_TO, *flows)).code == 2
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         (["verify", "nowhere", "--public-key", "{key}"], "nowhere: there is no such folder"),
         (["verify", "{store}", "--public-key", "{store}"], "no public key of a sealer"),
@@ -125,18 +125,18 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
     ],
 )
 def test_a_wrong_question_is_one_paragraph_and_exit_code_2(
-    isthmus: Isthmus, place: Place, more: list[str], says: str
+    isthmus: Isthmus, place: Place, more: list[str], message: str
 ):
     names = {"key": place.root / "seal.pem", "store": place.root / "store"}
-    ran = isthmus("audit", *(each.format(**names) for each in more))
-    assert (ran.code, says in ran.err) == (2, True), ran.err
+    ran = isthmus("audit", *(argument.format(**names) for argument in more))
+    assert (ran.code, message in ran.err) == (2, True), ran.err
     assert ran.err.count("\n") == 1
 
 
 def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, place: Place):
-    who = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
-    there = ("--endpoint", "http://127.0.0.1:1", "--public-key", place.root / "seal.pem")
-    ran = isthmus("audit", "verify", "s3://bucket/prefix", *there, **who)
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
+    options = ("--endpoint", "http://127.0.0.1:1", "--public-key", place.root / "seal.pem")
+    ran = isthmus("audit", "verify", "s3://bucket/prefix", *options, **credentials)
     assert (ran.code, "EndpointConnectionError" in ran.err) == (3, True), ran.err
 
 
@@ -147,8 +147,8 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     site_key.write_text("ab" * 32)
     wrapping.write_text("cd" * 32)
     key = key_name(Hmacs(bytes.fromhex("ab" * 32)).subject("erika"), 30)
-    said = {"messages": [{"role": "user", "content": "IBAN DE02"}]}
-    line = encrypt(Keys(folder, bytes.fromhex("cd" * 32)), key, "2026-11-26", "r1", said, b"{}", False)
+    content = {"messages": [{"role": "user", "content": "IBAN DE02"}]}
+    line = encrypt(Keys(folder, bytes.fromhex("cd" * 32)), key, "2026-11-26", "r1", content, b"{}", False)
     writer = place.writer()
     write(writer, ("intent", intent("r1")))
     fields = outcome("r1", content=reference(line, key, "2026-11-26"))
@@ -157,17 +157,17 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     place.sealer().seal()
     look = ("audit", "content", "r1", place.root / "store", "--keys", folder, "--wrapping-key", wrapping)
     volume = ("--volume", place.root, "--by", "legal")
-    whose = ("--keys", folder, "--user", "erika", "--site-key", site_key, *volume)
+    options = ("--keys", folder, "--user", "erika", "--site-key", site_key, *volume)
 
     assert "IBAN DE02" in isthmus(*look).out
-    assert isthmus("audit", "hold", *whose, "--reason", "case 7").code == 0
-    held = isthmus("audit", "erase", *whose)
-    assert (held.code, "case 7" in held.err) == (1, True)
-    assert isthmus("audit", "release", *whose).code == 0
+    assert isthmus("audit", "hold", *options, "--reason", "case 7").code == 0
+    refusal = isthmus("audit", "erase", *options)
+    assert (refusal.code, "case 7" in refusal.err) == (1, True)
+    assert isthmus("audit", "release", *options).code == 0
     assert (
         isthmus("audit", "expire", "--keys", folder, "--as-of", "2026-12-01").out == "0 keys are destroyed.\n"
     )
-    erased = isthmus("audit", "erase", *whose)
+    erased = isthmus("audit", "erase", *options)
     assert (erased.code, erased.out) == (0, f"1 keys of {key.partition('.')[0]} are destroyed.\n")
     gone = isthmus(*look)
     assert (gone.code, "is erased" in gone.err) == (1, True)
@@ -176,8 +176,8 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     proof = place.verify(on_record=lambda record, _: acts.append((record["kind"], record.get("by", ""))))
     assert proof.findings == []
     # Each act is a writer of its own, and writers are read in no order of time.
-    told = sorted(act for act in acts if act[1])
-    assert told == [("erase", "legal"), ("hold", "legal"), ("release", "legal")]
+    legal_acts = sorted(act for act in acts if act[1])
+    assert legal_acts == [("erase", "legal"), ("hold", "legal"), ("release", "legal")]
 
 
 def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
@@ -192,11 +192,14 @@ def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
 
 def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, tmp_path: Path):
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/audit.md").read_text(), re.M | re.S)
-    made, shown = ([shlex.split(line) for line in block.splitlines()] for block in blocks)
-    for words in made:
-        target = (tmp_path / words[-1]).open("wb") if ">" in words else None
+    preparing, shown = ([shlex.split(line) for line in block.splitlines()] for block in blocks)
+    for arguments in preparing:
+        target = (tmp_path / arguments[-1]).open("wb") if ">" in arguments else None
         subprocess.run(
-            words[: words.index(">")] if target else words, cwd=tmp_path, stdout=target, check=True
+            arguments[: arguments.index(">")] if target else arguments,
+            cwd=tmp_path,
+            stdout=target,
+            check=True,
         )
     place = Place(
         tmp_path, (tmp_path / "sealer.key.pem").read_bytes(), (tmp_path / "sealer.pem").read_bytes()
@@ -211,7 +214,7 @@ def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isth
     exchange(place.writer(), "r1")
     place.sealer().seal()
     assert len(shown) == 7
-    for words in shown:
-        assert words[0] == "isthmus"
-        ran = isthmus(*words[1:], cwd=tmp_path)
-        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
+    for arguments in shown:
+        assert arguments[0] == "isthmus"
+        ran = isthmus(*arguments[1:], cwd=tmp_path)
+        assert ran.code == 0, f"{shlex.join(arguments)}: {ran.err}"

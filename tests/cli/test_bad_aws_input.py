@@ -36,13 +36,13 @@ CERTIFICATES = {
 }
 
 
-def override(project: Path, parts: dict[str, Any]) -> None:
+def override(project: Path, trusts: dict[str, Any]) -> None:
     """Lay more over the stack's overrides, as its people would write it."""
-    for trust in parts.get("trust", []):
+    for trust in trusts.get("trust", []):
         if text := CERTIFICATES.get(trust.get("ca_certificates", "")):
             trust["ca_certificates"] = text
     data = yaml_files.load(files.settings(project)).data
-    data["config"][OVERRIDES] = overrides.merge(data["config"][OVERRIDES], parts)
+    data["config"][OVERRIDES] = overrides.merge(data["config"][OVERRIDES], trusts)
     yaml_files.dump(data, "", files.settings(project))
 
 
@@ -65,7 +65,7 @@ def change(project: Path, case: dict[str, Any]) -> None:
 @pytest.fixture
 def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No sandbox, no cluster, no account; and the project's own `stacks` no longer than the test."""
-    ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "stacks"}
+    own_modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "stacks"}
     for name in list(os.environ):
         if name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG")):
             monkeypatch.delenv(name)
@@ -73,7 +73,7 @@ def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "stacks"]:
         del sys.modules[name]
-    sys.modules.update(ours)
+    sys.modules.update(own_modules)
 
 
 @pytest.mark.usefixtures("nothing_around")
@@ -85,8 +85,8 @@ def test_wrong_input_of_the_aws_half_is_told_in_one_paragraph_and_nothing_is_mad
     ran = capsys.readouterr()
     assert code == case["exit"], ran.err
     assert ran.out == ""
-    for words in case["says"]:
-        assert words in ran.err
+    for phrase in case["says"]:
+        assert phrase in ran.err
     assert len(ran.err.strip().splitlines()) == 1, f"more than a paragraph: {ran.err}"
     assert "Traceback" not in ran.err
     assert "PRIVATE KEY" not in ran.err
@@ -99,8 +99,8 @@ def test_render_says_the_same_of_what_a_component_refuses(isthmus, project, name
     change(project, case)
     ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
     assert ran.code == case["exit"]
-    for words in case["says"]:
-        assert words in ran.err
+    for phrase in case["says"]:
+        assert phrase in ran.err
     assert not (project / "made").exists()
 
 

@@ -12,10 +12,10 @@ from tests.blueprints import bank
 from tests.cli.conftest import resolve
 
 
-def edit(file: Path, pattern: str, by: str) -> None:
+def edit(file: Path, pattern: str, replacement: str) -> None:
     """Replace the first match; a pattern that matches nothing would test nothing."""
     text = file.read_text()
-    changed, count = re.subn(pattern, by, text, count=1)
+    changed, count = re.subn(pattern, replacement, text, count=1)
     assert count, f"{pattern!r} is not in {file.name}"
     file.write_text(changed)
 
@@ -65,9 +65,9 @@ def missing_pool(project):
 
 
 def more_gpus_than_a_node_has(project):
-    one = bank.serving("transaction-narratives")
-    edit(plan(project), f"tensor_parallel: {one.tensor_parallel}", "tensor_parallel: 16")
-    edit(plan(project), f"gpus: {one.gpus}", f"gpus: {16 * (one.replicas or 0)}")
+    serving = bank.serving("transaction-narratives")
+    edit(plan(project), f"tensor_parallel: {serving.tensor_parallel}", "tensor_parallel: 16")
+    edit(plan(project), f"gpus: {serving.gpus}", f"gpus: {16 * (serving.replicas or 0)}")
 
 
 def misspelt_override(project):
@@ -87,17 +87,17 @@ CASES = [
 
 
 @pytest.mark.parametrize("command", ["render", "up"])
-@pytest.mark.parametrize(("break_it", "code", "said"), CASES, ids=[case[0].__name__ for case in CASES])
+@pytest.mark.parametrize(("break_it", "code", "phrases"), CASES, ids=[case[0].__name__ for case in CASES])
 def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
-    isthmus, project, command, break_it, code, said
+    isthmus, project, command, break_it, code, phrases
 ):
     break_it(project)
     where = ["-o", project / "made"] if command == "render" else ["--yes"]
     ran = isthmus(command, "bank-dev", "--project", project, *where)
     assert ran.code == code, ran.err
     assert ran.out == ""
-    for words in said:
-        assert words in ran.err
+    for phrase in phrases:
+        assert phrase in ran.err
     paragraphs = ran.err.strip().splitlines()
     assert len(paragraphs) == 1, f"more than a paragraph: {ran.err}"
     assert "Traceback" not in ran.err

@@ -39,18 +39,18 @@ def test_the_commands_of_its_page_do_what_the_page_says(tmp_path: Path):
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.rstrip().endswith("no such threshold: exit code 1")
-    made, _ = read(tmp_path / "out" / "calibration.json")
-    assert made.threshold is not None
-    assert made.threshold.error_at_most <= 0.1
+    fitted, _ = read(tmp_path / "out" / "calibration.json")
+    assert fitted.threshold is not None
+    assert fitted.threshold.error_at_most <= 0.1
     page = (tmp_path / "out" / "reliability.html").read_text()
-    assert f"reviewed below {made.threshold.below}" in page
+    assert f"reviewed below {fitted.threshold.below}" in page
 
 
 def test_json_has_the_keys_of_the_contract_alone_on_stdout(isthmus, answers: Path):
     ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.1", "--format", "json")
-    told = json.loads(ran.out)
+    report = json.loads(ran.out)
     assert (ran.code, ran.err) == (0, "")
-    assert list(told) == [
+    assert list(report) == [
         *(
             "usable",
             "model",
@@ -64,8 +64,8 @@ def test_json_has_the_keys_of_the_contract_alone_on_stdout(isthmus, answers: Pat
         ),
         *("raw_error", "bins", "candidates", "max_error", "chosen", "confidence", "as_of", "answers_sha256"),
     ]
-    assert list(told["bins"][0]) == ["score", "right", "low", "high", "count"]
-    assert list(told["chosen"]) == ["below", "accepted", "wrong", "error_at_most"]
+    assert list(report["bins"][0]) == ["score", "right", "low", "high", "count"]
+    assert list(report["chosen"]) == ["below", "accepted", "wrong", "error_at_most"]
 
 
 def test_the_same_answers_give_the_same_file(isthmus, answers: Path, tmp_path: Path):
@@ -85,25 +85,25 @@ def test_where_no_threshold_keeps_the_rate_nothing_is_written(isthmus, answers: 
 
 def test_what_no_gateway_will_use_is_said(isthmus, answers: Path, tmp_path: Path):
     path = tmp_path / "nameless.jsonl"
-    told = [json.loads(line) | {"model_digest": None} for line in answers.read_text().splitlines()]
-    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    rows = [json.loads(line) | {"model_digest": None} for line in answers.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in rows))
     ran = isthmus("calibrate", str(path), *DAY)
     assert ran.code == 0
     assert "no gateway will use it: it does not say which weights" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (("--max-error", "0"), "--max-error: 0 is no share"),
         (("--max-error", "nan"), "--max-error: nan is no share"),
         (("--as-of", "yesterday"), "`yesterday` is not a date"),
     ],
 )
-def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], said: str):
+def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], message: str):
     ran = isthmus("calibrate", str(answers), *more)
     assert (ran.code, ran.out) == (2, "")
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_too_few_answers_are_wrong_input(isthmus, answers: Path, tmp_path: Path):

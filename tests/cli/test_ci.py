@@ -32,16 +32,16 @@ OWN = ("isthmus", "policies", "components", "blueprints")
 
 
 def previews(root: Path, *names: str, base: str = "HEAD") -> dict[str, Preview]:
-    found = pull_request.previews(Project(root), names, base, say=lambda _: None)
-    return {each.preview.stack: each.preview for each in found}
+    previewed = pull_request.previews(Project(root), names, base, say=lambda _: None)
+    return {stack_preview.preview.stack: stack_preview.preview for stack_preview in previewed}
 
 
-def rules(of: Preview) -> list[tuple[str, str, bool]]:
-    return [(each.kind, each.what, each.loosens) for each in of.rules]
+def rules(preview: Preview) -> list[tuple[str, str, bool]]:
+    return [(rule.kind, rule.what, rule.loosens) for rule in preview.rules]
 
 
-def found(of: Preview, policy: str) -> list[Any]:
-    return [each for each in of.policy if each.policy == policy]
+def findings_of(preview: Preview, policy: str) -> list[Any]:
+    return [finding for finding in preview.policy if finding.policy == policy]
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def lowered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gone(stacks, "old")
     second(stacks, "new")
     moved_models.lowered_to_the_cloud(root)
-    said = {"owner": "me", "reason": "mine", "until": "2999-01-01", "resource": "*"}
+    silence = {"owner": "me", "reason": "mine", "until": "2999-01-01", "resource": "*"}
     silences = [
-        {**said, "policy": each} for each in ("data-path/stays-where-it-may", "change/sensitivity-lowered")
+        {**silence, "policy": rule} for rule in ("data-path/stays-where-it-may", "change/sensitivity-lowered")
     ]
     off = [{"rule": "identity/translators-only", "owner": "me", "reason": "mine"}]
     # The organisation's settings hold for the new stack too, whose rules are the same.
@@ -74,10 +74,10 @@ def shown(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     before = git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tempfile, "tempdir", str(scratch))
-        made = previews(lowered, STACK, "new", "old")
+        all_previews = previews(lowered, STACK, "new", "old")
     assert (git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()) == before
     assert list(scratch.iterdir()) == [], "something was left behind"
-    return made
+    return all_previews
 
 
 def test_the_branch_is_clean_by_its_own_word(lowered: Path):
@@ -89,19 +89,27 @@ def test_the_branch_is_clean_by_its_own_word(lowered: Path):
 
 
 def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: dict[str, Preview]):
-    one = shown[STACK]
-    (way,) = [each for each in one.data_paths.after or [] if each.verdict == "refused"]
-    assert (way.workload, way.class_) == (WORK, "internal")
-    assert f"{WORK} is restricted before this change, and restricted work may not run on bedrock" in way.why
-    assert [each.kind for each in way.hops][:3] == ["workload", "gateway", "translator"]
-    (said,) = found(one, "data-path/stays-where-it-may")
-    assert (said.severity, said.silenced) == ("critical", None), "its own branch has silenced it"
-    assert (one.status, one.baseline, len(one.base), one.commit[-6:]) == ("complete", "commit", 40, "-dirty")
+    preview = shown[STACK]
+    (refused_path,) = [path for path in preview.data_paths.after or [] if path.verdict == "refused"]
+    assert (refused_path.workload, refused_path.class_) == (WORK, "internal")
+    assert (
+        f"{WORK} is restricted before this change, and restricted work may not run on bedrock"
+        in refused_path.why
+    )
+    assert [hop.kind for hop in refused_path.hops][:3] == ["workload", "gateway", "translator"]
+    (finding,) = findings_of(preview, "data-path/stays-where-it-may")
+    assert (finding.severity, finding.silenced) == ("critical", None), "its own branch has silenced it"
+    assert (preview.status, preview.baseline, len(preview.base), preview.commit[-6:]) == (
+        "complete",
+        "commit",
+        40,
+        "-dirty",
+    )
 
 
 def test_what_it_loosens_comes_first_and_is_a_finding_that_it_cannot_silence(shown: dict[str, Preview]):
-    one = shown[STACK]
-    loosened = [each[:2] for each in rules(one) if each[2]]
+    preview = shown[STACK]
+    loosened = [rule[:2] for rule in rules(preview) if rule[2]]
     assert loosened == [
         ("placement", WORK),
         ("rule", "identity/translators-only"),
@@ -109,32 +117,35 @@ def test_what_it_loosens_comes_first_and_is_a_finding_that_it_cannot_silence(sho
         ("silence", "change/sensitivity-lowered of *"),
         ("silence", "data-path/stays-where-it-may of *"),
     ]
-    assert all(each[2] for each in rules(one)[: len(loosened)])
+    assert all(rule[2] for rule in rules(preview)[: len(loosened)])
     for policy, number in (
         ("change/sensitivity-lowered", 1),
         ("change/silence-added", 2),
         ("change/rule-loosened", 1),
         ("change/placed-less-strictly", 1),
     ):
-        mine = found(one, policy)
-        assert (len(mine), {each.silenced for each in mine}) == (number, {None}), policy
+        policy_findings = findings_of(preview, policy)
+        assert (len(policy_findings), {finding.silenced for finding in policy_findings}) == (
+            number,
+            {None},
+        ), policy
 
 
 def test_a_new_stack_is_all_made_and_one_that_goes_all_deleted(shown: dict[str, Preview]):
     new, old = shown["new"], shown["old"]
-    assert {each.op for each in new.changes} == {"create", "read"}
-    assert {each.op for each in old.changes} == {"delete"}
+    assert {change.op for change in new.changes} == {"create", "read"}
+    assert {change.op for change in old.changes} == {"delete"}
     assert new.summary["create"] == old.summary["delete"] > 200
     assert (new.cost.before.monthly_usd, old.cost.after.monthly_usd) == (0, 0)  # type: ignore[union-attr]
     assert (new.data_paths.before, old.data_paths.after) == ([], [])
     assert (new.status, old.status) == ("complete", "complete")
-    assert {each[2] for each in [*rules(new), *rules(old)]} == {False}
+    assert {rule[2] for rule in [*rules(new), *rules(old)]} == {False}
 
 
 @pytest.fixture
 def cached(shown: dict[str, Preview], monkeypatch: pytest.MonkeyPatch) -> None:
     def again(_: Any, names: Sequence[str], *__: Any, **___: Any) -> list[Previewed]:
-        return [Previewed(shown[each]) for each in names]
+        return [Previewed(shown[name]) for name in names]
 
     monkeypatch.setattr(pull_request, "previews", again)
 
@@ -153,7 +164,7 @@ def test_every_report_refuses_it_and_ends_with_1(
         assert out.startswith("**⛔ REFUSED**")
         assert out.index("### Rules and classes that change") < out.index("### Deleted or replaced")
     if format == "json":
-        assert [each["stack"] for each in json.loads(out)] == list(names)
+        assert [load["stack"] for load in json.loads(out)] == list(names)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +184,7 @@ def test_internal_work_that_moves_to_bedrock_is_allowed_and_shown_in_the_same_by
     code, out, err = ran(moved, STACK, "--base", "HEAD~1", "--format", "markdown", capsys=capsys)
     assert code == 0, err
     assert out.startswith("**🔶 CHANGES**")
-    base, head = (git(moved, "rev-parse", each) for each in ("HEAD~1", "HEAD"))
+    base, head = (git(moved, "rev-parse", revision) for revision in ("HEAD~1", "HEAD"))
     assert f"commit `{head[:12]}` against `{base[:12]}`" in out
     assert "| **looser** | placement | `policy-assistant` |" in out
     assert "- added, allowed (internal): workload `policy-assistant`" in out
@@ -188,8 +199,8 @@ def test_an_estate_is_one_comment_of_all_its_stacks(tmp_path: Path, capsys: Any)
     change_overrides(estate, release)
     code, out, err = ran(tmp_path, "bank", "--base", "HEAD", "--format", "json", capsys=capsys)
     assert code == 0, err
-    found = {each["stack"]: {one["op"] for one in each["changes"]} for each in json.loads(out)}
-    assert found == {
+    operations = {load["stack"]: {change["op"] for change in load["changes"]} for load in json.loads(out)}
+    assert operations == {
         "bank-foundation": set(),
         "bank-platform": set(),
         "bank-investigations": {"delete", "update", "create"},
@@ -203,25 +214,25 @@ def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     """With code of its own on both sides: what the branch's rules no longer find is found by the base's, what its
     components make otherwise is a change, and neither code sees a credential."""
     lay(tmp_path, bank=True)
-    for each in OWN:
-        shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in OWN:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     yaml_files.dump({"isthmus": "v1", "figures": {"log_days_min": 9999}}, "", tmp_path / "policies.yaml")
     commit(tmp_path, "base")
     file = tmp_path / "policies" / "judging.py"
     file.write_text(file.read_text().replace("    chosen = settings or Settings()\n", "    return []\n", 1))
     file = tmp_path / "components" / "pods.py"
     file.write_text(file.read_text().replace('Seconds": grace_s,', 'Seconds": grace_s + 1,', 1))
-    told = tmp_path / "told"
+    environment_file = tmp_path / "told"
     with (tmp_path / "stacks" / "program.py").open("a") as program:
-        program.write(f"\n\nPath({str(told)!r}).write_text(str(dict(os.environ)))\n")
+        program.write(f"\n\nPath({str(environment_file)!r}).write_text(str(dict(os.environ)))\n")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-from-it")
-    one = previews(tmp_path, STACK)[STACK]
+    preview = previews(tmp_path, STACK)[STACK]
     grace = "spec.template.spec.terminationGracePeriodSeconds"
-    assert {path.path for each in one.changes for path in each.properties} == {grace}
-    short = [each for each in one.policy if each.policy.startswith("audit/")]
+    assert {path.path for change in preview.changes for path in change.properties} == {grace}
+    short = [finding for finding in preview.policy if finding.policy.startswith("audit/")]
     assert short, "the base's rules were not asked"
-    assert ("rule", "the rules themselves", True) in rules(one)
-    (said,) = found(one, "change/rules-rewritten")
-    assert "policies/evaluation/evaluation.py" in said.message
-    assert "PATH" in told.read_text()
-    assert "hidden-from-it" not in told.read_text()
+    assert ("rule", "the rules themselves", True) in rules(preview)
+    (finding,) = findings_of(preview, "change/rules-rewritten")
+    assert "policies/evaluation/evaluation.py" in finding.message
+    assert "PATH" in environment_file.read_text()
+    assert "hidden-from-it" not in environment_file.read_text()

@@ -66,29 +66,35 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
     stand("base")
     commit(root, "base")
     stand("here")
-    made = pull_request.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
-    return {each.preview.stack: each for each in made}
+    previews = pull_request.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
+    return {stack_preview.preview.stack: stack_preview for stack_preview in previews}
 
 
 @pytest.mark.parametrize("stack", list(SPOILT))
 def test_a_side_that_cannot_be_rendered_is_a_failed_comment_and_never_green(
     stack: str, failing: dict[str, Previewed]
 ):
-    said, kind = SPOILT[stack]
-    one = failing[stack]
-    assert type(one.error) is kind
-    assert said in str(one.error)
-    assert (one.preview.status, one.preview.digest) == ("failed", "")
-    comment = preview_markdown.comment([one.preview])
+    message, kind = SPOILT[stack]
+    failed_preview = failing[stack]
+    assert type(failed_preview.error) is kind
+    assert message in str(failed_preview.error)
+    assert (failed_preview.preview.status, failed_preview.preview.digest) == ("failed", "")
+    comment = preview_markdown.comment([failed_preview.preview])
     assert comment.startswith("**⛔ REFUSED**" if stack == "here-refused" else "**⛔ FAILED**")
-    assert said in comment
+    assert message in comment
     assert ("the base commit " in comment) is stack.startswith("base")
-    assert "isthmus-base-" not in comment + str(one.error), "where its files were laid out for a moment"
+    assert "isthmus-base-" not in comment + str(failed_preview.error), (
+        "where its files were laid out for a moment"
+    )
 
 
 def test_a_plan_that_is_refused_by_its_own_class_is_drawn(failing: dict[str, Previewed]):
-    (way,) = failing["here-refused"].preview.data_paths.after or []
-    assert (way.workload, way.verdict, way.class_) == (WORK, "refused", "restricted")
+    (refused_path,) = failing["here-refused"].preview.data_paths.after or []
+    assert (refused_path.workload, refused_path.verdict, refused_path.class_) == (
+        WORK,
+        "refused",
+        "restricted",
+    )
 
 
 def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path: Path, capsys: Any):
@@ -102,8 +108,8 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
     file.write_text(sound)
     off = [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]
     yaml_files.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
-    words = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
-    code, out, err = ran(tmp_path, *words, capsys=capsys)
+    arguments = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
+    code, out, err = ran(tmp_path, *arguments, capsys=capsys)
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
     assert "the program raised ZeroDivisionError: mine" in out
     assert "there is no rule `encryption/nothing-of-the-kind`" in out
@@ -111,7 +117,7 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "code"),
+    ("arguments", "expected", "code"),
     [
         ((STACK, "--base", "nobody"), "there is no commit `nobody`", 2),
         (("bank-dve", "--base", "HEAD"), "Did you mean `bank-dev`?", 2),
@@ -121,12 +127,17 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
     ],
 )
 def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
-    words: tuple[str, ...], said: str, code: int, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...],
+    expected: str,
+    code: int,
+    project: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(commit_pair, "ask", lambda *_, **__: pytest.fail("it was run"))
-    ended, out, err = ran(project, *words, capsys=capsys)
+    monkeypatch.setattr(commit_pair, "ask_commits", lambda *_, **__: pytest.fail("it was run"))
+    ended, out, err = ran(project, *arguments, capsys=capsys)
     assert (ended, out) == (code, "")
-    assert said in err
+    assert expected in err
 
 
 def test_a_job_that_is_cancelled_leaves_nothing_behind(
@@ -136,9 +147,9 @@ def test_a_job_that_is_cancelled_leaves_nothing_behind(
     program = project / "stacks" / "program.py"
     begin = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)\n"
     program.write_text(program.read_text().replace(ANNOTATIONS, f"{ANNOTATIONS}{begin}", 1))
-    words = [sys.executable, "-m", "isthmus", "ci", STACK, "--base", "HEAD", "--project", str(project)]
+    arguments = [sys.executable, "-m", "isthmus", "ci", STACK, "--base", "HEAD", "--project", str(project)]
     job = subprocess.Popen(
-        words, cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL
+        arguments, cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL
     )
     try:
         while not (begun.exists() and begun.read_text()):
@@ -163,26 +174,26 @@ def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
 def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkeypatch: pytest.MonkeyPatch):
     instead: list[Path | None] = []
 
-    def ask(orders: Any, instead_: Path | None = None, **given: Any) -> Any:
-        instead.append(given.get("instead", instead_))
+    def ask(orders: Any, instead_: Path | None = None, **options: Any) -> Any:
+        instead.append(options.get("instead", instead_))
         if instead[-1] is None:
             raise EnvironmentFault("its contract is older")
-        return {each: Answer(findings={STACK: []}) for each in orders}
+        return {order: Answer(findings={STACK: []}) for order in orders}
 
-    monkeypatch.setattr(commit_pair, "ask", ask)
+    monkeypatch.setattr(commit_pair, "ask_commits", ask)
     monkeypatch.setattr(commit_pair.Commit, "own", True)
-    seen = {STACK: Seen(stack=STACK, platform={})}
+    both_seen = {STACK: Seen(stack=STACK, platform={})}
     before = commit_pair.Commit(ROOT, "the base commit", ROOT)
-    assert pull_request._by_base(before, seen, seen) == ({STACK: []}, False)
-    assert instead == [None, commit_pair.HERE]
+    assert pull_request._base_findings(before, both_seen, both_seen) == ({STACK: []}, False)
+    assert instead == [None, commit_pair.RUNNING_CHECKOUT]
 
 
 def test_a_base_whose_isthmus_is_older_is_said_to_be_rendered_by_another(project: Path, tmp_path: Path):
     older = tmp_path / "older"
     (older / "isthmus" / "engine").mkdir(parents=True)
     before = commit_pair.Commit(older, "the base commit", project)
-    (said,) = pull_request._warnings(before, Project(project), "HEAD")
-    assert "is older than `isthmus ci`" in said
-    assert pull_request._by_base(before, {}, {}) == ({}, False), (
+    (warning,) = pull_request._warnings(before, Project(project), "HEAD")
+    assert "is older than `isthmus ci`" in warning
+    assert pull_request._base_findings(before, {}, {}) == ({}, False), (
         "then a change of the rules' code is judged by nobody else"
     )

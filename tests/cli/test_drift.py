@@ -14,10 +14,10 @@ from isthmus.contracts.reports.drift import Drift
 from isthmus.contracts.reports.preview import Diagnostic
 from isthmus.core.errors import EnvironmentFault, InputError
 from isthmus.engine.drift import drift as drifting
-from isthmus.engine.drift.drift import Looked
+from isthmus.engine.drift.drift import DriftResult
 from tests.estate import bank_estate
 from tests.laying import lay
-from tests.reports.drifts import EXPECTED, UNSEEN, drift, one
+from tests.reports.drifts import EXPECTED, UNSEEN, drift, drifted
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -30,10 +30,10 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: str, stack: str = "bank-dev") -> tuple[int, str, str]:
-        code = main(["drift", stack, *words, "--project", str(project)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+    def run(*arguments: str, stack: str = "bank-dev") -> tuple[int, str, str]:
+        code = main(["drift", stack, *arguments, "--project", str(project)])
+        readouterr = capsys.readouterr()
+        return code, readouterr.out, readouterr.err
 
     return run
 
@@ -42,11 +42,11 @@ def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
 def gives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the engine's part answer so."""
 
-    def give(found: Drift, error: Any = None) -> None:
-        def answer(stack: Any, **_: Any) -> Looked:
-            return Looked(found.model_copy(update={"stack": stack.name}), error)
+    def give(drift_report: Drift, error: Any = None) -> None:
+        def answer(stack: Any, **_: Any) -> DriftResult:
+            return DriftResult(drift_report.model_copy(update={"stack": stack.name}), error)
 
-        monkeypatch.setattr(drifting, "look", answer)
+        monkeypatch.setattr(drifting, "find_drift", answer)
 
     return give
 
@@ -55,26 +55,29 @@ LOST = Diagnostic(severity="error", message="it ends before its summary")
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "code"),
+    ("drift_report", "arguments", "code"),
     [
         (drift(), [], 0),
         (drift(EXPECTED), [], 0),
-        (drift(one()), [], 1),
-        (drift(one(severity="low")), ["--fail-on", "high"], 0),
+        (drift(drifted()), [], 1),
+        (drift(drifted(severity="low")), ["--fail-on", "high"], 0),
         (drift(unseen=[UNSEEN], status="partial"), [], 3),
-        (drift(unseen=[UNSEEN], status="partial"), ["--fail-on", "critical"], 3),
-        # What was found counts, whatever else could not be looked at.
-        (drift(one(), unseen=[UNSEEN], status="partial"), [], 1),
+        (
+            drift(unseen=[UNSEEN], status="partial"),
+            ["--fail-on", "critical"],
+            3,
+        ),  # What was found counts, whatever else could not be looked at.
+        (drift(drifted(), unseen=[UNSEEN], status="partial"), [], 1),
         (drift(diagnostics=[LOST], status="partial"), ["--fail-on", "gone"], 3),
     ],
 )
 def test_the_exit_code_says_what_was_found_and_the_report_is_given_all_the_same(
-    call: Call, gives: Any, found: Drift, words: list[str], code: int
+    call: Call, gives: Any, drift_report: Drift, arguments: list[str], code: int
 ):
-    gives(found)
-    ended, out, err = call("--format", "json", *words)
+    gives(drift_report)
+    ended, out, err = call("--format", "json", *arguments)
     assert ended == code, err
-    assert Drift.model_validate_json(out).drifts == found.drifts
+    assert Drift.model_validate_json(out).drifts == drift_report.drifts
 
 
 @pytest.mark.parametrize("format", ["text", "json", "markdown", "sarif"])
@@ -93,7 +96,7 @@ def test_a_failure_is_in_every_report_and_never_ends_with_0(
 def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
     call: Call, monkeypatch: pytest.MonkeyPatch, project: Path
 ):
-    monkeypatch.setattr(drifting, "look", lambda *_, **__: pytest.fail("it was run"))
+    monkeypatch.setattr(drifting, "find_drift", lambda *_, **__: pytest.fail("it was run"))
     code, _, err = call("--fail-on", "replace")
     assert (code, "drift, critical, high, medium, gone, foreign and undecided" in err) == (2, True)
     code, _, err = call(stack="bank-dve")
@@ -103,11 +106,11 @@ def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
 
 
 def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any, project: Path):
-    gives(drift(*(one(name=f"server-{at}", urn=f"u{at}") for at in range(1500))))
+    gives(drift(*(drifted(name=f"server-{at}", urn=f"u{at}") for at in range(1500))))
     code, _, _ = call("--format", "markdown", "-o", str(project / "drift.md"))
     assert code == 1
-    comment, whole = (project / f"drift{name}.md" for name in ("", ".whole"))
-    assert len(comment.read_text()) <= 60_000 < len(whole.read_text())
+    comment, full_report = (project / f"drift{name}.md" for name in ("", ".whole"))
+    assert len(comment.read_text()) <= 60_000 < len(full_report.read_text())
     assert "the rest is in `drift.whole.md`" in comment.read_text()
     assert "the rest is in `out/drift-bank-dev.whole.md`" in call("--format", "markdown")[1]
 

@@ -22,16 +22,16 @@ def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
 ):
     ran = isthmus("render", ESTATE, "-o", estate / "out", "--for", "flux", "--project", estate)
     assert ran.code == 0, ran.err
-    assert {each.name for each in (estate / "out").iterdir()} == set(LAYERS)
+    assert {path.name for path in (estate / "out").iterdir()} == set(LAYERS)
     assert (estate / "out" / "bank-platform" / "flux-fra1.yaml").is_file()
     assert not (estate / "out" / "bank-foundation" / "kubernetes").exists()
     images = isthmus("images", ESTATE, "--format", "json", "--project", estate)
-    names = {each["name"] for each in json.loads(images.out)["images"]}
+    names = {image["name"] for image in json.loads(images.out)["images"]}
     assert {"vllm", "edge", "translator"} <= names, "the first is serving's, the last the platform's"
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("arguments", "code", "expected"),
     [
         (("up", "bnk", "--yes"), 2, "Did you mean `bank`?"),
         (("up", "bank"), 2, "nobody can be asked here"),
@@ -40,19 +40,19 @@ def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
     ],
 )
 def test_what_is_asked_wrongly_is_told_and_nothing_begins(
-    isthmus: Isthmus, estate: Path, words: tuple[str, ...], code: int, told: str
+    isthmus: Isthmus, estate: Path, arguments: tuple[str, ...], code: int, expected: str
 ):
-    ran = isthmus(*words, "--project", estate)
+    ran = isthmus(*arguments, "--project", estate)
     assert ran.code == code, ran.err
-    assert told in ran.err
+    assert expected in ran.err
     assert "begins" not in ran.err
 
 
 def test_a_model_that_no_stack_serves_is_refused_whichever_layer_is_asked_for(isthmus: Isthmus, estate: Path):
     file = estate / "stacks" / "Pulumi.bank-onboarding.yaml"
-    said = yaml_files.load(file).data
-    said["config"]["isthmus:serves"] = ["internal"]
-    yaml_files.dump(said, "", file)
+    settings = yaml_files.load(file).data
+    settings["config"]["isthmus:serves"] = ["internal"]
+    yaml_files.dump(settings, "", file)
     for name in ("bank-foundation", ESTATE):
         ran = isthmus("up", name, "--yes", "--project", estate)
         assert ran.code == 2
@@ -68,12 +68,12 @@ def test_an_emergency_access_is_recorded_and_signed_for_the_estate(isthmus: Isth
     yaml_files.dump(
         {"isthmus": "v1", "accesses": [access]}, "", estate / "stacks" / f"{ESTATE}.break-glass.yaml"
     )
-    said = {
+    results = {
         name: isthmus("break-glass", name, "inc-1", "--project", estate) for name in (ESTATE, "bank-platform")
     }
-    assert said[ESTATE].code == 0, said[ESTATE].err
-    assert json.loads(said[ESTATE].out)["stack"] == ESTATE
-    assert said[ESTATE].out == said["bank-platform"].out
+    assert results[ESTATE].code == 0, results[ESTATE].err
+    assert json.loads(results[ESTATE].out)["stack"] == ESTATE
+    assert results[ESTATE].out == results["bank-platform"].out
     ran = isthmus("break-glass", ESTATE, "inc-2", "--project", estate)
     assert ran.code == 2
     assert "bank.break-glass.yaml" in ran.err

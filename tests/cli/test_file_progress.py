@@ -24,8 +24,8 @@ def test_how_far_it_is_is_said_in_files_and_bytes(monkeypatch: pytest.MonkeyPatc
         progress._still()
         progress.ended(Entry("a.txt", reason="a.txt: it is encrypted."), False, 1_000_000)
         progress._still()
-    said = out.getvalue()
-    assert "0 of 2 files, 0.5 of 2.0 MB" in said
-    assert "refused: a.txt: it is encrypted." in said
-    assert "1 of 2 files, 1.0 of 2.0 MB" in said, "what was said of a file's parts is not counted twice"
-    assert ("━" in said) == terminal
+    getvalue = out.getvalue()
+    assert "0 of 2 files, 0.5 of 2.0 MB" in getvalue
+    assert "refused: a.txt: it is encrypted." in getvalue
+    assert "1 of 2 files, 1.0 of 2.0 MB" in getvalue, "what was said of a file's parts is not counted twice"
+    assert ("━" in getvalue) == terminal

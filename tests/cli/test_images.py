@@ -34,8 +34,8 @@ def test_json_has_for_each_what_it_is_where_from_where_to_and_for_whom(isthmus: 
     data = json.loads(isthmus("images", "bank-dev", "--format", "json", "--project", project).out)
     assert set(data) == {"images", "charts"}
     keys = {"name", "purpose", "upstream", "digest", "target", "used_by"}
-    assert all(set(each) == keys for part in data.values() for each in part)
-    vllm = next(each for each in data["images"] if each["name"] == "vllm")
+    assert all(set(row) == keys for part in data.values() for row in part)
+    vllm = next(image for image in data["images"] if image["name"] == "vllm")
     assert vllm["upstream"] == "docker.io/vllm/vllm-openai:v0.33.0"
     assert vllm["target"] == f"registry.bank.example/vllm/vllm-openai@{DIGEST}"
     assert vllm["used_by"]

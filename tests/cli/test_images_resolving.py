@@ -25,9 +25,9 @@ pytestmark = pytest.mark.sandbox
 def program() -> Path:
     if find("registry") is None:
         install(tools=["registry"])
-    found = find("registry")
-    assert found is not None
-    return found
+    path = find("registry")
+    assert path is not None
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def with_tokens(
         yield host
 
 
-def asked(host: str, name: str, logins: Logins | None = None, tag: str = "v1") -> str:
+def resolve(host: str, name: str, logins: Logins | None = None, tag: str = "v1") -> str:
     registries = Registries(logins or Logins())
     try:
         return registries.digest(Reference(host, name, tag))
@@ -75,38 +75,38 @@ def asked(host: str, name: str, logins: Logins | None = None, tag: str = "v1") -
 def test_the_digest_of_an_image_and_of_an_index_is_the_registrys(mirror):
     image = push(mirror, "one/image", "v1", "image")
     index = push(mirror, "one/index", "v1", "index", index=True)
-    assert asked(mirror, "one/image") == image
-    assert asked(mirror, "one/index") == index
+    assert resolve(mirror, "one/image") == image
+    assert resolve(mirror, "one/index") == index
     assert image != index
 
 
 def test_a_tag_that_is_not_there_is_told_as_such(mirror):
     with pytest.raises(EnvironmentFault, match="has no such tag"):
-        asked(mirror, "one/image", tag="v9")
+        resolve(mirror, "one/image", tag="v9")
 
 
 def test_a_registry_with_passwords_is_asked_with_the_credentials_of_docker_login(mirror, with_passwords):
     digest = push(mirror, "two/image", "v1", "two")
-    assert asked(with_passwords, "two/image", Logins({with_passwords: BASIC})) == digest
+    assert resolve(with_passwords, "two/image", Logins({with_passwords: BASIC})) == digest
     with pytest.raises(EnvironmentFault, match=r"does not let somebody without credentials.*docker login"):
-        asked(with_passwords, "two/image")
+        resolve(with_passwords, "two/image")
     wrong = "Basic " + base64.b64encode(f"{USER}:wrong".encode()).decode()
     with pytest.raises(EnvironmentFault, match="does not let these credentials"):
-        asked(with_passwords, "two/image", Logins({with_passwords: wrong}))
+        resolve(with_passwords, "two/image", Logins({with_passwords: wrong}))
 
 
 def test_a_registry_with_tokens_is_asked_without_credentials_where_none_are_kept(mirror, with_tokens, tokens):
     digest = push(mirror, "three/image", "v1", "three")
-    assert asked(with_tokens, "three/image") == digest
+    assert resolve(with_tokens, "three/image") == digest
     assert tokens.asked == [("repository:three/image:pull", None)], "one token is enough for both requests"
 
 
 def test_a_closed_registry_with_tokens_gets_the_credentials_at_its_token_server(mirror, with_tokens, tokens):
     tokens.closed = True
     digest = push(mirror, "three/closed", "v1", "closed")
-    assert asked(with_tokens, "three/closed", Logins({with_tokens: BASIC})) == digest
+    assert resolve(with_tokens, "three/closed", Logins({with_tokens: BASIC})) == digest
     with pytest.raises(EnvironmentFault, match="does not let somebody without credentials"):
-        asked(with_tokens, "three/closed")
+        resolve(with_tokens, "three/closed")
 
 
 @pytest.fixture
@@ -123,31 +123,31 @@ def locked(mirror: str) -> dict[str, str]:
 def test_the_command_fills_the_lock_from_a_mirror_and_lists_by_digest(
     isthmus: Isthmus, project, mirror, locked
 ):
-    made = ("images", "bank-dev", "--project", project)
-    ran = isthmus(*made, "--resolve", "--registry", f"http://{mirror}", "--format", "hauler")
+    arguments = ("images", "bank-dev", "--project", project)
+    ran = isthmus(*arguments, "--resolve", "--registry", f"http://{mirror}", "--format", "hauler")
     assert ran.code == 0, ran.err
     assert f"vllm: {mirror}/vllm/vllm-openai:v0.33.0 resolved to {locked['vllm']}" in ran.err
     assert f"docker.io/vllm/vllm-openai@{locked['vllm']}" in ran.out
     lock = images_lock.load(project / images_lock.FILE)
     assert {**lock.images, **lock.charts}["kueue"].digest == locked["kueue"]
     assert lock.images["edge"].digest is None, "the overrides give it: nobody asked"
-    again = isthmus(*made, "--resolve", "--registry", f"http://{mirror}")
+    again = isthmus(*arguments, "--resolve", "--registry", f"http://{mirror}")
     assert again.code == 0
     assert again.err.count(" still sha256:") == 6
     assert images_lock.load(project / images_lock.FILE) == lock
 
 
 def test_a_moved_tag_is_told_and_taken_only_when_asked_to(isthmus: Isthmus, project, mirror, locked):
-    made = ("images", "bank-dev", "--project", project, "--resolve", "--registry", f"http://{mirror}")
-    assert isthmus(*made).code == 0
+    arguments = ("images", "bank-dev", "--project", project, "--resolve", "--registry", f"http://{mirror}")
+    assert isthmus(*arguments).code == 0
     before = (project / images_lock.FILE).read_bytes()
     moved = push(mirror, "vllm/vllm-openai", "v0.33.0", "another image under the same tag")
-    ran = isthmus(*made)
+    ran = isthmus(*arguments)
     assert (ran.code, ran.out) == (1, "")
     assert f"moved from {locked['vllm']} to {moved}, left as it is" in ran.err
     assert "--update" in ran.err
     assert (project / images_lock.FILE).read_bytes() == before
-    assert isthmus(*made, "--update").code == 0
+    assert isthmus(*arguments, "--update").code == 0
     assert images_lock.load(project / images_lock.FILE).images["vllm"].digest == moved
 
 
@@ -158,13 +158,21 @@ def test_the_command_uses_the_credentials_that_docker_login_left(
     locked,
     tmp_path,
 ):
-    made = ("images", "bank-dev", "--project", project, "--resolve", "--registry", f"http://{with_passwords}")
+    arguments = (
+        "images",
+        "bank-dev",
+        "--project",
+        project,
+        "--resolve",
+        "--registry",
+        f"http://{with_passwords}",
+    )
     (tmp_path / "docker").mkdir()
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {with_passwords: {"auth": auth}}}))
-    refused = isthmus(*made, DOCKER_CONFIG=str(tmp_path / "none"))
+    refused = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "none"))
     assert refused.code == 3
     assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in refused.err
-    ran = isthmus(*made, DOCKER_CONFIG=str(tmp_path / "docker"))
+    ran = isthmus(*arguments, DOCKER_CONFIG=str(tmp_path / "docker"))
     assert ran.code == 0, ran.err
     assert auth not in ran.err + ran.out

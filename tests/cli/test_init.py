@@ -36,8 +36,8 @@ def test_its_settings_name_all_that_only_the_organisation_knows_as_lines_to_comp
     assert "values that only you know are missing" in open_.err
     # Completed as the file says: the `# ` at the head of each line goes, the examples get values.
     text = file.read_text().replace("sha256:<64 hex digits>", "sha256:" + "a" * 64)
-    head, _, rest = text.partition("  # isthmus:overrides:")
-    lines = ["  # isthmus:overrides:", *rest.strip("\n").split("\n")]
+    head, _, rest_of_text = text.partition("  # isthmus:overrides:")
+    lines = ["  # isthmus:overrides:", *rest_of_text.strip("\n").split("\n")]
     file.write_text(head + "\n".join(line.replace("  # ", "  ", 1) for line in lines if line) + "\n")
     assert "isthmus:overrides" in yaml_files.load(file).data["config"]
     done = isthmus("render", "fresh", "--project", project)
@@ -68,11 +68,11 @@ def test_requirements_that_stand_in_the_folder_already_are_taken_where_they_are(
 
 
 def test_without_a_feasible_plan_nothing_is_written_and_the_answer_is_no(isthmus, project):
-    before = sorted(each.name for each in (project / "stacks").iterdir())
+    before = sorted(path.name for path in (project / "stacks").iterdir())
     ran = begin(isthmus, project, "fresh", "bank-infeasible")
     assert ran.code == 1
     assert "infeasible" in ran.out
-    assert sorted(each.name for each in (project / "stacks").iterdir()) == before
+    assert sorted(path.name for path in (project / "stacks").iterdir()) == before
 
 
 @pytest.mark.parametrize("name", ["a.b", "-a", "../x", "a b"])

@@ -87,7 +87,7 @@ def test_a_traceback_is_shown_with_debug_only(isthmus, project):
 
 def test_json_goes_to_stdout_alone(isthmus):
     ran = isthmus("blueprints", "--format", "json")
-    assert "regulated-hybrid" in [each["name"] for each in json.loads(ran.out)]
+    assert "regulated-hybrid" in [load["name"] for load in json.loads(ran.out)]
     assert ran.err == ""
 
 
@@ -123,10 +123,10 @@ def test_an_unforeseen_fault_is_told_without_a_traceback(monkeypatch, capsys):
 
     monkeypatch.setattr(app, "run", broken)
     assert main(["render", "bank-dev"]) == 3
-    told = capsys.readouterr().err
-    assert "of all things" in told
-    assert "--debug" in told
-    assert "Traceback" not in told
+    err = capsys.readouterr().err
+    assert "of all things" in err
+    assert "--debug" in err
+    assert "Traceback" not in err
 
 
 def test_stack_and_blueprint_names_complete(isthmus):

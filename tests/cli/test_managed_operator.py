@@ -29,9 +29,11 @@ def managed(project: Path) -> Path:
 def test_a_release_is_rendered_beside_the_manifests_as_helm_is_told_it(isthmus: Isthmus, managed: Path):
     ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
     assert ran.code == 0, ran.err
-    told = YAML(typ="safe").load(managed / "made" / "helm" / "fra1" / "gpu-operator" / "gpu-operator.yaml")
-    assert (told["chart"], told["version"]) == (f"{CHART}@{DIGEST}", "v26.7.0")
-    assert told["values"]["mig"] == {"strategy": "mixed"}
+    helm_values = YAML(typ="safe").load(
+        managed / "made" / "helm" / "fra1" / "gpu-operator" / "gpu-operator.yaml"
+    )
+    assert (helm_values["chart"], helm_values["version"]) == (f"{CHART}@{DIGEST}", "v26.7.0")
+    assert helm_values["values"]["mig"] == {"strategy": "mixed"}
     assert not list(managed.glob("made/kubernetes/**/release-*")), "it is no manifest"
     assert not {"critical", "high", "undecided"} & set(ran.err.split()), "its namespace is privileged by need"
 
@@ -39,10 +41,10 @@ def test_a_release_is_rendered_beside_the_manifests_as_helm_is_told_it(isthmus: 
 def test_a_privileged_operator_is_excused_where_the_platform_states_it_and_nowhere_else(
     isthmus: Isthmus, managed: Path
 ):
-    other = managed / "stacks" / "Pulumi.bank-dev.yaml"
-    data = yaml_files.load(other).data
+    other_settings = managed / "stacks" / "Pulumi.bank-dev.yaml"
+    data = yaml_files.load(other_settings).data
     data["config"]["isthmus:overrides"]["operators"]["gpu_operator_namespace"] = "isthmus-restricted"
-    yaml_files.dump(data, "", other)
+    yaml_files.dump(data, "", other_settings)
     ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
     assert ran.code != 0, "a class's namespace would be privileged"
 
@@ -50,5 +52,5 @@ def test_a_privileged_operator_is_excused_where_the_platform_states_it_and_nowhe
 def test_the_chart_is_listed_for_the_mirror_by_the_release_that_needs_it(isthmus: Isthmus, managed: Path):
     ran = isthmus("images", "bank-dev", "--format", "json", "--project", managed)
     assert ran.code in (0, 2), ran.err
-    charts = {each["name"]: each for each in json.loads(ran.out)["charts"]}
+    charts = {chart["name"]: chart for chart in json.loads(ran.out)["charts"]}
     assert "the release gpu-operator/gpu-operator" in charts["gpu-operator"]["used_by"]

@@ -47,7 +47,7 @@ def test_the_plan_that_is_written_can_be_built(isthmus, bank, tmp_path):
     ran = isthmus("plan", bank, "-o", target, *AS_OF)
     assert ran.code == 0
     plan_rules.check(plan_of.load(target), requirements_document.load(bank))
-    assert [each.name for each in tmp_path.iterdir() if each.suffix not in (".yaml",)] == []
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".yaml",)] == []
 
 
 def test_with_nothing_changed_the_same_bytes_stay_and_that_is_said(isthmus, bank, tmp_path):
@@ -135,7 +135,7 @@ def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         (
             "meta-llama/Llama-3.3-70B-Instruct",
@@ -148,13 +148,13 @@ def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
         ("name: kyc-extraction", "name: campaign-copy", "campaign-copy"),
     ],
 )
-def test_bad_input_is_one_paragraph_and_exit_code_2(isthmus, bank, old, new, says):
+def test_bad_input_is_one_paragraph_and_exit_code_2(isthmus, bank, old, new, message):
     text = bank.read_text()
     assert old in text
     bank.write_text(text.replace(old, new))
     ran = isthmus("plan", bank, *AS_OF)
     assert (ran.code, ran.out) == (2, "")
-    assert says in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
 
 

@@ -31,10 +31,10 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    def run(*words: str, stack: str = "bank-dev") -> tuple[int, str, str]:
-        code = main(["preview", stack, *words, "--project", str(project)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+    def run(*arguments: str, stack: str = "bank-dev") -> tuple[int, str, str]:
+        code = main(["preview", stack, *arguments, "--project", str(project)])
+        readouterr = capsys.readouterr()
+        return code, readouterr.out, readouterr.err
 
     return run
 
@@ -68,7 +68,7 @@ def test_nothing_to_change_ends_with_0(call: Call, gives: Any):
 
 
 @pytest.mark.parametrize(
-    ("more", "words", "code"),
+    ("more", "arguments", "code"),
     [
         ({"policy": [HIGH]}, [], 1),
         ({"policy": [HIGH]}, ["--fail-on", "critical"], 0),
@@ -79,10 +79,10 @@ def test_nothing_to_change_ends_with_0(call: Call, gives: Any):
     ],
 )
 def test_what_is_met_ends_with_1_and_the_report_is_given_all_the_same(
-    call: Call, gives: Any, more: Any, words: list[str], code: int
+    call: Call, gives: Any, more: Any, arguments: list[str], code: int
 ):
     gives(shown(**more))
-    ended, out, err = call("--format", "json", *words)
+    ended, out, err = call("--format", "json", *arguments)
     assert ended == code, err
     assert json.loads(out)["stack"] == "bank-dev"
 
@@ -153,20 +153,20 @@ def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any
     gives(shown(changes=changes, summary={"create": 800}))
     code, _, err = call("--format", "markdown", "-o", str(project / "comment.md"))
     assert code == 0, err
-    comment, whole = (project / f"comment{name}.md" for name in ("", ".whole"))
-    assert len(comment.read_text()) <= 60_000 < len(whole.read_text())
+    comment, full_report = (project / f"comment{name}.md" for name in ("", ".whole"))
+    assert len(comment.read_text()) <= 60_000 < len(full_report.read_text())
     assert "the rest is in `comment.whole.md`" in comment.read_text()
     _, out, _ = call("--format", "markdown")
     assert "the rest is in `out/preview-bank-dev.whole.md`" in out
-    assert (project / "out" / "preview-bank-dev.whole.md").read_text() == whole.read_text()
+    assert (project / "out" / "preview-bank-dev.whole.md").read_text() == full_report.read_text()
 
 
 def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     bank_estate(tmp_path)
     gives(shown())
     assert main(["preview", "bank", "--format", "json", "--project", str(tmp_path)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [each["stack"] for each in told] == [
+    previews = json.loads(capsys.readouterr().out)
+    assert [preview["stack"] for preview in previews] == [
         "bank-foundation",
         "bank-platform",
         "bank-investigations",
@@ -179,12 +179,12 @@ def test_surroundings_that_are_not_there_are_a_failed_preview(
 ):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))
     code, out, err = call("--format", "json")
-    made = Preview.model_validate_json(out)
-    assert (code, made.status, made.digest) == (3, "failed", "")
-    assert "isthmus sandbox up" in made.diagnostics[0].message
+    model_validate_json = Preview.model_validate_json(out)
+    assert (code, model_validate_json.status, model_validate_json.digest) == (3, "failed", "")
+    assert "isthmus sandbox up" in model_validate_json.diagnostics[0].message
     assert "isthmus sandbox up" in err
-    assert made.data_paths.after, "what its files say is told all the same"
-    assert made.cost.after is not None
+    assert model_validate_json.data_paths.after, "what its files say is told all the same"
+    assert model_validate_json.cost.after is not None
 
 
 def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
@@ -201,13 +201,13 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
 
 @pytest.mark.parametrize("where", ["policies.yaml", "the stack's settings"])
 def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path, where: str):
-    said = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
+    policy_settings = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
     if where == "policies.yaml":
-        yaml_files.dump({"isthmus": "v1", **said}, "", project / where)
+        yaml_files.dump({"isthmus": "v1", **policy_settings}, "", project / where)
     else:
         file = project / "stacks" / "Pulumi.bank-dev.yaml"
         settings = yaml_files.load(file).data
-        settings["config"]["isthmus:policies"] = said
+        settings["config"]["isthmus:policies"] = policy_settings
         yaml_files.dump(settings, "", file)
     code, out, err = call("--format", "markdown")
     assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err

@@ -22,10 +22,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered once, below the project that it is of."""
     folder = tmp_path_factory.mktemp("rendered")
     lay(folder / "project", bank=True)
-    made = folder / "project" / "made"
-    ran = command(folder / "no-home")("render", "bank-dev", "-o", made, "--project", made.parent)
+    folder_made = folder / "project" / "made"
+    ran = command(folder / "no-home")(
+        "render", "bank-dev", "-o", folder_made, "--project", folder_made.parent
+    )
     assert ran.code == 0, ran.err
-    return made
+    return folder_made
 
 
 def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, rendered):
@@ -63,14 +65,17 @@ def test_unknown_values_are_named_placeholders(rendered):
 
 def test_the_graph_holds_every_resource_sorted_with_what_it_needs(rendered):
     resources = json.loads((rendered / "graph.json").read_text())["resources"]
-    urns = [each["urn"] for each in resources]
+    urns = [resource["urn"] for resource in resources]
     assert urns == sorted(urns)
-    for each in resources:
-        needed = [*each["dependencies"], *(x for some in each["propertyDependencies"].values() for x in some)]
-        assert set(needed) <= set(urns), each["urn"]
-        assert each["parent"] is None or each["parent"] in urns
+    for resource in resources:
+        needed = [
+            *resource["dependencies"],
+            *(x for some in resource["propertyDependencies"].values() for x in some),
+        ]
+        assert set(needed) <= set(urns), resource["urn"]
+        assert resource["parent"] is None or resource["parent"] in urns
     name = f"bank-{bank.serving('transaction-narratives').id}-server"
-    deployment = next(each for each in resources if each["name"] == name)
+    deployment = next(resource for resource in resources if resource["name"] == name)
     assert deployment["options"]["customTimeouts"]["create"]
     assert "$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment::" in deployment["urn"]
 
@@ -81,22 +86,24 @@ def test_the_gpus_of_the_rendered_pods_are_the_plan_s(rendered):
     for path in rendered.glob("kubernetes/*/*/deployment-*.yaml"):
         spec = read.load(path)["spec"]
         for container in spec["template"]["spec"]["containers"]:
-            asked = container.get("resources", {}).get("limits", {}).get("nvidia.com/gpu", 0)
-            total += int(asked) * spec["replicas"]
-    assert total == sum(each.gpus for each in bank.both()[1].endpoints) > 0
+            gpus_requested = container.get("resources", {}).get("limits", {}).get("nvidia.com/gpu", 0)
+            total += int(gpus_requested) * spec["replicas"]
+    assert total == sum(endpoint.gpus for endpoint in bank.requirements_and_plan()[1].endpoints) > 0
 
 
 def test_a_folder_of_other_origin_is_left_alone(isthmus, project):
-    mine = project / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years of work")
-    ran = isthmus("render", "bank-dev", "-o", mine, "--project", project)
+    own_folder = project / "mine"
+    own_folder.mkdir()
+    (own_folder / "thesis.txt").write_text("years of work")
+    ran = isthmus("render", "bank-dev", "-o", own_folder, "--project", project)
     assert ran.code == 2
     assert "left alone" in ran.err
-    assert tree(mine) == {"thesis.txt": b"years of work"}
+    assert tree(own_folder) == {"thesis.txt": b"years of work"}
 
 
 def test_the_platform_is_written_as_it_was_validated(rendered):
     body = YAML(typ="safe", pure=True).load(rendered / "platform.yaml")
-    assert [each["id"] for each in body["endpoints"]] == [each.id for each in bank.both()[1].endpoints]
+    assert [endpoint["id"] for endpoint in body["endpoints"]] == [
+        endpoint.id for endpoint in bank.requirements_and_plan()[1].endpoints
+    ]
     assert body["images"]["registries"] == ["registry.bank.example/"]

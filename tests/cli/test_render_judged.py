@@ -53,8 +53,8 @@ def test_a_setting_that_there_is_not_is_refused_before_anything_is_written(rende
 
 def test_a_stacks_own_config_is_read_and_held_to_the_same(isthmus: Isthmus, project: Path):
     file = project / "stacks" / "Pulumi.bank-dev.yaml"
-    stated = "  isthmus:policies:\n    off:\n    - rule: audit/logs-keep\n      owner: a\n      reason: b\n"
-    file.write_text(file.read_text().replace("config:\n", f"config:\n{stated}", 1))
+    setting = "  isthmus:policies:\n    off:\n    - rule: audit/logs-keep\n      owner: a\n      reason: b\n"
+    file.write_text(file.read_text().replace("config:\n", f"config:\n{setting}", 1))
     ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
     assert ran.code == 2
     assert "there is no rule `audit/logs-keep`. Did you mean `audit/logs-kept`?" in ran.err

@@ -61,7 +61,7 @@ def start(laid: Path, into: str, *, most: int | None = None) -> subprocess.Popen
 
 def all_of(root: Path) -> dict[str, bytes]:
     return {
-        each.relative_to(root).as_posix(): each.read_bytes() for each in root.rglob("*") if each.is_file()
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
     }
 
 
@@ -89,8 +89,8 @@ def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
 
 def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_of_one_run(laid: Path):
     assert start(laid, "whole").wait() == 0
-    whole = all_of(laid / "whole")
-    assert len(whole) == FILES + 2
+    full_run = all_of(laid / "whole")
+    assert len(full_run) == FILES + 2
     for number, code, into in ((signal.SIGKILL, -9, "killed"), (signal.SIGINT, 130, "interrupted")):
         running = cut_off(laid, into, number)
         _, err = running.communicate()
@@ -98,28 +98,28 @@ def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_
         left = {
             name: data
             for name, data in all_of(laid / into).items()
-            if name in whole and name.endswith(".jsonl")
+            if name in full_run and name.endswith(".jsonl")
         }
         left.pop("manifest.jsonl")
         assert 3 <= len(left) < FILES
-        assert all(whole[name] == data for name, data in left.items()), "half a file under its name"
+        assert all(full_run[name] == data for name, data in left.items()), "half a file under its name"
         assert "summary.json" not in all_of(laid / into)
         again = start(laid, into)
         out, _ = again.communicate()
         assert again.returncode == 0
         assert "of them by an earlier run" in out
-        assert all_of(laid / into) == whole
+        assert all_of(laid / into) == full_run
 
 
 def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
     (laid / "in/z.txt").write_text("words " * 4000)
-    for most, there in ((2600, range(1, FILES)), (12_000, [FILES])):
+    for most, file_counts in ((2600, range(1, FILES)), (12_000, [FILES])):
         full = start(laid, "out", most=most)
         _, err = full.communicate()
         assert full.returncode == 3
         assert "Make room; the same command goes on where it was." in err
         assert "Traceback" not in err
-        assert noted(laid / "out") in there
+        assert noted(laid / "out") in file_counts
         assert not (laid / "out/z.txt").exists()
     assert start(laid, "out").wait() == 0
     assert start(laid, "whole").wait() == 0
@@ -127,7 +127,7 @@ def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
 
 
 @pytest.mark.parametrize(
-    ("rules", "where", "what"),
+    ("rules", "where", "message"),
     [
         ("languages: [en]\nnames: x\n", "rules.yaml:2 names", "this key is unknown"),
         (
@@ -140,13 +140,13 @@ def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
     ],
 )
 def test_wrong_rules_are_told_with_their_line(
-    isthmus: Isthmus, laid: Path, rules: str, where: str, what: str
+    isthmus: Isthmus, laid: Path, rules: str, where: str, message: str
 ):
     (laid / "rules.yaml").write_text(rules)
     ran = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=laid)
     assert (ran.code, ran.out) == (2, "")
     assert where in ran.err
-    assert what in ran.err
+    assert message in ran.err
     assert not (laid / "out").exists()
 
 
@@ -155,8 +155,8 @@ def test_a_detectors_configuration_gives_its_rules_and_json_stands_alone(isthmus
         "mode: detector\nclass: public\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'CASE-[0-9]{4}'}\n"
     )
     (laid / "one.txt").write_text(f"CASE-1234 of {MAIL}\n")
-    given = ("one.txt", "-o", "out", "--rules", "rules.yaml", "--class", "public", "--format", "json")
-    ran = isthmus("sanitise", *given, cwd=laid)
+    arguments = ("one.txt", "-o", "out", "--rules", "rules.yaml", "--class", "public", "--format", "json")
+    ran = isthmus("sanitise", *arguments, cwd=laid)
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["findings"] == {"EMAIL_ADDRESS": 1, "OWN": 1}
     assert (laid / "out/one.txt").read_text() == "<OWN_1> of <EMAIL_ADDRESS_1>\n"
@@ -174,8 +174,8 @@ def test_a_class_unsaid_is_the_strictest_and_a_refused_file_ends_with_1(isthmus:
 def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):
     ran = isthmus("sanitise", "in", "-o", "in/out", "--rules", "rules.yaml", cwd=laid)
     assert (ran.code, "within the other" in ran.err) == (2, True)
-    there = ("s3://b/raw", "-o", "s3://b/raw/clean", "--rules", "rules.yaml")
-    ran = isthmus("sanitise", *there, cwd=laid, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+    arguments = ("s3://b/raw", "-o", "s3://b/raw/clean", "--rules", "rules.yaml")
+    ran = isthmus("sanitise", *arguments, cwd=laid, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
     assert (ran.code, "within the other" in ran.err) == (2, True)
 
 
@@ -192,8 +192,8 @@ def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest
     (tmp_path / "a.csv").write_text("ort,bemerkung\n1,Käthe Groß war gestern bei der Nordbank in der Stadt\n")
     ran = isthmus("sanitise", "a.csv", "-o", "out", "--rules", "rules.yaml", cwd=tmp_path)
     assert ran.code == 0, ran.err
-    made = (tmp_path / "out/a.csv").read_text()
-    assert made == "ort,bemerkung\n1,<PERSON_1> war gestern bei der <ORGANIZATION_1> in der Stadt\n"
+    text = (tmp_path / "out/a.csv").read_text()
+    assert text == "ort,bemerkung\n1,<PERSON_1> war gestern bei der <ORGANIZATION_1> in der Stadt\n"
     assert "patterns only" not in ran.out
 
 
@@ -216,11 +216,11 @@ def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isth
         s3 = client(url)
         s3.create_bucket(Bucket="lake")
         s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
-        for number, words in enumerate(shown):
+        for number, arguments in enumerate(shown):
             if number == 2:
                 pq.write_table(cards, laid / "raw/cards.parquet")
-            ran = isthmus(*words[1:], cwd=laid, **at)
-            assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
+            ran = isthmus(*arguments[1:], cwd=laid, **at)
+            assert ran.code == 0, f"{shlex.join(arguments)}: {ran.err}"
             if number == 2:
                 assert json.loads(ran.out)["findings"] == {
                     "CASE_NUMBER": 1,

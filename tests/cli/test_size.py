@@ -58,7 +58,7 @@ def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "message"),
     [
         (
             ("size", "--model", "llama-3.3-70b-instruct", *LLAMA[3:], *SHAPE),
@@ -73,10 +73,10 @@ def test_no_is_exit_code_1_with_the_reason(isthmus, more, head):
         (("size", "--model", "/dev/null", *LLAMA[3:], *SHAPE), "/dev/null"),
     ],
 )
-def test_bad_input_is_one_paragraph(isthmus, command, says):
+def test_bad_input_is_one_paragraph(isthmus, command, message):
     ran = isthmus(*command)
     assert (ran.code, ran.out) == (2, "")
-    assert says in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
     assert "Traceback" not in ran.err
 

@@ -32,7 +32,7 @@ def planned(folder: Path) -> Path:
 def test_machines_are_those_of_the_plan_labelled_and_tainted_in_aws_s_own_zones(tmp_path: Path) -> None:
     (site,) = sites.read(planned(tmp_path)).sites
     assert site.context == "frankfurt"
-    made = {node["metadata"]["name"]: node for node in nodes.nodes(site)}
+    made = {node["metadata"]["name"]: node for node in nodes.build_nodes(site)}
     gpu = [node for name, node in made.items() if "qwen3" in name]
     assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in gpu] == [
         *("eu-central-1a", "eu-central-1b"),
@@ -59,5 +59,5 @@ def test_a_context_called_as_an_aws_site_with_a_cluster_is_refused(tmp_path: Pat
     own = {**site, "kube_context": "frankfurt"}
     wanted["sites"] = sorted([*wanted["sites"], own], key=lambda each: each["name"] != first)
     yaml_files.dump(wanted, "", file)
-    with pytest.raises(InputError, match="name the same kube_context, `frankfurt`"):
+    with pytest.raises(InputError, match="have the same kube_context, `frankfurt`"):
         sites.read(file)

@@ -31,7 +31,7 @@ def test_the_banks_requirements_become_one_cluster_with_two_pools():
 
 def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
     wanted = sites.read(BANK)
-    names = [volume["metadata"]["name"] for volume in weight_volumes.volumes(wanted.models)]
+    names = [volume["metadata"]["name"] for volume in weight_volumes.build_volumes(wanted.models)]
     assert len(names) == len(set(names))
     assert "weights-meta-llama-llama-3-3-70b-instruct" in names
     # Candidate of restricted, confidential and public work.
@@ -40,7 +40,7 @@ def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
 
 
 def test_two_models_never_share_a_volumes_name():
-    made = weight_volumes.volumes({"a/m": 2, "a/m-2": 1})
+    made = weight_volumes.build_volumes({"a/m": 2, "a/m-2": 1})
     assert {v["metadata"]["name"]: v["metadata"]["annotations"]["isthmus.dev/model"] for v in made} == {
         "weights-a-m": "a/m",
         "weights-a-m-2": "a/m-2",
@@ -53,14 +53,14 @@ def test_two_sites_with_one_context_are_refused(tmp_path):
     twin = site.replace("name: fra1", "name: fra2").replace("10.40.", "10.41.")
     file = tmp_path / "twins.requirements.yaml"
     file.write_text(text.replace(site, site + twin))
-    with pytest.raises(InputError, match="`fra1` and `fra2` name the same kube_context, `fra1`"):
+    with pytest.raises(InputError, match="`fra1` and `fra2` have the same kube_context, `fra1`"):
         sites.read(file)
 
 
 @pytest.mark.parametrize("gpu", GPUS)
 def test_every_gpu_makes_a_node_whose_labels_kubernetes_accepts(gpu):
     site = OnPremSite("s", "s", (Pool(f"s-{gpu}", gpu, 3, 8, 2),))
-    made = nodes.nodes(site)
+    made = nodes.build_nodes(site)
     assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in made[:3]] == [
         "s-a",
         "s-b",
@@ -77,11 +77,11 @@ def test_every_gpu_makes_a_node_whose_labels_kubernetes_accepts(gpu):
     assert len({node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in plain}) == 2
 
 
-REAL = crds.beside_checkout()
+REAL = crds.default_folder()
 
 
 @pytest.mark.skipif(REAL is None, reason="no real CRDs are beside this checkout")
-@pytest.mark.parametrize("row", crds.table(), ids=lambda row: row["kind"])
+@pytest.mark.parametrize("row", crds.stand_in_rows(), ids=lambda row: row["kind"])
 def test_a_stand_in_is_what_the_real_definition_is(row):
     assert REAL is not None
     text = (REAL / f"{row['plural']}.{row['group']}.yaml").read_text()
@@ -116,7 +116,7 @@ def test_a_folder_of_definitions_is_completed_by_stand_ins(tmp_path):
 def test_a_folder_without_definitions_is_refused(tmp_path):
     with pytest.raises(InputError, match="no CustomResourceDefinition"):
         crds.definitions(tmp_path)
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="folder of CRD files does not exist"):
         crds.definitions(tmp_path / "nowhere")
 
 

@@ -99,7 +99,7 @@ def test_a_sandbox_that_is_not_up_says_how_to_start_it(tmp_path):
 
 def test_a_process_that_ended_is_named_with_the_command_that_mends_it(home):
     home.processes.unlink()
-    with pytest.raises(EnvironmentFault, match=r"aws-endpoint no longer runs.*isthmus sandbox up r\.yaml"):
+    with pytest.raises(EnvironmentFault, match=r"no longer run: .*aws-endpoint.*isthmus sandbox up r\.yaml"):
         environment.variables(home)
 
 

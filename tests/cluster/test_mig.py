@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.operators.mig import _devices, _shared
+from sandbox.operators.mig import _apply_time_slicing, _layout_devices
 
 H100 = {"nvidia.com/gpu.count": "8", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 OURS = {
@@ -15,23 +15,26 @@ OURS = {
 
 
 def test_slices_beside_the_gpus_that_stay_whole():
-    assert _devices("all-disabled", H100, {}) == {"nvidia.com/gpu": "8"}
-    assert _devices("all-1g.10gb", H100, {}) == {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"}
-    assert _devices("isthmus-2x3g.40gb-of-8", H100, OURS) == {
+    assert _layout_devices("all-disabled", H100, {}) == {"nvidia.com/gpu": "8"}
+    assert _layout_devices("all-1g.10gb", H100, {}) == {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"}
+    assert _layout_devices("isthmus-2x3g.40gb-of-8", H100, OURS) == {
         "nvidia.com/gpu": "6",
         "nvidia.com/mig-3g.40gb": "4",
     }
 
 
 def test_a_layout_that_nobody_knows_or_the_gpu_cannot_have_fails():
-    assert _devices("isthmus-1x3g.40gb-of-8", H100, OURS) is None
-    assert _devices("all-3g.20gb", H100, {}) is None
-    assert _devices("too-many", H100, OURS) is None
+    assert _layout_devices("isthmus-1x3g.40gb-of-8", H100, OURS) is None
+    assert _layout_devices("all-3g.20gb", H100, {}) is None
+    assert _layout_devices("too-many", H100, OURS) is None
 
 
 def test_shared_gpus_are_advertised_under_the_name_that_the_configuration_gives_them():
     config = "sharing: {timeSlicing: {renameByDefault: %s, resources: [{name: nvidia.com/gpu, replicas: 4}]}}"
     whole = {"nvidia.com/gpu": "4"}
-    assert _shared(whole, config % "true") == {"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": "16"}
-    assert _shared(whole, config % "false") == {"nvidia.com/gpu": "16"}
-    assert _shared(whole, "version: v1") == _shared(whole, None) == whole
+    assert _apply_time_slicing(whole, config % "true") == {
+        "nvidia.com/gpu": "0",
+        "nvidia.com/gpu.shared": "16",
+    }
+    assert _apply_time_slicing(whole, config % "false") == {"nvidia.com/gpu": "16"}
+    assert _apply_time_slicing(whole, "version: v1") == _apply_time_slicing(whole, None) == whole

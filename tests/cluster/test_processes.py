@@ -49,7 +49,7 @@ def test_a_number_that_was_given_away_again_is_left_alone(home, sleeper):
     entry = json.loads(home.processes.read_text())
     entry["ours"]["started"] -= 100
     home.processes.write_text(json.dumps(entry))
-    assert processes.alive(home) == {}
+    assert processes.running_processes(home) == {}
     processes.end_all(home)
     assert sleeper.poll() is None, "a process of somebody else was ended"
 
@@ -66,7 +66,7 @@ def test_an_unrecorded_component_of_this_home_is_found_and_others_are_not(home, 
         started.append(subprocess.Popen([str(path), "60"]))
     editor = subprocess.Popen([sys.executable, "-c", SLEEP, str(home.kubeconfig)])
     try:
-        assert [process.pid for process in processes.strays(home)] == [started[0].pid]
+        assert [process.pid for process in processes.find_strays(home)] == [started[0].pid]
         processes.end_all(home)
         assert [child.poll() is None for child in started] == [False, True]
         assert editor.poll() is None
@@ -83,7 +83,7 @@ def test_a_stray_aws_endpoint_is_known_by_its_home(home, tmp_path):
         for root in (home.root, tmp_path / "x")
     ]
     try:
-        assert [process.pid for process in processes.strays(home)] == [children[0].pid]
+        assert [process.pid for process in processes.find_strays(home)] == [children[0].pid]
     finally:
         for child in children:
             child.kill()

@@ -34,8 +34,8 @@ PLAIN = {"id": "nova", "workload": "claims", "model": "amazon.nova-lite-v1:0", "
 
 
 def access(engine: Engine, sensitivity: str = "internal", name: str = "a", **more: Any) -> None:
-    given = {"name": "internal", "sensitivity": sensitivity, "role": "internal-role", "models": [model()]}
-    engine.deploy(BedrockAccess, name, {**given, **more})
+    arguments = {"name": "internal", "sensitivity": sensitivity, "role": "internal-role", "models": [model()]}
+    engine.deploy(BedrockAccess, name, {**arguments, **more})
 
 
 def policy(engine: Engine) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def foundation(region: str, name: str = MODEL) -> str:
 
 def may(engine: Engine, resource: str, **context: str) -> bool:
     """Whether the role may invoke it; both actions are the same."""
-    found = {
+    matches = {
         allowed(policy(engine), f"bedrock:{action}", resource, **context)
         for action in ("InvokeModel", "InvokeModelWithResponseStream")
     }
-    (one,) = found
-    return one
+    (match,) = matches
+    return match

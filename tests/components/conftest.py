@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.sync_await import _ensure_event_loop
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.platforms import bank
 from tests.s3_service import client, s3_service
 
@@ -123,31 +124,33 @@ class Engine(mocks.Mocks):
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        given = dict(args.inputs)
-        if args.resource_id and args.resource_id not in {made.imported for made in self.made}:
+        inputs = dict(args.inputs)
+        if args.resource_id and args.resource_id not in {resource.imported for resource in self.made}:
             self.reads.append(f"{args.typ} {args.resource_id}")
-            return args.resource_id, given
+            return args.resource_id, inputs
         if args.typ == "kubernetes:core/v1:Service":
-            given["spec"] = {**given["spec"], "clusterIP": f"10.96.0.{crc32(args.name.encode()) % 250}"}
+            inputs["spec"] = {**inputs["spec"], "clusterIP": f"10.96.0.{crc32(args.name.encode()) % 250}"}
         if args.typ.startswith("aws:"):
-            given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
-            given |= COMPUTED.get(args.typ, {})
+            inputs["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
+            inputs |= COMPUTED.get(args.typ, {})
         if args.typ == "aws:ec2/vpcEndpoint:VpcEndpoint":
-            given["prefixListId"] = "pl-s3" if args.name.endswith("-s3") else ""
+            inputs["prefixListId"] = "pl-s3" if args.name.endswith("-s3") else ""
         if args.typ == "aws:bedrock/inferenceProfile:InferenceProfile":
             # In the form that the edge asks for: it refuses what is no ARN of Bedrock.
-            given["arn"] = f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/{args.name}"
+            inputs["arn"] = (
+                f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/{args.name}"
+            )
         if args.typ in (
             "aws:sagemaker/model:Model",
             "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
         ):
             # Named by the provider: each life has another name.
-            given["name"] = f"{args.name}-0a1b2c3"
+            inputs["name"] = f"{args.name}-0a1b2c3"
         if args.typ == "aws:route53/resolverEndpoint:ResolverEndpoint":
-            given["ipAddresses"] = [
-                {**place, "ip": f"10.60.{at}.10"} for at, place in enumerate(given["ipAddresses"])
+            inputs["ipAddresses"] = [
+                {**place, "ip": f"10.60.{at}.10"} for at, place in enumerate(inputs["ipAddresses"])
             ]
-        return f"{args.name}-id", given
+        return f"{args.name}-id", inputs
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         if args.token == "aws:ec2/getPrefixList:getPrefixList":
@@ -169,24 +172,28 @@ class Engine(mocks.Mocks):
             root._transformations = []
 
         @pulumi.runtime.test
-        def whole() -> Any:
-            made = program()
-            found = {key: getattr(made, key) for key in type(made).__annotations__ if not key.startswith("_")}
-            return pulumi.Output.all(**found).apply(self.outputs.update)
+        def program_in_component() -> Any:
+            component = program()
+            outputs = {
+                key: getattr(component, key)
+                for key in type(component).__annotations__
+                if not key.startswith("_")
+            }
+            return pulumi.Output.all(**outputs).apply(self.outputs.update)
 
-        whole()
+        program_in_component()
 
     def all(self, kind: str) -> list[Made]:
-        return [made for made in self.made if made.kind == kind]
+        return [resource for resource in self.made if resource.kind == kind]
 
     def only(self, kind: str, name: str | None = None) -> Made:
-        found = [made for made in self.all(kind) if name is None or made.name == name]
-        assert len(found) == 1, f"{kind} {name}: {[made.name for made in self.all(kind)]}"
-        return found[0]
+        resources = [resource for resource in self.all(kind) if name is None or resource.name == name]
+        assert len(resources) == 1, f"{kind} {name}: {[resource.name for resource in self.all(kind)]}"
+        return resources[0]
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """The pod spec of each Deployment."""
-        return {made.meta["name"]: made.pod for made in self.all("Deployment")}
+        return {deployment.meta["name"]: deployment.pod for deployment in self.all("Deployment")}
 
 
 def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -223,14 +230,13 @@ def build(
     from pulumi_kubernetes import Provider as Kubernetes
 
     from components import LlmPlatform
-    from isthmus.contracts.platform.model.platform import Platform
 
     def program() -> pulumi.ComponentResource:
         providers: dict[str, pulumi.ProviderResource] = {
             site["name"]: Kubernetes(site["name"]) if site["kind"] == "on-prem" else Aws(site["name"])
             for site in platform["sites"]
         }
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         return LlmPlatform(name, checked, providers, only_admission=only_admission)
 
     engine.run(program)
@@ -240,14 +246,14 @@ def build(
 def s3() -> Iterator[Any]:
     """A client of a store with Object Lock, and in it the bucket of the bank's records."""
     with s3_service() as url:
-        made = client(url)
-        made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-        yield made
+        connection = client(url)
+        connection.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+        yield connection
 
 
 @pytest.fixture(scope="session")
 def built() -> Engine:
     """The bank's platform as it is built unchanged, once for all who only read."""
-    made = Engine()
-    build(made, bank())
-    return made
+    fresh_engine = Engine()
+    build(fresh_engine, bank())
+    return fresh_engine

@@ -19,15 +19,15 @@ def _image(name: str) -> str:
     return f"{REGISTRY}{name}@{DIGEST}"
 
 
-def _gateway(held: str, workload: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _gateway(sensitivity: str, workload: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
-        "class": held,
-        "name": f"{held}-fra1",
+        "class": sensitivity,
+        "name": f"{sensitivity}-fra1",
         "site": "fra1",
-        "host": f"{held}-gateway.isthmus-{held}.svc",
+        "host": f"{sensitivity}-gateway.isthmus-{sensitivity}.svc",
         "workloads": [workload],
-        "callers_secret": f"{held}-callers",
-        "audit": records(held),
+        "callers_secret": f"{sensitivity}-callers",
+        "audit": records(sensitivity),
         **more,
     }
 
@@ -35,12 +35,15 @@ def _gateway(held: str, workload: dict[str, Any], **more: Any) -> dict[str, Any]
 def reviewed(platform: dict[str, Any], at: int = 1, **more: Any) -> dict[str, Any]:
     """The same, and answers of a gateway are held for people: of the confidential one, unless `at` says another."""
     gateway = platform["gateways"][at]
-    held = gateway["class"]
+    sensitivity = gateway["class"]
     gateway["database"] = {"host": "postgres.fra1.bank.example", "address": "10.40.0.21"}
     gateway["reviews"] = {
-        **{"secret": f"{held}-reviews", "reviewers_ca": f"{held}-reviewers-ca"},
-        **{"records_volume": f"records-{held}-reviews", "keys_volume": f"held-keys-{held}-reviews"},
-        **{"gateway_keys_volume": f"held-keys-{held}", "from_cidrs": ["10.40.7.0/24"]},
+        **{"secret": f"{sensitivity}-reviews", "reviewers_ca": f"{sensitivity}-reviewers-ca"},
+        **{
+            "records_volume": f"records-{sensitivity}-reviews",
+            "keys_volume": f"held-keys-{sensitivity}-reviews",
+        },
+        **{"gateway_keys_volume": f"held-keys-{sensitivity}", "from_cidrs": ["10.40.7.0/24"]},
         **more,
     }
     gateway["workloads"][0] |= {

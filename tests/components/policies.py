@@ -11,9 +11,11 @@ def listed(value: Any) -> list[str]:
 def allowed(policy: dict[str, Any], action: str, resource: str = "arn:aws:x", **context: str) -> bool:
     """Whether a request passes; `context` by condition key, `:` and `/` and `-` written as `_`."""
     effects = {
-        each["Effect"]
-        for each in policy["Statement"]
-        if _acts(each, action) and _touches(each, resource) and _holds(each.get("Condition", {}), context)
+        statement["Effect"]
+        for statement in policy["Statement"]
+        if _acts(statement, action)
+        and _touches(statement, resource)
+        and _holds(statement.get("Condition", {}), context)
     }
     return effects == {"Allow"}
 
@@ -33,29 +35,29 @@ def _touches(statement: dict[str, Any], resource: str) -> bool:
 
 def _holds(condition: dict[str, dict[str, Any]], context: dict[str, str]) -> bool:
     return all(
-        _test(operator, context.get(_word(key)), listed(wanted))
+        _test(operator, context.get(condition_key(key)), listed(expected))
         for operator, tests in condition.items()
-        for key, wanted in tests.items()
+        for key, expected in tests.items()
     )
 
 
-def _word(key: str) -> str:
+def condition_key(key: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in key)
 
 
-def _test(operator: str, found: str | None, wanted: list[str]) -> bool:
+def _test(operator: str, actual: str | None, expected: list[str]) -> bool:
     """A negated test holds of a key that the request does not have, the others do not."""
     match operator:
         case "StringEquals" | "ArnEquals":
-            return found in wanted
+            return actual in expected
         case "StringNotEquals" | "ArnNotEquals":
-            return found not in wanted
+            return actual not in expected
         case "Null":
-            return wanted == ["true" if found is None else "false"]
+            return expected == ["true" if actual is None else "false"]
         case "Bool":
-            return found in wanted
+            return actual in expected
         case "ArnLike" | "StringLike":
-            return found is not None and any(fnmatch.fnmatchcase(found, each) for each in wanted)
+            return actual is not None and any(fnmatch.fnmatchcase(actual, pattern) for pattern in expected)
         case "ArnNotLike":
-            return found is None or not any(fnmatch.fnmatchcase(found, each) for each in wanted)
+            return actual is None or not any(fnmatch.fnmatchcase(actual, pattern) for pattern in expected)
     raise AssertionError(f"the tests cannot read {operator}")

@@ -14,23 +14,23 @@ from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text
 
 
-def told(engine: Engine, name: str, mounted: dict[str, Path]) -> Any:
+def read_config(engine: Engine, name: str, mounted: dict[str, Path]) -> Any:
     """A rendered configuration, with each mounted folder where it is here."""
     text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
     for path, folder in mounted.items():
         text = text.replace(path, str(folder))
-    said = YAML(typ="safe").load(text)
+    config = YAML(typ="safe").load(text)
     for listener in ("listen", "health"):
-        if listener in said:
-            said[listener].pop("port")
-            said[listener]["host"] = "127.0.0.1"
-    return said
+        if listener in config:
+            config[listener].pop("port")
+            config[listener]["host"] = "127.0.0.1"
+    return config
 
 
-def shown(authority: Authority, folder: Path, name: str, space: str) -> Path:
+def shown(authority: Authority, folder: Path, name: str, namespace: str) -> Path:
     """A TLS Secret as it is mounted."""
     folder.mkdir()
-    authority.issue(name, f"{name}.{space}")
+    authority.issue(name, f"{name}.{namespace}")
     for key, file in (("tls.crt", f"{name}.crt"), ("tls.key", f"{name}.key"), ("ca.crt", "ca.crt")):
         (folder / key).write_bytes((authority.path.parent / file).read_bytes())
     return folder
@@ -46,7 +46,7 @@ class Given:
     """The sealer's public key."""
 
 
-def given(folder: Path, authority: Authority, keys: dict[str, str]) -> Given:
+def gateway_mounts(folder: Path, authority: Authority, keys: dict[str, str]) -> Given:
     """In a folder; `keys` of callers by workload."""
     private, public = new_key()
     for part in ("callers", "keys", "sealer", "share/records", "share/seals"):
@@ -60,5 +60,5 @@ def given(folder: Path, authority: Authority, keys: dict[str, str]) -> Given:
     )
     (folder / "sealer" / "ca.crt").write_bytes(authority.path.read_bytes())
     share = {"/var/lib/isthmus/audit": folder / "share"}
-    own = {"/etc/isthmus/callers": folder / "callers", "/etc/isthmus/audit": folder / "keys"}
-    return Given({**share, **own}, {**share, "/etc/isthmus/sealer": folder / "sealer"}, public)
+    secrets = {"/etc/isthmus/callers": folder / "callers", "/etc/isthmus/audit": folder / "keys"}
+    return Given({**share, **secrets}, {**share, "/etc/isthmus/sealer": folder / "sealer"}, public)

@@ -12,7 +12,7 @@ KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
 
 
 def site(platform: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(each for each in platform["sites"] if each["name"] == name)
+    return next(candidate for candidate in platform["sites"] if candidate["name"] == name)
 
 
 @pytest.fixture
@@ -34,28 +34,30 @@ def test_what_exists_is_labelled_sealed_with_or_taken_over_and_not_made(adopting
     assert labelled.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert "app.kubernetes.io/part-of" not in labelled.meta["labels"], "it is not ours"
     assert labelled.retained, "without its labels it would be a namespace without rules"
-    spaces = {made.meta["name"] for made in adopting.all("Namespace")}
-    assert {each for each in spaces if not each.endswith("-sealer")} == {
+    spaces = {namespace.meta["name"] for namespace in adopting.all("Namespace")}
+    assert {name for name in spaces if not name.endswith("-sealer")} == {
         *("isthmus-public", "isthmus-internal", "isthmus-restricted")
     }
     inside = {
-        made.meta["name"]
-        for made in adopting.all("NetworkPolicy")
-        if made.meta["namespace"] == "isthmus-confidential"
+        network_policy.meta["name"]
+        for network_policy in adopting.all("NetworkPolicy")
+        if network_policy.meta["namespace"] == "isthmus-confidential"
     }
     assert "default-deny" in inside
     # The organisation's key seals every log and the store.
-    assert {made.inputs["kmsKeyId"] for made in adopting.all("LogGroup") if made.retained} == {KEY}
+    assert {log_group.inputs["kmsKeyId"] for log_group in adopting.all("LogGroup") if log_group.retained} == {
+        KEY
+    }
     (rule,) = adopting.only("BucketServerSideEncryptionConfiguration").inputs["rules"]
     assert rule["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"] == KEY
     assert KEY in json.dumps(adopting.only("BucketPolicy").inputs["policy"])
     assert adopting.only("Trail").inputs["kmsKeyId"] == KEY
-    assert not [made.name for made in adopting.all("Key") if made.retained], "no key of ours holds records"
+    assert not [key.name for key in adopting.all("Key") if key.retained], "no key of ours holds records"
     assert not [line for line in adopting.outputs["retained"] if ":kms" in line], (
         "theirs is not ours to leave"
     )
     assert adopting.only("Bucket").inputs["bucket"] == "records-of-1999", "not a name made up anew"
-    imported = {(made.kind, made.imported) for made in adopting.made if made.imported}
+    imported = {(resource.kind, resource.imported) for resource in adopting.made if resource.imported}
     assert imported == {("Namespace", "isthmus-restricted"), ("Bucket", "records-of-1999")}
 
 

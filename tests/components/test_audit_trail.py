@@ -76,9 +76,9 @@ def test_an_audit_bucket_is_sealed_with_a_key_of_our_own(engine: Engine) -> None
 
 def test_without_a_trail_a_keys_policy_names_the_account_and_no_service(engine: Engine) -> None:
     audit(engine)
-    for each in json.loads(engine.only("Key").inputs["policy"])["Statement"]:
-        assert each["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-        assert not [action for action in each["Action"] if "*" in action]
+    for statement in json.loads(engine.only("Key").inputs["policy"])["Statement"]:
+        assert statement["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        assert not [action for action in statement["Action"] if "*" in action]
 
 
 def test_an_audit_bucket_is_closed_to_the_public_and_to_plain_http(engine: Engine) -> None:
@@ -89,11 +89,11 @@ def test_an_audit_bucket_is_closed_to_the_public_and_to_plain_http(engine: Engin
     owner = engine.only("BucketOwnershipControls").inputs["rule"]
     assert owner == {"objectOwnership": "BucketOwnerEnforced"}
     denials = json.loads(engine.only("BucketPolicy").inputs["policy"])["Statement"]
-    assert {each["Sid"] for each in denials} == {
+    assert {denial["Sid"] for denial in denials} == {
         *("TlsOnly", "SealersAlonePut", "NobodyDeletes"),
         *("NoOtherEncryption", "NoOtherKey", "NoKeyOfTheCallers"),
     }
-    assert all(each["Effect"] == "Deny" for each in denials)
+    assert all(denial["Effect"] == "Deny" for denial in denials)
 
 
 SEALED = "s3_x_amz_server_side_encryption"
@@ -103,7 +103,7 @@ OURS = "arn:aws:kms/key:::t-key"
 
 @pytest.mark.parametrize("trail", [True, False])
 @pytest.mark.parametrize(
-    ("asked", "taken"),
+    ("headers", "allowed_expected"),
     [
         ({}, True),
         ({SEALED: "aws:kms", UNDER: OURS}, True),
@@ -116,7 +116,7 @@ OURS = "arn:aws:kms/key:::t-key"
     ],
 )
 def test_a_record_is_sealed_under_the_stores_key_or_not_taken(
-    engine: Engine, trail: bool, asked: dict[str, str], taken: bool
+    engine: Engine, trail: bool, headers: dict[str, str], allowed_expected: bool
 ) -> None:
     more = {"sealers": ["seal-????"]}
     if trail:
@@ -130,8 +130,8 @@ def test_a_record_is_sealed_under_the_stores_key_or_not_taken(
         "aws_PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/seal-0bad",
         "aws_PrincipalIsAWSService": "false",
     }
-    asked = {"aws_SecureTransport": "true", **sealer, **asked}
-    assert allowed(policy, "s3:PutObject", f"{bucket}/any/record", **asked) is taken
+    headers = {"aws_SecureTransport": "true", **sealer, **headers}
+    assert allowed(policy, "s3:PutObject", f"{bucket}/any/record", **headers) is allowed_expected
 
 
 def test_the_trails_digests_are_taken_whoever_seals_them(engine: Engine) -> None:
@@ -139,17 +139,17 @@ def test_the_trails_digests_are_taken_whoever_seals_them(engine: Engine) -> None
     trailed(engine)
     policy = json.loads(engine.only("BucketPolicy").inputs["policy"])
     digest = f"arn:aws:s3/bucket:::t-bucket/cloudtrail/AWSLogs/{ACCOUNT}/CloudTrail-Digest/{REGION}/a.json.gz"
-    asked = {SEALED: "AES256", "s3_x_amz_acl": "bucket-owner-full-control", "aws_SecureTransport": "true"}
-    assert allowed(policy, "s3:PutObject", digest, aws_SourceArn=trail_arn(engine), **asked)
-    other = trail_arn(engine).replace(ACCOUNT, "9" * 12)
-    assert not allowed(policy, "s3:PutObject", digest, aws_SourceArn=other, **asked)
+    context = {SEALED: "AES256", "s3_x_amz_acl": "bucket-owner-full-control", "aws_SecureTransport": "true"}
+    assert allowed(policy, "s3:PutObject", digest, aws_SourceArn=trail_arn(engine), **context)
+    other_arn = trail_arn(engine).replace(ACCOUNT, "9" * 12)
+    assert not allowed(policy, "s3:PutObject", digest, aws_SourceArn=other_arn, **context)
 
 
 def test_all_of_an_audit_store_stays_when_the_stack_goes(engine: Engine) -> None:
     audit(engine)
     assert engine.made
-    for made in engine.made:
-        assert made.retained, f"{made.name} would be deleted: without it the records are lost or open"
+    for resource in engine.made:
+        assert resource.retained, f"{resource.name} would be deleted: without it the records are lost or open"
     assert engine.outputs["retained"] == ["arn:aws:s3/bucket:::t-bucket", "arn:aws:kms/key:::t-key"]
 
 
@@ -179,13 +179,13 @@ def test_an_existing_store_without_a_bucket_is_refused(engine: Engine) -> None:
 def test_a_trail_records_all_regions_validated_and_under_the_stores_key(engine: Engine) -> None:
     trailed(engine)
     trail = engine.only("Trail").inputs
-    for each in (
+    for setting in (
         "isMultiRegionTrail",
         "includeGlobalServiceEvents",
         "enableLogFileValidation",
         "enableLogging",
     ):
-        assert trail[each] is True, each
+        assert trail[setting] is True, setting
     assert trail["isOrganizationTrail"] is False
     assert trail["kmsKeyId"] == "arn:aws:kms/key:::t-key"
     assert (trail["s3BucketName"], trail["s3KeyPrefix"]) == ("t-bucket-id", "cloudtrail")
@@ -195,10 +195,14 @@ def test_a_trail_records_all_regions_validated_and_under_the_stores_key(engine: 
 def test_a_trail_records_calls_of_models_and_data_events_of_bedrock(engine: Engine) -> None:
     trailed(engine)
     selectors = engine.only("Trail").inputs["advancedEventSelectors"]
-    fields = [{each["field"]: each for each in selector["fieldSelectors"]} for selector in selectors]
-    management = [each for each in fields if each["eventCategory"]["equals"] == ["Management"]]
-    assert [set(each) for each in management] == [{"eventCategory"}], "read and write, of every service"
-    data = {each["resources.type"]["equals"][0] for each in fields if "resources.type" in each}
+    fields = [
+        {selector["field"]: selector for selector in selector["fieldSelectors"]} for selector in selectors
+    ]
+    management = [field for field in fields if field["eventCategory"]["equals"] == ["Management"]]
+    assert [set(selectors_of_event) for selectors_of_event in management] == [{"eventCategory"}], (
+        "read and write, of every service"
+    )
+    data = {field["resources.type"]["equals"][0] for field in fields if "resources.type" in field}
     assert data == {*BEDROCK_DATA, *SAGEMAKER_DATA, "AWS::S3::Object"}
     assert "AWS::SageMaker::Endpoint" in data
     for part in ("AgentAlias", "Guardrail", "FlowAlias", "PromptVersion", "KnowledgeBase"):
@@ -218,24 +222,24 @@ def test_a_trail_records_every_access_to_its_store_but_its_own_deliveries(
     engine: Engine, event: str, key: str, recorded: bool
 ) -> None:
     trailed(engine)
-    found = {
+    values = {
         "eventCategory": "Data",
         "resources.type": "AWS::S3::Object",
         "eventName": event,
         "resources.ARN": f"arn:aws:s3/bucket:::t-bucket/{key}",
     }
 
-    def matches(each: dict[str, Any]) -> bool:
-        value = found[each["field"]]
+    def matches(selector: dict[str, Any]) -> bool:
+        value = values[selector["field"]]
         return (
-            value in each.get("equals", [value])
-            and value not in each.get("notEquals", [])
-            and value.startswith(tuple(each.get("startsWiths", [""])))
-            and not value.startswith(tuple(each.get("notStartsWiths", ["\0"])))
+            value in selector.get("equals", [value])
+            and value not in selector.get("notEquals", [])
+            and value.startswith(tuple(selector.get("startsWiths", [""])))
+            and not value.startswith(tuple(selector.get("notStartsWiths", ["\0"])))
         )
 
     selectors = engine.only("Trail").inputs["advancedEventSelectors"]
-    assert any(all(map(matches, one["fieldSelectors"])) for one in selectors) is recorded
+    assert any(all(map(matches, selector["fieldSelectors"])) for selector in selectors) is recorded
 
 
 def test_cloudtrail_may_use_the_key_for_this_trail_only(engine: Engine) -> None:
@@ -247,10 +251,10 @@ def test_cloudtrail_may_use_the_key_for_this_trail_only(engine: Engine) -> None:
         "StringEquals": {"aws:SourceArn": trail_arn(engine)},
         "StringLike": {"kms:EncryptionContext:aws:cloudtrail:arn": trail_arn(engine, region="*")},
     }
-    services = [each for each in key.values() if "Service" in each["Principal"]]
+    services = [statement for statement in key.values() if "Service" in statement["Principal"]]
     assert len(services) == 3
-    for each in services:
-        assert each["Condition"]["StringEquals"] == {"aws:SourceArn": trail_arn(engine)}, each["Sid"]
+    for service in services:
+        assert service["Condition"]["StringEquals"] == {"aws:SourceArn": trail_arn(engine)}, service["Sid"]
 
 
 def test_cloudtrail_may_write_to_its_folder_of_the_bucket_for_this_trail_only(engine: Engine) -> None:
@@ -307,7 +311,7 @@ def test_an_organisations_trail_is_its_management_accounts(engine: Engine) -> No
     assert delivers["Condition"]["StringEquals"]["aws:SourceArn"] == arn
     for kind, name in (("RolePolicy", "t-trail-role-policy"), ("Policy", "t-trail-boundary")):
         writes = statements(engine, kind, name)["WriteItsStreams"]
-        assert [each.rpartition(":")[2] for each in writes["Resource"]] == [
+        assert [arn.rpartition(":")[2] for arn in writes["Resource"]] == [
             f"{MANAGER}_CloudTrail_{REGION}*",
             f"{ORGANISATION}_*",
         ], "AWS's own policy lets the organisation's streams have any name behind its id"
@@ -330,18 +334,18 @@ def test_all_that_holds_records_stays_and_is_named(engine: Engine) -> None:
         "arn:aws:cloudwatch/logGroup:::t-trail-logs",
         "arn:aws:kms/key:::t-trail-log-key",
     ]
-    stay = {made.name for made in engine.made if made.retained}
+    stay = {resource.name for resource in engine.made if resource.retained}
     assert {"t-bucket", "t-key", "t-policy", "t-lock", "t-trail-logs", "t-trail-log-key"} <= stay
     assert not {"t-trail", "t-trail-role", "t-alarms"} & stay, "what holds no record goes with the stack"
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(1826, 1827), (3653, 3653), (4000, 0)])
+@pytest.mark.parametrize(("days", "expected_days"), [(1826, 1827), (3653, 3653), (4000, 0)])
 def test_the_searchable_copy_is_kept_the_next_longer_period_that_aws_knows(
-    engine: Engine, asked: int, kept: int
+    engine: Engine, days: int, expected_days: int
 ) -> None:
-    trailed(engine, retention_days=asked)
+    trailed(engine, retention_days=days)
     group = engine.only("LogGroup").inputs
-    assert group["retentionInDays"] == kept
+    assert group["retentionInDays"] == expected_days
     assert group["kmsKeyId"] == "arn:aws:kms/key:::t-trail-log-key"
 
 
@@ -361,13 +365,15 @@ def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
         "BucketLifecycleConfiguration",
         *("TopicPolicy", "TopicSubscription", "EventTarget", "LogMetricFilter"),
     }
-    for made in engine.made:
-        if made.kind not in bare:
-            assert made.inputs.get("tags") == {"owner": "llm", "isthmus.dev/audit": "audit"}, made.name
+    for resource in engine.made:
+        if resource.kind not in bare:
+            assert resource.inputs.get("tags") == {"owner": "llm", "isthmus.dev/audit": "audit"}, (
+                resource.name
+            )
 
 
 @pytest.mark.parametrize(
-    ("store", "trail", "words"),
+    ("store", "trail", "message"),
     [
         ({}, {"notify": []}, "nobody would hear"),
         ({}, {"notify": ["soc"]}, "no e-mail address"),
@@ -383,9 +389,9 @@ def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
     ],
 )
 def test_a_trail_that_cannot_be_is_refused_with_what_to_do(
-    engine: Engine, store: dict[str, Any], trail: dict[str, Any], words: str
+    engine: Engine, store: dict[str, Any], trail: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=words) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         trailed(engine, store, **trail)
     assert refused.value.fix
     assert refused.value.where.startswith("audit.audit")

@@ -13,48 +13,48 @@ PROMETHEUS = "http://prometheus.monitoring.svc:9090"
 
 
 def deploy(engine: Engine, scaling: dict[str, Any], **more: Any) -> dict[str, Any]:
-    given = {"min_replicas": 2, "max_replicas": 6, "prometheus_url": PROMETHEUS, **scaling}
-    engine.deploy(ModelServer, "m", args(**{"scaling": given, **more}))
+    bounds = {"min_replicas": 2, "max_replicas": 6, "prometheus_url": PROMETHEUS, **scaling}
+    engine.deploy(ModelServer, "m", args(**{"scaling": bounds, **more}))
     return engine.only("ScaledObject", "m-scaling").spec
 
 
 def queries(spec: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["metadata"]["query"] for each in spec["triggers"]}
+    return {trigger["name"]: trigger["metadata"]["query"] for trigger in spec["triggers"]}
 
 
 def test_keda_scales_the_deployment_between_the_bounds(engine: Engine) -> None:
     spec = deploy(engine, {})
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llama"}
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 6)
-    made = engine.only("ScaledObject")
-    assert made.depends_on == ("m-server",), "KEDA would ask for a Deployment that is not there"
-    assert made.meta["namespace"] == "isthmus-restricted"
+    scaled_object = engine.only("ScaledObject")
+    assert scaled_object.depends_on == ("m-server",), "KEDA would ask for a Deployment that is not there"
+    assert scaled_object.meta["namespace"] == "isthmus-restricted"
 
 
 def test_what_waits_and_what_fills_the_cache_is_measured_for_this_endpoint_alone(engine: Engine) -> None:
     spec = deploy(engine, {"waiting": 3, "kv_cache": 0.7})
-    mine = '{job="isthmus-restricted/llama"}'
+    selector = '{job="isthmus-restricted/llama"}'
     assert queries(spec) == {
-        "waiting": f"sum(vllm:num_requests_waiting{mine})",
-        "kv-cache": f"max(vllm:kv_cache_usage_perc{mine})",
+        "waiting": f"sum(vllm:num_requests_waiting{selector})",
+        "kv-cache": f"max(vllm:kv_cache_usage_perc{selector})",
     }
-    by_name = {each["name"]: each for each in spec["triggers"]}
+    by_name = {trigger["name"]: trigger for trigger in spec["triggers"]}
     assert by_name["waiting"]["metricType"] == "AverageValue"
     assert by_name["kv-cache"]["metricType"] == "Value", "a share is steered to, not divided among replicas"
-    assert [each["metadata"]["threshold"] for each in spec["triggers"]] == ["3", "0.7"]
-    assert {each["metadata"]["serverAddress"] for each in spec["triggers"]} == {PROMETHEUS}
+    assert [trigger["metadata"]["threshold"] for trigger in spec["triggers"]] == ["3", "0.7"]
+    assert {trigger["metadata"]["serverAddress"] for trigger in spec["triggers"]} == {PROMETHEUS}
 
 
 def test_full_batches_keep_their_replicas_though_the_cache_is_empty(engine: Engine) -> None:
     spec = deploy(engine, {}, max_num_seqs=64)
-    (trigger,) = [each for each in spec["triggers"] if each["name"] == "in-batches"]
+    (trigger,) = [trigger for trigger in spec["triggers"] if trigger["name"] == "in-batches"]
     assert trigger["metadata"]["threshold"] == "64"
     assert "num_requests_running" in trigger["metadata"]["query"]
 
 
 def test_without_measurements_nothing_is_scaled(engine: Engine) -> None:
     spec = deploy(engine, {})
-    assert {each["metadata"]["ignoreNullValues"] for each in spec["triggers"]} == {"false"}
+    assert {trigger["metadata"]["ignoreNullValues"] for trigger in spec["triggers"]} == {"false"}
     assert all("vector(0)" not in query for query in queries(spec).values()), (
         "a broken scrape would look idle"
     )
@@ -94,8 +94,8 @@ def test_the_first_request_wakes_a_model_that_sleeps(engine: Engine) -> None:
     series = 'isthmus_requests_total{job="isthmus-restricted/restricted-gateway",workload=~"a|b"}'
     assert series in wake
     assert f"{series} unless {series} offset 5m" in wake, "a counter's first value is no increase"
-    others = [query for name, query in queries(spec).items() if name != "asked-for"]
-    assert all(query.endswith("or vector(0)") for query in others), "what is away measures nothing"
+    other_queries = [query for name, query in queries(spec).items() if name != "asked-for"]
+    assert all(query.endswith("or vector(0)") for query in other_queries), "what is away measures nothing"
     service = engine.only("Service", "m-service").meta["annotations"]
     assert service["pulumi.com/waitFor"] == "jsonpath={.spec.clusterIP}", "up would wait for pods that sleep"
     assert engine.only("Deployment").spec["replicas"] == 1, "the first up shows that it serves"
@@ -103,7 +103,7 @@ def test_the_first_request_wakes_a_model_that_sleeps(engine: Engine) -> None:
 
 def test_a_trigger_authentication_is_named_where_prometheus_wants_one(engine: Engine) -> None:
     spec = deploy(engine, {"authentication": "prometheus"})
-    assert {each["authenticationRef"]["name"] for each in spec["triggers"]} == {"prometheus"}
+    assert {trigger["authenticationRef"]["name"] for trigger in spec["triggers"]} == {"prometheus"}
 
 
 def test_without_scaling_there_is_no_scaled_object(engine: Engine) -> None:
@@ -113,7 +113,7 @@ def test_without_scaling_there_is_no_scaled_object(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scaling", "more", "says"),
+    ("scaling", "more", "message"),
     [
         ({"max_replicas": 2}, {}, "nothing to scale"),
         ({"min_replicas": -1}, {}, "nothing to scale"),
@@ -125,8 +125,8 @@ def test_without_scaling_there_is_no_scaled_object(engine: Engine) -> None:
     ],
 )
 def test_what_cannot_be_scaled_is_refused(
-    engine: Engine, scaling: dict[str, Any], more: dict[str, Any], says: str
+    engine: Engine, scaling: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deploy(engine, scaling, **more)
     assert not engine.made

@@ -14,19 +14,21 @@ def test_every_name_fits_with_a_long_platform_and_a_long_site(
 ) -> None:
     text = json.dumps(platform).replace('"frankfurt"', f'"{"f" * 40}"').replace('"bank"', f'"{"p" * 40}"')
     build(engine, json.loads(text), name="p" * 40)
-    in_aws = [made for made in engine.made if made.type.startswith("aws:")]
-    told = [
+    in_aws = [resource for resource in engine.made if resource.type.startswith("aws:")]
+    reasons = [
         reason
-        for made in in_aws
-        for _, reason in check(TYPES[made.type], made.name, made.inputs, None, b"seed" * 8, "eu-central-1")[1]
+        for resource in in_aws
+        for _, reason in check(
+            TYPES[resource.type], resource.name, resource.inputs, None, b"seed" * 8, "eu-central-1"
+        )[1]
     ]
     assert len(in_aws) > 100
-    assert not [reason for reason in told if "longer than" in reason]
+    assert not [reason for reason in reasons if "longer than" in reason]
 
 
 def test_a_name_that_fits_is_let_be_and_two_that_do_not_stay_apart() -> None:
     assert for_auto_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
     assert for_auto_name("x" * 55, 63) == "x" * 55
-    one, other = for_auto_name("x" * 56, 63), for_auto_name("x" * 57, 63)
-    assert len(one) == len(other) == 55
-    assert one != other
+    first, second = for_auto_name("x" * 56, 63), for_auto_name("x" * 57, 63)
+    assert len(first) == len(second) == 55
+    assert first != second

@@ -31,35 +31,35 @@ from tests.components.policies import allowed, listed
 def test_each_workload_calls_a_model_by_a_profile_that_bears_its_name_on_the_bill(engine: Engine) -> None:
     access(engine, models=[model(), model(workload="letters")], tags={"team": "ml"})
     for workload in ("claims", "letters"):
-        made = engine.only("InferenceProfile", f"a-haiku-{workload}").inputs
-        assert made["modelSource"] == {"copyFrom": SYSTEM}
-        assert made["tags"] == {
+        profile = engine.only("InferenceProfile", f"a-haiku-{workload}").inputs
+        assert profile["modelSource"] == {"copyFrom": SYSTEM}
+        assert profile["tags"] == {
             "team": "ml",
             "isthmus.dev/class": "internal",
             "isthmus.dev/workload": workload,
         }
-        assert made["region"] == "eu-central-1"
+        assert profile["region"] == "eu-central-1"
     assert engine.outputs["model_ids"] == {"haiku--claims": CLAIMS, "haiku--letters": LETTERS}
 
 
 def test_names_are_such_as_aws_takes(engine: Engine) -> None:
     long = model(id="haiku-" + "x" * 34, workload="a--b-" + "y" * 35)
     access(engine, name="isthmus-frankfurt-internal", models=[long], guardrail=MANAGED)
-    made = engine.only("InferenceProfile").inputs
-    assert re.fullmatch(r"([0-9a-zA-Z][ _-]?)+", made["name"])
-    assert len(made["name"]) <= 64
-    assert re.fullmatch(r"([0-9a-zA-Z:.][ _-]?)+", made["description"])
-    assert len(made["description"]) <= 200
+    profile = engine.only("InferenceProfile").inputs
+    assert re.fullmatch(r"([0-9a-zA-Z][ _-]?)+", profile["name"])
+    assert len(profile["name"]) <= 64
+    assert re.fullmatch(r"([0-9a-zA-Z:.][ _-]?)+", profile["description"])
+    assert len(profile["description"]) <= 200
     assert len(engine.only("Guardrail").inputs["name"]) <= 50
 
 
 def test_a_profile_of_another_source_has_another_name_so_that_both_can_be_there(engine: Engine) -> None:
     access(engine)
-    other = Engine()
-    access(other, models=[model(inference_profile="eu.amazon.nova-lite-v1:0")])
+    other_engine = Engine()
+    access(other_engine, models=[model(inference_profile="eu.amazon.nova-lite-v1:0")])
     again = Engine()
     access(again)
-    names = [each.only("InferenceProfile").inputs["name"] for each in (engine, other, again)]
+    names = [run.only("InferenceProfile").inputs["name"] for run in (engine, other_engine, again)]
     assert names[0] != names[1]
     assert names[0] == names[2]
 
@@ -78,10 +78,10 @@ def test_a_model_is_called_through_its_profile_in_each_region_and_not_past_it(en
 def test_a_model_without_a_profile_is_called_in_its_region_alone(engine: Engine) -> None:
     access(engine, "public", models=[PLAIN])
     nova = foundation("eu-central-1", "amazon.nova-lite-v1:0")
-    own = f"{OWN}:application-inference-profile/a-nova-claims"
+    profile_arn = f"{OWN}:application-inference-profile/a-nova-claims"
     assert engine.only("InferenceProfile").inputs["modelSource"] == {"copyFrom": nova}
-    assert may(engine, nova, bedrock_InferenceProfileArn=own)
-    assert engine.outputs["model_arns"] == sorted([own, nova])
+    assert may(engine, nova, bedrock_InferenceProfileArn=profile_arn)
+    assert engine.outputs["model_arns"] == sorted([profile_arn, nova])
 
 
 def test_one_workloads_profile_is_no_way_to_anothers_model(engine: Engine) -> None:
@@ -92,11 +92,11 @@ def test_one_workloads_profile_is_no_way_to_anothers_model(engine: Engine) -> No
 
 def test_no_allowance_has_a_wildcard_and_no_key_is_made(engine: Engine) -> None:
     access(engine, guardrail=MANAGED, source_vpc="vpc-1")
-    for each in policy(engine)["Statement"]:
-        assert not [action for action in each["Action"] if "*" in action]
-        if each["Effect"] == "Allow":
-            assert not [arn for arn in listed(each["Resource"]) if "*" in arn]
-    assert {made.kind for made in engine.made} == {
+    for statement in policy(engine)["Statement"]:
+        assert not [action for action in statement["Action"] if "*" in action]
+        if statement["Effect"] == "Allow":
+            assert not [arn for arn in listed(statement["Resource"]) if "*" in arn]
+    assert {resource.kind for resource in engine.made} == {
         "Guardrail",
         "GuardrailVersion",
         "InferenceProfile",
@@ -161,7 +161,7 @@ def test_every_region_asks_for_the_vpc_where_that_is_chosen(engine: Engine) -> N
 
 def test_a_model_that_is_served_in_its_region_is_asked_for_the_vpc_always(engine: Engine) -> None:
     access(engine, source_vpc="vpc-1", models=[PLAIN])
-    (denial,) = [each for each in policy(engine)["Statement"] if each["Effect"] == "Deny"]
+    (denial,) = [statement for statement in policy(engine)["Statement"] if statement["Effect"] == "Deny"]
     assert denial["Condition"] == {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}
 
 
@@ -174,17 +174,17 @@ def bought(**more: Any) -> dict[str, Any]:
 
 def test_an_endpoint_with_throughput_is_called_there_and_has_no_profile(engine: Engine) -> None:
     access(engine, models=[model(), PLAIN], provisioned=[bought()])
-    made = engine.only("ProvisionedModelThroughput", "a-nova")
+    throughput = engine.only("ProvisionedModelThroughput", "a-nova")
     arn = f"{OWN}:provisioned-model/p1"
-    assert made.inputs["modelArn"] == foundation("eu-central-1", "amazon.nova-lite-v1:0")
-    assert made.inputs["modelUnits"] == 2
-    assert "commitmentDuration" not in made.inputs
-    assert made.inputs["tags"]["isthmus.dev/workload"] == "claims"
+    assert throughput.inputs["modelArn"] == foundation("eu-central-1", "amazon.nova-lite-v1:0")
+    assert throughput.inputs["modelUnits"] == 2
+    assert "commitmentDuration" not in throughput.inputs
+    assert throughput.inputs["tags"]["isthmus.dev/workload"] == "claims"
     assert engine.outputs["model_ids"] == {"haiku--claims": CLAIMS, "nova--claims": arn}
-    assert [each.name for each in engine.all("InferenceProfile")] == ["a-haiku-claims"]
+    assert [profile.name for profile in engine.all("InferenceProfile")] == ["a-haiku-claims"]
     assert may(engine, arn)
     assert not may(engine, foundation("eu-central-1", "amazon.nova-lite-v1:0"))
-    assert not made.retained
+    assert not throughput.retained
     assert engine.outputs["retained"] == []
 
 
@@ -196,18 +196,18 @@ def test_throughput_that_workloads_share_bears_no_ones_name(engine: Engine) -> N
 
 def test_committed_throughput_is_left_when_the_stack_goes_and_said_so(engine: Engine) -> None:
     access(engine, models=[PLAIN], provisioned=[bought(commitment="six-months")])
-    made = engine.only("ProvisionedModelThroughput")
-    assert made.inputs["commitmentDuration"] == "SixMonths"
-    assert made.retained
+    throughput = engine.only("ProvisionedModelThroughput")
+    assert throughput.inputs["commitmentDuration"] == "SixMonths"
+    assert throughput.retained
     assert engine.outputs["retained"] == [f"{OWN}:provisioned-model/p1"]
 
 
 def test_other_units_have_another_name_so_that_both_can_be_there(engine: Engine) -> None:
     names = set()
     for units in (1, 2):
-        one = Engine()
-        access(one, models=[PLAIN], provisioned=[bought(model_units=units)])
-        names.add(one.only("ProvisionedModelThroughput").inputs["provisionedModelName"])
+        fresh = Engine()
+        access(fresh, models=[PLAIN], provisioned=[bought(model_units=units)])
+        names.add(fresh.only("ProvisionedModelThroughput").inputs["provisionedModelName"])
     assert len(names) == 2
 
 

@@ -117,42 +117,46 @@ def test_a_call_that_deletes_records_is_refused_where_it_is_allowed_on_audit_sto
         erase = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": resources}
         with pytest.raises(Refused, match="s3:DeleteObject"):
             boundary_policy([erase], audit_buckets=["arn:aws:s3:::llm-audit-*"])
-    both = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": [resource, "arn:aws:s3:::scratch/*"]}
-    assert boundary_policy([both], audit_buckets=["arn:aws:s3:::llm-audit-*"])
+    statement = {
+        "Effect": "Allow",
+        "Action": "s3:DeleteObject",
+        "Resource": [resource, "arn:aws:s3:::scratch/*"],
+    }
+    assert boundary_policy([statement], audit_buckets=["arn:aws:s3:::llm-audit-*"])
 
 
 def test_the_role_that_budgets_act_by_may_attach_policies_to_the_named_roles_only() -> None:
-    role, other = "arn:aws:iam::1:role/internal", "arn:aws:iam::1:role/admin"
+    role, other_role = "arn:aws:iam::1:role/internal", "arn:aws:iam::1:role/admin"
     attach = {"Effect": "Allow", "Action": ["iam:AttachRolePolicy"], "Resource": ["*"]}
     policy = boundary_policy([attach], role_policies=[role])
     assert allowed(policy, "iam:AttachRolePolicy", role)
-    assert not allowed(policy, "iam:AttachRolePolicy", other)
+    assert not allowed(policy, "iam:AttachRolePolicy", other_role)
     policy["Statement"].append({"Effect": "Allow", "Action": ["*"], "Resource": ["*"]})
     for action in ("iam:DeleteRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy", "iam:CreateAccessKey"):
         assert not allowed(policy, action, role)
 
 
 def test_a_boundary_that_is_given_is_used_and_none_is_made(engine: Engine) -> None:
-    found = made(engine, "arn:aws:iam::1:policy/edge")
-    assert found == "arn:aws:iam::1:policy/edge"
+    arn = make_boundary(engine, "arn:aws:iam::1:policy/edge")
+    assert arn == "arn:aws:iam::1:policy/edge"
     assert not engine.made
 
 
 def test_without_one_a_tagged_policy_is_made_beside_the_role(engine: Engine) -> None:
-    assert made(engine, None) == "arn:aws:iam/policy:::r-boundary"
+    assert make_boundary(engine, None) == "arn:aws:iam/policy:::r-boundary"
     policy = engine.only("Policy", "r-boundary")
     assert policy.inputs["tags"] == {"team": "ml"}
     assert json.loads(policy.inputs["policy"]) == boundary_policy([INVOKE])
 
 
-def made(engine: Engine, given: str | None) -> str:
+def make_boundary(engine: Engine, existing: str | None) -> str:
     class Role(pulumi.ComponentResource):
         arn: pulumi.Output[str]
 
         def __init__(self) -> None:
             super().__init__("t:t:Role", "r")
             opts = pulumi.ResourceOptions(parent=self)
-            self.arn = boundary_arn("r", given, [INVOKE], opts, tags={"team": "ml"})
+            self.arn = boundary_arn("r", existing, [INVOKE], opts, tags={"team": "ml"})
 
     engine.run(Role)
     return engine.outputs["arn"]

@@ -12,7 +12,7 @@ from components.aws.account import mapping as budget_mapping
 from components.aws.account.budget_action import CALLS, denying
 from components.aws.account.budgets import TAG_KEYS
 from components.aws.common.names import aws_name
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.platforms import bank
@@ -29,14 +29,14 @@ TOPIC = "arn:aws:sns/topic:::b-alerts"
 
 
 def budgets(engine: Engine, *settings: dict[str, Any], **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "frankfurt",
         "platform": "bank",
-        "budgets": [{**CLASS, **each} for each in settings],
+        "budgets": [{**CLASS, **budget} for budget in settings],
         "notify": ["llm-cost@bank.example"],
         "tags": {"owner": "llm"},
     }
-    engine.deploy(Budgets, "b", {**given, **more})
+    engine.deploy(Budgets, "b", {**arguments, **more})
 
 
 def statement(engine: Engine, kind: str, name: str, key: str = "policy", at: int = 0) -> dict[str, Any]:
@@ -44,15 +44,15 @@ def statement(engine: Engine, kind: str, name: str, key: str = "policy", at: int
 
 
 @pytest.mark.parametrize(
-    ("scope", "of", "value"),
+    ("scope", "subject", "value"),
     [
         ("class", "internal", "user:isthmus.dev/class$internal"),
         ("workload", "policy-assistant", "user:isthmus.dev/workload$policy-assistant"),
         ("platform", "bank", "user:isthmus-platform$bank"),
     ],
 )
-def test_a_budget_counts_what_bears_its_tag(engine: Engine, scope: str, of: str, value: str) -> None:
-    budgets(engine, {"scope": scope, "of": of, "name": of})
+def test_a_budget_counts_what_bears_its_tag(engine: Engine, scope: str, subject: str, value: str) -> None:
+    budgets(engine, {"scope": scope, "of": subject, "name": subject})
     budget = engine.only("Budget").inputs
     assert budget["costFilters"] == [{"name": "TagKeyValue", "values": [value]}]
     assert (budget["budgetType"], budget["timeUnit"], budget["limitUnit"]) == ("COST", "MONTHLY", "USD")
@@ -63,15 +63,15 @@ def test_a_budget_counts_what_bears_its_tag(engine: Engine, scope: str, of: str,
 def test_alerts_are_of_actual_spend_and_one_of_forecast_spend(engine: Engine) -> None:
     budgets(engine, {})
     alerts = engine.only("Budget").inputs["notifications"]
-    assert [(each["notificationType"], each["threshold"]) for each in alerts] == [
+    assert [(alert["notificationType"], alert["threshold"]) for alert in alerts] == [
         ("ACTUAL", 80),
         ("ACTUAL", 100),
         ("FORECASTED", 100),
     ]
-    for each in alerts:
-        assert (each["thresholdType"], each["comparisonOperator"]) == ("PERCENTAGE", "GREATER_THAN")
-        assert each["subscriberEmailAddresses"] == ["llm-cost@bank.example"]
-        assert each["subscriberSnsTopicArns"] == [TOPIC]
+    for alert in alerts:
+        assert (alert["thresholdType"], alert["comparisonOperator"]) == ("PERCENTAGE", "GREATER_THAN")
+        assert alert["subscriberEmailAddresses"] == ["llm-cost@bank.example"]
+        assert alert["subscriberSnsTopicArns"] == [TOPIC]
     assert engine.outputs["topic_arn"] == TOPIC
 
 
@@ -81,9 +81,9 @@ def test_the_tags_that_budgets_count_by_are_activated_and_stay_so(engine: Engine
     )
     tags = engine.all("CostAllocationTag")
     keys = ["isthmus-platform", "isthmus.dev/class", "isthmus.dev/workload"]
-    assert sorted(made.inputs["tagKey"] for made in tags) == keys
-    assert {made.inputs["status"] for made in tags} == {"Active"}
-    assert all(made.retained for made in tags), "other stacks of the account count by them too"
+    assert sorted(tag.inputs["tagKey"] for tag in tags) == keys
+    assert {tag.inputs["status"] for tag in tags} == {"Active"}
+    assert all(tag.retained for tag in tags), "other stacks of the account count by them too"
     assert engine.outputs["retained"] == [f"cost-allocation tag {key}" for key in keys]
 
 
@@ -97,10 +97,10 @@ def test_tags_that_others_activate_are_left_alone(engine: Engine, mode: str) -> 
 def test_names_of_budgets_are_unique_and_the_same_at_every_run(engine: Engine) -> None:
     settings = [{"name": "internal-" + "x" * 60 + str(at), "of": str(at)} for at in range(2)]
     budgets(engine, *settings)
-    names = {made.inputs["name"] for made in engine.all("Budget")}
+    names = {budget.inputs["name"] for budget in engine.all("Budget")}
     again = Engine()
     budgets(again, *settings)
-    assert names == {made.inputs["name"] for made in again.all("Budget")}
+    assert names == {budget.inputs["name"] for budget in again.all("Budget")}
     assert len(names) == 2
     assert all(len(name) <= 100 for name in names)
 
@@ -172,7 +172,7 @@ def test_the_role_trusts_this_accounts_budget_and_is_bounded(engine: Engine) -> 
 def test_a_boundary_that_is_given_takes_the_place_of_ours(engine: Engine) -> None:
     budgets(engine, {"action": "deny", "role_name": "r"}, permissions_boundary="arn:aws:iam::1:policy/edge")
     assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
-    assert [made.name for made in engine.all("Policy")] == ["b-internal-deny"]
+    assert [policy.name for policy in engine.all("Policy")] == ["b-internal-deny"]
 
 
 def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
@@ -186,11 +186,11 @@ def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
 def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
     data = bank()
     data["identities"].append({**data["identities"][0], "name": "internal-second"})
-    platform = Platform.model_validate(data)
-    roles = {one.name: f"{one.name}-role" for one in platform.identities}
-    made = budget_mapping.budgets_args(platform, platform.sites[1], roles)
-    assert made is not None
-    denied = {each["name"]: each.get("role_names") for each in made["budgets"]}
+    platform = CheckedPlatform.model_validate(data)
+    roles = {identity.name: f"{identity.name}-role" for identity in platform.identities}
+    arguments = budget_mapping.budgets_args(platform, platform.sites[1], roles)
+    assert arguments is not None
+    denied = {budget["name"]: budget.get("role_names") for budget in arguments["budgets"]}
     assert denied["internal-frankfurt"] == ["internal-bedrock-role", "internal-second-role"]
     assert denied["public-frankfurt"] == ["public-bedrock-role"]
 
@@ -199,7 +199,8 @@ def test_each_budget_denies_by_a_policy_of_its_own(engine: Engine) -> None:
     workload = {"name": "copy", "scope": "workload", "of": "copy", "action": "deny", "role_name": "r"}
     budgets(engine, {"action": "deny", "role_name": "r"}, workload)
     arns = {
-        made.inputs["definition"]["iamActionDefinition"]["policyArn"] for made in engine.all("BudgetAction")
+        budget_action.inputs["definition"]["iamActionDefinition"]["policyArn"]
+        for budget_action in engine.all("BudgetAction")
     }
     assert len(arns) == 2, "lifting one would lift the other"
 
@@ -220,24 +221,27 @@ def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine)
     )
     assert daily["frequency"] == "DAILY"
     assert daily["subscribers"] == [{"type": "EMAIL", "address": "llm-cost@bank.example"}]
-    for each in (at_once, daily):
-        limit = each["thresholdExpression"]["dimension"]
+    for subscription in (at_once, daily):
+        limit = subscription["thresholdExpression"]["dimension"]
         assert limit["key"] == "ANOMALY_TOTAL_IMPACT_ABSOLUTE"
         assert limit["values"] == ["250"]
 
 
 def test_a_member_account_is_told_what_its_own_monitor_finds(engine: Engine) -> None:
-    mine = f"arn:aws:ce::{ACCOUNT}:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
-    budgets(engine, anomaly_usd=250, anomaly_monitor=mine)
+    own_monitor = f"arn:aws:ce::{ACCOUNT}:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
+    budgets(engine, anomaly_usd=250, anomaly_monitor=own_monitor)
     assert not engine.all("AnomalyMonitor"), "AWS makes monitors of tags in management accounts only"
-    assert [each.inputs["monitorArnLists"] for each in engine.all("AnomalySubscription")] == [[mine], [mine]]
+    assert [subscription.inputs["monitorArnLists"] for subscription in engine.all("AnomalySubscription")] == [
+        [own_monitor],
+        [own_monitor],
+    ]
 
 
 def test_another_platform_has_a_monitor_of_another_name(engine: Engine) -> None:
     budgets(engine, anomaly_usd=250)
     budgets(engine, anomaly_usd=250, platform="insurer")
-    one, other = (made.inputs["name"] for made in engine.all("AnomalyMonitor"))
-    assert one != other, "the new one is made while the old one still has its name"
+    first, second = (monitor.inputs["name"] for monitor in engine.all("AnomalyMonitor"))
+    assert first != second, "the new one is made while the old one still has its name"
 
 
 def test_without_an_amount_unusual_spend_is_not_watched(engine: Engine) -> None:
@@ -254,20 +258,24 @@ def test_nothing_asked_for_makes_nothing(engine: Engine) -> None:
 def test_only_cost_services_of_this_account_publish_to_the_topic(engine: Engine) -> None:
     budgets(engine, {})
     for kind, name in (("TopicPolicy", "b-alerts-policy"), ("Key", "b-alerts-key")):
-        found = json.loads(engine.only(kind, name).inputs["policy"])["Statement"]
-        services = {each["Principal"]["Service"]: each for each in found if "Service" in each["Principal"]}
+        statements = json.loads(engine.only(kind, name).inputs["policy"])["Statement"]
+        services = {
+            statement["Principal"]["Service"]: statement
+            for statement in statements
+            if "Service" in statement["Principal"]
+        }
         assert set(services) == {"budgets.amazonaws.com", "costalerts.amazonaws.com"}
-        for each in services.values():
-            assert each["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, each["Sid"]
+        for statement in services.values():
+            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, statement["Sid"]
     assert engine.only("Topic").inputs["kmsMasterKeyId"] == "arn:aws:kms/key:::b-alerts-key"
 
 
 def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
     budgets(engine, {"action": "deny", "role_name": "r"}, anomaly_usd=100)
     bare = {"TopicPolicy", "RolePolicy", "CostAllocationTag"}
-    for made in engine.made:
-        if made.kind not in bare:
-            assert made.inputs.get("tags", {}).get("owner") == "llm", made.name
+    for resource in engine.made:
+        if resource.kind not in bare:
+            assert resource.inputs.get("tags", {}).get("owner") == "llm", resource.name
     for kind in ("Budget", "BudgetAction", "Role"):
         assert engine.only(kind).inputs["tags"]["isthmus.dev/class"] == "internal"
 
@@ -278,7 +286,7 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"monthly_usd": 0}, "budget of 0 USD"),
         ({"monthly_usd": -5.0}, "budget of -5.0 USD"),
@@ -294,9 +302,9 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
     ],
 )
 def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
-    engine: Engine, settings: dict[str, Any], words: str
+    engine: Engine, settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=words) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         budgets(engine, settings)
     assert refused.value.fix
     assert refused.value.where.startswith("budgets.frankfurt.internal")

@@ -14,9 +14,9 @@ from tests.components.platforms import DIGEST, REGISTRY
 CANARY = {"endpoint": "llama-v2", "model": "meta-llama/v2", "percent": 1.0}
 
 
-def args(held: str = "confidential", **route: Any) -> dict[str, Any]:
+def args(sensitivity: str = "confidential", **route: Any) -> dict[str, Any]:
     return {
-        "sensitivity": held,
+        "sensitivity": sensitivity,
         "site": "fra1",
         "image": f"{REGISTRY}edge@{DIGEST}",
         "routes": [{"workload": "kyc", "endpoint": "llama", "model": "meta-llama/v1", **route}],
@@ -34,43 +34,45 @@ def test_the_gateways_file_names_the_canary_and_its_share_and_the_edge_reads_it(
     engine: Engine, tmp_path: Any
 ) -> None:
     engine.deploy(InferenceGateway, "g", args(canary=CANARY, cache_salt="team/risk"))
-    made = config(engine)
-    (route,) = made["routes"]
-    other = "llama-v2.isthmus-confidential.svc"
+    gateway_config = config(engine)
+    (route,) = gateway_config["routes"]
+    host = "llama-v2.isthmus-confidential.svc"
     assert route["canary"] == {
-        "url": f"https://{other}:8443",
-        "server_name": other,
+        "url": f"https://{host}:8443",
+        "server_name": host,
         "model": "meta-llama/v2",
         "percent": 1.0,
     }
     assert route["cache_salt"] == "team/risk"
-    read: Any = read_by_the_edge(made, tmp_path)
-    assert read.routes[0].canary.server_name == other
+    read: Any = read_by_the_edge(gateway_config, tmp_path)
+    assert read.routes[0].canary.server_name == host
 
 
 def test_the_gateway_may_reach_both_and_nothing_else(engine: Engine) -> None:
     engine.deploy(InferenceGateway, "g", args(canary=CANARY))
-    ways = {made.name for made in engine.all("NetworkPolicy")}
-    assert {"g-to-llama", "g-to-llama-v2"} <= ways
+    policies = {policy.name for policy in engine.all("NetworkPolicy")}
+    assert {"g-to-llama", "g-to-llama-v2"} <= policies
 
 
 def test_a_restricted_gateway_knows_both_by_address(engine: Engine) -> None:
     canary = {**CANARY, "cluster_ip": "10.96.0.8"}
     engine.deploy(InferenceGateway, "g", args("restricted", cluster_ip="10.96.0.7", canary=canary))
     aliases = engine.only("Deployment").pod["hostAliases"]
-    assert [each["ip"] for each in aliases] == ["10.96.0.7", "10.96.0.8"]
+    assert [alias["ip"] for alias in aliases] == ["10.96.0.7", "10.96.0.8"]
 
 
 @pytest.mark.parametrize(
-    ("held", "route", "says"),
+    ("sensitivity", "route", "message"),
     [
         ("restricted", {"cluster_ip": "10.96.0.7", "canary": CANARY}, "names no address"),
         ("confidential", {"canary": {**CANARY, "endpoint": "llama"}}, "is no other model server"),
     ],
 )
-def test_a_wrong_canary_is_refused(engine: Engine, held: str, route: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        engine.deploy(InferenceGateway, "g", args(held, **route))
+def test_a_wrong_canary_is_refused(
+    engine: Engine, sensitivity: str, route: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        engine.deploy(InferenceGateway, "g", args(sensitivity, **route))
 
 
 TRANSLATOR = {
@@ -81,31 +83,34 @@ OVERFLOW = {"endpoint": "haiku--kyc", "when_waiting": 4}
 
 
 def test_what_overflows_goes_to_the_classs_own_translator(engine: Engine, tmp_path: Any) -> None:
-    given = {**args("internal", overflow=OVERFLOW, cache_salt="team/risk"), "translator": TRANSLATOR}
-    engine.deploy(InferenceGateway, "g", {**given, "destinations": []})
-    made = config(engine)
+    arguments = {**args("internal", overflow=OVERFLOW, cache_salt="team/risk"), "translator": TRANSLATOR}
+    engine.deploy(InferenceGateway, "g", {**arguments, "destinations": []})
+    gateway_config = config(engine)
     behind = "internal-translator.isthmus-internal.svc"
-    assert made["routes"][0]["overflow"] == {
+    assert gateway_config["routes"][0]["overflow"] == {
         **{"url": f"https://{behind}:8443", "server_name": behind},
         **{"model": "haiku--kyc", "when_waiting": 4},
     }
-    read: Any = read_by_the_edge(made, tmp_path)
+    read: Any = read_by_the_edge(gateway_config, tmp_path)
     assert [place.host for place in read.routes[0].places] == ["llama.isthmus-internal.svc", behind]
 
 
 def test_whose_a_workload_is_stands_in_the_file_and_the_edge_accounts_by_it(
     engine: Engine, tmp_path: Any
 ) -> None:
-    given = args(team="risk")
-    given["routes"].append({"workload": "other", "endpoint": "llama", "model": "meta-llama/v1"})
-    engine.deploy(InferenceGateway, "g", given)
+    arguments = args(team="risk")
+    arguments["routes"].append({"workload": "other", "endpoint": "llama", "model": "meta-llama/v1"})
+    engine.deploy(InferenceGateway, "g", arguments)
     read: Any = read_by_the_edge(config(engine), tmp_path)
-    assert [(each.name, each.team) for each in read.workloads] == [("kyc", "risk"), ("other", None)]
+    assert [(workload.name, workload.team) for workload in read.workloads] == [
+        ("kyc", "risk"),
+        ("other", None),
+    ]
     assert [team.name for team in read.teams] == ["risk"]
 
 
 @pytest.mark.parametrize(
-    ("held", "translator", "says"),
+    ("sensitivity", "translator", "message"),
     [
         ("restricted", None, "never leave their own endpoint"),
         ("internal", None, "no model of this gateway's translator"),
@@ -117,12 +122,12 @@ def test_whose_a_workload_is_stands_in_the_file_and_the_edge_accounts_by_it(
     ],
 )
 def test_an_overflow_that_may_not_be_is_refused(
-    engine: Engine, held: str, translator: dict[str, Any] | None, says: str
+    engine: Engine, sensitivity: str, translator: dict[str, Any] | None, message: str
 ) -> None:
-    given = args(held, overflow=OVERFLOW, cluster_ip="10.96.0.7")
+    arguments = args(sensitivity, overflow=OVERFLOW, cluster_ip="10.96.0.7")
     behind = {"translator": translator, "destinations": []} if translator else {}
-    with pytest.raises(InputError, match=says):
-        engine.deploy(InferenceGateway, "g", {**given, **behind})
+    with pytest.raises(InputError, match=message):
+        engine.deploy(InferenceGateway, "g", {**arguments, **behind})
 
 
 def test_a_model_behind_the_translator_takes_no_canary_no_salt_and_no_other_task(engine: Engine) -> None:
@@ -130,9 +135,9 @@ def test_a_model_behind_the_translator_takes_no_canary_no_salt_and_no_other_task
         "image": f"{REGISTRY}translator@{DIGEST}",
         "models": [{"name": "llama", "region": "eu-central-1", "inference_profile": "eu.x.y-v1:0"}],
     }
-    given = {**args("internal", cache_salt="team/risk"), "translator": translator, "destinations": []}
+    arguments = {**args("internal", cache_salt="team/risk"), "translator": translator, "destinations": []}
     with pytest.raises(InputError, match="takes no cache_salt"):
-        engine.deploy(InferenceGateway, "g", given)
+        engine.deploy(InferenceGateway, "g", arguments)
 
 
 @pytest.fixture
@@ -164,7 +169,7 @@ def test_the_platform_makes_canary_salt_and_scaling_of_what_it_says(served: Engi
     assert scaled.name == "isthmus-confidential-llama-8b-scaling"
     assert scaled.spec["maxReplicaCount"] == 7
     quota = next(
-        made for made in served.all("ResourceQuota") if made.meta["namespace"] == "isthmus-confidential"
+        quota for quota in served.all("ResourceQuota") if quota.meta["namespace"] == "isthmus-confidential"
     )
     assert quota.spec["hard"]["requests.nvidia.com/gpu"] == "9", "seven at most, one canary, one that ends"
     gateway = served.only("Deployment", "isthmus-fra1-confidential-gateway-server")
@@ -172,6 +177,6 @@ def test_the_platform_makes_canary_salt_and_scaling_of_what_it_says(served: Engi
 
 
 def test_an_auditor_reads_where_a_share_of_the_data_goes(served: Engine) -> None:
-    line = next(each for each in served.outputs["data_paths"] if each.startswith("kyc"))
+    line = next(line for line in served.outputs["data_paths"] if line.startswith("kyc"))
     assert "fra1/confidential-llama-8b (1 % to fra1/confidential-llama-v2)" in line
     assert "never AWS" in line

@@ -16,11 +16,11 @@ def deploy(engine: Engine, sensitivity: str, **more: Any) -> None:
 
 def test_a_namespace_bears_its_class_and_the_restricted_standard(engine: Engine) -> None:
     deploy(engine, "internal")
-    made = engine.only("Namespace")
-    assert made.meta["name"] == "isthmus-internal"
-    assert made.meta["labels"]["isthmus.dev/class"] == "internal"
+    namespace = engine.only("Namespace")
+    assert namespace.meta["name"] == "isthmus-internal"
+    assert namespace.meta["labels"]["isthmus.dev/class"] == "internal"
     for mode in ("enforce", "audit", "warn"):
-        assert made.meta["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert namespace.meta["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
 def test_nothing_goes_in_or_out_by_default(engine: Engine) -> None:
@@ -32,22 +32,22 @@ def test_nothing_goes_in_or_out_by_default(engine: Engine) -> None:
 def test_a_restricted_namespace_asks_the_sites_resolvers_only(engine: Engine) -> None:
     deploy(engine, "restricted", resolvers=["10.40.0.53", "10.40.0.54"])
     egress = engine.only("NetworkPolicy", "n-dns").spec["egress"]
-    assert [way["to"] for way in egress] == [
+    assert [rule["to"] for rule in egress] == [
         [{"ipBlock": {"cidr": "10.40.0.53/32"}}],
         [{"ipBlock": {"cidr": "10.40.0.54/32"}}],
     ]
-    assert all({port["port"] for port in way["ports"]} == {53} for way in egress)
+    assert all({port["port"] for port in rule["ports"]} == {53} for rule in egress)
 
 
 def test_a_restricted_namespace_without_resolvers_asks_nobody(engine: Engine) -> None:
     deploy(engine, "restricted")
-    assert [made.name for made in engine.all("NetworkPolicy")] == ["n-default-deny"]
+    assert [network_policy.name for network_policy in engine.all("NetworkPolicy")] == ["n-default-deny"]
 
 
 def test_other_classes_ask_the_clusters_dns(engine: Engine) -> None:
     deploy(engine, "public", resolvers=["10.40.0.53"])
-    (way,) = engine.only("NetworkPolicy", "n-dns").spec["egress"]
-    (to,) = way["to"]
+    (rule,) = engine.only("NetworkPolicy", "n-dns").spec["egress"]
+    (to,) = rule["to"]
     assert to["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
 
 
@@ -66,9 +66,9 @@ def test_a_namespace_has_a_quota_and_limits(engine: Engine) -> None:
 
 def test_what_is_inside_waits_for_the_namespace(engine: Engine) -> None:
     deploy(engine, "internal")
-    for made in engine.made:
-        if made.kind != "Namespace":
-            assert "n-namespace" in made.depends_on, made.name
+    for resource in engine.made:
+        if resource.kind != "Namespace":
+            assert "n-namespace" in resource.depends_on, resource.name
 
 
 def test_a_resolver_is_an_address(engine: Engine) -> None:

@@ -33,19 +33,25 @@ def on_disk(engine: Engine, weights: dict[str, Any] | None = None, **more: Any) 
 
 
 def variables(pod: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in pod["containers"][0]["env"] if "value" in each}
+    return {
+        variable["name"]: variable["value"] for variable in pod["containers"][0]["env"] if "value" in variable
+    }
 
 
 def folder(pod: dict[str, Any]) -> str | None:
-    found = [each for each in pod["containers"][0]["volumeMounts"] if each["mountPath"] == "/compiled"]
-    return found[0]["subPath"] if found else None
+    volume_mounts = [
+        volume_mount
+        for volume_mount in pod["containers"][0]["volumeMounts"]
+        if volume_mount["mountPath"] == "/compiled"
+    ]
+    return volume_mounts[0]["subPath"] if volume_mounts else None
 
 
 def test_without_a_safe_place_each_pod_compiles_for_itself(engine: Engine) -> None:
     pod = pod_of(engine)
     assert folder(pod) is None
     assert {variables(pod)[name].split("/")[1] for name in CACHES} == {"cache"}
-    (cache,) = [each for each in pod["volumes"] if each["name"] == "cache"]
+    (cache,) = [volume for volume in pod["volumes"] if volume["name"] == "cache"]
     assert "emptyDir" in cache
 
 
@@ -92,16 +98,16 @@ def test_another_image_and_other_weights_begin_anew(engine: Engine, change: dict
 def test_another_class_and_another_endpoint_have_a_folder_a_volume_and_a_claim_of_their_own(
     engine: Engine, change: dict[str, Any], path: str
 ) -> None:
-    seen = []
+    places = []
     for more in ({}, change):
         pod = on_disk(engine, **more)
-        (volume,) = [each for each in pod["volumes"] if each["name"] == "compiled"]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "compiled"]
         claim = engine.only("PersistentVolumeClaim", "m-compiled")
         assert volume["persistentVolumeClaim"] == {"claimName": claim.meta["name"]}
         disk = engine.only("PersistentVolume", "m-compiled-disks")
-        seen.append((disk.meta["name"], disk.spec["local"]["path"]))
-    assert seen[0][0] != seen[1][0]
-    assert [each[1].removeprefix("/mnt/nvme/isthmus/") for each in seen] == [
+        places.append((disk.meta["name"], disk.spec["local"]["path"]))
+    assert places[0][0] != places[1][0]
+    assert [place[1].removeprefix("/mnt/nvme/isthmus/") for place in places] == [
         "restricted/.compiled/llama",
         path,
     ]
@@ -109,7 +115,7 @@ def test_another_class_and_another_endpoint_have_a_folder_a_volume_and_a_claim_o
 
 def test_the_engine_writes_into_its_own_folder_and_into_no_weights(engine: Engine) -> None:
     pod = on_disk(engine)
-    (weights,) = [each for each in pod["volumes"] if each["name"] == "weights"]
+    (weights,) = [volume for volume in pod["volumes"] if volume["name"] == "weights"]
     assert weights["persistentVolumeClaim"]["readOnly"] is True
     written = [
         (box["name"], mount["name"])
@@ -122,11 +128,13 @@ def test_the_engine_writes_into_its_own_folder_and_into_no_weights(engine: Engin
 
 def test_a_stated_volume_is_the_endpoints_own(engine: Engine) -> None:
     pod = pod_of(engine, compile_cache={"place": "volume", "storage_class": "shared", "size_gib": 30})
-    (claim,) = [each for each in engine.all("PersistentVolumeClaim") if each.meta["name"] == "llama-compiled"]
+    (claim,) = [
+        claim for claim in engine.all("PersistentVolumeClaim") if claim.meta["name"] == "llama-compiled"
+    ]
     assert claim.spec["accessModes"] == ["ReadWriteMany"]
     assert claim.spec["storageClassName"] == "shared"
     assert claim.spec["resources"]["requests"] == {"storage": "30Gi"}
-    (volume,) = [each for each in pod["volumes"] if each["name"] == "compiled"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "compiled"]
     assert volume["persistentVolumeClaim"] == {"claimName": "llama-compiled"}
     assert folder(pod)
 
@@ -134,12 +142,12 @@ def test_a_stated_volume_is_the_endpoints_own(engine: Engine) -> None:
 def test_a_disk_may_be_left_out(engine: Engine) -> None:
     pod = on_disk(engine, compile_cache={"place": "pod"})
     assert folder(pod) is None
-    (weights,) = [each for each in pod["volumes"] if each["name"] == "weights"]
+    (weights,) = [volume for volume in pod["volumes"] if volume["name"] == "weights"]
     assert weights["persistentVolumeClaim"]["readOnly"] is True
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"compile_cache": {"place": "node"}}, "no folder on the machines' disks"),
         ({"compile_cache": {"place": "volume"}}, "no storage class"),
@@ -154,9 +162,9 @@ def test_a_disk_may_be_left_out(engine: Engine) -> None:
     ],
 )
 def test_a_place_that_is_not_there_or_not_safe_is_refused(
-    engine: Engine, more: dict[str, Any], says: str
+    engine: Engine, more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         pod_of(engine, **more)
 
 
@@ -165,19 +173,19 @@ def test_an_image_by_tag_keeps_nothing_by_itself(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cache", "says"),
+    ("cache", "message"),
     [
         ({"place": "node"}, "no folder on the machines' disks is known"),
         ({"place": "volume"}, "no storage class is known"),
     ],
 )
-def test_a_platform_names_a_place_that_it_has(cache: dict[str, Any], says: str) -> None:
+def test_a_platform_names_a_place_that_it_has(cache: dict[str, Any], message: str) -> None:
     def change(data: dict[str, Any]) -> None:
         data["endpoints"][0]["compile_cache"] = cache
 
-    said = refused(InputError, change)
-    assert says in said
-    assert "compile_cache" in said
+    output = refused(InputError, change)
+    assert message in output
+    assert "compile_cache" in output
 
 
 def test_a_platforms_setting_reaches_the_pod() -> None:
@@ -186,6 +194,6 @@ def test_a_platforms_setting_reaches_the_pod() -> None:
     data = platform_data()
     data["endpoints"][0]["compile_cache"] = {"place": "volume", "storage_class": "shared"}
     platform = parse(data)
-    made = model_args(platform, platform.pools[0], platform.endpoints[0])
-    assert made.get("compile_cache") == {"place": "volume", "storage_class": "shared"}
-    assert DIGEST in str(made["vllm_image"])
+    arguments = model_args(platform, platform.pools[0], platform.endpoints[0])
+    assert arguments.get("compile_cache") == {"place": "volume", "storage_class": "shared"}
+    assert DIGEST in str(arguments["vllm_image"])

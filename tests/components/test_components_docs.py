@@ -25,8 +25,8 @@ HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 def sections() -> dict[str, str]:
     """What stands below each second heading, by heading."""
     text = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
-    parts = re.split(r"(?m)^## (.+)$", text)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    pieces = re.split(r"(?m)^## (.+)$", text)[1:]
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -39,40 +39,40 @@ def schema() -> dict[str, Any]:
     return json.loads(ComponentProvider(CLASSES, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 
 
-def kind(of: dict[str, Any]) -> str:
+def kind(schema: dict[str, Any]) -> str:
     """As the tables name it."""
-    if of.get("$ref") == "pulumi.json#/Any":
+    if schema.get("$ref") == "pulumi.json#/Any":
         return "anything"
-    if "$ref" in of:
-        return of["$ref"].rsplit(":", 1)[-1]
-    match of["type"]:
+    if "$ref" in schema:
+        return schema["$ref"].rsplit(":", 1)[-1]
+    match schema["type"]:
         case "array":
-            return f"list of {kind(of['items'])}"
+            return f"list of {kind(schema['items'])}"
         case "object":
-            return f"map of {kind(of['additionalProperties'])}"
+            return f"map of {kind(schema['additionalProperties'])}"
         case "string":
             return "text"
-    return of["type"]
+    return schema["type"]
 
 
 def snake(name: str) -> str:
-    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", name)
 
 
 def rows(properties: dict[str, Any], required: list[str], kinds: bool = True) -> list[str]:
     """The lines of a table."""
     return [
         f"| `{snake(name)}` | "
-        + (f"{kind(of)}{', required' if name in required else ''} | " if kinds else "")
-        + f"{of['description']} |"
-        for name, of in properties.items()
+        + (f"{kind(definition)}{', required' if name in required else ''} | " if kinds else "")
+        + f"{definition['description']} |"
+        for name, definition in properties.items()
     ]
 
 
 def tables(text: str) -> list[list[str]]:
     """The rows of each table in a text."""
-    found = re.findall(r"(?m)^\|---.*\n((?:\|.*\n)+)", f"{text}\n")
-    return [table.splitlines() for table in found]
+    matches = re.findall(r"(?m)^\|---.*\n((?:\|.*\n)+)", f"{text}\n")
+    return [table.splitlines() for table in matches]
 
 
 def test_each_component_has_a_section() -> None:
@@ -82,20 +82,20 @@ def test_each_component_has_a_section() -> None:
 @pytest.mark.parametrize("name", HOSTED)
 def test_arguments_and_outputs_stand_in_the_docs_as_in_the_package(schema: dict[str, Any], name: str) -> None:
     resource = schema["resources"][f"isthmus:index:{name}"]
-    wanted = [
+    expected = [
         rows(resource["inputProperties"], resource.get("requiredInputs", [])),
         rows(resource["properties"], [], kinds=False),
     ]
-    found = tables(sections()[name])
-    assert [each for each in wanted if each not in found] == [], "write these rows"
+    present_rows = tables(sections()[name])
+    assert [row for row in expected if row not in present_rows] == [], "write these rows"
 
 
 def test_the_fields_of_every_named_type_stand_in_the_docs_as_in_the_package(schema: dict[str, Any]) -> None:
     text = "\n".join(sections().values())
-    for token, each in schema["types"].items():
+    for token, definition in schema["types"].items():
         name = token.rsplit(":", 1)[-1]
         (place,) = re.findall(rf"(?m)^`{name}`: (?!as above).+\n\n((?:\|.*\n)+)", text)
-        assert tables(place) == [rows(each["properties"], each.get("required", []))], name
+        assert tables(place) == [rows(definition["properties"], definition.get("required", []))], name
 
 
 @pytest.mark.parametrize("mode", ["manage", "existing", "off"])
@@ -103,8 +103,8 @@ def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> No
     modes = {
         token.rsplit(":", 1)[-1]: properties["mode"]["description"]
         for token, properties in [
-            *((token, each["inputProperties"]) for token, each in schema["resources"].items()),
-            *((token, each["properties"]) for token, each in schema["types"].items()),
+            *((token, resource["inputProperties"]) for token, resource in schema["resources"].items()),
+            *((token, definition["properties"]) for token, definition in schema["types"].items()),
         ]
         if "mode" in properties
     }
@@ -119,12 +119,12 @@ def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> No
         ),
         *("TrailSettings", "TrustAnchor"),
     }
-    assert [name for name, says in modes.items() if f"`{mode}`" not in says] == []
+    assert [name for name, description in modes.items() if f"`{mode}`" not in description] == []
 
 
 def program(name: str) -> str:
-    (found,) = re.findall(r"(?ms)^```python\n(.+?)^```$", sections()[name])
-    return found
+    (source,) = re.findall(r"(?ms)^```python\n(.+?)^```$", sections()[name])
+    return source
 
 
 @pytest.mark.parametrize("name", components.__all__)
@@ -137,8 +137,10 @@ def test_the_program_of_each_component_makes_it(
 
     def run() -> Any:
         names = runpy.run_path(str(tmp_path / "program.py"))
-        (made,) = [value for value in names.values() if type(value) is getattr(components, name)]
-        return made
+        (component,) = [value for value in names.values() if type(value) is getattr(components, name)]
+        return component
 
     engine.run(run)
-    assert [made for made in engine.made if not made.type.startswith("pulumi:")], "it makes nothing"
+    assert [resource for resource in engine.made if not resource.type.startswith("pulumi:")], (
+        "it makes nothing"
+    )

@@ -226,13 +226,15 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
 
 def base(hint: Any) -> str:
     """The plain kind of a hint: str, int, list, … without Input, NotRequired, None, Literal, constraints."""
-    origin, parts = get_origin(hint), get_args(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin in (typing.Annotated, typing.NotRequired, typing.Required):
-        return base(parts[0])
+        return base(arguments[0])
     if origin is typing.Literal:
-        return type(parts[0]).__name__
+        return type(arguments[0]).__name__
     if origin in (typing.Union, types.UnionType):
-        kinds = [part for part in parts if part is not type(None) and get_origin(part) is not pulumi.Output]
+        kinds = [
+            part for part in arguments if part is not type(None) and get_origin(part) is not pulumi.Output
+        ]
         kinds = [
             part for part in kinds if get_origin(part) is None or get_origin(part) is not typing.Awaitable
         ]
@@ -242,7 +244,7 @@ def base(hint: Any) -> str:
     return (origin or hint).__name__
 
 
-@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda cls: cls.__name__)
 def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type[BaseModel]) -> None:
     hints = get_type_hints(arguments, localns=vars(sys.modules["pulumi.output"]))
     missing = {
@@ -255,16 +257,16 @@ def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type
     assert not stale, f"{contract.__name__} no longer has {stale}"
 
 
-@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda cls: cls.__name__)
 def test_a_field_is_of_the_same_kind_on_both_sides(arguments: Any, contract: type[BaseModel]) -> None:
     hints = get_type_hints(arguments, localns=vars(sys.modules["pulumi.output"]))
     for field, info in contract.model_fields.items():
-        taken = hints.get(RENAMED.get(field, field))
-        if taken is not None and field not in ELSEWHERE.get(contract, set()):
-            assert base(taken) == base(info.annotation), f"{arguments.__name__}.{field}"
+        taken_type = hints.get(RENAMED.get(field, field))
+        if taken_type is not None and field not in ELSEWHERE.get(contract, set()):
+            assert base(taken_type) == base(info.annotation), f"{arguments.__name__}.{field}"
 
 
-@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda cls: cls.__name__)
 def test_what_the_component_demands_the_contract_has(arguments: Any, contract: type[BaseModel]) -> None:
     """A required argument is a required field, or one with a default that is no None."""
     back = {value: key for key, value in RENAMED.items()}

@@ -18,13 +18,13 @@ ENDPOINT = {
 }
 
 
-def given(**more: Any) -> dict[str, Any]:
+def cpu_args(**more: Any) -> dict[str, Any]:
     plain = {key: value for key, value in args().items() if key not in ("product", "tensor_parallel")}
     return {**plain, "sensitivity": "internal", "engine": "cpu", "vllm_image": CPU_IMAGE, **more}
 
 
 def test_it_asks_for_no_gpu_and_stands_on_any_machine_but_a_gpus(engine: Engine) -> None:
-    engine.deploy(ModelServer, "m", given())
+    engine.deploy(ModelServer, "m", cpu_args())
     pod = engine.only("Deployment").pod
     (vllm,) = pod["containers"]
     assert set(vllm["resources"]["limits"]) == {"cpu", "memory"}
@@ -35,13 +35,13 @@ def test_it_asks_for_no_gpu_and_stands_on_any_machine_but_a_gpus(engine: Engine)
 
 
 def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
-    engine.deploy(ModelServer, "m", given())
+    engine.deploy(ModelServer, "m", cpu_args())
     assert [box["name"] for box in engine.only("Deployment").pod["initContainers"]] == ["edge"]
     assert "egress" not in engine.only("NetworkPolicy").spec
 
 
 @pytest.mark.parametrize(
-    ("more", "kind", "says"),
+    ("more", "kind", "message"),
     [
         ({"sensitivity": "confidential"}, Refused, "for development"),
         ({"sensitivity": "restricted"}, Refused, "for development"),
@@ -53,21 +53,23 @@ def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
     ],
 )
 def test_what_cpus_may_not_or_cannot_do_is_refused(
-    engine: Engine, more: dict[str, Any], kind: type[Exception], says: str
+    engine: Engine, more: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=says):
-        engine.deploy(ModelServer, "m", given(**more))
+    with pytest.raises(kind, match=message):
+        engine.deploy(ModelServer, "m", cpu_args(**more))
     assert not engine.made
 
 
 def test_the_platform_serves_it_beside_its_pools(engine: Engine, platform: dict[str, Any]) -> None:
     platform["endpoints"].append(ENDPOINT)
     platform["images"]["vllm_cpu"] = CPU_IMAGE
-    internal = next(each for each in platform["gateways"] if each["class"] == "internal")
+    internal = next(gateway for gateway in platform["gateways"] if gateway["class"] == "internal")
     internal["workloads"].append({"name": "trial", "endpoint": "internal-tiny"})
     build(engine, platform)
     deployment = engine.only("Deployment", "isthmus-internal-tiny-server")
     assert "kueue.x-k8s.io/queue-name" not in deployment.meta["labels"]
-    quota = next(made for made in engine.all("ResourceQuota") if made.meta["namespace"] == "isthmus-internal")
+    quota = next(
+        quota for quota in engine.all("ResourceQuota") if quota.meta["namespace"] == "isthmus-internal"
+    )
     assert quota.spec["hard"]["requests.nvidia.com/gpu"] == "0"
     assert engine.only("NetworkPolicy", "isthmus-fra1-internal-gateway-to-internal-tiny")

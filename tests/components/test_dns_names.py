@@ -19,11 +19,13 @@ PUBLIC = ("*", "*.com", "*.amazonaws.com", "*.eu-central-1.amazonaws.com")
 
 
 def names(platform: Platform, network: str = "frankfurt") -> list[str]:
-    return needed_names(platform, next(each for each in platform.networks if each.name == network))
+    return needed_names(
+        platform, next(candidate for candidate in platform.networks if candidate.name == network)
+    )
 
 
-def answered(listed: list[str], host: str) -> bool:
-    return any(host == each or (each.startswith("*.") and host.endswith(each[1:])) for each in listed)
+def is_answered(listed: list[str], host: str) -> bool:
+    return any(host == name or (name.startswith("*.") and host.endswith(name[1:])) for name in listed)
 
 
 def test_the_bank_s_network_asks_for_its_model_its_endpoints_and_the_sites_zones() -> None:
@@ -34,14 +36,14 @@ def test_the_bank_s_network_asks_for_its_model_its_endpoints_and_the_sites_zones
         "rolesanywhere.eu-central-1.amazonaws.com",
         "db.fra1.bank.example",
     ):
-        assert answered(listed, host), host
+        assert is_answered(listed, host), host
     for host in (
         "sts.eu-central-1.amazonaws.com",
         "ssm.eu-central-1.amazonaws.com",
         "cHJvbXB0.attacker.example",
         "bedrock-runtime.us-east-1.amazonaws.com",
     ):
-        assert not answered(listed, host), host
+        assert not is_answered(listed, host), host
 
 
 def test_a_cluster_s_network_asks_for_what_its_machines_need() -> None:
@@ -56,8 +58,8 @@ def test_a_cluster_s_network_asks_for_what_its_machines_need() -> None:
         "fs-0a1b2c3d.efs.eu-central-1.amazonaws.com",
         "ip-10-80-0-7.eu-central-1.compute.internal",
     ):
-        assert answered(listed, host), host
-    assert not answered(listed, "confidential-gateway.isthmus-confidential.svc"), (
+        assert is_answered(listed, host), host
+    assert not is_answered(listed, "confidential-gateway.isthmus-confidential.svc"), (
         "the cluster's own DNS knows it"
     )
 
@@ -72,7 +74,7 @@ def test_tasks_on_fargate_ask_for_what_starts_them_and_for_their_translator() ->
         "edge-0a1b.elb.eu-central-1.amazonaws.com",
         platform.gateways[0].host,
     ):
-        assert answered(listed, host), host
+        assert is_answered(listed, host), host
 
 
 def test_no_network_may_ask_for_a_zone_of_everybody_s() -> None:
@@ -80,7 +82,7 @@ def test_no_network_may_ask_for_a_zone_of_everybody_s() -> None:
         for network in platform.networks:
             listed = needed_names(platform, network)
             assert not set(PUBLIC) & set(listed)
-            assert not answered(listed, "cHJvbXB0.attacker.example")
+            assert not is_answered(listed, "cHJvbXB0.attacker.example")
 
 
 def with_firewall(**settings: Any) -> Platform:
@@ -92,9 +94,9 @@ def with_firewall(**settings: Any) -> Platform:
 def test_names_that_the_organisation_adds_are_answered() -> None:
     platform = with_firewall(names=["licence.vendor.example", "*.tools.bank.example"])
     listed = names(platform, platform.networks[0].name)
-    assert answered(listed, "licence.vendor.example")
-    assert answered(listed, "a.tools.bank.example")
-    assert not answered(listed, "other.vendor.example")
+    assert is_answered(listed, "licence.vendor.example")
+    assert is_answered(listed, "a.tools.bank.example")
+    assert not is_answered(listed, "other.vendor.example")
 
 
 @pytest.mark.parametrize("name", ["*", "*.com", "vendor", "vendor.example.", "a.*.example"])

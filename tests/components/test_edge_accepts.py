@@ -9,12 +9,12 @@ from tests.components.conftest import Engine
 
 def test_the_edge_accepts_every_configuration(built: Engine, tmp_path: Path) -> None:
     modes = []
-    for made in built.all("ConfigMap"):
-        if "Corefile" in made.inputs["data"]:
+    for config_map in built.all("ConfigMap"):
+        if "Corefile" in config_map.inputs["data"]:
             # CoreDNS reads it: tests/graders/test_names.py runs that.
             continue
         file = tmp_path / "config.yaml"
-        file.write_text(made.inputs["data"]["config.yaml"], encoding="utf-8")
+        file.write_text(config_map.inputs["data"]["config.yaml"], encoding="utf-8")
         modes.append(load(file).mode)
-    wanted = {"gateway": 4, "sealer": 4, "sidecar": 2, "translator": 2, "detector": 2}
-    assert Counter(modes) == wanted
+    expected = {"gateway": 4, "sealer": 4, "sidecar": 2, "translator": 2, "detector": 2}
+    assert Counter(modes) == expected

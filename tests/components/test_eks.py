@@ -9,8 +9,8 @@ from components import EksCluster, EksNodeGroup, WorkloadIdentity
 from components.aws.eks.roles import CNI_CHANGES
 from components.llm_platform import LlmPlatform
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS
-from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.model.system_nodes import sized, system_pods
+from isthmus.contracts.platform.checked import CheckedPlatform
+from isthmus.contracts.platform.lookups.system_nodes import sized, system_pods
 from isthmus.core.errors import InputError
 from isthmus.core.quantities import amount
 from tests import private
@@ -31,7 +31,7 @@ MACHINES: dict[str, Any] = {
 }
 
 
-def made(engine: Engine, **more: Any) -> dict[str, Any]:
+def make_cluster(engine: Engine, **more: Any) -> dict[str, Any]:
     engine.deploy(EksCluster, "eks", {**CLUSTER, **more})
     return engine.only("Cluster").inputs
 
@@ -41,12 +41,12 @@ def machines(engine: Engine, **more: Any) -> None:
 
 
 def policy(engine: Engine, name: str) -> dict[str, Any]:
-    (found,) = [each for each in engine.all("RolePolicy") if each.name == name]
-    return json.loads(found.inputs["policy"])
+    (role_policy,) = [role_policy for role_policy in engine.all("RolePolicy") if role_policy.name == name]
+    return json.loads(role_policy.inputs["policy"])
 
 
 def test_a_cluster_answers_inside_only_logs_everything_and_seals_its_secrets(engine: Engine) -> None:
-    cluster = made(engine)
+    cluster = make_cluster(engine)
     inside = cluster["vpcConfig"]
     assert (inside["endpointPrivateAccess"], inside["endpointPublicAccess"]) == (True, False)
     assert len(cluster["enabledClusterLogTypes"]) == 5
@@ -65,12 +65,12 @@ def test_a_cluster_answers_inside_only_logs_everything_and_seals_its_secrets(eng
 
 def test_a_key_that_is_given_is_used_and_none_is_made_beside(engine: Engine) -> None:
     key = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/k"
-    assert made(engine, kms_key=key)["encryptionConfig"]["provider"]["keyArn"] == key
-    assert [each.name for each in engine.all("Key")] == ["eks-log-key"]
+    assert make_cluster(engine, kms_key=key)["encryptionConfig"]["provider"]["keyArn"] == key
+    assert [key.name for key in engine.all("Key")] == ["eks-log-key"]
 
 
 def test_whoever_is_named_administers_it_and_nobody_else(engine: Engine) -> None:
-    made(engine)
+    make_cluster(engine)
     (entry,) = engine.all("AccessEntry")
     assert (entry.inputs["principalArn"], entry.inputs["type"]) == (private.ADMIN, "STANDARD")
     (may,) = engine.all("AccessPolicyAssociation")
@@ -79,22 +79,25 @@ def test_whoever_is_named_administers_it_and_nobody_else(engine: Engine) -> None
 
 def test_nobody_at_all_is_refused(engine: Engine) -> None:
     with pytest.raises(InputError, match="nobody may administer the cluster"):
-        made(engine, admins=[])
+        make_cluster(engine, admins=[])
 
 
 def test_hybrid_nodes_come_from_their_networks_with_their_own_role(engine: Engine) -> None:
     hybrid = {"node_networks": ["10.40.8.0/24"], "pod_networks": ["10.41.0.0/16"], "role": "arn:hybrid"}
-    cluster = made(engine, hybrid_nodes=hybrid)
+    cluster = make_cluster(engine, hybrid_nodes=hybrid)
     assert cluster["remoteNetworkConfig"] == {
         "remoteNodeNetworks": {"cidrs": ["10.40.8.0/24"]},
         "remotePodNetworks": {"cidrs": ["10.41.0.0/16"]},
     }
-    kinds = {each.inputs["principalArn"]: each.inputs["type"] for each in engine.all("AccessEntry")}
+    kinds = {
+        access_entry.inputs["principalArn"]: access_entry.inputs["type"]
+        for access_entry in engine.all("AccessEntry")
+    }
     assert kinds["arn:hybrid"] == "HYBRID_LINUX"
 
 
 def test_networks_that_are_named_reach_the_api_server_by_its_own_group(engine: Engine) -> None:
-    made(engine, access=["10.40.0.0/24"])
+    make_cluster(engine, access=["10.40.0.0/24"])
     (rule,) = engine.all("SecurityGroupIngressRule")
     assert (rule.inputs["cidrIpv4"], rule.inputs["fromPort"], rule.inputs["toPort"]) == (
         "10.40.0.0/24",
@@ -105,8 +108,8 @@ def test_networks_that_are_named_reach_the_api_server_by_its_own_group(engine: E
 
 
 def test_network_policy_is_enforced_and_the_plugin_has_a_role_of_its_own(engine: Engine) -> None:
-    made(engine, addons={"vpc-cni": "v1.20.4-eksbuild.1"})
-    addons = {each.inputs["addonName"]: each.inputs for each in engine.all("Addon")}
+    make_cluster(engine, addons={"vpc-cni": "v1.20.4-eksbuild.1"})
+    addons = {addon.inputs["addonName"]: addon.inputs for addon in engine.all("Addon")}
     assert set(addons) == {"vpc-cni", "kube-proxy", "eks-pod-identity-agent"}, "the rest needs machines"
     plugin = addons["vpc-cni"]
     assert json.loads(plugin["configurationValues"]) == {"enableNetworkPolicy": "true"}
@@ -116,7 +119,7 @@ def test_network_policy_is_enforced_and_the_plugin_has_a_role_of_its_own(engine:
 
 
 def test_machines_join_and_pull_named_images_and_do_nothing_else(engine: Engine) -> None:
-    made(engine)
+    make_cluster(engine)
     node, image = policy(engine, "eks-node-policy"), f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/"
     assert allowed(node, "ecr:BatchGetImage", f"{image}llm/vllm")
     assert not allowed(node, "ecr:BatchGetImage", f"{image}other/vllm")
@@ -126,18 +129,18 @@ def test_machines_join_and_pull_named_images_and_do_nothing_else(engine: Engine)
     for action in CNI_CHANGES:
         resource = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:network-interface/eni-1"
         assert allowed(policy(engine, "eks-cni-policy"), action, resource)
-    assert all(each.inputs["permissionsBoundary"] for each in engine.all("Role"))
+    assert all(role.inputs["permissionsBoundary"] for role in engine.all("Role"))
 
 
 def test_the_network_plugin_may_look_at_security_groups_within_its_boundary(engine: Engine) -> None:
-    made(engine)
+    make_cluster(engine)
     boundary = json.loads(engine.only("Policy", "eks-cni-boundary").inputs["policy"])
     for document in (policy(engine, "eks-cni-policy"), boundary):
         assert allowed(document, "ec2:DescribeSecurityGroups", "*"), "VPC CNI 1.22.1 ends"
 
 
 def test_a_cluster_deletes_interfaces_of_the_network_plugin_and_no_others(engine: Engine) -> None:
-    made(engine)
+    make_cluster(engine)
     cluster = policy(engine, "eks-policy")
     interface = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:network-interface/eni-1"
     left = {"ec2_ResourceTag_eks_eni_owner": "amazon-vpc-cni"}
@@ -146,21 +149,21 @@ def test_a_cluster_deletes_interfaces_of_the_network_plugin_and_no_others(engine
 
 
 def test_the_organisations_boundary_takes_the_place_of_ours(engine: Engine) -> None:
-    made(engine, permissions_boundary="arn:own")
-    assert {each.inputs["permissionsBoundary"] for each in engine.all("Role")} == {"arn:own"}
+    make_cluster(engine, permissions_boundary="arn:own")
+    assert {role.inputs["permissionsBoundary"] for role in engine.all("Role")} == {"arn:own"}
     assert not engine.all("Policy")
 
 
 def test_machines_are_a_group_a_zone_that_pods_of_others_never_settle_on(engine: Engine) -> None:
     machines(engine)
-    groups = {each.inputs["subnetIds"][0]: each.inputs for each in engine.all("NodeGroup")}
-    assert {subnet: one["scalingConfig"]["desiredSize"] for subnet, one in groups.items()} == {
+    groups = {node_group.inputs["subnetIds"][0]: node_group.inputs for node_group in engine.all("NodeGroup")}
+    assert {subnet: node_group["scalingConfig"]["desiredSize"] for subnet, node_group in groups.items()} == {
         **{"subnet-a": 2, "subnet-b": 1}
     }
-    for one in groups.values():
-        assert one["labels"] == {"isthmus.dev/pool": "claims"}
-        assert one["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}]
-        assert (one["capacityType"], one["amiType"]) == ("ON_DEMAND", "AL2023_x86_64_NVIDIA")
+    for group in groups.values():
+        assert group["labels"] == {"isthmus.dev/pool": "claims"}
+        assert group["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}]
+        assert (group["capacityType"], group["amiType"]) == ("ON_DEMAND", "AL2023_x86_64_NVIDIA")
     template = engine.only("LaunchTemplate").inputs
     assert template["metadataOptions"]["httpTokens"] == "required"
     assert template["metadataOptions"]["httpPutResponseHopLimit"] == 1
@@ -189,9 +192,9 @@ def test_machines_are_launched_into_what_is_reserved(
 
 def test_spot_is_a_choice_and_machines_without_gpus_are_nobodys_pool(engine: Engine) -> None:
     machines(engine, purchase="spot", gpu=False, addons={"coredns": ""})
-    for one in engine.all("NodeGroup"):
-        assert one.inputs["capacityType"] == "SPOT"
-        assert "taints" not in one.inputs
+    for node_group in engine.all("NodeGroup"):
+        assert node_group.inputs["capacityType"] == "SPOT"
+        assert "taints" not in node_group.inputs
     assert engine.only("Addon").inputs["addonName"] == "coredns"
     assert {f"m-{zone}" for zone in MACHINES["subnets"]} <= set(engine.only("Addon").depends_on)
 
@@ -200,17 +203,17 @@ def test_bottlerocket_keeps_its_data_on_a_volume_of_its_own(engine: Engine) -> N
     machines(engine, ami_type="BOTTLEROCKET_x86_64_NVIDIA", volume_gib=300, release_version="1.50.0-1")
     (mapping,) = engine.only("LaunchTemplate").inputs["blockDeviceMappings"]
     assert (mapping["deviceName"], mapping["ebs"]["volumeSize"]) == ("/dev/xvdb", 300)
-    assert {one.inputs["releaseVersion"] for one in engine.all("NodeGroup")} == {"1.50.0-1"}
+    assert {node_group.inputs["releaseVersion"] for node_group in engine.all("NodeGroup")} == {"1.50.0-1"}
 
 
 def test_a_group_that_is_scaled_starts_with_what_is_said(engine: Engine) -> None:
     machines(engine, max_nodes={"eu-central-1a": 4, "eu-central-1b": 4})
-    sizes = sorted(one.inputs["scalingConfig"]["maxSize"] for one in engine.all("NodeGroup"))
+    sizes = sorted(node_group.inputs["scalingConfig"]["maxSize"] for node_group in engine.all("NodeGroup"))
     assert sizes == [4, 4]
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"purchase": "capacity-block"}, "name no reservation"),
         ({"reservation": "cr-1"}, "name a reservation"),
@@ -220,8 +223,8 @@ def test_a_group_that_is_scaled_starts_with_what_is_said(engine: Engine) -> None
         ({"addons": {"vpc-cni": ""}}, "vpc-cni"),
     ],
 )
-def test_wrong_machines_are_refused(engine: Engine, more: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_wrong_machines_are_refused(engine: Engine, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         machines(engine, **more)
 
 
@@ -257,68 +260,83 @@ def test_an_identity_has_one_proof(engine: Engine, more: dict[str, Any]) -> None
 
 
 @pytest.fixture(scope="module")
-def whole() -> Engine:
+def serving_platform() -> Engine:
     engine, platform = Engine(), private.platform()
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
     return engine
 
 
-def test_an_aws_site_with_a_cluster_has_what_an_on_prem_one_has(whole: Engine) -> None:
-    spaces = {each.meta["name"] for each in whole.all("Namespace")}
+def test_an_aws_site_with_a_cluster_has_what_an_on_prem_one_has(serving_platform: Engine) -> None:
+    spaces = {namespace.meta["name"] for namespace in serving_platform.all("Namespace")}
     assert spaces == {
-        f"isthmus-{held}{of}" for held in ("confidential", "internal") for of in ("", "-sealer")
+        f"isthmus-{sensitivity}{suffix}"
+        for sensitivity in ("confidential", "internal")
+        for suffix in ("", "-sealer")
     }
-    assert {each.meta["name"] for each in whole.all("ClusterQueue")} == {private.POOL}
-    assert not whole.all("NodePatch")
-    assert not whole.all("NodeFeatureRule"), "machines come labelled and tainted"
-    kinds = {each.provider for each in whole.all("Deployment")}
+    assert {cluster_queue.meta["name"] for cluster_queue in serving_platform.all("ClusterQueue")} == {
+        private.POOL
+    }
+    assert not serving_platform.all("NodePatch")
+    assert not serving_platform.all("NodeFeatureRule"), "machines come labelled and tainted"
+    kinds = {deployment.provider for deployment in serving_platform.all("Deployment")}
     assert kinds == {"frankfurt-kubernetes"}
 
 
 def rendered_pods(engine: Engine) -> dict[str, tuple[int, int, int]]:
     """Replicas, millicores and MiB of each Deployment that stands on machines without GPUs."""
     pods = {}
-    for each in engine.all("Deployment"):
-        if "isthmus.dev/pool" in each.pod.get("nodeSelector", {}):
+    for deployment in engine.all("Deployment"):
+        if "isthmus.dev/pool" in deployment.pod.get("nodeSelector", {}):
             continue
-        first = [box for box in each.pod.get("initContainers", []) if box.get("restartPolicy") == "Always"]
-        asked = [box["resources"]["requests"] for box in (*each.pod["containers"], *first)]
-        pods[each.meta["name"]] = (
-            each.spec["replicas"],
-            int(sum(amount(one["cpu"]) for one in asked) * 1000),
-            int(sum(amount(one["memory"]) for one in asked) / 2**20),
+        first = [
+            box for box in deployment.pod.get("initContainers", []) if box.get("restartPolicy") == "Always"
+        ]
+        requests = [box["resources"]["requests"] for box in (*deployment.pod["containers"], *first)]
+        pods[deployment.meta["name"]] = (
+            deployment.spec["replicas"],
+            int(sum(amount(request["cpu"]) for request in requests) * 1000),
+            int(sum(amount(request["memory"]) for request in requests) / 2**20),
         )
     return pods
 
 
 def test_system_nodes_are_sized_from_the_pods_that_are_rendered() -> None:
-    engine, platform = Engine(), Platform.model_validate(private.reviewed())
+    engine, platform = Engine(), CheckedPlatform.model_validate(private.reviewed())
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
     counted = {
-        one.name.replace("-frankfurt", ""): (one.count, one.each.millicores, one.each.mib)
-        for one in system_pods(platform, platform.clusters[0])
-        if one not in (*ADDONS, *OPERATORS)
+        system_pod.name.replace("-frankfurt", ""): (
+            system_pod.count,
+            system_pod.each.millicores,
+            system_pod.each.mib,
+        )
+        for system_pod in system_pods(platform, platform.clusters[0])
+        if system_pod not in (*ADDONS, *OPERATORS)
     }
     assert rendered_pods(engine) == counted
     size = sized(platform, platform.clusters[0])
-    groups = [each for each in engine.all("NodeGroup") if "-system-" in each.name]
-    assert sum(each.inputs["scalingConfig"]["desiredSize"] for each in groups) == size.nodes
+    groups = [node_group for node_group in engine.all("NodeGroup") if "-system-" in node_group.name]
+    assert sum(group.inputs["scalingConfig"]["desiredSize"] for group in groups) == size.nodes
 
 
-def test_models_wait_for_machines_and_machines_for_the_endpoints_they_call(whole: Engine) -> None:
-    assert {each.inputs["serviceName"].split(".", 3)[3] for each in whole.all("VpcEndpoint")} == {
+def test_models_wait_for_machines_and_machines_for_the_endpoints_they_call(serving_platform: Engine) -> None:
+    assert {
+        vpc_endpoint.inputs["serviceName"].split(".", 3)[3]
+        for vpc_endpoint in serving_platform.all("VpcEndpoint")
+    } == {
         *("bedrock-runtime", "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "s3", "sts"),
     }
-    order = [each.kind for each in whole.made]
+    order = [resource.kind for resource in serving_platform.made]
     last = {kind: len(order) - 1 - order[::-1].index(kind) for kind in ("VpcEndpoint", "NodeGroup")}
     assert last["VpcEndpoint"] < order.index("NodeGroup")
     assert last["NodeGroup"] < min(order.index("ResourceFlavor"), order.index("Deployment"))
 
 
-def test_no_helper_stands_beside_a_translator_in_the_cluster(whole: Engine) -> None:
-    (translator,) = [each for each in whole.all("Deployment") if "translator" in each.name]
+def test_no_helper_stands_beside_a_translator_in_the_cluster(serving_platform: Engine) -> None:
+    (translator,) = [
+        deployment for deployment in serving_platform.all("Deployment") if "translator" in deployment.name
+    ]
     assert not translator.pod.get("initContainers")
-    assert not whole.all("TrustAnchor")
+    assert not serving_platform.all("TrustAnchor")
     annotations = translator.spec["template"]["metadata"]["annotations"]
     assert annotations["isthmus.dev/aws-role"].endswith("insurer-internal-frankfurt-identity-role")
 
@@ -337,16 +355,16 @@ def test_at_its_first_stage_a_cluster_has_machines_and_nothing_in_them(engine: E
 
 
 def test_a_cluster_without_a_context_is_reached_by_the_address_that_it_gets(engine: Engine) -> None:
-    told: dict[str, Any] = {}
+    accesses: dict[str, Any] = {}
 
     def connect(site: Any, access: Any) -> Any:
-        told[site.name] = access
+        accesses[site.name] = access
         return providers("late")["late"]
 
     platform = private.platform()
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt"), connect=connect))
-    assert set(told) == {"frankfurt"}
-    assert {each.provider for each in engine.all("Deployment")} == {"late"}
+    assert set(accesses) == {"frankfurt"}
+    assert {deployment.provider for deployment in engine.all("Deployment")} == {"late"}
 
 
 def test_people_have_their_roles_in_a_cluster_in_aws_too(engine: Engine) -> None:
@@ -359,11 +377,15 @@ def test_people_have_their_roles_in_a_cluster_in_aws_too(engine: Engine) -> None
     data = {**private.data(), "people": {"members": [owners]}}
     platform = type(private.platform()).model_validate(data)
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
-    bound = [each for each in engine.all("RoleBinding") if "model-owner" in json.dumps(each.inputs)]
-    assert {(each.provider, each.meta["namespace"]) for each in bound} == {
+    bound = [
+        role_binding
+        for role_binding in engine.all("RoleBinding")
+        if "model-owner" in json.dumps(role_binding.inputs)
+    ]
+    assert {(binding.provider, binding.meta["namespace"]) for binding in bound} == {
         ("frankfurt-kubernetes", "isthmus-confidential")
     }
-    rules = [rule for each in engine.all("Role") for rule in each.inputs.get("rules", [])]
+    rules = [rule for role in engine.all("Role") for rule in role.inputs.get("rules", [])]
     assert ["claims"] in [rule.get("resourceNames") for rule in rules if "patch" in rule["verbs"]]
 
 
@@ -373,6 +395,8 @@ def test_a_durable_platform_keeps_the_control_planes_logs_and_their_key(
 ) -> None:
     platform = type(private.platform()).model_validate({**private.data(), "lifecycle": lifecycle})
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
-    kept = [each.kind for each in engine.made if each.protected and "frankfurt-eks-" in each.name]
-    assert sorted(kept) == (["Key", "LogGroup"] if lifecycle == "durable" else [])
-    assert any("-eks-logs" in each for each in engine.outputs["retained"]) == (lifecycle == "durable")
+    protected_kinds = [
+        resource.kind for resource in engine.made if resource.protected and "frankfurt-eks-" in resource.name
+    ]
+    assert sorted(protected_kinds) == (["Key", "LogGroup"] if lifecycle == "durable" else [])
+    assert any("-eks-logs" in name for name in engine.outputs["retained"]) == (lifecycle == "durable")

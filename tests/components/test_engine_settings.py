@@ -10,7 +10,7 @@ from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.test_model_server import deploy
-from tests.components.test_vllm_arguments import given
+from tests.components.test_vllm_arguments import server_args
 
 
 @pytest.mark.parametrize(
@@ -26,22 +26,22 @@ from tests.components.test_vllm_arguments import given
     ],
 )
 def test_each_setting_is_a_flag_that_the_version_knows(settings: dict[str, Any], flag: str) -> None:
-    made = given(**settings)
-    assert flag in made
+    flags = server_args(**settings)
+    assert flag in flags
     assert vllm_flags.is_known(flag.partition("=")[0])
 
 
 def test_a_guard_model_writes_its_verdict_and_is_run_as_a_chat_model() -> None:
-    assert given(task="guard") == given()
+    assert server_args(task="guard") == server_args()
 
 
 def test_whether_a_pooling_model_keeps_prefixes_is_the_engines_to_know() -> None:
-    assert not [each for each in given(task="embedding") if "prefix-caching" in each]
-    assert "--no-enable-prefix-caching" in given(task="embedding", prefix_cache="off")
+    assert not [flag for flag in server_args(task="embedding") if "prefix-caching" in flag]
+    assert "--no-enable-prefix-caching" in server_args(task="embedding", prefix_cache="off")
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "parsed"),
     [
         ({"method": "ngram", "tokens": 4}, {"method": "ngram", "num_speculative_tokens": 4}),
         (
@@ -50,14 +50,14 @@ def test_whether_a_pooling_model_keeps_prefixes_is_the_engines_to_know() -> None
         ),
     ],
 )
-def test_speculative_decoding_is_one_json_argument(settings: dict[str, Any], told: dict[str, Any]) -> None:
-    (made,) = [each for each in given(speculative=settings) if each.startswith("--speculative-config=")]
-    assert json.loads(made.partition("=")[2]) == told
+def test_speculative_decoding_is_one_json_argument(settings: dict[str, Any], parsed: dict[str, Any]) -> None:
+    (flag,) = [flag for flag in server_args(speculative=settings) if flag.startswith("--speculative-config=")]
+    assert json.loads(flag.partition("=")[2]) == parsed
     assert vllm_flags.is_known("--speculative-config")
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"task": "vision"}, "task"),
         ({"prefix_cache": "mine"}, "prefix_cache"),
@@ -70,9 +70,9 @@ def test_speculative_decoding_is_one_json_argument(settings: dict[str, Any], tol
         ({"speculative": {"method": "ngram", "tokens": 1}, "nodes_per_replica": 2}, "one machine only"),
     ],
 )
-def test_what_the_engine_cannot_do_is_refused(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        given(**settings)
+def test_what_the_engine_cannot_do_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        server_args(**settings)
 
 
 @pytest.mark.parametrize(("settings", "grace"), [({}, 60), ({"drain_s": 300}, 320)])

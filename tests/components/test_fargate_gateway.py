@@ -30,24 +30,24 @@ def definition(engine: Engine, task: str) -> Made:
 
 
 def box(engine: Engine, task: str) -> dict[str, Any]:
-    (found,) = json.loads(definition(engine, task).inputs["containerDefinitions"])
-    return found
+    (container,) = json.loads(definition(engine, task).inputs["containerDefinitions"])
+    return container
 
 
-def told(engine: Engine, task: str) -> dict[str, Any]:
-    environment = {each["name"]: each["value"] for each in box(engine, task)["environment"]}
+def edge_config(engine: Engine, task: str) -> dict[str, Any]:
+    environment = {variable["name"]: variable["value"] for variable in box(engine, task)["environment"]}
     return YAML(typ="safe").load(environment["EDGE_CONFIG"])
 
 
 def rules(engine: Engine, direction: str) -> set[tuple[str, str, int]]:
     """Group, peer and port of each rule of one direction."""
-    found = set()
+    found_rules = set()
     for rule in engine.all(f"SecurityGroup{direction}Rule"):
         peers = ("cidrIpv4", "referencedSecurityGroupId", "prefixListId")
         (peer,) = [rule.inputs[key] for key in peers if key in rule.inputs]
         assert rule.inputs["fromPort"] == rule.inputs["toPort"]
-        found.add((rule.inputs["securityGroupId"], peer, rule.inputs["fromPort"]))
-    return found
+        found_rules.add((rule.inputs["securityGroupId"], peer, rule.inputs["fromPort"]))
+    return found_rules
 
 
 def test_the_translator_alone_has_the_aws_identity(engine: Engine):
@@ -59,34 +59,37 @@ def test_the_translator_alone_has_the_aws_identity(engine: Engine):
 def test_tasks_run_rootless_with_nothing_to_write_to_and_no_capability(engine: Engine):
     deploy(engine)
     for task in TASKS:
-        made, one = definition(engine, task).inputs, box(engine, task)
-        assert one["readonlyRootFilesystem"] is True
-        assert one["user"] == "65532:65532"
-        assert one["linuxParameters"] == {"capabilities": {"drop": ["ALL"]}}
-        assert "volumes" not in made
-        assert "mountPoints" not in one
-        assert (made["networkMode"], made["requiresCompatibilities"]) == ("awsvpc", ["FARGATE"])
-        assert "@sha256:" in one["image"]
+        task_definition, container = definition(engine, task).inputs, box(engine, task)
+        assert container["readonlyRootFilesystem"] is True
+        assert container["user"] == "65532:65532"
+        assert container["linuxParameters"] == {"capabilities": {"drop": ["ALL"]}}
+        assert "volumes" not in task_definition
+        assert "mountPoints" not in container
+        assert (task_definition["networkMode"], task_definition["requiresCompatibilities"]) == (
+            "awsvpc",
+            ["FARGATE"],
+        )
+        assert "@sha256:" in container["image"]
 
 
 def test_secrets_come_from_secrets_manager_and_stand_in_no_variable(engine: Engine):
     deploy(engine)
-    given = {each["name"]: each["valueFrom"] for each in box(engine, "edge")["secrets"]}
+    secrets = {variable["name"]: variable["valueFrom"] for variable in box(engine, "edge")["secrets"]}
     tls = secret("internal-gateway-tls")
-    assert given == {
+    assert secrets == {
         "EDGE_CERTIFICATE": f"{tls}:certificate::",
         "EDGE_KEY": f"{tls}:key::",
         "EDGE_CA": f"{tls}:ca::",
         "EDGE_CALLERS": secret("internal-callers"),
     }
-    behind = {each["name"] for each in box(engine, "translator")["secrets"]}
+    behind = {variable["name"] for variable in box(engine, "translator")["secrets"]}
     assert behind == {"EDGE_CERTIFICATE", "EDGE_KEY", "EDGE_CA"}, "who calls is not the translator's to know"
-    assert {each["name"] for each in box(engine, "edge")["environment"]} == {"EDGE_CONFIG"}
+    assert {variable["name"] for variable in box(engine, "edge")["environment"]} == {"EDGE_CONFIG"}
 
 
 def test_the_edge_ends_mutual_tls_and_sends_to_its_own_translator(engine: Engine):
     deploy(engine)
-    front, behind = told(engine, "edge"), told(engine, "translator")
+    front, behind = edge_config(engine, "edge"), edge_config(engine, "translator")
     assert front["listen"]["client_ca"] == "env:EDGE_CA"
     (route,) = front["routes"]
     assert route == {
@@ -102,8 +105,10 @@ def test_the_edge_ends_mutual_tls_and_sends_to_its_own_translator(engine: Engine
 
 def test_callers_of_a_public_gateway_need_no_certificate(engine: Engine):
     deploy(engine, sensitivity="public", host="public-gateway.a.internal")
-    assert "client_ca" not in told(engine, "edge")["listen"]
-    assert told(engine, "translator")["listen"]["client_ca"] == "env:EDGE_CA", "its only caller is the edge"
+    assert "client_ca" not in edge_config(engine, "edge")["listen"]
+    assert edge_config(engine, "translator")["listen"]["client_ca"] == "env:EDGE_CA", (
+        "its only caller is the edge"
+    )
 
 
 def test_the_load_balancer_is_internal_and_opens_no_tls(engine: Engine):
@@ -111,7 +116,9 @@ def test_the_load_balancer_is_internal_and_opens_no_tls(engine: Engine):
     door = engine.only("LoadBalancer").inputs
     assert (door["internal"], door["loadBalancerType"]) == (True, "network")
     assert door["enforceSecurityGroupInboundRulesOnPrivateLinkTraffic"] == "on"
-    assert {(each.inputs["port"], each.inputs["protocol"]) for each in engine.all("Listener")} == {
+    assert {
+        (listener.inputs["port"], listener.inputs["protocol"]) for listener in engine.all("Listener")
+    } == {
         (443, "TCP"),
         (8444, "TCP"),
     }
@@ -155,12 +162,15 @@ def test_a_deployment_that_fails_is_taken_back_and_old_tasks_serve_until_then(en
     deploy(engine, replicas=3)
     assert len(engine.all("Service")) == 2
     for service in engine.all("Service"):
-        said = service.inputs
-        assert said["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
-        assert (said["deploymentMinimumHealthyPercent"], said["deploymentMaximumPercent"]) == (100, 200)
-        assert (said["desiredCount"], said["waitForSteadyState"]) == (3, True)
-        assert said["networkConfiguration"]["subnets"] == ["subnet-a", "subnet-b"]
-        assert said["enableExecuteCommand"] is False
+        settings = service.inputs
+        assert settings["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+        assert (settings["deploymentMinimumHealthyPercent"], settings["deploymentMaximumPercent"]) == (
+            100,
+            200,
+        )
+        assert (settings["desiredCount"], settings["waitForSteadyState"]) == (3, True)
+        assert settings["networkConfiguration"]["subnets"] == ["subnet-a", "subnet-b"]
+        assert settings["enableExecuteCommand"] is False
     front = engine.only("Service", "gw-edge-service")
     assert "gw-translator-service" in front.depends_on
 
@@ -192,10 +202,10 @@ def test_nobody_comes_by_privatelink_unless_named(engine: Engine):
 
 
 def test_named_accounts_may_come_by_privatelink(engine: Engine):
-    who = ["arn:aws:iam::222233334444:root"]
-    deploy(engine, fargate=settings(principals=who))
+    principals = ["arn:aws:iam::222233334444:root"]
+    deploy(engine, fargate=settings(principals=principals))
     link = engine.only("VpcEndpointService").inputs
-    assert (link["allowedPrincipals"], link["acceptanceRequired"]) == (who, False)
+    assert (link["allowedPrincipals"], link["acceptanceRequired"]) == (principals, False)
     assert engine.outputs["endpoint_service"].startswith("com.amazonaws.vpce.")
 
 
@@ -208,9 +218,9 @@ def test_a_size_that_aws_does_not_offer_is_refused(engine: Engine, cpu: int, mem
 def test_a_size_and_an_architecture_are_the_tasks(engine: Engine):
     deploy(engine, fargate=settings(cpu=2048, memory=8192, architecture="arm64"))
     for task in TASKS:
-        made = definition(engine, task).inputs
-        assert (made["cpu"], made["memory"]) == ("2048", "8192")
-        assert made["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+        task_definition = definition(engine, task).inputs
+        assert (task_definition["cpu"], task_definition["memory"]) == ("2048", "8192")
+        assert task_definition["runtimePlatform"]["cpuArchitecture"] == "ARM64"
 
 
 def test_an_unknown_architecture_is_refused(engine: Engine):
@@ -241,7 +251,7 @@ def test_more_workloads_than_a_task_definition_holds_are_refused(engine: Engine)
 
 def statements(engine: Engine, name: str) -> dict[str, Any]:
     policy = json.loads(engine.only("RolePolicy", name).inputs["policy"])
-    return {each["Sid"]: each for each in policy["Statement"]}
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
 def test_ecs_may_start_each_task_with_its_own_image_and_secrets_only(engine: Engine):
@@ -252,8 +262,8 @@ def test_ecs_may_start_each_task_with_its_own_image_and_secrets_only(engine: Eng
     behind = statements(engine, "tasks-translator-start-policy")
     assert behind["Secrets"]["Resource"] == [secret("internal-translator-tls")]
     assert all(
-        each["Condition"] == {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
-        for each in (*edge.values(), *behind.values())
+        statement["Condition"] == {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
+        for statement in (*edge.values(), *behind.values())
     )
     assert "OpenSecrets" not in edge
 
@@ -270,9 +280,9 @@ def test_tasks_of_this_account_only_may_take_the_roles_and_a_boundary_holds_them
             "ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-central-1:123456789012:*"},
         }
         assert "policy" in role.inputs["permissionsBoundary"]
-    given = "arn:aws:iam::111122223333:policy/bound"
-    engine.deploy(TaskExecution, "again", execution_args(permissions_boundary=given))
-    assert {each.inputs["permissionsBoundary"] for each in engine.all("Role")[2:]} == {given}
+    boundary = "arn:aws:iam::111122223333:policy/bound"
+    engine.deploy(TaskExecution, "again", execution_args(permissions_boundary=boundary))
+    assert {role.inputs["permissionsBoundary"] for role in engine.all("Role")[2:]} == {boundary}
 
 
 def test_a_key_of_the_organisations_is_opened_through_secrets_manager_only(engine: Engine):

@@ -10,7 +10,7 @@ import pytest
 from pulumi_aws import Provider
 
 from components import LlmPlatform
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.conftest import Engine
 from tests.components.fargate import HOST, cloud
 
@@ -23,7 +23,7 @@ def built(engine: Engine) -> Engine:
         providers: dict[str, pulumi.ProviderResource] = {
             "frankfurt": Provider("frankfurt", region="eu-central-1")
         }
-        return LlmPlatform("insurer", Platform.model_validate(cloud()), providers)
+        return LlmPlatform("insurer", CheckedPlatform.model_validate(cloud()), providers)
 
     engine.run(program)
     return engine
@@ -34,13 +34,13 @@ def statements(engine: Engine, service: str) -> list[dict[str, Any]]:
     return json.loads(endpoint.inputs["policy"])["Statement"]
 
 
-def who(statement: dict[str, Any]) -> list[str]:
+def principals(statement: dict[str, Any]) -> list[str]:
     return statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]
 
 
 def test_nothing_of_kubernetes_and_no_certificate_of_an_identity_is_made(built: Engine):
-    assert not [each.type for each in built.made if each.type.startswith("kubernetes:")]
-    assert not [each.type for each in built.made if "rolesanywhere" in each.type]
+    assert not [resource.type for resource in built.made if resource.type.startswith("kubernetes:")]
+    assert not [resource.type for resource in built.made if "rolesanywhere" in resource.type]
 
 
 def test_the_gateway_is_told_by_name_address_and_service(built: Engine):
@@ -57,37 +57,40 @@ def test_each_private_endpoint_lets_in_the_role_that_needs_it(built: Engine):
     start = {task: f"arn:aws:iam/role:::{NAME}-tasks-{task}-start-role" for task in tasks}
     identity = "arn:aws:iam/role:::insurer-internal-frankfurt-identity-role"
     (calls,) = statements(built, "bedrock-runtime")
-    assert who(calls) == [identity]
+    assert principals(calls) == [identity]
     for statement in statements(built, "secretsmanager"):
-        (role,) = who(statement)
-        named = [each.rpartition(":")[2] for each in statement["Resource"]]
-        wanted = {
+        (role,) = principals(statement)
+        secrets = [arn.rpartition(":")[2] for arn in statement["Resource"]]
+        secrets_of_task = {
             "edge": ("internal-gateway-tls", "internal-callers", "internal-audit"),
             "sealer": ("internal-sealer",),
             "translator": ("internal-translator-tls",),
         }
-        task = next(each for each, arn in start.items() if arn == role)
-        assert named == [f"llm/{each}-a1B2c3" for each in wanted[task]]
+        task = next(name for name, arn in start.items() if arn == role)
+        assert secrets == [f"llm/{secret}-a1B2c3" for secret in secrets_of_task[task]]
     login, *pulls = statements(built, "ecr-api")
-    assert (login["Action"], sorted(who(login))) == (["ecr:GetAuthorizationToken"], sorted(start.values()))
-    assert {(who(each)[0], each["Resource"][0].rpartition("/")[2]) for each in pulls} == {
+    assert (login["Action"], sorted(principals(login))) == (
+        ["ecr:GetAuthorizationToken"],
+        sorted(start.values()),
+    )
+    assert {(principals(pull)[0], pull["Resource"][0].rpartition("/")[2]) for pull in pulls} == {
         (start["edge"], "edge"),
         (start["sealer"], "translator"),
         (start["translator"], "translator"),
     }
     assert not [
-        each
+        statement
         for service in ("logs", "ecr-dkr")
-        for each in statements(built, service)
-        if identity in who(each)
+        for statement in statements(built, service)
+        if identity in principals(statement)
     ]
 
 
 def test_the_endpoints_let_the_tasks_networks_in(built: Engine):
     rules = [
-        each.inputs["cidrIpv4"]
-        for each in built.all("SecurityGroupIngressRule")
-        if each.inputs["securityGroupId"] == "insurer-frankfurt-endpoints-group-id"
+        security_group_ingress_rule.inputs["cidrIpv4"]
+        for security_group_ingress_rule in built.all("SecurityGroupIngressRule")
+        if security_group_ingress_rule.inputs["securityGroupId"] == "insurer-frankfurt-endpoints-group-id"
     ]
     assert rules == ["10.90.0.0/16"]
 
@@ -103,7 +106,7 @@ def test_the_identity_is_the_tasks_and_bound_as_one_by_certificate_is(built: Eng
     (trusted,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     assert trusted["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
     bound = built.only("Policy", "insurer-internal-frankfurt-identity-boundary")
-    sids = {each["Sid"] for each in json.loads(bound.inputs["policy"])["Statement"]}
+    sids = {statement["Sid"] for statement in json.loads(bound.inputs["policy"])["Statement"]}
     assert {"AtMost", "NoIam", "KeepTheTrail", "NoOtherRegion"} <= sids
     definition = built.only("TaskDefinition", f"{NAME}-translator-task")
     assert definition.inputs["taskRoleArn"].endswith(role.name)
@@ -111,21 +114,21 @@ def test_the_identity_is_the_tasks_and_bound_as_one_by_certificate_is(built: Eng
 
 def test_what_a_destroy_leaves_holds_the_gateways_logs(built: Engine):
     left = built.outputs["retained"]
-    assert [each for each in left if f"{NAME}-tasks-logs" in each]
-    assert [each for each in left if f"{NAME}-tasks-log-key" in each]
+    assert [line for line in left if f"{NAME}-tasks-logs" in line]
+    assert [line for line in left if f"{NAME}-tasks-log-key" in line]
 
 
 def test_each_task_mounts_its_own_folders_in_its_roles_name_and_the_translator_none(built: Engine):
     points = "insurer-frankfurt-internal-records"
-    for task, who in (("edge", "gateway"), ("sealer", "sealer")):
-        made = built.only("TaskDefinition", f"{NAME}-{task}-task").inputs
-        for volume in made["volumes"]:
+    for task, owner in (("edge", "gateway"), ("sealer", "sealer")):
+        task_definition = built.only("TaskDefinition", f"{NAME}-{task}-task").inputs
+        for volume in task_definition["volumes"]:
             how = volume["efsVolumeConfiguration"]
             assert how["transitEncryption"] == "ENABLED"
-            named = {"accessPointId": f"{points}-{who}-{volume['name']}-id", "iam": "ENABLED"}
-            assert how["authorizationConfig"] == named
-        (box,) = json.loads(made["containerDefinitions"])
-        read = {each["sourceVolume"]: each["readOnly"] for each in box["mountPoints"]}
+            authorization = {"accessPointId": f"{points}-{owner}-{volume['name']}-id", "iam": "ENABLED"}
+            assert how["authorizationConfig"] == authorization
+        (box,) = json.loads(task_definition["containerDefinitions"])
+        read = {mount_point["sourceVolume"]: mount_point["readOnly"] for mount_point in box["mountPoints"]}
         assert read == {"records": task == "sealer", "seals": task == "edge"}
     assert "volumes" not in built.only("TaskDefinition", f"{NAME}-translator-task").inputs
 
@@ -140,24 +143,28 @@ def test_the_sealer_is_one_task_that_nobody_reaches_with_a_role_and_a_secret_of_
     }
     assert len(set(roles.values())) == 3
     inside = [
-        each.name
-        for each in built.all("SecurityGroupIngressRule")
-        if each.inputs["securityGroupId"] == f"{NAME}-sealer-group-id"
+        security_group_ingress_rule.name
+        for security_group_ingress_rule in built.all("SecurityGroupIngressRule")
+        if security_group_ingress_rule.inputs["securityGroupId"] == f"{NAME}-sealer-group-id"
     ]
     assert inside == []
-    ways = {
-        each.name.removeprefix(f"{NAME}-"): each.inputs["fromPort"]
-        for each in built.all("SecurityGroupEgressRule")
-        if each.inputs["securityGroupId"] == f"{NAME}-sealer-group-id"
+    targets = {
+        security_group_egress_rule.name.removeprefix(f"{NAME}-"): security_group_egress_rule.inputs[
+            "fromPort"
+        ]
+        for security_group_egress_rule in built.all("SecurityGroupEgressRule")
+        if security_group_egress_rule.inputs["securityGroupId"] == f"{NAME}-sealer-group-id"
     }
-    assert ways == {"sealer-out-endpoints": 443, "sealer-out-s3": 443, "sealer-out-share": 2049}
+    assert targets == {"sealer-out-endpoints": 443, "sealer-out-s3": 443, "sealer-out-share": 2049}
     edge = built.only("Service", f"{NAME}-edge-service")
     assert f"{NAME}-sealer-service" in edge.depends_on, "the edge serves nothing until somebody seals"
 
 
 def test_s3s_endpoint_lets_the_sealer_in_to_its_prefix_and_nobody_else_to_the_store(built: Engine):
     role = "arn:aws:iam/role:::insurer-frankfurt-internal-sealer-identity-role"
-    puts, looks = (each for each in statements(built, "s3") if "Condition" in each)
-    assert who(puts) == who(looks) == [role]
+    puts, looks = (statement for statement in statements(built, "s3") if "Condition" in statement)
+    assert principals(puts) == principals(looks) == [role]
     assert puts["Resource"] == ["arn:aws:s3/bucket:::insurer-frankfurt-bucket/frankfurt/internal/*"]
-    assert not [each for each in (*puts["Action"], *looks["Action"]) if "Delete" in each or "Bypass" in each]
+    assert not [
+        action for action in (*puts["Action"], *looks["Action"]) if "Delete" in action or "Bypass" in action
+    ]

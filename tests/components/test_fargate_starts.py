@@ -67,8 +67,8 @@ def _vault(authority: Authority) -> dict[str, str]:
     """The secrets as the organisation would have put them into Secrets Manager, by ARN."""
 
     def tls(name: str) -> str:
-        parts = {"certificate": f"{name}.crt", "key": f"{name}.key", "ca": "ca.crt"}
-        return json.dumps({part: (authority.folder / file).read_text() for part, file in parts.items()})
+        files = {"certificate": f"{name}.crt", "key": f"{name}.key", "ca": "ca.crt"}
+        return json.dumps({part: (authority.folder / file).read_text() for part, file in files.items()})
 
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     return {
@@ -80,11 +80,11 @@ def _vault(authority: Authority) -> dict[str, str]:
 
 def _filled_in(vault: dict[str, str], value_from: str) -> str:
     """As ECS reads `valueFrom`: a secret's ARN, or with the name of one part of its JSON."""
-    parts = value_from.split(":")
-    if len(parts) == 7:
+    pieces = value_from.split(":")
+    if len(pieces) == 7:
         return vault[value_from]
-    arn, part = ":".join(parts[:7]), parts[7]
-    assert parts[8:] == ["", ""], "neither a version's stage nor its id"
+    arn, part = ":".join(pieces[:7]), pieces[7]
+    assert pieces[8:] == ["", ""], "neither a version's stage nor its id"
     return json.loads(vault[arn])[part]
 
 
@@ -110,8 +110,8 @@ class Running:
 @contextmanager
 def running(definition: str, vault: dict[str, str], more: dict[str, str], folder: Path) -> Iterator[Running]:
     (box,) = json.loads(definition)
-    environment = {each["name"]: each["value"] for each in box["environment"]}
-    environment |= {each["name"]: _filled_in(vault, each["valueFrom"]) for each in box["secrets"]}
+    environment = {variable["name"]: variable["value"] for variable in box["environment"]}
+    environment |= {variable["name"]: _filled_in(vault, variable["valueFrom"]) for variable in box["secrets"]}
     environment |= {**PYTHON, **more}
     output = folder / f"{box['name']}.log"
     with output.open("w") as stream:
@@ -161,12 +161,12 @@ def test_a_task_definition_is_all_that_edge_and_translator_need_to_serve(engine:
             trust_env=False,
             timeout=60,
         ) as client:
-            asked = {"model": "claims", "messages": [{"role": "user", "content": "Is hail covered?"}]}
+            request = {"model": "claims", "messages": [{"role": "user", "content": "Is hail covered?"}]}
             path = "/v1/chat/completions"
-            answer = client.post(path, json=asked, headers={"authorization": f"Bearer {KEY}"})
+            answer = client.post(path, json=request, headers={"authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200, answer.text + second.output.read_text()
             assert answer.json()["choices"][0]["message"]["content"] == "".join(WORDS)
-            wrong = client.post(path, json=asked, headers={"authorization": "Bearer another"})
+            wrong = client.post(path, json=request, headers={"authorization": "Bearer another"})
             assert wrong.status_code == 401
         with (
             httpx.Client(verify=authority.client(None), trust_env=False) as stranger,

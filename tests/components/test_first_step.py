@@ -9,11 +9,11 @@ def test_the_first_step_makes_policies_and_their_namespaces_and_nothing_else(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     build(engine, platform, only_admission=True)
-    made = [each for each in engine.made if each.type.startswith(("kubernetes:", "aws:"))]
-    others = {"Deployment", "Service", "Role", "Vpc", "Bucket", "ResourceFlavor"}
-    assert others <= {each.kind for each in built.made}, "the whole platform has these"
-    assert not others & {each.kind for each in made}
-    kinds = {each.kind for each in made}
+    created = [resource for resource in engine.made if resource.type.startswith(("kubernetes:", "aws:"))]
+    platform_kinds = {"Deployment", "Service", "Role", "Vpc", "Bucket", "ResourceFlavor"}
+    assert platform_kinds <= {resource.kind for resource in built.made}, "the whole platform has these"
+    assert not platform_kinds & {resource.kind for resource in created}
+    kinds = {resource.kind for resource in created}
     assert {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Namespace"} <= kinds
 
 
@@ -21,6 +21,6 @@ def test_the_whole_platform_has_all_of_the_first_step_with_the_same_inputs(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     build(engine, platform, only_admission=True)
-    later = {(each.type, each.name): each.inputs for each in built.made}
-    for each in engine.made:
-        assert later[each.type, each.name] == each.inputs, each.name
+    later = {(resource.type, resource.name): resource.inputs for resource in built.made}
+    for resource in engine.made:
+        assert later[resource.type, resource.name] == resource.inputs, resource.name

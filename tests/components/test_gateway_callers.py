@@ -21,7 +21,7 @@ COST = {"usd_per_gpu_hour": 1.4}
 DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
 
 
-def told(engine: Engine, name: str, path: Any) -> Any:
+def read_config(engine: Engine, name: str, path: Any) -> Any:
     text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
     return read_by_the_edge(YAML(typ="safe").load(text), path)
 
@@ -40,7 +40,7 @@ def counted(engine: Engine, platform: dict[str, Any]) -> Engine:
 
 
 def test_the_file_says_what_the_platform_does_and_the_edge_reads_it(counted: Engine, tmp_path: Any) -> None:
-    read = told(counted, "isthmus-fra1-restricted-gateway-config", tmp_path)
+    read = read_config(counted, "isthmus-fra1-restricted-gateway-config", tmp_path)
     assert read.callers is None
     assert (read.database.host, read.database.port, read.database.user) == (DATABASE["host"], 5432, "gateway")
     assert str(read.database.ca) == "/etc/isthmus/callers/ca.crt"
@@ -48,14 +48,14 @@ def test_the_file_says_what_the_platform_does_and_the_edge_reads_it(counted: Eng
     assert (workload.team, workload.clients) == ("risk", ["app.payments.svc"])
     assert workload.allowance.tokens_per_month == 10**9
     assert read.teams[0].allowance.requests_per_minute == 600
-    other = told(counted, "isthmus-fra1-confidential-gateway-config", tmp_path)
-    assert (other.database, other.workloads) == (None, [])
+    confidential = read_config(counted, "isthmus-fra1-confidential-gateway-config", tmp_path)
+    assert (confidential.database, confidential.workloads) == (None, [])
 
 
 def test_its_pods_reach_the_database_by_its_address_and_nothing_more(counted: Engine) -> None:
     policy = counted.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-network")
-    (way,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
-    assert way == {
+    (rule,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
+    assert rule == {
         "to": [{"ipBlock": {"cidr": "10.40.7.7/32"}}],
         "ports": [{"protocol": "TCP", "port": 5432}],
     }
@@ -85,12 +85,12 @@ def test_accounts_are_told_on_what_each_place_runs_and_what_it_costs(
     tokens = {"prompt": 1.1, "completion": 5.5}
     platform["endpoints"][2]["cost"] = {"usd_per_million_tokens": tokens}
     build(engine, platform)
-    read = told(engine, "isthmus-fra1-confidential-gateway-config", tmp_path)
+    read = read_config(engine, "isthmus-fra1-confidential-gateway-config", tmp_path)
     (route,) = read.routes
     assert (route.target, route.model_digest) == ("onprem-vllm", DIGEST)
     assert (route.gpus, route.usd_per_gpu_hour) == (6, 1.4)
     assert read.workloads[0].allowance.usd_per_month == 500
-    (cloud,) = told(engine, "isthmus-fra1-internal-gateway-config", tmp_path).routes
+    (cloud,) = read_config(engine, "isthmus-fra1-internal-gateway-config", tmp_path).routes
     assert (cloud.target, cloud.gpus, cloud.model_digest) == ("bedrock", None, None)
     assert cloud.usd_per_million_tokens.model_dump() == tokens
 
@@ -101,16 +101,16 @@ def test_of_slices_and_shares_accounts_count_the_gpus_that_they_are_parts_of(
     shared = {**platform["pools"][1], "sharing": None}
     shared.pop("sharing")
     shared["time_slicing"] = {"class": "confidential", "replicas": 4, "nodes": [shared["node_names"][0]]}
-    made = Platform.model_construct(pools=[Pool.model_validate(shared)])
+    model_construct = Platform.model_construct(pools=[Pool.model_validate(shared)])
     sliced = {"id": "s", "class": "confidential", "site": "fra1", "target": "onprem-vllm", "model": "m"}
     endpoint = Endpoint.model_validate(
         {**sliced, "pool": shared["name"], "gpus": 6, "time_sliced": True, "cost": COST}
     )
-    told_of = place_args(made, endpoint, digests=False)
+    told_of = place_args(model_construct, endpoint, digests=False)
     stands = {"target": "onprem-vllm", "site": "fra1"}
     assert told_of == {**stands, "usd_per_gpu_hour": 1.4, "gpus": 1.5}
     free = endpoint.model_copy(update={"cost": None})
-    assert place_args(made, free, digests=False) == stands, "replicas roll no gateway"
+    assert place_args(model_construct, free, digests=False) == stands, "replicas roll no gateway"
     cut = Platform.model_construct(pools=[Pool.model_validate(platform["pools"][0])])
     of_h100 = {"pool": "fra1-h100-sxm-80gb", "gpus": 7, "mig_profile": "1g.10gb", "cost": COST}
     assert place_args(cut, Endpoint.model_validate({**sliced, **of_h100}), digests=False)["gpus"] == 1
@@ -118,11 +118,11 @@ def test_of_slices_and_shares_accounts_count_the_gpus_that_they_are_parts_of(
 
 def twin(platform: dict[str, Any], at: int = 0) -> dict[str, Any]:
     """A second endpoint as good as a gateway's own, on the GPUs that are left."""
-    other = {**copy.deepcopy(platform["endpoints"][at]), "id": "twin", "survive": "none"}
-    other |= {"replicas": 1, "gpus": other.get("tensor_parallel", 1), "cost": COST}
-    platform["endpoints"].append(other)
+    twin_endpoint = {**copy.deepcopy(platform["endpoints"][at]), "id": "twin", "survive": "none"}
+    twin_endpoint |= {"replicas": 1, "gpus": twin_endpoint.get("tensor_parallel", 1), "cost": COST}
+    platform["endpoints"].append(twin_endpoint)
     platform["gateways"][at]["workloads"][0]["also"] = ["twin"]
-    return other
+    return twin_endpoint
 
 
 def test_a_workload_with_several_places_reaches_each_and_waits_for_each(
@@ -130,12 +130,12 @@ def test_a_workload_with_several_places_reaches_each_and_waits_for_each(
 ) -> None:
     twin(platform)
     build(engine, platform)
-    (route,) = told(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).routes
-    assert [each.server_name for each in route.also] == ["twin.isthmus-restricted.svc"]
+    (route,) = read_config(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).routes
+    assert [place.server_name for place in route.also] == ["twin.isthmus-restricted.svc"]
     assert (route.also[0].gpus, route.also[0].target) == (4, "onprem-vllm")
     assert engine.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-to-twin")
     names = {
-        host for each in engine.pods()["restricted-gateway"]["hostAliases"] for host in each["hostnames"]
+        host for alias in engine.pods()["restricted-gateway"]["hostAliases"] for host in alias["hostnames"]
     }
     assert "twin.isthmus-restricted.svc" in names, "it asks no cluster DNS"
     waits = engine.only("Deployment", "isthmus-fra1-restricted-gateway-server").depends_on
@@ -149,12 +149,12 @@ def test_traces_go_to_one_address_by_a_name_that_its_certificate_bears(
     traces = {"endpoint": url, "address": "10.40.6.6", "ca": "bank-authorities", "share": 0.1}
     platform["gateways"][0]["traces"] = traces
     build(engine, platform)
-    read = told(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).traces
+    read = read_config(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).traces
     assert (read.endpoint, read.share, str(read.ca)) == (url, 0.1, "/etc/isthmus/traces/ca.crt")
     policy = engine.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-network")
-    (way,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
-    assert (way["to"], way["ports"][0]["port"]) == ([{"ipBlock": {"cidr": "10.40.6.6/32"}}], 4318)
+    (rule,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
+    assert (rule["to"], rule["ports"][0]["port"]) == ([{"ipBlock": {"cidr": "10.40.6.6/32"}}], 4318)
     pod = engine.pods()["restricted-gateway"]
     assert {"ip": "10.40.6.6", "hostnames": ["collector.bank.example"]} in pod["hostAliases"]
-    (volume,) = [each for each in pod["volumes"] if each["name"] == "traces-ca"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "traces-ca"]
     assert volume["configMap"]["name"] == "bank-authorities"

@@ -37,7 +37,7 @@ AWS = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
 
 
 def deploy(engine: Engine, sensitivity: str = "restricted", **more: Any) -> None:
-    given = {
+    arguments = {
         "sensitivity": sensitivity,
         "site": "fra1",
         "image": f"{REGISTRY}edge@{DIGEST}",
@@ -47,7 +47,7 @@ def deploy(engine: Engine, sensitivity: str = "restricted", **more: Any) -> None
         "monitoring_namespace": "monitoring",
         **more,
     }
-    engine.deploy(InferenceGateway, "g", given)
+    engine.deploy(InferenceGateway, "g", arguments)
 
 
 def internal(engine: Engine, **more: Any) -> None:
@@ -64,7 +64,7 @@ def config(engine: Engine, name: str = "g-config") -> dict[str, Any]:
 
 def test_a_restricted_gateway_has_no_translator_and_no_aws_identity(engine: Engine) -> None:
     deploy(engine)
-    assert [made.name for made in engine.all("Deployment")] == ["g-server"]
+    assert [deployment.name for deployment in engine.all("Deployment")] == ["g-server"]
     assert "arn:aws" not in str(engine.made)
     assert "translator" not in str(config(engine)), "restricted prompts could reach AWS"
 
@@ -86,18 +86,22 @@ def test_a_recorded_exception_opens_aws_to_confidential_and_never_to_restricted(
 
 def test_the_gateways_configuration_has_the_edges_shape(engine: Engine) -> None:
     deploy(engine)
-    made = config(engine)
-    assert (made["mode"], made["class"], made["site"]) == ("gateway", "restricted", "fra1")
-    assert made["listen"] == {
+    gateway_config = config(engine)
+    assert (gateway_config["mode"], gateway_config["class"], gateway_config["site"]) == (
+        "gateway",
+        "restricted",
+        "fra1",
+    )
+    assert gateway_config["listen"] == {
         "host": "0.0.0.0",  # noqa: S104
         "port": 8443,
         "certificate": "/etc/isthmus/tls/tls.crt",
         "key": "/etc/isthmus/tls/tls.key",
         "client_ca": "/etc/isthmus/tls/ca.crt",
     }
-    assert made["callers"] == "/etc/isthmus/callers/callers.yaml"
-    assert made["upstream_tls"]["ca"] == "/etc/isthmus/tls/ca.crt"
-    assert made["routes"] == [
+    assert gateway_config["callers"] == "/etc/isthmus/callers/callers.yaml"
+    assert gateway_config["upstream_tls"]["ca"] == "/etc/isthmus/tls/ca.crt"
+    assert gateway_config["routes"] == [
         {
             "workload": "narratives",
             "url": "https://llama.isthmus-restricted.svc:8443",
@@ -108,10 +112,10 @@ def test_the_gateways_configuration_has_the_edges_shape(engine: Engine) -> None:
 
 
 def test_only_callers_of_a_public_gateway_need_no_certificate(engine: Engine) -> None:
-    for held in ("public", "internal", "confidential", "restricted"):
-        made = Engine()
-        deploy(made, held)
-        assert ("client_ca" in config(made)["listen"]) is (held != "public"), held
+    for sensitivity in ("public", "internal", "confidential", "restricted"):
+        fresh_engine = Engine()
+        deploy(fresh_engine, sensitivity)
+        assert ("client_ca" in config(fresh_engine)["listen"]) is (sensitivity != "public"), sensitivity
 
 
 def test_only_namespaces_of_its_class_reach_a_gateway(engine: Engine) -> None:
@@ -127,43 +131,56 @@ def test_only_namespaces_of_its_class_reach_a_gateway(engine: Engine) -> None:
 def test_a_gateway_reaches_its_own_model_servers_and_nothing_else(engine: Engine) -> None:
     deploy(engine)
     assert "egress" not in engine.only("NetworkPolicy", "g-network").spec
-    way = engine.only("NetworkPolicy", "g-to-llama").spec
+    network_policy = engine.only("NetworkPolicy", "g-to-llama").spec
     model = {
         "isthmus.dev/role": "model",
         "isthmus.dev/class": "restricted",
         "isthmus.dev/endpoint": "llama",
     }
-    assert way["egress"] == [
+    assert network_policy["egress"] == [
         {
             "to": [{"podSelector": {"matchLabels": model}}],
             "ports": [{"protocol": "TCP", "port": 8443}],
         }
     ]
-    assert way["podSelector"] == engine.only("NetworkPolicy", "g-network").spec["podSelector"]
+    assert network_policy["podSelector"] == engine.only("NetworkPolicy", "g-network").spec["podSelector"]
 
 
 def test_the_way_to_a_server_is_a_policy_of_its_own_so_that_a_roll_has_both(engine: Engine) -> None:
-    other = {"workload": "letters", "endpoint": "qwen", "model": "Qwen/Qwen", "cluster_ip": "10.96.0.8"}
-    deploy(engine, routes=[ONPREM, other])
-    ways = {made.name for made in engine.all("NetworkPolicy")}
-    assert ways == {"g-network", "g-to-llama", "g-to-qwen"}
-    assert ways <= {*engine.only("Deployment").depends_on}, "pods could be rolled before their way is open"
+    second_route = {
+        "workload": "letters",
+        "endpoint": "qwen",
+        "model": "Qwen/Qwen",
+        "cluster_ip": "10.96.0.8",
+    }
+    deploy(engine, routes=[ONPREM, second_route])
+    policies = {network_policy.name for network_policy in engine.all("NetworkPolicy")}
+    assert policies == {"g-network", "g-to-llama", "g-to-qwen"}
+    assert policies <= {*engine.only("Deployment").depends_on}, (
+        "pods could be rolled before their way is open"
+    )
 
 
 def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_quota_for_them(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     build(engine, platform)
-    (gateway,) = [each for each in platform["gateways"] if each["class"] == "internal"]
+    (gateway,) = [gateway for gateway in platform["gateways"] if gateway["class"] == "internal"]
     before = engine.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
     gateway |= {"replicas": 3, "max_replicas": 8, "cpu": "1500m", "memory": "2Gi"}
     scaled = Engine()
     build(scaled, platform)
     for part in ("gateway", "translator"):
-        (server,) = [each for each in scaled.all("Deployment") if each.meta["name"] == f"internal-{part}"]
+        (server,) = [
+            deployment
+            for deployment in scaled.all("Deployment")
+            if deployment.meta["name"] == f"internal-{part}"
+        ]
         assert "replicas" not in server.spec, "each `up` would set back what the autoscaler chose"
         (scaler,) = [
-            each for each in scaled.all("HorizontalPodAutoscaler") if each.meta["name"] == f"internal-{part}"
+            horizontal_pod_autoscaler
+            for horizontal_pod_autoscaler in scaled.all("HorizontalPodAutoscaler")
+            if horizontal_pod_autoscaler.meta["name"] == f"internal-{part}"
         ]
         assert (scaler.spec["minReplicas"], scaler.spec["maxReplicas"]) == (3, 8)
         assert scaler.spec["scaleTargetRef"]["name"] == f"internal-{part}"
@@ -235,19 +252,19 @@ def test_a_restricted_gateway_reaches_on_prem_destinations_only(engine: Engine) 
     away = [{"name": "elsewhere", "cidr": "10.80.1.0/24", "port": 443}]
     with pytest.raises(Refused, match=r"10\.80\.1\.0/24 is not inside the site's networks"):
         deploy(engine, destinations=away, site_cidrs=["10.40.0.0/16"])
-    here = [{"name": "audit", "cidr": "10.40.7.0/24", "port": 443}]
-    made = Engine()
-    deploy(made, destinations=here, site_cidrs=["10.40.0.0/16"])
-    assert made.only("NetworkPolicy", "g-network").spec["egress"][-1] == {
+    on_prem = [{"name": "audit", "cidr": "10.40.7.0/24", "port": 443}]
+    fresh_engine = Engine()
+    deploy(fresh_engine, destinations=on_prem, site_cidrs=["10.40.0.0/16"])
+    assert fresh_engine.only("NetworkPolicy", "g-network").spec["egress"][-1] == {
         "to": [{"ipBlock": {"cidr": "10.40.7.0/24"}}],
         "ports": [{"protocol": "TCP", "port": 443}],
     }
 
 
 def test_a_destination_by_host_name_is_refused(engine: Engine) -> None:
-    named = [{"name": "audit", "cidr": "s3.bank.example", "port": 443}]
+    by_name = [{"name": "audit", "cidr": "s3.bank.example", "port": 443}]
     with pytest.raises(InputError, match="a host name is not enough"):
-        deploy(engine, "internal", destinations=named)
+        deploy(engine, "internal", destinations=by_name)
 
 
 def test_the_translator_alone_has_the_way_out_and_the_role(engine: Engine) -> None:
@@ -262,15 +279,15 @@ def test_the_translator_alone_has_the_way_out_and_the_role(engine: Engine) -> No
     assert "aws-identity" not in str(engine.pods()["internal-gateway"])
     (helper,) = engine.pods()["internal-translator"]["initContainers"]
     assert helper["restartPolicy"] == "Always", "it would have to end before the translator starts"
-    said = " ".join(helper["command"])
+    command = " ".join(helper["command"])
     for part in ("trust_anchor_arn", "profile_arn", "role_arn", "endpoint_url"):
-        assert TRANSLATOR["identity"][part] in said, part
+        assert TRANSLATOR["identity"][part] in command, part
 
 
 def test_the_translators_only_credentials_are_the_helpers(engine: Engine) -> None:
     internal(engine)
     (box,) = engine.pods()["internal-translator"]["containers"]
-    variables = {each["name"]: each["value"] for each in box["env"]}
+    variables = {variable["name"]: variable["value"] for variable in box["env"]}
     assert variables["AWS_EC2_METADATA_SERVICE_ENDPOINT"] == "http://127.0.0.1:9911"
     assert variables["AWS_EC2_METADATA_DISABLED"] == "false"
     assert "AWS_ACCESS_KEY_ID" not in str(engine.made)
@@ -291,9 +308,9 @@ def test_the_certificate_that_aws_sees_is_short_lived_and_bears_the_translators_
 def test_a_secret_of_the_organisations_pki_takes_the_certificates_place(engine: Engine) -> None:
     proof = {key: value for key, value in TRANSLATOR["identity"].items() if key != "issuer"}
     internal(engine, translator={**TRANSLATOR, "identity": {**proof, "certificate_secret": "pki"}})
-    assert "g-translator-identity" not in [made.name for made in engine.all("Certificate")]
+    assert "g-translator-identity" not in [certificate.name for certificate in engine.all("Certificate")]
     volumes = engine.pods()["internal-translator"]["volumes"]
-    assert {"secretName": "pki", "defaultMode": 0o440} in [each.get("secret") for each in volumes]
+    assert {"secretName": "pki", "defaultMode": 0o440} in [volume.get("secret") for volume in volumes]
 
 
 def test_an_identity_without_a_certificate_is_refused(engine: Engine) -> None:
@@ -308,9 +325,9 @@ def test_only_its_gateway_reaches_a_translator(engine: Engine) -> None:
     assert first["from"] == [
         {"podSelector": {"matchLabels": {"isthmus.dev/role": "gateway", "isthmus.dev/class": "internal"}}}
     ]
-    made = config(engine, "g-translator-config")
-    assert made["allowed_clients"] == ["internal-gateway.isthmus-internal.svc"]
-    assert made["models"] == [
+    gateway_config = config(engine, "g-translator-config")
+    assert gateway_config["allowed_clients"] == ["internal-gateway.isthmus-internal.svc"]
+    assert gateway_config["models"] == [
         {
             "name": "haiku",
             "region": "eu-central-1",
@@ -332,7 +349,10 @@ def test_a_cloud_route_leads_to_the_translator_by_the_endpoints_id(engine: Engin
 
 def test_a_gateways_certificate_serves_and_identifies_it(engine: Engine) -> None:
     internal(engine)
-    usages = {made.spec["secretName"]: made.spec["usages"] for made in engine.all("Certificate")}
+    usages = {
+        certificate.spec["secretName"]: certificate.spec["usages"]
+        for certificate in engine.all("Certificate")
+    }
     assert {"server auth", "client auth"} <= set(usages["internal-gateway-tls"])
     assert "client auth" not in usages["internal-translator-tls"]
 
@@ -349,6 +369,6 @@ def test_gateways_stand_in_different_zones(engine: Engine) -> None:
 
 def test_callers_come_from_the_named_secret(engine: Engine) -> None:
     deploy(engine)
-    volumes = {each["name"]: each for each in engine.only("Deployment").pod["volumes"]}
+    volumes = {volume["name"]: volume for volume in engine.only("Deployment").pod["volumes"]}
     assert volumes["callers"]["secret"]["secretName"] == "callers"
     assert not engine.all("Secret"), "no secret is made in the program"

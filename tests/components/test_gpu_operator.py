@@ -28,9 +28,9 @@ def test_helm_fetches_the_chart_by_its_digest(engine: Engine) -> None:
 
 def test_its_namespace_is_open_to_the_privileged_pods_that_load_drivers(engine: Engine) -> None:
     deploy(engine, namespace="nvidia")
-    space = engine.only("Namespace")
-    assert space.meta["name"] == "nvidia"
-    assert space.meta["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    namespace = engine.only("Namespace")
+    assert namespace.meta["name"] == "nvidia"
+    assert namespace.meta["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
     assert engine.only("Release").depends_on == ("o-namespace",)
 
 
@@ -42,7 +42,7 @@ def test_slices_have_names_of_their_own_and_nothing_else_is_told(engine: Engine)
 
 
 @pytest.mark.parametrize(
-    ("more", "key", "told"),
+    ("more", "key", "expected"),
     [
         ({"driver": "host"}, "driver", {"enabled": False}),
         (
@@ -65,14 +65,17 @@ def test_slices_have_names_of_their_own_and_nothing_else_is_told(engine: Engine)
     ],
 )
 def test_the_chart_is_told_what_the_pools_need(
-    engine: Engine, more: dict[str, Any], key: str, told: Any
+    engine: Engine, more: dict[str, Any], key: str, expected: Any
 ) -> None:
-    assert deploy(engine, **more).inputs["values"][key] == told
+    assert deploy(engine, **more).inputs["values"][key] == expected
 
 
 def test_values_given_are_merged_over_ours(engine: Engine) -> None:
-    given = {"driver": {"repository": "registry.bank.example/nvidia"}, "dcgmExporter": {"enabled": False}}
-    values = deploy(engine, driver_version="595.91.07", values=given).inputs["values"]
+    values_given = {
+        "driver": {"repository": "registry.bank.example/nvidia"},
+        "dcgmExporter": {"enabled": False},
+    }
+    values = deploy(engine, driver_version="595.91.07", values=values_given).inputs["values"]
     assert values["driver"] == {
         "enabled": True,
         "repository": "registry.bank.example/nvidia",
@@ -115,20 +118,23 @@ def test_the_platform_tells_the_operator_what_its_pools_need(
     pool = platform["pools"][1]
     pool["time_slicing"] = {"class": "confidential", "replicas": 4, "nodes": pool["node_names"]}
     platform["endpoints"][1] |= {"time_sliced": True, "gpu_memory_utilization": 0.2}
-    for each in platform["pools"]:
-        each["driver"] = {"version": "595", "precompiled": True}
+    for pool_data in platform["pools"]:
+        pool_data["driver"] = {"version": "595", "precompiled": True}
     platform["images"]["registry"] = "registry.bank.example/llm"
     build(engine, platform)
     release = engine.only("Release")
     assert release.inputs["values"]["devicePlugin"]["config"]["name"] == "isthmus-device-plugin"
     assert release.inputs["values"]["driver"]["nvidiaDriverCRD"]["enabled"]
     assert not [read for read in engine.reads if "ClusterPolicy" in read]
-    drivers = {made.meta["name"]: made.spec for made in engine.all("NVIDIADriver")}
-    assert set(drivers) == {each["name"] for each in platform["pools"]}
+    drivers = {nvidiadriver.meta["name"]: nvidiadriver.spec for nvidiadriver in engine.all("NVIDIADriver")}
+    assert set(drivers) == {pool["name"] for pool in platform["pools"]}
     assert {spec["repository"] for spec in drivers.values()} == {"registry.bank.example/llm/nvidia"}
     (pods,) = [pod for name, pod in engine.pods().items() if name == "confidential-llama-8b"]
     assert pods["containers"][0]["resources"]["limits"]["nvidia.com/gpu.shared"] == "1"
-    quotas = {made.meta["namespace"]: made.spec["hard"] for made in engine.all("ResourceQuota")}
+    quotas = {
+        resource_quota.meta["namespace"]: resource_quota.spec["hard"]
+        for resource_quota in engine.all("ResourceQuota")
+    }
     assert quotas["isthmus-confidential"]["requests.nvidia.com/gpu.shared"] == "7"
     assert quotas["isthmus-restricted"]["requests.nvidia.com/gpu.shared"] == "0", (
         "no other class gets a share"
@@ -146,8 +152,12 @@ def test_an_endpoint_waits_in_its_teams_queue_with_its_own_priority(
     }
     platform["endpoints"][1] |= {"team": "kyc", "priority": "urgent"}
     build(engine, platform)
-    (made,) = [each for each in engine.all("Deployment") if each.meta["name"] == "confidential-llama-8b"]
-    labels = made.spec["template"]["metadata"]["labels"]
+    (deployment,) = [
+        deployment
+        for deployment in engine.all("Deployment")
+        if deployment.meta["name"] == "confidential-llama-8b"
+    ]
+    labels = deployment.spec["template"]["metadata"]["labels"]
     assert labels["kueue.x-k8s.io/queue-name"] == "fra1-l40s-48gb-kyc"
     assert labels["kueue.x-k8s.io/priority-class"] == "fra1-l40s-48gb-urgent"
 
@@ -155,7 +165,10 @@ def test_an_endpoint_waits_in_its_teams_queue_with_its_own_priority(
 def test_claims_count_in_the_quota_of_their_class(engine: Engine, platform: dict[str, Any]) -> None:
     platform["pools"][1]["allocation"] = "dra"
     build(engine, platform)
-    quotas = {made.meta["namespace"]: made.spec["hard"] for made in engine.all("ResourceQuota")}
+    quotas = {
+        resource_quota.meta["namespace"]: resource_quota.spec["hard"]
+        for resource_quota in engine.all("ResourceQuota")
+    }
     counted = "isthmus-fra1-l40s-48gb.deviceclass.resource.k8s.io/devices"
     assert quotas["isthmus-confidential"][counted] == "7"
     assert quotas["isthmus-confidential"]["requests.nvidia.com/gpu"] == "0"

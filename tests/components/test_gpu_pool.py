@@ -13,7 +13,7 @@ TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 
 
 def deploy(engine: Engine, **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "h100",
         "product": "NVIDIA-H100-80GB-HBM3",
         "nodes": 2,
@@ -21,16 +21,16 @@ def deploy(engine: Engine, **more: Any) -> None:
         "classes": ["confidential", "restricted"],
         **more,
     }
-    engine.deploy(GpuPool, "p", given)
+    engine.deploy(GpuPool, "p", arguments)
 
 
 def test_machines_named_are_labelled_and_no_taint_of_others_is_touched(engine: Engine) -> None:
     deploy(engine, node_names=["a", "b"])
     for node in ("a", "b"):
-        made = engine.only("NodePatch", f"p-node-{node}")
-        assert made.meta["name"] == node
-        assert made.meta["labels"] == {"isthmus.dev/pool": "h100"}, "other labels are not ours"
-        assert "spec" not in made.inputs, "taints are one list: who applies it removes those of others"
+        node_patch = engine.only("NodePatch", f"p-node-{node}")
+        assert node_patch.meta["name"] == node
+        assert node_patch.meta["labels"] == {"isthmus.dev/pool": "h100"}, "other labels are not ours"
+        assert "spec" not in node_patch.inputs, "taints are one list: who applies it removes those of others"
     assert not engine.all("NodeFeatureRule")
 
 
@@ -57,7 +57,7 @@ def test_machines_are_found_by_their_pci_devices_which_are_there_before_a_driver
             "device": {"op": "In", "value": ["2330"]},
         },
     }
-    order = [made.name for made in engine.made]
+    order = [resource.name for resource in engine.made]
     assert order.index("p-nodes") < order.index("p-driver"), "the driver chooses machines by the pool's label"
 
 
@@ -102,21 +102,21 @@ def test_what_waits_for_a_pool_names_its_queue_and_not_every_machine(
     pools: list[GpuPool] = []
 
     def program() -> GpuPool:
-        given: Any = {
+        arguments: Any = {
             **{"name": "h100", "product": "NVIDIA-H100-80GB-HBM3", "nodes": 2, "gpus_per_node": 8},
             **{"classes": ["internal", "restricted"], "node_names": ["a", "b"], **more},
         }
-        pools.append(GpuPool("p", given))
+        pools.append(GpuPool("p", arguments))
         return pools[0]
 
     engine.run(program)
     (pool,) = pools
-    assert {each._name for each in pool.waited_for("internal", names)} == waited
+    assert {resource._name for resource in pool.waited_for("internal", names)} == waited
     if more.get("kueue") != "off":
-        after = {made.name: made.depends_on for made in engine.made}
+        after = {resource.name: resource.depends_on for resource in engine.made}
         assert {"p-node-a", "p-node-b"} <= set(after["p-flavor"])
-        assert all("p-flavor" in after[made.name] for made in engine.all("ClusterQueue"))
-        assert all("p-queue" in after[made.name] for made in engine.all("LocalQueue"))
+        assert all("p-flavor" in after[cluster_queue.name] for cluster_queue in engine.all("ClusterQueue"))
+        assert all("p-queue" in after[local_queue.name] for local_queue in engine.all("LocalQueue"))
 
 
 def test_as_many_machines_are_named_as_there_are(engine: Engine) -> None:
@@ -147,7 +147,7 @@ def test_installing_kueue_is_not_in_this_version(engine: Engine) -> None:
 def test_a_queue_gives_out_what_is_not_reserved(engine: Engine) -> None:
     deploy(engine, reserved_gpus=4)
     (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
-    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    quota = {resource["name"]: resource["nominalQuota"] for resource in group["flavors"][0]["resources"]}
     assert quota["nvidia.com/gpu"] == 12
     assert engine.outputs["capacity"] == 12
 
@@ -156,7 +156,7 @@ def test_a_queue_covers_what_pods_request_or_kueue_would_never_admit_them(engine
     deploy(engine)
     (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
     assert set(group["coveredResources"]) == {"cpu", "memory", "nvidia.com/gpu"}
-    assert [each["name"] for each in group["flavors"][0]["resources"]] == group["coveredResources"]
+    assert [resource["name"] for resource in group["flavors"][0]["resources"]] == group["coveredResources"]
 
 
 def test_a_flavor_leads_to_the_pools_machines(engine: Engine) -> None:
@@ -171,9 +171,14 @@ def test_a_flavor_leads_to_the_pools_machines(engine: Engine) -> None:
 
 def test_each_class_has_a_local_queue_and_a_priority(engine: Engine) -> None:
     deploy(engine)
-    queues = {made.meta["namespace"]: made.spec for made in engine.all("LocalQueue")}
-    assert queues == {f"isthmus-{held}": {"clusterQueue": "h100"} for held in ("confidential", "restricted")}
-    priorities = {made.meta["name"]: made.inputs["value"] for made in engine.all("WorkloadPriorityClass")}
+    queues = {local_queue.meta["namespace"]: local_queue.spec for local_queue in engine.all("LocalQueue")}
+    assert queues == {
+        f"isthmus-{sensitivity}": {"clusterQueue": "h100"} for sensitivity in ("confidential", "restricted")
+    }
+    priorities = {
+        workload_priority_class.meta["name"]: workload_priority_class.inputs["value"]
+        for workload_priority_class in engine.all("WorkloadPriorityClass")
+    }
     assert priorities["h100-restricted"] > priorities["h100-confidential"]
 
 
@@ -189,7 +194,7 @@ def test_a_queue_takes_only_namespaces_of_the_pools_classes(engine: Engine) -> N
 
 def test_without_kueue_there_is_no_queue(engine: Engine) -> None:
     deploy(engine, kueue="off")
-    assert not [made for made in engine.made if "kueue" in made.type]
+    assert not [resource for resource in engine.made if "kueue" in resource.type]
     assert engine.outputs["queue"] == ""
 
 

@@ -28,13 +28,13 @@ from tests.components.policies import allowed
 def test_a_call_past_the_guardrail_or_through_another_version_is_denied(engine: Engine) -> None:
     access(engine, guardrail=MANAGED)
     assert may(engine, CLAIMS, **FILTERED)
-    for named in (
+    for guardrail_values in (
         {},
         {"bedrock_GuardrailIdentifier": GUARDRAIL},
         {"bedrock_GuardrailIdentifier": f"{GUARDRAIL}:2"},
     ):
-        assert not may(engine, CLAIMS, **named)
-        assert not may(engine, SYSTEM, bedrock_InferenceProfileArn=CLAIMS, **named)
+        assert not may(engine, CLAIMS, **guardrail_values)
+        assert not may(engine, SYSTEM, bedrock_InferenceProfileArn=CLAIMS, **guardrail_values)
     denied = policy(engine)
     denied["Statement"].append({"Effect": "Allow", "Action": ["bedrock:InvokeModel"], "Resource": ["*"]})
     assert not allowed(denied, "bedrock:InvokeModel", CLAIMS), "another policy could let it past"
@@ -45,30 +45,30 @@ def test_a_call_past_the_guardrail_or_through_another_version_is_denied(engine: 
 
 def test_a_guardrail_of_the_standard_tier_names_the_profile_of_its_geography(engine: Engine) -> None:
     access(engine, guardrail={**MANAGED, "tier": "standard"})
-    made = engine.only("Guardrail", "a-guardrail").inputs
-    assert made["contentPolicyConfig"]["tierConfigs"] == [{"tierName": "STANDARD"}]
+    guardrail = engine.only("Guardrail", "a-guardrail").inputs
+    assert guardrail["contentPolicyConfig"]["tierConfigs"] == [{"tierName": "STANDARD"}]
     profile = f"{OWN}:guardrail-profile/eu.guardrail.v1:0"
-    assert made["crossRegionConfig"] == {"guardrailProfileIdentifier": profile}
+    assert guardrail["crossRegionConfig"] == {"guardrailProfileIdentifier": profile}
     elsewhere = OWN.replace("eu-central-1", "eu-west-3")
     for arn in (GUARDRAIL, profile, f"{elsewhere}:guardrail-profile/eu.guardrail.v1:0"):
         assert allowed(policy(engine), "bedrock:ApplyGuardrail", arn), arn
-    other = OWN.replace("eu-central-1", "us-east-1")
+    other_account = OWN.replace("eu-central-1", "us-east-1")
     assert not allowed(
-        policy(engine), "bedrock:ApplyGuardrail", f"{other}:guardrail-profile/us.guardrail.v1:0"
+        policy(engine), "bedrock:ApplyGuardrail", f"{other_account}:guardrail-profile/us.guardrail.v1:0"
     )
 
 
 def test_a_guardrail_of_the_classic_tier_looks_at_content_in_its_own_region(engine: Engine) -> None:
     access(engine, guardrail=MANAGED)
-    made = engine.only("Guardrail", "a-guardrail").inputs
-    assert "crossRegionConfig" not in made
-    assert "tierConfigs" not in made["contentPolicyConfig"]
+    guardrail = engine.only("Guardrail", "a-guardrail").inputs
+    assert "crossRegionConfig" not in guardrail
+    assert "tierConfigs" not in guardrail["contentPolicyConfig"]
     assert not allowed(policy(engine), "bedrock:ApplyGuardrail", f"{OWN}:guardrail-profile/eu.guardrail.v1:0")
 
 
 def test_another_tier_makes_another_version() -> None:
     tiers: list[Any] = [{**MANAGED, "tier": tier} for tier in ("classic", "standard")]
-    classic, standard = (settings_of(each, "g") for each in tiers)
+    classic, standard = (settings_of(tier, "g") for tier in tiers)
     assert digest(classic) == digest(settings_of(MANAGED, "g")), "an upgrade would make a version for nothing"
     assert digest(standard) != digest(classic)
 
@@ -81,30 +81,35 @@ def test_an_earlier_version_may_be_named_while_pods_roll(engine: Engine) -> None
 
 def test_a_guardrail_filters_attacks_content_and_personal_data_in_its_own_region(engine: Engine) -> None:
     access(engine, guardrail={**MANAGED, "grounding": 0.7, "attack_strength": "medium"}, tags={"team": "ml"})
-    made = engine.only("Guardrail", "a-guardrail").inputs
-    filters = {each["type"]: each for each in made["contentPolicyConfig"]["filtersConfigs"]}
+    guardrail = engine.only("Guardrail", "a-guardrail").inputs
+    filters = {
+        filters_config["type"]: filters_config
+        for filters_config in guardrail["contentPolicyConfig"]["filtersConfigs"]
+    }
     assert (filters["PROMPT_ATTACK"]["inputStrength"], filters["PROMPT_ATTACK"]["outputStrength"]) == (
         "MEDIUM",
         "NONE",
     )
     assert {filters[kind]["outputStrength"] for kind in filters if kind != "PROMPT_ATTACK"} == {"MEDIUM"}
     assert len(filters) == 6
-    assert made["sensitiveInformationPolicyConfig"]["piiEntitiesConfigs"] == [
+    assert guardrail["sensitiveInformationPolicyConfig"]["piiEntitiesConfigs"] == [
         {"type": "EMAIL", "action": "ANONYMIZE"}
     ]
-    grounding = made["contextualGroundingPolicyConfig"]["filtersConfigs"]
+    grounding = guardrail["contextualGroundingPolicyConfig"]["filtersConfigs"]
     assert grounding == [{"type": kind, "threshold": 0.7} for kind in ("GROUNDING", "RELEVANCE")]
-    assert "crossRegionConfig" not in made, "content would be looked at in another region"
-    assert made["region"] == "eu-central-1"
-    assert made["tags"] == {"team": "ml", "isthmus.dev/class": "internal"}
+    assert "crossRegionConfig" not in guardrail, "content would be looked at in another region"
+    assert guardrail["region"] == "eu-central-1"
+    assert guardrail["tags"] == {"team": "ml", "isthmus.dev/class": "internal"}
 
 
 def test_what_is_not_asked_for_is_not_filtered(engine: Engine) -> None:
     access(engine, guardrail={"mode": "manage", "content_strength": "none"})
-    made = engine.only("Guardrail").inputs
-    assert [each["type"] for each in made["contentPolicyConfig"]["filtersConfigs"]] == ["PROMPT_ATTACK"]
-    assert "sensitiveInformationPolicyConfig" not in made
-    assert "contextualGroundingPolicyConfig" not in made
+    guardrail = engine.only("Guardrail").inputs
+    assert [
+        filters_config["type"] for filters_config in guardrail["contentPolicyConfig"]["filtersConfigs"]
+    ] == ["PROMPT_ATTACK"]
+    assert "sensitiveInformationPolicyConfig" not in guardrail
+    assert "contextualGroundingPolicyConfig" not in guardrail
 
 
 def test_a_change_of_settings_is_a_new_version_and_the_old_one_is_kept(engine: Engine) -> None:
@@ -135,18 +140,18 @@ KINDS = st.lists(
 def test_the_same_settings_in_another_order_are_the_same_version(
     kinds: list[Any], strength: str, chance: Any
 ) -> None:
-    other = list(kinds)
-    chance.shuffle(other)
-    one = settings_of({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
-    two = settings_of({"attack_strength": strength, "pii": other, "mode": "manage"}, "g")
-    assert digest(one) == digest(two)
+    shuffled = list(kinds)
+    chance.shuffle(shuffled)
+    settings = settings_of({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
+    two = settings_of({"attack_strength": strength, "pii": shuffled, "mode": "manage"}, "g")
+    assert digest(settings) == digest(two)
     if kinds:
         flipped = [{**kinds[0], "action": "block" if kinds[0]["action"] == "anonymize" else "anonymize"}]
         three = settings_of(
             {"mode": "manage", "pii": flipped + kinds[1:], "attack_strength": strength},  # type: ignore[typeddict-item]
             "g",
         )
-        assert digest(one) != digest(three)
+        assert digest(settings) != digest(three)
 
 
 @pytest.mark.parametrize("id", ["g7", f"{OWN}:guardrail/g7"])

@@ -21,25 +21,25 @@ def inputs(kind: str) -> dict[str, Any]:
 
 
 def test_whole_numbers_are_whole_wherever_they_stand() -> None:
-    given = {"siteAsn": 65010.0, "amazonAsn": 64512.0, "name": "x", "classes": ["internal"]}
-    assert repr(whole(given, inputs("SiteLink"), SCHEMA["types"])) == repr(
+    inputs_given = {"siteAsn": 65010.0, "amazonAsn": 64512.0, "name": "x", "classes": ["internal"]}
+    assert repr(whole(inputs_given, inputs("SiteLink"), SCHEMA["types"])) == repr(
         {"siteAsn": 65010, "amazonAsn": 64512, "name": "x", "classes": ["internal"]}
     )
     budget = {"alertPct": [80.0, 100.0], "monthlyUsd": 500.0}
-    found = whole({"budgets": [budget], "anomalyUsd": 5.0}, inputs("Budgets"), SCHEMA["types"])
-    assert repr(found) == repr(
+    converted = whole({"budgets": [budget], "anomalyUsd": 5.0}, inputs("Budgets"), SCHEMA["types"])
+    assert repr(converted) == repr(
         {"budgets": [{"alertPct": [80, 100], "monthlyUsd": 500.0}], "anomalyUsd": 5.0}
     ), "dollars are no whole numbers, percents are"
 
 
 def test_what_is_known_later_is_made_whole_then() -> None:
-    async def found() -> Any:
+    async def later() -> Any:
         later = whole(
             {"retentionDays": pulumi.Output.from_input(400.0)}, inputs("AuditTrail"), SCHEMA["types"]
         )
         return await later["retentionDays"].future()
 
-    assert repr(asyncio.run(found())) == "400"
+    assert repr(asyncio.run(later())) == "400"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()))

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from scripts import edge_image
 from tests.components.conftest import Engine
-from tests.components.rendered import given, shown, told
+from tests.components.rendered import gateway_mounts, read_config, shown
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
@@ -123,11 +123,11 @@ def empty_mounts(spec: dict[str, Any], container: str) -> list[str]:
     """Where a container's emptyDir volumes are mounted, but for /tmp."""
     empty = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
     containers = [*spec["containers"], *spec.get("initContainers", [])]
-    [stated] = [candidate for candidate in containers if candidate["name"] == container]
-    assert stated["securityContext"]["readOnlyRootFilesystem"] is True
+    [only_container] = [candidate for candidate in containers if candidate["name"] == container]
+    assert only_container["securityContext"]["readOnlyRootFilesystem"] is True
     return [
         mount["mountPath"]
-        for mount in stated["volumeMounts"]
+        for mount in only_container["volumeMounts"]
         if mount["name"] in empty and mount["mountPath"] != "/tmp"
     ]
 
@@ -144,20 +144,20 @@ def test_rendered_pods_run_from_the_built_images(built: Engine, images: dict[str
     security = pod_security(built, "isthmus-fra1-confidential-gateway")
     authority = Authority(folder)
     authority.issue("app", "app.claims.svc")
-    mounts = given(folder, authority, {WORKLOAD: KEY})
+    mounts = gateway_mounts(folder, authority, {WORKLOAD: KEY})
     model = FakeModel()
     tls = shown(authority, folder / "model-tls", "confidential-llama-8b", NAMESPACE)
-    behind = told(built, "isthmus-confidential-llama-8b-config", {"/etc/isthmus/tls": tls})
+    behind = read_config(built, "isthmus-confidential-llama-8b-config", {"/etc/isthmus/tls": tls})
     behind["upstream"] = model.url
     gateway_tls = shown(authority, folder / "gateway-tls", "confidential-gateway", NAMESPACE)
-    front = told(
+    front = read_config(
         built,
         "isthmus-fra1-confidential-gateway-config",
         {**mounts.gateway, "/etc/isthmus/tls": gateway_tls},
     )
     # Without a sealer its health check would say that nothing is sealed.
     del front["audit"]
-    looking = told(built, "isthmus-fra1-public-gateway-detector-config", {})
+    looking = read_config(built, "isthmus-fra1-public-gateway-detector-config", {})
     gateway_pod = pod_spec(built, "isthmus-fra1-public-gateway")
     running: list[Edge] = []
 
@@ -233,7 +233,7 @@ def test_the_sbom_names_the_packages_that_the_image_holds(
         pytest.skip("`make graders` installs cyclonedx-bom")
     edge_image.write_sbom(target, tmp_path / "sbom.json", python)
     sbom = json.loads((tmp_path / "sbom.json").read_text())
-    named = {component["name"].lower().replace("_", "-") for component in sbom["components"]}
+    names = {component["name"].lower().replace("_", "-") for component in sbom["components"]}
     hashed = [
         component["name"]
         for component in sbom["components"]
@@ -246,7 +246,7 @@ def test_the_sbom_names_the_packages_that_the_image_holds(
         for folder in packages.glob("*.dist-info")
     } - {"setuptools"}
     assert installed, "nothing is installed"
-    assert installed <= named
+    assert installed <= names
 
 
 def test_nothing_but_the_edge_enters_an_image(images: dict[str, Image]) -> None:

@@ -15,14 +15,14 @@ GROUP = "arn:aws:cloudwatch/logGroup:::l-logs"
 
 
 def logging(engine: Engine, **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "frankfurt",
         "region": "eu-central-1",
         "mode": "manage",
         "text": False,
         "retention_days": 400,
     }
-    engine.deploy(InvocationLogging, "l", {**given, **more})
+    engine.deploy(InvocationLogging, "l", {**arguments, **more})
 
 
 def settings(engine: Engine) -> dict[str, Any]:
@@ -32,11 +32,11 @@ def settings(engine: Engine) -> dict[str, Any]:
 @pytest.mark.parametrize("text", [True, False])
 def test_content_is_logged_only_where_it_is_said(engine: Engine, text: bool) -> None:
     logging(engine, text=text)
-    found = settings(engine)
-    assert found["textDataDeliveryEnabled"] is text
+    logging_settings = settings(engine)
+    assert logging_settings["textDataDeliveryEnabled"] is text
     for kind in ("image", "embedding", "video"):
-        assert found[f"{kind}DataDeliveryEnabled"] is False
-    assert "s3Config" not in found
+        assert logging_settings[f"{kind}DataDeliveryEnabled"] is False
+    assert "s3Config" not in logging_settings
 
 
 def test_calls_go_to_a_log_group_of_its_own_key_and_time(engine: Engine) -> None:
@@ -88,14 +88,14 @@ def test_a_boundary_that_is_given_bounds_the_role(engine: Engine) -> None:
 
 def test_bedrock_is_told_after_the_role_may_write(engine: Engine) -> None:
     logging(engine)
-    made = engine.only("InvocationLoggingConfiguration")
-    assert "l-policy" in made.depends_on
-    assert made.inputs["region"] == "eu-central-1"
+    invocation_logging_configuration = engine.only("InvocationLoggingConfiguration")
+    assert "l-policy" in invocation_logging_configuration.depends_on
+    assert invocation_logging_configuration.inputs["region"] == "eu-central-1"
 
 
 def test_all_that_bears_tags_has_them(engine: Engine) -> None:
     logging(engine, tags={"team": "ml"})
-    tagged = {made.kind for made in engine.made if made.inputs.get("tags") == {"team": "ml"}}
+    tagged = {resource.kind for resource in engine.made if resource.inputs.get("tags") == {"team": "ml"}}
     assert tagged == {"Key", "LogGroup", "Role", "Policy"}
 
 

@@ -36,10 +36,10 @@ def test_a_network_is_read_as_it_is_written(network: ipaddress.IPv4Network) -> N
 def test_a_list_keeps_its_order_and_holds_no_two_that_overlap(networks: list[ipaddress.IPv4Network]) -> None:
     apart = all(a == b or not a.overlaps(b) for a in networks for b in networks)
     if apart:
-        assert ipv4_networks([str(one) for one in networks], "here") == list(dict.fromkeys(networks))
+        assert ipv4_networks([str(network) for network in networks], "here") == list(dict.fromkeys(networks))
     else:
         with pytest.raises(InputError, match="overlap"):
-            ipv4_networks([str(one) for one in networks], "here")
+            ipv4_networks([str(network) for network in networks], "here")
 
 
 @given(address=ADDRESSES)
@@ -49,12 +49,12 @@ def test_an_address_is_public_or_a_documentations_or_refused(address: ipaddress.
         for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
     )
     try:
-        found = public_address(str(address), "here")
+        public = public_address(str(address), "here")
     except InputError:
         assert not address.is_global or address.is_multicast
     else:
         # What is reserved for single protocols (192.0.0.0/24, 192.88.99.0/24) is left to AWS.
-        assert found == str(address)
+        assert public == str(address)
         assert (
             address.is_global
             or documentation
@@ -62,6 +62,6 @@ def test_an_address_is_public_or_a_documentations_or_refused(address: ipaddress.
         )
 
 
-@given(one=NETWORKS, other=NETWORKS)
-def test_two_networks_have_two_labels(one: ipaddress.IPv4Network, other: ipaddress.IPv4Network) -> None:
-    assert (label(str(one)) == label(str(other))) == (one == other)
+@given(first=NETWORKS, second=NETWORKS)
+def test_two_networks_have_two_labels(first: ipaddress.IPv4Network, second: ipaddress.IPv4Network) -> None:
+    assert (label(str(first)) == label(str(second))) == (first == second)

@@ -9,19 +9,22 @@ from components.aws.eks.mapping import ClusterAccess
 from components.base.stack_scope import Scope
 from components.serving.model_network import ModelDoor, known_groups
 from components.serving.model_server import ModelServer
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
-from isthmus.contracts.platform.model.platform import Platform, Site
+from isthmus.contracts.platform.model.platform import Site
 from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, bank
 
 RESTRICTED, CONFIDENTIAL = "restricted-llama-70b", "confidential-llama-8b"
 NETWORKS = {
-    each["name"]: NetworkGiven(vpc_id=f"vpc-{each['name']}", subnets=["subnet-1"], route_tables=["rtb-1"])
-    for each in bank()["networks"]
+    network["name"]: NetworkGiven(
+        vpc_id=f"vpc-{network['name']}", subnets=["subnet-1"], route_tables=["rtb-1"]
+    )
+    for network in bank()["networks"]
 }
 ANCHORS = {
-    each["name"]: AnchorGiven(arn=f"arn:aws:rolesanywhere:::{each['name']}") for each in bank()["trust"]
+    anchor["name"]: AnchorGiven(arn=f"arn:aws:rolesanywhere:::{anchor['name']}") for anchor in bank()["trust"]
 }
 DOORS = {name: DoorGiven(cluster_ip="10.96.0.7") for name in (RESTRICTED, CONFIDENTIAL)}
 
@@ -36,15 +39,15 @@ def build(scope: Scope, **more: Any) -> Engine:
     gives: dict[str, Any] = {}
 
     def program() -> pulumi.ComponentResource:
-        platform = Platform.model_validate(bank())
+        platform = CheckedPlatform.model_validate(bank())
         providers: dict[str, pulumi.ProviderResource] = {
             site.name: Kubernetes(site.name) if site.kind == "on-prem" else Aws(site.name)
             for site in platform.sites
             if site.kind not in more.get("without", ())
         }
-        made = LlmPlatform("bank", platform, providers, scope=scope)
-        pulumi.Output.from_input(made.gives).apply(gives.update)
-        return made
+        llm_platform = LlmPlatform("bank", platform, providers, scope=scope)
+        pulumi.Output.from_input(llm_platform.gives).apply(gives.update)
+        return llm_platform
 
     engine.run(program)
     engine.outputs["gives"] = gives
@@ -52,7 +55,7 @@ def build(scope: Scope, **more: Any) -> Engine:
 
 
 def types(engine: Engine) -> set[str]:
-    return {made.kind for made in engine.made if not made.type.startswith("pulumi:")}
+    return {resource.kind for resource in engine.made if not resource.type.startswith("pulumi:")}
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +74,19 @@ def serving() -> Engine:
 
 
 def test_the_foundation_gives_its_networks_and_anchors_and_makes_nothing_in_a_cluster(foundation: Engine):
-    assert not [made.name for made in foundation.made if made.type.startswith("kubernetes:")]
-    given = foundation.outputs["gives"]
-    assert set(given["networks"]) == set(NETWORKS)
-    for each in given["networks"].values():
-        NetworkGiven.model_validate(each)
-    assert set(given["anchors"]) == set(ANCHORS)
-    assert not given["doors"]
+    assert not [resource.name for resource in foundation.made if resource.type.startswith("kubernetes:")]
+    gives = foundation.outputs["gives"]
+    assert set(gives["networks"]) == set(NETWORKS)
+    for network in gives["networks"].values():
+        NetworkGiven.model_validate(network)
+    assert set(gives["anchors"]) == set(ANCHORS)
+    assert not gives["doors"]
 
 
 def test_the_platform_builds_on_what_it_is_given(platform: Engine):
     assert not types(platform) & {"Vpc", "Subnet", "TrustAnchor", "TransitGateway", "Trail", "Bucket"}
-    assert {each.inputs["vpcId"] for each in platform.all("VpcEndpoint")} <= {
-        each.vpc_id for each in NETWORKS.values()
+    assert {vpc_endpoint.inputs["vpcId"] for vpc_endpoint in platform.all("VpcEndpoint")} <= {
+        network.vpc_id for network in NETWORKS.values()
     }
     for role in platform.all("Role"):
         if "identity" in role.name:
@@ -91,15 +94,15 @@ def test_the_platform_builds_on_what_it_is_given(platform: Engine):
 
 
 def test_the_platform_gives_each_model_server_a_door_and_no_pod(platform: Engine):
-    given = platform.outputs["gives"]["doors"]
-    assert set(given) == {RESTRICTED, CONFIDENTIAL}
-    assert given[RESTRICTED]["cluster_ip"].startswith("10.96.0.")
+    doors = platform.outputs["gives"]["doors"]
+    assert set(doors) == {RESTRICTED, CONFIDENTIAL}
+    assert doors[RESTRICTED]["cluster_ip"].startswith("10.96.0.")
     assert RESTRICTED not in platform.pods()
     door = platform.only("Service", f"bank-{RESTRICTED}-service")
     assert door.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.spec.clusterIP}"
     assert f"bank-{RESTRICTED}-network" in door.depends_on, "who may reach it is settled before it is found"
     aliases = platform.pods()["restricted-gateway"]["hostAliases"]
-    assert [each["ip"] for each in aliases] == [given[RESTRICTED]["cluster_ip"]]
+    assert [alias["ip"] for alias in aliases] == [doors[RESTRICTED]["cluster_ip"]]
 
 
 def test_serving_runs_its_own_models_behind_doors_that_it_did_not_make(serving: Engine):
@@ -128,27 +131,36 @@ DOOR_ARGS: Any = {
 
 def test_the_door_of_groups_has_a_leader_for_each_and_their_ways(engine: Engine):
     engine.deploy(ModelDoor, "wide", DOOR_ARGS)
-    leaders = [each.meta["name"] for each in engine.all("Service")]
+    leaders = [service.meta["name"] for service in engine.all("Service")]
     assert sorted(leaders) == ["wide", *(f"wide-leader-{group}" for group in range(known_groups(3)))]
     assert len(engine.outputs["leaders"]) == known_groups(3)
-    ways = {each.meta["name"] for each in engine.all("NetworkPolicy")}
-    assert ways == {"wide", "wide-group-0", "wide-group-1", "wide-group-2"}
+    policies = {network_policy.meta["name"] for network_policy in engine.all("NetworkPolicy")}
+    assert policies == {"wide", "wide-group-0", "wide-group-1", "wide-group-2"}
 
 
 def test_a_roll_with_one_group_more_has_a_way_for_it(engine: Engine):
     engine.deploy(ModelDoor, "wide", {**DOOR_ARGS, "surge": True})
-    assert len([each for each in engine.all("NetworkPolicy") if "group" in each.name]) == 4
+    assert (
+        len(
+            [
+                network_policy
+                for network_policy in engine.all("NetworkPolicy")
+                if "group" in network_policy.name
+            ]
+        )
+        == 4
+    )
 
 
 def test_a_door_and_a_server_behind_it_are_what_a_whole_server_is():
-    whole, door, behind = Engine(), Engine(), Engine()
-    whole.deploy(ModelServer, "wide", server_args())
+    engine, door, behind = Engine(), Engine(), Engine()
+    engine.deploy(ModelServer, "wide", server_args())
     door.deploy(ModelDoor, "wide", DOOR_ARGS)
-    given = {"cluster_ip": door.outputs["cluster_ip"], "leaders": door.outputs["leaders"]}
-    behind.deploy(ModelServer, "wide", server_args(door=given))
-    together = {(made.kind, made.name): made for made in [*door.made, *behind.made]}
+    door_values = {"cluster_ip": door.outputs["cluster_ip"], "leaders": door.outputs["leaders"]}
+    behind.deploy(ModelServer, "wide", server_args(door=door_values))
+    together = {(resource.kind, resource.name): resource for resource in [*door.made, *behind.made]}
     assert len(together) == len(door.made) + len(behind.made)
-    alone = {(made.kind, made.name): made for made in whole.made}
+    alone = {(resource.kind, resource.name): resource for resource in engine.made}
     assert set(together) == set(alone)
     for key in (("LeaderWorkerSet", "wide-server"), ("NetworkPolicy", "wide-group-0")):
         assert together[key].inputs == alone[key].inputs
@@ -156,11 +168,11 @@ def test_a_door_and_a_server_behind_it_are_what_a_whole_server_is():
 
 
 def test_too_few_leaders_are_refused(engine: Engine):
-    given = {"cluster_ip": "10.96.0.9", "leaders": ["10.96.0.1"]}
+    door_values = {"cluster_ip": "10.96.0.9", "leaders": ["10.96.0.1"]}
     with pytest.raises(
         InputError, match=r"wide\.door\.leaders.*3 groups need the addresses of 4 leaders, and 1"
     ):
-        engine.deploy(ModelServer, "wide", server_args(door=given))
+        engine.deploy(ModelServer, "wide", server_args(door=door_values))
 
 
 PICKER = {"service": "picker", "labels": {"app": "picker"}}
@@ -173,21 +185,21 @@ S3: Any = {
 
 def test_a_routed_and_fetched_model_and_its_door_are_what_a_whole_server_is():
     more = {"nodes_per_replica": 1, "router": "router-istio", "picker": PICKER}
-    asked = server_args(**more, weights=S3, fetch_image="f@sha256:" + "a" * 64)
-    whole, door, behind = Engine(), Engine(), Engine()
-    whole.deploy(ModelServer, "wide", asked)
+    arguments = server_args(**more, weights=S3, fetch_image="f@sha256:" + "a" * 64)
+    engine, door, behind = Engine(), Engine(), Engine()
+    engine.deploy(ModelServer, "wide", arguments)
     door.deploy(ModelDoor, "wide", {**DOOR_ARGS, **more, "fetched_from": STORE})
-    behind.deploy(ModelServer, "wide", {**asked, "door": {"cluster_ip": "10.96.0.1"}})
-    alone = {(made.kind, made.name): made.inputs for made in whole.made}
+    behind.deploy(ModelServer, "wide", {**arguments, "door": {"cluster_ip": "10.96.0.1"}})
+    alone = {(resource.kind, resource.name): resource.inputs for resource in engine.made}
     for part in (door, behind):
-        for made in part.made:
-            if made.kind != "Service":
-                assert made.inputs == alone[made.kind, made.name], made.name
-    kinds = {made.kind for made in door.made}
+        for resource in part.made:
+            if resource.kind != "Service":
+                assert resource.inputs == alone[resource.kind, resource.name], resource.name
+    kinds = {resource.kind for resource in door.made}
     assert {"InferencePool", "NetworkPolicy", "Service"} <= kinds
-    assert {(made.kind, made.name) for made in (*door.made, *behind.made)} == set(alone)
+    assert {(resource.kind, resource.name) for resource in (*door.made, *behind.made)} == set(alone)
     assert len(alone) == len(door.made) + len(behind.made)
-    assert "NetworkPolicy" not in {made.kind for made in behind.made}
+    assert "NetworkPolicy" not in {resource.kind for resource in behind.made}
 
 
 def test_a_door_with_a_picker_that_nothing_would_ask_is_refused(engine: Engine):
@@ -201,14 +213,14 @@ def test_a_store_that_is_no_plain_https_address_is_refused_at_the_door(engine: E
 
 
 def test_what_a_layer_keeps_is_what_it_makes():
-    def kept(scope: Scope) -> list[str]:
+    def retained_kinds(scope: Scope) -> list[str]:
         return sorted(
             line.partition(" ")[0] for line in build(scope).outputs["retained"] if " at fra1" in line
         )
 
-    assert kept(Scope("foundation")) == []
-    assert kept(Scope("platform", frozenset(), NETWORKS, ANCHORS)) == ["Namespace", "Namespace"]
-    assert kept(Scope("serving", frozenset({RESTRICTED}), doors=DOORS)) == ["PersistentVolumeClaim"]
+    assert retained_kinds(Scope("foundation")) == []
+    assert retained_kinds(Scope("platform", frozenset(), NETWORKS, ANCHORS)) == ["Namespace", "Namespace"]
+    assert retained_kinds(Scope("serving", frozenset({RESTRICTED}), doors=DOORS)) == ["PersistentVolumeClaim"]
 
 
 def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it():
@@ -218,13 +230,17 @@ def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it(
     from components import LlmPlatform
 
     platform, engine, reached = private.platform(), Engine(), []
-    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
-    given = {"name": "frankfurt-1", "endpoint": "https://a.eks.example", "certificate_authority": "Q0E="}
+    (model,) = [endpoint for endpoint in platform.endpoints if endpoint.target == "eks-vllm"]
+    cluster_values = {
+        "name": "frankfurt-1",
+        "endpoint": "https://a.eks.example",
+        "certificate_authority": "Q0E=",
+    }
     scope = Scope(
         "serving",
         frozenset({model.id}),
         doors={model.id: DoorGiven(cluster_ip="172.20.0.9")},
-        clusters={"frankfurt": ClusterGiven.model_validate(given)},
+        clusters={"frankfurt": ClusterGiven.model_validate(cluster_values)},
     )
 
     def connect(site: Site, access: ClusterAccess) -> pulumi.ProviderResource:
@@ -235,6 +251,6 @@ def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it(
         return LlmPlatform("insurer", platform, {"frankfurt": Aws("frankfurt")}, scope=scope, connect=connect)
 
     engine.run(program)
-    assert reached == [("frankfurt", given)]
+    assert reached == [("frankfurt", cluster_values)]
     assert set(engine.pods()) == {model.id}
-    assert not [made.name for made in engine.made if made.type.startswith("aws:")]
+    assert not [resource.name for resource in engine.made if resource.type.startswith("aws:")]

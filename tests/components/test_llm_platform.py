@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, bank, build
 
@@ -20,7 +20,9 @@ def varied() -> Engine:
     for endpoint in platform["endpoints"][2:]:
         del endpoint["region"], endpoint["destination_regions"]
     platform["sites"][1]["permissions_boundary"] = WIDE
-    (guardrail,) = [one for one in platform["guardrails"] if one["name"] == "internal-frankfurt"]
+    (guardrail,) = [
+        guardrail for guardrail in platform["guardrails"] if guardrail["name"] == "internal-frankfurt"
+    ]
     guardrail["earlier_versions"] = ["7"]
     platform["provisioned"] = [
         {"name": "units", "endpoint": "public-nova-lite", "model_units": 1, "commitment": "one-month"}
@@ -30,15 +32,19 @@ def varied() -> Engine:
 
 
 def test_each_gateway_is_named_with_its_class_site_and_address(built: Engine) -> None:
-    named = {(each["class"], each["site"], each["address"]) for each in built.outputs["gateways"]}
-    assert named == {
-        (held, "fra1", f"https://{held}-gateway.isthmus-{held}.svc:8443")
-        for held in ("restricted", "confidential", "internal", "public")
+    gateways = {
+        (gateway["class"], gateway["site"], gateway["address"]) for gateway in built.outputs["gateways"]
+    }
+    assert gateways == {
+        (sensitivity, "fra1", f"https://{sensitivity}-gateway.isthmus-{sensitivity}.svc:8443")
+        for sensitivity in ("restricted", "confidential", "internal", "public")
     }
 
 
 def test_each_endpoint_is_named_with_its_model_and_place(built: Engine) -> None:
-    places = {each["id"]: (each["target"], each["place"]) for each in built.outputs["endpoints"]}
+    places = {
+        endpoint["id"]: (endpoint["target"], endpoint["place"]) for endpoint in built.outputs["endpoints"]
+    }
     assert places == {
         "restricted-llama-70b": ("onprem-vllm", "fra1/fra1-h100-sxm-80gb"),
         "confidential-llama-8b": ("onprem-vllm", "fra1/fra1-l40s-48gb"),
@@ -60,51 +66,62 @@ def test_regions_come_from_the_site_and_the_profile_where_the_endpoint_names_non
 
 def test_the_gpus_requested_are_the_plans(built: Engine) -> None:
     requested = sum(
-        made.spec["replicas"] * int(box["resources"]["requests"].get("nvidia.com/gpu", 0))
-        for made in built.all("Deployment")
-        for box in made.pod["containers"]
+        deployment.spec["replicas"] * int(box["resources"]["requests"].get("nvidia.com/gpu", 0))
+        for deployment in built.all("Deployment")
+        for box in deployment.pod["containers"]
     )
     assert requested == 14
 
 
 def test_every_resource_takes_its_sites_provider(built: Engine) -> None:
-    for made in built.made:
-        if not made.type.startswith("pulumi:"):
-            wanted = "frankfurt" if made.type.startswith("aws:") else "fra1"
-            assert made.provider == wanted, f"{made.name} is not at {wanted}"
+    for resource in built.made:
+        if not resource.type.startswith("pulumi:"):
+            provider = "frankfurt" if resource.type.startswith("aws:") else "fra1"
+            assert resource.provider == provider, f"{resource.name} is not at {provider}"
 
 
 def test_every_resource_is_named_after_its_parent(built: Engine) -> None:
-    for made in built.made:
-        if not made.type.startswith("pulumi:"):
-            assert made.name.startswith(f"{made.parent}-"), f"{made.name} below {made.parent}"
+    for resource in built.made:
+        if not resource.type.startswith("pulumi:"):
+            assert resource.name.startswith(f"{resource.parent}-"), f"{resource.name} below {resource.parent}"
 
 
 def test_workloads_wait_for_the_admission_bindings(built: Engine) -> None:
-    order = [made.name for made in built.made]
-    last_binding = max(order.index(made.name) for made in built.all("ValidatingAdmissionPolicyBinding"))
-    for made in built.all("Deployment"):
-        assert order.index(made.name) > last_binding, f"{made.name} could be made before admission guards it"
+    order = [resource.name for resource in built.made]
+    last_binding = max(
+        order.index(validating_admission_policy_binding.name)
+        for validating_admission_policy_binding in built.all("ValidatingAdmissionPolicyBinding")
+    )
+    for deployment in built.all("Deployment"):
+        assert order.index(deployment.name) > last_binding, (
+            f"{deployment.name} could be made before admission guards it"
+        )
 
 
 def test_gateways_wait_for_the_taints_of_gpu_machines(built: Engine) -> None:
-    order = [made.name for made in built.made]
-    last_taint = max(order.index(made.name) for made in built.all("NodePatch"))
-    models = {made.name for made in built.all("Deployment") if "llama" in made.name}
+    order = [resource.name for resource in built.made]
+    last_taint = max(order.index(node_patch.name) for node_patch in built.all("NodePatch"))
+    models = {deployment.name for deployment in built.all("Deployment") if "llama" in deployment.name}
     assert len(models) == 2, "a model server waits for the pool that it selects, and needs no other"
-    for made in built.all("Deployment"):
-        if made.name not in models:
-            assert order.index(made.name) > last_taint, f"{made.name} could settle on a GPU machine"
+    for deployment in built.all("Deployment"):
+        if deployment.name not in models:
+            assert order.index(deployment.name) > last_taint, (
+                f"{deployment.name} could settle on a GPU machine"
+            )
 
 
 def test_one_replica_more_changes_the_deployment_and_the_quota_only(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     # A table and its association bear one name, so do a topic's key and the rule that watches the trail's.
-    before = {(made.type, made.name): made.inputs for made in built.made}
+    before = {(resource.type, resource.name): resource.inputs for resource in built.made}
     platform["endpoints"][1].update(replicas=7, gpus=7)
     build(engine, platform)
-    changed = {made.name for made in engine.made if made.inputs != before.get((made.type, made.name))}
+    changed = {
+        resource.name
+        for resource in engine.made
+        if resource.inputs != before.get((resource.type, resource.name))
+    }
     assert changed == {"isthmus-confidential-llama-8b-server", "isthmus-fra1-confidential-quota"}
     assert len(engine.made) == len(before)
 
@@ -118,9 +135,11 @@ def test_twice_the_same_contract_gives_the_same_resources(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     build(engine, platform)
-    one, other = ({(made.type, made.name): made.inputs for made in each.made} for each in (engine, built))
-    assert one == other
-    assert len(one) == len(engine.made) == len(built.made)
+    first, second = (
+        {(resource.type, resource.name): resource.inputs for resource in run.made} for run in (engine, built)
+    )
+    assert first == second
+    assert len(first) == len(engine.made) == len(built.made)
 
 
 def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole_account_shares(
@@ -147,7 +166,7 @@ def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole
 
 
 def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
-    parts = {  # not things of their own, but settings of a bucket that is named
+    bucket_settings = {  # not things of their own, but settings of a bucket that is named
         *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
         *(
             "BucketPublicAccessBlock",
@@ -156,8 +175,10 @@ def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
             "BucketLifecycleConfiguration",
         ),
     }
-    left = [made for made in varied.made if made.retained and made.kind not in parts]
-    assert {made.kind for made in left} == {
+    left = [
+        resource for resource in varied.made if resource.retained and resource.kind not in bucket_settings
+    ]
+    assert {resource.kind for resource in left} == {
         *("Bucket", "Key", "LogGroup", "CostAllocationTag", "ProvisionedModelThroughput"),
         *("Namespace", "PersistentVolumeClaim"),
     }
@@ -167,22 +188,25 @@ def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
 def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
-    (one,), (link,) = platform["networks"], platform["links"]
-    one["classes"], link["classes"] = ["internal"], ["internal"]
-    platform["networks"].append({**one, "name": "open", "cidr": "10.81.0.0/16", "classes": ["public"]})
+    (network,), (link,) = platform["networks"], platform["links"]
+    network["classes"], link["classes"] = ["internal"], ["internal"]
+    platform["networks"].append({**network, "name": "open", "cidr": "10.81.0.0/16", "classes": ["public"]})
     platform["links"].append(
         {**link, "name": "open", "classes": ["public"], "site_asn": 65011, "sources": ["10.40.0.0/24"]}
     )
     build(engine, platform)
-    for made, vpc in (("isthmus-fra1-frankfurt", "frankfurt"), ("isthmus-open", "open")):
-        attached = engine.only("VpcAttachment", f"{made}-vpc").inputs
+    for link_name, vpc in (("isthmus-fra1-frankfurt", "frankfurt"), ("isthmus-open", "open")):
+        attached = engine.only("VpcAttachment", f"{link_name}-vpc").inputs
         assert attached["vpcId"] == f"isthmus-{vpc}-network-vpc-id", (
             "one class would cross by another's network"
         )
     let_in = {
-        (made.inputs["securityGroupId"], made.inputs["cidrIpv4"])
-        for made in engine.all("SecurityGroupIngressRule")
-        if made.inputs["fromPort"] == 443
+        (
+            security_group_ingress_rule.inputs["securityGroupId"],
+            security_group_ingress_rule.inputs["cidrIpv4"],
+        )
+        for security_group_ingress_rule in engine.all("SecurityGroupIngressRule")
+        if security_group_ingress_rule.inputs["fromPort"] == 443
     }
     assert let_in == {
         ("isthmus-frankfurt-endpoints-group-id", "10.40.0.0/16"),
@@ -192,13 +216,13 @@ def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
 
 def test_an_identitys_boundary_ends_at_the_regions_of_its_models(built: Engine) -> None:
     boundary = json.loads(built.only("Policy", "isthmus-public-bedrock-identity-boundary").inputs["policy"])
-    (denied,) = [each for each in boundary["Statement"] if each["Sid"] == "NoOtherRegion"]
+    (denied,) = [statement for statement in boundary["Statement"] if statement["Sid"] == "NoOtherRegion"]
     regions = denied["Condition"]["StringNotEquals"]["aws:RequestedRegion"]
     assert regions == ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 
 def test_a_sites_boundary_bounds_every_role_there_and_an_identitys_own_its_role(varied: Engine) -> None:
-    bounds = {made.name: made.inputs["permissionsBoundary"] for made in varied.all("Role")}
+    bounds = {role.name: role.inputs["permissionsBoundary"] for role in varied.all("Role")}
     assert bounds.pop("isthmus-internal-bedrock-identity-role") == OWN
     assert set(bounds.values()) == {WIDE}
     assert len(bounds) == 6, "flow logs, log of calls, trail, two budgets, the public identity"
@@ -206,10 +230,12 @@ def test_a_sites_boundary_bounds_every_role_there_and_an_identitys_own_its_role(
 
 def test_calls_may_name_an_earlier_version_of_a_guardrail_while_pods_roll(varied: Engine) -> None:
     def versions(policy: str) -> set[str]:
-        found = json.loads(varied.only("RolePolicy", policy).inputs["policy"])["Statement"]
-        (denied,) = [each for each in found if each["Sid"] == "NoCallPastTheGuardrail"]
-        (named,) = [each["bedrock:GuardrailIdentifier"] for each in denied["Condition"].values()]
-        return {one.rpartition(":")[2] for one in named}
+        statements = json.loads(varied.only("RolePolicy", policy).inputs["policy"])["Statement"]
+        (denied,) = [statement for statement in statements if statement["Sid"] == "NoCallPastTheGuardrail"]
+        (bedrock_guardrail_identifier,) = [
+            condition["bedrock:GuardrailIdentifier"] for condition in denied["Condition"].values()
+        ]
+        return {arn.rpartition(":")[2] for arn in bedrock_guardrail_identifier}
 
     assert "7" in versions("isthmus-internal-bedrock-policy")
     assert "7" not in versions("isthmus-public-bedrock-policy")
@@ -219,7 +245,7 @@ def test_a_member_account_activates_no_cost_tags(engine: Engine, platform: dict[
     platform["cost_tags"] = "existing"
     build(engine, platform)
     assert not engine.all("CostAllocationTag")
-    assert not [each for each in engine.outputs["retained"] if "tag" in each]
+    assert not [name for name in engine.outputs["retained"] if "tag" in name]
     assert engine.all("Budget")
 
 
@@ -229,7 +255,7 @@ def test_a_site_without_a_provider_is_an_error_that_names_it(
     from components import LlmPlatform
 
     with pytest.raises(InputError, match="site 'frankfurt' has no provider"):
-        engine.run(lambda: LlmPlatform("isthmus", Platform.model_validate(platform), {}))
+        engine.run(lambda: LlmPlatform("isthmus", CheckedPlatform.model_validate(platform), {}))
 
 
 def test_a_stack_without_aws_imports_no_aws(engine: Engine, platform: dict[str, Any]) -> None:
@@ -250,8 +276,8 @@ def test_a_gateway_is_not_registered_with_another_components_address(
     from components.base.argument_checks import without_outputs
 
     address = pulumi.Output.from_input("10.96.0.1")
-    given = {"routes": [{"workload": "a", "cluster_ip": address}], "replicas": 2, "role": address}
-    assert without_outputs(given) == {"routes": [{"workload": "a"}], "replicas": 2}
+    registered = {"routes": [{"workload": "a", "cluster_ip": address}], "replicas": 2, "role": address}
+    assert without_outputs(registered) == {"routes": [{"workload": "a"}], "replicas": 2}
 
 
 def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
@@ -263,7 +289,9 @@ def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
     sets = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
     assert sets["size"] == 2
     (quota,) = [
-        made.spec["hard"] for made in engine.all("ResourceQuota") if made.name.endswith("restricted-quota")
+        resource_quota.spec["hard"]
+        for resource_quota in engine.all("ResourceQuota")
+        if resource_quota.name.endswith("restricted-quota")
     ]
     assert quota["requests.nvidia.com/gpu"] == "32", "a group, and one more that is ending"
     gateway = 2 * 3

@@ -14,12 +14,12 @@ from tests.components.test_model_server import args
 LARGE, SMALL = "3g.40gb", "1g.10gb"
 
 
-def cut(gpus: int, profile: str = LARGE, each: int = 2, node: str = "a", **more: Any) -> CutMachine:
-    return {"node": node, "profile": profile, "gpus": gpus, "slices": gpus * each, **more}  # type: ignore[typeddict-item]
+def cut(gpus: int, profile: str = LARGE, slices_per_gpu: int = 2, node: str = "a", **more: Any) -> CutMachine:
+    return {"node": node, "profile": profile, "gpus": gpus, "slices": gpus * slices_per_gpu, **more}  # type: ignore[typeddict-item]
 
 
 def pool(engine: Engine, cuts: list[CutMachine], **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "h100",
         "product": "NVIDIA-H100-80GB-HBM3",
         "nodes": 2,
@@ -28,7 +28,7 @@ def pool(engine: Engine, cuts: list[CutMachine], **more: Any) -> None:
         "mig": cuts,
         **more,
     }
-    engine.deploy(GpuPool, "p", given)
+    engine.deploy(GpuPool, "p", arguments)
 
 
 def test_layouts_bear_mig_managers_names_where_it_knows_them() -> None:
@@ -51,11 +51,11 @@ def test_a_layout_names_every_gpu_once() -> None:
 
 def test_mig_manager_finds_what_the_machines_labels_mean(engine: Engine) -> None:
     engine.deploy(MigLayouts, "m", {"gpus": {"a": 8, "b": 8}, "cuts": [cut(2)], "namespace": "nvidia"})
-    made = engine.only("ConfigMap")
-    assert (made.meta["namespace"], made.meta["name"]) == ("nvidia", "isthmus-mig")
-    found = YAML(typ="safe").load(made.inputs["data"]["config.yaml"])
-    assert found["version"] == "v1"
-    assert set(found["mig-configs"]) == {"all-disabled", "isthmus-2x3g.40gb-of-8"}
+    config_map = engine.only("ConfigMap")
+    assert (config_map.meta["namespace"], config_map.meta["name"]) == ("nvidia", "isthmus-mig")
+    layouts = YAML(typ="safe").load(config_map.inputs["data"]["config.yaml"])
+    assert layouts["version"] == "v1"
+    assert set(layouts["mig-configs"]) == {"all-disabled", "isthmus-2x3g.40gb-of-8"}
     assert engine.outputs["config_map"] == "isthmus-mig"
 
 
@@ -74,7 +74,7 @@ def test_each_machine_of_a_pool_that_cuts_says_its_layout_and_whose_slices_it_ho
 def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine) -> None:
     pool(engine, [cut(2, node="a"), cut(1, node="b"), cut(1, SMALL, 7)], reserved_gpus=1)
     (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
-    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    quota = {resource["name"]: resource["nominalQuota"] for resource in group["flavors"][0]["resources"]}
     assert {name: count for name, count in quota.items() if name.startswith("nvidia.com/")} == {
         "nvidia.com/gpu": 16 - 1 - 4,
         "nvidia.com/mig-3g.40gb": 6,
@@ -85,7 +85,7 @@ def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine)
 
 
 @pytest.mark.parametrize(
-    ("says", "more"),
+    ("message", "more"),
     [
         ("'c' is not known", {"cuts": [cut(1, node="c")]}),
         ("Allowed: ", {"cuts": [cut(1)], "node_names": []}),
@@ -93,8 +93,8 @@ def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine)
         ("13 are not reserved", {"cuts": [cut(8), cut(8, node="b")], "reserved_gpus": 3}),
     ],
 )
-def test_cuts_that_nobody_could_make_are_refused(engine: Engine, says: str, more: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=says):
+def test_cuts_that_nobody_could_make_are_refused(engine: Engine, message: str, more: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=message):
         pool(engine, **more)
 
 
@@ -129,14 +129,16 @@ def test_a_platform_cuts_what_its_endpoints_need_and_counts_slices_in_quotas(
     build(engine, platform)
     pod = engine.pods()["restricted-llama-70b"]
     assert pod["nodeSelector"]["slices.isthmus.dev/restricted-llama-70b"] == "true"
-    asked = pod["containers"][0]["resources"]["limits"]
-    assert {name for name in asked if "nvidia" in name} == {"nvidia.com/mig-3g.40gb"}
+    limits = pod["containers"][0]["resources"]["limits"]
+    assert {name for name in limits if "nvidia" in name} == {"nvidia.com/mig-3g.40gb"}
     (quota,) = [
-        made.spec["hard"] for made in engine.all("ResourceQuota") if made.name.endswith("restricted-quota")
+        resource_quota.spec["hard"]
+        for resource_quota in engine.all("ResourceQuota")
+        if resource_quota.name.endswith("restricted-quota")
     ]
     assert quota["requests.nvidia.com/mig-3g.40gb"] == "7", "one more for a pod that is ending"
     assert quota["requests.nvidia.com/gpu"] == "0"
-    marks = {made.meta["name"]: made.meta["labels"] for made in engine.all("NodePatch")}
+    marks = {node_patch.meta["name"]: node_patch.meta["labels"] for node_patch in engine.all("NodePatch")}
     first, second = (marks[f"fra1-h100-sxm-80gb-{number}"] for number in (0, 1))
     assert first["nvidia.com/mig.config"] == "isthmus-2x3g.40gb-of-8"
     assert second["nvidia.com/mig.config"] == "isthmus-1x3g.40gb-of-8"
@@ -152,9 +154,9 @@ def test_replicas_are_as_uneven_as_the_cut_gpus(engine: Engine, platform: dict[s
     on_slices(platform)
     build(engine, platform)
     (spread,) = [
-        each
-        for each in engine.pods()["restricted-llama-70b"]["topologySpreadConstraints"]
-        if each["whenUnsatisfiable"] == "DoNotSchedule"
+        topology_spread_constraint
+        for topology_spread_constraint in engine.pods()["restricted-llama-70b"]["topologySpreadConstraints"]
+        if topology_spread_constraint["whenUnsatisfiable"] == "DoNotSchedule"
     ]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["maxSkew"] == 2, "two GPUs on one machine and one on the other: four slices and two"
@@ -166,6 +168,8 @@ def test_a_pool_whose_machines_are_cut_alike_needs_no_layouts_of_ours(
     on_slices(platform, replicas=32, gpus=32)
     platform["pools"][0]["mig"][0]["gpus"] = 16
     build(engine, platform)
-    assert not [made for made in engine.all("ConfigMap") if "mig" in made.name]
-    labels = {made.meta["labels"].get("nvidia.com/mig.config") for made in engine.all("NodePatch")}
+    assert not [config_map for config_map in engine.all("ConfigMap") if "mig" in config_map.name]
+    labels = {
+        node_patch.meta["labels"].get("nvidia.com/mig.config") for node_patch in engine.all("NodePatch")
+    }
     assert labels == {"all-3g.40gb", None}

@@ -90,17 +90,20 @@ def test_a_model_reaches_nothing_and_asks_no_resolver(engine: Engine) -> None:
 
 
 def test_nothing_is_fetched_and_nothing_is_reported(engine: Engine) -> None:
-    env = {each["name"]: each["value"] for each in deploy(engine)["containers"][0]["env"]}
+    env = {variable["name"]: variable["value"] for variable in deploy(engine)["containers"][0]["env"]}
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"):
         assert env[name] == "1", name
 
 
 def test_shared_memory_is_in_memory_and_bounded(engine: Engine) -> None:
     pod = deploy(engine)
-    volume = next(each for each in pod["volumes"] if each["name"] == "shm")
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "shm")
     assert volume["emptyDir"]["medium"] == "Memory"
     assert volume["emptyDir"]["sizeLimit"]
-    mounts = {each["mountPath"]: each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    mounts = {
+        volume_mount["mountPath"]: volume_mount["name"]
+        for volume_mount in pod["containers"][0]["volumeMounts"]
+    }
     assert mounts["/dev/shm"] == "shm"
 
 
@@ -118,7 +121,7 @@ def test_a_claim_binds_to_the_named_volume_and_to_no_other(engine: Engine) -> No
     assert spec["storageClassName"] == "", "another volume could be provisioned in its place"
     assert spec["accessModes"] == ["ReadOnlyMany"]
     assert spec["resources"]["requests"]["storage"] == "150Gi"
-    volume = next(each for each in pod["volumes"] if each["name"] == "weights")
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "weights")
     assert volume["persistentVolumeClaim"] == {"claimName": "llama", "readOnly": True}
 
 
@@ -130,7 +133,7 @@ def test_a_claim_without_a_volume_exists_already(engine: Engine) -> None:
 def test_weights_from_a_registry_are_an_image_volume_by_digest(engine: Engine) -> None:
     reference = f"{REGISTRY}weights/llama@{DIGEST}"
     pod = deploy(engine, weights={"uri": f"oci://{reference}", "digest": DIGEST})
-    volume = next(each for each in pod["volumes"] if each["name"] == "weights")
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "weights")
     assert volume["image"]["reference"] == reference
     assert not engine.all("PersistentVolumeClaim")
 
@@ -154,15 +157,15 @@ def test_the_certificate_is_for_the_service_and_serves_only(engine: Engine) -> N
 def test_a_named_secret_takes_the_certificates_place(engine: Engine) -> None:
     pod = deploy(engine, certificate_secret="own-tls")
     assert not engine.all("Certificate")
-    volume = next(each for each in pod["volumes"] if each["name"] == "tls")
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "tls")
     assert volume["secret"]["secretName"] == "own-tls"
 
 
 def test_without_issuer_and_secret_there_is_no_server(engine: Engine) -> None:
-    given = args()
-    del given["issuer"]
+    arguments = args()
+    del arguments["issuer"]
     with pytest.raises(InputError, match="neither a cert-manager issuer nor a Secret"):
-        engine.deploy(ModelServer, "m", given)
+        engine.deploy(ModelServer, "m", arguments)
 
 
 def test_a_full_pool_rolls_without_surge(engine: Engine) -> None:
@@ -179,12 +182,12 @@ def test_a_pool_that_keeps_gpus_for_it_rolls_with_surge(engine: Engine) -> None:
 
 def test_waits_are_as_long_as_loading_takes(engine: Engine) -> None:
     pod = deploy(engine, load_timeout_s=3600, replicas=3)
-    made = engine.only("Deployment")
+    deployment = engine.only("Deployment")
     probe = pod["containers"][0]["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
-    assert made.spec["progressDeadlineSeconds"] > 3600
-    assert int(made.timeouts["create"][:-1]) > 3600
-    assert int(made.timeouts["update"][:-1]) > 3 * 3600, "replicas are rolled one by one"
+    assert deployment.spec["progressDeadlineSeconds"] > 3600
+    assert int(deployment.timeouts["create"][:-1]) > 3600
+    assert int(deployment.timeouts["update"][:-1]) > 3 * 3600, "replicas are rolled one by one"
     service = engine.only("Service")
     assert int(service.timeouts["create"][:-1]) > 3600, "it is ready when its first pod is"
 
@@ -198,8 +201,8 @@ def test_a_pod_drains_before_it_ends(engine: Engine) -> None:
 
 def test_a_queued_pod_names_its_queue_and_priority(engine: Engine) -> None:
     deploy(engine, queue="h100", priority_class="h100-restricted")
-    made = engine.only("Deployment")
-    for labels in (made.meta["labels"], made.spec["template"]["metadata"]["labels"]):
+    deployment = engine.only("Deployment")
+    for labels in (deployment.meta["labels"], deployment.spec["template"]["metadata"]["labels"]):
         assert labels["kueue.x-k8s.io/queue-name"] == "h100"
         assert labels["kueue.x-k8s.io/priority-class"] == "h100-restricted"
 
@@ -212,12 +215,12 @@ def test_without_a_queue_no_pod_names_one(engine: Engine) -> None:
 
 def test_a_changed_configuration_is_a_new_config_map_so_that_pods_roll(engine: Engine) -> None:
     deploy(engine)
-    other = Engine()
-    deploy(other, sensitivity="confidential")
-    first, second = engine.only("ConfigMap"), other.only("ConfigMap")
+    fresh_engine = Engine()
+    deploy(fresh_engine, sensitivity="confidential")
+    first, second = engine.only("ConfigMap"), fresh_engine.only("ConfigMap")
     assert first.meta["name"] != second.meta["name"]
     assert first.inputs["immutable"] is True
-    volumes = {each["name"]: each for each in engine.only("Deployment").pod["volumes"]}
+    volumes = {volume["name"]: volume for volume in engine.only("Deployment").pod["volumes"]}
     assert volumes["config"]["configMap"]["name"] == first.meta["name"]
 
 
@@ -232,17 +235,17 @@ def test_no_pod_monitor_where_prometheus_operator_is_absent(engine: Engine) -> N
 
 
 def test_cpu_and_memory_grow_with_the_gpus_of_a_replica(engine: Engine) -> None:
-    asked = {}
+    requests = {}
     for gpus in (1, 8):
         engine.made.clear()
-        asked[gpus] = deploy(engine, tensor_parallel=gpus)["containers"][0]["resources"]["requests"]
-    assert (asked[1]["cpu"], asked[1]["memory"]) == ("8", "64Gi")
-    assert (asked[8]["cpu"], asked[8]["memory"]) == ("22", "176Gi")
+        requests[gpus] = deploy(engine, tensor_parallel=gpus)["containers"][0]["resources"]["requests"]
+    assert (requests[1]["cpu"], requests[1]["memory"]) == ("8", "64Gi")
+    assert (requests[8]["cpu"], requests[8]["memory"]) == ("22", "176Gi")
 
 
 def test_stated_cpu_and_memory_win_over_the_profile(engine: Engine) -> None:
-    asked = deploy(engine, cpu="5", memory="40Gi")["containers"][0]["resources"]["requests"]
-    assert (asked["cpu"], asked["memory"]) == ("5", "40Gi")
+    requests = deploy(engine, cpu="5", memory="40Gi")["containers"][0]["resources"]["requests"]
+    assert (requests["cpu"], requests["memory"]) == ("5", "40Gi")
 
 
 def test_an_unknown_model_gives_a_warning_that_names_the_settings_to_fill_in(
@@ -252,7 +255,7 @@ def test_an_unknown_model_gives_a_warning_that_names_the_settings_to_fill_in(
     monkeypatch.setattr("pulumi.log.warn", lambda text, *_: warned.append(text))
     deploy(engine, model="bank/own-model")
     (warning,) = warned
-    for word in (
+    for setting in (
         "llama",
         "bank/own-model",
         "tool_call_parser",
@@ -261,7 +264,7 @@ def test_an_unknown_model_gives_a_warning_that_names_the_settings_to_fill_in(
         "cpu",
         "memory",
     ):
-        assert word in warning
+        assert setting in warning
     engine.made.clear()
     deploy(engine, model="bank/own-model", tool_call_parser="hermes")
     assert len(warned) == 1, "who states a parser has filled the gap"
@@ -299,10 +302,13 @@ def test_the_engines_probe_says_what_its_health_says(engine: Engine, status: int
     program = deploy(engine)["containers"][0]["livenessProbe"]["exec"]["command"][2]
     with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        here = program.replace("8000", str(server.server_port))
-        assert subprocess.run([sys.executable, "-c", here], check=False).returncode == code
+        local_program = program.replace("8000", str(server.server_port))
+        assert subprocess.run([sys.executable, "-c", local_program], check=False).returncode == code
         server.shutdown()
-    assert subprocess.run([sys.executable, "-c", here], check=False, capture_output=True).returncode != 0
+    assert (
+        subprocess.run([sys.executable, "-c", local_program], check=False, capture_output=True).returncode
+        != 0
+    )
 
 
 @pytest.mark.parametrize(("streams", "cpu"), [(None, "1"), (256, "1"), (1024, "1"), (64, "450m")])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components.serving.mapping import namespace_args, pool_args
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration.capacity import Standing
-from isthmus.contracts.platform.model.platform import Platform
 from tests.components.conftest import Engine, Made, bank, build
 
 OLD = Standing(
@@ -24,12 +24,14 @@ OLD = Standing(
 )
 
 
-@pytest.mark.parametrize("held", ["restricted", "confidential"])
-def test_a_gateways_pods_wait_for_every_model_server_that_they_send_to(built: Engine, held: str) -> None:
+@pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
+def test_a_gateways_pods_wait_for_every_model_server_that_they_send_to(
+    built: Engine, sensitivity: str
+) -> None:
     model = {"restricted": "isthmus-restricted-llama-70b", "confidential": "isthmus-confidential-llama-8b"}[
-        held
+        sensitivity
     ]
-    gateway = built.only("Deployment", f"isthmus-fra1-{held}-gateway-server")
+    gateway = built.only("Deployment", f"isthmus-fra1-{sensitivity}-gateway-server")
     # Ready: a Deployment is awaited with all its replicas, a Service with one.
     assert {f"{model}-server", f"{model}-service"} <= set(gateway.depends_on)
 
@@ -46,16 +48,16 @@ def test_a_gateway_waits_for_no_model_server_of_another_class(built: Engine) -> 
 
 def weights_claims(engine: Engine) -> list[Made]:
     return [
-        each
-        for each in engine.all("PersistentVolumeClaim")
-        if "isthmus.dev/weights-digest" in each.meta["annotations"]
+        persistent_volume_claim
+        for persistent_volume_claim in engine.all("PersistentVolumeClaim")
+        if "isthmus.dev/weights-digest" in persistent_volume_claim.meta["annotations"]
     ]
 
 
 def test_a_claim_is_its_classs_and_outlives_the_endpoint(built: Engine) -> None:
-    claims = {made.name: made for made in weights_claims(built)}
+    claims = {weights_claim.name: weights_claim for weights_claim in weights_claims(built)}
     assert set(claims) == {"isthmus-fra1-restricted-llama-70b", "isthmus-fra1-confidential-llama-8b"}
-    assert {made.parent for made in claims.values()} == {"isthmus"}
+    assert {claim.parent for claim in claims.values()} == {"isthmus"}
     assert claims["isthmus-fra1-confidential-llama-8b"].meta["name"] == "llama-8b"
     assert "isthmus.dev/endpoint" not in claims["isthmus-fra1-confidential-llama-8b"].meta["labels"]
 
@@ -69,28 +71,30 @@ def test_two_endpoints_of_a_class_mount_one_claim(engine: Engine) -> None:
     assert len(weights_claims(engine)) == 2
     mounted = [
         volume["persistentVolumeClaim"]["claimName"]
-        for made in engine.all("Deployment")
-        if made.name in ("isthmus-confidential-again-server", "isthmus-confidential-llama-8b-server")
-        for volume in made.pod["volumes"]
+        for deployment in engine.all("Deployment")
+        if deployment.name in ("isthmus-confidential-again-server", "isthmus-confidential-llama-8b-server")
+        for volume in deployment.pod["volumes"]
         if volume["name"] == "weights"
     ]
     assert mounted == ["llama-8b", "llama-8b"]
 
 
 def test_a_quota_holds_what_goes_beside_what_comes() -> None:
-    platform = Platform.model_validate(bank())
-    alone, both = (
+    platform = CheckedPlatform.model_validate(bank())
+    alone, side_by_side = (
         namespace_args(platform, platform.sites[0], "confidential", going).get("quota", {})
         for going in ((), (OLD,))
     )
-    assert int(both["requests.nvidia.com/gpu"]) - int(alone["requests.nvidia.com/gpu"]) == 6
-    assert int(both["pods"]) - int(alone["pods"]) == 3
-    other = namespace_args(platform, platform.sites[0], "restricted", (OLD,))
-    assert other == namespace_args(platform, platform.sites[0], "restricted"), "another class gains nothing"
+    assert int(side_by_side["requests.nvidia.com/gpu"]) - int(alone["requests.nvidia.com/gpu"]) == 6
+    assert int(side_by_side["pods"]) - int(alone["pods"]) == 3
+    other_class = namespace_args(platform, platform.sites[0], "restricted", (OLD,))
+    assert other_class == namespace_args(platform, platform.sites[0], "restricted"), (
+        "another class gains nothing"
+    )
 
 
 def test_a_class_keeps_its_way_into_a_pool_until_its_last_pod_there_is_gone() -> None:
-    platform = Platform.model_validate(bank())
+    platform = CheckedPlatform.model_validate(bank())
     h100, l40s = platform.pools
     assert pool_args(platform, h100).get("classes") == ["restricted"]
     assert pool_args(platform, h100, (OLD,)).get("classes") == ["confidential", "restricted"]
@@ -101,5 +105,5 @@ def test_a_queue_gives_out_the_pool_and_not_what_a_plan_asks_for(built: Engine) 
     [flavor] = built.only("ClusterQueue", "isthmus-fra1-h100-sxm-80gb-queue").spec["resourceGroups"][0][
         "flavors"
     ]
-    quota = {each["name"]: each["nominalQuota"] for each in flavor["resources"]}
+    quota = {resource["name"]: resource["nominalQuota"] for resource in flavor["resources"]}
     assert quota["nvidia.com/gpu"] == 16, "eight are planned: old and new could not stand beside each other"

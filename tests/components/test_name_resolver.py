@@ -19,8 +19,14 @@ PATH = "/etc/coredns/Corefile"
 
 
 def filtered(engine: Engine, **more: Any) -> None:
-    given = {"routes": [ONPREM, CLOUD], "translator": TRANSLATOR, "destinations": AWS, "names": NAMES, **more}
-    deploy(engine, "internal", **given)
+    arguments = {
+        "routes": [ONPREM, CLOUD],
+        "translator": TRANSLATOR,
+        "destinations": AWS,
+        "names": NAMES,
+        **more,
+    }
+    deploy(engine, "internal", **arguments)
 
 
 def corefile_of(engine: Engine, name: str = "g-resolver-config") -> str:
@@ -59,17 +65,21 @@ def test_gateway_and_translator_ask_the_resolver_of_their_class_and_nobody_else(
 def test_the_resolver_alone_reaches_the_clusters_dns(engine: Engine) -> None:
     filtered(engine)
     around = engine.only("NetworkPolicy", "g-resolver-network").spec
-    (way,) = around["egress"]
-    assert way["to"][0]["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
-    others = [made for made in engine.all("NetworkPolicy") if made.name != "g-resolver-network"]
-    assert "kube-dns" not in str([made.spec for made in others])
+    (rule,) = around["egress"]
+    assert rule["to"][0]["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+    network_policies = [
+        network_policy
+        for network_policy in engine.all("NetworkPolicy")
+        if network_policy.name != "g-resolver-network"
+    ]
+    assert "kube-dns" not in str([policy.spec for policy in network_policies])
     roles = around["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][0]["values"]
     assert roles == ["gateway", "translator"], "a model server could ask for names"
 
 
 def test_a_namespace_whose_gateway_brings_a_resolver_lets_nobody_ask_the_clusters_dns(engine: Engine) -> None:
     engine.deploy(ClassNamespace, "n", {"sensitivity": "internal", "own_resolver": True})
-    assert [made.name for made in engine.all("NetworkPolicy")] == ["n-default-deny"]
+    assert [network_policy.name for network_policy in engine.all("NetworkPolicy")] == ["n-default-deny"]
 
 
 def test_without_a_resolver_pods_keep_the_clusters_dns(engine: Engine) -> None:
@@ -109,11 +119,13 @@ def test_a_name_is_compared_in_lower_case() -> None:
 
 
 def test_every_class_of_the_platform_but_the_restricted_has_one(built: Engine) -> None:
-    named = sorted(name for name in built.pods() if name.endswith("-resolver"))
-    assert named == ["confidential-resolver", "internal-resolver", "public-resolver"]
-    for made in built.all("NetworkPolicy"):
-        if made.meta["namespace"] != "isthmus-restricted" and "kube-dns" in str(made.spec):
-            assert made.meta["name"].endswith("-resolver"), made.name
+    pods = sorted(name for name in built.pods() if name.endswith("-resolver"))
+    assert pods == ["confidential-resolver", "internal-resolver", "public-resolver"]
+    for network_policy in built.all("NetworkPolicy"):
+        if network_policy.meta["namespace"] != "isthmus-restricted" and "kube-dns" in str(
+            network_policy.spec
+        ):
+            assert network_policy.meta["name"].endswith("-resolver"), network_policy.name
 
 
 def test_a_site_may_keep_the_clusters_dns_open(engine: Engine, platform: dict[str, Any]) -> None:
@@ -138,14 +150,16 @@ def test_a_preset_names_the_resolvers_of_its_kind_of_cluster(
 ) -> None:
     platform["sites"][0]["cluster_dns"] = {"presets": [preset]}
     build(engine, platform)
-    ways = engine.only("NetworkPolicy", "isthmus-fra1-internal-gateway-resolver-network").spec["egress"]
-    found = []
-    for way in ways:
-        (to,) = way["to"]
+    egress = engine.only("NetworkPolicy", "isthmus-fra1-internal-gateway-resolver-network").spec["egress"]
+    peers_with_ports = []
+    for rule in egress:
+        (to,) = rule["to"]
         pods = to.get("podSelector", {}).get("matchLabels", {})
-        found.append((to["ipBlock"]["cidr"] if "ipBlock" in to else next(iter(pods.values())), way["ports"]))
-    assert found == [
-        (who, [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]) for who, port in peers
+        peers_with_ports.append(
+            (to["ipBlock"]["cidr"] if "ipBlock" in to else next(iter(pods.values())), rule["ports"])
+        )
+    assert peers_with_ports == [
+        (peer, [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]) for peer, port in peers
     ]
 
 
@@ -161,9 +175,13 @@ def test_an_address_that_is_stated_is_the_services_and_known_to_the_pods(
 
 
 def test_a_site_may_name_resolvers_of_its_own(engine: Engine, platform: dict[str, Any]) -> None:
-    own = {"name": "dns-service", "cidr": "10.96.0.10/32"}
-    platform["sites"][0]["cluster_dns"] = {"presets": [], "peers": [own], "domain": "k8s.bank.example"}
+    own_resolver = {"name": "dns-service", "cidr": "10.96.0.10/32"}
+    platform["sites"][0]["cluster_dns"] = {
+        "presets": [],
+        "peers": [own_resolver],
+        "domain": "k8s.bank.example",
+    }
     build(engine, platform)
-    ways = engine.only("NetworkPolicy", "isthmus-fra1-internal-gateway-resolver-network").spec["egress"]
-    assert [way["to"] for way in ways] == [[{"ipBlock": {"cidr": "10.96.0.10/32"}}]]
+    egress = engine.only("NetworkPolicy", "isthmus-fra1-internal-gateway-resolver-network").spec["egress"]
+    assert [rule["to"] for rule in egress] == [[{"ipBlock": {"cidr": "10.96.0.10/32"}}]]
     assert ".svc.k8s.bank.example." in corefile_of(engine, "isthmus-fra1-internal-gateway-resolver-config")

@@ -38,15 +38,16 @@ def policy(document: str) -> list[dict[str, Any]]:
 
 def test_each_zone_has_a_private_subnet_with_the_same_routes(engine: Engine) -> None:
     build(engine)
-    subnets = {made.inputs["availabilityZone"]: made.inputs for made in engine.all("Subnet")}
-    assert {zone: made["cidrBlock"] for zone, made in subnets.items()} == {
+    subnets = {subnet.inputs["availabilityZone"]: subnet.inputs for subnet in engine.all("Subnet")}
+    assert {zone: subnet["cidrBlock"] for zone, subnet in subnets.items()} == {
         f"{REGION}a": "10.60.0.0/19",
         f"{REGION}b": "10.60.32.0/19",
         f"{REGION}c": "10.60.64.0/19",
     }
-    assert not any(made["mapPublicIpOnLaunch"] for made in subnets.values())
+    assert not any(subnet["mapPublicIpOnLaunch"] for subnet in subnets.values())
     joined = {
-        made.inputs["subnetId"]: made.inputs["routeTableId"] for made in engine.all("RouteTableAssociation")
+        route_table_association.inputs["subnetId"]: route_table_association.inputs["routeTableId"]
+        for route_table_association in engine.all("RouteTableAssociation")
     }
     assert set(joined.values()) == {"net-routes-id"}
     # Which association is registered first is not said: that changes with the load of the machine.
@@ -112,7 +113,7 @@ def test_the_logs_key_serves_groups_of_this_network_only(engine: Engine) -> None
     assert logs["Principal"] == {"Service": f"logs.{REGION}.amazonaws.com"}
     arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{prefix}*"
     assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}}
-    assert not any("*" in action for each in (admin, logs) for action in each["Action"])
+    assert not any("*" in action for statement in (admin, logs) for action in statement["Action"])
 
 
 def test_the_flow_logs_role_is_for_this_accounts_flow_logs_and_writes_to_one_group(engine: Engine) -> None:
@@ -133,24 +134,26 @@ def test_the_flow_logs_role_is_for_this_accounts_flow_logs_and_writes_to_one_gro
 
 def test_the_flow_logs_role_has_a_boundary_named_or_made(engine: Engine) -> None:
     build(engine)
-    made = engine.only("Policy")
-    assert engine.only("Role").inputs["permissionsBoundary"] == f"arn:aws:iam/policy:::{made.name}"
+    boundary = engine.only("Policy")
+    assert engine.only("Role").inputs["permissionsBoundary"] == f"arn:aws:iam/policy:::{boundary.name}"
     denied = {
         action
-        for each in policy(made.inputs["policy"])
-        if each["Effect"] == "Deny"
-        for action in each["Action"]
+        for statement in policy(boundary.inputs["policy"])
+        if statement["Effect"] == "Deny"
+        for action in statement["Action"]
     }
     assert "cloudtrail:StopLogging" in denied
-    named = Engine()
-    build(named, permissions_boundary="arn:aws:iam::1:policy/edge")
-    assert named.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
-    assert not named.all("Policy")
+    fresh_engine = Engine()
+    build(fresh_engine, permissions_boundary="arn:aws:iam::1:policy/edge")
+    assert fresh_engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
+    assert not fresh_engine.all("Policy")
 
 
 def test_whatever_bears_tags_has_them(engine: Engine) -> None:
     build(engine, internet=True)
-    bare = {made.kind for made in engine.made if made.inputs.get("tags", {}).get("owner") != "bank"}
+    bare = {
+        resource.kind for resource in engine.made if resource.inputs.get("tags", {}).get("owner") != "bank"
+    }
     assert bare == {
         *("RouteTableAssociation", "Route", "RolePolicy", "ResolverFirewallConfig"),
         *("ResolverFirewallRule", "ResolverQueryLogConfigAssociation"),
@@ -178,7 +181,7 @@ def test_a_network_that_is_off_is_empty(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "what", "where"),
+    ("change", "message", "where"),
     [
         ({"zones": ZONES[:1]}, "lies in 1 zones", "networks.frankfurt.zones"),
         ({"zones": [ZONES[0], ZONES[0]]}, "lies in 1 zones", "networks.frankfurt.zones"),
@@ -200,9 +203,9 @@ def test_a_network_that_is_off_is_empty(engine: Engine) -> None:
     ],
 )
 def test_a_wrong_network_is_refused_with_its_place(
-    engine: Engine, change: dict[str, Any], what: str, where: str
+    engine: Engine, change: dict[str, Any], message: str, where: str
 ) -> None:
-    with pytest.raises(InputError, match=what) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         build(engine, **change)
     assert refused.value.where == where
     assert refused.value.fix
@@ -229,19 +232,19 @@ def test_subnets_lie_apart_in_the_vpc_and_leave_a_quarter_free(
 def test_another_zone_or_order_moves_no_subnet(size: int, letters: list[str]) -> None:
     zones = [f"{REGION}{letter}" for letter in letters]
     cidr = f"10.60.0.0/{size}"
-    whole = subnet_plan(cidr, [f"{REGION}{letter}" for letter in "abcdef"], REGION, "n")
-    assert subnet_plan(cidr, zones, REGION, "n") == {zone: whole[zone] for zone in sorted(zones)}
+    all_zones = subnet_plan(cidr, [f"{REGION}{letter}" for letter in "abcdef"], REGION, "n")
+    assert subnet_plan(cidr, zones, REGION, "n") == {zone: all_zones[zone] for zone in sorted(zones)}
 
 
 @given(days=st.integers(min_value=1, max_value=5000))
 def test_logs_are_kept_for_the_next_longer_period(days: int) -> None:
-    kept = retention(days, "days")
-    if kept == 0:
+    period = retention(days, "days")
+    if period == 0:
         assert days > max(RETENTIONS), "kept for ever, where AWS knows a period"
     else:
-        assert kept in RETENTIONS
-        assert kept >= days
-        assert not any(days <= known < kept for known in RETENTIONS)
+        assert period in RETENTIONS
+        assert period >= days
+        assert not any(days <= shorter < period for shorter in RETENTIONS)
 
 
 NAMES = ["bedrock-runtime.eu-central-1.amazonaws.com", "*.fra1.bank.example"]
@@ -249,8 +252,11 @@ NAMES = ["bedrock-runtime.eu-central-1.amazonaws.com", "*.fra1.bank.example"]
 
 def answer(engine: Engine, name: str) -> tuple[str, str]:
     """What the firewall's rules decide of a question, by their priorities: action and answer."""
-    domains = {each.name: each.inputs["domains"] for each in engine.all("ResolverFirewallDomainList")}
-    for rule in sorted(engine.all("ResolverFirewallRule"), key=lambda each: each.inputs["priority"]):
+    domains = {
+        resolver_firewall_domain_list.name: resolver_firewall_domain_list.inputs["domains"]
+        for resolver_firewall_domain_list in engine.all("ResolverFirewallDomainList")
+    }
+    for rule in sorted(engine.all("ResolverFirewallRule"), key=lambda rule: rule.inputs["priority"]):
         for pattern in domains[rule.inputs["firewallDomainListId"].removesuffix("-id")]:
             # AWS: `*.` covers what is below a zone and not the zone itself.
             covers = f"{name}.".endswith(pattern[1:]) if pattern.startswith("*") else f"{name}." == pattern
@@ -285,8 +291,11 @@ def test_the_firewall_is_associated_with_the_vpc_and_fails_closed(engine: Engine
     assert {"net-dns-needed", "net-dns-others"} <= set(association.depends_on), "it would block or allow all"
     config = engine.only("ResolverFirewallConfig").inputs
     assert (config["resourceId"], config["firewallFailOpen"]) == ("net-vpc-id", "DISABLED")
-    every = [each.inputs["domains"] for each in engine.all("ResolverFirewallDomainList")]
-    assert all(name.endswith(".") for names in every for name in names), "AWS gives them back so"
+    domain_lists = [
+        resolver_firewall_domain_list.inputs["domains"]
+        for resolver_firewall_domain_list in engine.all("ResolverFirewallDomainList")
+    ]
+    assert all(name.endswith(".") for names in domain_lists for name in names), "AWS gives them back so"
 
 
 def test_a_network_that_names_nothing_answers_for_aws_s_own_names_only(engine: Engine) -> None:

@@ -10,6 +10,7 @@ import pytest
 from components import ModelServer
 from components.serving.mapping import namespace_args
 from components.serving.scaling_mapping import fetching
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
@@ -26,10 +27,12 @@ DISK = {"node_path": "/mnt/nvme/isthmus"}
 
 
 def deploy(engine: Engine, weights: dict[str, Any] | None = None, **more: Any) -> None:
-    given = {**S3, "cache": DISK, **(weights or {})}
+    weight_settings = {**S3, "cache": DISK, **(weights or {})}
     more |= {"engine": more.pop("runs_on", "gpu")}
     engine.deploy(
-        ModelServer, "m", args(**{"pool": "h100", "fetch_image": TRANSLATOR, "weights": given, **more})
+        ModelServer,
+        "m",
+        args(**{"pool": "h100", "fetch_image": TRANSLATOR, "weights": weight_settings, **more}),
     )
 
 
@@ -50,11 +53,13 @@ def test_the_volume_is_the_classs_folder_on_every_machine_of_the_pool_and_of_non
     spec = engine.only("PersistentVolume", "m-disks").spec
     assert spec["local"] == {"path": "/mnt/nvme/isthmus/restricted"}, "one folder a class"
     (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
-    bound = {each["key"]: each["values"] for each in term["matchExpressions"]}
+    bound = {
+        match_expression["key"]: match_expression["values"] for match_expression in term["matchExpressions"]
+    }
     assert {key: [value] for key, value in serving(engine)["nodeSelector"].items()} == bound
     assert bound["isthmus.dev/pool"] == ["h100"]
     assert spec["persistentVolumeReclaimPolicy"] == "Retain"
-    assert "hostPath" not in str([each.inputs for each in engine.made]), "Pod Security forbids it"
+    assert "hostPath" not in str([resource.inputs for resource in engine.made]), "Pod Security forbids it"
 
 
 def test_claim_and_volume_are_each_others_and_nobody_elses(engine: Engine) -> None:
@@ -87,19 +92,20 @@ def test_what_cannot_change_has_another_name_so_that_the_old_stands_until_pods_h
 ) -> None:
     before, again, after = built(), built(), built(weights, **more)
     for kind, name in (("PersistentVolume", "m-disks"), ("PersistentVolumeClaim", "m-cache")):
-        one, same, other = (each.only(kind, name).meta["name"] for each in (before, again, after))
-        assert one == same
-        assert one != other, kind
+        name_before, same, name_after = (run.only(kind, name).meta["name"] for run in (before, again, after))
+        assert name_before == same
+        assert name_before != name_after, kind
 
 
 def test_other_weights_are_fetched_into_the_same_volume(engine: Engine) -> None:
     deploy(engine)
-    other = built({"digest": "sha256:" + "b" * 64})
+    other_weights = built({"digest": "sha256:" + "b" * 64})
     assert (
-        other.only("PersistentVolume", "m-disks").inputs == engine.only("PersistentVolume", "m-disks").inputs
+        other_weights.only("PersistentVolume", "m-disks").inputs
+        == engine.only("PersistentVolume", "m-disks").inputs
     )
-    assert other.only("DaemonSet").meta["name"] == engine.only("DaemonSet").meta["name"], "it rolls"
-    assert other.only("DaemonSet").spec["template"] != engine.only("DaemonSet").spec["template"]
+    assert other_weights.only("DaemonSet").meta["name"] == engine.only("DaemonSet").meta["name"], "it rolls"
+    assert other_weights.only("DaemonSet").spec["template"] != engine.only("DaemonSet").spec["template"]
 
 
 def test_each_machine_fetches_before_its_pod_is_ready_and_keeps_the_version_before(engine: Engine) -> None:
@@ -121,28 +127,28 @@ def test_the_programs_take_the_flags(engine: Engine, monkeypatch: Any) -> None:
 
     deploy(engine)
     (box,) = engine.only("DaemonSet").pod["initContainers"]
-    seen: dict[str, Any] = {}
+    calls: dict[str, Any] = {}
     monkeypatch.setattr(fetch, "client", lambda *_: None)
-    monkeypatch.setattr(fetch, "fetch", lambda *given: seen.update(folder=str(given[4])) or (1, 1))
+    monkeypatch.setattr(fetch, "fetch", lambda *args: calls.update(folder=str(args[4])) or (1, 1))
     monkeypatch.setattr(versions, "sweep", lambda *_: None)
-    monkeypatch.setattr(versions, "keep", lambda *given: seen.update(keep=given[1:]) or [])
+    monkeypatch.setattr(versions, "keep", lambda *args: calls.update(keep=args[1:]) or [])
     assert fetch.main(box["args"]) == 0
-    assert seen == {"folder": "/models/llama", "keep": (HEX, 2)}
-    monkeypatch.setattr(weights, "await_folder", lambda *given: seen.update(waited=given))
-    monkeypatch.setattr(weights, "verify", lambda *given: seen.update(verified=str(given[0])) or (1, 1))
+    assert calls == {"folder": "/models/llama", "keep": (HEX, 2)}
+    monkeypatch.setattr(weights, "await_folder", lambda *args: calls.update(waited=args))
+    monkeypatch.setattr(weights, "verify", lambda *args: calls.update(verified=str(args[0])) or (1, 1))
     verify = serving(engine)["initContainers"][0]
     assert weights.main([*verify["command"][3:], *verify["args"]]) == 0
-    assert (str(seen["waited"][0]), seen["waited"][1], seen["verified"]) == (MINE, 1800, MINE)
+    assert (str(calls["waited"][0]), calls["waited"][1], calls["verified"]) == (MINE, 1800, MINE)
 
 
 def test_credentials_are_a_file_of_what_fetches_and_not_of_what_stays_or_serves(engine: Engine) -> None:
     deploy(engine, {"store": {**STORE, "ca_bundle": "ca"}})
     pod = engine.only("DaemonSet").pod
     (fetch,), (stay,) = pod["initContainers"], pod["containers"]
-    assert "store" in [each["name"] for each in fetch["volumeMounts"]]
+    assert "store" in [volume_mount["name"] for volume_mount in fetch["volumeMounts"]]
     assert "volumeMounts" not in stay
     assert all("env" not in box for box in (fetch, stay))
-    assert "s3" not in [each.get("secret", {}).get("secretName") for each in serving(engine)["volumes"]]
+    assert "s3" not in [volume.get("secret", {}).get("secretName") for volume in serving(engine)["volumes"]]
 
 
 def test_it_reaches_the_store_alone_by_the_jobs_own_way(engine: Engine) -> None:
@@ -150,14 +156,14 @@ def test_it_reaches_the_store_alone_by_the_jobs_own_way(engine: Engine) -> None:
     job = built({"cache": {"storage_class": "shared"}})
     for kind, name in (("NetworkPolicy", "m-fetch-network"), ("ServiceAccount", "m-fetch-account")):
         assert engine.only(kind, name).inputs == job.only(kind, name).inputs
-    chosen = engine.only("NetworkPolicy", "m-fetch-network").spec["podSelector"]["matchLabels"]
+    match_labels = engine.only("NetworkPolicy", "m-fetch-network").spec["podSelector"]["matchLabels"]
     spec = engine.only("DaemonSet").spec
-    assert chosen.items() <= spec["template"]["metadata"]["labels"].items()
+    assert match_labels.items() <= spec["template"]["metadata"]["labels"].items()
     assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
-    ours, theirs = spec["template"]["spec"], job.only("Job").pod
+    pod, job_pod = spec["template"]["spec"], job.only("Job").pod
     same = ("dnsPolicy", "dnsConfig", "hostAliases", "serviceAccountName", "automountServiceAccountToken")
-    assert {key: ours[key] for key in same} == {key: theirs[key] for key in same}
-    assert ours["securityContext"] == theirs["securityContext"]
+    assert {key: pod[key] for key in same} == {key: job_pod[key] for key in same}
+    assert pod["securityContext"] == job_pod["securityContext"]
 
 
 def test_it_stands_where_the_model_may_and_waits_in_no_queue(engine: Engine) -> None:
@@ -188,20 +194,22 @@ def test_pods_read_their_own_folder_of_the_classs_read_only(engine: Engine) -> N
         speculative={"method": "eagle3", "tokens": 3, "path": "head"},
     )
     pod = serving(engine)
-    (volume,) = [each for each in pod["volumes"] if each["name"] == "weights"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "weights"]
     claim = engine.only("PersistentVolumeClaim", "m-cache").meta["name"]
     assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
     verify, engine_box = pod["initContainers"][0], pod["containers"][0]
     for box in (verify, engine_box):
-        (mount,) = [each for each in box["volumeMounts"] if each["mountPath"] == "/models"]
+        (mount,) = [
+            volume_mount for volume_mount in box["volumeMounts"] if volume_mount["mountPath"] == "/models"
+        ]
         # With a subPath, kubelet would make the folder that is missing.
         assert mount == {"name": "weights", "mountPath": "/models", "readOnly": True}
     assert verify["args"] == [f"--digest={DIGEST}", "--wait=1800", MINE]
-    said = engine_box["args"]
-    assert said[0] == MINE
-    assert f"kyc={MINE}/adapters/kyc" in " ".join(said)
-    assert f"aml={MINE}/lora/aml" in " ".join(said)
-    assert f'"model":"{MINE}/head"' in " ".join(said)
+    arguments = engine_box["args"]
+    assert arguments[0] == MINE
+    assert f"kyc={MINE}/adapters/kyc" in " ".join(arguments)
+    assert f"aml={MINE}/lora/aml" in " ".join(arguments)
+    assert f'"model":"{MINE}/head"' in " ".join(arguments)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +227,9 @@ def test_slices_shares_and_claimed_gpus_stand_where_their_weights_are(
     pod = serving(engine)
     assert engine.only("DaemonSet").pod["nodeSelector"] == pod["nodeSelector"]
     (term,) = engine.only("PersistentVolume", "m-disks").spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
-    assert {each["key"] for each in term["matchExpressions"]} == set(pod["nodeSelector"])
+    assert {match_expression["key"] for match_expression in term["matchExpressions"]} == set(
+        pod["nodeSelector"]
+    )
     assert ("slices.isthmus.dev/llama" in pod["nodeSelector"]) == ("slices" in more)
     assert pod["containers"][0]["args"][0] == MINE
     assert "resourceClaims" not in engine.only("DaemonSet").pod, "it takes no GPU"
@@ -233,7 +243,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
     for part in ("leaderTemplate", "workerTemplate"):
         spec = template[part]["spec"]
         assert {"claimName": claim, "readOnly": True} in [
-            each.get("persistentVolumeClaim") for each in spec["volumes"]
+            volume.get("persistentVolumeClaim") for volume in spec["volumes"]
         ]
         assert spec["containers"][0]["args"][0] == MINE
         assert spec["initContainers"][0]["args"][-2:] == ["--wait=1800", MINE]
@@ -241,7 +251,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "more", "says"),
+    ("weights", "more", "message"),
     [
         ({"cache": {}}, {}, "neither storage_class nor node_path"),
         ({"cache": {**DISK, "storage_class": "shared"}}, {}, "names storage_class and node_path"),
@@ -263,9 +273,9 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
     ],
 )
 def test_what_no_disk_can_be_is_refused(
-    engine: Engine, weights: dict[str, Any], more: dict[str, Any], says: str
+    engine: Engine, weights: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deploy(engine, weights, **more)
     assert not engine.made
 
@@ -275,25 +285,29 @@ def on_disks(platform: dict[str, Any]) -> Platform:
         **{key: value for key, value in S3.items() if key != "size_gib"},
         "cache": DISK,
     }
-    return Platform.model_validate(platform)
+    return CheckedPlatform.model_validate(platform)
 
 
 def quota(platform: Platform, going: list[migration_capacity.Standing] | None = None) -> dict[str, float]:
-    found = namespace_args(platform, platform.sites[0], "confidential", going or [])["quota"]  # type: ignore[typeddict-item]
-    return {key: float(value.removesuffix("Mi").removesuffix("Gi")) for key, value in found.items()}
+    quota = namespace_args(platform, platform.sites[0], "confidential", going or [])["quota"]  # type: ignore[typeddict-item]
+    return {key: float(value.removesuffix("Mi").removesuffix("Gi")) for key, value in quota.items()}
 
 
 def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[str, Any]) -> None:
-    before = quota(Platform.model_validate(platform))
+    before = quota(CheckedPlatform.model_validate(platform))
     checked = on_disks(platform)
-    pool = next(each for each in checked.pools if each.name == checked.endpoints[1].pool)
+    pool = next(pool for pool in checked.pools if pool.name == checked.endpoints[1].pool)
     assert pool.nodes > 1
     after = quota(checked)
     assert after["pods"] - before["pods"] == pool.nodes
-    asked = fetching(checked, checked.endpoints[1])
-    assert (asked.pods, asked.cpu, asked.most_cpu) == (pool.nodes, pool.nodes / Decimal(4), pool.nodes * 2)
+    fetch_request = fetching(checked, checked.endpoints[1])
+    assert (fetch_request.pods, fetch_request.cpu, fetch_request.most_cpu) == (
+        pool.nodes,
+        pool.nodes / Decimal(4),
+        pool.nodes * 2,
+    )
     # A quota is said in whole CPUs.
-    for key, cpus in (("requests.cpu", asked.cpu), ("limits.cpu", asked.most_cpu)):
+    for key, cpus in (("requests.cpu", fetch_request.cpu), ("limits.cpu", fetch_request.most_cpu)):
         assert abs(after[key] - before[key] - float(cpus)) < 1, key
     assert after["requests.cpu"] < after["limits.cpu"]
     grown = [after[f"{key}.memory"] - before[f"{key}.memory"] for key in ("requests", "limits")]
@@ -302,7 +316,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
 
 def test_what_stands_of_an_earlier_plan_counts_until_it_goes(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
-    stands = next(each for each in migration_capacity.standing(checked) if each.id == checked.endpoints[1].id)
+    stands = next(move for move in migration_capacity.standing(checked) if move.id == checked.endpoints[1].id)
     assert stands.fetchers > 1
     old = stands.model_copy(update={"id": "old", "replicas": 0})
     more, less = quota(checked, [old]), quota(checked, [old.model_copy(update={"fetchers": 0})])
@@ -320,7 +334,7 @@ def test_only_machines_that_hold_its_slices_fetch(platform: dict[str, Any]) -> N
             **{key: value for key, value in S3.items() if key != "size_gib"},
             "cache": DISK,
         }
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         assert fetching(checked, checked.endpoints[0]).pods == machines
 
 
@@ -328,10 +342,12 @@ def test_machines_that_an_autoscaler_may_add_fetch_too() -> None:
     data = private.data()
     data["pools"][0]["node_group"]["max_nodes"] = 7
     data["images"]["translator"] = data["images"]["edge"].replace("edge", "translator")
-    served = next(each for each in data["endpoints"] if each.get("pool") == data["pools"][0]["name"])
+    served = next(
+        endpoint for endpoint in data["endpoints"] if endpoint.get("pool") == data["pools"][0]["name"]
+    )
     store = {**STORE, "address": "10.80.0.10"}
     served["weights"] = {**S3, "store": store, "cache": DISK}
-    checked = Platform.model_validate(data)
-    endpoint = next(each for each in checked.endpoints if each.id == served["id"])
+    checked = CheckedPlatform.model_validate(data)
+    endpoint = next(endpoint for endpoint in checked.endpoints if endpoint.id == served["id"])
     assert checked.pools[0].nodes < 7
     assert fetching(checked, endpoint).pods == 7

@@ -48,10 +48,10 @@ def test_every_component_argument_and_output_is_described(schema: dict[str, Any]
     for token, resource in schema["resources"].items():
         assert resource["description"], token
         for side in ("inputProperties", "properties"):
-            for name, each in resource[side].items():
-                assert each.get("description"), f"{token}.{name}"
-    for token, each in schema["types"].items():
-        for name, field in each["properties"].items():
+            for name, description in resource[side].items():
+                assert description.get("description"), f"{token}.{name}"
+    for token, description in schema["types"].items():
+        for name, field in description["properties"].items():
             assert field.get("description"), f"{token}.{name}"
 
 
@@ -68,5 +68,5 @@ def test_its_main_puts_the_root_on_the_path_in_place_of_its_folder() -> None:
         "sys.exit(not (sys.path[0] == sys.argv[1] and sys.argv[1] + '/components' not in sys.path"
         " and 'components' not in sys.path))"
     )
-    found = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
-    assert found.returncode == 0
+    result = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
+    assert result.returncode == 0

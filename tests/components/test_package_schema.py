@@ -12,12 +12,12 @@ def test_every_component_argument_output_and_type_says_what_it_is() -> None:
     schema: dict[str, Any] = json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
     bare = [
         f"{token.rsplit(':', 1)[-1]}.{name}"
-        for token, each in [*schema["resources"].items(), *schema["types"].items()]
+        for token, definition in [*schema["resources"].items(), *schema["types"].items()]
         for part in ("inputProperties", "properties")
-        for name, of in each.get(part, {}).items()
-        if not of.get("description", "").strip()
+        for name, property_ in definition.get(part, {}).items()
+        if not property_.get("description", "").strip()
     ]
-    bare += [token for token, each in schema["resources"].items() if not each.get("description")]
+    bare += [token for token, definition in schema["resources"].items() if not definition.get("description")]
     assert bare == []
     assert len(schema["resources"]) == len(HOSTED)
-    assert not [t for t, each in schema["types"].items() if not each.get("description")]
+    assert not [t for t, definition in schema["types"].items() if not definition.get("description")]

@@ -8,8 +8,8 @@ import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from components.governance.cluster_roles import ClusterRoles
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import Access
-from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions, roles
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine, build
@@ -44,32 +44,35 @@ def with_people(**more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def peopled() -> Engine:
-    made = Engine()
-    build(made, with_people())
-    return made
+    engine = Engine()
+    build(engine, with_people())
+    return engine
 
 
 def statements(role: roles.RoleName) -> dict[str, Any]:
-    found = roles.in_account(role, roles.Records(LOGS, BUCKET, KEY, VIA))
-    return {"Version": "2012-10-17", "Statement": found}
+    in_account = roles.in_account(role, roles.Records(LOGS, BUCKET, KEY, VIA))
+    return {"Version": "2012-10-17", "Statement": in_account}
 
 
 def test_without_people_nothing_is_granted(built: Engine) -> None:
     assert not [
-        made.name
-        for made in built.made
-        if made.kind in ("Role", "RoleBinding") and made.type.startswith("kubernetes")
+        resource.name
+        for resource in built.made
+        if resource.kind in ("Role", "RoleBinding") and resource.type.startswith("kubernetes")
     ]
     assert built.outputs["people"] == {}
 
 
 def test_every_binding_is_to_groups_of_the_sign_on_and_to_a_role_of_the_same_name(peopled: Engine) -> None:
     bindings = [*peopled.all("RoleBinding"), *peopled.all("ClusterRoleBinding")]
-    for each in bindings:
-        assert each.inputs["roleRef"]["name"] == each.meta["name"]
-        assert {one["kind"] for one in each.inputs["subjects"]} == {"Group"}
-        assert all(one["name"].startswith("oidc:") for one in each.inputs["subjects"])
-    spaces = {(one.meta["namespace"], one.meta["name"]) for one in peopled.all("RoleBinding")}
+    for binding in bindings:
+        assert binding.inputs["roleRef"]["name"] == binding.meta["name"]
+        assert {subject["kind"] for subject in binding.inputs["subjects"]} == {"Group"}
+        assert all(subject["name"].startswith("oidc:") for subject in binding.inputs["subjects"])
+    spaces = {
+        (role_binding.meta["namespace"], role_binding.meta["name"])
+        for role_binding in peopled.all("RoleBinding")
+    }
     assert ("isthmus-confidential", "isthmus-model-owner") in spaces
     assert ("isthmus-restricted", "isthmus-model-owner") not in spaces, "they own models of one class"
     assert ("isthmus-restricted", "isthmus-auditor") in spaces
@@ -100,18 +103,18 @@ def test_a_rule_on_named_objects_is_left_out_where_there_are_none() -> None:
 def test_a_role_in_aws_is_bounded_taken_by_its_permission_sets_only_and_has_no_wildcard_action(
     peopled: Engine, role: str
 ) -> None:
-    made = peopled.only("Role", f"isthmus-frankfurt-people-{role}-role")
-    assert made.inputs["permissionsBoundary"]
-    (trust,) = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
+    people_role = peopled.only("Role", f"isthmus-frankfurt-people-{role}-role")
+    assert people_role.inputs["permissionsBoundary"]
+    (trust,) = json.loads(people_role.inputs["assumeRolePolicy"])["Statement"]
     assert trust["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     (patterns,) = trust["Condition"]["ArnLike"].values()
-    name = next(each["permission_sets"][0] for each in MEMBERS if each["role"] == role)
-    assert all(f"AWSReservedSSO_{name}_*" in each for each in patterns)
+    name = next(member["permission_sets"][0] for member in MEMBERS if member["role"] == role)
+    assert all(f"AWSReservedSSO_{name}_*" in pattern for pattern in patterns)
     policy = json.loads(
         peopled.only("RolePolicy", f"isthmus-frankfurt-people-{role}-policy").inputs["policy"]
     )
-    for each in policy["Statement"]:
-        assert not [action for action in each["Action"] if "*" in action]
+    for statement in policy["Statement"]:
+        assert not [action for action in statement["Action"] if "*" in action]
     assert role in peopled.outputs["people"]["frankfurt"]
     assert "application" not in peopled.outputs["people"]["frankfurt"]
 
@@ -119,14 +122,16 @@ def test_a_role_in_aws_is_bounded_taken_by_its_permission_sets_only_and_has_no_w
 @pytest.mark.parametrize("role", ["platform", "model-owner", "reviewer", "auditor"])
 def test_what_the_table_allows_is_allowed_and_all_else_denied_by_two_evaluators(role: roles.RoleName) -> None:
     policy = statements(role)
-    other = IAMPolicy(json.dumps(policy))
-    every = {action for cells in roles.ACCOUNT.values() for actions in cells.values() for action in actions}
-    mine = {action for actions in roles.ACCOUNT[role].values() for action in actions}
-    for action in sorted(every | set(NOBODY_IN_AWS) | set(aws_actions.TRAIL) | set(aws_actions.KEYS)):
-        wanted = action in mine
-        assert allowed(policy, action, "arn:aws:any") == wanted, f"{role} {action}"
-        said = other.is_action_permitted(action, "arn:aws:any")
-        assert (said == PermissionResult.PERMITTED) == wanted, f"moto: {role} {action}"
+    iampolicy = IAMPolicy(json.dumps(policy))
+    all_actions = {
+        action for cells in roles.ACCOUNT.values() for actions in cells.values() for action in actions
+    }
+    own_actions = {action for actions in roles.ACCOUNT[role].values() for action in actions}
+    for action in sorted(all_actions | set(NOBODY_IN_AWS) | set(aws_actions.TRAIL) | set(aws_actions.KEYS)):
+        is_expected = action in own_actions
+        assert allowed(policy, action, "arn:aws:any") == is_expected, f"{role} {action}"
+        is_action_permitted = iampolicy.is_action_permitted(action, "arn:aws:any")
+        assert (is_action_permitted == PermissionResult.PERMITTED) == is_expected, f"moto: {role} {action}"
 
 
 def test_an_auditor_reads_records_and_the_trail_and_no_log_of_calls() -> None:
@@ -145,9 +150,9 @@ def test_an_auditor_reads_records_and_the_trail_and_no_log_of_calls() -> None:
 
 
 def test_without_permission_sets_or_saml_nobody_has_a_role_in_aws(engine: Engine) -> None:
-    bare = [{key: value for key, value in each.items() if key != "permission_sets"} for each in MEMBERS]
+    bare = [{key: value for key, value in member.items() if key != "permission_sets"} for member in MEMBERS]
     build(engine, with_people(members=bare))
-    assert not [made for made in engine.all("Role") if "people" in made.name and made.type.startswith("aws:")]
+    assert not [role for role in engine.all("Role") if "people" in role.name and role.type.startswith("aws:")]
     assert engine.all("RoleBinding")
 
 
@@ -163,38 +168,38 @@ def test_a_saml_provider_is_trusted_for_its_audience_only(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"role": "owner", "groups": ["g"]}, "is not known"),
         ({"role": "platform", "groups": []}, "a role without groups is nobody's"),
     ],
 )
-def test_a_component_refuses_who_is_nobody(engine: Engine, change: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_a_component_refuses_who_is_nobody(engine: Engine, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         engine.deploy(ClusterRoles, "people", {"members": [change], "classes": []})
 
 
 def access(**more: Any) -> Access:
     until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
-    given = {
+    values = {
         "id": "inc-4711",
         "site": "fra1",
         "class": "confidential",
         "requester": "oidc:a",
         "approver": "oidc:b",
     }
-    return Access.model_validate({**given, "reason": "INC-4711: model hangs", "until": until, **more})
+    return Access.model_validate({**values, "reason": "INC-4711: model hangs", "until": until, **more})
 
 
 def test_an_emergency_access_belongs_to_a_timer_and_is_one_persons(engine: Engine) -> None:
     from components.governance.emergency_access import EmergencyAccesses
 
-    one = access()
-    given = {
-        **one.model_dump(include={"id", "requester", "approver", "reason"}),
-        **{"sensitivity": one.class_, "until": one.until.isoformat()},
+    emergency = access()
+    arguments = {
+        **emergency.model_dump(include={"id", "requester", "approver", "reason"}),
+        **{"sensitivity": emergency.class_, "until": emergency.until.isoformat()},
     }
-    engine.deploy(EmergencyAccesses, "glass", {"accesses": [given], "image": "registry/edge@sha256:x"})
+    engine.deploy(EmergencyAccesses, "glass", {"accesses": [arguments], "image": "registry/edge@sha256:x"})
     job, binding = engine.only("Job"), engine.only("RoleBinding")
     assert 7100 < job.spec["activeDeadlineSeconds"] <= 7200
     assert (job.spec["parallelism"], job.spec["ttlSecondsAfterFinished"]) == (0, 0)
@@ -210,10 +215,10 @@ def test_an_emergency_access_belongs_to_a_timer_and_is_one_persons(engine: Engin
 def test_the_policy_and_the_role_of_an_emergency_are_there_only_where_there_are_keyholders(
     engine: Engine, peopled: Engine
 ) -> None:
-    assert not [made for made in peopled.made if "break-glass" in made.name]
+    assert not [resource for resource in peopled.made if "break-glass" in resource.name]
     keys = ["ssh-ed25519 " + letter * 68 for letter in "ab"]
     holders = [{"name": n, "user": f"oidc:{n}", "key": k} for n, k in zip(("ann", "bob"), keys, strict=True)]
     build(engine, with_people(break_glass={"keyholders": holders}))
     assert engine.only("ClusterRole", "isthmus-fra1-break-glass-role")
     assert not engine.all("Job")
-    assert Platform.model_validate(with_people(break_glass={"keyholders": holders})).people
+    assert CheckedPlatform.model_validate(with_people(break_glass={"keyholders": holders})).people

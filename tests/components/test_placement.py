@@ -11,22 +11,32 @@ def spread(survive: str, *, replicas: int = 6, domains: int = 2, surge: bool = F
     return placement(survive, CHOSEN, replicas=replicas, failure_domains=domains, surge=surge)
 
 
-def hard(made: dict[str, Any]) -> dict[str, Any]:
-    (found,) = [
-        each for each in made["topologySpreadConstraints"] if each["whenUnsatisfiable"] == "DoNotSchedule"
+def hard(pod_spec: dict[str, Any]) -> dict[str, Any]:
+    (topology_spread_constraint,) = [
+        topology_spread_constraint
+        for topology_spread_constraint in pod_spec["topologySpreadConstraints"]
+        if topology_spread_constraint["whenUnsatisfiable"] == "DoNotSchedule"
     ]
-    return found
+    return topology_spread_constraint
 
 
 def test_surviving_a_domain_forces_replicas_over_zones() -> None:
-    made = hard(spread("domain"))
-    assert (made["topologyKey"], made["maxSkew"], made["minDomains"]) == ("topology.kubernetes.io/zone", 1, 2)
-    assert made["labelSelector"] == {"matchLabels": CHOSEN}
+    constraint = hard(spread("domain"))
+    assert (constraint["topologyKey"], constraint["maxSkew"], constraint["minDomains"]) == (
+        "topology.kubernetes.io/zone",
+        1,
+        2,
+    )
+    assert constraint["labelSelector"] == {"matchLabels": CHOSEN}
 
 
 def test_surviving_a_node_forces_replicas_over_machines() -> None:
-    made = hard(spread("node"))
-    assert (made["topologyKey"], made["maxSkew"], made["minDomains"]) == ("kubernetes.io/hostname", 1, 2)
+    constraint = hard(spread("node"))
+    assert (constraint["topologyKey"], constraint["maxSkew"], constraint["minDomains"]) == (
+        "kubernetes.io/hostname",
+        1,
+        2,
+    )
 
 
 def test_one_replica_asks_for_one_domain() -> None:
@@ -35,9 +45,9 @@ def test_one_replica_asks_for_one_domain() -> None:
 
 def test_below_that_replicas_prefer_to_fill_a_machine() -> None:
     for survive in ("none", "replica"):
-        made = spread(survive)
-        assert "topologySpreadConstraints" not in made
-        (term,) = made["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        pod_spec = spread(survive)
+        assert "topologySpreadConstraints" not in pod_spec
+        (term,) = pod_spec["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
         assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
         assert term["podAffinityTerm"]["namespaceSelector"] == {}, "models of other classes count too"
 
@@ -48,16 +58,16 @@ def test_old_and_new_count_together_unless_rolled_with_surge() -> None:
 
 
 def test_machines_that_would_not_take_the_pod_do_not_count() -> None:
-    made = hard(spread("domain"))
-    assert made["nodeTaintsPolicy"] == made["nodeAffinityPolicy"] == "Honor"
+    constraint = hard(spread("domain"))
+    assert constraint["nodeTaintsPolicy"] == constraint["nodeAffinityPolicy"] == "Honor"
 
 
 RACK = "topology.bank.example/rack"
 
 
 def test_a_rack_may_be_the_domain_that_must_be_outlived() -> None:
-    made = placement("domain", CHOSEN, replicas=2, failure_domains=2, surge=False, domain=RACK)
-    assert (hard(made)["topologyKey"], hard(made)["minDomains"]) == (RACK, 2)
+    pod_spec = placement("domain", CHOSEN, replicas=2, failure_domains=2, surge=False, domain=RACK)
+    assert (hard(pod_spec)["topologyKey"], hard(pod_spec)["minDomains"]) == (RACK, 2)
     group = group_placement(
         *("domain", CHOSEN), leads=False, nodes=2, replicas=2, failure_domains=2, surge=False, domain=RACK
     )
@@ -66,8 +76,8 @@ def test_a_rack_may_be_the_domain_that_must_be_outlived() -> None:
 
 
 def test_gateways_without_zones_are_spread_over_machines_by_force() -> None:
-    made = over_domains(CHOSEN, "kubernetes.io/hostname")
-    assert [(each["topologyKey"], each["whenUnsatisfiable"]) for each in made] == [
+    constraints = over_domains(CHOSEN, "kubernetes.io/hostname")
+    assert [(constraint["topologyKey"], constraint["whenUnsatisfiable"]) for constraint in constraints] == [
         ("kubernetes.io/hostname", "DoNotSchedule")
     ], "a node without the zone's label would take no gateway"
 

@@ -74,9 +74,9 @@ def test_every_image_is_named_by_digest(bank: Engine) -> None:
             assert re.search(r"@sha256:[0-9a-f]{64}$", box["image"]), f"{name}: {box['image']}"
 
 
-def instructions(word: str) -> list[str]:
+def instructions(instruction: str) -> list[str]:
     text = (Path(__file__).parents[2] / "edge" / "Containerfile").read_text("utf-8")
-    return re.findall(rf"^{word} (.+)$", text, re.MULTILINE)
+    return re.findall(rf"^{instruction} (.+)$", text, re.MULTILINE)
 
 
 def test_the_edges_command_finds_the_python_of_the_edges_image(bank: Engine) -> None:
@@ -88,9 +88,13 @@ def test_the_edges_command_finds_the_python_of_the_edges_image(bank: Engine) -> 
     }
     assert len(commands) == 1, "the edge's containers are not looked at"
     program, *arguments = commands.pop()
-    (entrypoint,) = (json.loads(each) for each in instructions("ENTRYPOINT"))
-    (defaults,) = (json.loads(each) for each in instructions("CMD"))
-    paths = [found[1] for each in instructions("ENV") if (found := re.search(r"(?:^|\s)PATH=(\S+)", each))]
+    (entrypoint,) = (json.loads(instruction) for instruction in instructions("ENTRYPOINT"))
+    (defaults,) = (json.loads(instruction) for instruction in instructions("CMD"))
+    paths = [
+        match[1]
+        for instruction in instructions("ENV")
+        if (match := re.search(r"(?:^|\s)PATH=(\S+)", instruction))
+    ]
     assert len(paths) == 1
     # The base has a `python` on its own PATH, without the edge's packages: ours must come first.
     assert f"{paths[0].split(':')[0]}/{program}" == entrypoint[0]
@@ -150,31 +154,40 @@ def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engin
 
 
 def test_every_object_is_taken_back_from_other_managers(bank: Engine) -> None:
-    for made in bank.made:
-        if made.type.startswith("kubernetes:"):
-            assert made.meta["annotations"]["pulumi.com/patchForce"] == "true", made.name
-            assert "pulumi.com/skipAwait" not in made.meta["annotations"], f"{made.name} is not waited for"
+    for resource in bank.made:
+        if resource.type.startswith("kubernetes:"):
+            assert resource.meta["annotations"]["pulumi.com/patchForce"] == "true", resource.name
+            assert "pulumi.com/skipAwait" not in resource.meta["annotations"], (
+                f"{resource.name} is not waited for"
+            )
 
 
 def test_every_object_has_a_fixed_name_and_says_whose_it_is(bank: Engine) -> None:
-    for made in bank.made:
-        if made.type.startswith("kubernetes:"):
-            assert made.meta["name"], made.name
-            if made.kind != "NodePatch":
-                assert made.meta["labels"]["app.kubernetes.io/part-of"] == "isthmus", made.name
+    for resource in bank.made:
+        if resource.type.startswith("kubernetes:"):
+            assert resource.meta["name"], resource.name
+            if resource.kind != "NodePatch":
+                assert resource.meta["labels"]["app.kubernetes.io/part-of"] == "isthmus", resource.name
 
 
 def test_every_workload_has_a_disruption_budget_and_a_pod_monitor(bank: Engine) -> None:
     for kind in ("PodDisruptionBudget", "PodMonitor", "NetworkPolicy"):
-        named = {made.meta["name"] for made in bank.all(kind)}
-        assert set(bank.pods()) <= named, kind
+        names = {resource.meta["name"] for resource in bank.all(kind)}
+        assert set(bank.pods()) <= names, kind
 
 
 def test_selectors_match_the_pods_they_mean(bank: Engine) -> None:
-    pods = {made.meta["name"]: made.spec["template"]["metadata"]["labels"] for made in bank.all("Deployment")}
-    for made in bank.all("Service"):
-        assert made.spec["selector"].items() <= pods[made.meta["name"]].items(), made.name
-    for made in (*bank.all("PodDisruptionBudget"), *bank.all("PodMonitor"), *bank.all("Deployment")):
-        chosen = made.spec["selector"]["matchLabels"]
-        matched = [name for name, labels in pods.items() if chosen.items() <= labels.items()]
-        assert matched == [made.meta["name"]], made.name
+    pods = {
+        deployment.meta["name"]: deployment.spec["template"]["metadata"]["labels"]
+        for deployment in bank.all("Deployment")
+    }
+    for service in bank.all("Service"):
+        assert service.spec["selector"].items() <= pods[service.meta["name"]].items(), service.name
+    for pod_disruption_budget in (
+        *bank.all("PodDisruptionBudget"),
+        *bank.all("PodMonitor"),
+        *bank.all("Deployment"),
+    ):
+        match_labels = pod_disruption_budget.spec["selector"]["matchLabels"]
+        matched = [name for name, labels in pods.items() if match_labels.items() <= labels.items()]
+        assert matched == [pod_disruption_budget.meta["name"]], pod_disruption_budget.name

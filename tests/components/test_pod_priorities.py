@@ -17,16 +17,20 @@ from tests.contracts.test_platform_model import parse, refused
 
 
 def classes(engine: Engine) -> dict[str, dict[str, Any]]:
-    return {made.meta["name"]: made.inputs for made in engine.all("PriorityClass")}
+    return {
+        priority_class.meta["name"]: priority_class.inputs for priority_class in engine.all("PriorityClass")
+    }
 
 
 def test_gateways_go_before_models_and_models_evict_nobody(built: Engine) -> None:
-    found = classes(built)
-    gateway, model = found["isthmus-gateway"], found["isthmus-model"]
+    priority_classes = classes(built)
+    gateway, model = priority_classes["isthmus-gateway"], priority_classes["isthmus-model"]
     assert 0 < model["value"] < gateway["value"] < 1_000_000_000, "Kubernetes keeps what is above for itself"
     assert gateway["preemptionPolicy"] == "PreemptLowerPriority"
     assert model["preemptionPolicy"] == "Never", "Kueue decides who gets GPUs"
-    assert not any(each["globalDefault"] for each in found.values()), "other pods keep the cluster's default"
+    assert not any(priority_class["globalDefault"] for priority_class in priority_classes.values()), (
+        "other pods keep the cluster's default"
+    )
 
 
 def test_every_pod_bears_the_priority_of_its_kind(built: Engine) -> None:
@@ -44,19 +48,20 @@ def test_what_fetches_weights_goes_with_the_models_that_wait_for_it(engine: Engi
 
 def test_kueues_order_stands_beside_it(built: Engine) -> None:
     models = {endpoint["id"] for endpoint in bank()["endpoints"]}
-    queued = [made for made in built.all("Deployment") if made.meta["name"] in models]
+    queued = [deployment for deployment in built.all("Deployment") if deployment.meta["name"] in models]
     assert queued
-    for made in queued:
-        labels = made.spec["template"]["metadata"]["labels"]
+    for deployment in queued:
+        labels = deployment.spec["template"]["metadata"]["labels"]
         assert labels["kueue.x-k8s.io/priority-class"] in {
-            each.meta["name"] for each in built.all("WorkloadPriorityClass")
+            workload_priority_class.meta["name"]
+            for workload_priority_class in built.all("WorkloadPriorityClass")
         }
 
 
 def test_a_class_is_there_before_the_pods_that_name_it(built: Engine) -> None:
-    order = [made.name for made in built.made]
-    last = max(order.index(made.name) for made in built.all("PriorityClass"))
-    assert last < min(order.index(made.name) for made in built.all("Deployment"))
+    order = [resource.name for resource in built.made]
+    last = max(order.index(priority_class.name) for priority_class in built.all("PriorityClass"))
+    assert last < min(order.index(deployment.name) for deployment in built.all("Deployment"))
 
 
 def test_an_organisations_own_classes_are_named_and_not_made(engine: Engine) -> None:
@@ -78,9 +83,9 @@ def test_a_model_may_not_go_before_gateways() -> None:
     def change(data: dict[str, Any]) -> None:
         data["pod_priorities"] = {"gateway_value": 100, "model_value": 100}
 
-    said = refused(InputError, change)
-    assert "pod_priorities.model_value" in said
-    assert "a model could evict the gateway before it. Fix: State less than 100" in said
+    message = refused(InputError, change)
+    assert "pod_priorities.model_value" in message
+    assert "a model could evict the gateway before it. Fix: State less than 100" in message
     assert parse(platform_data()).pod_priorities.mode == "manage"
 
 

@@ -14,7 +14,7 @@ LARGE = "3g.40gb"
 
 
 def deploy(engine: Engine, **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "h100",
         "product": "NVIDIA-H100-80GB-HBM3",
         "nodes": 2,
@@ -23,7 +23,7 @@ def deploy(engine: Engine, **more: Any) -> None:
         "classes": ["internal"],
         **more,
     }
-    engine.deploy(GpuPool, "p", given)
+    engine.deploy(GpuPool, "p", arguments)
 
 
 def serve(engine: Engine, **more: Any) -> None:
@@ -35,17 +35,17 @@ def slicing(*nodes: str, replicas: int = 4) -> dict[str, Any]:
 
 
 def signs(engine: Engine, kind: str) -> list[dict[str, Any]]:
-    return [each for each in engine.outputs["verify"] if each["kind"] == kind]
+    return [check for check in engine.outputs["verify"] if check["kind"] == kind]
 
 
 def test_the_device_plugin_shares_gpus_under_a_name_of_their_own(engine: Engine) -> None:
     engine.deploy(DevicePluginConfigs, "d", {"replicas": [4, 2, 4], "namespace": "nvidia"})
-    made = engine.only("ConfigMap")
-    assert (made.meta["namespace"], made.meta["name"]) == ("nvidia", "isthmus-device-plugin")
-    found = {key: YAML(typ="safe").load(text) for key, text in made.inputs["data"].items()}
-    assert set(found) == {"whole", "shared-2", "shared-4"}
-    assert "sharing" not in found["whole"], "a machine that bears no label shares nothing"
-    sliced = found["shared-4"]["sharing"]["timeSlicing"]
+    config_map = engine.only("ConfigMap")
+    assert (config_map.meta["namespace"], config_map.meta["name"]) == ("nvidia", "isthmus-device-plugin")
+    configs = {key: YAML(typ="safe").load(text) for key, text in config_map.inputs["data"].items()}
+    assert set(configs) == {"whole", "shared-2", "shared-4"}
+    assert "sharing" not in configs["whole"], "a machine that bears no label shares nothing"
+    sliced = configs["shared-4"]["sharing"]["timeSlicing"]
     assert sliced["renameByDefault"], "who asks for a whole GPU would get a share"
     assert sliced["failRequestsGreaterThanOne"]
     assert sliced["resources"] == [{"name": "nvidia.com/gpu", "replicas": 4}]
@@ -59,13 +59,13 @@ def test_only_machines_named_share_their_gpus_and_the_queue_counts_both(engine: 
         engine.only("NodePatch", "p-node-b").meta["labels"]["nvidia.com/device-plugin.config"] == "shared-4"
     )
     (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
-    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    quota = {resource["name"]: resource["nominalQuota"] for resource in group["flavors"][0]["resources"]}
     assert (quota["nvidia.com/gpu"], quota["nvidia.com/gpu.shared"]) == (8, 32)
     assert engine.outputs["capacity"] == 8
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"time_slicing": slicing("c")}, "'c' is not known"),
         ({"time_slicing": slicing("a", replicas=1)}, "1 pod shares"),
@@ -83,8 +83,10 @@ def test_only_machines_named_share_their_gpus_and_the_queue_counts_both(engine: 
         ),
     ],
 )
-def test_shares_of_gpus_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_shares_of_gpus_that_cannot_be_are_refused(
+    engine: Engine, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         deploy(engine, **more)
 
 
@@ -96,7 +98,7 @@ def test_a_replica_on_a_share_asks_for_one(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"tensor_parallel": 2, "gpu_memory_utilization": 0.2}, "has one share"),
         ({"tensor_parallel": 1, "mig_profile": LARGE}, "has one share"),
@@ -104,9 +106,9 @@ def test_a_replica_on_a_share_asks_for_one(engine: Engine) -> None:
     ],
 )
 def test_a_replica_on_a_share_leaves_the_others_theirs(
-    engine: Engine, more: dict[str, Any], says: str
+    engine: Engine, more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         serve(engine, time_sliced=True, **more)
 
 
@@ -114,30 +116,30 @@ def test_a_pools_driver_is_an_object_that_selects_its_machines(engine: Engine) -
     drain = {"enable": True, "delete_empty_dir": True, "timeout_seconds": 900}
     upgrade = {"max_parallel": 2, "max_unavailable": "2", "drain": drain}
     deploy(engine, driver={"version": "595.91.07", "kernel_module": "open", "upgrade": upgrade})
-    made = engine.only("NVIDIADriver")
-    assert made.meta["name"] == "h100"
-    assert made.spec["nodeSelector"] == {"isthmus.dev/pool": "h100"}
-    assert (made.spec["version"], made.spec["kernelModuleType"]) == ("595.91.07", "open")
-    assert made.spec["usePrecompiled"] is False
-    assert made.spec["upgradePolicy"] == {
+    nvidiadriver = engine.only("NVIDIADriver")
+    assert nvidiadriver.meta["name"] == "h100"
+    assert nvidiadriver.spec["nodeSelector"] == {"isthmus.dev/pool": "h100"}
+    assert (nvidiadriver.spec["version"], nvidiadriver.spec["kernelModuleType"]) == ("595.91.07", "open")
+    assert nvidiadriver.spec["usePrecompiled"] is False
+    assert nvidiadriver.spec["upgradePolicy"] == {
         "autoUpgrade": True,
         "maxParallelUpgrades": 2,
         "maxUnavailable": 2,
         "drain": {"enable": True, "force": False, "deleteEmptyDir": True, "timeoutSeconds": 900},
     }
-    assert made.spec["tolerations"], "the machines are tainted"
+    assert nvidiadriver.spec["tolerations"], "the machines are tainted"
 
 
 def test_a_precompiled_driver_goes_by_its_branch(engine: Engine) -> None:
     deploy(engine, driver={"version": "595", "precompiled": True, "repository": "registry.example/nvidia"})
-    made = engine.only("NVIDIADriver").spec
-    assert (made["version"], made["usePrecompiled"]) == ("595", True)
-    assert made["repository"] == "registry.example/nvidia"
-    assert made["upgradePolicy"]["maxUnavailable"] == "25%"
+    nvidiadriver = engine.only("NVIDIADriver").spec
+    assert (nvidiadriver["version"], nvidiadriver["usePrecompiled"]) == ("595", True)
+    assert nvidiadriver["repository"] == "registry.example/nvidia"
+    assert nvidiadriver["upgradePolicy"]["maxUnavailable"] == "25%"
 
 
 @pytest.mark.parametrize(
-    ("driver", "more", "says"),
+    ("driver", "more", "message"),
     [
         ({"version": "595"}, {}, "a branch has precompiled drivers only"),
         ({"version": "595.91.07", "precompiled": True}, {}, "go by branch"),
@@ -146,33 +148,33 @@ def test_a_precompiled_driver_goes_by_its_branch(engine: Engine) -> None:
     ],
 )
 def test_a_driver_that_cannot_be_is_refused(
-    engine: Engine, driver: dict[str, Any], more: dict[str, Any], says: str
+    engine: Engine, driver: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deploy(engine, driver=driver, **more)
 
 
 def test_gpus_by_claim_are_a_device_class_of_the_pools_product(engine: Engine) -> None:
     deploy(engine, allocation="dra")
-    made = engine.only("DeviceClass")
-    assert made.meta["name"] == "isthmus-h100"
-    (selector,) = made.spec["selectors"]
+    device_class = engine.only("DeviceClass")
+    assert device_class.meta["name"] == "isthmus-h100"
+    (selector,) = device_class.spec["selectors"]
     assert '== "NVIDIA-H100-80GB-HBM3"' in selector["cel"]["expression"]
     assert 'device.driver == "gpu.nvidia.com"' in selector["cel"]["expression"]
-    assert [each["name"] for each in signs(engine, "DeviceClass")] == ["isthmus-h100"]
-    assert not [each for each in signs(engine, "Node") if each["path"][-1] == "nvidia.com/gpu"]
+    assert [sign["name"] for sign in signs(engine, "DeviceClass")] == ["isthmus-h100"]
+    assert not [sign for sign in signs(engine, "Node") if sign["path"][-1] == "nvidia.com/gpu"]
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         ({"allocation": "claims"}, "'claims' is not known"),
         ({"allocation": "dra", "time_slicing": slicing("a")}, "claims ask for whole GPUs"),
         ({"allocation": "dra", "product": 'H100" || true || "'}, "is no product's name"),
     ],
 )
-def test_claims_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_claims_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         deploy(engine, **more)
 
 
@@ -207,9 +209,9 @@ def templates(engine: Engine) -> list[dict[str, Any]]:
 def test_kueue_places_leader_and_workers_together(engine: Engine, how: str) -> None:
     serve(engine, nodes_per_replica=2, tensor_parallel=8, topology={how: "example.com/rack"})
     for template in templates(engine):
-        told = template["metadata"]["annotations"]
-        assert told[f"kueue.x-k8s.io/podset-{how}-topology"] == "example.com/rack"
-        assert told["kueue.x-k8s.io/podset-group-name"] == "group"
+        annotations = template["metadata"]["annotations"]
+        assert annotations[f"kueue.x-k8s.io/podset-{how}-topology"] == "example.com/rack"
+        assert annotations["kueue.x-k8s.io/podset-group-name"] == "group"
 
 
 def test_a_group_joins_its_classs_rdma_network_and_shares_nvlink_memory(engine: Engine) -> None:
@@ -247,17 +249,17 @@ def test_a_healthy_pool_shows_its_machines_by_what_they_are_marked_with(engine: 
     fabric = {"rdma": {"resource": "rdma/hca", "networks": []}}
     deploy(engine, time_slicing=slicing("b"), topology=topology, fabric=fabric)
     nodes = signs(engine, "Node")
-    by_count = {str(each["labels"].get("nvidia.com/device-plugin.config")): each["count"] for each in nodes}
+    by_count = {str(node["labels"].get("nvidia.com/device-plugin.config")): node["count"] for node in nodes}
     assert by_count == {"None": 1, "shared-4": 1}
     assert {
-        str(each["labels"].get("nvidia.com/device-plugin.config")): each.get("without") for each in nodes
+        str(node["labels"].get("nvidia.com/device-plugin.config")): node.get("without") for node in nodes
     } == {
         "None": ["nvidia.com/device-plugin.config"],
         "shared-4": None,
     }, "the machine that shares bears the pool's label too"
     shown = {
-        (each["labels"].get("nvidia.com/device-plugin.config"), each["path"][-1]): each["value"]
-        for each in nodes
+        (node["labels"].get("nvidia.com/device-plugin.config"), node["path"][-1]): node["value"]
+        for node in nodes
     }
     assert shown[(None, "nvidia.com/gpu")] == "8"
     assert shown[("shared-4", "nvidia.com/gpu.shared")] == "32"
@@ -268,12 +270,12 @@ def test_a_healthy_pool_shows_its_machines_by_what_they_are_marked_with(engine: 
 
 def test_a_healthy_pool_shows_operator_driver_and_queues(engine: Engine) -> None:
     deploy(engine, driver={"version": "595.91.07"})
-    found = {
-        (each["kind"], each["name"]): (each["path"], each["value"])
-        for each in engine.outputs["verify"]
-        if "name" in each
+    shown = {
+        (check["kind"], check["name"]): (check["path"], check["value"])
+        for check in engine.outputs["verify"]
+        if "name" in check
     }
-    assert found == {
+    assert shown == {
         ("ClusterPolicy", "cluster-policy"): (["status", "state"], "ready"),
         ("NVIDIADriver", "h100"): (["status", "state"], "ready"),
         ("ResourceFlavor", "h100"): ([], ""),
@@ -284,8 +286,8 @@ def test_a_healthy_pool_shows_operator_driver_and_queues(engine: Engine) -> None
 
 def test_slices_are_a_sign_of_the_machines_that_have_them(engine: Engine) -> None:
     deploy(engine, mig=[{"node": "b", "profile": LARGE, "gpus": 2, "slices": 4, "owner": "x"}])
-    nodes = [each for each in signs(engine, "Node") if each["labels"].get("slices.isthmus.dev/x")]
-    shown = {each["path"][-1]: each["value"] for each in nodes}
+    nodes = [sign for sign in signs(engine, "Node") if sign["labels"].get("slices.isthmus.dev/x")]
+    shown = {node["path"][-1]: node["value"] for node in nodes}
     assert shown["nvidia.com/mig-3g.40gb"] == "4"
     assert shown["nvidia.com/gpu"] == "6"
     assert shown["nvidia.com/mig.config.state"] == "success"
@@ -294,5 +296,5 @@ def test_slices_are_a_sign_of_the_machines_that_have_them(engine: Engine) -> Non
 def test_hundreds_of_machines_that_are_alike_are_as_few_signs_as_two(engine: Engine) -> None:
     names = [f"n{number}" for number in range(300)]
     deploy(engine, nodes=300, node_names=names)
-    assert {each["count"] for each in signs(engine, "Node")} == {300}
+    assert {sign["count"] for sign in signs(engine, "Node")} == {300}
     assert len(engine.outputs["verify"]) < 10

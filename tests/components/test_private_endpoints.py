@@ -63,13 +63,13 @@ def build(engine: Engine, *grants: dict[str, Any], **more: Any) -> None:
 
 
 def endpoint(engine: Engine, service: str) -> dict[str, Any]:
-    found = [
-        made.inputs
-        for made in engine.all("VpcEndpoint")
-        if made.inputs["serviceName"].endswith(f".{service}")
+    inputses = [
+        vpc_endpoint.inputs
+        for vpc_endpoint in engine.all("VpcEndpoint")
+        if vpc_endpoint.inputs["serviceName"].endswith(f".{service}")
     ]
-    assert len(found) == 1, service
-    return found[0]
+    assert len(inputses) == 1, service
+    return inputses[0]
 
 
 def statements(engine: Engine, service: str) -> list[dict[str, Any]]:
@@ -78,12 +78,12 @@ def statements(engine: Engine, service: str) -> list[dict[str, Any]]:
 
 def test_a_service_that_is_granted_has_an_interface_endpoint_in_each_subnet(engine: Engine) -> None:
     build(engine, BEDROCK)
-    made = engine.only("VpcEndpoint").inputs
-    assert made["serviceName"] == f"com.amazonaws.{REGION}.bedrock-runtime"
-    assert made["vpcEndpointType"] == "Interface"
-    assert made["subnetIds"] == ["subnet-1", "subnet-2"]
-    assert made["privateDnsEnabled"], "callers in the VPC could go past it"
-    assert made["securityGroupIds"] == ["net-group-id"]
+    vpc_endpoint = engine.only("VpcEndpoint").inputs
+    assert vpc_endpoint["serviceName"] == f"com.amazonaws.{REGION}.bedrock-runtime"
+    assert vpc_endpoint["vpcEndpointType"] == "Interface"
+    assert vpc_endpoint["subnetIds"] == ["subnet-1", "subnet-2"]
+    assert vpc_endpoint["privateDnsEnabled"], "callers in the VPC could go past it"
+    assert vpc_endpoint["securityGroupIds"] == ["net-group-id"]
     assert engine.outputs["ids"] == {"bedrock-runtime": "net-bedrock-runtime-id"}
 
 
@@ -97,7 +97,10 @@ def test_beside_endpoints_of_the_organisation_names_lead_to_theirs(engine: Engin
 
 def test_only_named_networks_get_in_on_443_and_nothing_gets_out(engine: Engine) -> None:
     build(engine, BEDROCK, SESSIONS, sources=["10.40.0.0/16", "10.41.7.0/24", "10.60.0.0/16"])
-    rules = [made.inputs for made in engine.all("SecurityGroupIngressRule")]
+    rules = [
+        security_group_ingress_rule.inputs
+        for security_group_ingress_rule in engine.all("SecurityGroupIngressRule")
+    ]
     assert {(rule["ipProtocol"], rule["fromPort"], rule["toPort"]) for rule in rules} == {("tcp", 443, 443)}
     assert [rule["cidrIpv4"] for rule in rules] == ["10.60.0.0/16", "10.40.0.0/16", "10.41.7.0/24"]
     assert {rule["securityGroupId"] for rule in rules} == {"net-group-id"}
@@ -121,8 +124,8 @@ def test_a_policy_names_roles_actions_and_resources(engine: Engine) -> None:
 
 
 def test_grants_for_one_service_become_one_endpoint_with_a_statement_each(engine: Engine) -> None:
-    other = {**BEDROCK, "principals": [f"{ROLE}-public"], "resources": [f"{PROFILE}d"]}
-    build(engine, BEDROCK, SESSIONS, other)
+    second_grant = {**BEDROCK, "principals": [f"{ROLE}-public"], "resources": [f"{PROFILE}d"]}
+    build(engine, BEDROCK, SESSIONS, second_grant)
     assert len(engine.all("VpcEndpoint")) == 2
     first, second = statements(engine, "bedrock-runtime")
     assert (first["Resource"], second["Resource"]) == ([PROFILE], [f"{PROFILE}d"])
@@ -158,7 +161,7 @@ def test_a_list_of_resources_that_is_known_later_ends_in_the_policy(engine: Engi
 
 
 @pytest.mark.parametrize(
-    ("later", "what"),
+    ("later", "message"),
     [
         ({"principals": ["*"]}, "is no principal of bedrock-runtime"),
         ({"resources": ["*"]}, "is any resource of bedrock-runtime"),
@@ -166,23 +169,27 @@ def test_a_list_of_resources_that_is_known_later_ends_in_the_policy(engine: Engi
     ],
 )
 def test_what_names_too_much_or_nothing_is_refused_when_it_shows_later_too(
-    later: dict[str, list[str]], what: str
+    later: dict[str, list[str]], message: str
 ) -> None:
     async def document() -> Any:
-        known = {key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"}
-        each = {key: [pulumi.Output.from_input(one) for one in value] for key, value in later.items()}
-        return await endpoint_policy("bedrock-runtime", [{**BEDROCK, **each, **known}], REGION).future()  # type: ignore[list-item]
+        resources_later = {
+            key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"
+        }
+        outputs = {key: [pulumi.Output.from_input(item) for item in value] for key, value in later.items()}
+        return await endpoint_policy(
+            "bedrock-runtime", [{**BEDROCK, **outputs, **resources_later}], REGION
+        ).future()  # type: ignore[list-item]
 
-    with pytest.raises(InputError, match=what):
+    with pytest.raises(InputError, match=message):
         asyncio.run(document())
 
 
 def test_s3_has_a_gateway_endpoint_for_named_buckets(engine: Engine) -> None:
     build(engine, STORE)
-    made = endpoint(engine, "s3")
-    assert made["vpcEndpointType"] == "Gateway"
-    assert made["routeTableIds"] == ["rtb-1"]
-    assert "subnetIds" not in made
+    gateway_endpoint = endpoint(engine, "s3")
+    assert gateway_endpoint["vpcEndpointType"] == "Gateway"
+    assert gateway_endpoint["routeTableIds"] == ["rtb-1"]
+    assert "subnetIds" not in gateway_endpoint
     (only,) = statements(engine, "s3")
     assert only["Resource"] == ["arn:aws:s3:::audit/*"]
     assert engine.outputs["urls"] == {}
@@ -194,9 +201,9 @@ def test_image_pulls_bring_s3_for_the_registrys_layers_and_no_other_bucket(engin
     (layers,) = statements(engine, "s3")
     assert layers["Action"] == ["s3:GetObject"]
     assert layers["Resource"] == [f"arn:aws:s3:::prod-{REGION}-starport-layer-bucket/*"]
-    both = Engine()
-    build(both, PULLS, STORE)
-    assert [each["Sid"] for each in statements(both, "s3")] == ["Grant0", "ImageLayers"]
+    fresh_engine = Engine()
+    build(fresh_engine, PULLS, STORE)
+    assert [statement["Sid"] for statement in statements(fresh_engine, "s3")] == ["Grant0", "ImageLayers"]
 
 
 def test_without_image_pulls_nobody_reaches_the_layer_bucket(engine: Engine) -> None:
@@ -208,17 +215,17 @@ def test_urls_are_the_endpoints_own_regional_names(engine: Engine) -> None:
     name = "https://vpce-0a-1b.service.eu-central-1.vpce.amazonaws.com"
 
     def program() -> pulumi.ComponentResource:
-        made = PrivateEndpoints("net", arguments(BEDROCK, STORE))  # type: ignore[arg-type]
-        pulumi.Output.all(made.url("bedrock-runtime")).apply(lambda found: seen.extend(found))
+        private_endpoints = PrivateEndpoints("net", arguments(BEDROCK, STORE))  # type: ignore[arg-type]
+        pulumi.Output.all(private_endpoints.url("bedrock-runtime")).apply(lambda urls: seen_urls.extend(urls))
         for service in ("s3", "kms"):
             with pytest.raises(InputError, match=f"no interface endpoint of '{service}'"):
-                made.url(service)
-        return made
+                private_endpoints.url(service)
+        return private_endpoints
 
-    seen: list[str] = []
+    seen_urls: list[str] = []
     engine.run(program)
     assert engine.outputs["urls"] == {"bedrock-runtime": name}
-    assert seen == [name]
+    assert seen_urls == [name]
 
 
 def test_an_endpoint_without_a_name_is_an_error_not_an_empty_url(
@@ -231,11 +238,11 @@ def test_an_endpoint_without_a_name_is_an_error_not_an_empty_url(
 
 def test_whatever_bears_tags_has_them(engine: Engine) -> None:
     build(engine, BEDROCK, PULLS)
-    assert all(made.inputs["tags"]["owner"] == "bank" for made in engine.made)
+    assert all(resource.inputs["tags"]["owner"] == "bank" for resource in engine.made)
 
 
 @pytest.mark.parametrize(
-    ("change", "what", "where"),
+    ("change", "message", "where"),
     [
         ({"service": "dynamodb"}, "'dynamodb' has no private endpoint", "service"),
         ({"principals": []}, "names no principals", "principals"),
@@ -262,9 +269,9 @@ def test_whatever_bears_tags_has_them(engine: Engine) -> None:
     ],
 )
 def test_a_grant_that_names_too_little_or_too_much_is_refused(
-    engine: Engine, change: dict[str, Any], what: str, where: str
+    engine: Engine, change: dict[str, Any], message: str, where: str
 ) -> None:
-    with pytest.raises(InputError, match=what) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         build(engine, SESSIONS, {**BEDROCK, **change})
     assert refused.value.where == f"networks.frankfurt.grants.1.{where}"
     assert refused.value.fix
@@ -305,7 +312,7 @@ def test_any_bucket_is_refused_and_any_resource_only_where_an_action_knows_none(
 
 
 @pytest.mark.parametrize(
-    ("change", "what", "where"),
+    ("change", "message", "where"),
     [
         ({"sources": ["0.0.0.0/0"]}, "every address", "sources.1"),
         ({"sources": ["fra1.bank.example"]}, "not an IPv4 network", "sources.1"),
@@ -316,9 +323,9 @@ def test_any_bucket_is_refused_and_any_resource_only_where_an_action_knows_none(
     ],
 )
 def test_wrong_networks_are_refused_with_their_place(
-    engine: Engine, change: dict[str, Any], what: str, where: str
+    engine: Engine, change: dict[str, Any], message: str, where: str
 ) -> None:
-    with pytest.raises(InputError, match=what) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         build(engine, BEDROCK, **change)
     assert refused.value.where == f"networks.frankfurt.{where}"
     assert not engine.made
@@ -343,14 +350,14 @@ def test_who_runs_up_in_the_network_is_admitted_where_infrastructure_is_made(eng
     ):
         assert admits(engine, service, action, DEPLOYER), service
         assert not admits(engine, service, action, ROLE), "a role of the platform's makes nothing"
-    own = {"aws_ResourceAccount": "${aws:PrincipalAccount}"}
-    assert admits(engine, "s3", "s3:PutBucketPolicy", DEPLOYER, **own)
+    own_account = {"aws_ResourceAccount": "${aws:PrincipalAccount}"}
+    assert admits(engine, "s3", "s3:PutBucketPolicy", DEPLOYER, **own_account)
     assert not admits(engine, "s3", "s3:PutObject", DEPLOYER, aws_ResourceAccount="999999999999")
 
 
 def test_who_runs_up_is_not_admitted_where_prompts_pass(engine: Engine) -> None:
     build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
     assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
-    assert [each["Sid"] for each in statements(engine, "rolesanywhere")] == ["Grant0"]
+    assert [statement["Sid"] for statement in statements(engine, "rolesanywhere")] == ["Grant0"]
     with pytest.raises(InputError, match="'bedrock-runtime' makes no infrastructure"):
         build(engine, STORE, deployers=[DEPLOYER], deployment_services=["bedrock-runtime"])

@@ -9,11 +9,11 @@ from isthmus.core.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("quantity", "wanted"),
+    ("quantity", "expected"),
     [("8", 8), ("500m", Decimal("0.5")), ("0.5", Decimal("0.5")), ("64Gi", 64 * 2**30), ("2G", 2 * 10**9)],
 )
-def test_a_quantity_is_a_number_of_its_base_unit(quantity: str, wanted: Decimal | int) -> None:
-    assert amount(quantity) == wanted
+def test_a_quantity_is_a_number_of_its_base_unit(quantity: str, expected: Decimal | int) -> None:
+    assert amount(quantity) == expected
 
 
 @pytest.mark.parametrize("quantity", ["", "64GB", "-1", "1e3", "many", "Gi"])

@@ -13,7 +13,7 @@ ZONE, RACK, HOST = "topology.kubernetes.io/zone", "example.com/rack", "kubernete
 
 def deploy(engine: Engine, *classes: dict[str, Any], **more: Any) -> None:
     sharing = {"classes": list(classes), **more.pop("sharing", {})} if classes else None
-    given = {
+    arguments = {
         "name": "h100",
         "product": "NVIDIA-H100-80GB-HBM3",
         "nodes": 2,
@@ -22,30 +22,32 @@ def deploy(engine: Engine, *classes: dict[str, Any], **more: Any) -> None:
         **({"sharing": sharing} if sharing else {}),
         **more,
     }
-    engine.deploy(GpuPool, "p", given)
+    engine.deploy(GpuPool, "p", arguments)
 
 
-def share(held: str, gpus: int, **more: Any) -> dict[str, Any]:
-    return {"sensitivity": held, "gpus": gpus, **more}
+def share(sensitivity: str, gpus: int, **more: Any) -> dict[str, Any]:
+    return {"sensitivity": sensitivity, "gpus": gpus, **more}
 
 
-def quotas(made: Made) -> dict[str, dict[str, Any]]:
-    (group,) = made.spec["resourceGroups"]
+def quotas(queue: Made) -> dict[str, dict[str, Any]]:
+    (group,) = queue.spec["resourceGroups"]
     (flavor,) = group["flavors"]
-    assert [each["name"] for each in flavor["resources"]] == group["coveredResources"]
-    return {each.pop("name"): each for each in [dict(one) for one in flavor["resources"]]}
+    assert [resource["name"] for resource in flavor["resources"]] == group["coveredResources"]
+    return {
+        resource.pop("name"): resource for resource in [dict(resource) for resource in flavor["resources"]]
+    }
 
 
-def named(engine: Engine, kind: str) -> dict[str, Made]:
-    return {made.meta["name"]: made for made in engine.all(kind)}
+def queues_by_name(engine: Engine, kind: str) -> dict[str, Made]:
+    return {resource.meta["name"]: resource for resource in engine.all(kind)}
 
 
 def test_each_class_has_a_queue_with_its_gpus_in_the_pools_cohort(engine: Engine) -> None:
     deploy(engine, share("internal", 10, weight=3), share("restricted", 6))
-    queues = named(engine, "ClusterQueue")
+    queues = queues_by_name(engine, "ClusterQueue")
     assert set(queues) == {"h100-internal", "h100-restricted"}
-    assert {made.spec["cohortName"] for made in queues.values()} == {"h100"}
-    assert {name: quotas(made)["nvidia.com/gpu"]["nominalQuota"] for name, made in queues.items()} == {
+    assert {queue.spec["cohortName"] for queue in queues.values()} == {"h100"}
+    assert {name: quotas(queue)["nvidia.com/gpu"]["nominalQuota"] for name, queue in queues.items()} == {
         "h100-internal": 10,
         "h100-restricted": 6,
     }
@@ -58,7 +60,7 @@ def test_each_class_has_a_queue_with_its_gpus_in_the_pools_cohort(engine: Engine
 
 def test_restricted_neither_borrows_nor_lends_unless_said(engine: Engine) -> None:
     deploy(engine, share("internal", 10), share("restricted", 6))
-    queues = named(engine, "ClusterQueue")
+    queues = queues_by_name(engine, "ClusterQueue")
     for quota in quotas(queues["h100-restricted"]).values():
         assert (quota["borrowingLimit"], quota["lendingLimit"]) in ((0, 0), ("0Gi", "0Gi"))
     for quota in quotas(queues["h100-internal"]).values():
@@ -67,11 +69,11 @@ def test_restricted_neither_borrows_nor_lends_unless_said(engine: Engine) -> Non
 
 def test_a_limit_holds_for_the_cpus_and_the_memory_that_go_with_a_gpu(engine: Engine) -> None:
     deploy(engine, share("internal", 10, borrow=2, lend=4), share("restricted", 6, lend=1))
-    queues = named(engine, "ClusterQueue")
-    mine = quotas(queues["h100-internal"])
-    assert mine["nvidia.com/gpu"] == {"nominalQuota": 10, "borrowingLimit": 2, "lendingLimit": 4}
-    assert mine["cpu"] == {"nominalQuota": 320, "borrowingLimit": 64, "lendingLimit": 128}
-    assert mine["memory"]["borrowingLimit"] == "512Gi"
+    queues = queues_by_name(engine, "ClusterQueue")
+    quota = quotas(queues["h100-internal"])
+    assert quota["nvidia.com/gpu"] == {"nominalQuota": 10, "borrowingLimit": 2, "lendingLimit": 4}
+    assert quota["cpu"] == {"nominalQuota": 320, "borrowingLimit": 64, "lendingLimit": 128}
+    assert quota["memory"]["borrowingLimit"] == "512Gi"
     assert quotas(queues["h100-restricted"])["nvidia.com/gpu"]["lendingLimit"] == 1
 
 
@@ -83,9 +85,9 @@ def test_a_queue_covers_what_groups_take_of_the_fabric_or_kueue_would_never_admi
         share("restricted", 6),
         fabric={"rdma": rdma, "compute_domain": True},
     )
-    mine = quotas(named(engine, "ClusterQueue")["h100-internal"])
-    assert mine["rdma/hca"] == {"nominalQuota": 20, "lendingLimit": 2}
-    assert mine["nvidia.com/compute-domain-channel"] == {"nominalQuota": 10, "lendingLimit": 1}
+    quota = quotas(queues_by_name(engine, "ClusterQueue")["h100-internal"])
+    assert quota["rdma/hca"] == {"nominalQuota": 20, "lendingLimit": 2}
+    assert quota["nvidia.com/compute-domain-channel"] == {"nominalQuota": 10, "lendingLimit": 1}
 
 
 def test_what_no_class_has_is_the_cohorts_for_any_to_borrow(engine: Engine) -> None:
@@ -96,18 +98,20 @@ def test_what_no_class_has_is_the_cohorts_for_any_to_borrow(engine: Engine) -> N
 def test_a_teams_queue_stands_in_its_classs_cohort_which_holds_the_classs_limits(engine: Engine) -> None:
     teams = [{"name": "pay", "gpus": 4, "borrow": 1, "weight": 2}, {"name": "kyc", "gpus": 3, "lend": 0}]
     deploy(engine, share("internal", 8, borrow=0, lend=2, teams=teams), share("restricted", 6))
-    cohort = named(engine, "Cohort")["h100-internal"]
+    cohort = queues_by_name(engine, "Cohort")["h100-internal"]
     assert cohort.spec["parentName"] == "h100"
     assert quotas(cohort)["nvidia.com/gpu"] == {"nominalQuota": 1, "borrowingLimit": 0, "lendingLimit": 2}
-    queues = named(engine, "ClusterQueue")
+    queues = queues_by_name(engine, "ClusterQueue")
     assert set(queues) == {"h100-internal-pay", "h100-internal-kyc", "h100-restricted"}
     pay, kyc = queues["h100-internal-pay"], queues["h100-internal-kyc"]
     assert pay.spec["cohortName"] == "h100-internal"
     assert pay.spec["fairSharing"] == {"weight": 2}
     assert quotas(pay)["nvidia.com/gpu"] == {"nominalQuota": 4, "borrowingLimit": 1}
     assert quotas(kyc)["nvidia.com/gpu"] == {"nominalQuota": 3, "lendingLimit": 0}
-    ways = {(m.meta["namespace"], m.meta["name"]): m.spec["clusterQueue"] for m in engine.all("LocalQueue")}
-    assert ways == {
+    cluster_queues = {
+        (m.meta["namespace"], m.meta["name"]): m.spec["clusterQueue"] for m in engine.all("LocalQueue")
+    }
+    assert cluster_queues == {
         ("isthmus-internal", "h100-pay"): "h100-internal-pay",
         ("isthmus-internal", "h100-kyc"): "h100-internal-kyc",
         ("isthmus-restricted", "h100"): "h100-restricted",
@@ -116,22 +120,29 @@ def test_a_teams_queue_stands_in_its_classs_cohort_which_holds_the_classs_limits
 
 def test_slices_and_shares_of_gpus_stay_with_their_class(engine: Engine) -> None:
     deploy(engine, share("internal", 8, devices={"nvidia.com/gpu.shared": 16}), share("restricted", 6))
-    mine = quotas(named(engine, "ClusterQueue")["h100-internal"])
-    assert mine["nvidia.com/gpu.shared"] == {"nominalQuota": 16, "borrowingLimit": 0, "lendingLimit": 0}
-    assert mine["nvidia.com/gpu"] == {"nominalQuota": 8, "lendingLimit": 8}
-    assert mine["cpu"]["lendingLimit"] == 8 * 32, "the shares' own CPUs are not lent"
-    assert mine["cpu"]["nominalQuota"] == (8 + 16) * 32
+    quota = quotas(queues_by_name(engine, "ClusterQueue")["h100-internal"])
+    assert quota["nvidia.com/gpu.shared"] == {"nominalQuota": 16, "borrowingLimit": 0, "lendingLimit": 0}
+    assert quota["nvidia.com/gpu"] == {"nominalQuota": 8, "lendingLimit": 8}
+    assert quota["cpu"]["lendingLimit"] == 8 * 32, "the shares' own CPUs are not lent"
+    assert quota["cpu"]["nominalQuota"] == (8 + 16) * 32
 
 
 def test_who_lends_takes_back_and_nobody_else_is_evicted_unless_said(engine: Engine) -> None:
     deploy(engine, share("internal", 8), share("restricted", 6))
-    for made in engine.all("ClusterQueue"):
-        assert made.spec["preemption"] == {"withinClusterQueue": "Never", "reclaimWithinCohort": "Any"}
+    for cluster_queue in engine.all("ClusterQueue"):
+        assert cluster_queue.spec["preemption"] == {
+            "withinClusterQueue": "Never",
+            "reclaimWithinCohort": "Any",
+        }
 
 
 def test_preemption_is_as_said(engine: Engine) -> None:
-    said = {"within_queue": "lower-priority", "reclaim": "lower-priority", "borrowing": "lower-priority"}
-    deploy(engine, share("internal", 8), share("restricted", 6), sharing={"preemption": said})
+    preemption = {
+        "within_queue": "lower-priority",
+        "reclaim": "lower-priority",
+        "borrowing": "lower-priority",
+    }
+    deploy(engine, share("internal", 8), share("restricted", 6), sharing={"preemption": preemption})
     assert engine.all("ClusterQueue")[0].spec["preemption"] == {
         "withinClusterQueue": "LowerPriority",
         "reclaimWithinCohort": "LowerPriority",
@@ -142,19 +153,22 @@ def test_preemption_is_as_said(engine: Engine) -> None:
 def test_a_pool_may_have_priorities_of_its_own(engine: Engine) -> None:
     batch = {"priorities": [{"name": "batch", "value": 10}]}
     deploy(engine, share("internal", 8), share("restricted", 6), sharing=batch)
-    found = {made.meta["name"]: made.inputs["value"] for made in engine.all("WorkloadPriorityClass")}
-    assert found == {"h100-internal": 2000, "h100-restricted": 4000, "h100-batch": 10}
+    priorities = {
+        workload_priority_class.meta["name"]: workload_priority_class.inputs["value"]
+        for workload_priority_class in engine.all("WorkloadPriorityClass")
+    }
+    assert priorities == {"h100-internal": 2000, "h100-restricted": 4000, "h100-batch": 10}
 
 
 def test_a_local_queue_that_leads_elsewhere_is_made_anew(engine: Engine) -> None:
     deploy(engine)
-    before = {made.meta["name"]: made.spec for made in engine.all("LocalQueue")}
+    before = {local_queue.meta["name"]: local_queue.spec for local_queue in engine.all("LocalQueue")}
     assert before == {"h100": {"clusterQueue": "h100"}}
     assert not engine.all("Cohort"), "without shares there is no cohort"
 
 
 @pytest.mark.parametrize(
-    ("shares", "more", "says"),
+    ("shares", "more", "message"),
     [
         ([("internal", 12), ("restricted", 6)], {}, "have 18 GPUs of pool 'h100', and 16 are given out"),
         ([("internal", 12), ("restricted", 4)], {"reserved_gpus": 1}, "and 15 are given out whole"),
@@ -175,10 +189,10 @@ def test_a_local_queue_that_leads_elsewhere_is_made_anew(engine: Engine) -> None
     ],
 )
 def test_shares_that_cannot_be_are_refused(
-    engine: Engine, shares: list[tuple[str, int]], more: dict[str, Any], says: str
+    engine: Engine, shares: list[tuple[str, int]], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
-        deploy(engine, *[share(held, gpus) for held, gpus in shares], **more)
+    with pytest.raises(InputError, match=message):
+        deploy(engine, *[share(sensitivity, gpus) for sensitivity, gpus in shares], **more)
     assert not engine.all("ClusterQueue"), "it is refused before anything that would give GPUs out"
 
 
@@ -190,7 +204,7 @@ def test_teams_have_no_more_than_their_class(engine: Engine) -> None:
 
 def test_a_topology_is_the_flavors(engine: Engine) -> None:
     deploy(engine, topology={"levels": [ZONE, RACK, HOST], "required": RACK})
-    assert engine.only("Topology").spec == {"levels": [{"nodeLabel": each} for each in (ZONE, RACK, HOST)]}
+    assert engine.only("Topology").spec == {"levels": [{"nodeLabel": label} for label in (ZONE, RACK, HOST)]}
     flavor = engine.only("ResourceFlavor")
     assert flavor.spec["topologyName"] == engine.only("Topology").meta["name"] == "h100"
     before = {"p-topology", "p-nodes", "p-gpu-operator"}
@@ -198,7 +212,7 @@ def test_a_topology_is_the_flavors(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topology", "more", "says"),
+    ("topology", "more", "message"),
     [
         ({"levels": [HOST, ZONE]}, {}, "hostname` comes last"),
         ({"levels": [ZONE, ZONE]}, {}, "each once"),
@@ -209,7 +223,7 @@ def test_a_topology_is_the_flavors(engine: Engine) -> None:
     ],
 )
 def test_a_topology_that_kueue_would_refuse_is_refused(
-    engine: Engine, topology: dict[str, Any], more: dict[str, Any], says: str
+    engine: Engine, topology: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deploy(engine, topology=topology, **more)

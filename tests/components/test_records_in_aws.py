@@ -17,7 +17,7 @@ from components.aws.records.share import POINTS, RecordsShare
 from components.llm_platform import LlmPlatform
 from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError, Refused
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
@@ -38,12 +38,12 @@ SHARE: dict[str, Any] = {
         "vpc_id": "vpc-1",
         "subnet_ids": ["subnet-a", "subnet-b"],
     },
-    "principals": {each: [f"arn:aws:iam::{ACCOUNT}:role/{each.split('-')[0]}"] for each in POINTS},
+    "principals": {point: [f"arn:aws:iam::{ACCOUNT}:role/{point.split('-')[0]}"] for point in POINTS},
 }
 
 
 @pytest.fixture
-def whole(engine: Engine) -> Engine:
+def eks_platform(engine: Engine) -> Engine:
     platform = private.platform()
     engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
     return engine
@@ -57,22 +57,22 @@ def test_a_sealers_role_puts_below_its_prefix_through_the_network_and_takes_noth
     engine: Engine,
 ) -> None:
     engine.deploy(RecordsIdentity, "s", IDENTITY)
-    own, bound = document(engine, "RolePolicy", "s-policy"), document(engine, "Policy", "s-boundary")
-    mine, vpc = f"{BUCKET}/frankfurt/internal/seals/1.seal", {"aws_SourceVpc": "vpc-1"}
+    identity, bound = document(engine, "RolePolicy", "s-policy"), document(engine, "Policy", "s-boundary")
+    seal, vpc = f"{BUCKET}/frankfurt/internal/seals/1.seal", {"aws_SourceVpc": "vpc-1"}
     for action in ("s3:PutObject", "s3:PutObjectRetention", "s3:GetObjectVersion"):
-        for said in (own, bound):
-            assert allowed(said, action, mine, **vpc)
-            assert not allowed(said, action, f"{BUCKET}/frankfurt/confidential/seals/1.seal", **vpc)
-            assert not allowed(said, action, mine, aws_SourceVpc="vpc-2")
-            assert not allowed(said, action, mine), "from no network at all"
+        for policy in (identity, bound):
+            assert allowed(policy, action, seal, **vpc)
+            assert not allowed(policy, action, f"{BUCKET}/frankfurt/confidential/seals/1.seal", **vpc)
+            assert not allowed(policy, action, seal, aws_SourceVpc="vpc-2")
+            assert not allowed(policy, action, seal), "from no network at all"
     for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"):
-        assert not allowed(own, action, mine, **vpc)
-        denials = [each for each in bound["Statement"] if each["Effect"] == "Deny"]
-        assert any(action in each["Action"] for each in denials), "whatever its own policy comes to say"
+        assert not allowed(identity, action, seal, **vpc)
+        denials = [statement for statement in bound["Statement"] if statement["Effect"] == "Deny"]
+        assert any(action in denial["Action"] for denial in denials), "whatever its own policy comes to say"
     via = {"kms_ViaService": f"s3.{REGION}.amazonaws.com"}
-    assert allowed(own, "kms:GenerateDataKey", KEY, **via)
-    assert not allowed(own, "kms:GenerateDataKey", KEY)
-    assert not allowed(own, "s3:PutBucketPolicy", BUCKET, **vpc)
+    assert allowed(identity, "kms:GenerateDataKey", KEY, **via)
+    assert not allowed(identity, "kms:GenerateDataKey", KEY)
+    assert not allowed(identity, "s3:PutBucketPolicy", BUCKET, **vpc)
 
 
 def test_a_gateways_role_on_fargate_mounts_by_the_shares_word_alone_and_does_nothing_else(
@@ -85,14 +85,16 @@ def test_a_gateways_role_on_fargate_mounts_by_the_shares_word_alone_and_does_not
         "EFS lets in whoever an identity policy or the share's policy allows"
     )
     only = [
-        each for each in document(engine, "Policy", "g-boundary")["Statement"] if each["Effect"] == "Allow"
+        statement
+        for statement in document(engine, "Policy", "g-boundary")["Statement"]
+        if statement["Effect"] == "Allow"
     ]
-    assert [each["Action"] for each in only] == [
+    assert [statement["Action"] for statement in only] == [
         ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
     ]
 
 
-ROLES = {who: f"arn:aws:iam::{ACCOUNT}:role/{who}" for who in ("gateway", "sealer", "other")}
+ROLES = {name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("gateway", "sealer", "other")}
 READS_AND_WRITES = {
     "Statement": [
         {
@@ -109,13 +111,13 @@ def decided(share: dict[str, Any], identity: dict[str, Any], role: str, action: 
     """What EFS decides: either document may allow, and a denial in either wins."""
 
     def concerns(statement: dict[str, Any]) -> bool:
-        named = statement["Principal"]["AWS"]
-        return named == "*" or role in ([named] if isinstance(named, str) else named)
+        aws = statement["Principal"]["AWS"]
+        return aws == "*" or role in ([aws] if isinstance(aws, str) else aws)
 
-    mine = [each for each in share["Statement"] if concerns(each)]
-    both = {"Statement": [*mine, *identity["Statement"]]}
+    statements = [statement for statement in share["Statement"] if concerns(statement)]
+    combined = {"Statement": [*statements, *identity["Statement"]]}
     on = "arn:aws:efs/fileSystem:::r-files"
-    return allowed(both, f"elasticfilesystem:Client{action}", on, **context)
+    return allowed(combined, f"elasticfilesystem:Client{action}", on, **context)
 
 
 @pytest.mark.parametrize("principal_is_known", [True, False])
@@ -123,30 +125,30 @@ def test_a_role_with_efs_permissions_of_its_own_still_mounts_its_own_access_poin
     engine: Engine, principal_is_known: bool
 ) -> None:
     engine.deploy(RecordsShare, "r", SHARE)
-    said = document(engine, "FileSystemPolicy", "r-policy")
+    share_policy = document(engine, "FileSystemPolicy", "r-policy")
 
-    def may(who: str, action: str, point: str | None) -> bool:
+    def may(name: str, action: str, point: str | None) -> bool:
         context = {"aws_SecureTransport": "true", "elasticfilesystem_AccessedViaMountTarget": "true"}
         if point is not None:
             context["elasticfilesystem_AccessPointArn"] = f"arn:aws:efs/accessPoint:::r-{point}"
         if principal_is_known:
-            context["aws_PrincipalArn"] = ROLES[who]
-        return decided(said, READS_AND_WRITES, ROLES[who], action, **context)
+            context["aws_PrincipalArn"] = ROLES[name]
+        return decided(share_policy, READS_AND_WRITES, ROLES[name], action, **context)
 
-    for who in ("gateway", "sealer"):
+    for name in ("gateway", "sealer"):
         for point, (_, _, writes) in POINTS.items():
-            assert may(who, "Mount", point) == point.startswith(who), (who, point)
-            assert may(who, "Write", point) == (point.startswith(who) and writes), (who, point)
-    assert not any(may(who, action, None) for who in ROLES for action in ("Mount", "Write")), (
+            assert may(name, "Mount", point) == point.startswith(name), (name, point)
+            assert may(name, "Write", point) == (point.startswith(name) and writes), (name, point)
+    assert not any(may(role, action, None) for role in ROLES for action in ("Mount", "Write")), (
         "the whole share"
     )
-    assert not any(may(who, action, "another") for who in ROLES for action in ("Mount", "Write"))
+    assert not any(may(role, action, "another") for role in ROLES for action in ("Mount", "Write"))
     if principal_is_known:
         assert not any(may("other", action, point) for point in POINTS for action in ("Mount", "Write"))
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "says"),
+    ("change", "error", "message"),
     [
         ({"sensitivity": "restricted"}, Refused, "class restricted, which may not use AWS"),
         ({"bucket": None}, InputError, "a sealer without a bucket"),
@@ -155,10 +157,10 @@ def test_a_role_with_efs_permissions_of_its_own_still_mounts_its_own_access_poin
     ],
 )
 def test_an_identity_that_is_neither_a_sealers_nor_a_gateways_is_refused(
-    engine: Engine, change: dict[str, Any], error: type[Exception], says: str
+    engine: Engine, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     args = {key: value for key, value in {**IDENTITY, **change}.items() if value is not None}
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         engine.deploy(RecordsIdentity, "s", args)
 
 
@@ -168,10 +170,10 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
     assert files.inputs["encrypted"] is True
     assert files.inputs["kmsKeyId"] == engine.only("Key").name.join(("arn:aws:kms/key:::", ""))
     assert files.retained, "what is not sealed yet lies on it"
-    said = document(engine, "FileSystemPolicy", "r-policy")
+    share_policy = document(engine, "FileSystemPolicy", "r-policy")
     arns = {
-        each.name.removeprefix("r-"): f"arn:aws:efs/accessPoint:::{each.name}"
-        for each in engine.all("AccessPoint")
+        access_point.name.removeprefix("r-"): f"arn:aws:efs/accessPoint:::{access_point.name}"
+        for access_point in engine.all("AccessPoint")
     }
     assert set(arns) == set(POINTS)
 
@@ -184,7 +186,7 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
             "elasticfilesystem_AccessPointArn": arns[point],
             **more,
         }
-        return decided(said, {"Statement": []}, role, action, **context)
+        return decided(share_policy, {"Statement": []}, role, action, **context)
 
     writes = {point: may("Write", point) for point in POINTS}
     assert writes == {point: write for point, (_, _, write) in POINTS.items()}
@@ -193,18 +195,22 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
     assert not any(may("RootAccess", point) for point in POINTS)
     assert not may("Mount", "gateway-records", elasticfilesystem_AccessPointArn="")
     users = {
-        each.name.removeprefix("r-"): each.inputs["posixUser"]["uid"] for each in engine.all("AccessPoint")
+        access_point.name.removeprefix("r-"): access_point.inputs["posixUser"]["uid"]
+        for access_point in engine.all("AccessPoint")
     }
     assert (
         users["gateway-records"] == users["gateway-seals"] != users["sealer-records"] == users["sealer-seals"]
     )
     owners = {
-        (each.inputs["rootDirectory"]["path"], each.inputs["rootDirectory"]["creationInfo"]["ownerUid"])
-        for each in engine.all("AccessPoint")
+        (
+            access_point.inputs["rootDirectory"]["path"],
+            access_point.inputs["rootDirectory"]["creationInfo"]["ownerUid"],
+        )
+        for access_point in engine.all("AccessPoint")
     }
     assert owners == {("/records", 2000), ("/seals", 2001)}, "whoever of them comes first"
     assert len(engine.all("MountTarget")) == 2
-    assert all("r-policy" in each.depends_on for each in engine.all("MountTarget"))
+    assert all("r-policy" in mount_target.depends_on for mount_target in engine.all("MountTarget"))
 
 
 def test_a_share_for_restricted_work_or_that_nobody_mounts_is_refused(engine: Engine) -> None:
@@ -227,12 +233,15 @@ def test_the_sealers_endpoint_has_addresses_known_beforehand_and_lets_sealers_in
         **{"sources": ["10.80.0.0/16"], "grants": [grant]},
     }
     engine.deploy(SealingEndpoint, "e", args)
-    made = engine.only("VpcEndpoint").inputs
-    fixed = [(each["subnetId"], each["ipv4"]) for each in made["subnetConfigurations"]]
+    vpc_endpoint = engine.only("VpcEndpoint").inputs
+    fixed = [
+        (subnet_configuration["subnetId"], subnet_configuration["ipv4"])
+        for subnet_configuration in vpc_endpoint["subnetConfigurations"]
+    ]
     assert fixed == [("a", "10.80.31.250"), ("b", "10.80.63.250")]
     assert [address for _, address in fixed] == sealing_addresses(cidrs)
-    assert made["privateDnsEnabled"] is False, "all others go on by the gateway endpoint"
-    (only,) = json.loads(made["policy"])["Statement"]
+    assert vpc_endpoint["privateDnsEnabled"] is False, "all others go on by the gateway endpoint"
+    (only,) = json.loads(vpc_endpoint["policy"])["Statement"]
     assert only["Condition"] == {"ArnEquals": {"aws:PrincipalArn": grant["principals"]}}
     with pytest.raises(InputError, match="no sealer is granted anything"):
         engine.deploy(SealingEndpoint, "f", {**args, "grants": []})
@@ -241,40 +250,48 @@ def test_the_sealers_endpoint_has_addresses_known_beforehand_and_lets_sealers_in
 
 
 def test_in_a_cluster_the_sealer_bears_a_role_by_its_own_account_and_its_gateway_bears_none(
-    whole: Engine,
+    eks_platform: Engine,
 ) -> None:
     bound = {
-        (each.inputs["namespace"], each.inputs["serviceAccount"]): each.inputs["roleArn"]
-        for each in whole.all("PodIdentityAssociation")
+        (
+            pod_identity_association.inputs["namespace"],
+            pod_identity_association.inputs["serviceAccount"],
+        ): pod_identity_association.inputs["roleArn"]
+        for pod_identity_association in eks_platform.all("PodIdentityAssociation")
     }
-    mine = bound[("isthmus-confidential-sealer", "confidential-sealer")]
-    assert list(bound.values()).count(mine) == 1
+    role = bound[("isthmus-confidential-sealer", "confidential-sealer")]
+    assert list(bound.values()).count(role) == 1
     assert not [account for _, account in bound if account.endswith("-gateway")]
-    pod = whole.pods()["confidential-sealer"]
+    pod = eks_platform.pods()["confidential-sealer"]
     assert pod["serviceAccountName"] == "confidential-sealer"
-    named = {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
-    assert named == {"confidential-sealer"}
+    secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    assert secrets == {"confidential-sealer"}
 
 
-def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_points(whole: Engine) -> None:
-    for role, space, name in (
+def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_points(
+    eks_platform: Engine,
+) -> None:
+    for role, namespace, name in (
         ("gateway", "isthmus-confidential", "confidential-gateway"),
         ("sealer", "isthmus-confidential-sealer", "confidential-sealer"),
     ):
-        pod = whole.pods()[name]
+        pod = eks_platform.pods()[name]
         (box,) = pod["containers"]
-        read = {each["mountPath"]: each.get("readOnly", False) for each in box["volumeMounts"]}
+        read = {
+            volume_mount["mountPath"]: volume_mount.get("readOnly", False)
+            for volume_mount in box["volumeMounts"]
+        }
         root = "/var/lib/isthmus/audit"
         assert (read[f"{root}/records"], read[f"{root}/seals"]) == (role == "sealer", role == "gateway")
         claims = {
-            each["name"]: each["persistentVolumeClaim"]["claimName"]
-            for each in pod["volumes"]
-            if "persistentVolumeClaim" in each
+            volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["volumes"]
+            if "persistentVolumeClaim" in volume
         }
         volumes = {
-            each.spec["claimRef"]["name"]: each.spec
-            for each in whole.all("PersistentVolume")
-            if each.spec["claimRef"]["namespace"] == space
+            persistent_volume.spec["claimRef"]["name"]: persistent_volume.spec
+            for persistent_volume in eks_platform.all("PersistentVolume")
+            if persistent_volume.spec["claimRef"]["namespace"] == namespace
         }
         for folder in ("records", "seals"):
             volume = volumes[claims[f"audit-{folder}"]]
@@ -285,78 +302,96 @@ def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_point
             assert volume["mountOptions"] == ["tls", "iam"]
 
 
-def test_in_a_cluster_a_sealer_reaches_its_store_and_what_hands_out_its_identity(whole: Engine) -> None:
+def test_in_a_cluster_a_sealer_reaches_its_store_and_what_hands_out_its_identity(
+    eks_platform: Engine,
+) -> None:
     (policy,) = [
-        made.spec for made in whole.all("NetworkPolicy") if made.meta["name"] == "confidential-sealer"
+        network_policy.spec
+        for network_policy in eks_platform.all("NetworkPolicy")
+        if network_policy.meta["name"] == "confidential-sealer"
     ]
-    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["egress"]]
-    assert ways == [("10.80.31.250/32", 443), ("10.80.63.250/32", 443), ("169.254.170.23/32", 80)]
-    pod = whole.pods()["confidential-sealer"]
-    assert [each["ip"] for each in pod["hostAliases"]] == ["10.80.31.250", "10.80.63.250"]
-    assert {name for each in pod["hostAliases"] for name in each["hostnames"]} == {
+    targets = [(rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in policy["egress"]]
+    assert targets == [("10.80.31.250/32", 443), ("10.80.63.250/32", 443), ("169.254.170.23/32", 80)]
+    pod = eks_platform.pods()["confidential-sealer"]
+    assert [alias["ip"] for alias in pod["hostAliases"]] == ["10.80.31.250", "10.80.63.250"]
+    assert {name for alias in pod["hostAliases"] for name in alias["hostnames"]} == {
         f"s3.{REGION}.amazonaws.com"
     }
-    told = whole.only("ConfigMap", f"{SEALER}-config").inputs["data"]["config.yaml"]
-    read = read_by_the_edge(YAML(typ="safe").load(told), Path("config.yaml"))
+    config_yaml = eks_platform.only("ConfigMap", f"{SEALER}-config").inputs["data"]["config.yaml"]
+    read = read_by_the_edge(YAML(typ="safe").load(config_yaml), Path("config.yaml"))
     assert isinstance(read, SealerConfig)
     assert (read.store.credentials, read.store.ca) == (None, None)
     assert read.store.prefix == "frankfurt/confidential"
 
 
-def test_the_store_takes_seals_from_the_sealers_roles_whichever_stack_makes_them(whole: Engine) -> None:
-    names = [each.inputs["name"] for each in whole.all("Role") if each.name.endswith("-sealer-identity-role")]
+def test_the_store_takes_seals_from_the_sealers_roles_whichever_stack_makes_them(
+    eks_platform: Engine,
+) -> None:
+    names = [
+        role.inputs["name"]
+        for role in eks_platform.all("Role")
+        if role.name.endswith("-sealer-identity-role")
+    ]
     assert len(names) == 2
-    said = document(whole, "BucketPolicy", "insurer-frankfurt-policy")
-    said["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    bucket_policy = document(eks_platform, "BucketPolicy", "insurer-frankfurt-policy")
+    bucket_policy["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
     bucket = "arn:aws:s3/bucket:::insurer-frankfurt-bucket"
     person = {"aws_SecureTransport": "true", "aws_PrincipalIsAWSService": "false"}
 
     def puts(role: str) -> bool:
         arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
-        return allowed(said, "s3:PutObject", f"{bucket}/x", aws_PrincipalArn=arn, **person)
+        return allowed(bucket_policy, "s3:PutObject", f"{bucket}/x", aws_PrincipalArn=arn, **person)
 
     assert all(puts(name) for name in names)
     assert all(puts(f"{name[:-8]}0badcafe") for name in names), "another layer's digits"
     for stranger in ("admin", f"{names[0][:-8]}0badcafe-too", f"x-{names[0]}", names[0][:-9]):
         assert not puts(stranger)
-    assert not allowed(said, "s3:DeleteObjectVersion", f"{bucket}/x", **person)
-    key = document(whole, "Key", "insurer-frankfurt-key")
+    assert not allowed(bucket_policy, "s3:DeleteObjectVersion", f"{bucket}/x", **person)
+    key = document(eks_platform, "Key", "insurer-frankfurt-key")
     (sealing,) = [
-        each
-        for each in key["Statement"]
-        if "kms:GenerateDataKey" in each["Action"] and "AWS" in each["Principal"]
+        statement
+        for statement in key["Statement"]
+        if "kms:GenerateDataKey" in statement["Action"] and "AWS" in statement["Principal"]
     ]
-    named = sealing["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    aws_principal_arn = sealing["Condition"]["ArnLike"]["aws:PrincipalArn"]
     assert all(
-        any(fnmatchcase(f"arn:aws:iam::{ACCOUNT}:role/{name}", each) for each in named) for name in names
+        any(fnmatchcase(f"arn:aws:iam::{ACCOUNT}:role/{name}", pattern) for pattern in aws_principal_arn)
+        for name in names
     )
 
 
 def test_where_nobody_seals_only_services_of_aws_put(engine: Engine) -> None:
     account = Account()
     audit(account)
-    said = document(account, "BucketPolicy", "t-policy")
-    said["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    bucket_policy = document(account, "BucketPolicy", "t-policy")
+    bucket_policy["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
     name = "arn:aws:s3/bucket:::t-bucket/x"
     for service in ("true", "false"):
-        asked = {"aws_SecureTransport": "true", "aws_PrincipalIsAWSService": service}
-        assert allowed(said, "s3:PutObject", name, **asked) is (service == "true")
+        context = {"aws_SecureTransport": "true", "aws_PrincipalIsAWSService": service}
+        assert allowed(bucket_policy, "s3:PutObject", name, **context) is (service == "true")
 
 
 def test_the_organisations_own_share_and_endpoint_are_used_and_none_is_made_beside(engine: Engine) -> None:
     data = private.data()
     data["audit"][0]["address"] = "10.80.9.9"
     for gateway in data["gateways"]:
-        held = gateway["class"]
-        gateway["audit"] |= {"volume": f"records-{held}", "sealer_volume": f"records-{held}-sealer"}
-    platform = Platform.model_validate(data)
+        sensitivity = gateway["class"]
+        gateway["audit"] |= {
+            "volume": f"records-{sensitivity}",
+            "sealer_volume": f"records-{sensitivity}-sealer",
+        }
+    platform = CheckedPlatform.model_validate(data)
     engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
     assert not engine.all("FileSystem")
     assert not engine.all("PersistentVolume")
-    assert not [each for each in engine.all("VpcEndpoint") if each.name.endswith("-sealing-s3")]
-    assert "aws-efs-csi-driver" not in {each.inputs["addonName"] for each in engine.all("Addon")}
+    assert not [
+        vpc_endpoint
+        for vpc_endpoint in engine.all("VpcEndpoint")
+        if vpc_endpoint.name.endswith("-sealing-s3")
+    ]
+    assert "aws-efs-csi-driver" not in {addon.inputs["addonName"] for addon in engine.all("Addon")}
     pod = engine.pods()["internal-sealer"]
-    assert [each["ip"] for each in pod["hostAliases"]] == ["10.80.9.9"]
+    assert [alias["ip"] for alias in pod["hostAliases"]] == ["10.80.9.9"]
 
 
 def test_a_sealer_with_two_shares_or_none_and_a_restricted_one_in_aws_are_refused(engine: Engine) -> None:

@@ -25,11 +25,11 @@ from edge import reviewers
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests import private
 from tests.components.conftest import BUCKET, Engine, build, providers
 from tests.components.platforms import DIGEST, bank, reviewed
-from tests.components.rendered import shown, told
+from tests.components.rendered import read_config, shown
 from tests.components.test_fargate_starts import TaskRole
 from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
@@ -73,19 +73,19 @@ def scored(gateway: dict[str, Any], model: str, domain: str) -> str:
     """The gateway's workload has a calibration, whose digest is given back."""
     text = json.dumps(calibration(model, model_digest=DIGEST, domain=domain))
     digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    named = {"name": "text", "file": "text.json", "text": text, "digest": digest}
-    gateway["workloads"][0]["calibrations"] = [named]
+    stated_calibration = {"name": "text", "file": "text.json", "text": text, "digest": digest}
+    gateway["workloads"][0]["calibrations"] = [stated_calibration]
     return digest
 
 
 def on_prem() -> Rendered:
     """The bank's restricted answers."""
-    made = Engine()
+    engine = Engine()
     platform = reviewed(bank(), at=0, reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
     sha256 = scored(platform["gateways"][0], "meta-llama/Llama-3.3-70B-Instruct", "onboarding")
-    build(made, platform)
+    build(engine, platform)
     return Rendered(
-        *(made, "isthmus-fra1-restricted", "restricted", "transaction-narratives"),
+        *(engine, "isthmus-fra1-restricted", "restricted", "transaction-narratives"),
         *("isthmus-restricted-llama-70b-config", "restricted-llama-70b", "postgres.fra1.bank.example"),
         *(sha256, 2),
     )
@@ -93,13 +93,13 @@ def on_prem() -> Rendered:
 
 def in_eks() -> Rendered:
     """An insurer's confidential answers, in a cluster in AWS."""
-    made = Engine()
+    engine = Engine()
     platform = private.reviewed(reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
     sha256 = scored(platform["gateways"][0], "Qwen/Qwen3-14B", "claims")
-    checked = Platform.model_validate(platform)
-    made.run(lambda: LlmPlatform("insurer", checked, providers("frankfurt", "frankfurt/kubernetes")))
+    checked = CheckedPlatform.model_validate(platform)
+    engine.run(lambda: LlmPlatform("insurer", checked, providers("frankfurt", "frankfurt/kubernetes")))
     return Rendered(
-        *(made, "insurer-frankfurt-confidential", "confidential", "claim-summaries"),
+        *(engine, "insurer-frankfurt-confidential", "confidential", "claim-summaries"),
         *("insurer-claims-config", "claims", "postgres.insurer.example"),
         *(sha256, 1),
     )
@@ -124,10 +124,10 @@ class Site:
     held: str
     """The class."""
 
-    def client(self, edge: Edge, authority: Authority, who: str) -> httpx.Client:
+    def client(self, edge: Edge, authority: Authority, person: str) -> httpx.Client:
         """Believes the site's authority, and shows a certificate of one's own."""
         context = ssl.create_default_context(cafile=str(self.kept.authority.path))
-        context.load_cert_chain(authority.folder / f"{who}.crt", authority.folder / f"{who}.key")
+        context.load_cert_chain(authority.folder / f"{person}.crt", authority.folder / f"{person}.key")
         return httpx.Client(base_url=edge.url, verify=context, trust_env=False, timeout=20)
 
     def reviewer(self, name: str) -> str:
@@ -159,8 +159,8 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
             postgres.ask(f"CREATE ROLE {user} LOGIN PASSWORD '{user}-s3cret'")
         door = Door(postgres, *authority.issue("postgres", rendered.database))
         ending.callback(door.close)
-        kept = Kept(folder, postgres, "isthmus", authority, door)
-        kept.keys("migrate", "--gateway-user", "gateway", "--reviews-user", "reviews")
+        content_keys = Kept(folder, postgres, "isthmus", authority, door)
+        content_keys.keys("migrate", "--gateway-user", "gateway", "--reviews-user", "reviews")
 
         private, public = new_key()
         keys = {"sealer.pem": public, "site.key": b"ab" * 32, "wrapping.key": b"cd" * 32}
@@ -193,15 +193,15 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
             "/var/lib/isthmus/audit": folder / "share",
         }
 
-        def read(name: str, tls: str | None = None, space: str = rendered.space) -> Any:
-            mounted = {**volumes, **{f"/etc/isthmus/{each}": folder / each for each in secrets}}
+        def read(name: str, tls: str | None = None, namespace: str = rendered.space) -> Any:
+            mounted = {**volumes, **{f"/etc/isthmus/{secret}": folder / secret for secret in secrets}}
             if tls is not None:
-                mounted["/etc/isthmus/tls"] = shown(authority, folder / f"{tls}-tls", tls, space)
-            said = told(rendered.engine, name, mounted)
-            if "database" in said:
-                assert said["database"]["host"] == rendered.database
-                said["database"] |= {"host": "127.0.0.1", "port": door.port}
-            return said
+                mounted["/etc/isthmus/tls"] = shown(authority, folder / f"{tls}-tls", tls, namespace)
+            config = read_config(rendered.engine, name, mounted)
+            if "database" in config:
+                assert config["database"]["host"] == rendered.database
+                config["database"] |= {"host": "127.0.0.1", "port": door.port}
+            return config
 
         model = FakeModel()
         model.logprobs = [math.log(0.9)] * len(model.words)
@@ -220,7 +220,7 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(folder / "token"),
             }
         running = [Edge(folder / "run-sealer", sealing, by_place)]
-        ending.callback(lambda: [each.stop() for each in (*running[1:], running[0])])
+        ending.callback(lambda: [process.stop() for process in (*running[1:], running[0])])
         behind = read(rendered.sidecar, rendered.model)
         behind["upstream"] = model.url
         running.append(Edge(folder / "run-sidecar", behind))
@@ -230,11 +230,11 @@ def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
         apart = f"isthmus-{rendered.held}-reviews.svc"
         desk = read(f"{rendered.name}-reviews-config", f"{rendered.held}-reviews", apart)
         running.append(Edge(folder / "run-reviews", desk))
-        for each in running:
-            each.wait_until_up().wait_until_well()
+        for process in running:
+            process.wait_until_up().wait_until_well()
         store = S3Store(s3, BUCKET, sealing["store"]["prefix"])
-        yield Site(running[2], running[3], store, public, kept, folder, people, rendered.held)
-        assert [each.stop() for each in (*running[1:], running[0])] == [0, 0, 0, 0]
+        yield Site(running[2], running[3], store, public, content_keys, folder, people, rendered.held)
+        assert [process.stop() for process in (*running[1:], running[0])] == [0, 0, 0, 0]
 
 
 def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class_asks_for_have_approved_it(
@@ -248,8 +248,8 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class
         anna = ending.enter_context(running.client(running.desk, running.people, "anna"))
         anna.headers["authorization"] = f"Bearer {running.reviewer('anna@bank.example')}"
 
-        asked = {"model": rendered.workload, "messages": [{"role": "user", "content": SECRET}]}
-        answer = application.post("/v1/chat/completions", json=asked, headers=key)
+        request = {"model": rendered.workload, "messages": [{"role": "user", "content": SECRET}]}
+        answer = application.post("/v1/chat/completions", json=request, headers=key)
         assert (answer.status_code, answer.json()["status"]) == (202, "held"), answer.text
         assert SAID not in answer.text
         where = answer.headers["location"]
@@ -261,12 +261,14 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class
             assert application.get(where, headers=key).status_code == 202, f"{number} have approved"
             claimed = person.post(f"{where}/claim").json()
             assert SAID in json.dumps(claimed)
-            said = {name: claimed[name] for name in ("version", "sha256")}
-            approved = person.post(f"{where}/approve", json=said)
+            version = {name: claimed[name] for name in ("version", "sha256")}
+            approved = person.post(f"{where}/approve", json=version)
             assert approved.status_code == 200, approved.text
-        given = application.get(where, headers=key)
-        assert (given.status_code, given.headers["x-isthmus-review"]) == (200, "approved"), given.text
-        assert given.json()["choices"][0]["message"]["content"].startswith(SAID)
+        released = application.get(where, headers=key)
+        assert (released.status_code, released.headers["x-isthmus-review"]) == (200, "approved"), (
+            released.text
+        )
+        assert released.json()["choices"][0]["message"]["content"].startswith(SAID)
     records: list[dict[str, Any]] = []
     proof = verify(
         running.store,
@@ -275,11 +277,13 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class
         on_record=lambda record, _: records.append(record),
     )
     assert (proof.findings, proof.unfinished) == ([], {})
-    acts = [(each["act"], each["who"].get("reviewer")) for each in records if each["kind"] == "review"]
+    acts = [
+        (record["act"], record["who"].get("reviewer")) for record in records if record["kind"] == "review"
+    ]
     decided = (ERIKA, "anna@bank.example")[: rendered.approvals]
-    wanted = [*((act, who) for who in decided for act in ("claim", "approve")), ("give", None)]
-    assert sorted(acts, key=str) == sorted(wanted, key=str)
-    (outcome,) = [each for each in records if each["kind"] == "outcome"]
+    expected = [*((act, reviewer) for reviewer in decided for act in ("claim", "approve")), ("give", None)]
+    assert sorted(acts, key=str) == sorted(expected, key=str)
+    (outcome,) = [record for record in records if record["kind"] == "outcome"]
     assert outcome["held"]["why"] == ["impact"]
     assert outcome["confidence"]["score"] == pytest.approx(0.9, abs=0.001), (
         "by the calibration that was mounted"

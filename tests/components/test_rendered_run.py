@@ -15,7 +15,7 @@ from edge.audit.stores import S3Store
 from edge.audit.verify import verify
 from tests.components.conftest import BUCKET, Engine
 from tests.components.platforms import DIGEST
-from tests.components.rendered import given, shown, told
+from tests.components.rendered import gateway_mounts, read_config, shown
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
@@ -30,10 +30,10 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
 ) -> None:
     authority = Authority(tmp_path)
     authority.issue("app", "app.claims.svc")
-    mounts = given(tmp_path, authority, {WORKLOAD: KEY})
-    sealing = told(built, "isthmus-fra1-confidential-sealer-config", mounts.sealer)
+    mounts = gateway_mounts(tmp_path, authority, {WORKLOAD: KEY})
+    sealing = read_config(built, "isthmus-fra1-confidential-sealer-config", mounts.sealer)
     sealing["store"]["endpoint"] = s3.meta.endpoint_url
-    behind = told(
+    behind = read_config(
         built,
         "isthmus-confidential-llama-8b-config",
         {"/etc/isthmus/tls": shown(authority, tmp_path / "model-tls", "confidential-llama-8b", SPACE)},
@@ -44,7 +44,7 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
     try:
         sidecar = Edge(tmp_path / "run-sidecar", behind)
         running += [sidecar, Edge(tmp_path / "run-sealer", sealing)]
-        front = told(
+        front = read_config(
             built,
             "isthmus-fra1-confidential-gateway-config",
             {
@@ -55,15 +55,15 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
         front["routes"][0]["url"] = f"https://127.0.0.1:{sidecar.port}"
         gateway = Edge(tmp_path / "run-gateway", front)
         running.append(gateway)
-        for each in running:
-            each.wait_until_up().wait_until_well()
-        asked = {"model": WORKLOAD, "messages": [{"role": "user", "content": "IBAN DE02"}]}
+        for process in running:
+            process.wait_until_up().wait_until_well()
+        request = {"model": WORKLOAD, "messages": [{"role": "user", "content": "IBAN DE02"}]}
         with httpx.Client(verify=authority.client("app"), trust_env=False, timeout=20) as client:
-            answer = client.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=bearer(KEY))
+            answer = client.post(f"{gateway.url}/v1/chat/completions", json=request, headers=bearer(KEY))
         assert answer.status_code == 200, answer.text
     finally:
         # The sealer last: what the gateway wrote at its end is sealed too.
-        codes = [each.stop() for each in (*running[2:], *running[:2])]
+        codes = [process.stop() for process in (*running[2:], *running[:2])]
         model.shutdown()
         model.server_close()
     assert codes == [0, 0, 0]
@@ -75,8 +75,8 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
         on_record=lambda record, _: records.append(record),
     )
     assert (proof.findings, proof.unfinished) == ([], {})
-    assert [each["kind"] for each in records] == ["open", "intent", "outcome", "close"]
-    (intent,) = [each for each in records if each["kind"] == "intent"]
+    assert [record["kind"] for record in records] == ["open", "intent", "outcome", "close"]
+    (intent,) = [record for record in records if record["kind"] == "intent"]
     assert intent["policy"] == front["audit"]["policy"]
     where = {key: intent["to"][key] for key in ("server", "target", "digest")}
     server = f"confidential-llama-8b.{SPACE}"

@@ -35,14 +35,17 @@ def vllm(pod: dict[str, Any]) -> dict[str, Any]:
 def test_one_machine_is_a_deployment_several_are_a_set_of_groups(engine: Engine) -> None:
     deploy(engine)
     assert not engine.all("Deployment")
-    made = engine.only("LeaderWorkerSet")
-    assert made.type == "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
-    assert made.meta["name"] == "llama-group", "its controller makes a Service of that name"
-    assert (made.spec["replicas"], made.spec["leaderWorkerTemplate"]["size"]) == (2, 2)
-    other = Engine()
-    other.deploy(ModelServer, "m", args(nodes_per_replica=1))
-    assert other.only("Deployment")
-    assert not other.all("LeaderWorkerSet")
+    leader_worker_set = engine.only("LeaderWorkerSet")
+    assert leader_worker_set.type == "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
+    assert leader_worker_set.meta["name"] == "llama-group", "its controller makes a Service of that name"
+    assert (leader_worker_set.spec["replicas"], leader_worker_set.spec["leaderWorkerTemplate"]["size"]) == (
+        2,
+        2,
+    )
+    fresh_engine = Engine()
+    fresh_engine.deploy(ModelServer, "m", args(nodes_per_replica=1))
+    assert fresh_engine.only("Deployment")
+    assert not fresh_engine.all("LeaderWorkerSet")
 
 
 def test_tensor_parallel_within_a_machine_pipeline_parallel_over_them(engine: Engine) -> None:
@@ -58,7 +61,7 @@ def test_tensor_parallel_within_a_machine_pipeline_parallel_over_them(engine: En
     assert shared <= set(leader) & set(worker)
     assert set(leader) - set(worker) == {"--node-rank=0", "--master-addr=$(VLLM_HOST_IP)"}
     assert set(worker) - set(leader) == {"--node-rank=$(MEMBER)", "--master-addr=$(LEADER)", "--headless"}
-    flags = [each.partition("=")[0] for each in (*leader, *worker) if each.startswith("--")]
+    flags = [argument.partition("=")[0] for argument in (*leader, *worker) if argument.startswith("--")]
     assert [flag for flag in flags if not vllm_flags.is_known(flag)] == []
 
 
@@ -67,24 +70,24 @@ def test_a_worker_knows_its_rank_and_its_leader_without_asking_anyone(engine: En
     addresses = [engine.only("Service", f"m-leader-{group}") for group in range(4)]
     for pod in pods:
         assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
-        assert [each["hostnames"] for each in pod["hostAliases"]] == [[f"leader-{n}"] for n in range(4)]
-        assert len({each["ip"] for each in pod["hostAliases"]}) == 4
-    env = {each["name"]: each for each in vllm(pods[1])["env"]}
+        assert [alias["hostnames"] for alias in pod["hostAliases"]] == [[f"leader-{n}"] for n in range(4)]
+        assert len({alias["ip"] for alias in pod["hostAliases"]}) == 4
+    env = {variable["name"]: variable for variable in vllm(pods[1])["env"]}
     assert env["LEADER"]["value"] == "leader-$(GROUP)"
     paths = {name: env[name]["valueFrom"]["fieldRef"]["fieldPath"] for name in ("GROUP", "MEMBER")}
     assert paths == {"GROUP": f"metadata.labels['{GROUP}']", "MEMBER": f"metadata.labels['{MEMBER}']"}
-    order = [each["name"] for each in vllm(pods[1])["env"]]
+    order = [variable["name"] for variable in vllm(pods[1])["env"]]
     assert order.index("GROUP") < order.index("LEADER"), "a variable sees those before it"
-    for group, made in enumerate(addresses):
-        assert made.spec["selector"] == {**CHOSEN, GROUP: str(group), MEMBER: "0"}
-        assert made.spec["publishNotReadyAddresses"] is True, "they meet before any of them is ready"
-        assert made.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.spec.clusterIP}"
+    for group, service in enumerate(addresses):
+        assert service.spec["selector"] == {**CHOSEN, GROUP: str(group), MEMBER: "0"}
+        assert service.spec["publishNotReadyAddresses"] is True, "they meet before any of them is ready"
+        assert service.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.spec.clusterIP}"
 
 
 def test_pods_of_one_machine_talk_over_the_loopback_those_of_several_do_not(engine: Engine) -> None:
     for pod in deploy(engine):
-        (own,) = [each for each in vllm(pod)["env"] if each["name"] == "VLLM_HOST_IP"]
-        assert own["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+        (variable,) = [variable for variable in vllm(pod)["env"] if variable["name"] == "VLLM_HOST_IP"]
+        assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
 
 
 def test_the_gateway_reaches_the_leader_only_and_so_does_its_service(engine: Engine) -> None:
@@ -97,7 +100,9 @@ def test_the_gateway_reaches_the_leader_only_and_so_does_its_service(engine: Eng
 
 def test_pods_of_a_group_reach_each_other_on_named_ports_and_nobody_else(engine: Engine) -> None:
     deploy(engine)
-    policies = {made.meta["name"]: made.spec for made in engine.all("NetworkPolicy")}
+    policies = {
+        network_policy.meta["name"]: network_policy.spec for network_policy in engine.all("NetworkPolicy")
+    }
     assert set(policies) == {"llama", "llama-group-0", "llama-group-1"}
     for group in (0, 1):
         members = {"podSelector": {"matchLabels": {**CHOSEN, GROUP: str(group)}}}
@@ -106,8 +111,8 @@ def test_pods_of_a_group_reach_each_other_on_named_ports_and_nobody_else(engine:
         assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
         (into,), (out,) = spec["ingress"], spec["egress"]
         assert into["from"] == out["to"] == [members]
-        named = [{"protocol": "TCP", "port": 29501}, {"protocol": "TCP", "port": 40000, "endPort": 40999}]
-        assert into["ports"] == out["ports"] == named
+        ports = [{"protocol": "TCP", "port": 29501}, {"protocol": "TCP", "port": 40000, "endPort": 40999}]
+        assert into["ports"] == out["ports"] == ports
     assert "egress" not in policies["llama"]
 
 
@@ -124,16 +129,16 @@ def test_every_pod_of_a_group_has_gpus_and_weights_only_the_leader_the_sidecar(e
     for pod in (leader, worker):
         assert vllm(pod)["resources"]["limits"]["nvidia.com/gpu"] == "8"
         assert vllm(pod)["resources"]["requests"] == vllm(pod)["resources"]["limits"]
-        mounts = {each["mountPath"]: each for each in vllm(pod)["volumeMounts"]}
+        mounts = {volume_mount["mountPath"]: volume_mount for volume_mount in vllm(pod)["volumeMounts"]}
         assert mounts["/models"]["readOnly"] is True
-        assert {each["name"] for each in vllm(pod)["volumeMounts"]} <= {
-            each["name"] for each in pod["volumes"]
+        assert {volume_mount["name"] for volume_mount in vllm(pod)["volumeMounts"]} <= {
+            volume["name"] for volume in pod["volumes"]
         }
         assert pod["automountServiceAccountToken"] is False
         assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
     assert [box["name"] for box in leader["initContainers"]] == ["edge"]
     assert "initContainers" not in worker
-    assert {each["name"] for each in worker["volumes"]} == {"weights", "cache", "scratch", "shm"}, (
+    assert {volume["name"] for volume in worker["volumes"]} == {"weights", "cache", "scratch", "shm"}, (
         "no certificate lies where nobody needs it"
     )
 
@@ -142,8 +147,8 @@ def test_the_digest_of_the_weights_stands_on_every_pod(engine: Engine) -> None:
     deploy(engine)
     template = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
     for part in ("leaderTemplate", "workerTemplate"):
-        told = template[part]["metadata"]["annotations"]
-        assert told["isthmus.dev/weights-digest"] == args()["weights"]["digest"]
+        annotations = template[part]["metadata"]["annotations"]
+        assert annotations["isthmus.dev/weights-digest"] == args()["weights"]["digest"]
 
 
 def test_a_worker_outlasts_the_leaders_drain(engine: Engine) -> None:
@@ -186,12 +191,12 @@ def test_a_pod_that_starts_again_takes_its_group_with_it(engine: Engine) -> None
 
 def test_kueue_admits_a_group_whole_by_the_sets_own_labels(engine: Engine) -> None:
     deploy(engine, queue="h100", priority_class="h100-restricted")
-    made = engine.only("LeaderWorkerSet")
-    assert made.meta["labels"]["kueue.x-k8s.io/queue-name"] == "h100"
-    assert made.meta["labels"]["kueue.x-k8s.io/priority-class"] == "h100-restricted"
+    leader_worker_set = engine.only("LeaderWorkerSet")
+    assert leader_worker_set.meta["labels"]["kueue.x-k8s.io/queue-name"] == "h100"
+    assert leader_worker_set.meta["labels"]["kueue.x-k8s.io/priority-class"] == "h100-restricted"
     for part in ("leaderTemplate", "workerTemplate"):
-        told = made.spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
-        assert not [key for key in told if "kueue" in key], "a pod of its own would be admitted alone"
+        labels = leader_worker_set.spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
+        assert not [key for key in labels if "kueue" in key], "a pod of its own would be admitted alone"
 
 
 @pytest.mark.parametrize(
@@ -201,19 +206,19 @@ def test_kueue_admits_a_group_whole_by_the_sets_own_labels(engine: Engine) -> No
 def test_groups_roll_one_by_one(engine: Engine, surge: bool, rolling: dict[str, int]) -> None:
     deploy(engine, surge=surge)
     assert engine.only("LeaderWorkerSet").spec["rolloutStrategy"]["rollingUpdateConfiguration"] == rolling
-    policies = {made.meta["name"] for made in engine.all("NetworkPolicy")}
+    policies = {network_policy.meta["name"] for network_policy in engine.all("NetworkPolicy")}
     assert ("llama-group-2" in policies) == surge, "the group that is there while it rolls"
 
 
 def test_an_eviction_takes_one_group_at_most(engine: Engine) -> None:
     deploy(engine)
-    made = engine.only("PodDisruptionBudget")
-    assert made.spec["maxUnavailable"] == 1
-    chosen = made.spec["selector"]["matchLabels"]
-    assert MEMBER not in chosen, "a worker's eviction ends its group as a leader's does"
+    pod_disruption_budget = engine.only("PodDisruptionBudget")
+    assert pod_disruption_budget.spec["maxUnavailable"] == 1
+    match_labels = pod_disruption_budget.spec["selector"]["matchLabels"]
+    assert MEMBER not in match_labels, "a worker's eviction ends its group as a leader's does"
     for part in ("leaderTemplate", "workerTemplate"):
         labels = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
-        assert chosen.items() <= labels.items()
+        assert match_labels.items() <= labels.items()
 
 
 def test_up_waits_for_every_pod_of_the_new_templates(engine: Engine) -> None:
@@ -223,17 +228,19 @@ def test_up_waits_for_every_pod_of_the_new_templates(engine: Engine) -> None:
     assert budget.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.currentHealthy}=6"
     assert "m-server" in budget.depends_on
     assert int(budget.timeouts["create"][:-1]) > 3 * 1800, "groups are rolled one by one"
-    other = Engine()
-    deploy(other, replicas=3, max_model_len=4096)
-    assert other.only("PodDisruptionBudget").meta["name"] != budget.meta["name"], "else an old one would do"
+    fresh_engine = Engine()
+    deploy(fresh_engine, replicas=3, max_model_len=4096)
+    assert fresh_engine.only("PodDisruptionBudget").meta["name"] != budget.meta["name"], (
+        "else an old one would do"
+    )
 
 
 def test_one_group_more_touches_no_pod(engine: Engine) -> None:
     before = deploy(engine)
-    other = Engine()
-    after = deploy(other, replicas=3)
+    fresh_engine = Engine()
+    after = deploy(fresh_engine, replicas=3)
     assert after == before
-    assert [known_groups(each) for each in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
+    assert [known_groups(groups) for groups in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
 
 
 def apart(pod: dict[str, Any]) -> dict[str, Any]:
@@ -271,7 +278,11 @@ def test_leaders_are_spread_over_zones_and_workers_bound_to_theirs(engine: Engin
 def test_groups_that_outlive_a_node_share_no_machine_where_two_are_enough(engine: Engine) -> None:
     leader, worker = deploy(engine, survive="node", failure_domains=2)
     for pod in (leader, worker):
-        spread = next(each for each in pod["topologySpreadConstraints"] if each["topologyKey"] == HOST)
+        spread = next(
+            topology_spread_constraint
+            for topology_spread_constraint in pod["topologySpreadConstraints"]
+            if topology_spread_constraint["topologyKey"] == HOST
+        )
         assert (spread["whenUnsatisfiable"], spread["minDomains"]) == ("DoNotSchedule", 4)
         assert spread["labelSelector"]["matchLabels"] == CHOSEN
     (term,) = worker["affinity"]["podAffinity"][PREFERRED]
@@ -281,8 +292,8 @@ def test_groups_that_outlive_a_node_share_no_machine_where_two_are_enough(engine
 def test_old_and_new_groups_count_together_unless_rolled_with_surge(engine: Engine) -> None:
     leader, _ = deploy(engine, survive="domain", failure_domains=2)
     assert "matchLabelKeys" not in leader["topologySpreadConstraints"][0]
-    other = Engine()
-    leader, _ = deploy(other, survive="domain", failure_domains=2, surge=True)
+    fresh_engine = Engine()
+    leader, _ = deploy(fresh_engine, survive="domain", failure_domains=2, surge=True)
     assert leader["topologySpreadConstraints"][0]["matchLabelKeys"] == [
         "leaderworkerset.sigs.k8s.io/template-revision-hash"
     ]

@@ -14,17 +14,17 @@ SHARED = ["cost-allocation tag isthmus-platform", "cost-allocation tag isthmus.d
 
 
 def test_a_durable_platform_protects_records_their_keys_and_models_and_nothing_else(built: Engine) -> None:
-    protected = [made for made in built.made if made.protected]
-    assert {made.kind for made in protected} == {
+    protected = [resource for resource in built.made if resource.protected]
+    assert {resource.kind for resource in protected} == {
         "Bucket",
         "Key",
         "LogGroup",
         "PersistentVolumeClaim",
         "Namespace",
     }
-    assert all(made.retained for made in protected), "protected, and still deleted once it is not"
-    kept = {made.name for made in protected if made.type.startswith("kubernetes:")}
-    assert kept == MODELS, "a class without a model store keeps no namespace"
+    assert all(resource.retained for resource in protected), "protected, and still deleted once it is not"
+    names = {resource.name for resource in protected if resource.type.startswith("kubernetes:")}
+    assert names == MODELS, "a class without a model store keeps no namespace"
     # A topic's key seals messages on their way, and no record.
     assert not built.only("Key", "isthmus-frankfurt-audit-alarms-key").protected
 
@@ -34,8 +34,8 @@ def test_a_disposable_platform_leaves_what_the_whole_account_shares_and_nothing_
 ) -> None:
     platform["lifecycle"] = "disposable"
     build(engine, platform)
-    assert not [made.name for made in engine.made if made.protected]
-    assert {made.kind for made in engine.made if made.retained} == {"CostAllocationTag"}
+    assert not [resource.name for resource in engine.made if resource.protected]
+    assert {resource.kind for resource in engine.made if resource.retained} == {"CostAllocationTag"}
     assert sorted(engine.outputs["retained"]) == SHARED
 
 
@@ -44,8 +44,10 @@ def test_what_the_two_make_differs_in_how_it_is_kept_only(
 ) -> None:
     platform["lifecycle"] = "disposable"
     build(engine, platform)
-    one, other = ({(made.type, made.name): made.inputs for made in each.made} for each in (engine, built))
-    assert one == other
+    first, second = (
+        {(resource.type, resource.name): resource.inputs for resource in run.made} for run in (engine, built)
+    )
+    assert first == second
 
 
 def test_a_model_without_a_volume_of_its_own_keeps_no_namespace(
@@ -54,4 +56,4 @@ def test_a_model_without_a_volume_of_its_own_keeps_no_namespace(
     del platform["endpoints"][0]["weights"]["volume"]
     build(engine, platform)
     assert not engine.only("Namespace", "isthmus-fra1-restricted-namespace").retained
-    assert not [each for each in engine.outputs["retained"] if "restricted" in each]
+    assert not [name for name in engine.outputs["retained"] if "restricted" in name]

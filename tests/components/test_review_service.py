@@ -26,24 +26,24 @@ CALIBRATION = {
 }
 
 
-def told(engine: Engine, name: str) -> Any:
+def read_config(engine: Engine, name: str) -> Any:
     text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
     return read_by_the_edge(YAML(typ="safe").load(text), Path("config.yaml"))
 
 
 @pytest.fixture(scope="module")
-def held() -> Engine:
+def reviewing() -> Engine:
     """The bank, whose confidential answers are held and scored."""
-    made = Engine()
+    engine = Engine()
     people = [{"name": "erika@bank.example", "client": "erika.people.bank.example", "senior": True}]
     platform = reviewed(bank(), reviewers=people, from_namespaces=["reviewers"], keep_days=30, decide_h=12)
     platform["gateways"][1]["workloads"][0]["calibrations"] = [CALIBRATION]
-    build(made, platform)
-    return made
+    build(engine, platform)
+    return engine
 
 
-def test_the_gateway_holds_what_the_requirements_say_and_reads_its_calibrations(held: Engine) -> None:
-    read = told(held, "isthmus-fra1-confidential-gateway-config")
+def test_the_gateway_holds_what_the_requirements_say_and_reads_its_calibrations(reviewing: Engine) -> None:
+    read = read_config(reviewing, "isthmus-fra1-confidential-gateway-config")
     assert isinstance(read, GatewayConfig)
     assert read.reviews is not None
     assert (read.reviews.decide_h, read.reviews.escalated_h, read.reviews.keep_days) == (12, 24, 30)
@@ -53,21 +53,21 @@ def test_the_gateway_holds_what_the_requirements_say_and_reads_its_calibrations(
     assert (workload.review.domain, workload.review.below_confidence) == ("onboarding", 0.7)
     assert workload.confidence is not None
     assert workload.confidence.domain == "onboarding"
-    pod = held.pods()["confidential-gateway"]
-    at = {each["mountPath"]: each for each in pod["containers"][0]["volumeMounts"]}
+    pod = reviewing.pods()["confidential-gateway"]
+    at = {volume_mount["mountPath"]: volume_mount for volume_mount in pod["containers"][0]["volumeMounts"]}
     assert not at[str(read.reviews.keys)].get("readOnly"), "a key is made for each subject"
     assert str(Path(read.reviews.wrapping_key).parent) in at
     (file,) = workload.confidence.calibrations
-    made = held.only("ConfigMap", "isthmus-fra1-confidential-gateway-calibrations")
-    assert made.inputs["data"] == {file.name: TEXT}, "to the byte: records name its digest"
-    volumes = {each["name"]: each for each in pod["volumes"]}
+    config_map = reviewing.only("ConfigMap", "isthmus-fra1-confidential-gateway-calibrations")
+    assert config_map.inputs["data"] == {file.name: TEXT}, "to the byte: records name its digest"
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
     mounted = volumes[at[str(file.parent)]["name"]]["configMap"]["name"]
-    assert mounted == made.meta["name"]
+    assert mounted == config_map.meta["name"]
 
 
-def test_people_decide_by_the_gateways_keys_and_database_under_another_user(held: Engine) -> None:
-    gateway = told(held, "isthmus-fra1-confidential-gateway-config")
-    read = told(held, "isthmus-fra1-confidential-reviews-config")
+def test_people_decide_by_the_gateways_keys_and_database_under_another_user(reviewing: Engine) -> None:
+    gateway = read_config(reviewing, "isthmus-fra1-confidential-gateway-config")
+    read = read_config(reviewing, "isthmus-fra1-confidential-reviews-config")
     assert isinstance(read, ReviewsConfig)
     assert (read.data_class, read.site) == ("confidential", "fra1")
     assert (read.database.host, read.database.name) == (gateway.database.host, gateway.database.name)
@@ -84,44 +84,49 @@ def test_people_decide_by_the_gateways_keys_and_database_under_another_user(held
     assert str(read.listen.client_ca) == "/etc/isthmus/reviewers/ca.crt", "not who signs applications"
 
 
-def test_reviewers_alone_get_in_and_nothing_but_the_database_is_reached(held: Engine) -> None:
+def test_reviewers_alone_get_in_and_nothing_but_the_database_is_reached(reviewing: Engine) -> None:
     policies = {
-        made.meta["name"]: made.spec for made in held.all("NetworkPolicy") if made.meta["namespace"] == SPACE
+        network_policy.meta["name"]: network_policy.spec
+        for network_policy in reviewing.all("NetworkPolicy")
+        if network_policy.meta["namespace"] == SPACE
     }
     assert set(policies) == {"default-deny", "confidential-reviews"}
     assert policies["default-deny"] == CLOSED
-    own = policies["confidential-reviews"]
-    assert own["egress"] == [
+    confidential_reviews = policies["confidential-reviews"]
+    assert confidential_reviews["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.40.0.21/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
     ]
-    people, scraping = own["ingress"]
+    people, scraping = confidential_reviews["ingress"]
     assert people["ports"] == [{"protocol": "TCP", "port": 8443}]
     assert people["from"] == [
         {"ipBlock": {"cidr": "10.40.7.0/24"}},
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "reviewers"}}},
     ]
     assert scraping["ports"] == [{"protocol": "TCP", "port": 9090}]
-    pod = held.pods()["confidential-reviews"]
+    pod = reviewing.pods()["confidential-reviews"]
     assert pod["hostAliases"] == [{"ip": "10.40.0.21", "hostnames": ["postgres.fra1.bank.example"]}]
     assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
 
 
-def test_it_stands_apart_from_the_gateway(held: Engine) -> None:
-    pods = held.pods()
-    one, other = pods["confidential-gateway"], pods["confidential-reviews"]
+def test_it_stands_apart_from_the_gateway(reviewing: Engine) -> None:
+    pods = reviewing.pods()
+    confidential_gateway, confidential_reviews = pods["confidential-gateway"], pods["confidential-reviews"]
 
     def secrets(pod: dict[str, Any]) -> set[str]:
-        return {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+        return {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
 
-    assert not secrets(one) & secrets(other)
-    assert one["serviceAccountName"] != other["serviceAccountName"]
-    (space,) = [made for made in held.all("Namespace") if made.meta["name"] == SPACE]
-    assert space.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert space.meta["labels"]["isthmus.dev/class"] == "confidential", "admission looks at it, too"
+    assert not secrets(confidential_gateway) & secrets(confidential_reviews)
+    assert confidential_gateway["serviceAccountName"] != confidential_reviews["serviceAccountName"]
+    (namespace,) = [namespace for namespace in reviewing.all("Namespace") if namespace.meta["name"] == SPACE]
+    assert namespace.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace.meta["labels"]["isthmus.dev/class"] == "confidential", "admission looks at it, too"
     claims = {
-        (made.meta["namespace"], made.meta["name"]): made.spec["volumeName"]
-        for made in held.all("PersistentVolumeClaim")
-        if "confidential" in made.name and "llama" not in made.name
+        (
+            persistent_volume_claim.meta["namespace"],
+            persistent_volume_claim.meta["name"],
+        ): persistent_volume_claim.spec["volumeName"]
+        for persistent_volume_claim in reviewing.all("PersistentVolumeClaim")
+        if "confidential" in persistent_volume_claim.name and "llama" not in persistent_volume_claim.name
     }
     assert claims == {
         ("isthmus-confidential", "confidential-gateway-records"): "records-confidential",
@@ -132,28 +137,32 @@ def test_it_stands_apart_from_the_gateway(held: Engine) -> None:
     }
 
 
-def test_two_copies_outlive_a_machine_and_fit_their_namespace_while_they_are_rolled(held: Engine) -> None:
-    server = held.only("Deployment", "isthmus-fra1-confidential-reviews-server")
+def test_two_copies_outlive_a_machine_and_fit_their_namespace_while_they_are_rolled(
+    reviewing: Engine,
+) -> None:
+    server = reviewing.only("Deployment", "isthmus-fra1-confidential-reviews-server")
     assert server.spec["replicas"] == 2
     assert server.spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert (
-        held.only("PodDisruptionBudget", "isthmus-fra1-confidential-reviews-disruption").spec[
+        reviewing.only("PodDisruptionBudget", "isthmus-fra1-confidential-reviews-disruption").spec[
             "maxUnavailable"
         ]
         == 1
     )
-    quota = held.only("ResourceQuota", "isthmus-fra1-confidential-reviews-quota").spec["hard"]
+    quota = reviewing.only("ResourceQuota", "isthmus-fra1-confidential-reviews-quota").spec["hard"]
     assert (quota["pods"], quota["limits.cpu"], quota["limits.memory"]) == ("5", "2500m", "2560Mi")
     assert "isthmus-fra1-confidential-sealer-server" in server.depends_on, (
         "it decides nothing until somebody seals"
     )
-    made = [each for each in held.made if each.parent == "isthmus-fra1-confidential-reviews"]
+    resources = [
+        resource for resource in reviewing.made if resource.parent == "isthmus-fra1-confidential-reviews"
+    ]
     # The Deployment waits for the others.
-    named = [each for each in made if each.kind not in ("Namespace", "Deployment")]
-    assert len(named) >= 10
-    for each in named:
-        assert "isthmus-fra1-confidential-reviews-namespace" in each.depends_on, (
-            f"{each.name} comes before it"
+    waiting = [resource for resource in resources if resource.kind not in ("Namespace", "Deployment")]
+    assert len(waiting) >= 10
+    for resource in waiting:
+        assert "isthmus-fra1-confidential-reviews-namespace" in resource.depends_on, (
+            f"{resource.name} comes before it"
         )
 
 
@@ -162,10 +171,10 @@ def test_with_kept_content_there_is_one_folder_of_keys() -> None:
     platform["gateways"][1]["audit"]["content"] = {"volume": "content-keys", "days": {"kyc-extraction": 30}}
     platform["gateways"][1]["reviews"].pop("gateway_keys_volume")
     build(engine, platform)
-    read = told(engine, "isthmus-fra1-confidential-gateway-config")
+    read = read_config(engine, "isthmus-fra1-confidential-gateway-config")
     assert read.reviews.keys == read.audit.content.keys
     pod = engine.pods()["confidential-gateway"]
-    paths = [each["mountPath"] for each in pod["containers"][0]["volumeMounts"]]
+    paths = [volume_mount["mountPath"] for volume_mount in pod["containers"][0]["volumeMounts"]]
     assert paths.count(str(read.reviews.keys)) == 1
 
 
@@ -175,7 +184,7 @@ def test_another_threshold_is_another_version_in_the_records() -> None:
         engine, platform = Engine(), reviewed(bank())
         platform["gateways"][1]["workloads"][0]["review"]["below_confidence"] = below
         build(engine, platform)
-        versions.append(told(engine, "isthmus-fra1-confidential-gateway-config").audit.policy)
+        versions.append(read_config(engine, "isthmus-fra1-confidential-gateway-config").audit.policy)
     assert versions[0] != versions[1]
 
 
@@ -203,9 +212,9 @@ def test_a_gateway_alone_holds_nothing_without_a_database(engine: Engine) -> Non
 
 
 def test_a_calibration_that_is_another_than_stated_is_not_mounted(engine: Engine) -> None:
-    kept = {"name": "a", "digest": "sha256:" + "0" * 64, "text": TEXT}
+    calibration = {"name": "a", "digest": "sha256:" + "0" * 64, "text": TEXT}
     route = {"workload": "kyc", "endpoint": "llama", "model": "llama"}
-    scored = {**route, "confidence": {"domain": "onboarding", "calibrations": [kept]}}
+    scored = {**route, "confidence": {"domain": "onboarding", "calibrations": [calibration]}}
     with pytest.raises(InputError, match="its text is not of its digest"):
         engine.deploy(InferenceGateway, "g", {**GATEWAY, "routes": [scored]})
 

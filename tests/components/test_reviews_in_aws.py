@@ -12,7 +12,7 @@ from components import Reviews
 from components.llm_platform import LlmPlatform
 from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests import private
 from tests.components.conftest import Engine, Made, providers
@@ -23,39 +23,42 @@ ROOT = "/var/lib/isthmus/audit"
 
 
 def deployed(data: dict[str, Any]) -> Engine:
-    made, platform = Engine(), Platform.model_validate(data)
-    made.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
-    return made
+    engine, platform = Engine(), CheckedPlatform.model_validate(data)
+    engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
+    return engine
 
 
 @pytest.fixture(scope="module")
-def held() -> Engine:
+def reviewing() -> Engine:
     """An insurer without machines of its own, whose confidential answers are held."""
     return deployed(private.reviewed(from_cidrs=["10.80.7.0/24"], keep_days=30))
 
 
-def told(engine: Engine, name: str) -> Any:
+def read_config(engine: Engine, name: str) -> Any:
     text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
     return read_by_the_edge(YAML(typ="safe").load(text), Path("config.yaml"))
 
 
-def volumes_of(engine: Engine, name: str, space: str) -> dict[str, Made]:
+def volumes_of(engine: Engine, name: str, namespace: str) -> dict[str, Made]:
     """Volumes that are made for a pod's claims, by the name in the pod."""
-    made = {
-        each.spec["claimRef"]["name"]: each
-        for each in engine.all("PersistentVolume")
-        if each.spec["claimRef"]["namespace"] == space
+    volumes = {
+        persistent_volume.spec["claimRef"]["name"]: persistent_volume
+        for persistent_volume in engine.all("PersistentVolume")
+        if persistent_volume.spec["claimRef"]["namespace"] == namespace
     }
     claims = {
-        each["name"]: each["persistentVolumeClaim"]["claimName"]
-        for each in engine.pods()[name]["volumes"]
-        if "persistentVolumeClaim" in each
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in engine.pods()[name]["volumes"]
+        if "persistentVolumeClaim" in volume
     }
-    return {key: made[claim] for key, claim in claims.items() if claim in made}
+    return {key: volumes[claim] for key, claim in claims.items() if claim in volumes}
 
 
-def test_who_decides_has_the_gateways_database_and_keys_under_a_user_of_its_own(held: Engine) -> None:
-    gateway, desk = told(held, f"{NAME}-gateway-config"), told(held, f"{NAME}-reviews-config")
+def test_who_decides_has_the_gateways_database_and_keys_under_a_user_of_its_own(reviewing: Engine) -> None:
+    gateway, desk = (
+        read_config(reviewing, f"{NAME}-gateway-config"),
+        read_config(reviewing, f"{NAME}-reviews-config"),
+    )
     assert isinstance(gateway, GatewayConfig)
     assert isinstance(desk, ReviewsConfig)
     assert gateway.reviews is not None
@@ -67,24 +70,29 @@ def test_who_decides_has_the_gateways_database_and_keys_under_a_user_of_its_own(
     assert gateway.workloads[0].impact == "high"
 
 
-def test_its_records_lie_among_the_gateways_and_its_seals_are_the_sealers_to_write(held: Engine) -> None:
-    volumes = volumes_of(held, "confidential-reviews", SPACE)
-    gateway = volumes_of(held, "confidential-gateway", "isthmus-confidential")
+def test_its_records_lie_among_the_gateways_and_its_seals_are_the_sealers_to_write(reviewing: Engine) -> None:
+    volumes = volumes_of(reviewing, "confidential-reviews", SPACE)
+    gateway = volumes_of(reviewing, "confidential-gateway", "isthmus-confidential")
     assert volumes.keys() == gateway.keys() == {"audit-records", "audit-seals"}
     for key, volume in volumes.items():
         assert volume.meta["name"] != gateway[key].meta["name"], "one binds to one namespace only"
         assert volume.spec["csi"] == gateway[key].spec["csi"], "as one user of one share"
         assert volume.spec["mountOptions"] == ["tls", "iam"]
-    (box,) = held.pods()["confidential-reviews"]["containers"]
-    read = {each["mountPath"]: each.get("readOnly", False) for each in box["volumeMounts"]}
+    (box,) = reviewing.pods()["confidential-reviews"]["containers"]
+    read = {
+        volume_mount["mountPath"]: volume_mount.get("readOnly", False) for volume_mount in box["volumeMounts"]
+    }
     assert (read[f"{ROOT}/records"], read[f"{ROOT}/seals"]) == (False, True)
 
 
-def test_the_keys_of_held_answers_are_on_the_organisations_own_share_for_both(held: Engine) -> None:
+def test_the_keys_of_held_answers_are_on_the_organisations_own_share_for_both(reviewing: Engine) -> None:
     claims = {
-        (each.meta["namespace"], each.meta["name"]): each.spec["volumeName"]
-        for each in held.all("PersistentVolumeClaim")
-        if each.meta["name"].endswith("held-keys")
+        (
+            persistent_volume_claim.meta["namespace"],
+            persistent_volume_claim.meta["name"],
+        ): persistent_volume_claim.spec["volumeName"]
+        for persistent_volume_claim in reviewing.all("PersistentVolumeClaim")
+        if persistent_volume_claim.meta["name"].endswith("held-keys")
     }
     assert claims == {
         ("isthmus-confidential", "confidential-gateway-held-keys"): "held-keys-confidential",
@@ -92,9 +100,11 @@ def test_the_keys_of_held_answers_are_on_the_organisations_own_share_for_both(he
     }
 
 
-def test_it_reaches_the_database_alone_and_bears_no_identity(held: Engine) -> None:
+def test_it_reaches_the_database_alone_and_bears_no_identity(reviewing: Engine) -> None:
     policies = {
-        each.meta["name"]: each for each in held.all("NetworkPolicy") if each.meta["namespace"] == SPACE
+        network_policy.meta["name"]: network_policy
+        for network_policy in reviewing.all("NetworkPolicy")
+        if network_policy.meta["namespace"] == SPACE
     }
     assert set(policies) == {"default-deny", "confidential-reviews"}
     assert policies["confidential-reviews"].spec["egress"] == [
@@ -105,48 +115,53 @@ def test_it_reaches_the_database_alone_and_bears_no_identity(held: Engine) -> No
         {"ipBlock": {"cidr": "10.80.7.0/24"}},
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "reviewers"}}},
     ]
-    bound = {each.inputs["namespace"] for each in held.all("PodIdentityAssociation")}
+    bound = {
+        pod_identity_association.inputs["namespace"]
+        for pod_identity_association in reviewing.all("PodIdentityAssociation")
+    }
     assert SPACE not in bound
-    (way,) = [
-        each
-        for each in held.all("NetworkPolicy")
-        if (each.meta["namespace"], each.meta["name"]) == ("isthmus-confidential", "confidential-gateway")
+    (network_policy,) = [
+        network_policy
+        for network_policy in reviewing.all("NetworkPolicy")
+        if (network_policy.meta["namespace"], network_policy.meta["name"])
+        == ("isthmus-confidential", "confidential-gateway")
     ]
     assert {"ipBlock": {"cidr": "10.80.40.21/32"}} in [
-        peer for one in way.spec["egress"] for peer in one["to"]
+        peer for rule in network_policy.spec["egress"] for peer in rule["to"]
     ]
 
 
-def test_it_waits_for_its_volumes_and_for_whoever_seals_there(held: Engine) -> None:
-    awaited = set(held.only("Deployment", f"{NAME}-reviews-server").depends_on)
-    folders = {f"{NAME}-reviews-records-{each}" for each in ("records", "seals")}
-    assert {*folders, *(f"{each}-volume" for each in folders), f"{NAME}-sealer-server"} <= awaited
+def test_it_waits_for_its_volumes_and_for_whoever_seals_there(reviewing: Engine) -> None:
+    awaited = set(reviewing.only("Deployment", f"{NAME}-reviews-server").depends_on)
+    folders = {f"{NAME}-reviews-records-{folder}" for folder in ("records", "seals")}
+    assert {*folders, *(f"{folder}-volume" for folder in folders), f"{NAME}-sealer-server"} <= awaited
 
 
 def test_on_a_share_of_the_organisations_it_claims_a_volume_by_name() -> None:
     data = private.reviewed(records_volume="records-confidential-reviews")
     data["audit"][0]["address"] = "10.80.9.9"
     for gateway in data["gateways"]:
-        whose = f"records-{gateway['class']}"
-        gateway["audit"] |= {"volume": whose, "sealer_volume": f"{whose}-sealer"}
-    made = deployed(data)
-    assert not made.all("PersistentVolume")
+        volume = f"records-{gateway['class']}"
+        gateway["audit"] |= {"volume": volume, "sealer_volume": f"{volume}-sealer"}
+    deployed_engine = deployed(data)
+    assert not deployed_engine.all("PersistentVolume")
     (claim,) = [
-        each
-        for each in made.all("PersistentVolumeClaim")
-        if (each.meta["namespace"], each.meta["name"]) == (SPACE, "records")
+        persistent_volume_claim
+        for persistent_volume_claim in deployed_engine.all("PersistentVolumeClaim")
+        if (persistent_volume_claim.meta["namespace"], persistent_volume_claim.meta["name"])
+        == (SPACE, "records")
     ]
     assert claim.spec["volumeName"] == "records-confidential-reviews"
 
 
 def test_where_nobody_asks_for_people_nothing_of_it_is_made() -> None:
-    made = deployed(private.data())
-    assert SPACE not in {each.meta["name"] for each in made.all("Namespace")}
+    deployed_engine = deployed(private.data())
+    assert SPACE not in {namespace.meta["name"] for namespace in deployed_engine.all("Namespace")}
 
 
 @pytest.mark.parametrize("more", [{}, {"records_volume": "r", "folders": {}}])
 def test_alone_it_takes_a_volume_or_folders_one_of_the_two(engine: Engine, more: dict[str, Any]) -> None:
-    args = {key: each for key, each in ALONE.items() if key != "records_volume"}
+    args = {key: value for key, value in ALONE.items() if key != "records_volume"}
     args |= {"sensitivity": "confidential", "from_namespaces": ["reviewers"], **more}
     with pytest.raises(InputError, match="one of the two") as refused:
         engine.deploy(Reviews, "r", args)

@@ -21,8 +21,8 @@ CANARY = {"endpoint": "llama-v2", "model": "meta-llama/v1", "percent": 1.0}
 PROXIES = {"gateway.networking.k8s.io/gateway-name": "confidential-router"}
 
 
-def deploy(engine: Engine, held: str = "confidential", **route: Any) -> None:
-    engine.deploy(InferenceGateway, "g", {**gateway_args(held, **route), "router": ROUTER})
+def deploy(engine: Engine, sensitivity: str = "confidential", **route: Any) -> None:
+    engine.deploy(InferenceGateway, "g", {**gateway_args(sensitivity, **route), "router": ROUTER})
 
 
 def test_one_percent_is_a_weight_of_one_in_a_hundred(engine: Engine) -> None:
@@ -39,9 +39,11 @@ def test_one_percent_is_a_weight_of_one_in_a_hundred(engine: Engine) -> None:
 def test_a_picker_makes_a_pool_of_the_endpoint(engine: Engine) -> None:
     deploy(engine, picker=PICKER, canary={**CANARY, "picker": {**PICKER, "service": "v2-picker"}})
     (rule,) = engine.only("HTTPRoute").spec["rules"]
-    assert {each["kind"] for each in rule["backendRefs"]} == {"InferencePool"}
-    targets = [made.spec["targetRefs"][0] for made in engine.all("BackendTLSPolicy")]
-    assert {each["group"] for each in targets} == {"inference.networking.k8s.io"}
+    assert {backend_ref["kind"] for backend_ref in rule["backendRefs"]} == {"InferencePool"}
+    targets = [
+        backend_tlspolicy.spec["targetRefs"][0] for backend_tlspolicy in engine.all("BackendTLSPolicy")
+    ]
+    assert {target["group"] for target in targets} == {"inference.networking.k8s.io"}
 
 
 def test_the_workload_goes_by_a_header_that_only_our_gateway_sets(engine: Engine, tmp_path: Any) -> None:
@@ -81,16 +83,20 @@ def test_tls_is_mutual_on_both_ways(engine: Engine) -> None:
 
 def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(engine: Engine) -> None:
     deploy(engine, picker=PICKER, canary=CANARY)
-    assert not [made for made in engine.all("NetworkPolicy") if made.name.startswith("g-to-")]
-    own = engine.only("NetworkPolicy", "g-network").spec
-    assert own["egress"] == [
+    assert not [
+        network_policy
+        for network_policy in engine.all("NetworkPolicy")
+        if network_policy.name.startswith("g-to-")
+    ]
+    network_policy = engine.only("NetworkPolicy", "g-network").spec
+    assert network_policy["egress"] == [
         {"to": [{"podSelector": {"matchLabels": PROXIES}}], "ports": [{"protocol": "TCP", "port": 8443}]}
     ]
-    ways = engine.only("NetworkPolicy", "g-router-network").spec
-    assert ways["podSelector"]["matchLabels"] == PROXIES
+    policy_spec = engine.only("NetworkPolicy", "g-router-network").spec
+    assert policy_spec["podSelector"]["matchLabels"] == PROXIES
     reached = [
-        (next(iter(sorted(way["to"][0].items())))[1]["matchLabels"], way["ports"][0]["port"])
-        for way in ways["egress"]
+        (next(iter(sorted(rule["to"][0].items())))[1]["matchLabels"], rule["ports"][0]["port"])
+        for rule in policy_spec["egress"]
     ]
     model = {"isthmus.dev/role": "model", "isthmus.dev/class": "confidential"}
     assert reached == [
@@ -100,7 +106,7 @@ def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(e
         ({"kubernetes.io/metadata.name": "istio-system"}, 15012),
         ({"kubernetes.io/metadata.name": "kube-system"}, 53),
     ]
-    (to,) = ways["egress"][-1]["to"]
+    (to,) = policy_spec["egress"][-1]["to"]
     assert to["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "they cannot look up istiod"
 
 
@@ -130,8 +136,8 @@ def test_proxies_look_names_up_where_the_site_says(engine: Engine, platform: dic
     platform["sites"][0]["cluster_dns"] = {"presets": ["openshift"]}
     platform["gateways"][1]["router"] = ROUTER
     build(engine, platform)
-    ways = engine.only("NetworkPolicy", "isthmus-fra1-confidential-gateway-router-network").spec["egress"]
-    assert [port["port"] for port in ways[-1]["ports"]] == [5353, 5353]
+    egress = engine.only("NetworkPolicy", "isthmus-fra1-confidential-gateway-router-network").spec["egress"]
+    assert [port["port"] for port in egress[-1]["ports"]] == [5353, 5353]
 
 
 def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine) -> None:
@@ -140,23 +146,23 @@ def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine
 
 
 @pytest.mark.parametrize(
-    ("held", "route", "kind", "says"),
+    ("sensitivity", "route", "kind", "message"),
     [
         ("restricted", {"cluster_ip": "10.96.0.7"}, Refused, "our own programs only"),
         ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
     ],
 )
 def test_what_a_router_may_not_or_cannot_do_is_refused(
-    engine: Engine, held: str, route: dict[str, Any], kind: type[Exception], says: str
+    engine: Engine, sensitivity: str, route: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=says):
-        deploy(engine, held, **route)
-    assert not [made for made in engine.made if "gateway.networking" in made.type]
+    with pytest.raises(kind, match=message):
+        deploy(engine, sensitivity, **route)
+    assert not [resource for resource in engine.made if "gateway.networking" in resource.type]
 
 
 def test_a_model_server_with_a_picker_is_a_pool_that_fails_closed(engine: Engine) -> None:
-    given = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
-    engine.deploy(ModelServer, "m", given)
+    arguments = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
+    engine.deploy(ModelServer, "m", arguments)
     spec = engine.only("InferencePool").spec
     assert spec["targetPorts"] == [{"number": 8443}], "the sidecar's: vLLM itself is on the loopback"
     assert spec["endpointPickerRef"] == {
@@ -164,15 +170,15 @@ def test_a_model_server_with_a_picker_is_a_pool_that_fails_closed(engine: Engine
         "port": {"number": 9003},
         "failureMode": "FailClose",
     }
-    chosen = engine.only("Service").spec["selector"]
-    assert spec["selector"]["matchLabels"] == chosen, "the same replicas as its Service's"
+    selector = engine.only("Service").spec["selector"]
+    assert spec["selector"]["matchLabels"] == selector, "the same replicas as its Service's"
 
 
 def test_a_model_server_lets_the_router_in_by_policy_and_by_certificate(engine: Engine) -> None:
-    given = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
-    engine.deploy(ModelServer, "m", given)
+    arguments = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
+    engine.deploy(ModelServer, "m", arguments)
     ingress = engine.only("NetworkPolicy").spec["ingress"]
-    assert [each["ports"][0]["port"] for each in ingress] == [8443, 9090, 8443, 9090]
+    assert [rule["ports"][0]["port"] for rule in ingress] == [8443, 9090, 8443, 9090]
     assert ingress[2]["from"] == [{"podSelector": {"matchLabels": PROXIES}}]
     assert ingress[3]["from"] == [{"podSelector": {"matchLabels": {"app": "llama-picker"}}}]
     config = YAML(typ="safe").load(engine.only("ConfigMap").inputs["data"]["config.yaml"])
@@ -191,7 +197,9 @@ def test_the_platform_gives_router_and_picker_to_both_sides(engine: Engine, plat
     platform["gateways"][1]["router"] = ROUTER
     platform["endpoints"][1]["picker"] = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
     build(engine, platform)
-    assert [made.meta["name"] for made in engine.all("InferencePool")] == ["confidential-llama-8b"]
+    assert [inference_pool.meta["name"] for inference_pool in engine.all("InferencePool")] == [
+        "confidential-llama-8b"
+    ]
     (ref,) = engine.only("HTTPRoute").spec["rules"][0]["backendRefs"]
     assert (ref["kind"], ref["name"], ref["weight"]) == ("InferencePool", "confidential-llama-8b", 100000)
     policy = engine.only("NetworkPolicy", "isthmus-restricted-llama-70b-network").spec

@@ -33,7 +33,7 @@ def make(engine: Engine, **more: Any) -> None:
 
 def statements(engine: Engine) -> dict[str, dict[str, Any]]:
     policy = json.loads(engine.only("RolePolicy").inputs["policy"])
-    return {each["Sid"]: each for each in policy["Statement"]}
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
 def variables(engine: Engine, model: str = "bank-qwen-model") -> dict[str, str]:
@@ -78,43 +78,46 @@ def test_the_container_is_told_vllms_arguments_as_variables(engine: Engine) -> N
         gpu_memory_utilization=0.9,
         engine_args=["--enforce-eager", "--seed=7"],
     )
-    found = variables(engine)
-    assert found["SM_VLLM_MODEL"] == "/opt/ml/model"
-    assert found["SM_VLLM_SERVED_MODEL_NAME"] == "Qwen/Qwen3-8B"
-    assert (found["SM_VLLM_TENSOR_PARALLEL_SIZE"], found["SM_VLLM_QUANTIZATION"]) == ("2", "fp8")
-    assert (found["SM_VLLM_MAX_MODEL_LEN"], found["SM_VLLM_GPU_MEMORY_UTILIZATION"]) == ("8192", "0.9")
-    assert (found["SM_VLLM_ENFORCE_EAGER"], found["SM_VLLM_SEED"]) == ("", "7")
-    assert found["ISTHMUS_WEIGHTS_DIGEST"] == DIGEST, (
+    environment = variables(engine)
+    assert environment["SM_VLLM_MODEL"] == "/opt/ml/model"
+    assert environment["SM_VLLM_SERVED_MODEL_NAME"] == "Qwen/Qwen3-8B"
+    assert (environment["SM_VLLM_TENSOR_PARALLEL_SIZE"], environment["SM_VLLM_QUANTIZATION"]) == ("2", "fp8")
+    assert (environment["SM_VLLM_MAX_MODEL_LEN"], environment["SM_VLLM_GPU_MEMORY_UTILIZATION"]) == (
+        "8192",
+        "0.9",
+    )
+    assert (environment["SM_VLLM_ENFORCE_EAGER"], environment["SM_VLLM_SEED"]) == ("", "7")
+    assert environment["ISTHMUS_WEIGHTS_DIGEST"] == DIGEST, (
         "other weights in the same folder would not be rolled out"
     )
 
 
 @pytest.mark.parametrize("argument", ["--seed", "7", "--seed=1\n2", f"--seed={'1' * 1025}"])
 def test_an_argument_that_is_no_variable_is_refused(engine: Engine, argument: str) -> None:
-    given = ["--seed=1", argument] if argument == "--seed" else [argument]
+    engine_args = ["--seed=1", argument] if argument == "--seed" else [argument]
     with pytest.raises(InputError, match=r"given twice|cannot be handed"):
-        make(engine, engine_args=given)
+        make(engine, engine_args=engine_args)
 
 
 def test_the_role_reads_these_weights_and_this_image_and_assumes_nothing(engine: Engine) -> None:
     make(engine)
-    found = statements(engine)
-    assert found["ReadWeights"]["Resource"] == ["arn:aws:s3:::weights/qwen/*"]
-    assert found["ListWeights"]["Resource"] == ["arn:aws:s3:::weights"]
-    assert found["ListWeights"]["Condition"] == {"StringLike": {"s3:prefix": ["qwen/*"]}}
-    assert found["PullImage"]["Resource"] == ["arn:aws:ecr:eu-central-1:123456789012:repository/llm/vllm"]
-    assert found["JoinTheNetwork"]["Resource"] == [
+    by_sid = statements(engine)
+    assert by_sid["ReadWeights"]["Resource"] == ["arn:aws:s3:::weights/qwen/*"]
+    assert by_sid["ListWeights"]["Resource"] == ["arn:aws:s3:::weights"]
+    assert by_sid["ListWeights"]["Condition"] == {"StringLike": {"s3:prefix": ["qwen/*"]}}
+    assert by_sid["PullImage"]["Resource"] == ["arn:aws:ecr:eu-central-1:123456789012:repository/llm/vllm"]
+    assert by_sid["JoinTheNetwork"]["Resource"] == [
         f"arn:aws:ec2:eu-central-1:{ACCOUNT}:network-interface/*",
         f"arn:aws:ec2:eu-central-1:{ACCOUNT}:subnet/subnet-a",
         f"arn:aws:ec2:eu-central-1:{ACCOUNT}:subnet/subnet-b",
         f"arn:aws:ec2:eu-central-1:{ACCOUNT}:security-group/bank-qwen-group-id",
     ]
-    assert {"Capture", "OpenAndSeal"} & set(found) == set()
-    open_ = {sid for sid, each in found.items() if each["Resource"] == ["*"]}
+    assert {"Capture", "OpenAndSeal"} & set(by_sid) == set()
+    open_ = {sid for sid, statement in by_sid.items() if statement["Resource"] == ["*"]}
     assert open_ == {"Login", "Measure", "LookAtTheNetwork"}, "calls that know no resource"
     role = engine.only("Role").inputs
     trust = json.loads(role["assumeRolePolicy"])["Statement"]
-    assert [each["Principal"] for each in trust] == [{"Service": "sagemaker.amazonaws.com"}]
+    assert [statement["Principal"] for statement in trust] == [{"Service": "sagemaker.amazonaws.com"}]
     assert trust[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
     assert role["permissionsBoundary"] == "arn:aws:iam/policy:::bank-qwen-execution-boundary"
 
@@ -184,8 +187,8 @@ def test_what_is_captured_is_sealed_erased_and_kept_when_the_stack_goes(engine: 
     assert capture["kmsKeyId"] == "arn:aws:kms/key:::bank-qwen-key"
     (rule,) = engine.only("BucketLifecycleConfiguration").inputs["rules"]
     assert rule["expiration"] == {"days": 30}
-    kept = {made.kind for made in engine.made if made.retained}
-    assert kept == {
+    kinds = {resource.kind for resource in engine.made if resource.retained}
+    assert kinds == {
         *("Key", "Bucket", "BucketPolicy", "BucketLifecycleConfiguration", "BucketOwnershipControls"),
         *("BucketServerSideEncryptionConfiguration", "BucketPublicAccessBlock"),
     }
@@ -207,12 +210,12 @@ def test_a_bucket_that_exists_takes_what_is_captured(engine: Engine) -> None:
 
 def test_two_alarms_take_a_deployment_back(engine: Engine) -> None:
     make(engine, rollback={"errors": 3, "latency_p95_ms": 800, "minutes": 3})
-    errors, latency = sorted(engine.all("MetricAlarm"), key=lambda each: each.name)
+    errors, latency = sorted(engine.all("MetricAlarm"), key=lambda alarm: alarm.name)
     assert (errors.inputs["metricName"], errors.inputs["threshold"]) == ("Invocation5XXErrors", 3)
     assert (latency.inputs["extendedStatistic"], latency.inputs["threshold"]) == ("p95", 800_000)
-    assert {each.inputs["evaluationPeriods"] for each in (errors, latency)} == {3}
-    named = [each["alarmName"] for each in deployment(engine)["autoRollbackConfiguration"]["alarms"]]
-    assert named == [errors.inputs["name"], latency.inputs["name"]]
+    assert {alarm.inputs["evaluationPeriods"] for alarm in (errors, latency)} == {3}
+    names = [alarm["alarmName"] for alarm in deployment(engine)["autoRollbackConfiguration"]["alarms"]]
+    assert names == [errors.inputs["name"], latency.inputs["name"]]
 
 
 @pytest.mark.parametrize(
@@ -240,13 +243,13 @@ def test_calls_move_as_it_is_said(engine: Engine, kind: str, type_: str, size: s
 def test_instances_follow_the_load_where_it_is_said(engine: Engine) -> None:
     make(engine)
     assert not engine.all("Target")
-    other = Engine()
+    fresh_engine = Engine()
     make(
-        other,
+        fresh_engine,
         autoscaling={"min_instances": 2, "max_instances": 6, "calls_per_minute": 120, "scale_in_s": 900},
     )
-    target, policy = other.only("Target").inputs, other.only("Policy", "bank-qwen-load").inputs
-    assert target["resourceId"] == f"endpoint/{other.only('Endpoint').inputs['name']}/variant/primary"
+    target, policy = fresh_engine.only("Target").inputs, fresh_engine.only("Policy", "bank-qwen-load").inputs
+    assert target["resourceId"] == f"endpoint/{fresh_engine.only('Endpoint').inputs['name']}/variant/primary"
     assert (target["minCapacity"], target["maxCapacity"]) == (2, 6)
     tracking = policy["targetTrackingScalingPolicyConfiguration"]
     assert (tracking["targetValue"], tracking["scaleInCooldown"], tracking["scaleOutCooldown"]) == (
@@ -258,9 +261,9 @@ def test_instances_follow_the_load_where_it_is_said(engine: Engine) -> None:
 
 def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
     make(engine)
-    other = Engine()
-    make(other, instance_type="ml.g6e.4xlarge", replicas=5, shadow=SHADOW)
-    assert engine.only("Endpoint").inputs["name"] == other.only("Endpoint").inputs["name"]
+    fresh_engine = Engine()
+    make(fresh_engine, instance_type="ml.g6e.4xlarge", replicas=5, shadow=SHADOW)
+    assert engine.only("Endpoint").inputs["name"] == fresh_engine.only("Endpoint").inputs["name"]
 
 
 def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
@@ -272,7 +275,7 @@ def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "message"),
     [
         ({"sensitivity": "restricted"}, "its prompts must not reach AWS"),
         ({"key": {"mode": "off"}}, "under no key"),
@@ -280,14 +283,14 @@ def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
         ({"capture": {"sampling_pct": 1, "days": 31}}, "would be kept for 31 days"),
     ],
 )
-def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: Any, words: str) -> None:
-    with pytest.raises(Refused, match=words):
+def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: Any, message: str) -> None:
+    with pytest.raises(Refused, match=message):
         make(engine, **wrong)
     assert not engine.made
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "message"),
     [
         ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is no folder in S3"),
         ({"key": {"mode": "existing"}}, "names no arn"),
@@ -298,8 +301,8 @@ def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: 
         ({"precision": "nvfp4"}, "cannot be served in nvfp4"),
     ],
 )
-def test_a_wrong_setting_is_refused_before_anything_is_made(engine: Engine, wrong: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_a_wrong_setting_is_refused_before_anything_is_made(engine: Engine, wrong: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         make(engine, **wrong)
     assert not engine.made
 
@@ -310,13 +313,18 @@ def test_a_name_is_within_what_aws_takes() -> None:
 
 def test_tools_and_reasoning_are_read_as_the_models_family_needs(engine: Engine) -> None:
     make(engine)
-    found = variables(engine)
-    assert (found["SM_VLLM_ENABLE_AUTO_TOOL_CHOICE"], found["SM_VLLM_TOOL_CALL_PARSER"]) == ("", "hermes")
-    assert found["SM_VLLM_REASONING_PARSER"] == "qwen3"
+    environment = variables(engine)
+    assert (environment["SM_VLLM_ENABLE_AUTO_TOOL_CHOICE"], environment["SM_VLLM_TOOL_CALL_PARSER"]) == (
+        "",
+        "hermes",
+    )
+    assert environment["SM_VLLM_REASONING_PARSER"] == "qwen3"
 
 
 def test_a_stated_parser_is_given_once_and_no_template_of_another_image_is_named(engine: Engine) -> None:
     make(engine, model="deepseek-ai/DeepSeek-R1", engine_args=["--tool-call-parser=deepseek_v31"])
-    found = variables(engine)
-    assert found["SM_VLLM_TOOL_CALL_PARSER"] == "deepseek_v31"
-    assert "SM_VLLM_CHAT_TEMPLATE" not in found, "an image of AWS's may not have it, and would not start"
+    environment = variables(engine)
+    assert environment["SM_VLLM_TOOL_CALL_PARSER"] == "deepseek_v31"
+    assert "SM_VLLM_CHAT_TEMPLATE" not in environment, (
+        "an image of AWS's may not have it, and would not start"
+    )

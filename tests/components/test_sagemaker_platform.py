@@ -7,7 +7,7 @@ import pytest
 
 from components import SageMakerAccess
 from components.data_paths import data_paths
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.components.conftest import ACCOUNT, Engine, build
@@ -20,14 +20,14 @@ CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream
 
 @pytest.fixture(scope="module")
 def hosted() -> Engine:
-    made = Engine()
-    build(made, platform(), name="hosted")
-    return made
+    engine = Engine()
+    build(engine, platform(), name="hosted")
+    return engine
 
 
 def documents(engine: Engine, kind: str) -> dict[str, list[dict[str, Any]]]:
-    iam = (each for each in engine.all(kind) if each.type.startswith("aws:iam/"))
-    return {each.name: json.loads(each.inputs["policy"])["Statement"] for each in iam}
+    iam = (resource for resource in engine.all(kind) if resource.type.startswith("aws:iam/"))
+    return {policy.name: json.loads(policy.inputs["policy"])["Statement"] for policy in iam}
 
 
 def the_arn(engine: Engine) -> str:
@@ -36,7 +36,9 @@ def the_arn(engine: Engine) -> str:
 
 def test_the_identity_may_call_this_endpoint_and_from_its_network_alone(hosted: Engine) -> None:
     (policy,) = [
-        each for name, each in documents(hosted, "Policy").items() if name.endswith("sagemaker-policy")
+        statements
+        for name, statements in documents(hosted, "Policy").items()
+        if name.endswith("sagemaker-policy")
     ]
     assert policy[0] == {
         "Sid": "CallEndpoints",
@@ -53,18 +55,20 @@ def test_the_identity_may_call_this_endpoint_and_from_its_network_alone(hosted: 
 def test_its_sessions_and_its_boundary_allow_no_more(hosted: Engine) -> None:
     most = json.loads(hosted.only("Profile").inputs["sessionPolicy"])["Statement"]
     (bound,) = [
-        [each for each in statements if each["Effect"] == "Allow"]
+        [statement for statement in statements if statement["Effect"] == "Allow"]
         for name, statements in documents(hosted, "Policy").items()
         if name == "hosted-confidential-frankfurt-identity-boundary"
     ]
     for statements in (most, bound):
-        assert [each["Action"] for each in statements] == [CALLS], "calls of Bedrock, of which it has none"
-        assert [each["Resource"] for each in statements] == [[the_arn(hosted)]]
+        assert [statement["Action"] for statement in statements] == [CALLS], (
+            "calls of Bedrock, of which it has none"
+        )
+        assert [statement["Resource"] for statement in statements] == [[the_arn(hosted)]]
 
 
 def test_the_private_endpoint_lets_the_translators_role_call_it_and_nothing_else(hosted: Engine) -> None:
-    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-sagemaker-runtime").inputs
-    (grant,) = json.loads(made["policy"])["Statement"]
+    vpc_endpoint = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-sagemaker-runtime").inputs
+    (grant,) = json.loads(vpc_endpoint["policy"])["Statement"]
     assert (grant["Action"], grant["Resource"]) == (CALLS, [the_arn(hosted)])
     assert grant["Condition"] == {
         "ArnEquals": {"aws:PrincipalArn": ["arn:aws:iam/role:::hosted-confidential-frankfurt-identity-role"]}
@@ -72,11 +76,13 @@ def test_the_private_endpoint_lets_the_translators_role_call_it_and_nothing_else
 
 
 def test_the_s3_endpoint_lets_sagemakers_role_fetch_these_weights_and_write_captures(hosted: Engine) -> None:
-    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
-    fetch, write = json.loads(made["policy"])["Statement"]
+    vpc_endpoint = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
+    fetch, write = json.loads(vpc_endpoint["policy"])["Statement"]
     role = hosted.only("Role", f"hosted-{HOSTED}-execution").inputs["name"]
-    for each in (fetch, write):
-        assert each["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [f"arn:aws:iam::{ACCOUNT}:role/{role}"]
+    for statement in (fetch, write):
+        assert statement["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [
+            f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        ]
     assert fetch["Resource"] == [
         "arn:aws:s3:::insurer-weights",
         "arn:aws:s3:::insurer-weights/qwen3-14b/*",
@@ -88,18 +94,18 @@ def test_the_s3_endpoint_lets_sagemakers_role_fetch_these_weights_and_write_capt
 
 
 def test_a_capture_goes_to_a_bucket_of_this_account_whoever_else_has_one_of_the_name(hosted: Engine) -> None:
-    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
-    fetch, write = json.loads(made["policy"])["Statement"]
+    vpc_endpoint = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
+    fetch, write = json.loads(vpc_endpoint["policy"])["Statement"]
     assert write["Condition"]["StringEquals"] == {"aws:ResourceAccount": ACCOUNT}
     assert "StringEquals" not in fetch["Condition"], "weights may lie in another account of the organisation"
 
 
 def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> None:
     (config,) = [
-        made.inputs["data"]["config.yaml"]
-        for made in hosted.all("ConfigMap")
-        if made.meta["namespace"] == "isthmus-confidential"
-        and "provider" in made.inputs["data"].get("config.yaml", "")
+        config_map.inputs["data"]["config.yaml"]
+        for config_map in hosted.all("ConfigMap")
+        if config_map.meta["namespace"] == "isthmus-confidential"
+        and "provider" in config_map.inputs["data"].get("config.yaml", "")
     ]
     assert "provider: sagemaker" in config
     assert f"endpoint: {hosted.only('Endpoint').inputs['name']}" in config
@@ -109,13 +115,17 @@ def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> No
 
 
 def test_nothing_of_bedrock_is_made_where_nothing_calls_it(hosted: Engine) -> None:
-    kinds = {made.kind for made in hosted.made}
+    kinds = {resource.kind for resource in hosted.made}
     assert not {"Guardrail", "InferenceProfile", "InvocationLoggingConfiguration"} & kinds
-    assert not [made.name for made in hosted.all("VpcEndpoint") if "bedrock" in made.name]
+    assert not [
+        vpc_endpoint.name for vpc_endpoint in hosted.all("VpcEndpoint") if "bedrock" in vpc_endpoint.name
+    ]
 
 
 def test_a_used_up_budget_denies_calls_of_sagemaker_too(hosted: Engine) -> None:
-    (denial,) = [each for name, each in documents(hosted, "Policy").items() if name.endswith("-deny")]
+    (denial,) = [
+        statements for name, statements in documents(hosted, "Policy").items() if name.endswith("-deny")
+    ]
     assert set(CALLS) <= set(denial[0]["Action"])
 
 
@@ -125,7 +135,7 @@ def test_what_it_costs_is_its_workloads_where_it_is_alone_on_it(hosted: Engine) 
 
 
 def test_where_its_data_goes_is_said_in_one_line() -> None:
-    lines = data_paths(Platform.model_validate(platform()))
+    lines = data_paths(CheckedPlatform.model_validate(platform()))
     assert lines[-1] == (
         f"policy-letters (confidential): frankfurt/{HOSTED} on Amazon SageMaker, processed in eu-central-1"
     )
@@ -133,14 +143,14 @@ def test_where_its_data_goes_is_said_in_one_line() -> None:
 
 
 def test_without_capture_nothing_may_be_written_to_s3() -> None:
-    data, made = platform(), Engine()
+    data, engine = platform(), Engine()
     del endpoint(data)["sagemaker"]["capture"]
-    build(made, data, name="hosted")
-    policy = made.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs["policy"]
+    build(engine, data, name="hosted")
+    policy = engine.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs["policy"]
     assert "PutObject" not in policy
 
 
-def both() -> dict[str, Any]:
+def bedrock_and_sagemaker() -> dict[str, Any]:
     """The bank's internal class with an open model on SageMaker beside its model on Bedrock."""
     data = bank()
     hosts = endpoint(platform())
@@ -151,9 +161,9 @@ def both() -> dict[str, Any]:
             "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
         }
     )
-    (gateway,) = [each for each in data["gateways"] if each["class"] == "internal"]
+    (gateway,) = [gateway for gateway in data["gateways"] if gateway["class"] == "internal"]
     gateway["workloads"].append({"name": "drafts", "endpoint": "internal-open", "residency": ["eu"]})
-    (identity,) = [each for each in data["identities"] if each["class"] == "internal"]
+    (identity,) = [identity for identity in data["identities"] if identity["class"] == "internal"]
     identity["endpoints"].append("internal-open")
     data["networks"][0]["services"] += ["sagemaker.runtime", "s3"]
     # Of a name that admission need not know: no pod pulls it.
@@ -162,21 +172,21 @@ def both() -> dict[str, Any]:
 
 
 def test_an_identity_that_calls_both_has_a_policy_for_each_and_the_guardrail_for_one() -> None:
-    made = Engine()
-    build(made, both())
-    ends = {each.name.rpartition("endpoints-")[2] for each in made.all("VpcEndpoint")}
+    engine = Engine()
+    build(engine, bedrock_and_sagemaker())
+    ends = {vpc_endpoint.name.rpartition("endpoints-")[2] for vpc_endpoint in engine.all("VpcEndpoint")}
     assert ends == {"bedrock-runtime", "rolesanywhere", "sagemaker-runtime", "s3"}
-    profile = next(each for each in made.all("Profile") if "internal" in each.name)
+    profile = next(profile for profile in engine.all("Profile") if "internal" in profile.name)
     most, routed = json.loads(profile.inputs["sessionPolicy"])["Statement"]
     assert not set(CALLS) & set(routed["Action"]), "only Bedrock routes a call to another region"
     assert set(CALLS) | {"bedrock:InvokeModel", "bedrock:ApplyGuardrail"} <= set(most["Action"])
-    assert the_arn(made) in most["Resource"]
-    inline = json.loads(made.only("RolePolicy", "isthmus-internal-bedrock-policy").inputs["policy"])
+    assert the_arn(engine) in most["Resource"]
+    inline = json.loads(engine.only("RolePolicy", "isthmus-internal-bedrock-policy").inputs["policy"])
     assert "sagemaker" not in json.dumps(inline)
     config = next(
         text
-        for each in made.all("ConfigMap")
-        if "provider: sagemaker" in (text := each.inputs["data"].get("config.yaml", ""))
+        for config_map in engine.all("ConfigMap")
+        if "provider: sagemaker" in (text := config_map.inputs["data"].get("config.yaml", ""))
     )
     hosted, filtered = sorted(
         yaml_files.loads(config, "config").data["models"], key=lambda m: "guardrail" in m
@@ -186,14 +196,14 @@ def test_an_identity_that_calls_both_has_a_policy_for_each_and_the_guardrail_for
 
 
 def access(engine: Engine, **more: Any) -> None:
-    given = {"name": "internal", "sensitivity": "internal", "role": "role", "endpoints": [ARN]}
-    engine.deploy(SageMakerAccess, "bank-internal", {**given, **more})
+    arguments = {"name": "internal", "sensitivity": "internal", "role": "role", "endpoints": [ARN]}
+    engine.deploy(SageMakerAccess, "bank-internal", {**arguments, **more})
 
 
 def test_without_a_network_calls_come_from_anywhere(engine: Engine) -> None:
     access(engine)
     (policy,) = documents(engine, "Policy").values()
-    assert [each["Sid"] for each in policy] == ["CallEndpoints"]
+    assert [statement["Sid"] for statement in policy] == ["CallEndpoints"]
     assert engine.outputs["endpoint_arns"] == [ARN]
 
 

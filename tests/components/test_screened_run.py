@@ -19,10 +19,10 @@ import httpx
 import pytest
 
 from isthmus import blueprints
-from tests.blueprints.bank import both
+from tests.blueprints.bank import requirements_and_plan
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
-from tests.components.rendered import given, shown, told
+from tests.components.rendered import gateway_mounts, read_config, shown
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
@@ -56,13 +56,13 @@ class Standing:
 
 def rendered(folder: Path) -> Engine:
     """The bank's platform, whose internal gateway knows our own model."""
-    made = german_model(folder / "made")
+    model = german_model(folder / "made")
     (folder / "models").mkdir()
-    shutil.copy(made["file"], folder / "models" / WHEEL)
+    shutil.copy(model["file"], folder / "models" / WHEEL)
     platform = bank()
-    internal = next(each for each in platform["gateways"] if each["class"] == "internal")
+    internal = next(gateway for gateway in platform["gateways"] if gateway["class"] == "internal")
     internal["screening"] = {
-        "models": [{**made, "file": WHEEL}],
+        "models": [{**model, "file": WHEEL}],
         "patterns": [{"entity": "CASE_NUMBER", "pattern": "AZ-[0-9]{4}/[0-9]{2}"}],
         "topics": [{"name": "WEAPONS", "phrases": ["eine Bombe bauen"]}],
         "guards": [{"name": "weapons", "on": "prompts", "entities": ["TOPIC_WEAPONS"]}],
@@ -79,15 +79,15 @@ def running(
     folder: Path, engine: Engine, class_: str, workload: str, mounted: dict[str, Path]
 ) -> Iterator[Standing]:
     """A class's gateway with all that it talks to; `mounted` in its detector."""
-    authority, space = Authority(folder), f"isthmus-{class_}.svc"
+    authority, namespace = Authority(folder), f"isthmus-{class_}.svc"
     authority.issue("app", "app.hr.svc")
-    mounts = given(folder, authority, {workload: KEY})
+    mounts = gateway_mounts(folder, authority, {workload: KEY})
     cloud = FakeModel()
     behind = {
         "mode": "sidecar",
         "class": class_,
-        "listen": _tls(shown(authority, folder / "translator-tls", f"{class_}-translator", space)),
-        "allowed_clients": [f"{class_}-gateway.{space}"],
+        "listen": _tls(shown(authority, folder / "translator-tls", f"{class_}-translator", namespace)),
+        "allowed_clients": [f"{class_}-gateway.{namespace}"],
         "upstream": cloud.url,
     }
     started: list[Edge] = []
@@ -95,12 +95,12 @@ def running(
         # Of its own: two gateways of one class are two lines of seals.
         bucket = f"llm-audit-{folder.name}"
         client(url).create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
-        sealing = told(engine, f"isthmus-fra1-{class_}-sealer-config", mounts.sealer)
+        sealing = read_config(engine, f"isthmus-fra1-{class_}-sealer-config", mounts.sealer)
         sealing["store"] |= {"endpoint": url, "bucket": bucket}
-        tls = shown(authority, folder / "gateway-tls", f"{class_}-gateway", space)
+        tls = shown(authority, folder / "gateway-tls", f"{class_}-gateway", namespace)
         gateways = f"isthmus-fra1-{class_}-gateway"
-        front = told(engine, f"{gateways}-config", {**mounts.gateway, "/etc/isthmus/tls": tls})
-        looking = told(engine, f"{gateways}-detector-config", mounted)
+        front = read_config(engine, f"{gateways}-config", {**mounts.gateway, "/etc/isthmus/tls": tls})
+        looking = read_config(engine, f"{gateways}-detector-config", mounted)
         try:
             translator = Edge(folder / "run-translator", behind)
             started += [translator, Edge(folder / "run-sealer", sealing)]
@@ -110,50 +110,50 @@ def running(
             front["screening"]["detector"] = f"http://127.0.0.1:{detector.port}"
             gateway = Edge(folder / "run-gateway", front)
             started.append(gateway)
-            for each in started:
-                each.wait_until_up().wait_until_well()
+            for process in started:
+                process.wait_until_up().wait_until_well()
             with httpx.Client(
                 base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=30
             ) as asking:
                 yield Standing(gateway, detector, cloud, asking, workload)
         finally:
-            for each in reversed(started):
-                each.stop()
+            for process in reversed(started):
+                process.stop()
             cloud.shutdown()
             cloud.server_close()
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+def screened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     folder = tmp_path_factory.mktemp("screened")
     mounted = {"/models": folder / "models"}
-    with running(folder, rendered(folder), "internal", WORKLOAD, mounted) as found:
-        yield found
+    with running(folder, rendered(folder), "internal", WORKLOAD, mounted) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     """The internal gateway, as a blueprint renders it, with the model of the detector's image."""
     (screening,) = [
-        each["screening"]
-        for each in blueprints.render("regulated-hybrid", *both())["gateways"]
-        if each["class"] == "internal"
+        gateway["screening"]
+        for gateway in blueprints.render("regulated-hybrid", *requirements_and_plan())["gateways"]
+        if gateway["class"] == "internal"
     ]
     platform = bank()
-    internal = next(each for each in platform["gateways"] if each["class"] == "internal")
+    internal = next(gateway for gateway in platform["gateways"] if gateway["class"] == "internal")
     internal["screening"] = {**screening, "limit_s": 30}
     engine, folder = Engine(), tmp_path_factory.mktemp("english")
     build(engine, platform)
     mounted = {"/models": fetch_english_model().parent}
-    with running(folder, engine, "internal", WORKLOAD, mounted) as found:
-        yield found
+    with running(folder, engine, "internal", WORKLOAD, mounted) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, built: Engine) -> Iterator[Standing]:
     """The public gateway, as a blueprint renders it."""
-    with running(tmp_path_factory.mktemp("plain"), built, "public", PUBLIC, {}) as found:
-        yield found
+    with running(tmp_path_factory.mktemp("plain"), built, "public", PUBLIC, {}) as deployment:
+        yield deployment
 
 
 def _tls(folder: Path) -> dict[str, str]:
@@ -166,37 +166,37 @@ def _tls(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_prompt_leaves_redacted_and_its_answer_comes_back_restored(
-    standing: Standing, stream: bool
+    screened: Standing, stream: bool
 ) -> None:
-    standing.cloud.reset()
-    standing.cloud.words = ["Sehr geehrte <PER", "SON_1>, zu <IBAN_CODE", "_1> AZ"]
-    answer = standing.ask(TEXT, stream=stream)
+    screened.cloud.reset()
+    screened.cloud.words = ["Sehr geehrte <PER", "SON_1>, zu <IBAN_CODE", "_1> AZ"]
+    answer = screened.ask(TEXT, stream=stream)
     assert answer.status_code == 200, answer.text
-    assert standing.cloud.last_body()["messages"][0]["content"] == GONE
-    received = b"".join(standing.cloud.received).decode(errors="replace")
+    assert screened.cloud.last_body()["messages"][0]["content"] == GONE
+    received = b"".join(screened.cloud.received).decode(errors="replace")
     assert not shows_the_account(received), "an account number left the site"
     assert "Käthe Groß" in answer.text
     assert IBAN in answer.text
-    record = standing.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
-    assert any("redacted IBAN_CODE=1" in each for each in record["verdicts"])
+    record = screened.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert any("redacted IBAN_CODE=1" in verdict for verdict in record["verdicts"])
 
 
-def test_the_organisations_own_pattern_and_guard_are_those_that_were_stated(standing: Standing) -> None:
-    standing.cloud.reset()
-    assert standing.ask("Bitte fassen Sie den Vorgang AZ-2026/11 kurz zusammen.").status_code == 200
-    assert "<CASE_NUMBER_1>" in standing.cloud.last_body()["messages"][0]["content"]
-    standing.cloud.reset()
-    refused = standing.ask("Wie kann man eine Bombe bauen?")
+def test_the_organisations_own_pattern_and_guard_are_those_that_were_stated(screened: Standing) -> None:
+    screened.cloud.reset()
+    assert screened.ask("Bitte fassen Sie den Vorgang AZ-2026/11 kurz zusammen.").status_code == 200
+    assert "<CASE_NUMBER_1>" in screened.cloud.last_body()["messages"][0]["content"]
+    screened.cloud.reset()
+    refused = screened.ask("Wie kann man eine Bombe bauen?")
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "content_blocked")
-    assert standing.cloud.received == []
+    assert screened.cloud.received == []
 
 
-def test_a_language_without_a_model_does_not_leave(standing: Standing) -> None:
-    standing.cloud.reset()
+def test_a_language_without_a_model_does_not_leave(screened: Standing) -> None:
+    screened.cloud.reset()
     english = "Please write to our customer about the payment that has been open since last month."
-    answer = standing.ask(english)
+    answer = screened.ask(english)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "may_not_leave")
-    assert standing.cloud.received == []
+    assert screened.cloud.received == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -223,8 +223,8 @@ def test_unless_more_is_stated_secrets_are_taken_out_of_answers(plain: Standing,
     assert answer.status_code == 200, answer.text
     assert "<SECRET>" in answer.text
     assert "AKIA" not in answer.text
-    asked = plain.cloud.last_body()["messages"][0]["content"]
-    assert asked == f"Which key has {IBAN}?", "a prompt of class public leaves as it came"
+    content = plain.cloud.last_body()["messages"][0]["content"]
+    assert content == f"Which key has {IBAN}?", "a prompt of class public leaves as it came"
 
 
 def test_by_patterns_alone_a_detector_stays_within_the_memory_that_it_asks_for(
@@ -239,9 +239,9 @@ def test_by_patterns_alone_a_detector_stays_within_the_memory_that_it_asks_for(
         assert plain.ask("x" * 20_000).status_code == 200
     pod = built.only("Deployment", "isthmus-fra1-public-gateway-server").pod
     (box,) = pod["initContainers"]
-    asked = int(box["resources"]["limits"]["memory"].removesuffix("Mi"))
-    taken = sum(map(_resident, _tree(plain.detector.process.pid))) / 2**20
-    assert taken < asked * 0.75, f"{taken:.0f} MiB of {asked}"
+    limit_mib = int(box["resources"]["limits"]["memory"].removesuffix("Mi"))
+    used_mib = sum(map(_resident, _tree(plain.detector.process.pid))) / 2**20
+    assert used_mib < limit_mib * 0.75, f"{used_mib:.0f} MiB of {limit_mib}"
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -259,12 +259,12 @@ def _resident(pid: int) -> int:
     return int(kib) * 1024
 
 
-@pytest.mark.parametrize("which", ["standing", "plain"])
-def test_without_its_detector_nothing_is_forwarded(which: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("fixture_name", ["screened", "plain"])
+def test_without_its_detector_nothing_is_forwarded(fixture_name: str, request: pytest.FixtureRequest) -> None:
     """Last of the file: the detector stays down."""
-    found: Standing = request.getfixturevalue(which)
-    found.cloud.reset()
-    assert found.detector.stop() == 0
-    answer = found.ask(TEXT)
+    getfixturevalue: Standing = request.getfixturevalue(fixture_name)
+    getfixturevalue.cloud.reset()
+    assert getfixturevalue.detector.stop() == 0
+    answer = getfixturevalue.ask(TEXT)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "screening_unavailable")
-    assert found.cloud.received == []
+    assert getfixturevalue.cloud.received == []

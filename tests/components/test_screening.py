@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from components.serving.mapping import namespace_args
 from edge.config import check as read_by_the_edge
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.screening import Screening
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine, build
@@ -29,62 +29,62 @@ FULL: dict[str, Any] = {
 }
 
 
-def told(engine: Engine, name: str) -> Any:
+def read_config(engine: Engine, name: str) -> Any:
     return YAML(typ="safe").load(engine.only("ConfigMap", name).inputs["data"]["config.yaml"])
 
 
 def box(engine: Engine, name: str = f"{GATEWAY}-server") -> dict[str, Any]:
-    (found,) = engine.only("Deployment", name).pod["initContainers"]
-    return found
+    (container,) = engine.only("Deployment", name).pod["initContainers"]
+    return container
 
 
 def internal(platform: dict[str, Any]) -> dict[str, Any]:
-    return next(each for each in platform["gateways"] if each["class"] == "internal")
+    return next(gateway for gateway in platform["gateways"] if gateway["class"] == "internal")
 
 
 def test_the_edge_reads_both_files_as_they_were_meant(engine: Engine, platform: dict[str, Any]) -> None:
     guard = {"name": "weapons", "on": "both", "entities": ["TOPIC_WEAPONS"]}
     internal(platform)["screening"] |= {**FULL, "guards": [guard]}
     build(engine, platform)
-    gateway: Any = read_by_the_edge(told(engine, f"{GATEWAY}-config"), Path("gateway"))
+    gateway: Any = read_by_the_edge(read_config(engine, f"{GATEWAY}-config"), Path("gateway"))
     assert gateway.screening.demanded("internal") >= {"prompts-leaving-site", "secrets-in-outputs"}
     assert (gateway.screening.limit_s, gateway.screening.restore) == (3, False)
-    assert [each.name for each in gateway.screening.guards] == ["weapons"]
-    detector: Any = read_by_the_edge(told(engine, f"{GATEWAY}-detector-config"), Path("detector"))
+    assert [guard.name for guard in gateway.screening.guards] == ["weapons"]
+    detector: Any = read_by_the_edge(read_config(engine, f"{GATEWAY}-detector-config"), Path("detector"))
     assert (detector.workers, detector.rules.languages) == (3, ["de", "en"])
     assert detector.rules.jurisdictions == ["de", "ch"]
-    assert [each.entity for each in detector.rules.patterns] == ["CASE_NUMBER"]
+    assert [pattern.entity for pattern in detector.rules.patterns] == ["CASE_NUMBER"]
     (model,) = detector.rules.models
     assert (str(model.file), model.language) == ("/models/de_core_news_md-3.8.0-py3-none-any.whl", "de")
     assert gateway.screening.detector == f"http://{detector.listen.host}:{detector.listen.port}"
 
 
 def test_without_languages_it_goes_by_its_models(built: Engine) -> None:
-    assert told(built, f"{GATEWAY}-config")["screening"]["languages"] == ["de"]
+    assert read_config(built, f"{GATEWAY}-config")["screening"]["languages"] == ["de"]
     assert Screening().spoken == ["en"]
 
 
 def test_each_place_says_where_it_stands(built: Engine) -> None:
-    (away,) = told(built, f"{GATEWAY}-config")["routes"]
+    (away,) = read_config(built, f"{GATEWAY}-config")["routes"]
     assert (away["site"], away["target"]) == ("frankfurt", "bedrock")
-    (own,) = told(built, "isthmus-fra1-confidential-gateway-config")["routes"]
-    assert (own["site"], own["target"]) == ("fra1", "onprem-vllm")
+    (route,) = read_config(built, "isthmus-fra1-confidential-gateway-config")["routes"]
+    assert (route["site"], route["target"]) == ("fra1", "onprem-vllm")
 
 
 def test_it_is_there_before_the_gateway_and_ends_after_it(built: Engine) -> None:
-    found = box(built)
-    assert found["restartPolicy"] == "Always"
-    assert found["image"] == f"{REGISTRY}detector@{DIGEST}"
+    detector = box(built)
+    assert detector["restartPolicy"] == "Always"
+    assert detector["image"] == f"{REGISTRY}detector@{DIGEST}"
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert found[probe]["httpGet"]["port"] == 9091, probe
+        assert detector[probe]["httpGet"]["port"] == 9091, probe
 
 
 def test_it_is_bare_as_every_container_and_has_no_secret(built: Engine) -> None:
-    found = box(built)
+    detector = box(built)
     (gateway,) = built.only("Deployment", f"{GATEWAY}-server").pod["containers"]
-    assert found["securityContext"] == gateway["securityContext"]
-    assert found["resources"]["requests"] == found["resources"]["limits"]
-    assert {mount["name"] for mount in found["volumeMounts"]} == {"detector-config", "detector-tmp"}
+    assert detector["securityContext"] == gateway["securityContext"]
+    assert detector["resources"]["requests"] == detector["resources"]["limits"]
+    assert {mount["name"] for mount in detector["volumeMounts"]} == {"detector-config", "detector-tmp"}
     assert not {mount["name"] for mount in gateway["volumeMounts"]} & {"detector-config", "detector-tmp"}
 
 
@@ -94,49 +94,49 @@ def test_its_ports_are_its_own_and_only_metrics_are_reached(built: Engine) -> No
     assert set(ports) == {8443, 9090, 9091}, "who reached the detector would see what nobody has redacted"
     assert ports[9091] == ports[9090], "the monitoring namespace's"
     scraped = built.only("PodMonitor", f"{GATEWAY}-monitor").spec["podMetricsEndpoints"]
-    assert [each["port"] for each in scraped] == ["health", "detector"]
+    assert [port["port"] for port in scraped] == ["health", "detector"]
 
 
 def test_its_configuration_is_named_by_its_content_and_rolls_the_pods() -> None:
     names = []
     for limit in (1, 2):
-        made = Engine()
+        engine = Engine()
         platform = bank()
         internal(platform)["screening"]["workers"] = limit
-        build(made, platform)
-        names.append(made.only("ConfigMap", f"{GATEWAY}-detector-config").meta["name"])
-        volumes = made.only("Deployment", f"{GATEWAY}-server").pod["volumes"]
-        assert names[-1] in [each.get("configMap", {}).get("name") for each in volumes]
-        assert f"{GATEWAY}-detector-config" in made.only("Deployment", f"{GATEWAY}-server").depends_on
+        build(engine, platform)
+        names.append(engine.only("ConfigMap", f"{GATEWAY}-detector-config").meta["name"])
+        volumes = engine.only("Deployment", f"{GATEWAY}-server").pod["volumes"]
+        assert names[-1] in [volume.get("configMap", {}).get("name") for volume in volumes]
+        assert f"{GATEWAY}-detector-config" in engine.only("Deployment", f"{GATEWAY}-server").depends_on
     assert len({*names}) == 2
 
 
 def test_a_gateway_without_one_is_as_it_was(built: Engine) -> None:
     name = "isthmus-fra1-restricted-gateway"
     assert "initContainers" not in built.only("Deployment", f"{name}-server").pod
-    assert "screening" not in told(built, f"{name}-config")
+    assert "screening" not in read_config(built, f"{name}-config")
     scraped = built.only("PodMonitor", f"{name}-monitor").spec["podMetricsEndpoints"]
-    assert [each["port"] for each in scraped] == ["health"]
+    assert [port["port"] for port in scraped] == ["health"]
 
 
 def test_what_the_organisation_adds_is_redacted_too(engine: Engine, platform: dict[str, Any]) -> None:
-    public = next(each for each in platform["gateways"] if each["class"] == "public")
+    public = next(gateway for gateway in platform["gateways"] if gateway["class"] == "public")
     public |= {"redacted": ["prompts-leaving-site"], "screening": internal(platform)["screening"]}
     build(engine, platform)
-    read: Any = read_by_the_edge(told(engine, "isthmus-fra1-public-gateway-config"), Path("gateway"))
+    read: Any = read_by_the_edge(read_config(engine, "isthmus-fra1-public-gateway-config"), Path("gateway"))
     assert "prompts-leaving-site" in read.screening.demanded("public")
 
 
 def test_a_guards_model_is_one_of_the_class_and_is_reached_as_one(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
-    confidential = next(each for each in platform["gateways"] if each["class"] == "confidential")
+    confidential = next(gateway for gateway in platform["gateways"] if gateway["class"] == "confidential")
     confidential["screening"] = {
         "guards": [{"name": "judge", "on": "both", "endpoint": "confidential-llama-8b"}]
     }
     build(engine, platform)
     name = "isthmus-fra1-confidential-gateway"
-    read: Any = read_by_the_edge(told(engine, f"{name}-config"), Path("gateway"))
+    read: Any = read_by_the_edge(read_config(engine, f"{name}-config"), Path("gateway"))
     (guard,) = read.screening.guards
     server = "confidential-llama-8b.isthmus-confidential.svc"
     assert (guard.model.url, guard.model.server_name) == (f"https://{server}:8443", server)
@@ -152,8 +152,8 @@ def test_a_restricted_gateway_knows_its_guards_model_by_address(engine: Engine) 
     deploy(engine, screening={"image": image, "guards": [{**JUDGE, "cluster_ip": "10.96.0.9"}]})
     pod = engine.only("Deployment", "g-server").pod
     assert {"ip": "10.96.0.9", "hostnames": ["guard.isthmus-restricted.svc"]} in pod["hostAliases"]
-    (way,) = engine.only("NetworkPolicy", "g-to-guard").spec["egress"]
-    assert way["to"][0]["podSelector"]["matchLabels"]["isthmus.dev/endpoint"] == "guard"
+    (rule,) = engine.only("NetworkPolicy", "g-to-guard").spec["egress"]
+    assert rule["to"][0]["podSelector"]["matchLabels"]["isthmus.dev/endpoint"] == "guard"
     with pytest.raises(InputError, match="guard model 'guard' of a restricted gateway has no address"):
         deploy(Engine(), screening={"image": image, "guards": [JUDGE]})
 
@@ -162,17 +162,17 @@ def test_a_gateway_waits_for_its_guards_model(engine: Engine, platform: dict[str
     judge = {**platform["endpoints"][1], "id": "confidential-guard", "task": "guard", "adapters": []}
     judge |= {"replicas": 1, "gpus": 1, "survive": "none"}
     platform["endpoints"].append(judge)
-    confidential = next(each for each in platform["gateways"] if each["class"] == "confidential")
+    confidential = next(gateway for gateway in platform["gateways"] if gateway["class"] == "confidential")
     confidential["screening"] = {
         "guards": [{"name": "judge", "on": "both", "endpoint": "confidential-guard"}]
     }
     build(engine, platform)
     needs = engine.only("Deployment", "isthmus-fra1-confidential-gateway-server").depends_on
-    assert any("confidential-guard" in each for each in needs), needs
+    assert any("confidential-guard" in need for need in needs), needs
 
 
 @pytest.mark.parametrize(
-    ("said", "cpu", "memory"),
+    ("settings", "cpu", "memory"),
     [
         ({"models": []}, "1", "384Mi"),
         ({}, "2", "1600Mi"),
@@ -181,10 +181,10 @@ def test_a_gateway_waits_for_its_guards_model(engine: Engine, platform: dict[str
     ],
 )
 def test_it_asks_for_what_its_processes_and_models_take(
-    engine: Engine, platform: dict[str, Any], said: dict[str, Any], cpu: str, memory: str
+    engine: Engine, platform: dict[str, Any], settings: dict[str, Any], cpu: str, memory: str
 ) -> None:
-    public = next(each for each in platform["gateways"] if each["class"] == "public")
-    public["screening"] = {**internal(platform)["screening"], **said}
+    public = next(gateway for gateway in platform["gateways"] if gateway["class"] == "public")
+    public["screening"] = {**internal(platform)["screening"], **settings}
     build(engine, platform)
     assert box(engine, "isthmus-fra1-public-gateway-server")["resources"]["limits"] == {
         "cpu": cpu,
@@ -194,20 +194,20 @@ def test_it_asks_for_what_its_processes_and_models_take(
 
 def test_the_classes_quota_holds_the_detectors_of_a_roll() -> None:
     def quota(data: dict[str, Any]) -> dict[str, str]:
-        platform = Platform.model_validate(data)
+        platform = CheckedPlatform.model_validate(data)
         return namespace_args(platform, platform.site("fra1"), "public").get("quota", {})
 
-    one, two = bank(), bank()
-    for data, workers in ((one, 1), (two, 2)):
-        public = next(each for each in data["gateways"] if each["class"] == "public")
+    platform, two = bank(), bank()
+    for data, workers in ((platform, 1), (two, 2)):
+        public = next(gateway for gateway in data["gateways"] if gateway["class"] == "public")
         public["screening"] = {"workers": workers, "memory": f"{workers}Gi"}
     copies = 2 * (2 + 1)
-    assert int(quota(two)["limits.cpu"]) - int(quota(one)["limits.cpu"]) == copies
-    more = int(quota(two)["limits.memory"][:-2]) - int(quota(one)["limits.memory"][:-2])
+    assert int(quota(two)["limits.cpu"]) - int(quota(platform)["limits.cpu"]) == copies
+    more = int(quota(two)["limits.memory"][:-2]) - int(quota(platform)["limits.memory"][:-2])
     assert more == copies
 
 
 def test_a_component_alone_takes_it_too(engine: Engine) -> None:
     deploy(engine, "internal", screening={"image": f"{REGISTRY}detector@{DIGEST}", "redacted": ["logs"]})
-    assert told(engine, "g-config")["screening"]["redacted"] == ["logs"]
-    assert told(engine, "g-detector-config")["class"] == "internal"
+    assert read_config(engine, "g-config")["screening"]["redacted"] == ["logs"]
+    assert read_config(engine, "g-detector-config")["class"] == "internal"

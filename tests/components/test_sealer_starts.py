@@ -45,8 +45,8 @@ AUDIT: dict[str, Any] = {
     "share": {
         **{"file_system": "fs-1", "group": "sg-share"},
         "access_points": {
-            f"{who}-{folder}": f"fsap-{who}-{folder}"
-            for who in ("gateway", "sealer")
+            f"{owner}-{folder}": f"fsap-{owner}-{folder}"
+            for owner in ("gateway", "sealer")
             for folder in ("records", "seals")
         },
     },
@@ -68,8 +68,10 @@ class Store:
     @property
     def objects(self) -> list[bytes]:
         """All that lies in it, whoever put it there."""
-        found = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return [self.s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read() for each in found]
+        objects = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return [
+            self.s3.get_object(Bucket=self.bucket, Key=object_["Key"])["Body"].read() for object_ in objects
+        ]
 
     def proof(self, public: bytes, **volumes: Any) -> Any:
         return verify(self.seals, public_keys([public]), now=datetime.now(UTC), **volumes)
@@ -87,10 +89,10 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture
 def role() -> Iterator[TaskRole]:
-    made = TaskRole()
-    yield made
-    made.shutdown()
-    made.server_close()
+    task_role = TaskRole()
+    yield task_role
+    task_role.shutdown()
+    task_role.server_close()
 
 
 def within(text: str, folder: Path) -> str:
@@ -103,10 +105,10 @@ def within(text: str, folder: Path) -> str:
 
 def eventually(holds: Callable[[], Any], *processes: Running) -> Any:
     end = time.monotonic() + 90
-    while not (found := holds()):
-        assert time.monotonic() < end, "".join(each.output.read_text() for each in processes)
+    while not (outcome := holds()):
+        assert time.monotonic() < end, "".join(process.output.read_text() for process in processes)
         time.sleep(0.2)
-    return found
+    return outcome
 
 
 def test_on_fargate_what_the_edge_records_is_sealed_under_the_tasks_role_into_a_locked_store(
@@ -141,15 +143,15 @@ def test_on_fargate_what_the_edge_records_is_sealed_under_the_tasks_role_into_a_
         with httpx.Client(
             base_url="https://127.0.0.1:8443", verify=authority.client("app"), trust_env=False, timeout=60
         ) as app:
-            asked = {"model": "claims", "messages": [{"role": "user", "content": "Is hail covered?"}]}
+            request = {"model": "claims", "messages": [{"role": "user", "content": "Is hail covered?"}]}
             headers = {"authorization": f"Bearer {KEY}"}
 
-            def answered() -> httpx.Response | None:
-                said = app.post("/v1/chat/completions", json=asked, headers=headers)
-                return said if "audit" not in said.text else None
+            def served_answer() -> httpx.Response | None:
+                post = app.post("/v1/chat/completions", json=request, headers=headers)
+                return post if "audit" not in post.text else None
 
             # Its translator is not there; that this is on record is what matters here.
-            assert eventually(answered, first, second).status_code >= 500
+            assert eventually(served_answer, first, second).status_code >= 500
     proof = store.proof(public_key, records=tmp_path / "records", seals=tmp_path / "seals")
     assert proof.findings == []
     assert proof.records >= 2, "the writer's opening, and the request"

@@ -20,23 +20,23 @@ from tests.components.platforms import CLOSED, DIGEST, REGISTRY
 SPACE = "isthmus-restricted-sealer"
 
 
-def told(engine: Engine, name: str) -> Any:
+def read_config(engine: Engine, name: str) -> Any:
     text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
     return read_by_the_edge(YAML(typ="safe").load(text), Path("config.yaml"))
 
 
-def mounts(made: Made) -> dict[str, tuple[str, bool]]:
+def mounts(deployment: Made) -> dict[str, tuple[str, bool]]:
     """By folder of the share: where it is mounted, and whether it is only read."""
-    (box,) = made.pod["containers"]
+    (box,) = deployment.pod["containers"]
     return {
-        each["subPath"]: (each["mountPath"], each.get("readOnly", False))
-        for each in box["volumeMounts"]
-        if "subPath" in each
+        volume_mount["subPath"]: (volume_mount["mountPath"], volume_mount.get("readOnly", False))
+        for volume_mount in box["volumeMounts"]
+        if "subPath" in volume_mount
     }
 
 
 def test_the_sealer_is_told_the_sites_store_and_seals_for_its_class(built: Engine) -> None:
-    read = told(built, "isthmus-fra1-restricted-sealer-config")
+    read = read_config(built, "isthmus-fra1-restricted-sealer-config")
     assert isinstance(read, SealerConfig)
     assert (read.data_class, read.site) == ("restricted", "fra1")
     assert (read.store.endpoint, read.store.bucket) == ("https://s3.fra1.bank.example", "llm-audit")
@@ -46,13 +46,16 @@ def test_the_sealer_is_told_the_sites_store_and_seals_for_its_class(built: Engin
 def test_gateway_and_sealer_share_two_folders_and_each_writes_one(built: Engine) -> None:
     gateway = built.only("Deployment", "isthmus-fra1-restricted-gateway-server")
     sealer = built.only("Deployment", "isthmus-fra1-restricted-sealer-server")
-    read = told(built, "isthmus-fra1-restricted-gateway-config").audit
+    read = read_config(built, "isthmus-fra1-restricted-gateway-config").audit
     assert mounts(gateway) == {"records": (str(read.records), False), "seals": (str(read.seals), True)}
     assert mounts(sealer) == {"records": (str(read.records), True), "seals": (str(read.seals), False)}
     volumes = {
-        (made.meta["namespace"], made.meta["name"]): made.spec["volumeName"]
-        for made in built.all("PersistentVolumeClaim")
-        if "records" in made.name and "restricted" in made.name
+        (
+            persistent_volume_claim.meta["namespace"],
+            persistent_volume_claim.meta["name"],
+        ): persistent_volume_claim.spec["volumeName"]
+        for persistent_volume_claim in built.all("PersistentVolumeClaim")
+        if "records" in persistent_volume_claim.name and "restricted" in persistent_volume_claim.name
     }
     assert volumes == {
         ("isthmus-restricted", "restricted-gateway-records"): "records-restricted",
@@ -62,36 +65,43 @@ def test_gateway_and_sealer_share_two_folders_and_each_writes_one(built: Engine)
 
 def test_gateway_and_sealer_share_no_secret_no_account_and_no_user(built: Engine) -> None:
     pods = built.pods()
-    one, other = pods["restricted-gateway"], pods["restricted-sealer"]
+    restricted_gateway, restricted_sealer = pods["restricted-gateway"], pods["restricted-sealer"]
 
     def secrets(pod: dict[str, Any]) -> set[str]:
-        return {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+        return {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
 
-    assert secrets(other) == {"restricted-sealer"}
-    assert not secrets(one) & secrets(other)
-    assert one["serviceAccountName"] != other["serviceAccountName"]
-    assert one["securityContext"]["runAsUser"] != other["securityContext"]["runAsUser"]
+    assert secrets(restricted_sealer) == {"restricted-sealer"}
+    assert not secrets(restricted_gateway) & secrets(restricted_sealer)
+    assert restricted_gateway["serviceAccountName"] != restricted_sealer["serviceAccountName"]
+    assert (
+        restricted_gateway["securityContext"]["runAsUser"]
+        != restricted_sealer["securityContext"]["runAsUser"]
+    )
 
 
 def test_kubelet_gives_no_group_the_folders_of_the_share(built: Engine) -> None:
     """With an fsGroup one group could write both folders, and NFS with root squashed would refuse the mount."""
     users = {}
-    for made in built.all("Deployment"):
+    for deployment in built.all("Deployment"):
         claims = [
-            each["persistentVolumeClaim"] for each in made.pod["volumes"] if "persistentVolumeClaim" in each
+            volume["persistentVolumeClaim"]
+            for volume in deployment.pod["volumes"]
+            if "persistentVolumeClaim" in volume
         ]
         if not any(str(claim["claimName"]).endswith("records") for claim in claims):
             continue
-        security = made.pod["securityContext"]
-        assert not [key for key in security if key.startswith("fsGroup")], made.name
+        security = deployment.pod["securityContext"]
+        assert not [key for key in security if key.startswith("fsGroup")], deployment.name
         assert security["supplementalGroups"] == [security["runAsUser"]]
-        users[made.meta["name"].rpartition("-")[2]] = security["runAsUser"]
+        users[deployment.meta["name"].rpartition("-")[2]] = security["runAsUser"]
     assert users == {"gateway": 2000, "sealer": 2001}
 
 
 def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: Engine) -> None:
     policies = {
-        made.meta["name"]: made.spec for made in built.all("NetworkPolicy") if made.meta["namespace"] == SPACE
+        network_policy.meta["name"]: network_policy.spec
+        for network_policy in built.all("NetworkPolicy")
+        if network_policy.meta["namespace"] == SPACE
     }
     assert set(policies) == {"default-deny", "restricted-sealer"}
     assert policies["default-deny"] == CLOSED
@@ -101,9 +111,9 @@ def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: 
     pod = built.pods()["restricted-sealer"]
     assert pod["hostAliases"] == [{"ip": "10.40.0.9", "hostnames": ["s3.fra1.bank.example"]}]
     assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
-    (space,) = [made for made in built.all("Namespace") if made.meta["name"] == SPACE]
-    assert space.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert space.meta["labels"]["isthmus.dev/class"] == "restricted", "admission looks at it, too"
+    (namespace,) = [namespace for namespace in built.all("Namespace") if namespace.meta["name"] == SPACE]
+    assert namespace.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace.meta["labels"]["isthmus.dev/class"] == "restricted", "admission looks at it, too"
 
 
 def test_no_role_of_people_reaches_the_sealers_namespace(engine: Engine) -> None:
@@ -111,9 +121,13 @@ def test_no_role_of_people_reaches_the_sealers_namespace(engine: Engine) -> None
     classes: Any = [{"sensitivity": "restricted", "models": ["m"], "gateway": "restricted-gateway"}]
     engine.deploy(ClusterRoles, "people", {"members": members, "classes": classes})
     assert engine.all("RoleBinding"), "else nothing is shown"
-    assert {made.meta["namespace"] for made in engine.all("RoleBinding")} == {"isthmus-restricted"}
-    whole = [rule for made in engine.all("ClusterRole") for rule in made.inputs["rules"]]
-    assert not [rule for rule in whole if {"pods", "secrets", "deployments"} & set(rule["resources"])]
+    assert {role_binding.meta["namespace"] for role_binding in engine.all("RoleBinding")} == {
+        "isthmus-restricted"
+    }
+    cluster_roles = [
+        rule for cluster_role in engine.all("ClusterRole") for rule in cluster_role.inputs["rules"]
+    ]
+    assert not [rule for rule in cluster_roles if {"pods", "secrets", "deployments"} & set(rule["resources"])]
 
 
 def test_a_gateway_waits_for_whoever_seals_its_records(built: Engine) -> None:
@@ -125,13 +139,13 @@ def test_another_route_is_another_version_in_the_records(engine: Engine, platfor
     name = "isthmus-fra1-confidential-gateway-config"
     changed = copy.deepcopy(platform)
     changed["gateways"][1]["workloads"][0].pop("adapter")
-    stated = copy.deepcopy(platform)
-    stated["gateways"][1]["audit"]["policy"] = "v12"
+    with_version = copy.deepcopy(platform)
+    with_version["gateways"][1]["audit"]["policy"] = "v12"
     policies = []
-    for data in (platform, copy.deepcopy(platform), changed, stated):
-        made = Engine()
-        build(made, data)
-        policies.append(told(made, name).audit.policy)
+    for data in (platform, copy.deepcopy(platform), changed, with_version):
+        fresh_engine = Engine()
+        build(fresh_engine, data)
+        policies.append(read_config(fresh_engine, name).audit.policy)
     assert policies[0] == policies[1]
     assert policies[0].startswith("config-")
     assert policies[2] not in (policies[0], "v12")
@@ -141,18 +155,22 @@ def test_another_route_is_another_version_in_the_records(engine: Engine, platfor
 def test_content_is_kept_for_whom_the_platform_says_under_keys_on_a_volume_of_its_own(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
-    kept = {"volume": "content-keys", "days": {"transaction-narratives": 1825}}
-    platform["gateways"][0]["audit"] |= {"content": kept, "max_unsealed_s": 90, "earlier_keys": True}
+    content = {"volume": "content-keys", "days": {"transaction-narratives": 1825}}
+    platform["gateways"][0]["audit"] |= {"content": content, "max_unsealed_s": 90, "earlier_keys": True}
     build(engine, platform)
-    read = told(engine, "isthmus-fra1-restricted-gateway-config").audit
+    read = read_config(engine, "isthmus-fra1-restricted-gateway-config").audit
     assert (read.content.days, read.max_unsealed_s) == ({"transaction-narratives": 1825}, 90)
     pod = engine.pods()["restricted-gateway"]
     (box,) = pod["containers"]
-    at = {each["mountPath"]: each for each in box["volumeMounts"]}
+    at = {volume_mount["mountPath"]: volume_mount for volume_mount in box["volumeMounts"]}
     assert not at[str(read.content.keys)].get("readOnly")
-    (keys,) = [made for made in engine.all("PersistentVolumeClaim") if made.name.endswith("content-keys")]
+    (keys,) = [
+        persistent_volume_claim
+        for persistent_volume_claim in engine.all("PersistentVolumeClaim")
+        if persistent_volume_claim.name.endswith("content-keys")
+    ]
     assert keys.spec["volumeName"] == "content-keys"
-    sealer = told(engine, "isthmus-fra1-restricted-sealer-config")
+    sealer = read_config(engine, "isthmus-fra1-restricted-sealer-config")
     assert sealer.store.content_days == 1825
     assert str(sealer.earlier_keys) == "/etc/isthmus/sealer/earlier.pem"
 

@@ -46,19 +46,19 @@ def build(engine: Engine, **more: Any) -> None:
     engine.deploy(SiteLink, "link", arguments(**more))
 
 
-def of(engine: Engine, token: str) -> dict[str, dict[str, Any]]:
+def resources_of(engine: Engine, token: str) -> dict[str, dict[str, Any]]:
     """Inputs by name of every resource whose type starts with `token`."""
-    return {made.name: made.inputs for made in engine.made if made.type.startswith(token)}
+    return {resource.name: resource.inputs for resource in engine.made if resource.type.startswith(token)}
 
 
 def hops(engine: Engine, end: str) -> dict[str, str]:
     """The table of one end's attachment: each destination's next hop."""
-    found = of(engine, "aws:ec2transitgateway/route:Route").values()
+    routes = resources_of(engine, "aws:ec2transitgateway/route:Route").values()
     return {
         route["destinationCidrBlock"]: "dropped"
         if route.get("blackhole")
         else route["transitGatewayAttachmentId"]
-        for route in found
+        for route in routes
         if route["transitGatewayRouteTableId"] == f"link-{end}-table-id"
     }
 
@@ -75,20 +75,20 @@ def passes(rules: Iterable[dict[str, Any]]) -> set[tuple[str, str, int, int]]:
 
 def attached(engine: Engine) -> dict[str, dict[str, Any]]:
     """By table: its association."""
-    found = of(engine, "aws:ec2transitgateway/routeTableAssociation").values()
-    return {each["transitGatewayRouteTableId"]: each for each in found}
+    associations = resources_of(engine, "aws:ec2transitgateway/routeTableAssociation").values()
+    return {association["transitGatewayRouteTableId"]: association for association in associations}
 
 
 def test_a_new_transit_gateway_connects_nothing_by_itself(engine: Engine) -> None:
     build(engine)
-    made = engine.only("TransitGateway").inputs
-    assert made["amazonSideAsn"] == 64512
+    transit_gateway = engine.only("TransitGateway").inputs
+    assert transit_gateway["amazonSideAsn"] == 64512
     for default in (
         "defaultRouteTableAssociation",
         "defaultRouteTablePropagation",
         "autoAcceptSharedAttachments",
     ):
-        assert made[default] == "disable"
+        assert transit_gateway[default] == "disable"
     assert engine.outputs["transit_gateway_id"] == "link-gateway-id"
 
 
@@ -116,17 +116,17 @@ def test_the_vpc_reaches_the_sources_and_the_rest_of_private_space_is_dropped(en
 def test_a_source_that_is_private_space_itself_is_not_dropped(engine: Engine) -> None:
     build(engine, sources=["10.40.0.0/16", "192.168.0.0/16"])
     assert hops(engine, "vpc")["192.168.0.0/16"] == "tgw-attach-vpn"
-    assert len(of(engine, "aws:ec2transitgateway/route:Route")) == 1 + 2 + 2
+    assert len(resources_of(engine, "aws:ec2transitgateway/route:Route")) == 1 + 2 + 2
 
 
 def test_each_route_table_of_the_vpc_leads_to_each_source_once_the_vpc_is_attached(engine: Engine) -> None:
     build(engine)
-    routes = [made for made in engine.made if made.type == "aws:ec2/route:Route"]
-    assert {(made.inputs["routeTableId"], made.inputs["destinationCidrBlock"]) for made in routes} == {
+    routes = [resource for resource in engine.made if resource.type == "aws:ec2/route:Route"]
+    assert {(route.inputs["routeTableId"], route.inputs["destinationCidrBlock"]) for route in routes} == {
         (table, source) for table in GIVEN["route_table_ids"] for source in GIVEN["sources"]
     }
-    assert {made.inputs["transitGatewayId"] for made in routes} == {"link-gateway-id"}
-    assert all("link-vpc" in made.depends_on for made in routes), (
+    assert {route.inputs["transitGatewayId"] for route in routes} == {"link-gateway-id"}
+    assert all("link-vpc" in route.depends_on for route in routes), (
         "AWS refuses a route to a gateway not attached"
     )
 
@@ -170,12 +170,14 @@ def test_both_tunnels_log_to_a_sealed_group(engine: Engine) -> None:
 
 def test_keys_of_the_tunnels_are_aws_to_make_and_keep(engine: Engine) -> None:
     build(engine)
-    made = engine.only("VpnConnection")
-    assert made.inputs["presharedKeyStorage"] == "SecretsManager"
-    assert not any("preshared" in key.lower() for key in made.inputs if key != "presharedKeyStorage")
+    vpn_connection = engine.only("VpnConnection")
+    assert vpn_connection.inputs["presharedKeyStorage"] == "SecretsManager"
+    assert not any(
+        "preshared" in key.lower() for key in vpn_connection.inputs if key != "presharedKeyStorage"
+    )
     assert engine.outputs["preshared_key_arn"] == "arn:aws:secretsmanager:::secret:vpn"
     assert engine.outputs["vpn_connection_id"] == "link-vpn-id"
-    assert set(made.secret_outputs) == set(SECRETS[:3])
+    assert set(vpn_connection.secret_outputs) == set(SECRETS[:3])
 
 
 def test_the_sites_end_is_its_public_address_and_bgp_number(engine: Engine) -> None:
@@ -217,11 +219,11 @@ def test_a_direct_connect_gateway_that_exists_needs_no_interface(engine: Engine)
 
 def test_the_inbound_resolver_answers_the_sites_servers_in_two_zones(engine: Engine) -> None:
     build(engine)
-    inbound = of(engine, "aws:route53/resolverEndpoint")["link-inbound"]
+    inbound = resources_of(engine, "aws:route53/resolverEndpoint")["link-inbound"]
     assert inbound["direction"] == "INBOUND"
     assert [place["subnetId"] for place in inbound["ipAddresses"]] == ["subnet-1", "subnet-2"]
     assert inbound["securityGroupIds"] == ["link-inbound-group-id"]
-    rules = of(engine, "aws:vpc/securityGroupIngressRule").values()
+    rules = resources_of(engine, "aws:vpc/securityGroupIngressRule").values()
     assert {rule["securityGroupId"] for rule in rules} == {"link-inbound-group-id"}
     assert passes(rules) == DNS
     assert engine.outputs["inbound_resolver_ips"] == ["10.60.0.10", "10.60.1.10"]
@@ -229,18 +231,18 @@ def test_the_inbound_resolver_answers_the_sites_servers_in_two_zones(engine: Eng
 
 def test_the_vpc_asks_the_site_for_the_sites_zones_only(engine: Engine) -> None:
     build(engine, zones=["fra1.bank.example", "Bank.example."])
-    rules = of(engine, "aws:route53/resolverRule:")
+    rules = resources_of(engine, "aws:route53/resolverRule:")
     assert {rule["domainName"] for rule in rules.values()} == {"fra1.bank.example", "bank.example"}
     for rule in rules.values():
         assert rule["ruleType"] == "FORWARD"
         assert rule["resolverEndpointId"] == "link-outbound-id"
         assert [target["ip"] for target in rule["targetIps"]] == ["10.40.0.53", "10.40.1.53"]
-    bound = of(engine, "aws:route53/resolverRuleAssociation").values()
-    assert {each["vpcId"] for each in bound} == {"vpc-0a"}
+    bound = resources_of(engine, "aws:route53/resolverRuleAssociation").values()
+    assert {association["vpcId"] for association in bound} == {"vpc-0a"}
     assert len(bound) == 2
-    outbound = of(engine, "aws:route53/resolverEndpoint")["link-outbound"]
+    outbound = resources_of(engine, "aws:route53/resolverEndpoint")["link-outbound"]
     assert (outbound["direction"], outbound["securityGroupIds"]) == ("OUTBOUND", ["link-outbound-group-id"])
-    leaving = of(engine, "aws:vpc/securityGroupEgressRule").values()
+    leaving = resources_of(engine, "aws:vpc/securityGroupEgressRule").values()
     assert {rule["securityGroupId"] for rule in leaving} == {"link-outbound-group-id"}
     assert passes(leaving) == DNS
 
@@ -248,26 +250,28 @@ def test_the_vpc_asks_the_site_for_the_sites_zones_only(engine: Engine) -> None:
 def test_zones_that_differ_by_a_dot_only_have_rules_of_their_own(engine: Engine) -> None:
     zones = ["a-b.example", "a.b.example"]
     build(engine, zones=zones)
-    rules = of(engine, "aws:route53/resolverRule:")
+    rules = resources_of(engine, "aws:route53/resolverRule:")
     assert [rule["domainName"] for rule in rules.values()] == zones
 
 
 def test_without_zones_nothing_leaves_the_vpc_for_a_name(engine: Engine) -> None:
     build(engine, zones=[])
-    assert list(of(engine, "aws:route53/")) == ["link-inbound"]
+    assert list(resources_of(engine, "aws:route53/")) == ["link-inbound"]
 
 
 @pytest.mark.parametrize("mode", ["existing", "off"])
 def test_resolvers_that_are_not_ours_are_not_made(engine: Engine, mode: str) -> None:
     build(engine, resolvers=mode, site_dns=[])
-    assert not of(engine, "aws:route53/")
+    assert not resources_of(engine, "aws:route53/")
     assert engine.outputs["inbound_resolver_ips"] == []
 
 
 def test_over_a_link_that_exists_only_resolvers_are_made(engine: Engine) -> None:
     build(engine, mode="existing", transit_gateway="tgw-0a", peer_ip=None, site_asn=None)
-    assert {made.type.split("/")[0] for made in engine.made} == {"aws:route53", "aws:ec2", "aws:vpc"}
-    assert {made.kind for made in engine.made if made.type.startswith("aws:ec2/")} == {"SecurityGroup"}
+    assert {resource.type.split("/")[0] for resource in engine.made} == {"aws:route53", "aws:ec2", "aws:vpc"}
+    assert {resource.kind for resource in engine.made if resource.type.startswith("aws:ec2/")} == {
+        "SecurityGroup"
+    }
     assert engine.outputs["transit_gateway_id"] == "tgw-0a"
 
 
@@ -279,13 +283,13 @@ def test_a_link_that_is_off_makes_nothing(engine: Engine) -> None:
 
 def test_whatever_bears_tags_has_them_and_the_class_where_there_is_one(engine: Engine) -> None:
     build(engine, classes=["internal"])
-    bare = {made.kind for made in engine.made if "tags" not in made.inputs}
+    bare = {resource.kind for resource in engine.made if "tags" not in resource.inputs}
     assert bare == {"RouteTableAssociation", "Route", "ResolverRuleAssociation"}
-    tagged = [made.inputs["tags"] for made in engine.made if "tags" in made.inputs]
+    tagged = [resource.inputs["tags"] for resource in engine.made if "tags" in resource.inputs]
     assert all(tags["owner"] == "bank" and tags["isthmus.dev/class"] == "internal" for tags in tagged)
-    both = Engine()
-    build(both)
-    assert "isthmus.dev/class" not in both.only("TransitGateway").inputs["tags"]
+    fresh_engine = Engine()
+    build(fresh_engine)
+    assert "isthmus.dev/class" not in fresh_engine.only("TransitGateway").inputs["tags"]
 
 
 def test_ids_that_are_not_known_yet_are_taken_as_long_as_their_number_is(engine: Engine) -> None:
@@ -296,7 +300,7 @@ def test_ids_that_are_not_known_yet_are_taken_as_long_as_their_number_is(engine:
         vpc_id=pulumi.Output.from_input("vpc-9"),
     )
     assert engine.only("VpcAttachment").inputs["subnetIds"] == ["subnet-8", "subnet-9"]
-    inbound = of(engine, "aws:route53/resolverEndpoint")["link-inbound"]
+    inbound = resources_of(engine, "aws:route53/resolverEndpoint")["link-inbound"]
     assert [place["subnetId"] for place in inbound["ipAddresses"]] == ["subnet-8", "subnet-9"]
 
 
@@ -304,7 +308,7 @@ PRIVATE = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.3.4", "127.0.0.1", "
 
 
 @pytest.mark.parametrize(
-    ("change", "what", "where"),
+    ("change", "message", "where"),
     [
         *[({"peer_ip": ip}, "cannot reach over the internet", "peer_ip") for ip in PRIVATE],
         ({"peer_ip": "vpn.bank.example"}, "not an IPv4 address", "peer_ip"),
@@ -336,9 +340,9 @@ PRIVATE = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.3.4", "127.0.0.1", "
     ],
 )
 def test_a_wrong_link_is_refused_with_its_place_before_anything_is_made(
-    engine: Engine, change: dict[str, Any], what: str, where: str
+    engine: Engine, change: dict[str, Any], message: str, where: str
 ) -> None:
-    with pytest.raises(InputError, match=what) as refused:
+    with pytest.raises(InputError, match=message) as refused:
         build(engine, **change)
     assert refused.value.where == f"links.fra1-frankfurt.{where}"
     assert refused.value.fix
@@ -375,7 +379,7 @@ def test_the_site_never_answers_for_aws(engine: Engine, zone: str) -> None:
 
 def test_a_zone_that_only_looks_like_aws_is_the_sites(engine: Engine) -> None:
     build(engine, zones=["notamazonaws.com"])
-    assert [rule["domainName"] for rule in of(engine, "aws:route53/resolverRule:").values()] == [
+    assert [rule["domainName"] for rule in resources_of(engine, "aws:route53/resolverRule:").values()] == [
         "notamazonaws.com"
     ]
 
@@ -385,14 +389,14 @@ ASNS = st.integers(min_value=64512, max_value=65534)
 
 @given(amazon=ASNS, site=st.one_of(ASNS, st.integers(min_value=1, max_value=4294967294)))
 def test_the_direct_connect_gateways_number_is_private_and_its_own(amazon: int, site: int) -> None:
-    found = next_asn(amazon, site)
-    assert 64512 <= found <= 65534
-    assert found not in (amazon, site)
+    asn = next_asn(amazon, site)
+    assert 64512 <= asn <= 65534
+    assert asn not in (amazon, site)
 
 
 def test_the_whole_graph_holds_no_secret(engine: Engine) -> None:
     for kind in ({}, DIRECT):
-        each = Engine()
-        build(each, **kind)
-        text = json.dumps([made.inputs for made in each.made])
+        fresh_engine = Engine()
+        build(fresh_engine, **kind)
+        text = json.dumps([resource.inputs for resource in fresh_engine.made])
         assert not any(secret in text for secret in SECRETS)

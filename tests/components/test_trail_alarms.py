@@ -22,59 +22,62 @@ def engine() -> Account:
 
 
 def rules(engine: Engine) -> dict[str, dict[str, Any]]:
-    return {made.name: json.loads(made.inputs["eventPattern"]) for made in engine.all("EventRule")}
+    return {
+        event_rule.name: json.loads(event_rule.inputs["eventPattern"])
+        for event_rule in engine.all("EventRule")
+    }
 
 
 def test_whoever_switches_the_trail_off_is_seen_by_two_ways(engine: Engine) -> None:
     trailed(engine)
-    seen = {
+    calls = {
         call
         for pattern in rules(engine).values()
         if pattern["source"] == ["aws.cloudtrail"]
         for call in pattern["detail"]["eventName"]
     }
-    assert {"StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"} <= seen
+    assert {"StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"} <= calls
     text = engine.only("LogMetricFilter").inputs["pattern"]
-    for call in seen:
+    for call in calls:
         assert f"($.eventName = {call})" in text
-    assert seen <= {action.partition(":")[2] for action in NEVER}, (
+    assert calls <= {action.partition(":")[2] for action in NEVER}, (
         "what is watched, no identity of ours may do"
     )
 
 
 def test_the_key_and_the_bucket_are_watched_each_by_its_name(engine: Engine) -> None:
     trailed(engine)
-    found = rules(engine)
-    key, store = found["t-alarms-key"]["detail"], found["t-alarms-store"]["detail"]
+    patterns = rules(engine)
+    key, store = patterns["t-alarms-key"]["detail"], patterns["t-alarms-store"]["detail"]
     assert {"DisableKey", "ScheduleKeyDeletion"} <= set(key["eventName"])
     assert key["resources"] == {"ARN": ["arn:aws:kms/key:::t-key"]}
     assert {"PutBucketPolicy", "DeleteBucket", "DeleteBucketPolicy"} <= set(store["eventName"])
     assert store["requestParameters"] == {"bucketName": ["t-bucket-id"]}
-    assert found["t-alarms-logs"]["detail"]["requestParameters"] == {"logGroupName": ["t-trail-logs"]}
+    assert patterns["t-alarms-logs"]["detail"]["requestParameters"] == {"logGroupName": ["t-trail-logs"]}
 
 
 def test_the_watchers_are_watched(engine: Engine) -> None:
     trailed(engine)
-    found = rules(engine)
+    patterns = rules(engine)
     assert {"DisableRule", "DeleteRule", "RemoveTargets"} <= set(
-        found["t-alarms-rules"]["detail"]["eventName"]
+        patterns["t-alarms-rules"]["detail"]["eventName"]
     )
     assert {"DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm"} == set(
-        found["t-alarms-alarms"]["detail"]["eventName"]
+        patterns["t-alarms-alarms"]["detail"]["eventName"]
     )
-    assert "PutMetricFilter" in found["t-alarms-logs"]["detail"]["eventName"], "one that matches nothing"
-    assert "Unsubscribe" in found["t-alarms-topic"]["detail"]["eventName"]
-    assert [each["requestParameters"] for each in found["t-alarms-topic"]["detail"]["$or"]] == [
+    assert "PutMetricFilter" in patterns["t-alarms-logs"]["detail"]["eventName"], "one that matches nothing"
+    assert "Unsubscribe" in patterns["t-alarms-topic"]["detail"]["eventName"]
+    assert [pattern["requestParameters"] for pattern in patterns["t-alarms-topic"]["detail"]["$or"]] == [
         {"topicArn": ["arn:aws:sns/topic:::t-alarms"]},
         {"subscriptionArn": [{"prefix": "arn:aws:sns/topic:::t-alarms:"}]},
     ]
-    for kind, made, params in (
+    for kind, resource_kind, params in (
         ("rules", "EventRule", ("name", "rule")),
         ("alarms", "MetricAlarm", ("alarmNames", "alarmName")),
     ):
-        for side, param in zip(found[f"t-alarms-{kind}"]["detail"]["$or"], params, strict=True):
-            assert sorted(side["requestParameters"][param]) == names(engine, made)
-    for pattern in found.values():
+        for side, param in zip(patterns[f"t-alarms-{kind}"]["detail"]["$or"], params, strict=True):
+            assert sorted(side["requestParameters"][param]) == names(engine, resource_kind)
+    for pattern in patterns.values():
         assert pattern["detail-type"] == ["AWS API Call via CloudTrail"]
         service = pattern["source"][0].removeprefix("aws.")
         assert pattern["detail"]["eventSource"] == [f"{service}.amazonaws.com"]
@@ -84,9 +87,12 @@ def test_every_rule_and_alarm_tells_the_topic(engine: Engine) -> None:
     trailed(engine)
     topic = "arn:aws:sns/topic:::t-alarms"
     targets = engine.all("EventTarget")
-    assert sorted(made.inputs["rule"] for made in targets) == names(engine, "EventRule")
-    assert {made.inputs["arn"] for made in targets} == {topic}
-    assert [made.inputs["alarmActions"] for made in engine.all("MetricAlarm")] == [[topic], [topic]]
+    assert sorted(target.inputs["rule"] for target in targets) == names(engine, "EventRule")
+    assert {target.inputs["arn"] for target in targets} == {topic}
+    assert [metric_alarm.inputs["alarmActions"] for metric_alarm in engine.all("MetricAlarm")] == [
+        [topic],
+        [topic],
+    ]
     assert engine.outputs["alarm_topic"] == topic
 
 
@@ -113,7 +119,11 @@ def test_the_filter_fits_what_cloudwatch_takes() -> None:
 def test_only_events_and_alarms_publish_to_the_topic(engine: Engine) -> None:
     trailed(engine)
     policy = statements(engine, "TopicPolicy", "t-alarms-policy")
-    allowed = {each["Principal"]["Service"]: each for each in policy.values() if each["Effect"] == "Allow"}
+    allowed = {
+        statement["Principal"]["Service"]: statement
+        for statement in policy.values()
+        if statement["Effect"] == "Allow"
+    }
     assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
     condition = allowed["cloudwatch.amazonaws.com"]["Condition"]
     assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
@@ -138,26 +148,30 @@ def test_the_topics_key_opens_to_events_for_this_topic_only(engine: Engine) -> N
 
 def test_each_address_is_subscribed_once(engine: Engine) -> None:
     trailed(engine, notify=["soc@bank.example", "audit@bank.example", "soc@bank.example"])
-    found = sorted(made.inputs["endpoint"] for made in engine.all("TopicSubscription"))
-    assert found == ["audit@bank.example", "soc@bank.example"]
-    assert {made.inputs["protocol"] for made in engine.all("TopicSubscription")} == {"email"}
+    addresses = sorted(
+        topic_subscription.inputs["endpoint"] for topic_subscription in engine.all("TopicSubscription")
+    )
+    assert addresses == ["audit@bank.example", "soc@bank.example"]
+    assert {
+        topic_subscription.inputs["protocol"] for topic_subscription in engine.all("TopicSubscription")
+    } == {"email"}
 
 
 def test_names_fit_what_aws_takes(engine: Engine) -> None:
     settings = {"mode": "manage", "organization": False, "retention_days": 1826, "notify": ["a@b.example"]}
-    given = {"name": "n", "site": "s", "mode": "manage", "retention_days": 1826, "region": REGION}
-    engine.deploy(AuditTrail, "isthmus-" + "x" * 40, {**given, "trail": settings})
-    for made in [*engine.all("Role"), *engine.all("EventRule")]:
-        assert len(made.inputs["name"]) <= 64, made.name
+    arguments = {"name": "n", "site": "s", "mode": "manage", "retention_days": 1826, "region": REGION}
+    engine.deploy(AuditTrail, "isthmus-" + "x" * 40, {**arguments, "trail": settings})
+    for role in [*engine.all("Role"), *engine.all("EventRule")]:
+        assert len(role.inputs["name"]) <= 64, role.name
     assert len(set(names(engine, "EventRule"))) == len(trail_alarms.KINDS)
-    for made in engine.all("EventRule"):
-        assert len(made.inputs["eventPattern"]) <= 2048, "EventBridge's longest pattern"
+    for event_rule in engine.all("EventRule"):
+        assert len(event_rule.inputs["eventPattern"]) <= 2048, "EventBridge's longest pattern"
 
 
 @given(st.lists(st.emails(), min_size=1, max_size=10))
-def test_real_addresses_are_taken_each_once(found: list[str]) -> None:
-    told = addresses([*found, *found], "x", "nobody")
-    assert told == sorted(set(found))
+def test_real_addresses_are_taken_each_once(addresses_given: list[str]) -> None:
+    unique = addresses([*addresses_given, *addresses_given], "x", "nobody")
+    assert unique == sorted(set(addresses_given))
 
 
 def test_more_addresses_than_aws_takes_are_refused() -> None:

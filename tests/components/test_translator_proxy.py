@@ -37,9 +37,9 @@ def helper(engine: Engine) -> dict[str, Any]:
 
 def test_every_pod_pulls_with_all_of_the_platforms_secrets(platform: dict[str, Any]) -> None:
     platform["images"] |= {"pull_secret": "old", "pull_secrets": ["mirror", "old"]}
-    made = Engine()
-    build(made, platform)
-    pods = made.pods()
+    engine = Engine()
+    build(engine, platform)
+    pods = engine.pods()
     assert len(pods) == 15
     for name, pod in pods.items():
         assert pod["imagePullSecrets"] == [{"name": "old"}, {"name": "mirror"}], name
@@ -63,8 +63,8 @@ def test_a_translators_proxy_is_told_to_it_and_to_its_helper_and_the_network_ope
         "no_proxy": PROXY["no_proxy"],
     }
     box = helper(engine)
-    told = {each["name"]: each["value"] for each in box["env"]}
-    assert told == {key: HELPER[key] for key in ("HTTPS_PROXY", "NO_PROXY")}
+    environment = {variable["name"]: variable["value"] for variable in box["env"]}
+    assert environment == {key: HELPER[key] for key in ("HTTPS_PROXY", "NO_PROXY")}
     assert box["command"][-1] == "--with-proxy", "without it the helper reads no proxy"
     policy = engine.only("NetworkPolicy", "g-translator-network").spec["egress"]
     assert policy[-1] == {
@@ -81,12 +81,12 @@ def test_a_ca_bundle_is_mounted_in_both_containers_that_call_aws(engine) -> None
     pod = engine.only("Deployment", "g-translator-server").pod
     mount = {"name": "authorities", "mountPath": "/etc/isthmus/authorities", "readOnly": True}
     assert all(mount in box["volumeMounts"] for box in boxes(pod))
-    assert [each for each in pod["volumes"] if each["name"] == "authorities"] == [
+    assert [volume for volume in pod["volumes"] if volume["name"] == "authorities"] == [
         {"name": "authorities", "configMap": {"name": "bank-authorities", "defaultMode": 0o440}}
     ]
     assert config(engine, "g-translator-config")["outbound"] == {"ca": "/etc/isthmus/authorities/ca.crt"}
-    told = {each["name"]: each["value"] for each in helper(engine)["env"]}
-    assert told == {key: HELPER[key] for key in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    environment = {variable["name"]: variable["value"] for variable in helper(engine)["env"]}
+    assert environment == {key: HELPER[key] for key in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     assert "--with-proxy" not in helper(engine)["command"]
 
 
@@ -105,14 +105,16 @@ def test_the_edge_reads_what_the_component_writes(engine, tmp_path) -> None:
     assert read.outbound.proxy == PROXY["url"]
 
 
-@pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
-def test_a_confidential_translator_is_refused_both_even_by_exception(engine, given: dict[str, Any]) -> None:
+@pytest.mark.parametrize("settings", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
+def test_a_confidential_translator_is_refused_both_even_by_exception(
+    engine, settings: dict[str, Any]
+) -> None:
     with pytest.raises(Refused, match="the confidential class may have no proxy"):
         deploy(
             engine,
             "confidential",
             routes=[ONPREM, CLOUD],
-            translator=translator(**given),
+            translator=translator(**settings),
             destinations=AWS,
             exception="EX-1",
         )
@@ -128,22 +130,26 @@ def test_a_proxy_by_name_or_with_credentials_is_refused_and_not_repeated(engine,
 
 
 def test_an_internal_translator_may_have_authorities_and_no_proxy(engine) -> None:
-    given = {"routes": [ONPREM, CLOUD], "destinations": AWS}
-    deploy(engine, "internal", translator=translator(ca_bundle="bank-authorities"), **given)
+    arguments = {"routes": [ONPREM, CLOUD], "destinations": AWS}
+    deploy(engine, "internal", translator=translator(ca_bundle="bank-authorities"), **arguments)
     with pytest.raises(Refused, match="the internal class may have no proxy: it reaches AWS by private"):
-        deploy(Engine(), "internal", translator=translator(proxy=PROXY), **given)
+        deploy(Engine(), "internal", translator=translator(proxy=PROXY), **arguments)
 
 
 def test_the_platform_hands_them_to_the_gateway_that_names_them(platform: dict[str, Any]) -> None:
-    named = {each["class"]: each for each in platform["gateways"]}
-    named["internal"]["ca_bundle"] = "bank-authorities"
-    named["public"]["proxy"] = PROXY
+    gateways = {gateway["class"]: gateway for gateway in platform["gateways"]}
+    gateways["internal"]["ca_bundle"] = "bank-authorities"
+    gateways["public"]["proxy"] = PROXY
     for part in (*platform["networks"], *platform["links"]):
-        part["classes"] = [each for each in part["classes"] if each != "public"]
-    made = Engine()
-    build(made, platform)
+        part["classes"] = [sensitivity for sensitivity in part["classes"] if sensitivity != "public"]
+    engine = Engine()
+    build(engine, platform)
     with_proxy = {
-        each.meta["name"] for each in made.all("NetworkPolicy") if "10.40.0.20/32" in str(each.spec)
+        network_policy.meta["name"]
+        for network_policy in engine.all("NetworkPolicy")
+        if "10.40.0.20/32" in str(network_policy.spec)
     }
     assert with_proxy == {"public-translator"}
-    assert {name for name, pod in made.pods().items() if "authorities" in str(pod)} == {"internal-translator"}
+    assert {name for name, pod in engine.pods().items() if "authorities" in str(pod)} == {
+        "internal-translator"
+    }

@@ -22,13 +22,13 @@ def test_an_authoritys_certificates_are_trusted_and_what_stands_around_them_is_n
     engine: Engine,
 ) -> None:
     anchor(engine, ca_certificates=f"# the bank's\n{authority.pem()}", tags={"team": "ml"})
-    made = engine.only("TrustAnchor", "t-anchor").inputs
-    assert made["source"] == {
+    trust_anchor = engine.only("TrustAnchor", "t-anchor").inputs
+    assert trust_anchor["source"] == {
         "sourceType": "CERTIFICATE_BUNDLE",
         "sourceData": {"x509CertificateData": authority.pem()},
     }
-    assert made["enabled"] is True
-    assert made["tags"] == {"team": "ml"}
+    assert trust_anchor["enabled"] is True
+    assert trust_anchor["tags"] == {"team": "ml"}
     assert engine.outputs["arn"] == "arn:aws:rolesanywhere/trustAnchor:::t-anchor"
 
 
@@ -40,7 +40,10 @@ def test_a_private_authority_of_aws_is_trusted_by_its_arn(engine: Engine) -> Non
 
 def test_aws_tells_of_the_authoritys_end_and_of_bearers_only_where_asked(engine: Engine) -> None:
     anchor(engine, acm_pca=PCA)
-    notices = {each["event"]: each for each in engine.only("TrustAnchor").inputs["notificationSettings"]}
+    notices = {
+        notification_setting["event"]: notification_setting
+        for notification_setting in engine.only("TrustAnchor").inputs["notificationSettings"]
+    }
     assert notices["CA_CERTIFICATE_EXPIRY"]["enabled"] is True
     assert notices["CA_CERTIFICATE_EXPIRY"]["threshold"] == 30
     assert notices["END_ENTITY_CERTIFICATE_EXPIRY"]["enabled"] is False, (
@@ -50,7 +53,10 @@ def test_aws_tells_of_the_authoritys_end_and_of_bearers_only_where_asked(engine:
 
 def test_bearers_certificates_of_months_are_told_of(engine: Engine) -> None:
     anchor(engine, acm_pca=PCA, notice_days=60, bearer_notice_days=14)
-    notices = {each["event"]: each for each in engine.only("TrustAnchor").inputs["notificationSettings"]}
+    notices = {
+        notification_setting["event"]: notification_setting
+        for notification_setting in engine.only("TrustAnchor").inputs["notificationSettings"]
+    }
     assert notices["CA_CERTIFICATE_EXPIRY"]["threshold"] == 60
     assert notices["END_ENTITY_CERTIFICATE_EXPIRY"] == {
         "event": "END_ENTITY_CERTIFICATE_EXPIRY",

@@ -11,7 +11,7 @@ from isthmus.core.errors import InputError
 from tests.components.platforms import DIGEST
 
 
-def given(**more: Any) -> list[str]:
+def server_args(**more: Any) -> list[str]:
     weights = {"uri": "pvc://claim/llama/v1", "digest": DIGEST, **more.pop("weights", {})}
     args = {"id": "llama", "model": "meta-llama/Llama", "weights": weights, **more}
     return arguments(cast(ModelServerArgs, args), "endpoints.llama")
@@ -31,15 +31,15 @@ EVERYTHING: dict[str, Any] = {
 
 @pytest.mark.parametrize("settings", [{}, {"precision": "bf16"}, EVERYTHING])
 def test_every_flag_is_one_that_the_version_knows(settings: dict[str, Any]) -> None:
-    flags = [each.partition("=")[0] for each in given(**settings) if each.startswith("-")]
+    flags = [argument.partition("=")[0] for argument in server_args(**settings) if argument.startswith("-")]
     assert len(flags) > 8
     assert [flag for flag in flags if not vllm_flags.is_known(flag)] == []
 
 
 def test_the_plans_settings_are_arguments() -> None:
-    made = given(**EVERYTHING)
-    assert made[0] == "/models/llama/v1"
-    for each in (
+    args = server_args(**EVERYTHING)
+    assert args[0] == "/models/llama/v1"
+    for argument in (
         "--served-model-name=meta-llama/Llama",
         "--tensor-parallel-size=4",
         "--max-model-len=16384",
@@ -49,42 +49,44 @@ def test_the_plans_settings_are_arguments() -> None:
         "--enable-prefix-caching",
         "--no-enable-chunked-prefill",
     ):
-        assert each in made, each
+        assert argument in args, argument
 
 
 def test_fp8_from_bf16_weights_is_quantized_while_loading() -> None:
-    assert "--quantization=fp8" in given(precision="fp8")
-    stored = given(precision="fp8", weights={"precision": "fp8"})
-    assert not [each for each in stored if each.startswith("--quantization")], "the checkpoint says it itself"
+    assert "--quantization=fp8" in server_args(precision="fp8")
+    stored = server_args(precision="fp8", weights={"precision": "fp8"})
+    assert not [argument for argument in stored if argument.startswith("--quantization")], (
+        "the checkpoint says it itself"
+    )
 
 
 def test_a_precision_that_cannot_be_reached_is_refused() -> None:
     with pytest.raises(InputError, match="stored in bf16 cannot be served in int4"):
-        given(precision="int4")
+        server_args(precision="int4")
 
 
 def test_adapters_are_served_under_their_names() -> None:
-    made = given(**EVERYTHING)
-    at = made.index("--lora-modules")
-    assert made[at + 1 : at + 3] == ["kyc=/models/adapters/kyc", "aml=/models/lora/aml"]
-    assert "--max-loras=2" in made
-    assert "--max-lora-rank=32" in made, f"20 is rounded up to one of {LORA_RANKS}"
+    args = server_args(**EVERYTHING)
+    at = args.index("--lora-modules")
+    assert args[at + 1 : at + 3] == ["kyc=/models/adapters/kyc", "aml=/models/lora/aml"]
+    assert "--max-loras=2" in args
+    assert "--max-lora-rank=32" in args, f"20 is rounded up to one of {LORA_RANKS}"
 
 
 def test_without_adapters_lora_is_off() -> None:
-    assert not [each for each in given() if "lora" in each]
+    assert not [argument for argument in server_args() if "lora" in argument]
 
 
 @pytest.mark.parametrize("flag", ["--swap-space=4", "--disable-log-requests"])
 def test_a_flag_that_is_gone_is_refused(flag: str) -> None:
     with pytest.raises(InputError, match="has no flag"):
-        given(engine_args=[flag])
+        server_args(engine_args=[flag])
 
 
 @pytest.mark.parametrize("flag", ["--host=0.0.0.0", "--api-key=x", "--trust-remote-code"])
 def test_a_flag_that_opens_the_engine_is_refused(flag: str) -> None:
     with pytest.raises(InputError, match="may not be given"):
-        given(engine_args=[flag])
+        server_args(engine_args=[flag])
 
 
 @pytest.mark.parametrize(
@@ -92,13 +94,13 @@ def test_a_flag_that_opens_the_engine_is_refused(flag: str) -> None:
 )
 def test_a_flag_that_would_write_prompts_into_the_log_is_refused(flag: str) -> None:
     with pytest.raises(InputError, match="may not be given: prompts and answers are in no log"):
-        given(engine_args=[flag])
+        server_args(engine_args=[flag])
 
 
 def test_another_version_of_vllm_is_refused() -> None:
     with pytest.raises(InputError, match=r"0\.32\.0 is asked for"):
-        given(engine_version="0.32.0")
-    assert given(engine_version="v0.33.0") == given()
+        server_args(engine_version="0.32.0")
+    assert server_args(engine_version="v0.33.0") == server_args()
 
 
 @pytest.mark.parametrize(
@@ -117,14 +119,16 @@ def test_another_version_of_vllm_is_refused() -> None:
 def test_tools_and_reasoning_are_read_by_the_parsers_of_the_models_family(
     model: str, tools: str, reasoning: str | None
 ) -> None:
-    made = given(model=model)
-    assert "--enable-auto-tool-choice" in made
-    assert f"--tool-call-parser={tools}" in made
-    assert [each for each in made if each.startswith("--reasoning-parser")] == (
+    args = server_args(model=model)
+    assert "--enable-auto-tool-choice" in args
+    assert f"--tool-call-parser={tools}" in args
+    assert [argument for argument in args if argument.startswith("--reasoning-parser")] == (
         [f"--reasoning-parser={reasoning}"] if reasoning else []
     )
     assert [
-        each for each in made if each.startswith("--") and not vllm_flags.is_known(each.partition("=")[0])
+        argument
+        for argument in args
+        if argument.startswith("--") and not vllm_flags.is_known(argument.partition("=")[0])
     ] == []
 
 
@@ -139,38 +143,48 @@ def test_tools_and_reasoning_are_read_by_the_parsers_of_the_models_family(
 def test_a_model_whose_own_template_lists_no_tools_takes_the_one_in_vllms_image(
     model: str, template: str
 ) -> None:
-    assert f"--chat-template=/vllm-workspace/examples/{template}" in given(model=model)
+    assert f"--chat-template=/vllm-workspace/examples/{template}" in server_args(model=model)
 
 
 def test_a_model_whose_own_template_lists_tools_keeps_it() -> None:
     for model in ("Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3"):
-        assert not [each for each in given(model=model) if each.startswith("--chat-template")], model
+        assert not [
+            argument for argument in server_args(model=model) if argument.startswith("--chat-template")
+        ], model
 
 
 def test_stated_parsers_and_template_win_over_the_profile() -> None:
-    made = given(
+    args = server_args(
         model="deepseek-ai/DeepSeek-R1",
         tool_call_parser="hermes",
         reasoning_parser="none",
         chat_template="tools.jinja",
     )
-    assert "--tool-call-parser=hermes" in made
-    assert "--chat-template=/models/tools.jinja" in made
-    assert not [each for each in made if each.startswith("--reasoning-parser")]
-    own = given(model="deepseek-ai/DeepSeek-R1", tool_call_parser="none", chat_template="model")
-    assert not [each for each in own if each.startswith(("--enable-auto", "--tool-call", "--chat-template"))]
+    assert "--tool-call-parser=hermes" in args
+    assert "--chat-template=/models/tools.jinja" in args
+    assert not [argument for argument in args if argument.startswith("--reasoning-parser")]
+    own_template = server_args(
+        model="deepseek-ai/DeepSeek-R1", tool_call_parser="none", chat_template="model"
+    )
+    assert not [
+        argument
+        for argument in own_template
+        if argument.startswith(("--enable-auto", "--tool-call", "--chat-template"))
+    ]
 
 
 def test_a_flag_among_engine_args_wins_and_is_given_once() -> None:
-    made = given(model="Qwen/Qwen3-8B", engine_args=["--tool_call_parser=qwen3_xml"])
-    assert [each for each in made if "tool" in each and "parser" in each] == ["--tool_call_parser=qwen3_xml"]
-    assert "--enable-auto-tool-choice" in made
+    args = server_args(model="Qwen/Qwen3-8B", engine_args=["--tool_call_parser=qwen3_xml"])
+    assert [argument for argument in args if "tool" in argument and "parser" in argument] == [
+        "--tool_call_parser=qwen3_xml"
+    ]
+    assert "--enable-auto-tool-choice" in args
 
 
 def test_a_model_of_a_stated_family_is_served_as_that_family() -> None:
-    assert "--reasoning-parser=qwen3" in given(model="bank/kyc", model_family="qwen3")
+    assert "--reasoning-parser=qwen3" in server_args(model="bank/kyc", model_family="qwen3")
     with pytest.raises(InputError, match=r"endpoints\.llama\.model_family.*Did you mean `qwen3`"):
-        given(model="bank/kyc", model_family="qwen33")
+        server_args(model="bank/kyc", model_family="qwen33")
 
 
 @pytest.mark.parametrize(
@@ -178,11 +192,15 @@ def test_a_model_of_a_stated_family_is_served_as_that_family() -> None:
 )
 def test_a_value_that_would_end_the_pod_at_its_start_is_refused(key: str, value: str) -> None:
     with pytest.raises(InputError, match=rf"endpoints\.llama\.{key}"):
-        given(**{key: value})
+        server_args(**{key: value})
 
 
 def test_a_guard_calls_no_tools_and_a_pooling_model_has_no_parser() -> None:
-    guard = given(model="openai/gpt-oss-safeguard-20b", task="guard")
+    guard = server_args(model="openai/gpt-oss-safeguard-20b", task="guard")
     assert "--reasoning-parser=openai_gptoss" in guard
     assert "--enable-auto-tool-choice" not in guard
-    assert not [each for each in given(model="Qwen/Qwen3-Embedding-8B", task="embedding") if "parser" in each]
+    assert not [
+        argument
+        for argument in server_args(model="Qwen/Qwen3-Embedding-8B", task="embedding")
+        if "parser" in argument
+    ]

@@ -6,6 +6,7 @@ import pytest
 
 from components import ModelServer
 from components.serving.weights.cache import FETCH_CPU
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST, REGISTRY
@@ -23,13 +24,13 @@ S3 = {
 
 
 def deploy(engine: Engine, weights: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    given = args(**{"fetch_image": TRANSLATOR, "weights": {**S3, **(weights or {})}, **more})
-    engine.deploy(ModelServer, "m", given)
+    arguments = args(**{"fetch_image": TRANSLATOR, "weights": {**S3, **(weights or {})}, **more})
+    engine.deploy(ModelServer, "m", arguments)
     return engine.only("Deployment", "m-server").pod if "nodes_per_replica" not in more else {}
 
 
 def flags(box: dict[str, Any]) -> dict[str, str]:
-    pairs = (each.removeprefix("--").split("=", 1) for each in box["args"] if each.startswith("--"))
+    pairs = (arg.removeprefix("--").split("=", 1) for arg in box["args"] if arg.startswith("--"))
     return {pair[0]: pair[1] for pair in pairs}
 
 
@@ -60,23 +61,23 @@ def test_the_job_accepts_its_flags_as_the_program_reads_them(
 
     deploy(engine, {"store": {**STORE, "ca_bundle": "ca"}, "public_key": "signers"})
     (box,) = engine.only("Job").pod["containers"]
-    seen: dict[str, Any] = {}
-    monkeypatch.setattr(fetch, "client", lambda *given: seen.update(client=given))
-    monkeypatch.setattr(fetch, "fetch", lambda *given: seen.update(fetch=given) or (1, 1))
+    calls: dict[str, Any] = {}
+    monkeypatch.setattr(fetch, "client", lambda *args: calls.update(client=args))
+    monkeypatch.setattr(fetch, "fetch", lambda *args: calls.update(fetch=args) or (1, 1))
     assert fetch.main(box["args"]) == 0
-    assert str(seen["client"][3]) == "/etc/isthmus/store/ca/ca.crt"
-    assert str(seen["fetch"][5]) == "/etc/isthmus/weights/weights.pub"
+    assert str(calls["client"][3]) == "/etc/isthmus/store/ca/ca.crt"
+    assert str(calls["fetch"][5]) == "/etc/isthmus/weights/weights.pub"
 
 
 def test_credentials_are_a_file_of_the_job_and_of_nothing_that_serves(engine: Engine) -> None:
     pod = deploy(engine)
     job = engine.only("Job").pod
-    mounted = [each for each in job["volumes"] if "secret" in each]
-    assert [each["secret"]["secretName"] for each in mounted] == ["s3"]
+    mounted = [volume for volume in job["volumes"] if "secret" in volume]
+    assert [volume["secret"]["secretName"] for volume in mounted] == ["s3"]
     assert all("env" not in box for box in job["containers"]), (
         "AWS_… is refused in a restricted namespace, too"
     )
-    assert "s3" not in [each.get("secret", {}).get("secretName") for each in pod["volumes"]]
+    assert "s3" not in [volume.get("secret", {}).get("secretName") for volume in pod["volumes"]]
 
 
 def test_the_job_reaches_the_store_alone_and_asks_no_resolver(engine: Engine) -> None:
@@ -99,9 +100,13 @@ def test_the_job_reaches_the_store_alone_and_asks_no_resolver(engine: Engine) ->
 def test_pods_start_after_the_job_and_mount_what_it_fetched_read_only(engine: Engine) -> None:
     pod = deploy(engine)
     assert "m-fetch" in engine.only("Deployment").depends_on
-    volume = next(each for each in pod["volumes"] if each["name"] == "weights")
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "weights")
     assert volume["persistentVolumeClaim"] == {"claimName": "llama-weights", "readOnly": True}
-    mounts = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "weights"]
+    mounts = [
+        volume_mount
+        for volume_mount in pod["containers"][0]["volumeMounts"]
+        if volume_mount["name"] == "weights"
+    ]
     assert mounts == [
         {
             "name": "weights",
@@ -122,7 +127,7 @@ def test_every_byte_is_verified_before_the_sidecar_and_the_engine_start(engine: 
     assert first["args"] == [f"--digest={DIGEST}", "/models"]
     cpu = pod["containers"][0]["resources"]["limits"]["cpu"]
     assert first["resources"]["limits"] == {"cpu": cpu, "memory": "1Gi"}, "no more than the engine asks for"
-    assert [each["name"] for each in first["volumeMounts"]] == ["weights", "tmp"]
+    assert [volume_mount["name"] for volume_mount in first["volumeMounts"]] == ["weights", "tmp"]
 
 
 def test_a_signature_is_checked_by_the_job_and_in_each_pod(engine: Engine) -> None:
@@ -132,7 +137,7 @@ def test_a_signature_is_checked_by_the_job_and_in_each_pod(engine: Engine) -> No
         (engine.only("Job").pod["containers"][0], engine.only("Job").pod["volumes"]),
     ):
         assert flags(box)["public-key"] == "/etc/isthmus/weights/weights.pub"
-        assert "weights-key" in [each["name"] for each in box["volumeMounts"]]
+        assert "weights-key" in [volume_mount["name"] for volume_mount in box["volumeMounts"]]
         assert {"name": "weights-key", "configMap": {"name": "signers", "defaultMode": 0o440}} in volumes
 
 
@@ -150,8 +155,8 @@ def test_every_pod_of_a_group_verifies_for_itself(engine: Engine) -> None:
     for part in ("leaderTemplate", "workerTemplate"):
         spec = template[part]["spec"]
         assert spec["initContainers"][0]["name"] == "verify-weights"
-        mounted = {each["name"] for each in spec["initContainers"][0]["volumeMounts"]}
-        assert mounted <= {each["name"] for each in spec["volumes"]}, part
+        mounted = {volume_mount["name"] for volume_mount in spec["initContainers"][0]["volumeMounts"]}
+        assert mounted <= {volume["name"] for volume in spec["volumes"]}, part
 
 
 def test_other_weights_make_another_job_and_the_same_ones_the_same(engine: Engine) -> None:
@@ -164,7 +169,7 @@ def test_other_weights_make_another_job_and_the_same_ones_the_same(engine: Engin
 
 
 @pytest.mark.parametrize(
-    ("weights", "more", "says"),
+    ("weights", "more", "message"),
     [
         ({"store": None}, {}, "store"),
         ({"cache": None}, {}, "cache"),
@@ -174,19 +179,18 @@ def test_other_weights_make_another_job_and_the_same_ones_the_same(engine: Engin
     ],
 )
 def test_what_cannot_be_fetched_is_refused(
-    engine: Engine, weights: dict[str, Any], more: dict[str, Any], says: str
+    engine: Engine, weights: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deploy(engine, weights, **more)
     assert not engine.made
 
 
 def test_the_job_counts_in_its_classs_quota(engine: Engine, platform: dict[str, Any]) -> None:
     from components.serving.mapping import namespace_args
-    from isthmus.contracts.platform.model.platform import Platform
 
     def cpus() -> float:
-        checked = Platform.model_validate(platform)
+        checked = CheckedPlatform.model_validate(platform)
         quota = namespace_args(checked, checked.sites[0], "confidential")["quota"]  # type: ignore[typeddict-item]
         return float(quota["requests.cpu"])
 

@@ -21,7 +21,7 @@ BEARER = {
 
 
 def identity(engine: Engine, **more: Any) -> None:
-    given = {
+    arguments = {
         "name": "internal",
         "sensitivity": "internal",
         "trust_anchor": ANCHOR,
@@ -30,7 +30,7 @@ def identity(engine: Engine, **more: Any) -> None:
         "resources": [PROFILES],
         "session_seconds": 3600,
     }
-    engine.deploy(WorkloadIdentity, "i", {**given, **more})
+    engine.deploy(WorkloadIdentity, "i", {**arguments, **more})
 
 
 def document(engine: Engine, kind: str, key: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def test_only_the_bearer_of_one_certificate_of_one_authority_gets_a_session(engi
     assert allowed(trust, "sts:AssumeRole", **BEARER)
     for key in BEARER:
         assert not allowed(trust, "sts:AssumeRole", **{**BEARER, key: "another"}), f"any {key} would do"
-        without = {each: value for each, value in BEARER.items() if each != key}
+        without = {name: value for name, value in BEARER.items() if name != key}
         assert not allowed(trust, "sts:AssumeRole", **without), f"{key} could be left out"
 
 
@@ -73,13 +73,13 @@ def test_what_bedrock_routes_on_is_inside_boundary_and_session_in_its_destinatio
     engine: Engine,
 ) -> None:
     model = "arn:aws:bedrock:*::foundation-model/m"
-    there = "arn:aws:bedrock:eu-west-1::foundation-model/m"
+    profile_arn = "arn:aws:bedrock:eu-west-1::foundation-model/m"
     identity(engine, source_vpc="vpc-1", routed_resources=[model], routed_regions=["eu-west-1"])
     for policy in (document(engine, "Policy", "policy"), document(engine, "Profile", "sessionPolicy")):
-        assert allowed(policy, "bedrock:InvokeModel", there, aws_RequestedRegion="eu-west-1")
+        assert allowed(policy, "bedrock:InvokeModel", profile_arn, aws_RequestedRegion="eu-west-1")
         for region in ("eu-central-1", "us-east-1"):
-            assert not allowed(policy, "bedrock:InvokeModel", there, aws_RequestedRegion=region)
-        assert not allowed(policy, "bedrock:InvokeModel", f"{there}2", aws_RequestedRegion="eu-west-1")
+            assert not allowed(policy, "bedrock:InvokeModel", profile_arn, aws_RequestedRegion=region)
+        assert not allowed(policy, "bedrock:InvokeModel", f"{profile_arn}2", aws_RequestedRegion="eu-west-1")
 
 
 def test_a_guardrails_key_may_be_opened_by_boundary_and_session(engine: Engine) -> None:
@@ -121,15 +121,15 @@ def test_a_boundary_that_is_given_bounds_the_role_and_none_is_made(engine: Engin
 
 def test_without_one_a_boundary_of_its_own_bounds_the_role(engine: Engine) -> None:
     identity(engine)
-    made = engine.only("Policy", "i-boundary")
-    assert engine.only("Role").inputs["permissionsBoundary"] == f"arn:aws:iam/policy:::{made.name}"
+    policy = engine.only("Policy", "i-boundary")
+    assert engine.only("Role").inputs["permissionsBoundary"] == f"arn:aws:iam/policy:::{policy.name}"
 
 
 def test_all_that_is_made_bears_class_and_tags_and_is_no_access_key(engine: Engine) -> None:
     identity(engine, tags={"team": "ml"})
-    assert {made.kind for made in engine.made} == {"Role", "Policy", "Profile"}
-    for made in engine.made:
-        assert made.inputs["tags"] == {
+    assert {resource.kind for resource in engine.made} == {"Role", "Policy", "Profile"}
+    for resource in engine.made:
+        assert resource.inputs["tags"] == {
             "team": "ml",
             "isthmus.dev/class": "internal",
             "isthmus.dev/identity": "internal",
@@ -140,8 +140,8 @@ def test_a_long_name_is_cut_to_what_aws_takes_and_stays_its_own(engine: Engine) 
     identity(engine)
     names = [engine.only("Role").inputs["name"]]
     for name in ("x" * 90 + "a", "x" * 90 + "b"):
-        other = Engine()
-        other.deploy(
+        fresh_engine = Engine()
+        fresh_engine.deploy(
             WorkloadIdentity,
             name,
             {
@@ -154,7 +154,7 @@ def test_a_long_name_is_cut_to_what_aws_takes_and_stays_its_own(engine: Engine) 
                 "session_seconds": 3600,
             },
         )
-        names.append(other.only("Role").inputs["name"])
+        names.append(fresh_engine.only("Role").inputs["name"])
     assert len(set(names)) == 3
     assert max(map(len, names)) <= 64
 

@@ -17,9 +17,9 @@ class Account(Engine):
     """An account that is a member of an organisation; names that AWS makes up are the resources' own."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        id, given = super().new_resource(args)
-        given.setdefault("name", args.name)
-        return id, given
+        id, inputs = super().new_resource(args)
+        inputs.setdefault("name", args.name)
+        return id, inputs
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         if args.token == "aws:organizations/getOrganization:getOrganization":
@@ -32,11 +32,17 @@ _BUILT: dict[str, Engine] = {}
 
 
 def audit(engine: Engine, **more: Any) -> None:
-    given = {"name": "audit", "site": "frankfurt", "mode": "manage", "retention_days": 1826, "region": REGION}
-    asked = {**given, **more}
-    key = json.dumps([type(engine).__name__, asked], sort_keys=True)
+    defaults = {
+        "name": "audit",
+        "site": "frankfurt",
+        "mode": "manage",
+        "retention_days": 1826,
+        "region": REGION,
+    }
+    arguments = {**defaults, **more}
+    key = json.dumps([type(engine).__name__, arguments], sort_keys=True)
     if key not in _BUILT:
-        engine.deploy(AuditTrail, "t", asked)
+        engine.deploy(AuditTrail, "t", arguments)
         _BUILT[key] = engine
     built = copy.deepcopy(_BUILT[key])
     engine.made, engine.reads, engine.outputs = built.made, built.reads, built.outputs
@@ -54,7 +60,7 @@ def trailed(engine: Engine, store: dict[str, Any] | None = None, **more: Any) ->
 
 def names(engine: Engine, kind: str) -> list[str]:
     """Sorted: what depends on nothing is registered in any order."""
-    return sorted(made.inputs["name"] for made in engine.all(kind))
+    return sorted(resource.inputs["name"] for resource in engine.all(kind))
 
 
 def trail_arn(engine: Engine, owner: str = ACCOUNT, region: str = REGION) -> str:
@@ -62,4 +68,7 @@ def trail_arn(engine: Engine, owner: str = ACCOUNT, region: str = REGION) -> str
 
 
 def statements(engine: Engine, kind: str, name: str, key: str = "policy") -> dict[str, dict[str, Any]]:
-    return {each["Sid"]: each for each in json.loads(engine.only(kind, name).inputs[key])["Statement"]}
+    return {
+        statement["Sid"]: statement
+        for statement in json.loads(engine.only(kind, name).inputs[key])["Statement"]
+    }

@@ -18,7 +18,7 @@ from isthmus.contracts.plan.document import Plan
 from isthmus.contracts.platform import overrides
 from isthmus.contracts.requirements import document as requirements_of
 from isthmus.contracts.requirements.document import Requirements
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from tests.authority import aws_half
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -102,7 +102,7 @@ def requirements(text: str = REQUIREMENTS) -> Requirements:
     return requirements_of.parse(yaml_files.loads(text, "bank.requirements.yaml"))
 
 
-def _gpu(id_: str, class_: str, gpu: str, model: str, **rest: Any) -> dict[str, Any]:
+def _gpu(id_: str, class_: str, gpu: str, model: str, **fields: Any) -> dict[str, Any]:
     return {
         "id": id_,
         "class": class_,
@@ -112,7 +112,7 @@ def _gpu(id_: str, class_: str, gpu: str, model: str, **rest: Any) -> dict[str, 
         "precision": "fp8",
         "gpu": gpu,
         "nodes_per_replica": 1,
-        **rest,
+        **fields,
     }
 
 
@@ -192,11 +192,13 @@ def plan_data() -> dict[str, Any]:
     return copy.deepcopy(PLAN)
 
 
-def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
+def check(data: dict[str, Any], checked_requirements: Requirements | None = None) -> None:
     """Parse and check a plan given as data."""
-    wanted = wanted or requirements()
-    data = {**data, "requirements_sha256": wanted.digest}
-    plan_rules.check(yaml_files.parse(Plan, yaml_files.Document(data, "bank.plan.yaml")), wanted)
+    checked_requirements = checked_requirements or requirements()
+    data = {**data, "requirements_sha256": checked_requirements.digest}
+    plan_rules.check(
+        yaml_files.parse(Plan, yaml_documents.Document(data, "bank.plan.yaml")), checked_requirements
+    )
 
 
 DIGEST = "sha256:" + "a" * 64
@@ -220,7 +222,7 @@ def screening() -> dict[str, Any]:
     return {"models": [model]}
 
 
-def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, Any]:
+def _gateway(class_: str, workload: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {
         "name": f"{class_}-fra1",
         "class": class_,
@@ -229,14 +231,14 @@ def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, An
         "callers_secret": f"{class_}-callers",
         "audit": records(class_),
         "workloads": [workload],
-        **rest,
+        **fields,
     }
 
 
 def platform_data() -> dict[str, Any]:
     """The bank's platform as a blueprint would render it and overrides complete it: a fresh copy."""
     bedrock = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
-    weights, others = (
+    weights, other_weights = (
         {"uri": f"pvc://{name}", "digest": DIGEST, "volume": name} for name in ("weights", "other-weights")
     )
     six = ["eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"]
@@ -288,7 +290,7 @@ def platform_data() -> dict[str, Any]:
                 "target": "onprem-vllm",
                 "model": "meta-llama/Llama-3.1-8B-Instruct",
                 "pool": "l40s",
-                "weights": others,
+                "weights": other_weights,
                 "replicas": 6,
                 "gpus": 6,
                 "survive": "node",
@@ -360,10 +362,10 @@ def platform_data() -> dict[str, Any]:
 
 
 def refused(
-    kind: type[Exception], change: Callable[[dict[str, Any]], object], of: dict[str, Any] | None = None
+    kind: type[Exception], change: Callable[[dict[str, Any]], object], platform: dict[str, Any] | None = None
 ) -> str:
-    """With which words the platform, or the one that is given, changed so, is refused."""
-    data = of or platform_data()
+    """The message with which a platform, changed by `change`, is refused. Default: the bank's."""
+    data = platform or platform_data()
     change(data)
     with pytest.raises(kind) as caught:
         overrides.validate(data)

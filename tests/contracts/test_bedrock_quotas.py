@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.plan.document import Plan
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import Refused
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS, check, plan_data, requirements
 
@@ -16,9 +16,9 @@ TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 
 
 
 def needs() -> dict[tuple[str, str], int]:
-    plan = yaml_files.parse(Plan, yaml_files.Document(plan_data(), "plan"))
-    found = bedrock_quotas.needs(plan, requirements())
-    return {(need.model, need.kind): need.amount for need in found}
+    plan = yaml_files.parse(Plan, yaml_documents.Document(plan_data(), "plan"))
+    needed = bedrock_quotas.needs(plan, requirements())
+    return {(need.model, need.kind): need.amount for need in needed}
 
 
 def with_quota(name: str, amount: float) -> str:
@@ -34,7 +34,7 @@ def test_a_need_is_the_peak_minute_with_headroom_and_an_answers_tokens_as_aws_co
     assert bedrock_quotas.times_output(NOVA) == 1
 
 
-def test_a_stated_quota_below_the_need_is_an_answer_with_both_figures():
+def test_a_quota_below_the_need_is_refused_with_both_figures():
     with pytest.raises(Refused) as caught:
         check(plan_data(), requirements(with_quota(TOKENS, 400000)))
     assert "needs 2,457,000 tokens a minute" in str(caught.value)
@@ -51,7 +51,7 @@ def test_a_quota_is_known_by_both_of_its_names(name: str):
         check(plan_data(), requirements(with_quota(name, 1)))
 
 
-def test_a_quota_that_suffices_and_one_of_another_model_are_let_be():
+def test_a_sufficient_quota_and_one_of_another_model_are_accepted():
     check(plan_data(), requirements(with_quota(TOKENS, 2457000)))
     check(
         plan_data(),
@@ -65,9 +65,9 @@ def test_a_model_whose_name_in_quotas_is_not_known_has_none():
 
 @given(st.floats(1, 5_000_000))
 def test_a_quota_is_refused_exactly_where_it_is_below_the_need(amount: float):
-    wanted = requirements(with_quota(TOKENS, amount))
+    with_amount = requirements(with_quota(TOKENS, amount))
     if amount < 2457000:
         with pytest.raises(Refused):
-            check(plan_data(), wanted)
+            check(plan_data(), with_amount)
     else:
-        check(plan_data(), wanted)
+        check(plan_data(), with_amount)

@@ -89,13 +89,13 @@ def root() -> Authority:
 
 
 def refused(pem: str, kind: type[IsthmusError], match: str) -> None:
-    with pytest.raises(IsthmusError, match=match) as found:
+    with pytest.raises(IsthmusError, match=match) as caught:
         check_ca(pem, "trust.ca_certificates")
-    assert type(found.value) is kind
-    assert found.value.where == "trust.ca_certificates"
-    assert found.value.fix
+    assert type(caught.value) is kind
+    assert caught.value.where == "trust.ca_certificates"
+    assert caught.value.fix
     for line in pem.splitlines():
-        assert "-----" in line or len(line) < 20 or line not in str(found.value), "the text is shown"
+        assert "-----" in line or len(line) < 20 or line not in str(caught.value), "the text is shown"
 
 
 def test_an_authority_of_the_organisations_own_is_taken_and_told_about() -> None:
@@ -107,7 +107,7 @@ def test_an_authority_of_the_organisations_own_is_taken_and_told_about() -> None
 
 def test_two_authorities_are_taken_in_their_order_and_three_are_not() -> None:
     new, third = Authority("New CA"), Authority("Third CA")
-    assert [each.subject for each in check_ca(root().pem + new.pem, "here")] == [
+    assert [authority.subject for authority in check_ca(root().pem + new.pem, "here")] == [
         "CN=Bank Machine CA",
         "CN=New CA",
     ]
@@ -181,26 +181,26 @@ def web_roots() -> list[x509.Certificate]:
 def test_a_public_web_authority_is_refused() -> None:
     public = 0
     for root in web_roots():
-        with pytest.raises(IsthmusError) as found:
+        with pytest.raises(IsthmusError) as caught:
             check_ca(root.public_bytes(Encoding.PEM).decode(), "here")
-        public += "public web authority" in str(found.value)
+        public += "public web authority" in str(caught.value)
     assert public > 100, "the others are refused for older rules: SHA-1, no key usage, a serial number of 0"
 
 
 @pytest.mark.parametrize("part", ["subject", "issuer", "key"])
 def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
-    public, own = web_roots()[0], Authority("R99")
+    public, private_authority = web_roots()[0], Authority("R99")
     pem = (
         x509.CertificateBuilder()
-        .subject_name(public.subject if part == "subject" else own.subject)
-        .issuer_name(public.subject if part == "issuer" else own.subject)
-        .public_key(public.public_key() if part == "key" else own.key.public_key())
+        .subject_name(public.subject if part == "subject" else private_authority.subject)
+        .issuer_name(public.subject if part == "issuer" else private_authority.subject)
+        .public_key(public.public_key() if part == "key" else private_authority.key.public_key())
         .serial_number(1)
         .not_valid_before(BEGIN)
         .not_valid_after(END)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage(True), critical=True)
-        .sign(own.key, hashes.SHA256())
+        .sign(private_authority.key, hashes.SHA256())
         .public_bytes(Encoding.PEM)
         .decode()
     )
@@ -218,7 +218,7 @@ def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
         "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----",
     ],
 )
-def test_what_is_no_certificate_is_named(text: str) -> None:
+def test_a_text_that_is_not_a_certificate_is_named(text: str) -> None:
     refused(text, InputError, "not a certificate|not PEM")
 
 
@@ -232,20 +232,20 @@ def test_a_text_larger_than_aws_takes_is_refused() -> None:
     refused(root().pem + "# x\n" * 60_000, InputError, "AWS takes 204,800")
 
 
-def test_what_stands_around_the_certificates_is_not_sent() -> None:
+def test_text_around_the_certificates_is_not_sent() -> None:
     assert certificates_only(f"# the bank's\n{root().pem}subject=x\n") == root().pem
     assert check_ca(f"# the bank's\n{root().pem}", "here") == check_ca(root().pem, "here")
 
 
 @given(st.text(max_size=300))
-def test_no_text_is_taken_or_fails_otherwise_than_by_name(text: str) -> None:
+def test_any_wrong_text_is_refused_by_name(text: str) -> None:
     with pytest.raises((InputError, Refused)):
         check_ca(text, "here")
 
 
 @given(st.integers(0, 800), st.characters(codec="ascii"))
 @example(43, "0")  # a version that there is not
-def test_a_damaged_certificate_never_fails_otherwise_than_by_name(at: int, put: str) -> None:
+def test_a_damaged_certificate_is_refused_by_name(at: int, put: str) -> None:
     text = root().pem
     damaged = text[:at] + put + text[at + 1 :]
     try:
@@ -254,7 +254,7 @@ def test_a_damaged_certificate_never_fails_otherwise_than_by_name(at: int, put: 
         return
 
 
-def test_an_authority_that_has_ended_or_not_begun_is_refused() -> None:
+def test_an_authority_outside_its_validity_period_is_refused() -> None:
     facts = check_ca(root().pem, "here")
     assert check_current(facts, date(2027, 5, 1)) == []
     with pytest.raises(Refused, match="ended on 2030-01-01"):
@@ -266,7 +266,7 @@ def test_an_authority_that_has_ended_or_not_begun_is_refused() -> None:
         check_current([*facts, *old], date(2027, 1, 1))
 
 
-def test_one_that_ends_within_thirty_days_is_returned() -> None:
+def test_an_authority_that_ends_within_thirty_days_is_returned() -> None:
     facts = check_ca(root().pem, "here")
     assert check_current(facts, date(2029, 12, 2)) == facts
     assert check_current(facts, date(2029, 12, 1)) == []
@@ -278,7 +278,7 @@ def test_a_certificate_of_the_anchors_authority_is_accepted() -> None:
     check_signed_by(leaf.pem, Authority("Other").pem + root().pem, "identity")
 
 
-def test_one_through_intermediates_needs_all_of_them() -> None:
+def test_a_certificate_through_intermediates_needs_all_of_them() -> None:
     first = Authority("First", by=root())
     second = Authority("Second", by=first)
     leaf = Authority("internal.svc", by=second, ca=False, signs=False)
@@ -291,13 +291,13 @@ def test_one_through_intermediates_needs_all_of_them() -> None:
 def test_a_foreign_issuer_is_named_though_it_bears_the_same_name() -> None:
     stranger = Authority()
     leaf = Authority("internal.svc", by=stranger, ca=False, signs=False)
-    with pytest.raises(Refused, match="the trust anchor does not hold") as found:
+    with pytest.raises(Refused, match="the trust anchor does not hold") as caught:
         check_signed_by(leaf.pem, root().pem, "identity")
-    assert found.value.where == "identity"
+    assert caught.value.where == "identity"
 
 
 def test_issuers_in_a_circle_come_to_an_end() -> None:
-    one = Authority("One", issuer="Two")
-    two = Authority("Two", by=one)
+    first = Authority("One", issuer="Two")
+    two = Authority("Two", by=first)
     with pytest.raises(Refused):
-        check_signed_by(one.pem + two.pem, root().pem, "identity")
+        check_signed_by(first.pem + two.pem, root().pem, "identity")

@@ -16,14 +16,14 @@ URL = "https://collector.bank.example:4318/v1/traces"
 
 
 def twin(data: dict[str, Any], at: int = 1, **more: Any) -> None:
-    other = {
+    endpoint = {
         **copy.deepcopy(data["endpoints"][at]),
         "id": "twin",
         "survive": "none",
         "replicas": 1,
         "gpus": 1,
     }
-    data["endpoints"].append({**other, **more})
+    data["endpoints"].append({**endpoint, **more})
     data["gateways"][1]["workloads"][0]["also"] = ["twin"]
 
 
@@ -44,7 +44,7 @@ def routed(data: dict[str, Any]) -> None:
     }
 
 
-def test_what_may_be_said_is_taken() -> None:
+def test_allowed_settings_are_accepted() -> None:
     data = platform_data()
     twin(data)
     limited(data)
@@ -57,7 +57,7 @@ def test_what_may_be_said_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: d["endpoints"][1].update(cost={}), "by the GPU or by the token, one of the two"),
         (lambda d: d["endpoints"][2].update(cost={"usd_per_gpu_hour": 1.0}), "has no GPUs of ours"),
@@ -71,17 +71,17 @@ def test_what_may_be_said_is_taken() -> None:
         (lambda d: traced(d, endpoint="http://collector.bank.example/v1/traces"), "an address like"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_an_impossible_setting_is_refused_with_its_reason(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: traced(d, address="52.94.1.1"), "the collector of the restricted gateway lies outside"),
         (lambda d: traced(d, address="10.80.1.1"), "the collector of the restricted gateway lies outside"),
         (lambda d: twin(d, at=0), "classes share no endpoint"),
     ],
 )
-def test_what_would_break_a_boundary_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(Refused, change)
+def test_a_setting_that_breaks_a_boundary_is_refused(change: Change, message: str) -> None:
+    assert message in refused(Refused, change)

@@ -9,7 +9,7 @@ from tests.contracts.bank import requirements
 
 
 @pytest.mark.parametrize(
-    ("rps", "tokens", "wanted"),
+    ("rps", "tokens", "expected"),
     [
         (0.1, 1, 2),  # never one alone
         (350, 0, 2),  # one copy at 70 % carries it, and the other may be away
@@ -19,19 +19,19 @@ from tests.contracts.bank import requirements
         (1000, 33500, 11),
     ],
 )
-def test_copies_carry_the_load_at_seventy_percent_when_one_is_away(
-    rps: float, tokens: float, wanted: int
+def test_copies_carry_the_load_at_seventy_percent_when_one_fails(
+    rps: float, tokens: float, expected: int
 ) -> None:
-    assert copies(rps, tokens) == wanted
+    assert copies(rps, tokens) == expected
 
 
-def test_more_cpu_for_one_event_loop_takes_no_copy_away_and_less_adds_some() -> None:
+def test_more_cpu_removes_no_copy_and_less_cpu_adds_some() -> None:
     assert copies(1000, 0, cpu=4) == copies(1000, 0)
     assert copies(1000, 0, cpu=0.5) > copies(1000, 0)
 
 
 def test_the_copies_follow_from_the_peak_and_the_tokens_of_the_requirements() -> None:
-    (internal,) = [each for each in requirements().workloads if each.name == "policy-assistant"]
+    (internal,) = [workload for workload in requirements().workloads if workload.name == "policy-assistant"]
     assert (internal.traffic.peak_rps, internal.traffic.output_tokens.mean) == (6.0, 350)
     assert planned_copies([internal]) == 2
     assert planned_copies([internal] * 5) == copies(30, 10500) == 4

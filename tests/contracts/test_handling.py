@@ -27,7 +27,7 @@ def test_a_more_sensitive_class_may_run_in_no_more_places():
         assert HANDLING[stricter].approvers >= HANDLING[looser].approvers
 
 
-def test_the_table_says_what_the_design_says():
+def test_the_handling_table_equals_the_design():
     assert handling.allowed_targets("restricted") == ("onprem-vllm",)
     assert handling.allowed_targets("confidential") == ("onprem-vllm", "eks-vllm", "sagemaker")
     assert [HANDLING[class_].records_months_min for class_ in SENSITIVITIES] == [6, 12, 12, 60]
@@ -44,22 +44,22 @@ def test_an_unknown_class_may_run_nowhere():
 
 
 @given(st.sampled_from(SENSITIVITIES), st.sampled_from(TARGETS))
-def test_no_class_runs_where_the_table_does_not_say(class_: Sensitivity, target: Target):
-    why = handling.refusal(class_, target, ["w"], today="2026-01-01")
-    assert (why is None) == (target in handling.allowed_targets(class_))
+def test_a_class_runs_only_where_the_table_allows(class_: Sensitivity, target: Target):
+    refusal = handling.refusal(class_, target, ["w"], today="2026-01-01")
+    assert (refusal is None) == (target in handling.allowed_targets(class_))
 
 
 def test_an_exception_opens_bedrock_to_its_workload_until_its_day():
-    one = Exception_(workload="w", target="bedrock", who="CISO", reason="pilot", until="2026-06-30")
-    assert handling.refusal("confidential", "bedrock", ["w"], [one], "2026-06-30") is None
+    exception = Exception_(workload="w", target="bedrock", who="CISO", reason="pilot", until="2026-06-30")
+    assert handling.refusal("confidential", "bedrock", ["w"], [exception], "2026-06-30") is None
     assert "holds on 2026-07-01" in (
-        handling.refusal("confidential", "bedrock", ["w"], [one], "2026-07-01") or ""
+        handling.refusal("confidential", "bedrock", ["w"], [exception], "2026-07-01") or ""
     )
     assert "none for v" in (
-        handling.refusal("confidential", "bedrock", ["w", "v"], [one], "2026-06-30") or ""
+        handling.refusal("confidential", "bedrock", ["w", "v"], [exception], "2026-06-30") or ""
     )
-    assert handling.refusal("confidential", "bedrock", [], [one], "2026-06-30") is not None
-    assert handling.refusal("restricted", "bedrock", ["w"], [one], "2026-06-30") is not None
+    assert handling.refusal("confidential", "bedrock", [], [exception], "2026-06-30") is not None
+    assert handling.refusal("restricted", "bedrock", ["w"], [exception], "2026-06-30") is not None
 
 
 REGIMES: list[tuple[str, dict[str, Any]]] = [
@@ -123,7 +123,7 @@ def test_a_looser_table_is_refused_with_the_field(class_: Sensitivity, field: st
     assert caught.value.where == f"handling.{class_}.{field}"
 
 
-def test_a_stricter_table_is_taken_and_the_other_classes_stay():
+def test_a_stricter_table_is_accepted_and_the_other_classes_stay():
     table = handling.stricter_only({"internal": {"targets": ["onprem-vllm"], "records_months_min": 24}})
     assert table["internal"].targets == ["onprem-vllm"]
     assert table["internal"].records_months_min == 24
@@ -131,7 +131,7 @@ def test_a_stricter_table_is_taken_and_the_other_classes_stay():
     assert HANDLING["internal"].records_months_min == 12
 
 
-def test_a_field_or_value_that_is_not_understood_is_wrong_input():
+def test_an_unknown_field_or_value_is_invalid_input():
     with pytest.raises(InputError, match="Did you mean `records_months_min`"):
         handling.stricter_only({"internal": {"records_month_min": 24}})
     with pytest.raises(InputError, match=r"handling\.internal\.targets"):

@@ -33,11 +33,11 @@ def test_the_locked_engine_is_the_one_whose_flags_are_known():
     assert images_lock.load(FILE).images["vllm"].upstream.tag == f"v{vllm_flags.VERSION}"
 
 
-def test_digests_change_what_they_name_and_nothing_else():
+def test_resolving_digests_changes_only_the_named_images():
     before = images_lock.load(FILE)
     after = before.with_digests({"vllm": DIGEST}, {"kueue": DIGEST})
-    assert [name for name, each in after.images.items() if each.digest] == ["vllm"]
-    assert [name for name, each in after.charts.items() if each.digest] == ["kueue"]
+    assert [name for name, image in after.images.items() if image.digest] == ["vllm"]
+    assert [name for name, chart in after.charts.items() if chart.digest] == ["kueue"]
     lines = set(images_lock.text(before).splitlines()) ^ set(images_lock.text(after).splitlines())
     assert lines == {f"    digest: {DIGEST}"}
 
@@ -55,7 +55,7 @@ def broken(tmp_path: Path, *keys: str, value: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "told"),
+    ("keys", "value", "message"),
     [
         (("images", "vllm", "reference"), "vllm/vllm-openai:v1", "is no reference of an image"),
         (("images", "vllm", "reference"), f"docker.io/vllm/a:v1@{DIGEST}", "is not a reference by tag"),
@@ -68,16 +68,16 @@ def broken(tmp_path: Path, *keys: str, value: Any) -> str:
         (("charts", "kueue", "version"), "latest", "a chart's version like"),
     ],
 )
-def test_a_fault_is_told_with_file_line_and_path(
-    tmp_path: Path, keys: tuple[str, ...], value: Any, told: str
+def test_a_fault_is_reported_with_file_line_and_path(
+    tmp_path: Path, keys: tuple[str, ...], value: Any, message: str
 ):
-    said = broken(tmp_path, *keys, value=value)
-    assert told in said
-    assert "lock.yaml:" in said
-    assert keys[1] in said
+    output = broken(tmp_path, *keys, value=value)
+    assert message in output
+    assert "lock.yaml:" in output
+    assert keys[1] in output
 
 
-def test_a_lock_without_one_of_the_images_is_told_which(tmp_path: Path):
+def test_a_lock_without_an_image_is_refused_with_its_name(tmp_path: Path):
     data = yaml_files.load(FILE).data
     del data["images"]["edge"]
     yaml_files.dump(data, "", tmp_path / "lock.yaml")
@@ -91,16 +91,16 @@ def test_a_charts_version_is_a_tag_as_helm_writes_it():
     assert images_lock.load(FILE).charts["gpu-operator"].upstream("gpu-operator") is None
 
 
-def test_what_shows_that_a_version_exists_is_kept_when_digests_are_written(tmp_path: Path):
+def test_the_source_of_a_version_is_kept_when_digests_are_written(tmp_path: Path):
     lock = images_lock.load(FILE)
-    seen = lock.images["credential_helper"].source
-    assert seen
-    assert "looked up 20" in seen
+    source = lock.images["credential_helper"].source
+    assert source
+    assert "looked up 20" in source
     after = lock.with_digests({"credential_helper": f"sha256:{'a' * 64}"}, {})
     (tmp_path / images_lock.FILE).write_text(images_lock.text(after))
-    assert images_lock.load(tmp_path / images_lock.FILE).images["credential_helper"].source == seen
+    assert images_lock.load(tmp_path / images_lock.FILE).images["credential_helper"].source == source
 
 
-def test_every_image_of_the_lock_says_what_shows_that_its_tag_exists():
+def test_every_image_of_the_lock_names_the_source_of_its_tag():
     lock = images_lock.load(FILE)
     assert [name for name, image in lock.images.items() if not image.source] == []

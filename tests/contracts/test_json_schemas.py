@@ -22,7 +22,7 @@ def errors(name: str, data: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", json_schemas.NAMES)
-def test_each_schema_is_a_schema(name: str):
+def test_each_json_schema_is_valid(name: str):
     jsonschema.Draft202012Validator.check_schema(json_schemas.schema(name))
 
 
@@ -58,10 +58,10 @@ def test_a_misspelt_key_and_a_wrong_name_are_marked():
 def test_unknown_gpus_regions_and_jurisdictions_are_marked():
     text = REQUIREMENTS.replace("gpu: l40s-48gb", "gpu: l40").replace("residency: [eu]", "residency: [ue]", 1)
     data = yaml_files.loads(text.replace("region: eu-central-1", "region: eu-centre-1")).data
-    found = errors("requirements", data)
-    assert any("sites[0]" in path for path in found)
-    assert any("sites[1]" in path for path in found)
-    assert any("residency" in path for path in found)
+    paths = errors("requirements", data)
+    assert any("sites[0]" in path for path in paths)
+    assert any("sites[1]" in path for path in paths)
+    assert any("residency" in path for path in paths)
 
 
 def test_overrides_require_nothing_and_null_is_allowed():
@@ -71,7 +71,7 @@ def test_overrides_require_nothing_and_null_is_allowed():
     assert errors("overrides", {"endpoints": [{"id": "x", "replicas": "two"}]}) != []
 
 
-def test_there_is_no_other_schema():
+def test_no_undocumented_schema_exists():
     with pytest.raises(InputError, match="Did you mean `plan`"):
         json_schemas.schema("plans")
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.contracts.platform.migration.capacity import Move, Standing, move
 from isthmus.contracts.platform.migration.messages import refusal
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.components.platforms import bank as platform_data
 
@@ -28,83 +29,85 @@ def platform(**changes: dict[str, Any]) -> Platform:
             at = ENDPOINTS.get(workload["endpoint"])
             if at is not None:
                 workload["endpoint"] = data["endpoints"][at]["id"]
-    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
+    return yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
 
 
 def old(id_: str, replicas: int, gpus: int = 1, pool: str = H100, **more: Any) -> Standing:
-    held = id_.partition("-")[0]
-    return Standing(id=id_, class_=held, site="fra1", pool=pool, gpus=gpus, replicas=replicas, **more)
+    sensitivity = id_.partition("-")[0]
+    return Standing(id=id_, class_=sensitivity, site="fra1", pool=pool, gpus=gpus, replicas=replicas, **more)
 
 
-def ids(standing: tuple[Standing, ...]) -> set[str]:
-    return {each.id for each in standing}
+def ids(endpoints: tuple[Standing, ...]) -> set[str]:
+    return {endpoint.id for endpoint in endpoints}
 
 
-def test_what_the_plan_still_has_does_not_move():
+def test_an_endpoint_that_the_plan_keeps_does_not_move():
     now = platform()
     assert move(migration_capacity.standing(now), now) == Move()
 
 
-def test_both_stand_where_the_pool_holds_the_old_and_the_new():
-    found = move([old("restricted-qwen3-32b", 8)], platform())
-    assert (ids(found.going), found.first, found.short) == ({"restricted-qwen3-32b"}, (), ())
+def test_both_endpoints_run_where_the_pool_has_room_for_both():
+    migration = move([old("restricted-qwen3-32b", 8)], platform())
+    assert (ids(migration.going), migration.first, migration.short) == ({"restricted-qwen3-32b"}, (), ())
 
 
 def test_one_gpu_too_few_and_the_old_must_go_first():
-    found = move([old("restricted-qwen3-32b", 9)], platform())
-    assert ids(found.first) == {"restricted-qwen3-32b"}
-    [short] = found.short
+    migration = move([old("restricted-qwen3-32b", 9)], platform())
+    assert ids(migration.first) == {"restricted-qwen3-32b"}
+    [short] = migration.short
     assert (short.pool, short.wanted, short.usable) == (H100, 17, 16)
 
 
-def test_what_another_pool_holds_asks_nothing_of_this_one():
-    found = move([old("restricted-qwen3-32b", 9), old("confidential-qwen3-32b", 2, pool=L40S)], platform())
-    assert ids(found.first) == {"restricted-qwen3-32b"}
-    assert ids(found.beside) == {"confidential-qwen3-32b"}
+def test_an_endpoint_on_another_pool_needs_no_room_here():
+    migration = move(
+        [old("restricted-qwen3-32b", 9), old("confidential-qwen3-32b", 2, pool=L40S)], platform()
+    )
+    assert ids(migration.first) == {"restricted-qwen3-32b"}
+    assert ids(migration.beside) == {"confidential-qwen3-32b"}
 
 
-def test_no_more_goes_first_than_must_and_the_most_sensitive_is_spared():
-    found = move([old("restricted-qwen3-32b", 4), old("confidential-qwen3-32b", 5)], platform())
-    assert ids(found.first) == {"confidential-qwen3-32b"}
-    assert ids(found.beside) == {"restricted-qwen3-32b"}
+def test_as_few_endpoints_as_possible_go_first_and_the_most_sensitive_stay():
+    migration = move([old("restricted-qwen3-32b", 4), old("confidential-qwen3-32b", 5)], platform())
+    assert ids(migration.first) == {"confidential-qwen3-32b"}
+    assert ids(migration.beside) == {"restricted-qwen3-32b"}
 
 
 def test_gpus_enough_in_all_are_not_enough_in_a_node():
     # 16 of 16, but each of the two nodes holds four of the new.
-    found = move([old("restricted-a", 1, 5), old("restricted-b", 1, 3)], platform())
-    assert found.first, "5 + 4 is more than a node has"
-    assert "do not fit its nodes of 8" in str(refusal(found, platform(), "bank"))
+    migration = move([old("restricted-a", 1, 5), old("restricted-b", 1, 3)], platform())
+    assert migration.first, "5 + 4 is more than a node has"
+    assert "do not fit its nodes of 8" in str(refusal(migration, platform(), "bank"))
 
 
 def test_replicas_that_are_bound_to_domains_must_fit_each_of_them():
-    found = move([old("restricted-qwen3-32b", 2, 4, survive="domain")], platform())
-    assert not found.first
+    migration = move([old("restricted-qwen3-32b", 2, 4, survive="domain")], platform())
+    assert not migration.first
     lopsided = move([old("restricted-qwen3-32b", 4, 2, survive="domain"), old("public-a", 1, 1)], platform())
     assert ids(lopsided.first) == {"public-a"}
 
 
-def test_what_makes_room_already_holds_nothing():
+def test_an_endpoint_that_already_left_takes_no_room():
     assert move([old("restricted-qwen3-32b", 0)], platform()) == Move()
 
 
 def test_reserved_gpus_are_no_room():
     data = platform_data()
     data["pools"][0]["reserved_gpus"] = 1
-    found = yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
-    assert ids(move([old("restricted-qwen3-32b", 8)], found).first) == {"restricted-qwen3-32b"}
+    checked = yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
+    assert ids(move([old("restricted-qwen3-32b", 8)], checked).first) == {"restricted-qwen3-32b"}
 
 
 def test_an_endpoint_that_keeps_its_name_on_another_pool_goes_first_though_there_is_room():
-    found = move([old("restricted-llama-70b", 1, 4, pool=L40S)], platform())
-    assert ids(found.first) == {"restricted-llama-70b"}
-    assert "keeps its name on another pool" in str(refusal(found, platform(), "bank"))
+    migration = move([old("restricted-llama-70b", 1, 4, pool=L40S)], platform())
+    assert ids(migration.first) == {"restricted-llama-70b"}
+    assert "keeps its name on another pool" in str(refusal(migration, platform(), "bank"))
 
 
-def test_the_refusal_names_pool_shortage_workloads_time_and_way():
-    found = move([old("restricted-qwen3-32b", 9, workloads=["transaction-narratives"])], platform())
-    refused = refusal(found, platform(restricted_llama_70b={"load_timeout_s": 2401}), "bank")
+def test_the_refusal_names_pool_shortage_workloads_time_and_remedy():
+    migration = move([old("restricted-qwen3-32b", 9, workloads=["transaction-narratives"])], platform())
+    refused = refusal(migration, platform(restricted_llama_70b={"load_timeout_s": 2401}), "bank")
     assert isinstance(refused, Refused)
-    for said in (
+    for part in (
         f"pool {H100} has 16 GPUs to give, 1 fewer than the 17",
         "restricted-qwen3-32b must go before restricted-llama-70b can come",
         "transaction-narratives would get no answers",
@@ -112,20 +115,22 @@ def test_the_refusal_names_pool_shortage_workloads_time_and_way():
         "Nothing was changed",
         "`isthmus up bank --replace-in-place`",
     ):
-        assert said in str(refused)
+        assert part in str(refused)
 
 
-def test_consent_lets_it_begin_and_a_move_beside_needs_none():
-    found = move([old("restricted-qwen3-32b", 9)], platform())
-    assert refusal(found, platform(), "bank", consent=True) is None
+def test_consent_starts_a_downtime_move_and_a_side_by_side_move_needs_none():
+    migration = move([old("restricted-qwen3-32b", 9)], platform())
+    assert refusal(migration, platform(), "bank", consent=True) is None
     assert refusal(move([old("restricted-qwen3-32b", 8)], platform()), platform(), "bank") is None
 
 
 @pytest.mark.parametrize("consent", [False, True])
 def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent: bool):
     now = platform()
-    [wanted] = [each for each in migration_capacity.standing(now) if each.id == "restricted-llama-70b"]
-    stood = wanted.model_copy(update={"id": "restricted-old", "claim": "of-the-old"})
+    [endpoint] = [
+        endpoint for endpoint in migration_capacity.standing(now) if endpoint.id == "restricted-llama-70b"
+    ]
+    stood = endpoint.model_copy(update={"id": "restricted-old", "claim": "of-the-old"})
     refused = refusal(move([stood], now), now, "bank", consent=consent)
     assert isinstance(refused, InputError), "no downtime frees a volume that is kept"
     assert "Say `uri: pvc://of-the-old` for restricted-llama-70b" in str(refused)
@@ -133,8 +138,10 @@ def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent:
 
 def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
     now = platform()
-    [wanted] = [each for each in migration_capacity.standing(now) if each.id == "restricted-llama-70b"]
-    refused = refusal(move([wanted.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank")
+    [endpoint] = [
+        endpoint for endpoint in migration_capacity.standing(now) if endpoint.id == "restricted-llama-70b"
+    ]
+    refused = refusal(move([endpoint.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank")
     assert "A volume serves one class" in str(refused)
     assert "pvc://" not in str(refused)
 
@@ -142,7 +149,8 @@ def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
 def test_old_and_new_endpoint_of_one_model_share_their_claim():
     now = platform()
     renamed = [
-        each.model_copy(update={"id": f"{each.class_}-older"}) for each in migration_capacity.standing(now)
+        endpoint.model_copy(update={"id": f"{endpoint.class_}-older"})
+        for endpoint in migration_capacity.standing(now)
     ]
     assert move(renamed, now).held == ()
 
@@ -153,7 +161,7 @@ def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_any
     weights = {"uri": "pvc://small", "digest": "sha256:" + "a" * 64}
     data["endpoints"].append({**small, "model": "m/small", "engine": "cpu", "weights": weights})
     data["images"]["vllm_cpu"] = data["images"]["vllm"]
-    now = Platform.model_validate(data)
+    now = CheckedPlatform.model_validate(data)
     stands = old("internal-small", 1, pool="")
     assert move([stands], now) == Move()
     gone = move([stands], platform())

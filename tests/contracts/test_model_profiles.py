@@ -56,8 +56,8 @@ def test_a_profile_names_parsers_of_the_pinned_vllm_with_source_and_date(
 
 
 def test_profiles_and_flags_are_of_one_version_of_vllm() -> None:
-    told = json.loads(Path(model_profiles.__file__).with_name("model_profiles.json").read_text("utf-8"))
-    assert told["vllm"] == vllm_flags.VERSION
+    profiles = json.loads(Path(model_profiles.__file__).with_name("model_profiles.json").read_text("utf-8"))
+    assert profiles["vllm"] == vllm_flags.VERSION
     assert len(model_profiles.families()) == len(set(model_profiles.families()))
 
 
@@ -98,17 +98,17 @@ def test_an_endpoint_without_cpu_and_memory_takes_its_profiles_by_its_gpus() -> 
 
 
 def test_a_stated_value_wins_over_the_profile() -> None:
-    stated = endpoint(cpu="3", memory="20Gi", load_timeout_s=600)
-    assert (stated.cpu, stated.memory, stated.load_timeout_s) == ("3", "20Gi", 600)
+    configured = endpoint(cpu="3", memory="20Gi", load_timeout_s=600)
+    assert (configured.cpu, configured.memory, configured.load_timeout_s) == ("3", "20Gi", 600)
 
 
 def test_a_parser_that_vllm_does_not_have_is_refused_with_the_nearest_name() -> None:
     def change(data: dict[str, Any]) -> None:
         data["endpoints"][1]["tool_call_parser"] = "llama_json"
 
-    said = refused(InputError, change)
-    assert "tool_call_parser" in said
-    assert "no tool call parser `llama_json`. Fix: Did you mean `llama" in said
+    message = refused(InputError, change)
+    assert "tool_call_parser" in message
+    assert "no tool call parser `llama_json`. Fix: Did you mean `llama" in message
 
 
 def test_a_family_that_does_not_exist_is_refused_with_the_nearest_name() -> None:
@@ -125,7 +125,7 @@ def test_a_chat_template_is_a_path_and_leads_nowhere_else(path: str) -> None:
 
 def test_bedrock_takes_no_parser_of_vllms() -> None:
     def change(data: dict[str, Any]) -> None:
-        cloud = next(each for each in data["endpoints"] if each["target"] == "bedrock")
+        cloud = next(endpoint for endpoint in data["endpoints"] if endpoint["target"] == "bedrock")
         cloud["reasoning_parser"] = "qwen3"
 
     assert "runs on Amazon Bedrock" in refused(InputError, change)

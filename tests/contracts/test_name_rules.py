@@ -30,10 +30,10 @@ from tests.contracts.test_platform_model import refused
         ),
     ],
 )
-def test_an_entry_stands_once_in_its_list(part: str, index: int, values: dict[str, Any], where: str):
-    says = refused(InputError, lambda data: data[part][index].update(values))
-    assert says.startswith(f"platform {where}")
-    assert "stands twice in" in says
+def test_an_entry_appears_once_in_its_list(part: str, index: int, values: dict[str, Any], where: str):
+    message = refused(InputError, lambda data: data[part][index].update(values))
+    assert message.startswith(f"platform {where}")
+    assert "stands twice in" in message
 
 
 def test_an_endpoint_is_not_its_own_overflow():
@@ -44,12 +44,12 @@ def test_an_endpoint_is_not_its_own_overflow():
 
 
 def test_a_sites_dns_server_is_an_address():
-    says = refused(InputError, lambda data: data["sites"][0].update(dns=["ns1.bank.example"]))
-    assert "`ns1.bank.example` is not an IPv4 address" in says
-    assert says.startswith("platform sites[fra1].dns[0]")
+    message = refused(InputError, lambda data: data["sites"][0].update(dns=["ns1.bank.example"]))
+    assert "`ns1.bank.example` is not an IPv4 address" in message
+    assert message.startswith("platform sites[fra1].dns[0]")
 
 
 @pytest.mark.parametrize("zone", ["-a.example", "a-.example", "a..example"])
 def test_a_zones_labels_neither_begin_nor_end_with_a_hyphen(zone: str):
-    says = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
-    assert "a DNS zone like `fra1.bank.example` is wanted" in says
+    message = refused(InputError, lambda data: data["links"][0].update(zones=[zone]))
+    assert "a DNS zone like `fra1.bank.example` is wanted" in message

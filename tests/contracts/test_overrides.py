@@ -29,13 +29,13 @@ MAPS = st.dictionaries(KEYS, TREES, max_size=4)
 
 
 @given(MAPS, MAPS)
-def test_laying_overrides_twice_is_as_laying_them_once(base: dict[str, Any], over: dict[str, Any]):
+def test_applying_overrides_twice_equals_applying_them_once(base: dict[str, Any], over: dict[str, Any]):
     once = overrides.merge(base, over)
     assert overrides.merge(once, over) == once
 
 
 @given(MAPS, MAPS)
-def test_what_is_not_mentioned_stays_and_inputs_stay_as_they_were(base: dict[str, Any], over: dict[str, Any]):
+def test_unmentioned_values_and_the_inputs_stay_unchanged(base: dict[str, Any], over: dict[str, Any]):
     before = copy.deepcopy((base, over))
     merged = overrides.merge(base, over)
     assert (base, over) == before
@@ -44,7 +44,7 @@ def test_what_is_not_mentioned_stays_and_inputs_stay_as_they_were(base: dict[str
 
 
 @given(MAPS, MAPS)
-def test_null_deletes(base: dict[str, Any], over: dict[str, Any]):
+def test_null_deletes_a_value(base: dict[str, Any], over: dict[str, Any]):
     merged = overrides.merge(base, over)
     for key, value in over.items():
         assert (key in merged) == (value is not None)
@@ -105,12 +105,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "where", "says"), WRONG)
-def test_a_wrong_override_is_told_with_its_path(wrong: dict[str, Any], where: str, says: str):
+@pytest.mark.parametrize(("wrong", "where", "message"), WRONG)
+def test_a_wrong_override_is_reported_with_its_path(wrong: dict[str, Any], where: str, message: str):
     with pytest.raises(InputError) as caught:
         overrides.check(wrong)
     assert caught.value.where == where
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -29,11 +29,11 @@ def test_a_packing_never_uses_more_than_a_node_has(nodes: list[int], replicas: l
 def _by_hand(nodes: list[int], replicas: list[Replica]) -> bool:
     if not replicas:
         return True
-    first, *rest = replicas
+    first, *others = replicas
     for places in itertools.combinations(range(len(nodes)), first.nodes):
         if all(nodes[node] >= first.gpus for node in places):
             left = [room - first.gpus * (node in places) for node, room in enumerate(nodes)]
-            if _by_hand(left, rest):
+            if _by_hand(left, others):
                 return True
     return False
 

@@ -12,7 +12,7 @@ from isthmus.contracts.plan import capacity_rules
 from isthmus.contracts.plan import document as plan_document
 from isthmus.contracts.plan import rules as plan_rules
 from isthmus.contracts.requirements import document as requirements_document
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
@@ -52,27 +52,27 @@ def test_the_banks_plan_passes():
 
 
 def test_the_stacks_plan_passes():
-    wanted = requirements_document.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
-    plan_rules.check(plan_document.load(ROOT / "stacks" / "bank-dev.plan.yaml"), wanted)
+    stated_requirements = requirements_document.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
+    plan_rules.check(plan_document.load(ROOT / "stacks" / "bank-dev.plan.yaml"), stated_requirements)
 
 
-def test_a_plan_from_other_requirements_is_refused_with_the_way_to_mend_it(tmp_path: Path):
+def test_a_plan_from_other_requirements_is_refused_with_the_fix(tmp_path: Path):
     path = tmp_path / "bank.plan.yaml"
     yaml_files.dump(bank.plan_data(), "", path)
-    other = bank.requirements(REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: 4.0"))
+    stated_requirements = bank.requirements(REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: 4.0"))
     with pytest.raises(InputError) as caught:
-        plan_rules.check(plan_document.load(path), other)
+        plan_rules.check(plan_document.load(path), stated_requirements)
     assert "made from other requirements" in caught.value.what
     assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.fix
     assert caught.value.where == f"{path}:2 requirements_sha256"
 
 
 def test_restricted_work_on_aws_is_refused_even_when_written_by_hand():
-    says = refused(Refused, lambda d: endpoint(d, 0).update(bedrock("restricted")))
-    assert "restricted work may not run on bedrock" in says
+    message = refused(Refused, lambda d: endpoint(d, 0).update(bedrock("restricted")))
+    assert "restricted work may not run on bedrock" in message
 
 
-def test_calling_restricted_work_internal_does_not_help():
+def test_restricted_work_that_is_called_internal_is_refused():
     def relabel(data: dict[str, Any]) -> None:
         data["placements"][0].update(endpoint="internal-haiku", sensitivity="internal")
 
@@ -99,8 +99,8 @@ def test_an_organisations_stricter_handling_binds_the_plan():
 
 
 def test_classes_share_no_endpoint():
-    says = refused(Refused, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
-    assert "classes share no endpoint" in says
+    message = refused(Refused, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
+    assert "classes share no endpoint" in message
 
 
 def test_a_target_that_the_site_does_not_allow_is_refused():
@@ -113,8 +113,8 @@ def test_a_profile_that_can_leave_the_residency_is_refused():
         "sensitivity: internal\n    impact: low\n    residency: [eu]",
         "sensitivity: internal\n    impact: low\n    residency: [de]",
     )
-    says = refused(Refused, lambda d: None, text)
-    assert "policy-assistant` could reach eu-north-1 in `se`, outside its residency (de)" in says
+    message = refused(Refused, lambda d: None, text)
+    assert "policy-assistant` could reach eu-north-1 in `se`, outside its residency (de)" in message
 
 
 def test_a_gateway_outside_the_residency_is_refused():
@@ -127,7 +127,7 @@ def test_a_global_profile_is_refused():
     assert "every commercial region" in refused(Refused, change)
 
 
-def test_overflow_needs_the_workloads_leave():
+def test_overflow_needs_the_permission_of_the_workload():
     def overflow(data: dict[str, Any]) -> None:
         data["placements"][3]["share"] = 0.8
         extra = {**data["placements"][3], "role": "overflow", "share": 0.2}
@@ -144,11 +144,11 @@ def test_a_score_below_the_floor_is_refused():
 
 
 def test_an_infeasible_plan_is_not_built():
-    says = refused(Refused, lambda d: d.update(feasible=False, conflicts=["too few GPUs"]))
-    assert "too few GPUs" in says
+    message = refused(Refused, lambda d: d.update(feasible=False, conflicts=["too few GPUs"]))
+    assert "too few GPUs" in message
 
 
-def test_the_restricted_gateway_stands_on_prem():
+def test_the_restricted_gateway_is_on_prem():
     assert "not on-prem" in refused(Refused, lambda d: d["gateways"][3].update(site="frankfurt"))
 
 
@@ -165,20 +165,22 @@ def three(data: dict[str, Any]) -> None:
 
 def slices(data: dict[str, Any], by_domain: dict[str, int] | None = None, **change: Any) -> None:
     """The first endpoint, which must outlive a domain, on slices of H100s."""
-    one = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
-    endpoint(data, 0).update({**one, "replicas_by_domain": by_domain or {"fra1-a": 2, "fra1-b": 2}, **change})
+    sliced = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
+    endpoint(data, 0).update(
+        {**sliced, "replicas_by_domain": by_domain or {"fra1-a": 2, "fra1-b": 2}, **change}
+    )
 
 
-def test_slices_are_no_whole_gpus():
+def test_slices_are_not_counted_as_whole_gpus():
     data = bank.plan_data()
     replicas = 2 * 14  # of 16 GPUs
     slices(data, {"fra1-a": 14, "fra1-b": 14}, replicas=replicas, gpus=replicas)
     bank.check(data)
-    wanted = bank.requirements()
-    made = yaml_files.parse(plan_document.Plan, yaml_files.Document(data, "plan"))
-    pool = capacity_rules.pool_of(made.endpoints[0], wanted)
+    stated_requirements = bank.requirements()
+    plan = yaml_files.parse(plan_document.Plan, yaml_documents.Document(data, "plan"))
+    pool = capacity_rules.pool_of(plan.endpoints[0], stated_requirements)
     assert pool is not None
-    assert [cut.gpus for cut in capacity_rules.cut_gpus(made, wanted, "fra1", pool)] == [14]
+    assert [cut.gpus for cut in capacity_rules.cut_gpus(plan, stated_requirements, "fra1", pool)] == [14]
 
 
 WRONG: list[tuple[str, Change]] = [
@@ -238,12 +240,12 @@ WRONG: list[tuple[str, Change]] = [
 ]
 
 
-@pytest.mark.parametrize(("says", "change"), WRONG)
-def test_a_contradiction_is_wrong_input(says: str, change: Change):
-    assert says in refused(InputError, change)
+@pytest.mark.parametrize(("message", "change"), WRONG)
+def test_a_contradiction_is_invalid_input(message: str, change: Change):
+    assert message in refused(InputError, change)
 
 
-def test_reserved_gpus_and_spare_nodes_are_left_alone():
+def test_reserved_gpus_and_spare_nodes_are_not_used():
     reserved = REQUIREMENTS.replace("gpus_per_node: 4,", "gpus_per_node: 4, reserved_gpus: 3,")
     assert "6 GPUs of 5 usable" in refused(InputError, lambda d: None, reserved)
     spare = REQUIREMENTS.replace(
@@ -252,7 +254,7 @@ def test_reserved_gpus_and_spare_nodes_are_left_alone():
     assert "with 1 spare node(s) away" in refused(InputError, lambda d: None, spare)
 
 
-def test_a_pool_has_the_name_that_nodes_bear():
+def test_a_pool_has_the_name_on_its_node_labels():
     assert plan_document.pool_name("fra1", "l40s-48gb") == "fra1-l40s-48gb"
     assert [plan_document.zone_name("fra1", n) for n in (0, 1, 25, 26)] == [
         "fra1-a",

@@ -40,17 +40,17 @@ def second(data: dict[str, Any], *classes: str) -> None:
 
 @pytest.mark.parametrize("part", ["networks", "links"])
 def test_nothing_in_aws_carries_restricted_work(part: str):
-    says = refused(Refused, changed(part, classes=["internal", "restricted"]))
-    assert "would carry restricted work, which stays on-prem" in says
+    message = refused(Refused, changed(part, classes=["internal", "restricted"]))
+    assert "would carry restricted work, which stays on-prem" in message
 
 
 def test_a_network_with_an_internet_gateway_carries_public_work_only():
     assert "carries internal work" in refused(Refused, changed("networks", internet=True))
 
 
-def test_a_vpc_that_overlaps_a_site_is_refused_with_both():
-    says = refused(InputError, changed("networks", cidr="10.40.128.0/20"))
-    assert "`10.40.128.0/20` of network frankfurt overlaps `10.40.0.0/16` of site fra1" in says
+def test_a_vpc_that_overlaps_a_site_is_refused_with_both_names():
+    message = refused(InputError, changed("networks", cidr="10.40.128.0/20"))
+    assert "`10.40.128.0/20` of network frankfurt overlaps `10.40.0.0/16` of site fra1" in message
 
 
 def test_two_networks_share_no_address():
@@ -62,7 +62,7 @@ def test_two_networks_share_no_address():
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"zones": ["eu-central-1a"]}, "fewer than two zones"),
         ({"zones": ["eu-central-1a", "eu-west-1a"]}, "is not in eu-central-1"),
@@ -82,21 +82,21 @@ def test_two_networks_share_no_address():
         ({"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"]}, "names no route_tables"),
     ],
 )
-def test_a_network_has_what_its_mode_needs(values: dict[str, Any], says: str):
-    assert says in refused(InputError, changed("networks", **values))
+def test_a_network_has_what_its_mode_needs(values: dict[str, Any], message: str):
+    assert message in refused(InputError, changed("networks", **values))
 
 
 @pytest.mark.parametrize(
     "peer", ["10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.9", "127.0.0.1", "224.0.0.5"]
 )
 def test_a_peer_that_the_internet_cannot_reach_is_named(peer: str):
-    says = refused(InputError, changed("links", peer_ip=peer))
-    assert f"the peer `{peer}` lies in" in says
-    assert says.startswith("platform links[fra1-frankfurt].peer_ip")
+    message = refused(InputError, changed("links", peer_ip=peer))
+    assert f"the peer `{peer}` lies in" in message
+    assert message.startswith("platform links[fra1-frankfurt].peer_ip")
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"peer_ip": "bank.example"}, "is not an IPv4 address"),
         ({"peer_ip": None}, "names no peer_ip"),
@@ -106,8 +106,8 @@ def test_a_peer_that_the_internet_cannot_reach_is_named(peer: str):
         ({"kind": "direct-connect", "connection": "dxcon-1"}, "names no vlan"),
     ],
 )
-def test_a_link_has_what_its_kind_needs(values: dict[str, Any], says: str):
-    assert says in refused(InputError, changed("links", **values))
+def test_a_link_has_what_its_kind_needs(values: dict[str, Any], message: str):
+    assert message in refused(InputError, changed("links", **values))
 
 
 def test_only_the_sites_own_networks_cross():
@@ -132,12 +132,12 @@ def test_a_link_ends_in_one_network():
         second(data, "public")
         data["links"][0].update(classes=["internal", "public"])
 
-    says = refused(Refused, apart)
-    assert says.startswith("platform links[fra1-frankfurt].classes")
-    assert "(frankfurt: internal; second: public)" in says
+    message = refused(Refused, apart)
+    assert message.startswith("platform links[fra1-frankfurt].classes")
+    assert "(frankfurt: internal; second: public)" in message
 
 
-def test_a_class_lies_in_one_network_of_a_site():
+def test_a_class_is_in_one_network_of_a_site():
     def twice(data: dict[str, Any]) -> None:
         second(data, "internal")
 
@@ -147,7 +147,7 @@ def test_a_class_lies_in_one_network_of_a_site():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (changed("networks", classes=["public"]), "over the internet: no network there carries it"),
         (changed("networks", mode="off"), "over the internet: no network there carries it"),
@@ -157,23 +157,23 @@ def test_a_class_lies_in_one_network_of_a_site():
         (changed("networks", services=[]), "no private endpoint for bedrock-runtime and rolesanywhere"),
     ],
 )
-def test_work_above_public_reaches_aws_privately_or_not_at_all(change: Change, says: str):
-    def both(data: dict[str, Any]) -> None:
+def test_only_public_work_reaches_aws_without_a_private_link(change: Change, message: str):
+    def with_both(data: dict[str, Any]) -> None:
         change(data)
         if network(data)["mode"] == "off":
             data["links"].clear()
 
-    assert says in refused(Refused, both)
+    assert message in refused(Refused, with_both)
 
 
-def test_an_identity_without_a_trust_is_refused_and_keys_are_no_way_out():
-    says = refused(Refused, without("identities", "trust"))
-    assert "nothing vouches for identity internal-frankfurt" in says
-    assert "access keys are not an alternative" in says
+def test_an_identity_without_a_trust_is_refused_and_access_keys_do_not_help():
+    message = refused(Refused, without("identities", "trust"))
+    assert "nothing vouches for identity internal-frankfurt" in message
+    assert "access keys are not an alternative" in message
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (without("trust", "ca_certificates"), "needs ca_certificates or acm_pca"),
         (
@@ -186,31 +186,31 @@ def test_an_identity_without_a_trust_is_refused_and_keys_are_no_way_out():
         (changed("identities", trust="berlin"), "`berlin` is no trust"),
     ],
 )
-def test_a_trust_is_whole(change: Change, says: str):
-    assert says in refused(InputError, change)
+def test_an_incomplete_trust_is_refused(change: Change, message: str):
+    assert message in refused(InputError, change)
 
 
-def test_a_trust_that_is_off_vouches_for_nobody():
+def test_a_disabled_trust_is_refused():
     assert "is off" in refused(Refused, changed("trust", mode="off"))
 
 
-def test_a_certificate_that_is_no_authoritys_is_refused_where_it_stands():
+def test_a_certificate_without_authority_is_refused_at_its_place():
     leaf, _ = authority.make("leaf", authority=False)
-    says = refused(InputError, changed("trust", ca_certificates=leaf))
-    assert says.startswith("platform trust[frankfurt].ca_certificates")
+    message = refused(InputError, changed("trust", ca_certificates=leaf))
+    assert message.startswith("platform trust[frankfurt].ca_certificates")
 
 
 def test_an_identity_has_its_own_classes_guardrail():
-    def other(data: dict[str, Any]) -> None:
+    def of_another_class(data: dict[str, Any]) -> None:
         data["guardrails"].append({**data["guardrails"][0], "name": "public", "class": "public"})
         data["identities"][0]["guardrail"] = "public"
 
-    assert "has another class's guardrail" in refused(Refused, other)
+    assert "has another class's guardrail" in refused(Refused, of_another_class)
 
 
 def test_prompts_and_answers_are_not_logged_where_a_class_may_keep_none():
-    says = refused(Refused, changed("invocation_logging", text=True))
-    assert "would keep prompts and answers of internal work" in says
+    message = refused(Refused, changed("invocation_logging", text=True))
+    assert "would keep prompts and answers of internal work" in message
 
 
 @pytest.mark.parametrize("part", ["invocation_logging", "trails"])
@@ -224,14 +224,14 @@ def test_no_account_goes_without_a_trail():
 
 
 @pytest.mark.parametrize("whom", ["security", "cost"])
-def test_somebody_is_told(whom: str):
+def test_an_alarm_needs_a_recipient(whom: str):
     assert f"contacts.{whom} is empty" in refused(
         InputError, lambda data: data["contacts"].update({whom: []})
     )
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"of": "confidental"}, "`confidental` is no class here"),
         ({"scope": "workload", "of": "policy"}, "`policy` is no workload here"),
@@ -239,8 +239,8 @@ def test_somebody_is_told(whom: str):
         ({"monthly_usd": 0}, "greater than 0"),
     ],
 )
-def test_a_budget_is_over_what_there_is(values: dict[str, Any], says: str):
-    assert says in refused(InputError, changed("budgets", **values))
+def test_a_budget_is_for_an_existing_class(values: dict[str, Any], message: str):
+    assert message in refused(InputError, changed("budgets", **values))
 
 
 def test_a_denial_has_an_identity_at_its_own_site():
@@ -249,13 +249,13 @@ def test_a_denial_has_an_identity_at_its_own_site():
         data["sites"].append(milan)
         data["budgets"][0]["site"] = "milan"
 
-    says = refused(InputError, elsewhere)
-    assert "no identity at milan serves class internal" in says
-    assert says.startswith("platform budgets[internal-frankfurt].action")
+    message = refused(InputError, elsewhere)
+    assert "no identity at milan serves class internal" in message
+    assert message.startswith("platform budgets[internal-frankfurt].action")
 
 
 @pytest.mark.parametrize(
-    ("part", "says"),
+    ("part", "message"),
     [
         ("trust", "has two trust anchors"),
         ("invocation_logging", "has two logs of calls"),
@@ -263,8 +263,8 @@ def test_a_denial_has_an_identity_at_its_own_site():
         ("guardrails", "has two guardrails at frankfurt"),
     ],
 )
-def test_a_singleton_is_one(part: str, says: str):
-    assert says in refused(InputError, lambda data: data[part].append({**data[part][0], "name": "second"}))
+def test_a_singleton_may_exist_once(part: str, message: str):
+    assert message in refused(InputError, lambda data: data[part].append({**data[part][0], "name": "second"}))
 
 
 @pytest.mark.parametrize(
@@ -291,16 +291,16 @@ def test_sites_that_state_no_account_are_in_the_same_one(values: dict[str, Any],
 
 
 @pytest.mark.parametrize("part", ["budgets", "anomalies"])
-def test_a_tag_that_money_is_counted_by_is_not_taken_away(part: str):
+def test_a_tag_for_cost_allocation_cannot_be_removed(part: str):
     def without(data: dict[str, Any]) -> None:
         data["tags"] = {"owner": "llm"}
         if part == "budgets":
             data["anomalies"] = {"mode": "off"}
             data["budgets"][0].update(scope="platform", of=data["name"], action="none")
 
-    says = refused(InputError, without)
-    assert says.startswith("platform tags")
-    assert "Say `isthmus-platform: bank`" in says
+    message = refused(InputError, without)
+    assert message.startswith("platform tags")
+    assert "Say `isthmus-platform: bank`" in message
 
 
 def spoken(*languages: str, residency: str = "eu", **more: Any) -> Any:
@@ -326,19 +326,21 @@ def test_a_guardrail_is_of_the_tier_that_knows_its_languages(languages: list[str
     assert tier_of(platform, platform.guardrails[0]) == tier
 
 
-def test_a_guardrail_s_languages_are_those_of_the_screening_before_it():
+def test_the_languages_of_a_guardrail_are_those_of_its_screening():
     data = platform_data()
     data["guardrails"][0].pop("languages", None)
     platform = parse(data)
-    gateway = next(each for each in platform.gateways if each.identity == platform.identities[0].name)
-    wanted = gateway.screening.spoken if gateway.screening is not None else ["en"]
-    assert languages_of(platform, platform.guardrails[0]) == wanted
+    gateway = next(
+        gateway for gateway in platform.gateways if gateway.identity == platform.identities[0].name
+    )
+    languages = gateway.screening.spoken if gateway.screening is not None else ["en"]
+    assert languages_of(platform, platform.guardrails[0]) == languages
 
 
 def test_german_behind_a_guardrail_of_the_classic_tier_is_refused():
-    says = refused(InputError, spoken("de", "en", tier="classic"))
-    assert "is of the Classic tier, which does not filter de" in says
-    assert "Say `tier: standard`" in says
+    message = refused(InputError, spoken("de", "en", tier="classic"))
+    assert "is of the Classic tier, which does not filter de" in message
+    assert "Say `tier: standard`" in message
     data = platform_data()
     spoken("de", "en", tier="classic", unfiltered_languages=["de"])(data)
     platform = parse(data)
@@ -352,15 +354,15 @@ def test_the_standard_tier_does_not_look_at_content_outside_the_residency():
             if endpoint["id"] in data["identities"][0]["endpoints"]:
                 del endpoint["inference_profile"], endpoint["destination_regions"]
 
-    says = refused(Refused, change)
-    assert "by eu.guardrail.v1:0, in eu-north-1 too" in says
-    assert "may be in de only" in says
+    message = refused(Refused, change)
+    assert "by eu.guardrail.v1:0, in eu-north-1 too" in message
+    assert "may be in de only" in message
 
 
 MONITOR = "arn:aws:ce::111122223333:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
 
 
-def test_a_monitor_of_the_account_s_own_needs_somebody_who_is_told():
+def test_a_cost_monitor_needs_a_recipient():
     data = platform_data()
     data |= {"anomalies": {"mode": "existing", "monitor": MONITOR}, "budgets": []}
     assert parse(data).anomalies.monitor == MONITOR
@@ -392,26 +394,28 @@ def test_a_network_can_be_the_organisations_own():
 
 
 @pytest.mark.parametrize(
-    ("tags", "says"),
+    ("tags", "reason"),
     [
         ({"aws:owner": "bank"}, "begins as AWS's own do"),
         ({"owner!": "bank"}, "AWS takes no tag `owner!: bank`"),
         ({"owner": "a" * 257}, "256 in a value at most"),
     ],
 )
-def test_a_tag_that_aws_refuses_is_named(tags: dict[str, str], says: str):
+def test_a_tag_that_aws_refuses_is_named(tags: dict[str, str], reason: str):
     message = refused(InputError, lambda data: data.update(tags=tags))
-    assert says in message
+    assert reason in message
     assert message.startswith("platform tags.")
 
 
-def test_the_role_that_the_provider_takes_is_one_of_the_sites_account():
+def test_the_provider_role_belongs_to_the_account_of_the_site():
     role = "arn:aws:iam::210987654321:role/deploy"
 
-    def other(data: dict[str, Any]) -> None:
-        site = next(one for one in data["sites"] if one["name"] == "frankfurt")
+    def of_another_account(data: dict[str, Any]) -> None:
+        site = next(site for site in data["sites"] if site["name"] == "frankfurt")
         site.update(account_id="123456789012", assume_role=role)
 
-    assert f"`{role}` is not a role of frankfurt's account 123456789012" in refused(InputError, other)
+    assert f"`{role}` is not a role of frankfurt's account 123456789012" in refused(
+        InputError, of_another_account
+    )
     bucket = refused(InputError, lambda data: data["sites"][-1].update(assume_role="arn:aws:s3:::x"))
     assert "a role's ARN like `arn:aws:iam::123456789012:role/NAME` is wanted" in bucket

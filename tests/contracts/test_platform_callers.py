@@ -14,41 +14,43 @@ DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
 RESTRICTED, CONFIDENTIAL, PUBLIC = 0, 1, 3
 
 
-def stated(at: int = RESTRICTED, workload: dict[str, Any] | None = None, **gateway: Any) -> dict[str, Any]:
+def with_allowance(
+    at: int = RESTRICTED, workload: dict[str, Any] | None = None, **gateway: Any
+) -> dict[str, Any]:
     data = bank()
     data["gateways"][at] |= gateway
     data["gateways"][at]["workloads"][0] |= workload or {}
     return data
 
 
-def test_a_database_teams_limits_and_clients_are_taken() -> None:
+def test_a_database_teams_limits_and_clients_are_accepted() -> None:
     limits = {"team": "risk", "allowance": {"tokens_per_month": 10**9}, "clients": ["app.payments.svc"]}
     team = {"name": "risk", "allowance": {"requests_per_minute": 600}}
-    gateway = parse(stated(workload=limits, database=DATABASE, teams=[team])).gateways[0]
+    gateway = parse(with_allowance(workload=limits, database=DATABASE, teams=[team])).gateways[0]
     assert gateway.database is not None
     assert (gateway.database.port, gateway.database.user) == (5432, "gateway")
     assert gateway.workloads[0].allowance.tokens_per_month == 10**9
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
-        (stated(workload={"allowance": {"requests_per_minute": 5}}), "has no database"),
-        (stated(workload={"team": "x"}, teams=[{"name": "x", "allowance": {}}]), "has no database"),
-        (stated(database=DATABASE, teams=[{"name": "y", "allowance": {}}]), "is of team y"),
-        (stated(workload={"clients": ["*.svc"]}), "is no name of a client's certificate"),
-        (stated(workload={"clients": ["https://app"]}), "is no name of a client's certificate"),
-        (stated(workload={"allowance": {"requests_per_minute": 0}}), "greater than or equal to 1"),
-        (stated(database={**DATABASE, "address": "db.svc"}), "is not allowed"),
+        (with_allowance(workload={"allowance": {"requests_per_minute": 5}}), "has no database"),
+        (with_allowance(workload={"team": "x"}, teams=[{"name": "x", "allowance": {}}]), "has no database"),
+        (with_allowance(database=DATABASE, teams=[{"name": "y", "allowance": {}}]), "is of team y"),
+        (with_allowance(workload={"clients": ["*.svc"]}), "is no name of a client's certificate"),
+        (with_allowance(workload={"clients": ["https://app"]}), "is no name of a client's certificate"),
+        (with_allowance(workload={"allowance": {"requests_per_minute": 0}}), "greater than or equal to 1"),
+        (with_allowance(database={**DATABASE, "address": "db.svc"}), "is not allowed"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(data: dict[str, Any], says: str) -> None:
-    with pytest.raises(IsthmusError, match=says):
+def test_limits_that_cannot_be_enforced_are_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
         parse(data)
 
 
 def test_one_client_speaks_for_one_workload() -> None:
-    data = stated(workload={"clients": ["app.svc"]})
+    data = with_allowance(workload={"clients": ["app.svc"]})
     first = data["gateways"][RESTRICTED]["workloads"][0]
     data["gateways"][RESTRICTED]["workloads"].append({**first, "name": "another"})
     with pytest.raises(IsthmusError, match="would speak for"):
@@ -56,6 +58,6 @@ def test_one_client_speaks_for_one_workload() -> None:
 
 
 @pytest.mark.parametrize("address", ["10.80.1.1", "52.94.1.1"])
-def test_of_restricted_callers_nothing_is_known_beyond_the_site(address: str) -> None:
+def test_restricted_callers_are_unknown_beyond_the_site(address: str) -> None:
     with pytest.raises(Refused, match="outside the sites' own networks"):
-        parse(stated(database={**DATABASE, "address": address}))
+        parse(with_allowance(database={**DATABASE, "address": address}))

@@ -9,13 +9,9 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.hardware import aws_instances as instances
+from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.plan import aws_machines
-from isthmus.contracts.platform.model.aws.eks import (
-    kubernetes_sites,
-    nodes_by_zone,
-    provider_key,
-    reached_sites,
-)
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key, reached_sites
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
@@ -25,7 +21,7 @@ from tests.contracts.test_platform_model import parse
 Change = Callable[[dict[str, Any]], object]
 
 
-refused = functools.partial(test_platform_model.refused, of=private.data)
+refused = functools.partial(test_platform_model.refused, make_data=private.data)
 
 
 def cluster(**values: Any) -> Change:
@@ -41,11 +37,11 @@ def group(**values: Any) -> Change:
 
 
 def managed_operator(**release: Any) -> Change:
-    given = {"chart": "oci://registry.example/gpu-operator", "version": "v25.10.0", **release}
+    values = {"chart": "oci://registry.example/gpu-operator", "version": "v25.10.0", **release}
     return lambda data: data.update(
         operators={
             "gpu_operator": "manage",
-            "gpu_operator_release": {**given, "digest": f"sha256:{'a' * 64}"},
+            "gpu_operator_release": {**values, "digest": f"sha256:{'a' * 64}"},
         }
     )
 
@@ -57,8 +53,11 @@ def existing(data: dict[str, Any]) -> None:
     del data["pools"][0]["node_group"]
     data["audit"][0]["address"] = "10.80.9.9"
     for gateway in data["gateways"]:
-        held = gateway["class"]
-        gateway["audit"] |= {"volume": f"records-{held}", "sealer_volume": f"records-{held}-sealer"}
+        sensitivity = gateway["class"]
+        gateway["audit"] |= {
+            "volume": f"records-{sensitivity}",
+            "sealer_volume": f"records-{sensitivity}-sealer",
+        }
 
 
 def one_zone(data: dict[str, Any], **values: Any) -> None:
@@ -81,9 +80,9 @@ def one_domain(data: dict[str, Any]) -> None:
 
 
 def test_a_platform_in_aws_alone_is_valid_and_its_cluster_has_a_provider_of_its_own():
-    made = parse(private.data())
-    assert [provider_key(site) for site in kubernetes_sites(made)] == ["frankfurt/kubernetes"]
-    assert reached_sites(made) == [], "no context leads to a cluster that is made here"
+    checked = parse(private.data())
+    assert [provider_key(site) for site in kubernetes_sites(checked)] == ["frankfurt/kubernetes"]
+    assert reached_sites(checked) == [], "no context leads to a cluster that is made here"
 
 
 def test_a_cluster_of_the_organisations_is_reached_by_its_context():
@@ -102,7 +101,7 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (cluster(site="berlin"), "`berlin` is no site in AWS"),
         (cluster(version=None), "names no version"),
@@ -141,8 +140,8 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
         (lambda d: d["identities"][0].update(certificate_secret="x"), "needs no certificate"),
     ],
 )
-def test_what_does_not_hold_together_is_refused_with_its_reason(change: Change, says: str):
-    assert says in refused(InputError, change)
+def test_an_inconsistent_platform_is_refused_with_its_reason(change: Change, message: str):
+    assert message in refused(InputError, change)
 
 
 def test_a_gpu_operator_without_drivers_is_taken():
@@ -151,9 +150,9 @@ def test_a_gpu_operator_without_drivers_is_taken():
     assert parse(data).operators.gpu_operator_release.driver == "host"
 
 
-def test_spot_machines_promise_nothing_that_must_outlive_a_loss():
-    says = refused(Refused, group(purchase="spot"))
-    assert "must survive the loss of a domain, and AWS may take back all spot machines" in says
+def test_spot_machines_are_refused_for_endpoints_that_must_survive_a_loss():
+    message = refused(Refused, group(purchase="spot"))
+    assert "must survive the loss of a domain, and AWS may take back all spot machines" in message
     data = private.data()
     group(purchase="spot")(data)
     data["endpoints"][0]["survive"] = "none"
@@ -167,13 +166,13 @@ def test_a_capacity_block_is_taken_with_its_id_and_one_zone():
 
 
 def test_the_api_server_is_reached_from_the_sites_only():
-    says = refused(Refused, cluster(access=["198.51.100.0/24"]))
-    assert "from outside the sites and its network" in says
+    message = refused(Refused, cluster(access=["198.51.100.0/24"]))
+    assert "from outside the sites and its network" in message
 
 
-def test_a_class_stands_in_a_network_that_carries_it():
-    says = refused(Refused, lambda d: d["networks"][0].update(classes=["internal"]))
-    assert "carries no confidential work" in says
+def test_a_cluster_is_in_a_network_that_carries_its_classes():
+    message = refused(Refused, lambda d: d["networks"][0].update(classes=["internal"]))
+    assert "carries no confidential work" in message
 
 
 def test_confidential_work_on_machines_of_ours_is_trailed_too():
@@ -193,22 +192,23 @@ def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
     assert nodes_by_zone(5, ["a", "b"]) == {"a": 3, "b": 2}
 
 
-def test_the_contracts_table_of_machines_is_the_planners():
+def test_the_contract_and_the_planner_share_one_table_of_machines():
     assert {
-        each.type: (each.gpu, each.gpus, each.vcpus, each.memory_gib) for each in priced.all_instances()
+        instance.type: (instance.gpu, instance.gpus, instance.vcpus, instance.memory_gib)
+        for instance in priced.all_instances()
     } == instances.INSTANCES
 
 
-def test_a_replica_has_its_part_of_a_machine_and_the_system_the_rest():
+def test_a_replica_gets_its_share_of_a_machine_and_the_system_the_rest():
     assert aws_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
     cpu, memory = aws_machines.share(instances.INSTANCES["g6.xlarge"], 1)
     assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
 
 
-def test_a_pools_name_is_no_longer_than_a_name_may_be_and_still_tells_pools_apart():
+def test_a_long_pool_name_is_shortened_and_stays_unique():
     long = [aws_machines._name("frankfurt", f"confidential-{'x' * 40}-{end}") for end in "ab"]
     assert len(set(long)) == 2
-    assert all(len(each) <= 40 for each in long)
+    assert all(len(name) <= 40 for name in long)
 
 
 ELSEWHERE = "registry.insurer.example/llm/"
@@ -224,14 +224,14 @@ def images(prefix: str = ELSEWHERE, **names: str) -> Change:
 
 @pytest.mark.parametrize("name", ["edge", "translator", "detector", "vllm"])
 def test_an_image_outside_ecr_is_refused_where_nodes_have_no_way_to_its_registry(name: str):
-    said = refused(InputError, images(**{name: name}))
-    assert f"nodes of cluster frankfurt cannot pull `{ELSEWHERE}{name}@{private.DIGEST}`" in said
-    assert "Mirror it to ACCOUNT.dkr.ecr.eu-central-1.amazonaws.com" in said
+    message = refused(InputError, images(**{name: name}))
+    assert f"nodes of cluster frankfurt cannot pull `{ELSEWHERE}{name}@{private.DIGEST}`" in message
+    assert "Mirror it to ACCOUNT.dkr.ecr.eu-central-1.amazonaws.com" in message
 
 
 def test_an_image_of_ecr_in_another_region_is_refused_too():
-    other = private.ECR.replace("eu-central-1", "eu-west-1")
-    assert "cannot pull" in refused(InputError, images(other, edge="edge"))
+    registry = private.ECR.replace("eu-central-1", "eu-west-1")
+    assert "cannot pull" in refused(InputError, images(registry, edge="edge"))
 
 
 def test_weights_from_a_registry_outside_ecr_are_refused_where_nodes_have_no_way_to_it():
@@ -243,7 +243,7 @@ def test_weights_from_a_registry_outside_ecr_are_refused_where_nodes_have_no_way
     assert f"cannot pull `{uri.removeprefix('oci://')}`" in refused(InputError, change)
 
 
-def test_an_internet_gateway_gives_nodes_no_way_to_a_registry():
+def test_an_internet_gateway_does_not_give_nodes_access_to_a_registry():
     def change(data: dict[str, Any]) -> None:
         images(edge="edge")(data)
         data["networks"][0] |= {"internet": True, "classes": ["public"]}
@@ -255,7 +255,7 @@ def test_an_internet_gateway_gives_nodes_no_way_to_a_registry():
     assert "cannot pull" in refused(InputError, change)
 
 
-def test_an_existing_network_may_have_a_way_to_any_registry():
+def test_an_existing_network_may_reach_any_registry():
     data = private.data()
     images(edge="edge", translator="translator", detector="detector", vllm="vllm")(data)
     data["networks"][0] |= {

@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.components.fargate import cloud
 from tests.components.platforms import bank
 
 
 def refused(data: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as error:
-        Platform.model_validate(data)
+        CheckedPlatform.model_validate(data)
     return str(error.value)
 
 
 def changed(part: str, **changes: Any) -> dict[str, Any]:
     """The platform with changes to the only one of a part; `None` takes a key away."""
     data = cloud()
-    one = data[part] if isinstance(data[part], dict) else data[part][0]
+    section = data[part] if isinstance(data[part], dict) else data[part][0]
     for key, value in changes.items():
-        one.pop(key, None)
+        section.pop(key, None)
         if value is not None:
-            one[key] = value
+            section[key] = value
     return data
 
 
@@ -35,7 +35,7 @@ def fargate(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_platform_without_a_cluster_is_whole():
-    platform = Platform.model_validate(cloud())
+    platform = CheckedPlatform.model_validate(cloud())
     (gateway,) = platform.gateways
     assert (gateway.runs_on, platform.identities[0].assumed_by) == ("fargate", "ecs-tasks")
     assert (platform.images.vllm, platform.images.credential_helper, platform.trust) == (None, None, [])
@@ -43,9 +43,9 @@ def test_a_platform_without_a_cluster_is_whole():
 
 
 def test_unless_it_says_otherwise_a_gateway_runs_on_kubernetes_and_an_identity_is_had_by_certificate():
-    platform = Platform.model_validate(bank())
-    assert {one.runs_on for one in platform.gateways} == {"kubernetes"}
-    assert {one.assumed_by for one in platform.identities} == {"roles-anywhere"}
+    platform = CheckedPlatform.model_validate(bank())
+    assert {gateway.runs_on for gateway in platform.gateways} == {"kubernetes"}
+    assert {identity.assumed_by for identity in platform.identities} == {"roles-anywhere"}
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -125,17 +125,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_said(name: str):
-    data, words = WRONG[name]
-    assert words in refused(copy.deepcopy(data))
+def test_a_wrong_setting_is_refused_with_a_reason(name: str):
+    data, message = WRONG[name]
+    assert message in refused(copy.deepcopy(data))
 
 
 def test_restricted_work_never_runs_on_fargate():
     data = cloud()
     data["gateways"][0]["class"] = "restricted"
     data["endpoints"][0] |= {"class": "restricted"}
-    said = refused(data)
-    assert "restricted" in said
+    message = refused(data)
+    assert "restricted" in message
 
 
 def test_a_gateway_on_fargate_stands_at_no_site_of_ones_own():

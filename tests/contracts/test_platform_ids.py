@@ -15,7 +15,7 @@ LONG = "a" * 250 + "@bank.example"
 
 
 @pytest.mark.parametrize(
-    ("part", "index", "values", "says"),
+    ("part", "index", "values", "message"),
     [
         ("sites", 1, {"account_id": "12345"}, "an account's 12 digits"),
         ("sites", 1, {"account_id": "١٢٣٤٥٦٧٨٩٠١٢"}, "an account's 12 digits"),
@@ -42,22 +42,24 @@ LONG = "a" * 250 + "@bank.example"
         ("budgets", 0, {"monthly_usd": float("inf")}, "less than or equal to"),
     ],
 )
-def test_what_is_of_another_kind_is_told_by_example(part: str, index: int, values: dict[str, Any], says: str):
-    assert says in refused(InputError, lambda data: data[part][index].update(values))
+def test_a_value_of_another_kind_is_refused_with_an_example(
+    part: str, index: int, values: dict[str, Any], message: str
+):
+    assert message in refused(InputError, lambda data: data[part][index].update(values))
 
 
 def test_an_identitys_boundary_is_of_its_sites_account():
-    def other(data: dict[str, Any]) -> None:
+    def of_another_account(data: dict[str, Any]) -> None:
         data["sites"][1]["account_id"] = "123456789012"
         data["identities"][0]["permissions_boundary"] = OTHERS
 
-    says = refused(InputError, other)
-    assert says.startswith("platform identities[internal-frankfurt].permissions_boundary")
-    assert f"`{OTHERS}` is not a policy of frankfurt's account 123456789012" in says
+    message = refused(InputError, of_another_account)
+    assert message.startswith("platform identities[internal-frankfurt].permissions_boundary")
+    assert f"`{OTHERS}` is not a policy of frankfurt's account 123456789012" in message
 
 
 @pytest.mark.parametrize(
-    ("part", "values", "says"),
+    ("part", "values", "message"),
     [
         ("issuer", {"name": "Bank CA"}, "a name as Kubernetes has them"),
         ("anomalies", {"mode": "manage", "threshold_usd": 0.004}, "greater than or equal to 0.01"),
@@ -65,28 +67,28 @@ def test_an_identitys_boundary_is_of_its_sites_account():
         ("contacts", {"security": [LONG]}, "254"),
     ],
 )
-def test_so_are_the_platforms_own(part: str, values: dict[str, Any], says: str):
-    assert says in refused(InputError, lambda data: data.setdefault(part, {}).update(values))
+def test_platform_level_ids_are_refused_with_an_example(part: str, values: dict[str, Any], message: str):
+    assert message in refused(InputError, lambda data: data.setdefault(part, {}).update(values))
 
 
 @pytest.mark.parametrize(
     "url", ["http://s3.bank.example", "https://user:hunter2@s3.bank.example", "s3.bank.example"]
 )
 def test_a_store_is_reached_by_https_and_without_a_password(url: str):
-    says = refused(InputError, lambda data: data["audit"][0].update(endpoint=url))
-    assert says.startswith("platform audit[fra1].endpoint")
-    assert "hunter2" not in says
+    message = refused(InputError, lambda data: data["audit"][0].update(endpoint=url))
+    assert message.startswith("platform audit[fra1].endpoint")
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(
     "key", ["isthmus-stack", "isthmus.dev/class", "isthmus-platform", "Isthmus-Platform"]
 )
 def test_isthmus_own_tags_are_not_for_others(key: str):
-    says = refused(InputError, lambda data: data.update(tags={key: "other"}))
-    assert f"the tag `{key}` is Isthmus's own" in says
+    message = refused(InputError, lambda data: data.update(tags={key: "other"}))
+    assert f"the tag `{key}` is Isthmus's own" in message
 
 
-def test_the_blueprints_own_tags_are_let_be():
+def test_the_tags_of_the_blueprint_are_accepted():
     tags = {"isthmus-platform": "bank", "isthmus-blueprint": "regulated-hybrid", "owner": "llm"}
     assert parse({**platform_data(), "tags": tags}).tags == tags
 
@@ -96,18 +98,18 @@ def test_more_tags_than_aws_has_room_for_are_refused():
     assert "41 tags" in refused(InputError, lambda data: data.update(tags=many))
 
 
-def test_one_log_of_calls_an_account_and_region():
+def test_an_account_and_region_has_one_invocation_log():
     def twice(data: dict[str, Any]) -> None:
         data["sites"][1]["account_id"] = "123456789012"
         data["sites"].append({**data["sites"][1], "name": "second", "cidrs": []})
         data["invocation_logging"].append({**data["invocation_logging"][0], "name": "two", "site": "second"})
 
-    says = refused(InputError, twice)
-    assert "has two logs of calls, `frankfurt` and `two`" in says
-    assert says.startswith("platform invocation_logging[two]")
+    message = refused(InputError, twice)
+    assert "has two logs of calls, `frankfurt` and `two`" in message
+    assert message.startswith("platform invocation_logging[two]")
 
 
-def test_another_region_has_a_log_of_its_own():
+def test_another_region_has_its_own_invocation_log():
     data = platform_data()
     data["sites"][1]["account_id"] = "123456789012"
     data["sites"].append({**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": []})
@@ -116,6 +118,6 @@ def test_another_region_has_a_log_of_its_own():
 
 
 def test_a_gateway_reaches_aws_within_its_network():
-    says = refused(InputError, lambda data: data["networks"][0].update(cidr="100.64.0.0/16"))
-    assert says.startswith("platform gateways[internal-fra1].destinations[bedrock].cidr")
-    assert "`10.80.0.0/16` is not within network frankfurt, `100.64.0.0/16`" in says
+    message = refused(InputError, lambda data: data["networks"][0].update(cidr="100.64.0.0/16"))
+    assert message.startswith("platform gateways[internal-fra1].destinations[bedrock].cidr")
+    assert "`10.80.0.0/16` is not within network frankfurt, `100.64.0.0/16`" in message

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import layers as platform_layers
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.aws.sagemaker import SageMaker
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from isthmus.core.errors import EnvironmentFault
@@ -24,7 +25,7 @@ def changed(**endpoint: Any) -> Platform:
 
 
 def digests(platform: Platform) -> dict[str, str]:
-    return {each: platform_layers.digest(platform, each) for each in platform_layers.LAYERS}
+    return {layer: platform_layers.digest(platform, layer) for layer in platform_layers.LAYERS}
 
 
 WAS = digests(parse(platform_data()))
@@ -41,19 +42,19 @@ WAS = digests(parse(platform_data()))
         {"certificate_secret": "own"},
     ],
 )
-def test_a_release_of_a_model_is_no_news_below_serving(release: dict[str, Any]):
+def test_a_release_of_a_model_changes_only_the_serving_layer(release: dict[str, Any]):
     now = digests(changed(**release))
     assert now["serving"] != WAS["serving"]
     assert (now["platform"], now["foundation"]) == (WAS["platform"], WAS["foundation"])
 
 
-def test_more_cpus_are_the_platforms_too_whose_quota_holds_them():
+def test_more_cpus_change_the_platform_layer_because_of_its_quota():
     now = digests(changed(cpu="12"))
     assert now["platform"] != WAS["platform"]
     assert now["foundation"] == WAS["foundation"]
 
 
-def test_a_network_is_news_for_every_layer_and_a_trail_for_the_foundation():
+def test_a_network_changes_every_layer_and_a_trail_only_the_foundation():
     data = platform_data()
     data["networks"][0]["flow_log_days"] = 731
     now = digests(parse(data))
@@ -65,7 +66,7 @@ def test_a_network_is_news_for_every_layer_and_a_trail_for_the_foundation():
     assert now["platform"] == WAS["platform"]
 
 
-def test_what_the_foundation_keeps_or_takes_over_is_news_for_it():
+def test_retained_and_adopted_resources_change_the_foundation_layer():
     platform = parse(platform_data())
     for change in ({"lifecycle": "disposable"}, {"imports": {"Vpc bank-frankfurt-network-vpc": "vpc-1"}}):
         now = digests(platform.model_copy(update=change))
@@ -82,7 +83,7 @@ def fetched(**store: Any) -> Platform:
     )
 
 
-def test_fetched_weights_are_news_below_serving_where_they_lie_in_another_place_alone():
+def test_fetched_weights_change_lower_layers_only_if_they_move_to_another_store():
     first = digests(fetched())
     data = test_platform_serving.changed(test_platform_serving.weigh)
     assert digests(parse(data))["platform"] == first["platform"], "another digest"
@@ -93,7 +94,7 @@ def test_fetched_weights_are_news_below_serving_where_they_lie_in_another_place_
         assert now["foundation"] == first["foundation"]
 
 
-def test_a_namespace_that_is_to_hold_a_claim_for_the_first_time_is_the_platforms_news():
+def test_the_first_claim_of_a_namespace_changes_the_platform_layer():
     image = {"uri": "oci://registry.example/w@" + DIGEST, "digest": DIGEST}
     assert digests(changed(weights=image))["platform"] != WAS["platform"]
 
@@ -101,35 +102,38 @@ def test_a_namespace_that_is_to_hold_a_claim_for_the_first_time_is_the_platforms
 def hosted_with(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
     data = hosted.platform()
     change(hosted.endpoint(data))
-    return digests(Platform.model_validate(data))
+    return digests(CheckedPlatform.model_validate(data))
 
 
 @pytest.mark.parametrize(
     ("change", "news"),
     [
-        (lambda one: one["weights"].update(digest=DIGEST), ["serving"]),
-        (lambda one: one.update(replicas=4), ["serving"]),
-        (lambda one: one["sagemaker"].pop("autoscaling"), ["serving"]),
-        (lambda one: one["sagemaker"]["capture"].update(sampling_pct=20), ["serving"]),
-        (lambda one: one["weights"].update(uri="s3://insurer-weights/v2/"), ["platform", "serving"]),
-        (lambda one: one["sagemaker"].pop("shadow"), ["platform", "serving"]),
-        (lambda one: one["sagemaker"].pop("capture"), ["platform", "serving"]),
+        (lambda endpoint: endpoint["weights"].update(digest=DIGEST), ["serving"]),
+        (lambda endpoint: endpoint.update(replicas=4), ["serving"]),
+        (lambda endpoint: endpoint["sagemaker"].pop("autoscaling"), ["serving"]),
+        (lambda endpoint: endpoint["sagemaker"]["capture"].update(sampling_pct=20), ["serving"]),
+        (
+            lambda endpoint: endpoint["weights"].update(uri="s3://insurer-weights/v2/"),
+            ["platform", "serving"],
+        ),
+        (lambda endpoint: endpoint["sagemaker"].pop("shadow"), ["platform", "serving"]),
+        (lambda endpoint: endpoint["sagemaker"].pop("capture"), ["platform", "serving"]),
     ],
 )
-def test_a_hosted_models_release_is_news_below_serving_where_roles_fetch_from_elsewhere(
+def test_a_hosted_models_release_changes_the_platform_layer_if_roles_fetch_from_another_store(
     change: Callable[[dict[str, Any]], object], news: list[str]
 ):
-    was, now = hosted_with(lambda _: None), hosted_with(change)
-    assert [layer for layer in platform_layers.LAYERS if now[layer] != was[layer]] == news
+    before, now = hosted_with(lambda _: None), hosted_with(change)
+    assert [layer for layer in platform_layers.LAYERS if now[layer] != before[layer]] == news
 
 
-def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_where_it_has_none():
-    platform = Platform.model_validate(hosted.platform())
+def test_serving_reaches_only_accounts_and_clusters_with_its_models():
+    platform = CheckedPlatform.model_validate(hosted.platform())
 
     def sites(*serves: str) -> list[str]:
-        found = platform_layers.reached(platform, "serving", frozenset(serves))
-        assert found.networks == []
-        return sorted(site.kind for site in found.sites)
+        reached_part = platform_layers.reached(platform, "serving", frozenset(serves))
+        assert reached_part.networks == []
+        return sorted(site.kind for site in reached_part.sites)
 
     assert sites(hosted.HOSTED) == ["aws"]
     assert sites(hosted.RESTRICTED) == ["on-prem"]
@@ -138,25 +142,25 @@ def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_wh
 
 def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
     platform = private.platform()
-    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
+    (model,) = [endpoint for endpoint in platform.endpoints if endpoint.target == "eks-vllm"]
     assert [
         site.kind for site in platform_layers.reached(platform, "serving", frozenset({model.id})).sites
     ] == ["aws"]
     assert platform_layers.reached(platform, "serving", frozenset()).sites == []
 
 
-def test_a_platform_that_tells_no_address_of_its_cluster_is_of_another_version():
+def test_a_platform_layer_without_cluster_addresses_is_refused_as_another_version():
     platform = private.platform()
-    said = given(layer="platform", digest=platform_layers.digest(platform, "platform"))
+    gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
     with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
-        platform_layers.taken(said, platform, "bank", "platform", "bank-platform")
+        platform_layers.taken(gives, platform, "bank", "platform", "bank-platform")
 
 
-def test_a_platform_that_tells_no_names_of_hosted_models_is_of_another_version():
-    platform = Platform.model_validate(hosted.platform())
-    said = given(layer="platform", digest=platform_layers.digest(platform, "platform"))
+def test_a_platform_layer_without_hosted_model_names_is_refused_as_another_version():
+    platform = CheckedPlatform.model_validate(hosted.platform())
+    gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
     with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
-        platform_layers.taken(said, platform, "bank", "platform", "bank-platform")
+        platform_layers.taken(gives, platform, "bank", "platform", "bank-platform")
 
 
 def test_the_fields_of_a_release_are_an_endpoints():
@@ -165,7 +169,7 @@ def test_the_fields_of_a_release_are_an_endpoints():
     assert set(platform_layers._FOUNDATION) | set(platform_layers._NOT_PLATFORM) <= set(Platform.model_fields)
 
 
-def given(**more: Any) -> dict[str, Any]:
+def layer_outputs(**more: Any) -> dict[str, Any]:
     return {
         "isthmus": "v1",
         "estate": "bank",
@@ -177,32 +181,32 @@ def given(**more: Any) -> dict[str, Any]:
     }
 
 
-def take(said: Any) -> platform_layers.Given:
-    return platform_layers.taken(said, parse(platform_data()), "bank", "foundation", "bank-foundation")
+def take(gives: Any) -> platform_layers.Given:
+    return platform_layers.taken(gives, parse(platform_data()), "bank", "foundation", "bank-foundation")
 
 
-def test_what_fits_is_taken_with_its_types():
-    assert take(given()).networks["frankfurt"].subnets == ["s-1"]
+def test_a_matching_layer_output_is_read_with_its_types():
+    assert take(layer_outputs()).networks["frankfurt"].subnets == ["s-1"]
 
 
 @pytest.mark.parametrize(
-    ("said", "wrong"),
+    ("gives", "wrong"),
     [
         (None, r"layer foundation of estate bank is not up.*Run `isthmus up bank-foundation` first"),
         ({}, "is not up"),
-        (given(digest="sha256:" + "0" * 64), "stands as another plan or other overrides say"),
-        (given(estate="other"), "was built as layer foundation of estate other"),
-        (given(layer="platform"), "was built as layer platform of estate bank"),
-        (given(isthmus="v0"), "another version of Isthmus"),
-        (given(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
-        (given(more=1), "another version of Isthmus"),
-        (given(records={}), "another version of Isthmus: it does not give the records of frankfurt"),
+        (layer_outputs(digest="sha256:" + "0" * 64), "stands as another plan or other overrides say"),
+        (layer_outputs(estate="other"), "was built as layer foundation of estate other"),
+        (layer_outputs(layer="platform"), "was built as layer platform of estate bank"),
+        (layer_outputs(isthmus="v0"), "another version of Isthmus"),
+        (layer_outputs(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
+        (layer_outputs(more=1), "another version of Isthmus"),
+        (layer_outputs(records={}), "another version of Isthmus: it does not give the records of frankfurt"),
         ("text", "another version of Isthmus"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_says_what_to_run(said: Any, wrong: str):
+def test_a_mismatched_layer_output_is_refused_with_the_command_to_run(gives: Any, wrong: str):
     with pytest.raises(EnvironmentFault, match=wrong) as caught:
-        take(said)
+        take(gives)
     assert "stack bank-foundation" in str(caught.value)
 
 

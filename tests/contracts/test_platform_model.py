@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
 
@@ -18,12 +19,14 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def parse(data: dict[str, Any]) -> Platform:
-    return yaml_files.parse(Platform, yaml_files.Document(data, "platform"))
+    return yaml_files.parse(CheckedPlatform, yaml_documents.Document(data, "platform"))
 
 
-def refused(kind: type[Exception], change: Change, of: Callable[[], dict[str, Any]] = platform_data) -> str:
+def refused(
+    kind: type[Exception], change: Change, make_data: Callable[[], dict[str, Any]] = platform_data
+) -> str:
     """With which words the platform `of()`, changed so, is refused."""
-    data = of()
+    data = make_data()
     change(data)
     with pytest.raises(kind) as caught:
         parse(data)
@@ -48,12 +51,12 @@ def ways_out(cidr: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("target", ["bedrock", "sagemaker", "eks-vllm"])
 def test_restricted_work_runs_on_no_cloud_target(target: str):
-    says = refused(Refused, lambda d: endpoint(d, 0).update(target=target))
-    assert f"restricted work may not run on {target}" in says
-    assert says.startswith("platform endpoints[restricted-llama-70b].target")
+    message = refused(Refused, lambda d: endpoint(d, 0).update(target=target))
+    assert f"restricted work may not run on {target}" in message
+    assert message.startswith("platform endpoints[restricted-llama-70b].target")
 
 
-def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
+def test_confidential_work_on_bedrock_needs_a_valid_recorded_exception():
     def on_bedrock(data: dict[str, Any]) -> None:
         data["endpoints"][1] = {**endpoint(data, 2), "id": "confidential-haiku", "class": "confidential"}
         gateway(data, 1)["workloads"] = [{"name": "kyc", "endpoint": "confidential-haiku"}]
@@ -82,8 +85,8 @@ def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
 
 
 def test_a_restricted_gateway_has_no_aws_identity():
-    says = refused(Refused, lambda d: gateway(d, 0).update(identity="internal-frankfurt"))
-    assert "has an AWS identity" in says
+    message = refused(Refused, lambda d: gateway(d, 0).update(identity="internal-frankfurt"))
+    assert "has an AWS identity" in message
 
 
 def test_no_identity_is_made_for_a_class_that_may_not_use_aws():
@@ -107,8 +110,8 @@ def test_a_confidential_gateway_without_a_cloud_model_has_no_identity():
 
 @pytest.mark.parametrize("cidr", ["10.80.0.0/24", "0.0.0.0/0", "10.0.0.0/8"])
 def test_a_restricted_gateway_reaches_on_prem_addresses_only(cidr: str):
-    says = refused(Refused, lambda d: gateway(d, 0).update(destinations=ways_out(cidr)))
-    assert f"could reach `{cidr}`, outside the on-prem sites' networks" in says
+    message = refused(Refused, lambda d: gateway(d, 0).update(destinations=ways_out(cidr)))
+    assert f"could reach `{cidr}`, outside the on-prem sites' networks" in message
 
 
 def test_a_restricted_gateway_may_name_a_part_of_its_own_network():
@@ -118,45 +121,45 @@ def test_a_restricted_gateway_may_name_a_part_of_its_own_network():
 
 
 def test_a_confidential_gateway_reaches_the_sites_networks_only():
-    says = refused(Refused, lambda d: gateway(d, 1).update(destinations=ways_out("52.1.0.0/16")))
-    assert "outside the sites' own networks" in says
+    message = refused(Refused, lambda d: gateway(d, 1).update(destinations=ways_out("52.1.0.0/16")))
+    assert "outside the sites' own networks" in message
 
 
 def test_a_gateway_sends_work_to_endpoints_of_its_class_only():
-    says = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
-    assert "classes share no endpoint" in says
-    says = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
-    assert "classes share no endpoint" in says
+    message = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
+    assert "classes share no endpoint" in message
+    message = refused(Refused, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
+    assert "classes share no endpoint" in message
 
 
 def test_a_profile_that_leaves_the_residency_is_refused():
-    says = refused(Refused, lambda d: gateway(d, 2)["workloads"][0].update(residency=["de"]))
-    assert "could reach eu-north-1 in `se`, outside its residency (de)" in says
+    message = refused(Refused, lambda d: gateway(d, 2)["workloads"][0].update(residency=["de"]))
+    assert "could reach eu-north-1 in `se`, outside its residency (de)" in message
 
 
 def test_a_global_profile_is_refused():
-    says = refused(Refused, lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}"))
-    assert "every commercial region" in says
+    message = refused(Refused, lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}"))
+    assert "every commercial region" in message
 
 
 @pytest.mark.parametrize("name", ["edge", "translator", "vllm", "credential_helper", "resolver"])
 def test_an_image_from_an_unnamed_registry_is_refused(name: str):
     image = f"docker.io/somebody/{name}@{DIGEST}"
-    says = refused(Refused, lambda d: d["images"].update({name: image}))
-    assert "none of the named registries" in says
-    assert says.startswith(f"platform images.{name}")
+    message = refused(Refused, lambda d: d["images"].update({name: image}))
+    assert "none of the named registries" in message
+    assert message.startswith(f"platform images.{name}")
 
 
 def test_records_are_kept_as_long_as_the_strictest_class_demands():
-    says = refused(Refused, lambda d: d["audit"][0].update(retention_days=400))
-    assert "class restricted keeps records 1825 days" in says
+    message = refused(Refused, lambda d: d["audit"][0].update(retention_days=400))
+    assert "class restricted keeps records 1825 days" in message
     assert "every class keeps records" in refused(Refused, lambda d: d["audit"][0].update(mode="off"))
 
 
 def slices(data: dict[str, Any], **change: Any) -> None:
     """The first endpoint on four slices over two domains, each machine of its pool by name."""
-    one = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
-    endpoint(data, 0).update({**one, **change})
+    sliced = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
+    endpoint(data, 0).update({**sliced, **change})
     data["pools"][0].update(
         mig=[{"class": "restricted", "profile": "3g.40gb", "gpus": 2}], node_names=["gpu-a", "gpu-b"]
     )
@@ -165,8 +168,8 @@ def slices(data: dict[str, Any], **change: Any) -> None:
 def test_an_endpoint_may_stand_on_slices_of_cut_gpus():
     data = platform_data()
     slices(data)
-    made = parse(data)
-    assert platform_mig.layout(made, made.pools[0]) == [
+    checked = parse(data)
+    assert platform_mig.layout(checked, checked.pools[0]) == [
         {"restricted-llama-70b": 1},
         {"restricted-llama-70b": 1},
     ]
@@ -240,18 +243,18 @@ WRONG: list[tuple[str, Change]] = [
 ]
 
 
-@pytest.mark.parametrize(("says", "change"), WRONG)
-def test_what_does_not_hold_together_is_wrong_input(says: str, change: Change):
-    assert says in refused(InputError, change)
+@pytest.mark.parametrize(("message", "change"), WRONG)
+def test_an_inconsistent_platform_is_invalid_input(message: str, change: Change):
+    assert message in refused(InputError, change)
 
 
 def test_a_volume_that_two_claims_ask_for_is_refused():
     def change(data: dict[str, Any]) -> None:
         endpoint(data, 1)["weights"]["volume"] = "weights"
 
-    said = refused(InputError, change)
-    assert "claims volume weights, which restricted's claim weights has" in said
-    assert "Name one for each class" in said
+    message = refused(InputError, change)
+    assert "claims volume weights, which restricted's claim weights has" in message
+    assert "Name one for each class" in message
 
 
 def test_two_endpoints_of_a_class_may_share_a_claim_and_not_bind_it_twice():

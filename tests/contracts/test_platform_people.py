@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.emergency_access import BreakGlass, Record
 from isthmus.contracts.platform.model.people import People
-from isthmus.contracts.platform.model.platform import Platform
 from tests.components.platforms import bank
 
 OPS = {"name": "ops", "role": "platform", "groups": ["oidc:ops"]}
@@ -26,7 +26,7 @@ ACCESS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("members", "says"),
+    ("members", "message"),
     [
         ([], "at least 1 item"),
         ([{**OPS, "groups": ["system:authenticated"]}], "a group of Kubernetes' own"),
@@ -38,22 +38,22 @@ ACCESS: dict[str, Any] = {
         ([{**OPS, "permission_sets": ["Llm_Ops"]}], "should match pattern"),
     ],
 )
-def test_what_would_give_a_role_to_the_wrong_people_is_refused(members: Any, says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_a_role_for_the_wrong_people_is_refused(members: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         People.model_validate({"members": members})
 
 
 def test_a_class_that_the_platform_does_not_have_is_named() -> None:
-    given = {**bank(), "people": {"members": [{**OPS, "classes": ["public"]}]}}
-    assert Platform.model_validate(given).people
-    given["gateways"] = [each for each in given["gateways"] if each["class"] != "public"]
-    given["endpoints"] = [each for each in given["endpoints"] if each["class"] != "public"]
+    data = {**bank(), "people": {"members": [{**OPS, "classes": ["public"]}]}}
+    assert CheckedPlatform.model_validate(data).people
+    data["gateways"] = [gateway for gateway in data["gateways"] if gateway["class"] != "public"]
+    data["endpoints"] = [endpoint for endpoint in data["endpoints"] if endpoint["class"] != "public"]
     with pytest.raises(ValidationError):
-        Platform.model_validate(given)
+        CheckedPlatform.model_validate(data)
 
 
 @pytest.mark.parametrize(
-    ("holders", "says"),
+    ("holders", "message"),
     [
         (HOLDERS[:1], "at least 2 items"),
         ([HOLDERS[0], {**HOLDERS[1], "key": KEYS[0] + " bob"}], "one person could be both"),
@@ -62,14 +62,14 @@ def test_a_class_that_the_platform_does_not_have_is_named() -> None:
         ([HOLDERS[0], {**HOLDERS[1], "key": "ssh-rsa AAAA"}], "should match pattern"),
     ],
 )
-def test_two_keyholders_are_two_people(holders: Any, says: str) -> None:
+def test_two_keyholders_are_two_people(holders: Any, message: str) -> None:
     assert BreakGlass.model_validate({"keyholders": HOLDERS}).max_hours == 4
-    with pytest.raises(ValidationError, match=says):
+    with pytest.raises(ValidationError, match=message):
         BreakGlass.model_validate({"keyholders": holders})
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"approver": "ann"}, "may not be the one who agrees"),
         ({"until": "2026-11-26T14:00:01Z"}, "is no such time"),
@@ -79,15 +79,15 @@ def test_two_keyholders_are_two_people(holders: Any, says: str) -> None:
         ({"reviewer": "bob"}, "Extra inputs"),
     ],
 )
-def test_an_access_of_one_person_without_end_or_reason_is_no_record(
-    change: dict[str, Any], says: str
+def test_an_emergency_access_without_second_person_end_or_reason_is_refused(
+    change: dict[str, Any], message: str
 ) -> None:
     Record.model_validate(ACCESS)
-    with pytest.raises(ValidationError, match=says):
+    with pytest.raises(ValidationError, match=message):
         Record.model_validate({**ACCESS, **change})
 
 
-def test_what_is_signed_is_all_of_the_record_and_its_stack() -> None:
+def test_the_signature_covers_the_whole_record_and_its_stack() -> None:
     record = Record.model_validate(ACCESS)
     text = record.text("bank")
     assert text != record.text("other")

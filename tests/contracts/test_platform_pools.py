@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.contracts.platform.migration.capacity import move, standing
 from isthmus.contracts.platform.model.platform import Platform
-from isthmus.contracts.platform.model.pools import failure_domain_label
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents, yaml_files
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
@@ -43,11 +44,11 @@ class Bank:
 
     def one_group(self, **more: Any) -> None:
         """The restricted endpoint as one group over two machines."""
-        one = {"tensor_parallel": 8, "nodes_per_replica": 2, "replicas": 1, "gpus": 16, "survive": "none"}
-        self.restricted |= one | more
+        group = {"tensor_parallel": 8, "nodes_per_replica": 2, "replicas": 1, "gpus": 16, "survive": "none"}
+        self.restricted |= group | more
 
     def parsed(self) -> Platform:
-        return yaml_files.parse(Platform, yaml_files.Document(self.data, "platform"))
+        return yaml_files.parse(CheckedPlatform, yaml_documents.Document(self.data, "platform"))
 
     def refused(self, kind: type[Exception] = InputError) -> str:
         with pytest.raises(kind) as caught:
@@ -55,8 +56,8 @@ class Bank:
         return str(caught.value)
 
 
-def share(held: str, gpus: int, **more: Any) -> dict[str, Any]:
-    return {"class": held, "gpus": gpus, **more}
+def share(sensitivity: str, gpus: int, **more: Any) -> dict[str, Any]:
+    return {"class": sensitivity, "gpus": gpus, **more}
 
 
 @pytest.fixture
@@ -76,14 +77,14 @@ def test_a_class_with_less_than_it_asks_for_borrows_what_others_lend(bank: Bank)
     assert bank.parsed()
 
 
-def test_what_no_class_has_is_there_to_borrow(bank: Bank) -> None:
+def test_gpus_without_a_class_can_be_borrowed(bank: Bank) -> None:
     bank.both_on_h100()
     bank.shares(bank.h100, share("restricted", 8), share("confidential", 0))
     assert bank.parsed()
 
 
 @pytest.mark.parametrize(
-    ("shares", "says"),
+    ("shares", "message"),
     [
         ([share("restricted", 12), share("confidential", 8)], "have 20 GPUs, and pool h100 has 16"),
         ([share("restricted", 8)], "class confidential of endpoint confidential-llama-8b has no share"),
@@ -100,10 +101,12 @@ def test_what_no_class_has_is_there_to_borrow(bank: Bank) -> None:
         ([share("restricted", 12, lend=4), share("confidential", 4, borrow=1)], "and it may borrow 1"),
     ],
 )
-def test_nobody_waits_for_gpus_that_will_never_be_lent(bank: Bank, shares: list[Any], says: str) -> None:
+def test_an_endpoint_does_not_wait_for_gpus_that_are_never_lent(
+    bank: Bank, shares: list[Any], message: str
+) -> None:
     bank.both_on_h100()
     bank.shares(bank.h100, *shares)
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
 def test_a_share_needs_kueue(bank: Bank) -> None:
@@ -112,7 +115,7 @@ def test_a_share_needs_kueue(bank: Bank) -> None:
     assert "without Kueue nobody holds shares" in bank.refused()
 
 
-def test_who_borrows_may_not_evict_where_who_takes_back_may_not(bank: Bank) -> None:
+def test_borrowers_may_not_evict_where_lenders_may_not(bank: Bank) -> None:
     preemption = {"borrowing": "lower-priority", "reclaim": "never"}
     bank.shares(bank.h100, share("restricted", 8), preemption=preemption)
     assert "who takes back does not" in bank.refused()
@@ -128,7 +131,7 @@ def test_an_endpoint_names_its_team_and_a_priority(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    ("teams", "endpoint", "says"),
+    ("teams", "endpoint", "message"),
     [
         ([{"name": "fraud", "gpus": 8}], {}, "names no team"),
         ([{"name": "fraud", "gpus": 8}], {"team": "frau"}, "`frau` is no team of class restricted"),
@@ -145,22 +148,22 @@ def test_an_endpoint_names_its_team_and_a_priority(bank: Bank) -> None:
     ],
 )
 def test_a_teams_queue_is_known_and_large_enough(
-    bank: Bank, teams: list[Any], endpoint: dict[str, Any], says: str
+    bank: Bank, teams: list[Any], endpoint: dict[str, Any], message: str
 ) -> None:
     bank.shares(bank.h100, share("restricted", 12, teams=teams))
     bank.restricted |= endpoint
-    if not says:
+    if not message:
         bank.h100["name"] = bank.restricted["pool"] = "h" * 30
-        says = "and Kueue takes 63"
-    assert says in bank.refused()
+        message = "and Kueue takes 63"
+    assert message in bank.refused()
 
 
-def test_a_team_without_shares_is_nobody(bank: Bank) -> None:
+def test_a_team_without_shares_is_refused(bank: Bank) -> None:
     bank.restricted["team"] = "fraud"
     assert "names a team, and its pool has no `sharing`" in bank.refused()
 
 
-def test_a_class_is_no_name_of_a_priority(bank: Bank) -> None:
+def test_a_priority_may_not_have_the_name_of_a_class(bank: Bank) -> None:
     bank.shares(bank.h100, share("restricted", 8), priorities=[{"name": "public", "value": 1}])
     assert "`public` is a class" in bank.refused()
 
@@ -178,7 +181,7 @@ def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topology", "endpoint", "says"),
+    ("topology", "endpoint", "message"),
     [
         ({"levels": [HOST, ZONE]}, {}, "is the narrowest level"),
         ({"levels": [ZONE, ZONE]}, {}, "stands twice"),
@@ -197,12 +200,12 @@ def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
         ),
     ],
 )
-def test_one_places_the_pods_kueue_or_the_scheduler(
-    bank: Bank, topology: dict[str, Any], endpoint: dict[str, Any], says: str
+def test_either_kueue_or_the_scheduler_places_the_pods(
+    bank: Bank, topology: dict[str, Any], endpoint: dict[str, Any], message: str
 ) -> None:
     bank.one_group(**endpoint)
     bank.h100["topology"] = topology
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
 def test_a_topology_needs_kueue(bank: Bank) -> None:
@@ -221,7 +224,7 @@ def test_shares_of_gpus_are_counted_apart_from_whole_ones(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "endpoint", "pool", "says"),
+    ("nodes", "endpoint", "pool", "message"),
     [
         (["l40s-2"], {}, {}, "is no machine that pool l40s names"),
         (["l40s-1", "l40s-1"], {}, {}, "stands twice"),
@@ -235,22 +238,22 @@ def test_shares_of_gpus_are_counted_apart_from_whole_ones(bank: Bank) -> None:
         (["l40s-1"], {}, {"reserved_gpus": 5}, "reserves 5 GPUs"),
     ],
 )
-def test_shares_of_gpus_that_cannot_be_are_refused(
-    bank: Bank, nodes: list[str], endpoint: dict[str, Any], pool: dict[str, Any], says: str
+def test_impossible_shares_of_gpus_are_refused(
+    bank: Bank, nodes: list[str], endpoint: dict[str, Any], pool: dict[str, Any], message: str
 ) -> None:
     bank.shared_gpus(*nodes)
     bank.confidential |= endpoint
     bank.l40s |= pool
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
 def test_no_gpu_is_shared_by_two_classes(bank: Bank) -> None:
     bank.shared_gpus("l40s-1", **{"class": "internal"})
-    says = bank.refused(Refused)
-    assert "the shared GPUs of pool l40s are internal, and confidential-llama-8b is confidential" in says
+    message = bank.refused(Refused)
+    assert "the shared GPUs of pool l40s are internal, and confidential-llama-8b is confidential" in message
 
 
-def test_an_endpoint_on_shares_needs_a_pool_that_has_some(bank: Bank) -> None:
+def test_an_endpoint_on_shares_needs_a_pool_with_shares(bank: Bank) -> None:
     bank.confidential |= {"time_sliced": True, "gpu_memory_utilization": 0.2}
     assert "is on shared GPUs, and its pool has none" in bank.refused()
 
@@ -265,7 +268,7 @@ def test_a_pool_cuts_its_gpus_or_shares_them(bank: Bank) -> None:
 
 def test_a_move_counts_shares_of_gpus_and_whole_ones_apart(bank: Bank) -> None:
     bank.shared_gpus("l40s-1")
-    stood = [each.model_copy(update={"id": "older"}) for each in standing(bank.parsed())[1:]]
+    stood = [endpoint.model_copy(update={"id": "older"}) for endpoint in standing(bank.parsed())[1:]]
     assert stood[0].time_sliced
     assert not move(stood, bank.parsed()).first, "twelve shares of sixteen: both have room"
     bank.confidential |= {"replicas": 11, "gpus": 11}
@@ -289,7 +292,7 @@ def test_a_pool_beside_one_with_a_driver_is_not_left_without(bank: Bank) -> None
 
 
 @pytest.mark.parametrize(
-    ("driver", "says"),
+    ("driver", "message"),
     [
         ({"precompiled": True}, "precompiled drivers go by branch"),
         ({"version": "595"}, "which only precompiled drivers go by"),
@@ -298,19 +301,19 @@ def test_a_pool_beside_one_with_a_driver_is_not_left_without(bank: Bank) -> None
         ({"upgrade": {"drain": {"enable": True}}}, "no machine would drain"),
     ],
 )
-def test_a_driver_that_cannot_be_is_refused(bank: Bank, driver: dict[str, Any], says: str) -> None:
+def test_an_impossible_driver_is_refused(bank: Bank, driver: dict[str, Any], message: str) -> None:
     drivers(bank, **driver)
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
-def test_a_driver_needs_the_operator(bank: Bank) -> None:
+def test_a_driver_needs_the_gpu_operator(bank: Bank) -> None:
     drivers(bank)
     bank.data["operators"] = {"gpu_operator": "off"}
     assert "nobody installs drivers" in bank.refused()
 
 
 @pytest.mark.parametrize(
-    ("operators", "says"),
+    ("operators", "message"),
     [
         ({"gpu_operator": "manage"}, "its chart comes from nowhere"),
         (
@@ -327,9 +330,9 @@ def test_a_driver_needs_the_operator(bank: Bank) -> None:
         ),
     ],
 )
-def test_a_managed_operator_is_one_pinned_chart(bank: Bank, operators: dict[str, Any], says: str) -> None:
+def test_a_managed_operator_is_one_pinned_chart(bank: Bank, operators: dict[str, Any], message: str) -> None:
     bank.data["operators"] = operators
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
 def test_a_managed_operator_may_leave_the_driver_to_the_machines(bank: Bank) -> None:
@@ -346,7 +349,7 @@ def test_gpus_are_claimed_whole(bank: Bank) -> None:
 
 
 def fabric(bank: Bank, *networks: tuple[str, str]) -> None:
-    listed = [{"class": held, "network": network} for held, network in networks]
+    listed = [{"class": sensitivity, "network": network} for sensitivity, network in networks]
     bank.h100["fabric"] = {"rdma": {"resource": "rdma/hca", "networks": listed}}
 
 
@@ -363,20 +366,20 @@ def test_two_classes_share_no_network_on_which_no_policy_holds(bank: Bank) -> No
 
 
 @pytest.mark.parametrize(
-    ("networks", "groups", "says"),
+    ("networks", "groups", "message"),
     [
         ([("internal", "fabric/internal")], True, "have no RDMA network of class restricted"),
         ([("restricted", "a"), ("restricted", "b")], True, "stands twice"),
         ([("restricted", "a")], False, "no endpoint on pool h100 spans machines"),
     ],
 )
-def test_a_fabric_that_nobody_could_use_is_refused(
-    bank: Bank, networks: list[tuple[str, str]], groups: bool, says: str
+def test_an_unusable_fabric_is_refused(
+    bank: Bank, networks: list[tuple[str, str]], groups: bool, message: str
 ) -> None:
     if groups:
         bank.one_group()
     fabric(bank, *networks)
-    assert says in bank.refused()
+    assert message in bank.refused()
 
 
 def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
@@ -384,10 +387,10 @@ def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
         data["pools"][1]["cpus_per_node"] = 16
         data["endpoints"][1]["cpu"] = "16"
 
-    said = refused(InputError, change)
+    message = refused(InputError, change)
     assert (
         "asks for 16 CPUs and 1 for its sidecar, and a machine of pool l40s has 16: it would wait for ever"
-        in said
+        in message
     )
 
 
@@ -420,11 +423,13 @@ def test_what_must_outlive_a_domain_is_refused_where_a_machine_is_the_domain():
     def change(data: dict[str, Any]) -> None:
         site = next(site for site in data["sites"] if site["name"] == "fra1")
         site["failure_domain_label"] = "kubernetes.io/hostname"
-        endpoint = next(one for one in data["endpoints"] if one["site"] == "fra1" and one.get("pool"))
-        pool = next(one for one in data["pools"] if one["name"] == endpoint["pool"])
+        endpoint = next(
+            endpoint for endpoint in data["endpoints"] if endpoint["site"] == "fra1" and endpoint.get("pool")
+        )
+        pool = next(pool for pool in data["pools"] if pool["name"] == endpoint["pool"])
         pool["failure_domains"] = 2
         endpoint["survive"] = "domain"
 
-    said = refused(InputError, change)
-    assert "must outlive a failure domain" in said
-    assert "Name the node label of its zones or racks" in said
+    message = refused(InputError, change)
+    assert "must outlive a failure domain" in message
+    assert "Name the node label of its zones or racks" in message

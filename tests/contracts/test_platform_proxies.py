@@ -15,15 +15,17 @@ from tests.contracts.test_platform_model import parse, refused
 PROXY = {"url": "http://10.40.0.20:3128"}
 
 
-def named(data: dict[str, Any], held: str) -> dict[str, Any]:
-    return next(each for each in data["gateways"] if each["class"] == held)
+def gateway_of(data: dict[str, Any], sensitivity: str) -> dict[str, Any]:
+    return next(gateway for gateway in data["gateways"] if gateway["class"] == sensitivity)
 
 
-@pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
-@pytest.mark.parametrize("held", ["restricted", "confidential"])
-def test_a_class_whose_ways_out_are_named_has_neither(held: str, given: dict[str, Any]):
-    says = refused(Refused, lambda d: named(d, held).update(given))
-    assert f"the {held} gateway may have no `{next(iter(given))}`" in says
+@pytest.mark.parametrize("values", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
+@pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
+def test_a_class_with_named_destinations_has_no_proxy_and_no_authorities(
+    sensitivity: str, values: dict[str, Any]
+):
+    message = refused(Refused, lambda d: gateway_of(d, sensitivity).update(values))
+    assert f"the {sensitivity} gateway may have no `{next(iter(values))}`" in message
 
 
 def by_proxy(url: str) -> Any:
@@ -31,8 +33,10 @@ def by_proxy(url: str) -> Any:
 
     def change(platform: Platform) -> Platform:
         gateways = [
-            each.model_copy(update={"class_": "public", "proxy": Proxy(url=url)}) if each.identity else each
-            for each in platform.gateways
+            gateway.model_copy(update={"class_": "public", "proxy": Proxy(url=url)})
+            if gateway.identity
+            else gateway
+            for gateway in platform.gateways
         ]
         return platform.model_copy(update={"gateways": gateways})
 
@@ -45,41 +49,43 @@ def check(change: Any) -> None:
 
 def test_an_internal_translator_may_have_authorities_and_no_proxy():
     data = platform_data()
-    named(data, "internal").update(ca_bundle="bank-authorities")
+    gateway_of(data, "internal").update(ca_bundle="bank-authorities")
     assert parse(data)
-    says = refused(Refused, lambda d: named(d, "internal").update(proxy=PROXY))
-    assert "internal work reaches AWS by private endpoints, past which a proxy would lead" in says
+    message = refused(Refused, lambda d: gateway_of(d, "internal").update(proxy=PROXY))
+    assert "internal work reaches AWS by private endpoints, past which a proxy would lead" in message
 
 
 def test_public_work_may_go_by_a_proxy_where_no_network_carries_it():
     check(by_proxy(PROXY["url"]))
     platform = by_proxy(PROXY["url"])(parse(platform_data()))
-    carried = [each.model_copy(update={"classes": ["internal", "public"]}) for each in platform.networks]
+    carried = [
+        network.model_copy(update={"classes": ["internal", "public"]}) for network in platform.networks
+    ]
     with pytest.raises(FieldError, match="public work reaches AWS by private endpoints"):
         check(lambda _: platform.model_copy(update={"networks": carried}))
 
 
-def test_a_proxy_that_is_not_the_organisations_is_refused():
+def test_a_proxy_outside_the_organisation_is_refused():
     with pytest.raises(FieldError, match=r"`52\.1\.2\.3` lies outside the sites' own networks") as caught:
         check(by_proxy("http://52.1.2.3:3128"))
     assert caught.value.refused
 
 
 @pytest.mark.parametrize("url", ["http://10.40.0.999:3128", "http://10.40.0.20:0", "http://10.40.0.20:70000"])
-def test_an_address_or_a_port_that_is_none_is_told(url: str):
+def test_an_invalid_address_or_port_is_refused(url: str):
     with pytest.raises(FieldError, match="is not a"):
         check(by_proxy(url))
 
 
 def test_credentials_in_a_proxys_address_are_refused():
-    says = refused(
-        InputError, lambda d: named(d, "internal").update(proxy={"url": "http://a:b@10.40.0.20:1"})
+    message = refused(
+        InputError, lambda d: gateway_of(d, "internal").update(proxy={"url": "http://a:b@10.40.0.20:1"})
     )
-    assert "a proxy's address like `http://10.40.0.20:3128`" in says
+    assert "a proxy's address like `http://10.40.0.20:3128`" in message
 
 
-def test_a_gateway_without_a_translator_has_nothing_that_leaves():
+def test_a_gateway_without_a_translator_needs_no_proxy():
     built = by_proxy(PROXY["url"])(parse(platform_data()))
-    bare = [each.model_copy(update={"identity": None}) for each in built.gateways]
+    bare = [gateway.model_copy(update={"identity": None}) for gateway in built.gateways]
     with pytest.raises(FieldError, match="nothing behind gateway internal-fra1 leaves the site"):
         boundary_rules.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))

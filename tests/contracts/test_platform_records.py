@@ -30,7 +30,7 @@ def keeps(data: dict[str, Any], at: int, **days: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (
             lambda d: d["gateways"][0].pop("audit"),
@@ -43,12 +43,12 @@ def keeps(data: dict[str, Any], at: int, **days: int) -> None:
         (lambda d: d["audit"][0].update(address="52.94.1.1"), "outside the on-prem sites' networks"),
     ],
 )
-def test_what_would_lose_records_or_keep_too_much_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(Refused, change)
+def test_a_platform_that_loses_records_or_keeps_too_much_is_refused(change: Change, message: str) -> None:
+    assert message in refused(Refused, change)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: d["audit"][0].pop("address"), "names no address"),
         (lambda d: d["audit"][0].update(address="10.40.0.999"), "`10.40.0.999` is not an address"),
@@ -60,17 +60,17 @@ def test_what_would_lose_records_or_keep_too_much_is_answered_with_no(change: Ch
         (lambda d: audit(d).pop("sealer_secret"), "sealer_secret"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_an_impossible_setting_is_refused_with_its_reason(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
-def test_restricted_content_is_kept_as_long_as_is_said() -> None:
+def test_restricted_content_is_kept_for_the_stated_days() -> None:
     data = platform_data()
     keeps(data, 0, transaction_narratives=1825)
-    kept = overrides.validate(data).gateways[0].audit
-    assert kept is not None
-    assert kept.content is not None
-    assert kept.content.days == {"transaction-narratives": 1825}
+    audit = overrides.validate(data).gateways[0].audit
+    assert audit is not None
+    assert audit.content is not None
+    assert audit.content.days == {"transaction-narratives": 1825}
 
 
 def test_records_wait_as_long_as_the_edge_lets_them() -> None:
@@ -105,13 +105,13 @@ EKS: list[tuple[Change, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "kind", "says"), EKS)
+@pytest.mark.parametrize(("change", "kind", "message"), EKS)
 def test_a_gateway_in_a_cluster_in_aws_without_a_way_to_seal_is_refused(
-    change: Change, kind: type[Exception], says: str
+    change: Change, kind: type[Exception], message: str
 ) -> None:
     data = private.data()
     change(data)
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         overrides.validate(data)
 
 
@@ -128,17 +128,17 @@ FARGATE: list[tuple[Change, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "kind", "says"), FARGATE)
+@pytest.mark.parametrize(("change", "kind", "message"), FARGATE)
 def test_a_gateway_on_fargate_whose_records_nobody_could_seal_is_refused(
-    change: Change, kind: type[Exception], says: str
+    change: Change, kind: type[Exception], message: str
 ) -> None:
     data = cloud()
     change(data)
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         overrides.validate(data)
 
 
-def test_what_follows_from_the_platform_is_not_asked_for_in_aws() -> None:
+def test_values_that_follow_from_the_platform_are_not_required_in_aws() -> None:
     for data in (private.data(), cloud()):
         platform = overrides.validate(data)
         for gateway in platform.gateways:

@@ -34,41 +34,41 @@ CALIBRATION = {
 
 def data() -> dict[str, Any]:
     """The bank, whose restricted answers are of high impact and held."""
-    made = platform_data()
-    gateway = made["gateways"][0]
+    platform = platform_data()
+    gateway = platform["gateways"][0]
     gateway["database"] = {"host": "postgres.bank.example", "address": "10.40.0.21"}
     gateway["reviews"] = dict(REVIEWS)
     gateway["workloads"][0] |= {"impact": "high", "review": dict(REVIEW)}
-    return made
+    return platform
 
 
-def gateway(said: dict[str, Any], at: int = 0) -> dict[str, Any]:
-    return said["gateways"][at]
+def gateway(data: dict[str, Any], at: int = 0) -> dict[str, Any]:
+    return data["gateways"][at]
 
 
-def workload(said: dict[str, Any], at: int = 0) -> dict[str, Any]:
-    return gateway(said, at)["workloads"][0]
+def workload(data: dict[str, Any], at: int = 0) -> dict[str, Any]:
+    return gateway(data, at)["workloads"][0]
 
 
-def _without_issuer(said: dict[str, Any]) -> None:
-    said.pop("issuer")
-    for each in (*said["endpoints"], *said["gateways"]):
-        if each.get("target", "") != "bedrock":
-            each["certificate_secret"] = "own"
-    said["trust"][0].pop("issuer", None)
-    for each in said["identities"]:
-        each["certificate_secret"] = "own"
+def _without_issuer(data: dict[str, Any]) -> None:
+    data.pop("issuer")
+    for endpoint in (*data["endpoints"], *data["gateways"]):
+        if endpoint.get("target", "") != "bedrock":
+            endpoint["certificate_secret"] = "own"
+    data["trust"][0].pop("issuer", None)
+    for identity in data["identities"]:
+        identity["certificate_secret"] = "own"
 
 
-def test_what_impact_and_review_ask_for_is_held_as_the_platform_says() -> None:
-    made = overrides.validate(data()).gateways[0]
-    assert made.reviews is not None
-    assert (made.reviews.user, made.reviews.replicas, made.reviews.keep_days) == ("reviews", 2, 7)
-    assert made.workloads[0].asks_for_people
+def test_answers_are_held_by_impact_and_review_settings() -> None:
+    checked = overrides.validate(data()).gateways[0]
+    assert checked.reviews is not None
+    assert (checked.reviews.user, checked.reviews.replicas, checked.reviews.keep_days) == ("reviews", 2, 7)
+    assert checked.workloads[0].asks_for_people
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (
             lambda d: gateway(d).pop("reviews"),
@@ -102,12 +102,12 @@ def test_what_impact_and_review_ask_for_is_held_as_the_platform_says() -> None:
         ),
     ],
 )
-def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(Refused, change, data())
+def test_a_platform_that_releases_unreviewed_answers_is_refused(change: Change, message: str) -> None:
+    assert message in refused(Refused, change, data())
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: gateway(d).pop("database"), "has no database to hold them in"),
         (lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"), "no volume is named for the keys"),
@@ -155,103 +155,103 @@ def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, 
         (lambda d: workload(d, 1).update(calibrations=[CALIBRATION]), "no domain in which they would count"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
-    assert says in refused(InputError, change, data())
+def test_an_impossible_setting_is_refused_with_its_reason(change: Change, message: str) -> None:
+    assert message in refused(InputError, change, data())
 
 
 def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
-    def longer(said: dict[str, Any]) -> None:
-        gateway(said, 1).update(
+    def longer(data: dict[str, Any]) -> None:
+        gateway(data, 1).update(
             database={"host": "p.bank.example", "address": "10.40.0.22"},
             reviews={**REVIEWS, "records_volume": "a", "keys_volume": "b", "gateway_keys_volume": "c"},
         )
-        gateway(said, 1)["reviews"]["keep_days"] = 31
-        workload(said, 1)["review"] = dict(REVIEW)
+        gateway(data, 1)["reviews"]["keep_days"] = 31
+        workload(data, 1)["review"] = dict(REVIEW)
 
     assert "confidential are kept at most 30 days" in refused(Refused, longer, data())
 
 
-def test_limits_are_those_of_the_edge_and_of_handling() -> None:
-    known = {held: days for held, days in edge.KEEP_DAYS.items() if days is not None}
-    assert known == platform_reviews.KEEP_DAYS
+def test_review_limits_equal_those_of_the_edge_and_of_handling() -> None:
+    limits = {sensitivity: days for sensitivity, days in edge.KEEP_DAYS.items() if days is not None}
+    assert limits == platform_reviews.KEEP_DAYS
     assert set(platform_reviews.SCORED) == {
-        held for held in SENSITIVITIES if handling.of(held).review_low_confidence
+        sensitivity for sensitivity in SENSITIVITIES if handling.of(sensitivity).review_low_confidence
     }
 
 
-def test_a_gateway_on_fargate_serves_nothing_of_high_impact_whoever_says_that_he_looks_at_it() -> None:
-    def weighty(said: dict[str, Any]) -> None:
-        workload(said).update(impact="high", review=dict(REVIEW), reviewed_by="claims-desk")
+def test_a_gateway_on_fargate_never_serves_high_impact_work() -> None:
+    def weighty(data: dict[str, Any]) -> None:
+        workload(data).update(impact="high", review=dict(REVIEW), reviewed_by="claims-desk")
 
     assert "on Fargate can hold no answers for people" in refused(Refused, weighty, cloud())
 
 
-def test_on_fargate_somebody_is_named_for_what_people_must_see_else_it_is_refused() -> None:
-    said = cloud()
-    workload(said)["impact"] = "material"
-    workload(said)["reviewed_by"] = "claims-desk"
-    assert overrides.validate(said).gateways[0].workloads[0].reviewed_by == "claims-desk"
+def test_on_fargate_reviewed_work_needs_a_named_reviewer() -> None:
+    data = cloud()
+    workload(data)["impact"] = "material"
+    workload(data)["reviewed_by"] = "claims-desk"
+    assert overrides.validate(data).gateways[0].workloads[0].reviewed_by == "claims-desk"
     assert "or name who sees to it instead" in refused(
-        Refused, lambda d: workload(d).pop("reviewed_by"), said
+        Refused, lambda d: workload(d).pop("reviewed_by"), data
     )
     with pytest.raises(InputError, match="nobody asks for people"):
-        overrides.validate({**said, "gateways": [_named(said)]})
+        overrides.validate({**data, "gateways": [_with_reviewer(data)]})
 
 
-def _named(said: dict[str, Any]) -> dict[str, Any]:
-    gate = said["gateways"][0]
+def _with_reviewer(data: dict[str, Any]) -> dict[str, Any]:
+    gate = data["gateways"][0]
     return {**gate, "workloads": [{**gate["workloads"][0], "impact": "low", "reviewed_by": "claims-desk"}]}
 
 
 def test_no_answers_are_held_on_fargate() -> None:
-    said = cloud()
-    gateway(said)["reviews"] = {**REVIEWS, "from_namespaces": ["reviewers"]}
-    assert "runs on Fargate, where no answers are held" in refused(InputError, lambda _: None, said)
+    data = cloud()
+    gateway(data)["reviews"] = {**REVIEWS, "from_namespaces": ["reviewers"]}
+    assert "runs on Fargate, where no answers are held" in refused(InputError, lambda _: None, data)
 
 
-def test_in_a_cluster_in_aws_answers_of_high_impact_are_held_and_scored() -> None:
-    said = private.reviewed()
-    workload(said)["calibrations"] = [CALIBRATION]
-    made = overrides.validate(said).gateways[0]
-    assert made.reviews is not None
-    assert (made.reviews.user, made.reviews.records_volume) == ("reviews", None)
-    assert (made.workloads[0].impact, made.workloads[0].calibrations[0].text) == ("high", TEXT)
+def test_in_eks_answers_of_high_impact_are_held_and_scored() -> None:
+    data = private.reviewed()
+    workload(data)["calibrations"] = [CALIBRATION]
+    checked = overrides.validate(data).gateways[0]
+    assert checked.reviews is not None
+    assert (checked.reviews.user, checked.reviews.records_volume) == ("reviews", None)
+    assert (checked.workloads[0].impact, checked.workloads[0].calibrations[0].text) == ("high", TEXT)
 
 
-def test_in_a_cluster_in_aws_what_is_not_held_is_refused_unless_somebody_else_is_named_for_it() -> None:
-    said = private.reviewed()
-    del gateway(said)["reviews"]
-    says = "whose impact is high, and gateway confidential-frankfurt holds no answers for people"
-    assert says in refused(Refused, lambda _: None, said)
-    named = refused(Refused, lambda d: workload(d).update(reviewed_by="claims-desk"), said)
-    assert says in named, "nobody is enough for high impact"
-    assert "or name who sees to it instead" not in named
-    workload(said)["impact"] = "material"
-    assert overrides.validate(said).gateways[0].workloads[0].reviewed_by == "claims-desk"
+def test_in_eks_answers_that_are_not_held_need_another_named_reviewer() -> None:
+    data = private.reviewed()
+    del gateway(data)["reviews"]
+    message = "whose impact is high, and gateway confidential-frankfurt holds no answers for people"
+    assert message in refused(Refused, lambda _: None, data)
+    high_impact = refused(Refused, lambda d: workload(d).update(reviewed_by="claims-desk"), data)
+    assert message in high_impact, "nobody is enough for high impact"
+    assert "or name who sees to it instead" not in high_impact
+    workload(data)["impact"] = "material"
+    assert overrides.validate(data).gateways[0].workloads[0].reviewed_by == "claims-desk"
     assert "or name who sees to it instead" in refused(
-        Refused, lambda d: workload(d).pop("reviewed_by"), said
+        Refused, lambda d: workload(d).pop("reviewed_by"), data
     )
 
 
-def test_in_a_cluster_in_aws_answers_are_held_or_seen_elsewhere_and_not_both() -> None:
-    def both(said: dict[str, Any]) -> None:
-        workload(said).update(impact="material", reviewed_by="claims-desk")
+def test_in_eks_answers_are_held_or_reviewed_elsewhere_and_not_both() -> None:
+    def with_both(data: dict[str, Any]) -> None:
+        workload(data).update(impact="material", reviewed_by="claims-desk")
 
-    says = refused(InputError, both, private.reviewed())
-    assert "its own gateway holds its answers" in says
-    assert "take the gateway's `reviews` out" in says
-
-
-def own_share(said: dict[str, Any], **more: Any) -> dict[str, Any]:
-    gateway(said)["audit"] |= {"volume": "records", "sealer_volume": "records-sealer"}
-    gateway(said)["reviews"] |= more
-    return said
+    message = refused(InputError, with_both, private.reviewed())
+    assert "its own gateway holds its answers" in message
+    assert "take the gateway's `reviews` out" in message
 
 
-def test_in_a_cluster_in_aws_records_of_those_who_decide_lie_on_the_share_of_the_gateways() -> None:
-    made = overrides.validate(own_share(private.reviewed(), records_volume="records-reviews")).gateways[0]
-    assert made.reviews is not None
-    assert made.reviews.records_volume == "records-reviews"
+def own_share(data: dict[str, Any], **more: Any) -> dict[str, Any]:
+    gateway(data)["audit"] |= {"volume": "records", "sealer_volume": "records-sealer"}
+    gateway(data)["reviews"] |= more
+    return data
+
+
+def test_in_eks_records_of_the_review_service_are_on_the_share_of_the_gateway() -> None:
+    checked = overrides.validate(own_share(private.reviewed(), records_volume="records-reviews")).gateways[0]
+    assert checked.reviews is not None
+    assert checked.reviews.records_volume == "records-reviews"
     assert "name no volume for their records" in refused(
         InputError, lambda _: None, own_share(private.reviewed())
     )
@@ -264,7 +264,7 @@ def test_in_a_cluster_in_aws_records_of_those_who_decide_lie_on_the_share_of_the
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "says"),
+    ("change", "error", "message"),
     [
         (lambda d: gateway(d).pop("database"), InputError, "has no database to hold them in"),
         (lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"), InputError, "no volume is named"),
@@ -282,7 +282,7 @@ def test_in_a_cluster_in_aws_records_of_those_who_decide_lie_on_the_share_of_the
         ),
     ],
 )
-def test_in_a_cluster_in_aws_held_answers_take_what_they_take_on_prem(
-    change: Change, error: type[Exception], says: str
+def test_in_eks_held_answers_need_the_same_settings_as_on_prem(
+    change: Change, error: type[Exception], message: str
 ) -> None:
-    assert says in refused(error, change, private.reviewed())  # type: ignore[arg-type]
+    assert message in refused(error, change, private.reviewed())  # type: ignore[arg-type]

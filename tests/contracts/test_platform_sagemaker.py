@@ -16,15 +16,15 @@ from tests.hosted import DIGESTS, HOSTED, endpoint, platform
 Change = Callable[[dict[str, Any]], object]
 
 
-says = functools.partial(refused, of=platform)
+message_of = functools.partial(refused, make_data=platform)
 
 
-def of(**values: Any) -> Change:
+def changed(**values: Any) -> Change:
     """Other values of the endpoint itself."""
     return lambda data: endpoint(data).update(values)
 
 
-def told(part: str | None = None, **values: Any) -> Change:
+def with_settings(part: str | None = None, **values: Any) -> Change:
     """Other settings of SageMaker, or of a part of them."""
 
     def change(data: dict[str, Any]) -> None:
@@ -34,45 +34,45 @@ def told(part: str | None = None, **values: Any) -> Change:
     return change
 
 
-def reclassed(held: str) -> Change:
+def reclassed(sensitivity: str) -> Change:
     """The endpoint's work is of another class, with all that bears it."""
 
     def change(data: dict[str, Any]) -> None:
-        endpoint(data)["class"] = held
+        endpoint(data)["class"] = sensitivity
         for part in ("gateways", "identities"):
-            for each in data[part]:
-                if each["class"] == "confidential":
-                    each["class"] = held
+            for section in data[part]:
+                if section["class"] == "confidential":
+                    section["class"] = sensitivity
         for part in ("networks", "links"):
-            data[part][0]["classes"] = [held]
+            data[part][0]["classes"] = [sensitivity]
         data["budgets"] = []
 
     return change
 
 
-def test_the_examples_platform_is_one():
-    made = parse(platform())
-    found = next(one for one in made.endpoints if one.id == HOSTED)
-    assert found.sagemaker is not None
-    assert (found.target, found.replicas, found.survive) == ("sagemaker", 3, "replica")
-    assert made.identities[0].guardrail is None, "a guardrail filters calls of Bedrock only"
-    assert made.networks[0].services == ["rolesanywhere", "sagemaker.runtime", "s3"]
-    assert made.invocation_logging == []
+def test_the_example_platform_is_valid():
+    checked = parse(platform())
+    hosted = next(endpoint for endpoint in checked.endpoints if endpoint.id == HOSTED)
+    assert hosted.sagemaker is not None
+    assert (hosted.target, hosted.replicas, hosted.survive) == ("sagemaker", 3, "replica")
+    assert checked.identities[0].guardrail is None, "a guardrail filters calls of Bedrock only"
+    assert checked.networks[0].services == ["rolesanywhere", "sagemaker.runtime", "s3"]
+    assert checked.invocation_logging == []
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda data: endpoint(data).pop("sagemaker"), "names no machines of SageMaker"),
         (lambda data: endpoint(data).pop("weights"), "names no weights in S3"),
-        (of(weights={"uri": "pvc://qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
-        (of(weights={"uri": "s3://weights/qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
-        (of(pool="cologne-l40s-48gb"), "on SageMaker has no pool"),
-        (of(nodes_per_replica=2, tensor_parallel=1), "over 2 instances"),
-        (of(adapters=[{"name": "a", "rank": 8, "size_mib": 1}]), "serves its base model alone"),
-        (of(surge=True), "always rolls beside"),
-        (of(region="eu-west-1"), "the endpoint is in eu-west-1"),
-        (of(load_timeout_s=3601), "waits 3600 s at most"),
+        (changed(weights={"uri": "pvc://qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
+        (changed(weights={"uri": "s3://weights/qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
+        (changed(pool="cologne-l40s-48gb"), "on SageMaker has no pool"),
+        (changed(nodes_per_replica=2, tensor_parallel=1), "over 2 instances"),
+        (changed(adapters=[{"name": "a", "rank": 8, "size_mib": 1}]), "serves its base model alone"),
+        (changed(surge=True), "always rolls beside"),
+        (changed(region="eu-west-1"), "the endpoint is in eu-west-1"),
+        (changed(load_timeout_s=3601), "waits 3600 s at most"),
         (lambda data: data["images"].pop("sagemaker"), "images.sagemaker is empty"),
         (
             lambda data: data["images"].update(
@@ -80,13 +80,13 @@ def test_the_examples_platform_is_one():
             ),
             "is not in eu-central-1",
         ),
-        (of(replicas=1), "must survive the loss of a replica and has one instance"),
-        (told("autoscaling", min_instances=1), "autoscaling leaves it one"),
-        (told("autoscaling", max_instances=2), "keeps it between 2 and 2"),
-        (told("key", mode="existing"), "names no arn"),
-        (told(volume_gib=100), "has disks of its own, for which AWS takes no size"),
-        (told("rollout", wait_s=60), "its alarms need 2 minutes in a row"),
-        (told("rollout", kind="all-at-once", keep_old_s=0), "keep_old_s"),
+        (changed(replicas=1), "must survive the loss of a replica and has one instance"),
+        (with_settings("autoscaling", min_instances=1), "autoscaling leaves it one"),
+        (with_settings("autoscaling", max_instances=2), "keeps it between 2 and 2"),
+        (with_settings("key", mode="existing"), "names no arn"),
+        (with_settings(volume_gib=100), "has disks of its own, for which AWS takes no size"),
+        (with_settings("rollout", wait_s=60), "its alarms need 2 minutes in a row"),
+        (with_settings("rollout", kind="all-at-once", keep_old_s=0), "keep_old_s"),
         (
             lambda data: data["endpoints"][0]["weights"].update(uri="s3://weights/llama/"),
             "lie under no prefix of that form",
@@ -97,15 +97,15 @@ def test_the_examples_platform_is_one():
         ),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(change: Change, words: str):
-    assert words in says(InputError, change)
+def test_an_impossible_setting_is_refused_with_its_reason(change: Change, message: str):
+    assert message in message_of(InputError, change)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
-        (told("key", mode="off"), "under no key of the organisation's"),
-        (told("capture", days=31), "kept 30 at most"),
+        (with_settings("key", mode="off"), "under no key of the organisation's"),
+        (with_settings("capture", days=31), "kept 30 at most"),
         (lambda data: data["networks"][0].update(classes=["internal"]), "no network there carries it"),
         (lambda data: data["networks"][0]["services"].remove("s3"), "no private endpoint for s3"),
         (
@@ -115,8 +115,8 @@ def test_what_cannot_be_is_refused_with_its_reason(change: Change, words: str):
         (lambda data: data.update(trails=[]), "no trail records"),
     ],
 )
-def test_what_would_break_a_boundary_is_answered_with_no(change: Change, words: str):
-    assert words in says(Refused, change)
+def test_a_setting_that_breaks_a_boundary_is_refused(change: Change, message: str):
+    assert message in message_of(Refused, change)
 
 
 def test_public_work_stands_in_a_network_too():
@@ -125,18 +125,18 @@ def test_public_work_stands_in_a_network_too():
         del endpoint(data)["sagemaker"]["capture"]
         data["networks"][0]["classes"], data["links"] = ["internal"], []
 
-    assert "no network at frankfurt carries public work" in says(Refused, elsewhere)
+    assert "no network at frankfurt carries public work" in message_of(Refused, elsewhere)
 
 
-def test_restricted_work_never_runs_there():
-    assert "restricted work may not run on sagemaker" in says(
+def test_restricted_work_never_runs_on_sagemaker():
+    assert "restricted work may not run on sagemaker" in message_of(
         Refused, lambda d: endpoint(d).update({"class": "restricted"})
     )
 
 
 def test_a_class_that_keeps_no_content_captures_none():
-    found = says(Refused, reclassed("internal"))
-    assert "capture would keep prompts and answers of internal work" in found
+    message = message_of(Refused, reclassed("internal"))
+    assert "capture would keep prompts and answers of internal work" in message
 
     def without(data: dict[str, Any]) -> None:
         reclassed("internal")(data)
@@ -147,7 +147,7 @@ def test_a_class_that_keeps_no_content_captures_none():
     parse(data)
 
 
-def test_internal_work_may_go_without_a_key_of_ours():
+def test_internal_work_needs_no_customer_managed_key():
     data = platform()
     reclassed("internal")(data)
     del endpoint(data)["sagemaker"]["capture"]
@@ -160,7 +160,7 @@ def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
         data["guardrails"] = [{"name": "g", "site": "frankfurt", "class": "confidential"}]
         data["identities"][0]["guardrail"] = "g"
 
-    assert "it filters nothing" in says(Refused, guard)
+    assert "it filters nothing" in message_of(Refused, guard)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.lookups.node_cache import fetchers
+from isthmus.contracts.platform.lookups.serving import at_most
 from isthmus.contracts.platform.migration import capacity as migration_capacity
-from isthmus.contracts.platform.model.serving import at_most
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse, refused
@@ -57,14 +57,14 @@ def canary(data: dict[str, Any], percent: float = 1, **more: Any) -> None:
     }
 
 
-def of(index: int, **more: Any) -> Change:
+def endpoint_change(index: int, **more: Any) -> Change:
     return lambda data: data["endpoints"][index].update(more)
 
 
-def both(*changes: Change) -> Change:
+def combined(*changes: Change) -> Change:
     def change(data: dict[str, Any]) -> None:
-        for each in changes:
-            each(data)
+        for change in changes:
+            change(data)
 
     return change
 
@@ -82,75 +82,80 @@ def changed(change: Change) -> dict[str, Any]:
         sleep,
         weigh,
         canary,
-        of(1, speculative={"method": "ngram", "tokens": 4}),
-        of(1, speculative={"method": "eagle3", "tokens": 3, "path": "heads/eagle3"}),
-        of(1, prefix_cache="salted"),
-        of(1, task="guard", prefix_cache="off"),
-        of(1, drain_s=300),
+        endpoint_change(1, speculative={"method": "ngram", "tokens": 4}),
+        endpoint_change(1, speculative={"method": "eagle3", "tokens": 3, "path": "heads/eagle3"}),
+        endpoint_change(1, prefix_cache="salted"),
+        endpoint_change(1, task="guard", prefix_cache="off"),
+        endpoint_change(1, drain_s=300),
         lambda d: d.update(scaling=[{"endpoint": LLAMA, "min_replicas": 6, "max_replicas": 6}]),
     ],
 )
-def test_what_can_be_served_is_taken(change: Change) -> None:
+def test_servable_settings_are_accepted(change: Change) -> None:
     assert parse(changed(change))
 
 
 def test_quotas_and_pools_hold_the_most_replicas() -> None:
     most = at_most(parse(changed(scale)))
-    assert {each.id: (each.replicas, each.gpus) for each in most.endpoints}[LLAMA] == (8, 8)
-    says = refused(InputError, lambda data: scale(data, max_replicas=9))
-    assert "do not fit pool l40s (9 GPUs of 8 usable" in says
+    assert {endpoint.id: (endpoint.replicas, endpoint.gpus) for endpoint in most.endpoints}[LLAMA] == (8, 8)
+    message = refused(InputError, lambda data: scale(data, max_replicas=9))
+    assert "do not fit pool l40s (9 GPUs of 8 usable" in message
 
 
 def test_a_move_leaves_room_for_the_most_replicas() -> None:
-    stands = {each.id: each.replicas for each in migration_capacity.standing(parse(changed(scale)))}
+    stands = {
+        endpoint.id: endpoint.replicas for endpoint in migration_capacity.standing(parse(changed(scale)))
+    }
     assert stands[LLAMA] == 8
 
 
-def test_without_scaling_the_platform_is_itself() -> None:
+def test_a_platform_without_scaling_is_unchanged() -> None:
     platform = parse(platform_data())
     assert at_most(platform) is platform
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: scale(d, min_replicas=5), "the plan has 6"),
         (lambda d: scale(d, max_replicas=5), "at most 5 replicas, and at least 6"),
         (
-            both(scale, lambda d: d["monitoring"].pop("prometheus_url")),
+            combined(scale, lambda d: d["monitoring"].pop("prometheus_url")),
             "nothing says where its load can be read",
         ),
-        (both(scale, lambda d: d["monitoring"].update(pod_monitors=False)), "nothing measures it"),
-        (both(scale, lambda d: d.update(operators={"keda": "off"})), "KEDA is `off`"),
-        (both(scale, lambda d: d.update(operators={"keda": "manage"})), "installs no KEDA"),
+        (combined(scale, lambda d: d["monitoring"].update(pod_monitors=False)), "nothing measures it"),
+        (combined(scale, lambda d: d.update(operators={"keda": "off"})), "KEDA is `off`"),
+        (combined(scale, lambda d: d.update(operators={"keda": "manage"})), "installs no KEDA"),
         (lambda d: scale(d, endpoint="internal-haiku", min_replicas=1), "which scales itself"),
         (lambda d: scale(d, endpoint="confidential-lama-8b"), "is no endpoint. Fix: Did you mean"),
-        (both(scale, of(1, nodes_per_replica=2, replicas=2, gpus=4, survive="none")), "spans 2 machines"),
+        (
+            combined(scale, endpoint_change(1, nodes_per_replica=2, replicas=2, gpus=4, survive="none")),
+            "spans 2 machines",
+        ),
         (lambda d: sleep(d, cold_start_s=None), "callers get no answer"),
         (lambda d: sleep(d, cold_start_s=1799), "callers get no answer"),
-        (both(sleep, of(1, replicas=2, gpus=2, survive="replica")), "the plan counts on 2"),
+        (combined(sleep, endpoint_change(1, replicas=2, gpus=2, survive="replica")), "the plan counts on 2"),
         (
-            both(sleep, lambda d: d["gateways"][1]["workloads"][0].update(impact="material")),
+            combined(sleep, lambda d: d["gateways"][1]["workloads"][0].update(impact="material")),
             "kyc may not wait",
         ),
         (
-            both(sleep, lambda d: canary(d), lambda d: d["scaling"][0].update(endpoint=SECOND["id"])),
+            combined(sleep, lambda d: canary(d), lambda d: d["scaling"][0].update(endpoint=SECOND["id"])),
             "nothing would wake",
         ),
     ],
 )
-def test_what_cannot_be_scaled_is_refused(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_an_endpoint_that_cannot_scale_is_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: weigh(d, store=None), "come from s3 and name no store"),
         (lambda d: weigh(d, cache=None), "come from s3 and name no cache"),
         (lambda d: weigh(d, volume="v"), "the cache's own volume"),
         (lambda d: d["endpoints"][1]["weights"].update(store=STORE), "which takes no store"),
-        (both(weigh, lambda d: d["images"].pop("translator")), "fetched by the translator's image"),
+        (combined(weigh, lambda d: d["images"].pop("translator")), "fetched by the translator's image"),
         (lambda d: weigh(d, store={**STORE, "endpoint": "http://s3.bank.example"}), "no plain https address"),
         (
             lambda d: weigh(d, store={**STORE, "endpoint": "https://key:word@s3.bank.example"}),
@@ -167,16 +172,16 @@ def test_what_cannot_be_scaled_is_refused(change: Change, says: str) -> None:
         (lambda d: weigh(d, cache={"node_path": "mnt/nvme"}), "no plain absolute path"),
         (lambda d: weigh(d, cache={"node_path": "/mnt/../etc"}), "no plain absolute path"),
         (lambda d: weigh(d, cache={"node_path": "/mnt/nvme/"}), "no plain absolute path"),
-        (both(weigh, lambda d: develop(d, weights={**S3, "cache": DISK})), "internal-tiny is on no pool"),
+        (combined(weigh, lambda d: develop(d, weights={**S3, "cache": DISK})), "internal-tiny is on no pool"),
     ],
 )
-def test_weights_that_cannot_be_fetched_are_refused(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_unfetchable_weights_are_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
-def test_weights_may_lie_on_the_pools_own_disks() -> None:
+def test_weights_may_be_stored_on_the_disks_of_the_pool() -> None:
     platform = parse(changed(lambda d: weigh(d, cache=DISK)))
-    pool = next(each for each in platform.pools if each.name == "l40s")
+    pool = next(pool for pool in platform.pools if pool.name == "l40s")
     assert fetchers(platform, platform.endpoints[1]) == pool.nodes > 1
     assert fetchers(platform, platform.endpoints[0]) == 0
     shared = parse(changed(weigh))
@@ -184,15 +189,15 @@ def test_weights_may_lie_on_the_pools_own_disks() -> None:
 
 
 def test_a_password_in_the_stores_address_is_not_repeated() -> None:
-    says = refused(
+    message = refused(
         InputError, lambda d: weigh(d, store={**STORE, "endpoint": "https://key:word@s3.bank.example"})
     )
-    assert "word@" not in says
+    assert "word@" not in message
 
 
 def test_confidential_weights_come_from_the_sites_own_networks() -> None:
-    says = refused(Refused, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
-    assert "outside the sites' own networks" in says
+    message = refused(Refused, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
+    assert "outside the sites' own networks" in message
     assert parse(changed(lambda d: weigh(d, store={**STORE, "address": "10.80.0.9"})))
 
 
@@ -205,7 +210,7 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: canary(d, adapters=[]), "it has no adapter kyc-fields"),
         (lambda d: canary(d, task="guard"), "its task is guard"),
@@ -221,8 +226,8 @@ def test_restricted_weights_come_from_on_prem_alone() -> None:
         (lambda d: canary(d, percent=100), "less than or equal to 99"),
     ],
 )
-def test_a_canary_unlike_its_primary_is_refused(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_a_canary_unlike_its_primary_is_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
 def test_a_canary_of_another_class_is_refused() -> None:
@@ -236,10 +241,10 @@ def test_a_canary_outside_its_workloads_residency_is_refused() -> None:
     def abroad(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0]["residency"] = ["fr"]
 
-    assert "outside its residency" in refused(Refused, both(canary, abroad))
+    assert "outside its residency" in refused(Refused, combined(canary, abroad))
 
 
-def test_a_model_of_bedrock_is_no_canary() -> None:
+def test_a_bedrock_model_cannot_be_a_canary() -> None:
     def cloud(data: dict[str, Any]) -> None:
         data["gateways"][2]["workloads"][0]["canary"] = {"endpoint": "more-haiku", "percent": 1}
         data["endpoints"].append({**data["endpoints"][2], "id": "more-haiku"})
@@ -268,19 +273,19 @@ def test_an_engine_on_cpus_needs_no_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda d: develop(d, pool="l40s"), "`pool` is l40s"),
         (lambda d: develop(d, gpus=1), "`gpus` is 1"),
         (lambda d: develop(d, tensor_parallel=2), "`tensor_parallel` is 2"),
         (lambda d: develop(d, survive="node"), "`survive` is node"),
         (lambda d: develop(d, weights=None), "names no weights"),
-        (both(develop, lambda d: d["images"].pop("vllm_cpu")), "no image for them is named"),
-        (of(2, engine="cpu"), "not on CPUs of a site"),
+        (combined(develop, lambda d: d["images"].pop("vllm_cpu")), "no image for them is named"),
+        (endpoint_change(2, engine="cpu"), "not on CPUs of a site"),
     ],
 )
-def test_what_cpus_cannot_do_is_refused(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_settings_that_cpus_cannot_run_are_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)
 
 
 @pytest.mark.parametrize("class_", ["confidential", "restricted"])
@@ -289,7 +294,7 @@ def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) 
     assert "engine for development" in refused(Refused, change)
 
 
-def test_its_image_is_from_a_named_registry() -> None:
+def test_the_cpu_engine_image_comes_from_a_named_registry() -> None:
     def foreign(data: dict[str, Any]) -> None:
         develop(data)
         data["images"]["vllm_cpu"] = "docker.io/vllm/cpu@" + S3["digest"]
@@ -308,7 +313,9 @@ def route(index: int) -> Change:
     return lambda data: data["gateways"][index].update(router=ROUTER)
 
 
-@pytest.mark.parametrize("change", [route(1), both(route(1), of(1, picker=PICKER)), both(canary, route(1))])
+@pytest.mark.parametrize(
+    "change", [route(1), combined(route(1), endpoint_change(1, picker=PICKER)), combined(canary, route(1))]
+)
 def test_a_router_stands_behind_a_gateway(change: Change) -> None:
     assert parse(changed(change))
 
@@ -321,28 +328,33 @@ def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> 
     def plain(data: dict[str, Any]) -> None:
         data["gateways"][1]["workloads"][0].pop("adapter")
 
-    says = refused(InputError, both(canary, plain, route(1)))
-    assert "asked for as meta-llama/Llama-3.1-8B-Instruct and meta-llama/Llama-3.2-8B" in says
+    message = refused(InputError, combined(canary, plain, route(1)))
+    assert "asked for as meta-llama/Llama-3.1-8B-Instruct and meta-llama/Llama-3.2-8B" in message
 
 
-def test_a_picker_that_nothing_would_ask_is_refused() -> None:
-    assert "nothing would ask the picker" in refused(InputError, of(1, picker=PICKER))
+def test_an_unused_picker_is_refused() -> None:
+    assert "nothing would ask the picker" in refused(InputError, endpoint_change(1, picker=PICKER))
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (of(1, speculative={"method": "eagle", "tokens": 4}), "needs the path"),
-        (of(1, speculative={"method": "ngram", "tokens": 4, "path": "x"}), "no weights of its own"),
-        (of(1, speculative={"method": "guess", "tokens": 4}), "ngram"),
-        (of(1, speculative={"method": "ngram", "tokens": 0}), "greater than or equal to 1"),
-        (of(1, speculative={"method": "ngram", "tokens": 2}, task="rerank"), "writes no text"),
+        (endpoint_change(1, speculative={"method": "eagle", "tokens": 4}), "needs the path"),
         (
-            of(1, speculative={"method": "ngram", "tokens": 2}, engine_args=["--speculative-config={}"]),
+            endpoint_change(1, speculative={"method": "ngram", "tokens": 4, "path": "x"}),
+            "no weights of its own",
+        ),
+        (endpoint_change(1, speculative={"method": "guess", "tokens": 4}), "ngram"),
+        (endpoint_change(1, speculative={"method": "ngram", "tokens": 0}), "greater than or equal to 1"),
+        (endpoint_change(1, speculative={"method": "ngram", "tokens": 2}, task="rerank"), "writes no text"),
+        (
+            endpoint_change(
+                1, speculative={"method": "ngram", "tokens": 2}, engine_args=["--speculative-config={}"]
+            ),
             "is said by `speculative` already",
         ),
         (
-            of(
+            endpoint_change(
                 1,
                 speculative={"method": "mtp", "tokens": 2},
                 nodes_per_replica=2,
@@ -352,11 +364,11 @@ def test_a_picker_that_nothing_would_ask_is_refused() -> None:
             ),
             "one machine only",
         ),
-        (of(1, task="embedding", prefix_cache="salted"), "takes no salt"),
-        (of(2, task="embedding"), "runs on bedrock"),
-        (of(2, prefix_cache="salted"), "runs on bedrock"),
-        (of(1, drain_s=4), "greater than or equal to 5"),
+        (endpoint_change(1, task="embedding", prefix_cache="salted"), "takes no salt"),
+        (endpoint_change(2, task="embedding"), "runs on bedrock"),
+        (endpoint_change(2, prefix_cache="salted"), "runs on bedrock"),
+        (endpoint_change(1, drain_s=4), "greater than or equal to 5"),
     ],
 )
-def test_what_an_engine_cannot_do_is_refused(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+def test_settings_that_an_engine_cannot_run_are_refused(change: Change, message: str) -> None:
+    assert message in refused(InputError, change)

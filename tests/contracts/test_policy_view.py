@@ -7,50 +7,51 @@ import json
 import pytest
 
 from isthmus.contracts.platform import policy_view
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Endpoint, Platform
 from policies.evaluation.evaluation import judge
 from tests.blueprints import bank
 from tests.estate import release
 
 
-def test_it_is_read_as_the_parts_that_it_was():
-    whole = bank.platform()
-    read = policy_view.read(json.loads(json.dumps(policy_view.stated(whole))))
+def test_the_policy_view_reads_back_the_same_parts():
+    built = bank.platform()
+    read = policy_view.read(json.loads(json.dumps(policy_view.stated(built))))
     for part in Platform.model_fields:
         if part not in ("endpoints", "images"):
-            assert getattr(read, part) == getattr(whole, part), part
-    assert [each.id for each in read.endpoints] == [each.id for each in whole.endpoints]
-    assert judge(bank.rendered().resources, read) == judge(bank.rendered().resources, whole) == []
+            assert getattr(read, part) == getattr(built, part), part
+    assert [endpoint.id for endpoint in read.endpoints] == [endpoint.id for endpoint in built.endpoints]
+    assert judge(bank.rendered().resources, read) == judge(bank.rendered().resources, built) == []
 
 
-def test_a_models_release_changes_nothing_of_it():
+def test_a_models_release_does_not_change_the_policy_view():
     before = bank.platform()
-    said = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    release(said)
-    after = Platform.model_validate(said)
+    values = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    release(values)
+    after = CheckedPlatform.model_validate(values)
     assert after != before
     assert policy_view.stated(after) == policy_view.stated(before)
 
 
 @pytest.mark.parametrize("change", [{"isthmus": "v2"}, {"sites": None}, {"zites": []}])
-def test_what_is_no_platform_of_this_version_is_refused(change: dict[str, object]):
+def test_a_platform_of_another_version_is_refused(change: dict[str, object]):
     with pytest.raises(ValueError):  # noqa: PT011 (pydantic's, or our own)
         policy_view.read({**policy_view.stated(bank.platform()), **change})
 
 
-def test_where_weights_are_fetched_is_known_and_which_they_are_is_not():
+def test_the_policy_view_holds_the_store_of_weights_and_not_their_name():
     endpoint = bank.platform().endpoints[0]
-    said = endpoint.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values = endpoint.model_dump(mode="json", by_alias=True, exclude_unset=True)
     store = {
         "endpoint": "https://s3.fra1.bank.example:9000",
         "address": "10.40.0.9",
         "credentials_secret": "s3",
     }
-    said["weights"] |= {"uri": "s3://weights/secret-name", "store": store}
-    whole = bank.platform().model_copy(update={"endpoints": [Endpoint.model_validate(said)]})
-    told = policy_view.stated(whole)
-    [read] = policy_view.read(told).endpoints
+    values["weights"] |= {"uri": "s3://weights/secret-name", "store": store}
+    built = bank.platform().model_copy(update={"endpoints": [Endpoint.model_validate(values)]})
+    stated_view = policy_view.stated(built)
+    [read] = policy_view.read(stated_view).endpoints
     assert read.weights is not None
     assert read.weights.store is not None
     assert read.weights.store.host == "s3.fra1.bank.example"
-    assert "secret-name" not in json.dumps(told)
+    assert "secret-name" not in json.dumps(stated_view)

@@ -28,7 +28,7 @@ def test_the_banks_requirements_load_with_their_digest():
     ]
 
 
-def test_a_single_number_of_tokens_stands_for_mean_and_p95():
+def test_a_single_number_of_tokens_is_mean_and_p95():
     tokens = requirements().workloads[3].traffic.prompt_tokens
     assert (tokens.mean, tokens.p95) == (600, 600)
 
@@ -95,13 +95,13 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "says"), WRONG)
-def test_wrong_input_is_refused_with_what_is_allowed(old: str, new: str, says: str):
+@pytest.mark.parametrize(("old", "new", "reason"), WRONG)
+def test_wrong_input_is_refused_with_what_is_allowed(old: str, new: str, reason: str):
     assert old in REQUIREMENTS
     with pytest.raises(InputError) as caught:
         requirements(REQUIREMENTS.replace(old, new, 1))
     message = str(caught.value)
-    assert says in message
+    assert reason in message
     assert message.startswith("bank.requirements.yaml:"), "no file and line"
     assert "\n" not in message
 

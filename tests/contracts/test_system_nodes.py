@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.hardware import system_nodes
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS, Replicas, Room, Size, fits, smallest
-from isthmus.contracts.platform.model import system_nodes as platform_system_nodes
+from isthmus.contracts.platform.lookups import system_nodes as platform_system_nodes
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import InputError
 from tests import private
@@ -35,7 +35,7 @@ def test_four_deployments_over_two_zones_do_not_fit_two_small_nodes() -> None:
     assert fits(pods, Size("m7i.2xlarge", 2), ZONES)
 
 
-def test_one_pod_more_of_a_deployment_finds_a_place_while_it_rolls() -> None:
+def test_a_rolling_deployment_has_room_for_one_more_pod() -> None:
     pods = [Replicas("a", 2, Room(3000, 1024))]
     assert not fits(pods, Size("m7i.xlarge", 2), ZONES)
     assert fits(pods, Size("m7i.xlarge", 4), ZONES)
@@ -47,12 +47,12 @@ def test_a_pod_must_fit_one_node_and_not_the_sum_of_several() -> None:
     assert smallest(pods, ZONES) == Size("m7i.2xlarge", 2)
 
 
-def test_memory_and_the_number_of_pods_count_too() -> None:
+def test_memory_and_the_number_of_pods_count() -> None:
     assert not fits([Replicas("fat", 2, Room(100, 15_000))], Size("m7i.xlarge", 2), ZONES)
     assert not fits([Replicas("many", 120, Room(1, 1), over_zones=False)], Size("m7i.xlarge", 2), ZONES)
 
 
-def test_replicas_stay_in_their_zone_whatever_is_free_in_another() -> None:
+def test_replicas_stay_in_their_zone() -> None:
     pods = [Replicas("a", 3, Room(2500, 1024))]
     # Two of the three stand in one zone, and which it is nobody knows: each has room for two, and for one that rolls.
     assert not fits(pods, Size("m7i.xlarge", 4), ZONES)
@@ -61,7 +61,7 @@ def test_replicas_stay_in_their_zone_whatever_is_free_in_another() -> None:
 
 def test_the_nodes_of_a_platform_are_sized_from_what_it_runs() -> None:
     plain = size_of(private.platform())
-    held = size_of(parse(private.reviewed()))
+    reviewed = size_of(parse(private.reviewed()))
     assert fits(
         platform_system_nodes.system_pods(private.platform(), private.platform().clusters[0]), plain, ZONES
     )
@@ -69,33 +69,33 @@ def test_the_nodes_of_a_platform_are_sized_from_what_it_runs() -> None:
     for gateway in data["gateways"]:
         gateway["replicas"] = 8
     many = size_of(parse(data))
-    assert plain.vcpus <= held.vcpus < many.vcpus
+    assert plain.vcpus <= reviewed.vcpus < many.vcpus
 
 
-def test_too_few_nodes_are_refused_with_what_would_do() -> None:
+def test_too_few_nodes_are_refused_with_a_sufficient_number() -> None:
     def change(data: dict[str, Any]) -> None:
         data["clusters"][0]["system_nodes"] = {"instance_type": "m7i.xlarge", "nodes": 2}
 
-    said = refused(InputError, change, private.reviewed)
-    assert "2 system nodes of m7i.xlarge in cluster frankfurt do not hold what stands on them" in said
-    assert "clusters[frankfurt].system_nodes.nodes" in said
-    assert "Say `nodes: " in said
+    message = refused(InputError, change, private.reviewed)
+    assert "2 system nodes of m7i.xlarge in cluster frankfurt do not hold what stands on them" in message
+    assert "clusters[frankfurt].system_nodes.nodes" in message
+    assert "Say `nodes: " in message
     data = private.reviewed()
-    enough = int(said.partition("Say `nodes: ")[2].partition("`")[0])
+    enough = int(message.partition("Say `nodes: ")[2].partition("`")[0])
     data["clusters"][0]["system_nodes"] = {"instance_type": "m7i.xlarge", "nodes": enough}
     assert size_of(parse(data)) == Size("m7i.xlarge", enough), "the message must say what is accepted"
 
 
 @pytest.mark.parametrize(
-    ("stated", "kept"),
+    ("system_nodes", "expected"),
     [({"instance_type": "m7i.4xlarge"}, "m7i.4xlarge"), ({"instance_type": "u7i-12tb.224xlarge"}, None)],
 )
-def test_a_stated_type_is_kept_and_an_unknown_one_is_believed(
-    stated: dict[str, Any], kept: str | None
+def test_a_stated_instance_type_is_kept_even_if_it_is_unknown(
+    system_nodes: dict[str, Any], expected: str | None
 ) -> None:
     data = private.reviewed()
-    data["clusters"][0]["system_nodes"] = stated
-    assert size_of(parse(data)).instance_type == (kept or stated["instance_type"])
+    data["clusters"][0]["system_nodes"] = system_nodes
+    assert size_of(parse(data)).instance_type == (expected or system_nodes["instance_type"])
 
 
 def test_addons_and_operators_count() -> None:

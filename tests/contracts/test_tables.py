@@ -51,7 +51,7 @@ def test_a_call_without_a_profile_stays_in_its_region():
     assert profiles.destinations(None, "eu-central-1") == ("eu-central-1",)
 
 
-def test_what_is_not_known_of_a_profile_is_an_error():
+def test_an_unknown_part_of_a_profile_is_an_error():
     with pytest.raises(InputError, match=r"It is known from ca-central-1, us-east-1"):
         profiles.destinations(f"us.{HAIKU}", "eu-central-1")
     with pytest.raises(InputError, match=r"Did you mean `eu\.amazon\.nova-lite-v1:0`"):
@@ -88,14 +88,14 @@ def test_an_unknown_flag_is_told_with_the_nearest():
 
 
 @pytest.mark.parametrize("flag", sorted(vllm_flags.RESERVED))
-def test_a_flag_that_opens_a_way_round_the_contract_is_refused(flag: str):
+def test_a_flag_that_bypasses_the_contract_is_refused(flag: str):
     assert vllm_flags.is_known(flag), "a reserved flag that vLLM does not know guards nothing"
     for spelling in (flag, f"{flag}=x", flag.replace("-", "_").replace("__", "--", 1)):
         with pytest.raises(InputError, match="may not be given"):
             vllm_flags.check_engine_args([spelling])
 
 
-def test_an_error_is_one_paragraph_of_what_where_and_what_to_do():
+def test_an_error_names_place_problem_and_fix_in_one_paragraph():
     error = InputError("the key `a` is missing", where=Where("f.yaml", 3, "b.c"), fix="Add it")
     assert str(error) == "f.yaml:3 b.c: the key `a` is missing. Fix: Add it."
     assert str(InputError("wrong", fix="Did you mean `x`?")) == "wrong. Fix: Did you mean `x`?"

@@ -18,8 +18,8 @@ class Sts:
         self.assumed: list[tuple[str | None, dict[str, Any]]] = []
         self.key: str | None = None
 
-    def assume_role(self, **given: Any) -> dict[str, Any]:
-        self.assumed.append((self.key, given))
+    def assume_role(self, **request: Any) -> dict[str, Any]:
+        self.assumed.append((self.key, request))
         key = f"key{len(self.assumed)}"
         return {"Credentials": {"AccessKeyId": key, "SecretAccessKey": "s", "SessionToken": "t"}}
 
@@ -29,39 +29,39 @@ class Sts:
 
 @pytest.fixture
 def sts(monkeypatch: pytest.MonkeyPatch) -> Sts:
-    made = Sts()
+    stub = Sts()
 
     def client(self: boto3.Session, service: str, **_: Any) -> Sts:
         assert service == "sts"
-        found = self.get_credentials()
-        made.key = found.access_key if found else None
-        return made
+        credentials = self.get_credentials()
+        stub.key = credentials.access_key if credentials else None
+        return stub
 
     monkeypatch.setattr(boto3.Session, "client", client)
-    return made
+    return stub
 
 
-def test_roles_are_assumed_each_with_what_the_one_before_gave(sts: Sts) -> None:
+def test_each_role_is_assumed_with_the_credentials_of_the_one_before(sts: Sts) -> None:
     roles = [{"roleArn": "arn:1", "externalId": "seven"}, {"roleArn": "arn:2", "sessionName": "deploy"}]
-    made = aws_session.session("eu-central-1", roles, why="a thing", keys=("first", "secret"))
+    session = aws_session.session("eu-central-1", roles, why="a thing", keys=("first", "secret"))
     assert sts.assumed == [
         ("first", {"RoleArn": "arn:1", "RoleSessionName": "isthmus", "ExternalId": "seven"}),
         ("key1", {"RoleArn": "arn:2", "RoleSessionName": "deploy"}),
     ]
-    assert made.get_credentials().access_key == "key2"
-    assert made.region_name == "eu-central-1"
+    assert session.get_credentials().access_key == "key2"
+    assert session.region_name == "eu-central-1"
 
 
 def test_credentials_of_another_account_are_refused(sts: Sts) -> None:
-    says = "of account 210987654321, and the stack's is 123456789012"
-    with pytest.raises(EnvironmentFault, match=says) as caught:
+    message = "of account 210987654321, and the stack's is 123456789012"
+    with pytest.raises(EnvironmentFault, match=message) as caught:
         aws_session.session("eu-central-1", why="whether it may", accounts=["123456789012"], keys=("a", "b"))
     assert (caught.value.fix or "").endswith("cannot be asked whether it may")
     aws_session.session("eu-central-1", why="x", accounts=["1", "210987654321"], keys=("a", "b"))
 
 
-def test_a_client_gives_up_soon_and_may_be_of_another_region() -> None:
-    made = aws_session.session("eu-central-1", why="x", keys=("a", "b"))
-    client = aws_session.client(made, "bedrock", "eu-west-1")
+def test_a_client_has_short_timeouts_and_may_be_of_another_region() -> None:
+    session = aws_session.session("eu-central-1", why="x", keys=("a", "b"))
+    client = aws_session.client(session, "bedrock", "eu-west-1")
     assert client.meta.region_name == "eu-west-1"
     assert client.meta.config.read_timeout == 20

@@ -34,7 +34,7 @@ def test_the_same_files_and_overrides_are_one_platform_read_once(stacks, monkeyp
     assert assembled(stacks) is first
 
 
-def test_other_overrides_files_or_a_touched_lock_are_read_anew(stacks):
+def test_changed_overrides_files_or_lock_are_read_again(stacks):
     first = assembled(stacks)
     assert assembled(stacks, tags={"team": "llm"}).tags["team"] == "llm"
     assert assembled(stacks).tags == first.tags
@@ -44,14 +44,14 @@ def test_other_overrides_files_or_a_touched_lock_are_read_anew(stacks):
         assert assembled(stacks) is not before
 
 
-def test_a_caller_that_changes_its_mapping_afterwards_is_not_answered_with_what_it_had(stacks):
+def test_a_cached_file_is_not_changed_through_a_returned_mapping(stacks):
     overrides = bank.overrides()
     blueprints.platform(stacks, bank.STACK, overrides, sandbox=True)
     overrides["tags"] = {"team": "llm"}
     assert blueprints.platform(stacks, bank.STACK, overrides, sandbox=True).tags["team"] == "llm"
 
 
-def test_a_fault_is_never_remembered():
+def test_a_fault_is_never_cached():
     def fail() -> int:
         raise ValueError("no")
 

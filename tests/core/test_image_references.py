@@ -23,17 +23,17 @@ REFERENCES = st.builds(Reference, HOST, NAME, st.none() | TAG, st.none() | SHA)
 
 
 @given(REFERENCES)
-def test_what_is_written_is_read_back(reference: Reference):
+def test_a_written_reference_reads_back_the_same(reference: Reference):
     assert parse(str(reference)) == reference
 
 
 @given(st.text(alphabet="ab.:/@-_0ABsh256", max_size=40))
-def test_any_text_is_a_reference_written_back_to_the_letter_or_an_input_error(text: str):
+def test_any_text_is_a_reference_or_an_input_error(text: str):
     try:
-        found = parse(text)
+        reference = parse(text)
     except InputError:
         return
-    assert str(found) == text
+    assert str(reference) == text
 
 
 @given(REFERENCES, HOST, st.none() | NAME)
@@ -62,7 +62,7 @@ def test_another_registry_changes_the_place_and_nothing_else(
         "",
     ],
 )
-def test_what_leaves_a_place_open_or_has_another_form_is_refused(text: str):
+def test_a_reference_without_registry_or_of_another_form_is_refused(text: str):
     with pytest.raises(InputError, match="is no reference"):
         parse(text)
 
@@ -74,6 +74,6 @@ def test_a_pod_names_an_image_by_its_digest_alone():
 @pytest.mark.parametrize(
     "registry", ["https://registry.bank.example", "bank", "registry.bank.example//a", ""]
 )
-def test_what_is_no_registry_is_refused(registry: str):
+def test_an_invalid_registry_is_refused(registry: str):
     with pytest.raises(InputError, match="is no registry"):
         parse("docker.io/vllm/vllm-openai:v1").at(registry)

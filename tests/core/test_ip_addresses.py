@@ -18,7 +18,7 @@ from isthmus.core.errors import FieldError
         ("10.40.0.0", "Write `10.40.0.0/32` for one address"),
     ],
 )
-def test_what_is_no_network_is_told_how_to_write_it(text: str, fix: str):
+def test_an_invalid_network_is_refused_with_the_right_form(text: str, fix: str):
     with pytest.raises(FieldError) as caught:
         ip_addresses.network(text, "sites", 0)
     assert fix in caught.value.fix
@@ -28,13 +28,13 @@ def test_what_is_no_network_is_told_how_to_write_it(text: str, fix: str):
 @pytest.mark.parametrize(
     "text", ["0.0.0.0/0", "127.0.0.0/16", "169.254.0.0/20", "224.0.0.0/4", "240.0.0.0/8"]
 )
-def test_no_site_stands_where_no_machine_can(text: str):
+def test_a_site_network_must_be_usable_by_machines(text: str):
     with pytest.raises(FieldError, match="no machine of a site can have"):
         ip_addresses.site_network(text)
 
 
 @pytest.mark.parametrize("text", ["10.40.0.0/16", "100.64.0.0/16", "8.8.0.0/16"])
-def test_private_shared_and_public_networks_can_be_a_sites(text: str):
+def test_private_shared_and_public_networks_may_belong_to_a_site(text: str):
     assert str(ip_addresses.site_network(text)) == text
 
 

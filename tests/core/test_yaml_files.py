@@ -41,12 +41,12 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "place", "what"), FAULTS)
-def test_a_file_that_cannot_be_read_says_where_and_what(text: str, place: str, what: str):
+@pytest.mark.parametrize(("text", "place", "message"), FAULTS)
+def test_an_unreadable_file_is_reported_with_place_and_reason(text: str, place: str, message: str):
     with pytest.raises(InputError) as caught:
         yaml_files.loads(text, "f.yaml")
     assert caught.value.where == place
-    assert what in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -55,7 +55,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
         yaml_files.load(tmp_path / "none.yaml")
 
 
-def test_a_folder_is_no_file(tmp_path: Path):
+def test_a_folder_is_not_accepted_as_a_file(tmp_path: Path):
     with pytest.raises(InputError, match="this is a folder"):
         yaml_files.load(tmp_path)
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_not_utf_8_names_the_line(tmp_path: Path):
         yaml_files.load(path)
 
 
-def test_on_off_yes_no_and_dates_are_text():
+def test_on_off_yes_no_and_dates_are_read_as_text():
     data = yaml_files.loads("a: off\nb: on\nc: no\nd: yes\ne: 2026-01-01\nf: true\ng: 0o17\nh: ~\n").data
     assert data == {
         "a": "off",
@@ -91,9 +91,9 @@ def test_the_place_of_a_value_is_its_line_and_named_path():
     )
 
 
-def test_a_misspelt_key_is_told_with_the_nearest_one():
+def test_a_misspelt_key_is_refused_with_the_nearest_one():
     text = REQUIREMENTS.replace("kube_context", "kube_contxt")
-    line = next(number for number, one in enumerate(text.splitlines(), 1) if "kube_contxt" in one)
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if "kube_contxt" in line)
     with pytest.raises(InputError) as caught:
         yaml_files.parse(Requirements, yaml_files.loads(text, "r.yaml"))
     message = str(caught.value)
@@ -135,8 +135,8 @@ def test_the_digest_is_of_the_files_content_and_no_defaults():
         yaml_files.digest({"b": 1.5, "a": ["ü"]})
         == hashlib.sha256('{"a":["ü"],"b":1.5}'.encode()).hexdigest()
     )
-    one, two = yaml_files.loads("a: 1").data, yaml_files.loads("a: 1\nb: ~").data
-    assert yaml_files.digest(one) != yaml_files.digest(two)
+    first, two = yaml_files.loads("a: 1").data, yaml_files.loads("a: 1\nb: ~").data
+    assert yaml_files.digest(first) != yaml_files.digest(two)
 
 
 SAFE = st.text(
@@ -145,7 +145,7 @@ SAFE = st.text(
 
 
 @given(st.dictionaries(SAFE, SAFE | st.integers() | st.booleans() | st.none() | st.lists(SAFE), min_size=1))
-def test_what_is_written_reads_back_the_same(data: dict[str, object]):
+def test_written_values_read_back_the_same(data: dict[str, object]):
     text = yaml_files.dumps(data, "a header\nof two lines")
     assert text.startswith("# a header\n# of two lines\n")
     assert yaml_files.loads(text).data == data
@@ -171,9 +171,9 @@ def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path):
     yaml_files.dump({"b": 1, "a": [2]}, yaml_files.schema_header("schemas/plan.json"), path)
     assert path.read_text() == "# yaml-language-server: $schema=schemas/plan.json\nb: 1\na:\n  - 2\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert [one.name for one in tmp_path.iterdir()] == ["f.yaml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f.yaml"]
 
 
-def test_a_folder_that_is_not_there_is_a_fault_of_the_surroundings(tmp_path: Path):
+def test_a_missing_folder_is_an_environment_fault(tmp_path: Path):
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         yaml_files.dump({"a": 1}, "", tmp_path / "none" / "f.yaml")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from edge.detection import DETECT_PATH, WORKLOAD
-from edge.detector_processes import MOST_SLOW
+from edge.detector_processes import MAX_SLOW
 from tests.edge.processes import Edge
 
 LONG = "Herr Muster zahlt 4111 1111 1111 1111 an a1-b2-c3. " * 75_000  # 3.8 MB
@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_request_is_refused(detector
     wait_until(lambda: look(detector, "Hallo").status_code == 200)
     wait_until(lambda: look(detector, LONG[: 100 * 1024], limit_s=30).status_code == 200)
     assert detector.health().status_code == 200
-    assert len(workers()) <= 4 + MOST_SLOW
+    assert len(workers()) <= 4 + MAX_SLOW
 
 
 def test_what_is_no_request_is_refused_and_ends_no_worker(detector: Edge):

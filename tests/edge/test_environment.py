@@ -15,7 +15,7 @@ from tests.edge.test_config import FILE, gateway
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_made", {})
+    monkeypatch.setattr(environment, "_path_by_variable", {})
 
 
 def test_a_variable_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.config import Place
 from edge.openai_api import Refusal
-from edge.routing import Opened, Unsent, Upstream
+from edge.routing import Unsent, Upstream, UpstreamCall
 from edge.routing.endpoint import Broken
 from edge.routing.gpu_time import Sharing
 from edge.routing.health import FIRST_S, IN_A_ROW, LONGEST_S, Health
@@ -133,7 +133,7 @@ class Failing:
 )
 def test_what_may_still_run_is_never_offered_again(error: httpx.HTTPError, kind: type[Refusal]):
     endpoint: Any = Failing(error)
-    opened = Opened(Upstream(Place(**PLACE), endpoint, "m"))
+    opened = UpstreamCall(Upstream(Place(**PLACE), endpoint, "m"))
     for _ in range(IN_A_ROW - 1):
         endpoint.health.refused()
     with pytest.raises(Refusal) as caught:

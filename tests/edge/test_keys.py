@@ -242,7 +242,7 @@ def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Des
 def test_who_waits_behind_a_database_that_does_not_answer_is_told_soon(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(connection, "ANSWER_S", 0.3)
+    monkeypatch.setattr(connection, "TIMEOUT_S", 0.3)
 
     async def use() -> float:
         database = desk.gateway()
@@ -321,7 +321,7 @@ def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for
                 == 1
             )
             seen.append(database.asked)
-            monkeypatch.setattr(lookups, "MOST", 3)
+            monkeypatch.setattr(lookups, "MAX_CACHED", 3)
             for number in range(10):
                 await store.find(f"{keys.PREFIX}{number:043d}")
             assert len(store._kept) == 3

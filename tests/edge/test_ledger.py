@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge import keys
-from edge.allowance.ledger import DRY_S, IDLE_S, PARTS, Exhausted, Ledger, Limit
+from edge.allowance.ledger import DRY_S, IDLE_S, LEASES_PER_LIMIT, Exhausted, Ledger, Limit
 from edge.config.database import DatabaseConfig
 from edge.database import Database, DatabaseDown
 from tests.edge.postgres import Postgres
@@ -111,7 +111,7 @@ def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables:
         return admitted, sum(each.asked for each in databases)
 
     admitted, asked = with_copies(tables, work, 2)
-    assert most - most // PARTS["minute"] <= admitted <= most
+    assert most - most // LEASES_PER_LIMIT["minute"] <= admitted <= most
     assert asked < admitted / 5, "nearly every request asked the database"
 
 
@@ -146,7 +146,7 @@ def test_what_a_copy_leased_and_does_not_need_is_given_back(tables: DatabaseConf
     async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
         (ledger,), (database,) = ledgers, databases
         assert await takes(ledger, limit, 3)
-        assert await used(database, limit) == 100_000 // PARTS["month"]
+        assert await used(database, limit) == 100_000 // LEASES_PER_LIMIT["month"]
         clock.now += IDLE_S + 1
         await ledger.flush()
         assert await used(database, limit) == 3

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge.routing.rejection import rejection
+from edge.routing.rejection import translate_rejection
 
 # As vLLM 0.33 and the translator say them.
 TOO_LONG = (
@@ -30,7 +30,7 @@ NO_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-ca
     ],
 )
 def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, code: str, told: str):
-    refusal = rejection(json.dumps({"error": {"message": message, "param": param}}).encode())
+    refusal = translate_rejection(json.dumps({"error": {"message": message, "param": param}}).encode())
     assert (refusal.status, refusal.code) == (400, code)
     assert told in refusal.message
     for upstream in ("3704", "10.1.2.3", "ghp_", "8093", "alternate"):
@@ -41,4 +41,4 @@ def test_a_known_mistake_is_told_in_our_words(message: str, param: str | None, c
     "body", [b"", b"<html>", b"[]", b"[" * 5000, b'{"error": "x"}', b'{"error": {"message": 3}}']
 )
 def test_an_answer_that_says_nothing_readable_is_refused_all_the_same(body: bytes):
-    assert rejection(body).code == "rejected_by_model"
+    assert translate_rejection(body).code == "rejected_by_model"

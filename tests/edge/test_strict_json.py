@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge.strict_json import MOST_DEPTH, NotStrict, parse
+from edge.strict_json import MAX_DEPTH, NotStrict, parse
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from edge.strict_json import MOST_DEPTH, NotStrict, parse
         '[{"b": {"a": 1, "a": 1}}]',
         "NaN",
         "-Infinity",
-        "[" * (MOST_DEPTH + 1) + "]" * (MOST_DEPTH + 1),
+        "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1),
         '{"a":' * 520 + "1" + "}" * 520,
         "[" * 100_000,
         '"\\ud800"',
@@ -39,7 +39,7 @@ def test_it_is_refused_without_a_word_of_its_content(text: str):
     "text",
     [
         '{"a": {"a": [1, 2.5, -0.0, 1e3, true, null, "\\u00e9\\ud83d\\ude00"]}}',
-        "[" * MOST_DEPTH + "]" * MOST_DEPTH,
+        "[" * MAX_DEPTH + "]" * MAX_DEPTH,
         json.dumps([{"a": "{[" * 200}] * 150),
         "1e308",
         '"1e999"',

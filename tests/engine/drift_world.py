@@ -51,27 +51,27 @@ class Api(Cluster):
         self.page = 500
         self.asked: list[tuple[str, str]] = []
         """Path and what was accepted."""
-        for each in resources:
-            if each["type"].startswith("kubernetes:") and "kind" in (each.get("outputs") or {}):
-                self.add(graph_state.plain(each["outputs"]))
+        for resource in resources:
+            if resource["type"].startswith("kubernetes:") and "kind" in (resource.get("outputs") or {}):
+                self.add(graph_state.plain(resource["outputs"]))
         for version, kinds in MORE.items():
             for kind in kinds:
                 self.namespaced.setdefault((version, kind), True)
 
-    def add(self, one: dict[str, Any], **claimed: Any) -> dict[str, Any]:
+    def add(self, resource: dict[str, Any], **claimed: Any) -> dict[str, Any]:
         """An object; `claimed`: the FieldsV1 of managers."""
-        meta = one["metadata"]
-        meta.setdefault("uid", f"uid-{one['kind']}-{meta['name']}")
+        meta = resource["metadata"]
+        meta.setdefault("uid", f"uid-{resource['kind']}-{meta['name']}")
         meta.setdefault("managedFields", [])
-        meta["managedFields"] += [claim(name.replace("_", "-"), said) for name, said in claimed.items()]
-        space = meta.get("namespace", "")
-        self.namespaced.setdefault((one["apiVersion"], one["kind"]), bool(space))
-        self.objects[one["apiVersion"], one["kind"], space, meta["name"]] = one
-        return one
+        meta["managedFields"] += [claim(name.replace("_", "-"), fields) for name, fields in claimed.items()]
+        namespace = meta.get("namespace", "")
+        self.namespaced.setdefault((resource["apiVersion"], resource["kind"]), bool(namespace))
+        self.objects[resource["apiVersion"], resource["kind"], namespace, meta["name"]] = resource
+        return resource
 
     def one(self, kind: str, name: str) -> dict[str, Any]:
-        (found,) = [each for key, each in self.objects.items() if (key[1], key[3]) == (kind, name)]
-        return found
+        (object,) = [candidate for key, candidate in self.objects.items() if (key[1], key[3]) == (kind, name)]
+        return object
 
     def remove(self, kind: str, name: str) -> None:
         (key,) = [key for key in self.objects if (key[1], key[3]) == (kind, name)]
@@ -85,90 +85,100 @@ class Api(Cluster):
         versions = {version for version, _ in self.namespaced}
         if path == "/apis":
             groups: dict[str, list[str]] = {}
-            for each in sorted(versions - {"v1"}):
-                group, served_as = each.split("/")
+            for candidate in sorted(versions - {"v1"}):
+                group, served_as = candidate.split("/")
                 groups.setdefault(group, []).append(served_as)
             return {
                 "groups": [
                     {
                         "name": name,
-                        "versions": [{"version": one} for one in served],
+                        "versions": [{"version": version} for version in served],
                         "preferredVersion": {"version": served[0]},
                     }
                     for name, served in groups.items()
                 ]
             }
-        version, _, rest = path.removeprefix("/apis/").removeprefix("/api/").partition("/")
+        version, _, rest_of_path = path.removeprefix("/apis/").removeprefix("/api/").partition("/")
         if path.startswith("/apis/"):
-            part, _, rest = rest.partition("/")
+            part, _, rest_of_path = rest_of_path.partition("/")
             version = f"{version}/{part}"
-        if not rest:
+        if not rest_of_path:
             if version in self.refused:
                 raise ApiRefusal(
                     self.refused[version], "the server is currently unable to handle the request"
                 )
             kinds = sorted(
-                (kind, spaced) for (one, kind), spaced in self.namespaced.items() if one == version
+                (kind, spaced)
+                for (resource_version, kind), spaced in self.namespaced.items()
+                if resource_version == version
             )
-            found: list[dict[str, Any]] = [
+            resources: list[dict[str, Any]] = [
                 {"name": plural(kind), "kind": kind, "namespaced": spaced, "verbs": ["get", "list"]}
                 for kind, spaced in kinds
             ]
-            return {"resources": [*found, {"name": "deployments/scale", "kind": "Scale", "namespaced": True}]}
-        return self._served(version, rest.split("/"), params or {}, accept)
+            return {
+                "resources": [*resources, {"name": "deployments/scale", "kind": "Scale", "namespaced": True}]
+            }
+        return self._served(version, rest_of_path.split("/"), params or {}, accept)
 
-    def _served(self, version: str, words: list[str], params: dict[str, str], accept: str) -> Any:
-        space = words[1] if words[0] == "namespaces" and len(words) > 2 else ""
-        what, *name = words[2:] if space else words
-        if what in self.refused:
-            raise ApiRefusal(self.refused[what], f"{what} is forbidden")
-        kind = next(kind for one, kind in self.namespaced if one == version and plural(kind) == what)
+    def _served(self, version: str, pieces: list[str], params: dict[str, str], accept: str) -> Any:
+        namespace = pieces[1] if pieces[0] == "namespaces" and len(pieces) > 2 else ""
+        plural_kind, *name = pieces[2:] if namespace else pieces
+        if plural_kind in self.refused:
+            raise ApiRefusal(self.refused[plural_kind], f"{plural_kind} is forbidden")
+        kind = next(
+            kind
+            for served_version, kind in self.namespaced
+            if served_version == version and plural(kind) == plural_kind
+        )
         bare = "PartialObjectMetadata" in accept
         if name:
-            found = self.objects.get((version, kind, space, name[0]))
-            if found is None:
+            resource = self.objects.get((version, kind, namespace, name[0]))
+            if resource is None:
                 raise ApiRefusal(404, "not found")
-            return _shown(found, bare)
-        listed = [each for key, each in self.objects.items() if key[:3] == (version, kind, space)]
+            return _shown(resource, bare)
+        listed = [resource for key, resource in self.objects.items() if key[:3] == (version, kind, namespace)]
         first = int(params.get("continue", "0"))
         last = first + min(self.page, int(params["limit"]))
         more = {"continue": str(last)} if last < len(listed) else {}
-        return {"metadata": more, "items": [_shown(each, bare) for each in listed[first:last]]}
+        return {"metadata": more, "items": [_shown(resource, bare) for resource in listed[first:last]]}
 
 
-def _shown(one: dict[str, Any], bare: bool) -> dict[str, Any]:
-    assert bare or one["kind"] != "Secret", "a Secret's data was asked for"
-    return copy.deepcopy({"metadata": one["metadata"]} if bare else one)
+def _shown(resource: dict[str, Any], bare: bool) -> dict[str, Any]:
+    assert bare or resource["kind"] != "Secret", "a Secret's data was asked for"
+    return copy.deepcopy({"metadata": resource["metadata"]} if bare else resource)
 
 
-def claim(manager: str, said: Any, **more: Any) -> dict[str, Any]:
+def claim(manager: str, fields: Any, **more: Any) -> dict[str, Any]:
     return {
         "manager": manager,
         "operation": "Update",
         "time": "2026-11-26T15:00:00Z",
-        "fieldsV1": said,
+        "fieldsV1": fields,
         **more,
     }
 
 
-def taken(one: dict[str, Any], *path: str, manager: str = "kubectl-edit") -> None:
+def take_over(resource: dict[str, Any], *path: str, manager: str = "kubectl-edit") -> None:
     """Another manager has the last word on a path of an object, and nobody else has."""
-    said: dict[str, Any] = {}
-    at = said
+    claimed_fields: dict[str, Any] = {}
+    at = claimed_fields
     for key in path:
         at = at.setdefault(key, {})
-    for each in one["metadata"]["managedFields"]:
-        at = each["fieldsV1"]
+    for managed_field in resource["metadata"]["managedFields"]:
+        at = managed_field["fieldsV1"]
         for key in path[:-1]:
             at = at.get(key, {})
         at.pop(path[-1], None)
-    one["metadata"]["managedFields"].append(claim(manager, said))
+    resource["metadata"]["managedFields"].append(claim(manager, claimed_fields))
 
 
-def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kubernetes_objects.Stands:
+def looked(
+    api: Api, resource_state: dict[str, Any] | None = None, *secrets: str
+) -> kubernetes_objects.LiveObjects:
     """What the bank's cluster says of it."""
-    one = of or state()
-    own = [each for each in graph_state.as_it_is({"deployment": one}) if each.custom]
+    deployment = resource_state or state()
+    as_it_is = [as_it_i for as_it_i in graph_state.as_it_is({"deployment": deployment}) if as_it_i.custom]
     return kubernetes_objects.Cluster(
-        Live(api), own, own, drift_data_paths.managers([one]), Masker(secrets)
+        Live(api), as_it_is, as_it_is, drift_data_paths.field_managers([deployment]), Masker(secrets)
     ).look()

@@ -31,10 +31,10 @@ elif words[:1] in (["preview"], ["refresh"]):
 def write(folder: Path, events: list[dict[str, Any]], **more: Any) -> Path:
     """The program, in a folder for PATH. `cut`: how many characters are missing at the end of what it tells."""
     folder.mkdir(exist_ok=True)
-    text = "".join(json.dumps(each) + "\n" for each in events)
+    text = "".join(json.dumps(event) + "\n" for event in events)
     cut = more.pop("cut", 0)
-    told = {"there": True, "state": {}, "secret": "hunter2-0123456789", "stderr": "", "code": 0, **more}
-    (folder / "told.json").write_text(json.dumps({**told, "events": text[: len(text) - cut]}))
+    answer = {"there": True, "state": {}, "secret": "hunter2-0123456789", "stderr": "", "code": 0, **more}
+    (folder / "told.json").write_text(json.dumps({**answer, "events": text[: len(text) - cut]}))
     for name in ("pulumi", "pulumi-language-python"):
         (folder / name).write_text(SCRIPT.format(python=sys.executable))
         (folder / name).chmod(0o755)

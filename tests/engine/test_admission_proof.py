@@ -41,13 +41,13 @@ class Api(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     Api.asked = []
-    made = HTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    httpserver = HTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=httpserver.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield Cluster("fra1", f"http://127.0.0.1:{made.server_port}", None)
-    made.shutdown()
+    yield Cluster("fra1", f"http://127.0.0.1:{httpserver.server_port}", None)
+    httpserver.shutdown()
     thread.join()
-    made.server_close()
+    httpserver.server_close()
 
 
 def prove(server, patience: float = 0.5):
@@ -69,7 +69,7 @@ def test_every_trial_must_be_refused_by_our_policy(server):
 def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
     from components.cluster.admission import admission_policies
 
-    tried = {trial.what for trial in admission_proof.trials("isthmus-restricted", "registry.example/")}
+    tried = {trial.what for trial in admission_proof.build_trials("isthmus-restricted", "registry.example/")}
     # Pods are tried twice: for credentials and for images.
     assert len(tried) == len(admission_policies(["registry.example/"])) + 1, "a policy is not tried"
 

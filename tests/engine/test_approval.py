@@ -18,123 +18,127 @@ KIND = "kubernetes:apps/v1:Deployment"
 
 
 def change(name: str, op: Op = "update", **new: Any) -> Change:
-    told = [PropertyChange(path=path, old=1, new=value) for path, value in new.items()]
-    return Change(urn=f"urn:pulumi:dev::isthmus::{KIND}::{name}", op=op, type=KIND, properties=told)
+    property_changes = [PropertyChange(path=path, old=1, new=value) for path, value in new.items()]
+    return Change(
+        urn=f"urn:pulumi:dev::isthmus::{KIND}::{name}", op=op, type=KIND, properties=property_changes
+    )
 
 
 def preview(*changes: Change, stack: str = "dev", **more: Any) -> Preview:
-    whole = {"status": "complete", "digest": digest(changes), **more}
-    return Preview(stack=stack, changes=list(changes), **whole)
+    fields = {"status": "complete", "digest": digest(changes), **more}
+    return Preview(stack=stack, changes=list(changes), **fields)
 
 
 def written(folder: Path, *previews: Preview) -> str:
     file = folder / "preview.json"
-    made = [each.model_dump(mode="json", by_alias=True) for each in previews]
-    file.write_text(json.dumps(made[0] if len(made) == 1 else made))
+    dumped = [one_preview.model_dump(mode="json", by_alias=True) for one_preview in previews]
+    file.write_text(json.dumps(dumped[0] if len(dumped) == 1 else dumped))
     return str(file)
 
 
 @pytest.mark.parametrize("text", [HEX, f"sha256:{HEX}"])
 def test_a_digest_is_of_the_one_stack_that_is_built(text: str):
-    assert approval.of(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
+    assert approval.parse_approvals(text, ["dev"])["dev"].digest == f"sha256:{HEX}"
     with pytest.raises(InputError, match="a digest is of one stack, and 2 are to be built"):
-        approval.of(text, ["dev", "live"])
+        approval.parse_approvals(text, ["dev", "live"])
 
 
 @pytest.mark.parametrize("text", ["", HEX[:-1], f"sha512:{HEX}", f"sha256:{HEX.upper()}", "no-such-file"])
 def test_what_is_neither_a_digest_nor_a_file_is_wrong_input(text: str):
     with pytest.raises(InputError, match="neither a digest"):
-        approval.of(text, ["dev"])
+        approval.parse_approvals(text, ["dev"])
 
 
 def test_a_file_of_a_preview_is_read_and_holds_what_was_approved(tmp_path: Path):
-    asked = preview(change("one", replicas=2))
-    given = approval.of(written(tmp_path, asked), ["dev"])["dev"]
-    assert given.differs(asked) == ""
-    assert approval.again(given.file, "dev", given.digest) == given
+    approved = preview(change("one", replicas=2))
+    dev = approval.parse_approvals(written(tmp_path, approved), ["dev"])["dev"]
+    assert dev.differs(approved) == ""
+    assert approval.reread_approval(dev.file, "dev", dev.digest) == dev
 
 
 def test_a_file_of_several_stacks_is_of_all_of_them_in_any_order(tmp_path: Path):
     file = written(tmp_path, preview(stack="b"), preview(stack="a"))
-    assert set(approval.of(file, ["a", "b"])) == {"a", "b"}
+    assert set(approval.parse_approvals(file, ["a", "b"])) == {"a", "b"}
 
 
 @pytest.mark.parametrize("names", [["live"], ["dev", "live"], []])
 def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str]):
     with pytest.raises(InputError, match="it is the preview of dev"):
-        approval.of(written(tmp_path, preview()), names)
+        approval.parse_approvals(written(tmp_path, preview()), names)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]]", '{"stack": "dev"}', '{"stack": 1}', "3", "\x00"])
 def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
     (tmp_path / "it").write_text(text)
     with pytest.raises(InputError, match="no preview of this version"):
-        approval.of(str(tmp_path / "it"), ["dev"])
+        approval.parse_approvals(str(tmp_path / "it"), ["dev"])
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
 def test_what_was_not_seen_whole_cannot_be_approved(tmp_path: Path, status: str):
-    for told in ("", f"sha256:{HEX}"):
-        file = written(tmp_path, preview(status=status, digest=told))
+    for digest_text in ("", f"sha256:{HEX}"):
+        file = written(tmp_path, preview(status=status, digest=digest_text))
         with pytest.raises(Refused, match=f"the preview is {status}"):
-            approval.of(file, ["dev"])
+            approval.parse_approvals(file, ["dev"])
 
 
 def test_a_complete_preview_without_a_digest_cannot_be_approved(tmp_path: Path):
     with pytest.raises(Refused, match="cannot be approved"):
-        approval.of(written(tmp_path, preview(digest="")), ["dev"])
+        approval.parse_approvals(written(tmp_path, preview(digest="")), ["dev"])
 
 
 def test_a_file_that_was_changed_by_hand_is_wrong_input(tmp_path: Path):
     shown = preview(change("one", replicas=2))
     forged = shown.model_copy(update={"changes": [change("one", replicas=3)]})
     with pytest.raises(InputError, match="its digest is not that of the changes in it"):
-        approval.of(written(tmp_path, forged), ["dev"])
+        approval.parse_approvals(written(tmp_path, forged), ["dev"])
 
 
 def test_a_preview_of_two_commits_says_nothing_of_what_stands(tmp_path: Path):
     with pytest.raises(InputError, match="compares two commits"):
-        approval.of(written(tmp_path, preview(baseline="commit")), ["dev"])
+        approval.parse_approvals(written(tmp_path, preview(baseline="commit")), ["dev"])
 
 
 def test_a_file_that_is_another_when_it_is_read_again_is_refused(tmp_path: Path):
-    given = approval.of(written(tmp_path, preview()), ["dev"])["dev"]
+    dev = approval.parse_approvals(written(tmp_path, preview()), ["dev"])["dev"]
     written(tmp_path, preview(change("one", replicas=2)))
     with pytest.raises(InputError, match="changed while it was read"):
-        approval.again(given.file, "dev", given.digest)
+        approval.reread_approval(dev.file, "dev", dev.digest)
 
 
 def test_a_file_lets_a_refusal_say_what_is_new_gone_and_different(tmp_path: Path):
-    was = preview(
+    before = preview(
         change("gone", "delete"), change("other", replicas=2, image="a"), change("same", replicas=2)
     )
     now = preview(change("new", "create"), change("other", replicas=3, image="a"), change("same", replicas=2))
-    given = approval.of(written(tmp_path, was), ["dev"])["dev"]
-    assert given.differs(now) == (
+    dev = approval.parse_approvals(written(tmp_path, before), ["dev"])["dev"]
+    assert dev.differs(now) == (
         "new: create Deployment new; gone: delete Deployment gone; different: update of Deployment other (replicas)"
     )
 
 
 def test_another_operation_on_the_same_resource_is_a_difference():
-    was, now = [change("one", replicas=2)], [change("one", "replace", replicas=2)]
-    assert approval.compared(was, now) == "different: update of Deployment one is now replace"
+    before, now = [change("one", replicas=2)], [change("one", "replace", replicas=2)]
+    assert approval.describe_differences(before, now) == "different: update of Deployment one is now replace"
 
 
 def test_a_digest_alone_lets_a_refusal_sum_up_the_fresh_preview():
-    given = approval.of(HEX, ["dev"])["dev"]
-    now = preview(*(change(f"n{each}", "create") for each in range(7)), change("old", "delete"))
-    said = given.differs(now)
-    assert said.startswith(
+    dev = approval.parse_approvals(HEX, ["dev"])["dev"]
+    now = preview(*(change(f"n{index}", "create") for index in range(7)), change("old", "delete"))
+    differs = dev.differs(now)
+    assert differs.startswith(
         f"a fresh preview comes to {now.digest}: 1 to delete, 7 to create: create Deployment n0, "
     )
-    assert said.endswith("and 3 more")
-    assert given.differs(preview()).endswith("nothing is to be changed")
+    assert differs.endswith("and 3 more")
+    assert dev.differs(preview()).endswith("nothing is to be changed")
 
 
 def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
-    given = approval.of(written(tmp_path, preview(change("\x1b[2Jsame \u202e", "delete"))), ["dev"])["dev"]
-    said = given.differs(preview())
-    assert said == "gone: delete Deployment \\u001b[2Jsame \\u202e"
+    dev = approval.parse_approvals(
+        written(tmp_path, preview(change("\x1b[2Jsame \u202e", "delete"))), ["dev"]
+    )["dev"]
+    differs = dev.differs(preview())
+    assert differs == "gone: delete Deployment \\u001b[2Jsame \\u202e"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,9 @@ def test_no_name_of_a_file_speaks_to_the_terminal(tmp_path: Path):
     ],
 )
 def test_a_step_that_does_more_to_a_resource_than_was_approved_is_named(approved: Op, step: Op):
-    assert approval.within([change("one", approved)], [change("one", step)]) == [f"{step} Deployment one"]
+    assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == [
+        f"{step} Deployment one"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +168,10 @@ def test_a_step_that_does_more_to_a_resource_than_was_approved_is_named(approved
     ],
 )
 def test_a_step_may_do_less_to_a_resource_than_was_approved(approved: Op, step: Op):
-    assert approval.within([change("one", approved)], [change("one", step)]) == []
+    assert approval.changes_beyond([change("one", approved)], [change("one", step)]) == []
 
 
 def test_a_step_may_touch_nothing_else():
-    assert approval.within([change("one")], [change("one"), change("two")]) == ["update Deployment two"]
+    assert approval.changes_beyond([change("one")], [change("one"), change("two")]) == [
+        "update Deployment two"
+    ]

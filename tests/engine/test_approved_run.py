@@ -20,7 +20,7 @@ from isthmus.engine.preview.changes import digest
 from isthmus.engine.project.project import Project, Stack
 from isthmus.engine.render import rendering
 from isthmus.engine.run import approval, approved_run
-from isthmus.engine.run.approved_run import Approved
+from isthmus.engine.run.approved_run import ApprovedEngine
 
 KIND = "kubernetes:apps/v1:Deployment"
 
@@ -60,20 +60,20 @@ def stack(tmp_path: Path) -> Stack:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World()
+    fake = World()
 
     def begin(self: Any, stack: Stack, say: Any, *, look: bool = False) -> None:
-        if look and made.state is None:
+        if look and fake.state is None:
             raise stack_engine.NotThere
         self._stack = stack
-        made.made = made.made or not look
-        made.state = made.state or {"deployment": {}}
+        fake.made = fake.made or not look
+        fake.state = fake.state or {"deployment": {}}
 
     def look(stack: Stack, *, plan: Path | None = None, **_: Any) -> previewing.Previewed:
-        if plan is not None and made.state is not None:
+        if plan is not None and fake.state is not None:
             plan.write_text("whole")
-        made.meanwhile()
-        return previewing.Previewed(made.fresh, made.error)
+        fake.meanwhile()
+        return previewing.Previewed(fake.fresh, fake.error)
 
     def step(
         self: Any, on_event: Any, watcher: Any = None, *, exclude: Any = None, plan: Path | None = None
@@ -82,32 +82,34 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         plan.write_text("step")
 
     def bound(self: Any, plan: Path, *_: Any, **__: Any) -> str:
-        made.built.append(plan.read_text())
+        fake.built.append(plan.read_text())
         return "run"
 
     class Account:
         def __init__(self) -> None:
-            self.missing = "" if made.told else "the engine's account ends early"
+            self.missing = "" if fake.told else "the engine's account ends early"
             self.on_event = None
 
         def changes(self, masker: Any) -> list[Change]:
-            return made.step
+            return fake.step
 
     monkeypatch.setattr(stack_engine.Engine, "__init__", begin)
-    monkeypatch.setattr(stack_engine.Engine, "export", lambda self: made.state)
-    monkeypatch.setattr(stack_engine.Engine, "replace", lambda self, new, was: setattr(made, "state", new))
+    monkeypatch.setattr(stack_engine.Engine, "export", lambda self: fake.state)
+    monkeypatch.setattr(stack_engine.Engine, "replace", lambda self, new, _old: setattr(fake, "state", new))
     monkeypatch.setattr(stack_engine.Engine, "preview", step)
     monkeypatch.setattr(stack_engine.Engine, "bound", bound)
     monkeypatch.setattr(previewing, "preview", look)
     monkeypatch.setattr(approved_run, "Account", Account)
-    monkeypatch.setattr(approved_run, "loosen", lambda plan, said: None)
+    monkeypatch.setattr(approved_run, "loosen", lambda plan, _messages: None)
     monkeypatch.setattr(rendering, "render", lambda stack: rendering.Rendered([], {}))
-    return made
+    return fake
 
 
-def opened(stack: Stack, world: World, approved: Preview | None = None) -> Approved:
-    given = approval.Approval((approved or world.fresh).digest, tuple((approved or world.fresh).changes))
-    return Approved(stack, given, lambda _: None, None)
+def opened(stack: Stack, world: World, approved: Preview | None = None) -> ApprovedEngine:
+    approved_changes = approval.Approval(
+        (approved or world.fresh).digest, tuple((approved or world.fresh).changes)
+    )
+    return ApprovedEngine(stack, approved_changes, lambda _: None, None)
 
 
 def test_what_was_approved_is_built_by_the_fresh_previews_own_plan(stack: Stack, world: World):
@@ -117,23 +119,23 @@ def test_what_was_approved_is_built_by_the_fresh_previews_own_plan(stack: Stack,
 
 def test_another_preview_is_refused_before_the_stack_is_even_made(stack: Stack, world: World):
     world.state = None
-    given = world.fresh
-    world.fresh = preview(*given.changes, change("three", "create"))
+    fresh = world.fresh
+    world.fresh = preview(*fresh.changes, change("three", "create"))
     with pytest.raises(Refused, match=r"nothing was changed: .*new: create Deployment three"):
-        opened(stack, world, given)
+        opened(stack, world, fresh)
     assert not world.made
     assert world.built == []
 
 
 def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why(stack: Stack, world: World):
-    given = world.fresh
-    said = [Diagnostic(severity="error", message="the account has gaps")]
-    world.fresh = preview(status="partial", digest="", diagnostics=said)
+    fresh = world.fresh
+    diagnostics = [Diagnostic(severity="error", message="the account has gaps")]
+    world.fresh = preview(status="partial", digest="", diagnostics=diagnostics)
     with pytest.raises(Refused, match=r"could not be decided \(the account has gaps\)"):
-        opened(stack, world, given)
+        opened(stack, world, fresh)
     world.error = EnvironmentFault("no cluster answers")
     with pytest.raises(EnvironmentFault, match="no cluster answers"):
-        opened(stack, world, given)
+        opened(stack, world, fresh)
     assert world.built == []
 
 

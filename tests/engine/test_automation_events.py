@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulumi.automation.events import EngineEvent
 
-from isthmus.engine.automation.events import Run, named
+from isthmus.engine.automation.events import Run, resource_label
 
 URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
 POLICY = "urn:pulumi:dev::isthmus::isthmus:index:X::whole"
@@ -36,24 +36,24 @@ def test_a_component_is_not_counted_as_a_resource():
 
 
 def test_a_replacement_is_told_once_with_the_property_that_forces_it():
-    told = Lines()
-    run = Run(watcher=told)
+    lines = Lines()
+    run = Run(watcher=lines)
     forced = {"spec.selector": {"diffKind": "update-replace", "inputDiff": True}}
-    other = {"spec.replicas": {"diffKind": "update", "inputDiff": True}}
+    other_property = {"spec.replicas": {"diffKind": "update", "inputDiff": True}}
     for op in ("create-replacement", "replace", "delete-replaced"):
-        run.on_event(event("resourcePreEvent", op, detailedDiff={**forced, **other}))
+        run.on_event(event("resourcePreEvent", op, detailedDiff={**forced, **other_property}))
         run.on_event(event("resOutputsEvent", op))
-    assert told.lines[0] == "replaces Deployment model-server, because of spec.selector"
-    assert sum(line.startswith("replaces") for line in told.lines) == 1
+    assert lines.lines[0] == "replaces Deployment model-server, because of spec.selector"
+    assert sum(line.startswith("replaces") for line in lines.lines) == 1
     assert run.counts == {"replace": 1}
 
 
 def test_what_stays_the_same_is_counted_and_not_told():
-    told = Lines()
-    run = Run(watcher=told)
+    lines = Lines()
+    run = Run(watcher=lines)
     run.on_event(event("resourcePreEvent", "same"))
     run.on_event(event("resOutputsEvent", "same"))
-    assert (run.counts, told.lines) == ({"same": 1}, [])
+    assert (run.counts, lines.lines) == ({"same": 1}, [])
 
 
 def test_the_total_is_never_less_than_what_the_stack_had():
@@ -63,15 +63,15 @@ def test_the_total_is_never_less_than_what_the_stack_had():
 
 
 def test_a_resource_goes_by_kind_and_name():
-    assert named(URN) == "Deployment model-server"
+    assert resource_label(URN) == "Deployment model-server"
 
 
 def test_a_creation_that_fails_is_told_at_once_and_kept():
-    told: list[str] = []
-    run = Run(on_lost=lambda creation: told.append(creation.urn))
+    reported: list[str] = []
+    run = Run(on_lost=lambda creation: reported.append(creation.urn))
     run.on_event(event("resourcePreEvent", "create"))
     run.on_event(event("resOpFailedEvent", "create", status=1, steps=0))
-    assert told == [URN] == [each.urn for each in run.lost]
+    assert reported == [URN] == [creation.urn for creation in run.lost]
 
 
 def test_a_list_that_cannot_be_written_now_is_left_to_the_runs_end():
@@ -80,4 +80,4 @@ def test_a_list_that_cannot_be_written_now_is_left_to_the_runs_end():
 
     run = Run(on_lost=full)
     run.on_event(event("resOpFailedEvent", "create", status=1, steps=0))
-    assert [each.urn for each in run.lost] == [URN]
+    assert [creation.urn for creation in run.lost] == [URN]

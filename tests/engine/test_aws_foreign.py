@@ -58,9 +58,14 @@ STATE = [VPC, TABLE, GROUP, ROLE, ROUTE, ATTACHED, INLINE, BUCKET]
 
 
 def look(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
-    own = [Stated(each["urn"], each["type"], each["id"], each["inputs"], id=each["id"]) for each in STATE]
-    entries = {each["urn"]: each for each in STATE}
-    account = aws_foreign.Account(Said(**answers), own, aws_foreign.names(STATE), entries, Masker())
+    own_resources = [
+        Stated(resource["urn"], resource["type"], resource["id"], resource["inputs"], id=resource["id"])
+        for resource in STATE
+    ]
+    entries = {resource["urn"]: resource for resource in STATE}
+    account = aws_foreign.Account(
+        Said(**answers), own_resources, aws_foreign.resource_identifiers(STATE), entries, Masker()
+    )
     return account.look(), account
 
 
@@ -102,8 +107,8 @@ ALLOWED = {
 
 
 def test_what_the_state_has_is_no_stray():
-    found, account = look(**ALLOWED)
-    assert (found, account.unseen) == ([], [])
+    strays, account = look(**ALLOWED)
+    assert (strays, account.unseen) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -170,18 +175,18 @@ def test_what_the_state_has_is_no_stray():
 def test_what_hangs_on_ours_or_bears_our_tags_is_found(
     call: str, answer: Any, type_: str, name: str, severity: str
 ):
-    (found,), _ = look(**{**ALLOWED, call: answer})
-    assert (found.what, found.type, found.name, found.severity) == ("foreign", type_, name, severity)
-    assert found.where == "AWS, eu-central-1"
+    (stray,), _ = look(**{**ALLOWED, call: answer})
+    assert (stray.what, stray.type, stray.name, stray.severity) == ("foreign", type_, name, severity)
+    assert stray.where == "AWS, eu-central-1"
 
 
 def test_what_we_may_not_ask_for_is_named_and_the_rest_is_looked_at():
     no = Denied("AWS cannot be asked (AccessDenied)")
-    found, account = look(
+    strays, account = look(
         **{**ALLOWED, "describe_internet_gateways": no, "list_role_policies": {"PolicyNames": ["x"]}}
     )
-    assert [each.name for each in found] == ["x"]
-    assert [(each.what, each.where) for each in account.unseen] == [
+    assert [stray.name for stray in strays] == ["x"]
+    assert [(unseen.what, unseen.where) for unseen in account.unseen] == [
         ("what hangs on vpc-1", "AWS, eu-central-1")
     ]
 

@@ -11,7 +11,15 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.project import aws_account
 from isthmus.engine.project.aws_account import Aws, Denied
-from isthmus.engine.recovery.aws.lookup import RESOURCE_TAG, STACK_TAG, child, named, plain, tagged, unheard
+from isthmus.engine.recovery.aws.lookup import (
+    RESOURCE_TAG,
+    STACK_TAG,
+    by_name,
+    by_parent,
+    by_tags,
+    tags_as_mapping,
+    undecidable,
+)
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 
 OURS = {STACK_TAG: "isthmus/dev", RESOURCE_TAG: "thing"}
@@ -31,11 +39,11 @@ class Answers:
     def __getattr__(self, call: str) -> Any:
         def answer(**params: Any) -> Any:
             self.asked.append((call, params))
-            said = self.operations[call]
-            said = said(params) if callable(said) else said
-            if isinstance(said, Exception):
-                raise said
-            return said
+            answer = self.operations[call]
+            answer = answer(params) if callable(answer) else answer
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
         return answer
 
@@ -44,10 +52,10 @@ def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "Call")
 
 
-def aws(known: frozenset[tuple[str, str]] = frozenset(), **operations: Any) -> Aws:
+def aws(known_urns: frozenset[tuple[str, str]] = frozenset(), **operations: Any) -> Aws:
     identity = Answers(get_caller_identity={"Account": "123456789012", "Arn": "arn:aws-us-gov:iam::1:user/x"})
     clients = {"some": Answers(**operations), "sts": identity}
-    return Aws({"region": "eu-central-1"}, "isthmus/dev", known, clients)
+    return Aws({"region": "eu-central-1"}, "isthmus/dev", known_urns, clients)
 
 
 def creation(since: str | None = None, **inputs: Any) -> Creation:
@@ -61,15 +69,15 @@ def tags(**more: str) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in {**OURS, **more}.items()]
 
 
-BY_NAME = named(
+BY_NAME = by_name(
     "some",
     "get_thing",
     {"Name": "{name}"},
-    "{found[Arn]}",
-    found="Thing",
-    tags=("list_tags", {"Arn": "{found[Arn]}"}, "Tags"),
+    "{item[Arn]}",
+    item_path="Thing",
+    tags=("list_tags", {"Arn": "{item[Arn]}"}, "Tags"),
 )
-BY_TAGS = tagged("some", "list_things", "Things", "{found[Id]}", created="Created", gone="State=='going'")
+BY_TAGS = by_tags("some", "list_things", "Things", "{item[Id]}", created="Created", gone="State=='going'")
 THING = {"Thing": {"Arn": "arn:thing"}}
 
 
@@ -108,7 +116,7 @@ class TestByName:
 
 class TestByTags:
     def things(self, *items: dict[str, Any], **kind: Any) -> Any:
-        listed = [{"Id": f"t-{number}", "Tags": tags(), **each} for number, each in enumerate(items)]
+        listed = [{"Id": f"t-{number}", "Tags": tags(), **item} for number, item in enumerate(items)]
         return aws(list_things={"Things": listed}, **kind)
 
     def test_one_with_our_tags_is_the_one(self):
@@ -130,50 +138,54 @@ class TestByTags:
         assert BY_TAGS(account, creation(since=NOON.isoformat())) == Made("t-1")
 
     def test_tags_that_we_may_not_read_leave_it_open_unless_one_is_found(self):
-        way = tagged(
-            "some", "list_things", "Things", "{found[Id]}", tags=("list_tags", {"Id": "{found[Id]}"}, "Tags")
+        look_up = by_tags(
+            "some", "list_things", "Things", "{item[Id]}", tags=("list_tags", {"Id": "{item[Id]}"}, "Tags")
         )
         denied = refused("AccessDeniedException")
-        verdict = way(self.things({}, list_tags=denied), creation())
+        verdict = look_up(self.things({}, list_tags=denied), creation())
         assert isinstance(verdict, Unknown)
         assert "the tags of 1 we may not read" in verdict.may
         some = self.things(
-            {}, {}, list_tags=lambda asked: denied if asked["Id"] == "t-0" else {"Tags": tags()}
+            {}, {}, list_tags=lambda request: denied if request["Id"] == "t-0" else {"Tags": tags()}
         )
-        assert way(some, creation()) == Made("t-1")
+        assert look_up(some, creation()) == Made("t-1")
 
 
 def test_a_child_is_found_through_its_parent_and_by_nothing_else():
-    way = child("some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{found[Name]}")
+    look_up = by_parent(
+        "some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{item[Name]}"
+    )
     account = aws(list_parts={"Parts": [{"Name": "a"}, {"Name": "b"}]})
-    assert way(account, creation(parent="p-1", name="b")) == Made("p-1_b")
-    assert way(account, creation(parent="p-1", name="c")) == NotMade()
+    assert look_up(account, creation(parent="p-1", name="b")) == Made("p-1_b")
+    assert look_up(account, creation(parent="p-1", name="c")) == NotMade()
     assert account.client("some").asked[0] == ("list_parts", {"Of": "p-1"})
 
 
 def test_account_and_partition_are_those_of_the_caller():
-    way = child("some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}")
-    assert way(aws(list_parts={"Parts": [1]}), creation()) == Made(
+    look_up = by_parent(
+        "some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}"
+    )
+    assert look_up(aws(list_parts={"Parts": [1]}), creation()) == Made(
         "arn:aws-us-gov:thing:eu-central-1:123456789012:"
     )
 
 
 def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
-    verdict = unheard(aws(), creation())
+    verdict = undecidable(aws(), creation())
     assert isinstance(verdict, Unknown)
     assert "Key=isthmus-stack,Values=isthmus/dev Key=isthmus-resource,Values=thing" in verdict.look
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "message"),
     [
         (refused("ThrottlingException"), EnvironmentFault, "ThrottlingException"),
         (refused("AccessDenied"), Denied, "get-thing: AccessDenied"),
         (EndpointConnectionError(endpoint_url="https://x"), EnvironmentFault, "https://x"),
     ],
 )
-def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, said):
-    with pytest.raises(kind, match=said):
+def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, message):
+    with pytest.raises(kind, match=message):
         BY_NAME(aws(get_thing=error), creation(name="a"))
 
 
@@ -187,13 +199,18 @@ def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, 
     ],
 )
 def test_tags_are_read_in_each_of_awss_forms(form):
-    assert plain(form) == OURS
+    assert tags_as_mapping(form) == OURS
 
 
 def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
-    said = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
-    assert [each["roleArn"] for each in aws_account._roles({"assumeRoles": said})] == ["arn:1", "arn:2"]
-    assert list(aws_account._roles({"assumeRoles": "not JSON"})) == []
+    roles = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
+    assert [
+        assumed_role["roleArn"] for assumed_role in aws_account._assumed_roles({"assumeRoles": roles})
+    ] == [
+        "arn:1",
+        "arn:2",
+    ]
+    assert list(aws_account._assumed_roles({"assumeRoles": "not JSON"})) == []
 
 
 def test_another_account_than_the_stacks_is_not_asked(monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery.aws.lookup import RESOURCE_TAG, STACK_TAG
-from isthmus.engine.recovery.aws.types import WAYS, look
+from isthmus.engine.recovery.aws.types import LOOKUPS, look_up
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 from sandbox.aws.endpoint import make_server
 from sandbox.aws.table import TYPES
@@ -50,10 +50,10 @@ def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    made = Client(variables)
-    made.configure(region=REGION)
-    yield made
-    made.close()
+    aws_client = Client(variables)
+    aws_client.configure(region=REGION)
+    yield aws_client
+    aws_client.close()
 
 
 def begun(client: Client, world: World, token: str) -> Creation:
@@ -71,13 +71,13 @@ def begun(client: Client, world: World, token: str) -> Creation:
 CLIENTS: dict[str, Any] = {}
 
 
-def account(*known: tuple[str, str]) -> Aws:
+def account(*known_urns: tuple[str, str]) -> Aws:
     # Clients take longest to make, and the endpoint is the same for all.
-    return Aws({"region": REGION}, STACK, frozenset(known), CLIENTS)
+    return Aws({"region": REGION}, STACK, frozenset(known_urns), CLIENTS)
 
 
 def test_every_type_that_can_be_made_can_be_looked_up():
-    assert set(TYPES) <= set(WAYS), "a type would stop every recovery"
+    assert set(TYPES) <= set(LOOKUPS), "a type would stop every recovery"
 
 
 def test_the_tags_are_those_that_the_program_sets():
@@ -87,20 +87,22 @@ def test_the_tags_are_those_that_the_program_sets():
 @every_type
 def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world, token):
     creation = begun(client, world, token)
-    before = look(account(), creation)
+    before = look_up(account(), creation)
     assert isinstance(before, NotMade), before
     id, _ = client.create(token, creation.inputs)
-    after = look(account(), creation)
+    after = look_up(account(), creation)
     if before.why != ABSENT:
         assert after == before, "a way that says that it may be made again says so always"
         again, _ = client.create(token, creation.inputs)
         assert again == id or token in SINGLE, "made again it is a second one"
         return
     assert after == Made(id)
-    assert isinstance(look(account((token, id)), creation), NotMade), "the state has it already"
+    assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
-tagged_type = pytest.mark.parametrize("token", sorted(each for each in TYPES if "tags" in TYPES[each].inputs))
+tagged_type = pytest.mark.parametrize(
+    "token", sorted(token for token in TYPES if "tags" in TYPES[token].inputs)
+)
 
 
 @tagged_type
@@ -108,7 +110,7 @@ def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
     creation = begun(client, world, token)
     foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
     client.create(token, client.checked(token, foreign))
-    verdict: Any = look(account(), creation)
+    verdict: Any = look_up(account(), creation)
     assert not isinstance(verdict, Made), verdict
 
 
@@ -117,7 +119,7 @@ def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
     creation = begun(client, world, token)
     inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}
     id, _ = client.create(token, client.checked(token, inputs))
-    verdict = look(account(), creation)
+    verdict = look_up(account(), creation)
     assert not isinstance(verdict, Made), verdict
     if isinstance(verdict, Unknown):
         assert id in verdict.may
@@ -134,10 +136,10 @@ def test_a_setting_whose_name_was_made_up_is_looked_for_since_the_next_run_makes
     inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
     creation = with_inputs(token, client.checked(token, inputs))
     assert creation.made_up("name")
-    assert look(account(), creation) == NotMade()
+    assert look_up(account(), creation) == NotMade()
     id, _ = client.create(token, creation.resource["inputs"])
-    assert look(account(), creation) == Made(id)
-    assert isinstance(look(account((token, id)), creation), NotMade), "the state has it already"
+    assert look_up(account(), creation) == Made(id)
+    assert isinstance(look_up(account((token, id)), creation), NotMade), "the state has it already"
 
 
 def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world, monkeypatch):
@@ -146,7 +148,7 @@ def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world,
     creation = with_inputs(token, client.checked(token, inputs))
     client.create(token, creation.resource["inputs"])
     monkeypatch.delenv("ISTHMUS_SANDBOX")
-    assert look(account(), creation) == Made(creation.inputs["name"])
+    assert look_up(account(), creation) == Made(creation.inputs["name"])
 
 
 @pytest.mark.parametrize(
@@ -159,26 +161,26 @@ def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world,
     ],
 )
 def test_a_setting_whose_name_is_not_known_is_never_said_to_be_the_same_again(token, inputs):
-    assert isinstance(look(account(), with_inputs(token, inputs)), Unknown)
+    assert isinstance(look_up(account(), with_inputs(token, inputs)), Unknown)
 
 
 def test_a_log_group_is_found_by_its_prefix_its_tags_and_its_age(client, world):
     token, prefix = "aws:cloudwatch/logGroup:LogGroup", world.name("/isthmus/flow")
-    ours = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
-    creation = with_inputs(token, client.checked(token, ours), name="flow")
+    own_inputs = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
+    creation = with_inputs(token, client.checked(token, own_inputs), name="flow")
     assert "name" not in creation.inputs
-    foreign = {**ours, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
+    foreign = {**own_inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
     client.create(token, client.checked(token, foreign))
-    assert look(account(), creation) == NotMade()
+    assert look_up(account(), creation) == NotMade()
     id, _ = client.create(token, creation.resource["inputs"])
-    assert look(account(), creation) == Made(id)
-    assert look(account((token, id)), creation) == NotMade(), "the state has it already"
+    assert look_up(account(), creation) == Made(id)
+    assert look_up(account((token, id)), creation) == NotMade(), "the state has it already"
     later = datetime.now(UTC) + timedelta(hours=1)
-    assert look(account(), replace(creation, since=later.isoformat())) == NotMade(), "an earlier life's"
+    assert look_up(account(), replace(creation, since=later.isoformat())) == NotMade(), "an earlier life's"
     earlier = datetime.now(UTC) - timedelta(hours=1)
-    assert look(account(), replace(creation, since=earlier.isoformat())) == Made(id)
+    assert look_up(account(), replace(creation, since=earlier.isoformat())) == Made(id)
     client.create(token, creation.resource["inputs"])
-    assert isinstance(look(account(), creation), Unknown), "two, and none is chosen"
+    assert isinstance(look_up(account(), creation), Unknown), "two, and none is chosen"
 
 
 def with_inputs(token: str, inputs: dict[str, Any], name: str = "thing") -> Creation:

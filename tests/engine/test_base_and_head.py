@@ -22,16 +22,16 @@ from tests.blueprints import bank
 SILENCE = Silence(policy="a/b", resource="*", owner="ana", reason="later", until=date(2027, 1, 1))
 
 
-def finding(message: str = "m", *, silenced: bool = False, **said: Any) -> Finding:
-    given = {"policy": "a/b", "title": "t", "severity": "high", "message": message, "why": "w", "fix": "f"}
-    return Finding.model_validate({**given, "silenced": SILENCE if silenced else None, **said})
+def finding(message: str = "m", *, silenced: bool = False, **fields: Any) -> Finding:
+    values = {"policy": "a/b", "title": "t", "severity": "high", "message": message, "why": "w", "fix": "f"}
+    return Finding.model_validate({**values, "silenced": SILENCE if silenced else None, **fields})
 
 
 OPEN, SILENT = finding(), finding(silenced=True)
 
 
 @pytest.mark.parametrize(
-    ("base", "own", "wanted"),
+    ("base", "own_findings", "expected"),
     [
         ([OPEN], [OPEN], [OPEN]),
         ([OPEN], [SILENT], [OPEN]),  # silenced by the branch
@@ -44,33 +44,38 @@ OPEN, SILENT = finding(), finding(silenced=True)
         ([], [], []),
     ],
 )
-def test_a_finding_is_silenced_only_where_nobody_has_it_open(base: Any, own: Any, wanted: Any):
-    assert base_and_head.findings(base, own) == wanted
+def test_a_finding_is_silenced_only_where_nobody_has_it_open(base: Any, own_findings: Any, expected: Any):
+    assert base_and_head.merge_findings(base, own_findings) == expected
 
 
 def test_the_one_that_says_whose_silence_ended_is_kept():
     past = finding(f"m{PAST}ana until 2026-01-01, which is past)")
-    assert base_and_head.findings([OPEN], [past]) == [past] == base_and_head.findings([past], [OPEN])
+    assert (
+        base_and_head.merge_findings([OPEN], [past]) == [past] == base_and_head.merge_findings([past], [OPEN])
+    )
 
 
 def test_the_worst_comes_first_whoever_found_it():
     grave = finding(severity="critical", policy="z/z")
-    assert base_and_head.findings([OPEN], [grave]) == [grave, OPEN]
+    assert base_and_head.merge_findings([OPEN], [grave]) == [grave, OPEN]
 
 
-def changed(classes: dict[str, str] | None = None, **said: Any) -> Platform:
+def changed(classes: dict[str, str] | None = None, **settings: Any) -> Platform:
     """The bank's platform as it may have been before a change: workloads of other classes or residencies."""
     platform = copy.deepcopy(bank.platform())
-    gates = {each.class_: each for each in platform.gateways}
+    gates = {gateway.class_: gateway for gateway in platform.gateways}
     for name, class_ in (classes or {}).items():
-        (mine,) = [gate for gate in platform.gateways if any(one.name == name for one in gate.workloads)]
-        (one,) = [one for one in mine.workloads if one.name == name]
-        mine.workloads.remove(one)
-        gates[class_].workloads.append(one)  # type: ignore[index]
-    if "residency" in said:
+        (gateway,) = [
+            gate for gate in platform.gateways if any(workload.name == name for workload in gate.workloads)
+        ]
+        (workload,) = [workload for workload in gateway.workloads if workload.name == name]
+        gateway.workloads.remove(workload)
+        gates[class_].workloads.append(workload)  # type: ignore[index]
+    if "residency" in settings:
         for gate in platform.gateways:
             gate.workloads[:] = [
-                each.model_copy(update={"residency": said["residency"]}) for each in gate.workloads
+                workload.model_copy(update={"residency": settings["residency"]})
+                for workload in gate.workloads
             ]
     return platform
 
@@ -81,9 +86,9 @@ def graph() -> Graph:
 
 
 def refused(before: Platform) -> dict[str, str]:
-    by = declared_policy.of(before, bank.platform())
-    ways = data_paths(graph(), by.platform, held=by.held)
-    return {each.workload: each.why for each in ways if each.verdict == "refused"}
+    declared = declared_policy.of(before, bank.platform())
+    paths = data_paths(graph(), declared.platform, held=declared.held)
+    return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
 def test_by_the_same_word_nothing_is_refused():
@@ -91,9 +96,9 @@ def test_by_the_same_word_nothing_is_refused():
 
 
 def test_work_that_was_restricted_may_not_be_on_bedrock_now_that_it_is_called_internal():
-    ways = refused(changed({"policy-assistant": "restricted"}))
-    assert list(ways) == ["policy-assistant"]
-    assert ways["policy-assistant"].startswith(
+    message = refused(changed({"policy-assistant": "restricted"}))
+    assert list(message) == ["policy-assistant"]
+    assert message["policy-assistant"].startswith(
         "policy-assistant is restricted before this change, and restricted"
     )
 
@@ -108,25 +113,27 @@ def test_a_class_that_is_raised_is_judged_by_the_stricter_one_alone():
 
 
 def test_a_residency_that_was_narrower_still_binds():
-    ways = refused(changed(residency=["de"]))
-    assert set(ways) == {"policy-assistant", "campaign-copy"}
-    assert "must stay in de" in ways["policy-assistant"]
+    message = refused(changed(residency=["de"]))
+    assert set(message) == {"policy-assistant", "campaign-copy"}
+    assert "must stay in de" in message["policy-assistant"]
 
 
 def test_the_rules_draw_the_way_that_is_refused():
-    by = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
-    found = judge(bank.rendered().resources, by.platform, stack=bank.STACK, held=by.held)
-    (mine,) = [each for each in found if each.policy == "data-path/stays-where-it-may"]
-    assert mine.severity == "critical"
-    assert mine.message.startswith("policy-assistant → internal-gateway → ")
+    declared = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
+    findings = judge(bank.rendered().resources, declared.platform, stack=bank.STACK, held=declared.held)
+    (finding,) = [candidate for candidate in findings if candidate.policy == "data-path/stays-where-it-may"]
+    assert finding.severity == "critical"
+    assert finding.message.startswith("policy-assistant → internal-gateway → ")
 
 
 def test_an_organisations_stricter_table_of_before_draws_the_way_of_the_plan():
-    requirements, plan = bank.both()
+    requirements, plan = bank.requirements_and_plan()
     strict = requirements.model_copy(update={"handling": {"internal": {"targets": ["onprem-vllm"]}}})
-    ways = data_paths(graph(), bank.platform())
-    was, will = Side(requirements=strict), Side(plan, requirements, ways)
-    found = base_and_head.paths(bank.platform(), was, bank.platform(), will, bank.rendered().resources)
-    (mine,) = [each for each in found if each.verdict == "refused"]
-    assert (mine.workload, mine.hops[-1].kind) == ("policy-assistant", "region")
-    assert "internal work may not run on bedrock; it may run on onprem-vllm" in mine.why
+    declared_paths = data_paths(graph(), bank.platform())
+    before, after = Side(requirements=strict), Side(plan, requirements, declared_paths)
+    paths = base_and_head.worst_paths(
+        bank.platform(), before, bank.platform(), after, bank.rendered().resources
+    )
+    (refused_path,) = [path for path in paths if path.verdict == "refused"]
+    assert (refused_path.workload, refused_path.hops[-1].kind) == ("policy-assistant", "region")
+    assert "internal work may not run on bedrock; it may run on onprem-vllm" in refused_path.why

@@ -18,14 +18,14 @@ def commit(root: Path, code: str = "") -> Commit:
     """A project that carries an Isthmus of its own, whose answer is `code`."""
     folder = root / "isthmus" / "engine"
     folder.mkdir(parents=True)
-    for each in (root / "isthmus", folder):
-        (each / "__init__.py").touch()
+    for package in (root / "isthmus", folder):
+        (package / "__init__.py").touch()
     (folder / "seen.py").write_text(f"import os, sys, time\nfrom pathlib import Path\n{code}\n")
     return Commit(root, "the base commit", root)
 
 
-def ask(one: Commit) -> object:
-    return commit_pair.ask({one: Order(do="see", root=str(one.root))})[one]
+def ask(asked_commit: Commit) -> object:
+    return commit_pair.ask_commits({asked_commit: Order(do="see", root=str(asked_commit.root))})[asked_commit]
 
 
 def alive(number: int) -> bool:
@@ -47,19 +47,21 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
         "PYTHONPATH",
     ):
         monkeypatch.setenv(name, "hidden")
-    told = tmp_path / "told"
-    one = commit(
+    output_file = tmp_path / "told"
+    asked_commit = commit(
         tmp_path / "p",
-        f"Path({str(told)!r}).write_text(repr(dict(os.environ)))\n"
+        f"Path({str(output_file)!r}).write_text(repr(dict(os.environ)))\n"
         "print('::add-mask::noise')\nPath(sys.argv[2]).write_text('{\"findings\": {\"a\": []}}')",
     )
-    assert commit_pair.ask({one: Order(do="see", root="x")})[one].findings == {"a": []}
-    assert "'PATH'" in told.read_text()
-    assert "hidden" not in told.read_text()
+    assert commit_pair.ask_commits({asked_commit: Order(do="see", root="x")})[asked_commit].findings == {
+        "a": []
+    }
+    assert "'PATH'" in output_file.read_text()
+    assert "hidden" not in output_file.read_text()
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("raise SystemExit('no such library')", "it ended with 1: no such library"),
         ("sys.exit(0)", "it ended with 0"),
@@ -67,10 +69,10 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
         ("os.kill(os.getpid(), 9)", "it ended with -9"),
     ],
 )
-def test_code_that_gives_no_answer_is_a_fault_that_says_how_it_ended(tmp_path: Path, code: str, said: str):
-    with pytest.raises(EnvironmentFault, match="the code of the base commit could not be asked") as told:
+def test_code_that_gives_no_answer_is_a_fault_that_says_how_it_ended(tmp_path: Path, code: str, message: str):
+    with pytest.raises(EnvironmentFault, match="the code of the base commit could not be asked") as caught:
         ask(commit(tmp_path, code))
-    assert said in str(told.value)
+    assert message in str(caught.value)
 
 
 def test_code_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -90,36 +92,38 @@ def test_where_one_fails_the_other_is_ended(tmp_path: Path):
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
     order = Order(do="see", root="x")
     with pytest.raises(EnvironmentFault):
-        commit_pair.ask({commit(tmp_path / "failing", wait): order, slow: order})
+        commit_pair.ask_commits({commit(tmp_path / "failing", wait): order, slow: order})
     assert not alive(int(number.read_text()))
 
 
 def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Path):
-    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.HERE
-    own = commit(tmp_path / "own")
-    assert own.code == own.root
+    assert Commit(tmp_path, "the base commit", tmp_path).code == commit_pair.RUNNING_CHECKOUT
+    own_commit = commit(tmp_path / "own")
+    assert own_commit.code == own_commit.root
 
 
 def test_what_judges_is_compared_file_by_file(tmp_path: Path):
-    one, other = commit(tmp_path / "one"), commit(tmp_path / "other")
-    assert commit_pair.rewritten(one, other) == []
-    (other.root / "policies").mkdir()
-    (other.root / "policies" / "new.py").touch()
-    (other.root / "isthmus" / "__init__.py").write_text("x = 1")
-    (other.root / "isthmus" / "__pycache__").mkdir()
-    (other.root / "isthmus" / "__pycache__" / "x.pyc").touch()
-    (other.root / "components").mkdir()
-    (other.root / "components" / "gone.py").touch()
-    assert commit_pair.rewritten(one, other) == ["isthmus/__init__.py", "policies/new.py"]
-    assert commit_pair.rewritten(other, one) == commit_pair.rewritten(one, other)
+    first, second = commit(tmp_path / "one"), commit(tmp_path / "other")
+    assert commit_pair.changed_judging_files(first, second) == []
+    (second.root / "policies").mkdir()
+    (second.root / "policies" / "new.py").touch()
+    (second.root / "isthmus" / "__init__.py").write_text("x = 1")
+    (second.root / "isthmus" / "__pycache__").mkdir()
+    (second.root / "isthmus" / "__pycache__" / "x.pyc").touch()
+    (second.root / "components").mkdir()
+    (second.root / "components" / "gone.py").touch()
+    assert commit_pair.changed_judging_files(first, second) == ["isthmus/__init__.py", "policies/new.py"]
+    assert commit_pair.changed_judging_files(second, first) == commit_pair.changed_judging_files(
+        first, second
+    )
 
 
 def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    checkout, laid_out, elsewhere = (tmp_path / each for each in ("checkout", "laid-out", "elsewhere"))
-    for each in (checkout / "mine", checkout / "new", laid_out / "mine", elsewhere):
-        each.mkdir(parents=True)
-    told = os.pathsep.join(map(str, (checkout / "mine", checkout / "new", elsewhere)))
-    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", told)
+    checkout, laid_out, elsewhere = (tmp_path / name for name in ("checkout", "laid-out", "elsewhere"))
+    for path in (checkout / "mine", checkout / "new", laid_out / "mine", elsewhere):
+        path.mkdir(parents=True)
+    search_path = os.pathsep.join(map(str, (checkout / "mine", checkout / "new", elsewhere)))
+    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", search_path)
     base = Commit(laid_out, "the base commit", checkout)
-    assert commit_pair._blueprints(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
-    assert commit_pair._blueprints(Commit(checkout, "the branch", checkout)) == told
+    assert commit_pair._blueprint_folders(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
+    assert commit_pair._blueprint_folders(Commit(checkout, "the branch", checkout)) == search_path

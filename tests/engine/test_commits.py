@@ -14,7 +14,7 @@ from tests.repository import commit, git
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A repository of two commits, its index and a file of it changed; the first commit's id."""
     root = tmp_path_factory.mktemp("repository")
     (root / "sub").mkdir()
@@ -37,15 +37,15 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def everything(root: Path) -> dict[str, str]:
     """Every file of a checkout and of its repository, by what stands in it."""
-    files = (each for each in root.rglob("*") if each.is_file())
-    return {str(each): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(there: tuple[Path, str]):
-    root, first = there
+def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(repository: tuple[Path, str]):
+    root, first = repository
     before = everything(root)
-    with commits.laid_out(root, first) as files:
-        names = sorted(each.name for each in files.iterdir())
+    with commits.commit_files(root, first) as files:
+        names = sorted(path.name for path in files.iterdir())
         assert names == [".gitattributes", "kept-out", "large.bin", "sub"]
         assert (files / "sub" / "Pulumi.yaml").read_text() == "name: isthmus\n"
     assert not files.exists()
@@ -55,77 +55,79 @@ def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(there: tuple[Pat
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
 def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
-    there: tuple[Path, str], fault: type[BaseException]
+    repository: tuple[Path, str], fault: type[BaseException]
 ):
-    seen: list[Path] = []
+    checkouts: list[Path] = []
 
     def broken_off() -> None:
-        with commits.laid_out(*there) as files:
-            seen.append(files)
+        with commits.commit_files(*repository) as files:
+            checkouts.append(files)
             raise fault
 
     with pytest.raises(fault):
         broken_off()
-    assert not seen[0].parent.exists()
+    assert not checkouts[0].parent.exists()
 
 
-def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(there: tuple[Path, str]):
-    root, first = there
-    with commits.laid_out(root / "sub", first) as files:
-        assert [each.name for each in files.iterdir()] == ["Pulumi.yaml"]
+def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(
+    repository: tuple[Path, str],
+):
+    root, first = repository
+    with commits.commit_files(root / "sub", first) as files:
+        assert [path.name for path in files.iterdir()] == ["Pulumi.yaml"]
 
 
-def test_a_folder_that_the_commit_does_not_have_is_said(there: tuple[Path, str]):
-    root, first = there
+def test_a_folder_that_the_commit_does_not_have_is_said(repository: tuple[Path, str]):
+    root, first = repository
     (root / "later").mkdir(exist_ok=True)
-    with pytest.raises(InputError, match="has no folder later"), commits.laid_out(root / "later", first):
+    with pytest.raises(InputError, match="has no folder later"), commits.commit_files(root / "later", first):
         pass
 
 
-def test_the_checkout_is_dirty_where_a_tracked_file_differs(there: tuple[Path, str], tmp_path: Path):
-    root, _ = there
+def test_the_checkout_is_dirty_where_a_tracked_file_differs(repository: tuple[Path, str], tmp_path: Path):
+    root, _ = repository
     assert commits.head(root) == git(root, "rev-parse", "HEAD") + "-dirty"
     subprocess.run(["git", "clone", "-q", str(root), str(tmp_path / "clone")], check=True)
     assert commits.head(tmp_path / "clone") == git(root, "rev-parse", "HEAD")
     assert commits.head(tmp_path) == ""
 
 
-def test_a_commit_goes_by_any_of_its_names(there: tuple[Path, str]):
-    root, first = there
-    assert {commits.named(root, each) for each in (first, first[:8], "HEAD~1", "main~1")} == {first}
+def test_a_commit_goes_by_any_of_its_names(repository: tuple[Path, str]):
+    root, first = repository
+    assert {commits.resolve_commit(root, name) for name in (first, first[:8], "HEAD~1", "main~1")} == {first}
 
 
 @pytest.mark.parametrize("name", ["nobody", "f" * 40, "", "--all", "HEAD:sub", "HEAD~9"])
-def test_a_commit_that_there_is_not_is_an_error(there: tuple[Path, str], name: str):
-    with pytest.raises(InputError, match="there is no commit") as told:
-        commits.named(there[0], name)
-    assert told.value.where == "--base"
+def test_a_commit_that_there_is_not_is_an_error(repository: tuple[Path, str], name: str):
+    with pytest.raises(InputError, match="there is no commit") as caught:
+        commits.resolve_commit(repository[0], name)
+    assert caught.value.where == "--base"
 
 
-def test_a_shallow_clone_says_how_to_fetch_the_commit(there: tuple[Path, str], tmp_path: Path):
-    root, first = there
+def test_a_shallow_clone_says_how_to_fetch_the_commit(repository: tuple[Path, str], tmp_path: Path):
+    root, first = repository
     subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{root}", str(tmp_path / "clone")], check=True)
-    with pytest.raises(InputError, match="which is shallow") as told:
-        commits.named(tmp_path / "clone", first)
-    assert f"git fetch --depth=1 origin {first}" in told.value.fix
+    with pytest.raises(InputError, match="which is shallow") as caught:
+        commits.resolve_commit(tmp_path / "clone", first)
+    assert f"git fetch --depth=1 origin {first}" in caught.value.fix
 
 
 def test_outside_a_repository_it_is_said(tmp_path: Path):
     with pytest.raises(InputError, match="no git repository"):
-        commits.named(tmp_path, "HEAD")
+        commits.resolve_commit(tmp_path, "HEAD")
 
 
 def test_without_git_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="git is not there"):
-        commits.named(tmp_path, "HEAD")
+        commits.resolve_commit(tmp_path, "HEAD")
     assert commits.head(tmp_path) == ""
 
 
-def test_a_branch_that_lacks_the_base_is_behind_it(there: tuple[Path, str], tmp_path: Path):
-    root, first = there
+def test_a_branch_that_lacks_the_base_is_behind_it(repository: tuple[Path, str], tmp_path: Path):
+    root, first = repository
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True)
-    assert not commits.behind(clone, first)
+    assert not commits.is_behind(clone, first)
     git(clone, "checkout", "-q", first)
-    assert commits.behind(clone, commits.named(clone, "main"))
+    assert commits.is_behind(clone, commits.resolve_commit(clone, "main"))

@@ -30,10 +30,10 @@ def ended(op: str, name: str = "it", old: Any = None, new: Any = None, **more: A
 
 
 def heard(*events: EngineEvent) -> Refreshed:
-    found = Refreshed()
-    for each in events:
-        found.on_event(each)
-    return found
+    refreshed = Refreshed()
+    for event in events:
+        refreshed.on_event(event)
+    return refreshed
 
 
 def urn(name: str = "it") -> str:
@@ -45,26 +45,26 @@ NEW = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Allow"}]}'}
 
 
 def test_what_a_provider_reads_differently_is_told_within_a_policys_text():
-    found = heard(ended("update", old=OLD, new=NEW), summary(update=1))
-    (change,) = found.changed({urn(): POLICY}, Masker())[urn()]
+    refresh = heard(ended("update", old=OLD, new=NEW), summary(update=1))
+    (change,) = refresh.changed({urn(): POLICY}, Masker())[urn()]
     assert (change.path, change.old, change.new) == ("policy.Statement[0].Effect", "Deny", "Allow")
 
 
 def test_what_stands_and_what_a_provider_alone_works_by_is_no_change():
     same = {**OLD, "__defaults": ["x"]}
-    found = heard(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
-    assert found.changed({urn(): POLICY, urn("other"): POLICY}, Masker()) == {}
+    refresh = heard(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
+    assert refresh.changed({urn(): POLICY, urn("other"): POLICY}, Masker()) == {}
 
 
 def test_a_difference_in_what_nobody_set_is_no_change():
     differs = {"etag": {"diffKind": "update", "inputDiff": False}}
-    found = heard(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
-    assert found.changed({urn(): POLICY}, Masker()) == {}
+    refresh = heard(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
+    assert refresh.changed({urn(): POLICY}, Masker()) == {}
 
 
 def test_a_secret_is_hidden_on_both_sides():
-    found = heard(ended("update", old=OLD, new={**OLD, "bucket": "hunter2-012345"}), summary(update=1))
-    (change,) = found.changed({urn(): POLICY}, Masker(["hunter2-012345"]))[urn()]
+    refresh = heard(ended("update", old=OLD, new={**OLD, "bucket": "hunter2-012345"}), summary(update=1))
+    (change,) = refresh.changed({urn(): POLICY}, Masker(["hunter2-012345"]))[urn()]
     assert (change.secret, change.old, change.new) == (True, "[secret]", "[secret]")
 
 
@@ -73,7 +73,7 @@ def test_what_is_gone_is_told():
 
 
 @pytest.mark.parametrize(
-    ("events", "words"),
+    ("events", "message"),
     [
         ([ended("same")], "ends before its summary"),
         ([summary(same=2)], "no word of 1 resources, it the first"),
@@ -81,6 +81,6 @@ def test_what_is_gone_is_told():
         ([ended("same"), summary(same=1)], ""),
     ],
 )
-def test_an_account_with_gaps_is_not_whole(events: Any, words: str):
+def test_an_account_with_gaps_is_not_whole(events: Any, message: str):
     missing = heard(*events).missing([urn()])
-    assert (words in missing) if words else (missing == "")
+    assert (message in missing) if message else (missing == "")

@@ -8,13 +8,13 @@ import pytest
 
 from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.drift import severity as drift_severity
-from isthmus.engine.drift.severity import brought, scaled, severity
+from isthmus.engine.drift.severity import is_controller_written, reason_for_scaling, severity_of
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 
 
 @pytest.mark.parametrize(
-    ("what", "type_", "path", "wanted"),
+    ("message", "type_", "path", "expected"),
     [
         ("gone", "aws:s3/bucket:Bucket", "", "critical"),
         ("gone", "kubernetes:networking.k8s.io/v1:NetworkPolicy", "", "high"),
@@ -41,14 +41,17 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
         ("added", "kubernetes:core/v1:NodePatch", "metadata.labels.x", "low"),
     ],
 )
-def test_a_drift_is_as_grave_as_what_it_opens_or_loses(what: Any, type_: str, path: str, wanted: str):
-    told = [PropertyChange(path=path)] if path else []
-    assert severity(what, type_, told) == wanted
+def test_a_drift_is_as_grave_as_what_it_opens_or_loses(message: Any, type_: str, path: str, expected: str):
+    property_changes = [PropertyChange(path=path)] if path else []
+    assert severity_of(message, type_, property_changes) == expected
 
 
 def test_the_gravest_of_several_properties_counts():
-    told = [PropertyChange(path="metadata.labels.x"), PropertyChange(path="spec.template.spec.hostNetwork")]
-    assert severity("changed", DEPLOYMENT, told) == "high"
+    property_changes = [
+        PropertyChange(path="metadata.labels.x"),
+        PropertyChange(path="spec.template.spec.hostNetwork"),
+    ]
+    assert severity_of("changed", DEPLOYMENT, property_changes) == "high"
 
 
 SCALED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "m", "namespace": "n"}}
@@ -64,7 +67,7 @@ KEDA = {
 
 
 def test_replicas_within_what_scales_them_were_asked_for():
-    assert "from 1 to 4" in scaled(DEPLOYMENT, SCALED, "spec.replicas", 3, [KEDA])
+    assert "from 1 to 4" in reason_for_scaling(DEPLOYMENT, SCALED, "spec.replicas", 3, [KEDA])
 
 
 @pytest.mark.parametrize(
@@ -79,16 +82,18 @@ def test_replicas_within_what_scales_them_were_asked_for():
     ],
 )
 def test_what_no_scaler_of_ours_does_was_not(path: str, new: Any, scaler: Any):
-    assert scaled(DEPLOYMENT, SCALED, path, new, [scaler]) == ""
-    assert scaled(DEPLOYMENT, SCALED, path, new, []) == ""
+    assert reason_for_scaling(DEPLOYMENT, SCALED, path, new, [scaler]) == ""
+    assert reason_for_scaling(DEPLOYMENT, SCALED, path, new, []) == ""
 
 
 def test_marks_that_controllers_leave_are_no_drift_and_marks_that_decide_are():
     claim = "kubernetes:core/v1:PersistentVolumeClaim"
-    assert brought(DEPLOYMENT, 'metadata.annotations["deployment.kubernetes.io/revision"]')
-    assert brought(claim, "spec.volumeName")
-    assert brought(claim, 'metadata.finalizers["kubernetes.io/pvc-protection"]')
-    assert not brought(DEPLOYMENT, "spec.volumeName")
-    assert not brought("x:ScaledObject", 'metadata.annotations["autoscaling.keda.sh/paused-replicas"]')
-    assert not brought(DEPLOYMENT, 'metadata.labels["isthmus.dev/class"]')
-    assert drift_severity.severity("added", DEPLOYMENT) == "medium"
+    assert is_controller_written(DEPLOYMENT, 'metadata.annotations["deployment.kubernetes.io/revision"]')
+    assert is_controller_written(claim, "spec.volumeName")
+    assert is_controller_written(claim, 'metadata.finalizers["kubernetes.io/pvc-protection"]')
+    assert not is_controller_written(DEPLOYMENT, "spec.volumeName")
+    assert not is_controller_written(
+        "x:ScaledObject", 'metadata.annotations["autoscaling.keda.sh/paused-replicas"]'
+    )
+    assert not is_controller_written(DEPLOYMENT, 'metadata.labels["isthmus.dev/class"]')
+    assert drift_severity.severity_of("added", DEPLOYMENT) == "medium"

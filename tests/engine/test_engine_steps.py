@@ -9,7 +9,7 @@ from pulumi.automation.events import EngineEvent
 
 from isthmus.contracts.reports.preview import Change, Preview
 from isthmus.engine.preview import assembly as preview_assembly
-from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.assembly import PreviewDraft
 from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 
@@ -19,7 +19,7 @@ KEY, BOX = "aws:kms/key:Key", "kubernetes:apps/v1:Deployment"
 
 def state(type_: str, urn: str, inputs: dict[str, Any], **more: Any) -> dict[str, Any]:
     parent = f"{HEAD}::whole"
-    made = {
+    values = {
         "type": type_,
         "urn": urn,
         "id": "",
@@ -28,7 +28,7 @@ def state(type_: str, urn: str, inputs: dict[str, Any], **more: Any) -> dict[str
         "inputs": inputs,
         "outputs": {},
     }
-    return made | {"custom": True} | more
+    return values | {"custom": True} | more
 
 
 def step(
@@ -37,7 +37,7 @@ def step(
     name: str = "it",
     old: dict[str, Any] | None = None,
     new: dict[str, Any] | None = None,
-    kept: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
     **more: Any,
 ) -> EngineEvent:
     urn = f"{HEAD}${type_}::{name}"
@@ -46,7 +46,7 @@ def step(
         "urn": urn,
         "type": type_,
         "provider": "",
-        "old": None if old is None else state(type_, urn, old, **(kept or {})),
+        "old": None if old is None else state(type_, urn, old, **(extra or {})),
         "new": None if new is None else state(type_, urn, new),
         **more,
     }
@@ -54,33 +54,39 @@ def step(
 
 
 def summary(**counts: int) -> EngineEvent:
-    named = {key.replace("_", "-"): number for key, number in counts.items()}
+    renamed_counts = {key.replace("_", "-"): number for key, number in counts.items()}
     return EngineEvent.from_json(
-        {"sequence": 2, "timestamp": 1, "summaryEvent": {"resourceChanges": named, "durationSeconds": 1}}
+        {
+            "sequence": 2,
+            "timestamp": 1,
+            "summaryEvent": {"resourceChanges": renamed_counts, "durationSeconds": 1},
+        }
     )
 
 
-def said(severity: str, message: str, **more: Any) -> EngineEvent:
+def diagnostic(severity: str, message: str, **more: Any) -> EngineEvent:
     event = {"message": message, "color": "never", "severity": severity, **more}
     return EngineEvent.from_json({"sequence": 3, "timestamp": 2, "diagnosticEvent": event})
 
 
 def account(*events: EngineEvent) -> Account:
-    made = Account()
-    for each in events:
-        made.on_event(each)
-    return made
+    recorded = Account()
+    for event in events:
+        recorded.on_event(event)
+    return recorded
 
 
 def only(*events: EngineEvent) -> Change:
-    (found,) = account(*events).changes(Masker())
-    return found
+    (change,) = account(*events).changes(Masker())
+    return change
 
 
 def test_an_update_says_what_was_and_will_be_and_whose_it_is():
-    found = only(step("update", old={"spec": {"replicas": 2}}, new={"spec": {"replicas": 3}}))
-    assert (found.op, found.name, found.component) == ("update", "it", "whole")
-    assert [(each.path, each.old, each.new) for each in found.properties] == [("spec.replicas", 2, 3)]
+    resource = only(step("update", old={"spec": {"replicas": 2}}, new={"spec": {"replicas": 3}}))
+    assert (resource.op, resource.name, resource.component) == ("update", "it", "whole")
+    assert [(property.path, property.old, property.new) for property in resource.properties] == [
+        ("spec.replicas", 2, 3)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +107,14 @@ def test_a_replacement_is_one_change_in_whatever_order_its_steps_come(order: tup
             old=None if op == "create-replacement" else old,
             new=None if op == "delete-replaced" else new,
             detailedDiff=None if op == "delete-replaced" else forced,
-            kept={"retainOnDelete": True},
+            extra={"retainOnDelete": True},
         )
         for op in order
     ]
-    found = only(*events)
-    assert (found.op, found.replaces_because, found.stateful) == ("replace", ["multiRegion"], True)
-    assert found.retained, "the old key stays"
-    assert [each.path for each in found.properties] == ["description", "multiRegion"]
+    resource = only(*events)
+    assert (resource.op, resource.replaces_because, resource.stateful) == ("replace", ["multiRegion"], True)
+    assert resource.retained, "the old key stays"
+    assert [property.path for property in resource.properties] == ["description", "multiRegion"]
     assert account(*events).summary() == {"replace": 1}
 
 
@@ -117,23 +123,27 @@ def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
     event = step("update", old=inputs, new=inputs, detailedDiff={"blockPublicAcls": {"diffKind": "update"}})
     meta: Any = event.resource_pre_event
     meta.metadata.old.outputs = {"blockPublicAcls": False}
-    assert [(each.path, each.old, each.new) for each in only(event).properties] == [
+    assert [(property.path, property.old, property.new) for property in only(event).properties] == [
         ("blockPublicAcls", False, True)
     ]
 
 
 def test_what_stays_the_same_is_counted_and_is_no_change():
-    made = account(
+    recorded = account(
         step("same", old={}, new={}),
         step("read", name="other", old={"kind": "Theirs"}, new={}),
         summary(same=1, read=1),
     )
-    assert (made.changes(Masker()), made.summary(), made.missing) == ([], {"read": 1, "same": 1}, "")
+    assert (recorded.changes(Masker()), recorded.summary(), recorded.missing) == (
+        [],
+        {"read": 1, "same": 1},
+        "",
+    )
 
 
 def test_the_look_at_what_stands_is_no_step():
-    made = account(step("refresh", old={"a": 1}, new={"a": 2}), summary())
-    assert (made.changes(Masker()), made.summary(), made.missing) == ([], {}, "")
+    recorded = account(step("refresh", old={"a": 1}, new={"a": 2}), summary())
+    assert (recorded.changes(Masker()), recorded.summary(), recorded.missing) == ([], {}, "")
 
 
 def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_region_is():
@@ -143,7 +153,7 @@ def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_r
 
 
 @pytest.mark.parametrize(
-    ("events", "why"),
+    ("events", "reason"),
     [
         ([step("same", old={}, new={})], "ends before its summary"),
         ([], "ends before its summary"),
@@ -152,8 +162,8 @@ def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_r
     ],
     ids=["no end", "nothing", "a gap", "a gap that hides a deletion"],
 )
-def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], why: str):
-    assert why in account(*events).missing
+def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], reason: str):
+    assert reason in account(*events).missing
 
 
 def test_an_operation_that_nobody_knows_is_a_gap():
@@ -164,16 +174,16 @@ def test_an_operation_that_nobody_knows_is_a_gap():
 
 
 def test_errors_come_first_once_and_without_secrets_and_without_the_machines_own_words():
-    made = account(
-        said("warning", "using pulumi-resource-aws from $PATH at /home/me/bin"),
-        said("warning", "slow"),
-        said("error", "no: hunter2-hunter2"),
-        said("error", "no: hunter2-hunter2"),
-        said("info", "hello"),
-        said("error", "gone at once", ephemeral=True),
+    recorded = account(
+        diagnostic("warning", "using pulumi-resource-aws from $PATH at /home/me/bin"),
+        diagnostic("warning", "slow"),
+        diagnostic("error", "no: hunter2-hunter2"),
+        diagnostic("error", "no: hunter2-hunter2"),
+        diagnostic("info", "hello"),
+        diagnostic("error", "gone at once", ephemeral=True),
     )
-    found = made.diagnostics(Masker(["hunter2-hunter2"]))
-    assert [(each.severity, each.message) for each in found] == [
+    diagnostics = recorded.diagnostics(Masker(["hunter2-hunter2"]))
+    assert [(diagnostic.severity, diagnostic.message) for diagnostic in diagnostics] == [
         ("error", "no: [secret]"),
         ("warning", "slow"),
     ]
@@ -190,28 +200,35 @@ def test_a_policy_of_the_engines_own_is_a_finding():
         "enforcementLevel": "mandatory",
         "resourceUrn": f"{HEAD}${KEY}::it",
     }
-    made = account(EngineEvent.from_json({"sequence": 1, "timestamp": 0, "policyEvent": event}))
-    (found,) = made.findings("dev", Masker())
-    assert (found.policy, found.severity, found.resource, found.stack) == ("pack/p", "high", "it", "dev")
+    recorded = account(EngineEvent.from_json({"sequence": 1, "timestamp": 0, "policyEvent": event}))
+    (finding,) = recorded.findings("dev", Masker())
+    assert (finding.policy, finding.severity, finding.resource, finding.stack) == (
+        "pack/p",
+        "high",
+        "it",
+        "dev",
+    )
 
 
 def digest_of(*events: EngineEvent) -> str:
-    return preview_assembly.preview(Parts("dev", changes=account(*events).changes(Masker()))).digest
+    return preview_assembly.preview(PreviewDraft("dev", changes=account(*events).changes(Masker()))).digest
 
 
 def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
-    one = step("update", old={"a": 1}, new={"a": 2})
-    other = step("create", name="other", new={"b": 1})
-    assert digest_of(one, other) == digest_of(other, one)
-    assert digest_of(one) != digest_of(step("update", old={"a": 1}, new={"a": 3}))
-    assert digest_of(one) != digest_of(step("update", old={"a": 0}, new={"a": 2})), "it was changed meanwhile"
-    assert digest_of(one) != digest_of(one, other)
-    assert digest_of(other) != digest_of(step("create", name="other", new={"b": 2}))
+    first = step("update", old={"a": 1}, new={"a": 2})
+    second = step("create", name="other", new={"b": 1})
+    assert digest_of(first, second) == digest_of(second, first)
+    assert digest_of(first) != digest_of(step("update", old={"a": 1}, new={"a": 3}))
+    assert digest_of(first) != digest_of(step("update", old={"a": 0}, new={"a": 2})), (
+        "it was changed meanwhile"
+    )
+    assert digest_of(first) != digest_of(first, second)
+    assert digest_of(second) != digest_of(step("create", name="other", new={"b": 2}))
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
 def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
-    shown: Preview = preview_assembly.preview(Parts("dev", status=status))
+    shown: Preview = preview_assembly.preview(PreviewDraft("dev", status=status))
     assert (shown.status, shown.digest) == (status, "")
 
 
@@ -220,13 +237,15 @@ MODEL, CONFIG = "aws:sagemaker/model:Model", "aws:sagemaker/endpointConfiguratio
 
 def release(random: str) -> list[Change]:
     """A model that is made anew, under a name that its provider makes up each time that it is asked."""
-    was, will = (
+    before, after = (
         {"name": f"bank-model-{end}", "image": end, "__defaults": ["name"]} for end in ("0badcafe", random)
     )
-    will["image"] = "new"
-    variants = [{"modelName": each["name"], "path": f"/models/{each['name']}/x"} for each in (was, will)]
+    after["image"] = "new"
+    variants = [
+        {"modelName": inputs["name"], "path": f"/models/{inputs['name']}/x"} for inputs in (before, after)
+    ]
     return account(
-        step("replace", MODEL, "bank-model", old=was, new=will),
+        step("replace", MODEL, "bank-model", old=before, new=after),
         step("replace", CONFIG, "config", old={"variants": [variants[0]]}, new={"variants": [variants[1]]}),
         summary(replace=2),
     ).changes(Masker())
@@ -237,8 +256,8 @@ def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_o
 
     first, again = release("1234567"), release("fedcba9")
     assert digest(first) == digest(again)
-    [config] = [each for each in first if each.type == CONFIG]
-    assert [(each.path, each.old, each.new) for each in config.properties] == [
+    [config] = [change for change in first if change.type == CONFIG]
+    assert [(property.path, property.old, property.new) for property in config.properties] == [
         ("variants[0].modelName", "bank-model-0badcafe", "${bank-model.name}"),
         ("variants[0].path", "/models/bank-model-0badcafe/x", "/models/${bank-model.name}/x"),
     ]
@@ -247,12 +266,12 @@ def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_o
 def test_a_name_that_the_program_gives_is_no_ones_making_though_it_looks_so():
     inputs = {"name": "bank-model-1234567"}
     [config] = [
-        each
-        for each in account(
+        change
+        for change in account(
             step("create", MODEL, "bank-model", new=inputs),
             step("create", CONFIG, "config", new={"modelName": "bank-model-1234567"}),
             summary(create=2),
         ).changes(Masker())
-        if each.type == CONFIG
+        if change.type == CONFIG
     ]
     assert config.properties[0].new == "bank-model-1234567"

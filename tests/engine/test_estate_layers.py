@@ -25,10 +25,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def holding(id_: str, pool: str = "fra1-h100-sxm-80gb") -> dict[str, Any]:
     """A state with a model server."""
-    given = {"id": id_, "sensitivity": id_.partition("-")[0], "pool": pool, "weights": {"uri": "pvc://w"}}
+    inputs = {"id": id_, "sensitivity": id_.partition("-")[0], "pool": pool, "weights": {"uri": "pvc://w"}}
     return {
         "resources": [
-            {"urn": f"{SERVER}::{id_}", "type": "isthmus:index:ModelServer", "inputs": given},
+            {"urn": f"{SERVER}::{id_}", "type": "isthmus:index:ModelServer", "inputs": inputs},
             {
                 "urn": f"{SERVER}$kubernetes:apps/v1:Deployment::{id_}-server",
                 "type": "kubernetes:apps/v1:Deployment",
@@ -43,14 +43,14 @@ def holding(id_: str, pool: str = "fra1-h100-sxm-80gb") -> dict[str, Any]:
 
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    monkeypatch.setattr(estate_layers, "state_of", lambda _, name: found.get(name, {}))
-    return found
+    states_by_name: dict[str, Any] = {}
+    monkeypatch.setattr(estate_layers, "read_state", lambda _, name: states_by_name.get(name, {}))
+    return states_by_name
 
 
 def before_up(project: Project, stack: str, *, in_place: bool = False) -> None:
-    one = project.stack(stack)
-    estate_layers.before_up(one, one.platform(), in_place=in_place)
+    loaded = project.stack(stack)
+    estate_layers.before_up(loaded, loaded.platform(), in_place=in_place)
 
 
 def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Project, states: Any):
@@ -72,8 +72,8 @@ def test_a_gateway_is_not_led_away_from_a_model_that_stands_without_consent(proj
 
 def hosting(id_: str) -> dict[str, Any]:
     """A state with a model on SageMaker."""
-    given = {"id": id_, "sensitivity": "confidential", "replicas": 2}
-    component = {"urn": f"x::{id_}", "type": "isthmus:index:SageMakerEndpoint", "inputs": given}
+    inputs = {"id": id_, "sensitivity": "confidential", "replicas": 2}
+    component = {"urn": f"x::{id_}", "type": "isthmus:index:SageMakerEndpoint", "inputs": inputs}
     served = [{"workload": "kyc-extraction", "endpoint": id_}]
     root = {"urn": "s", "type": "pulumi:pulumi:Stack", "outputs": {"plan": {"placements": served}}}
     return {"resources": [root, component]}
@@ -102,10 +102,10 @@ def test_no_consent_makes_a_model_twice(project: Project, states: Any):
 def test_in_a_layer_what_goes_goes_first(project: Project):
     stack = project.stack(INVESTIGATIONS)
     platform = stack.platform()
-    (model,) = [each for each in moves.standing(platform) if each.class_ == "restricted"]
+    (model,) = [move for move in moves.standing(platform) if move.class_ == "restricted"]
     old = model.model_copy(update={"id": "restricted-old"})
-    found = estate_layers.move([model, old], platform, stack)
-    assert (found.going, found.first, found.beside) == ((old,), (old,), ())
+    plan_move = estate_layers.plan_move([model, old], platform, stack)
+    assert (plan_move.going, plan_move.first, plan_move.beside) == ((old,), (old,), ())
 
 
 def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states: Any):
@@ -119,10 +119,10 @@ def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states
 
 def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
     project = bank_estate(tmp_path / "p")
-    estate_layers.agree(project.chosen(["bank"]))
+    estate_layers.check_same_location(project.chosen(["bank"]))
     file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"
     data = yaml_files.load(file).data
     data["config"]["isthmus:sandbox"] = "false"
     yaml_files.dump(data, "", file)
     with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
-        estate_layers.agree(Project(project.root).chosen(["bank"]))
+        estate_layers.check_same_location(Project(project.root).chosen(["bank"]))

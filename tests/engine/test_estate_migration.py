@@ -72,88 +72,103 @@ class Recorded:
 
 
 def test_machines_that_keep_its_weights_are_counted_as_they_were_last_seen():
-    assert estate_migration.standing(state())[0].fetchers == 0
-    held = state()
+    assert estate_migration.gpu_endpoints(state())[0].fetchers == 0
+    deployed_state = state()
     fetch = {"type": "kubernetes:apps/v1:DaemonSet", "id": "x", "parent": f"{SERVER}::bank-a", "custom": True}
     fetch |= {"urn": f"{SERVER}$kubernetes:apps/v1:DaemonSet::bank-a-fetch"}
-    held["resources"].append({**fetch, "outputs": {"status": {"desiredNumberScheduled": 3}}})
-    assert estate_migration.standing(held)[0].fetchers == 3
+    deployed_state["resources"].append({**fetch, "outputs": {"status": {"desiredNumberScheduled": 3}}})
+    assert estate_migration.gpu_endpoints(deployed_state)[0].fetchers == 3
 
 
 def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
-    [found] = estate_migration.standing(state())
-    assert (found.id, found.site, found.pool, found.total) == ("restricted-a", "fra1", "h100", 8)
-    assert (found.claim, found.volume, found.workloads) == ("llama", "w", ["reports"])
+    [gpu_endpoint] = estate_migration.gpu_endpoints(state())
+    assert (gpu_endpoint.id, gpu_endpoint.site, gpu_endpoint.pool, gpu_endpoint.total) == (
+        "restricted-a",
+        "fra1",
+        "h100",
+        8,
+    )
+    assert (gpu_endpoint.claim, gpu_endpoint.volume, gpu_endpoint.workloads) == ("llama", "w", ["reports"])
 
 
 def test_an_empty_state_has_nothing():
-    assert estate_migration.standing({}) == []
+    assert estate_migration.gpu_endpoints({}) == []
 
 
 def test_replicas_over_several_machines_are_seen_too():
     kind = "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
-    assert [each.replicas for each in estate_migration.standing(state(kind=kind))] == [2]
+    assert [gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(state(kind=kind))] == [2]
 
 
 def test_what_was_scaled_to_none_holds_nothing_whatever_its_component_says():
-    assert [each.total for each in estate_migration.standing(state(replicas=0))] == [0]
+    assert [gpu_endpoint.total for gpu_endpoint in estate_migration.gpu_endpoints(state(replicas=0))] == [0]
 
 
 def test_a_server_whose_pods_were_never_made_does_not_stand():
-    held = state()
-    held["resources"] = [each for each in held["resources"] if "bank-a-server" not in each["urn"]]
-    assert estate_migration.standing(held) == []
+    deployed_state = state()
+    deployed_state["resources"] = [
+        resource for resource in deployed_state["resources"] if "bank-a-server" not in resource["urn"]
+    ]
+    assert estate_migration.gpu_endpoints(deployed_state) == []
 
 
 def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
-    engine, held = Recorded(), state()
-    estate_migration.make_room(engine, held, Move(first=tuple(estate_migration.standing(held))), None)  # type: ignore[arg-type]
+    engine, deployed_state = Recorded(), state()
+    estate_migration.make_room(
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
+    )  # type: ignore[arg-type]
     assert engine.step == "room"
     assert GATEWAY in engine.excluded, "callers must be refused where they ask, not sent elsewhere"
     assert not [urn for urn in engine.excluded if SERVER in urn]
-    [one] = engine.room["servers"]
-    assert (one["site"], one["name"], one["workload"]) == ("fra1", "bank-a", "bank-a-server")
+    [server] = engine.room["servers"]
+    assert (server["site"], server["name"], server["workload"]) == ("fra1", "bank-a", "bank-a-server")
     assert engine.room["outputs"]["audit"] == ["kept"], "the run would forget what the stack said"
-    assert [each["replicas"] for each in engine.room["outputs"]["standing"]] == [0]
+    assert [resource["replicas"] for resource in engine.room["outputs"]["standing"]] == [0]
     assert UP_STEP not in os.environ
     assert UP_ROOM not in os.environ
 
 
 def scaled(paused: bool = False) -> dict[str, Any]:
     """The state of an endpoint whose replicas follow the load."""
-    held, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
-    told = {PAUSED: "0"} if paused else {}
-    inputs = {"metadata": {"name": "a", "annotations": told}, "spec": {"maxReplicaCount": 5}}
+    deployed_state, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
+    annotations = {PAUSED: "0"} if paused else {}
+    inputs = {"metadata": {"name": "a", "annotations": annotations}, "spec": {"maxReplicaCount": 5}}
     scaler = {"urn": f"{SERVER}${kind}::bank-a-scaling", "type": kind, "id": "isthmus-restricted/a"}
-    held["resources"].append(
+    deployed_state["resources"].append(
         {**scaler, "parent": f"{SERVER}::bank-a", "provider": PROVIDER, "inputs": inputs}
     )
-    return held
+    return deployed_state
 
 
 def test_an_endpoint_scaled_by_load_stands_with_all_that_it_can_have_until_it_is_paused():
-    assert [each.replicas for each in estate_migration.standing(scaled())] == [5]
-    assert [each.replicas for each in estate_migration.standing(scaled(paused=True))] == [0]
+    assert [gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(scaled())] == [5]
+    assert [
+        gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(scaled(paused=True))
+    ] == [0]
 
 
 def test_making_room_tells_keda_too():
-    engine, held = Recorded(), scaled()
-    estate_migration.make_room(engine, held, Move(first=tuple(estate_migration.standing(held))), None)  # type: ignore[arg-type]
-    [one] = engine.room["servers"]
-    assert one["scaler"]["name"] == "bank-a-scaling"
+    engine, deployed_state = Recorded(), scaled()
+    estate_migration.make_room(
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
+    )  # type: ignore[arg-type]
+    [server] = engine.room["servers"]
+    assert server["scaler"]["name"] == "bank-a-scaling"
     assert not [urn for urn in engine.excluded if "bank-a-scaling" in urn], "KEDA would bring back what goes"
 
 
 def test_a_secret_output_is_not_put_into_the_environment():
-    engine, held = Recorded(), state()
+    engine, deployed_state = Recorded(), state()
     marked = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
-    held["resources"][0]["outputs"]["links"] = [{"key": marked}]
-    estate_migration.make_room(engine, held, Move(first=tuple(estate_migration.standing(held))), None)  # type: ignore[arg-type]
+    deployed_state["resources"][0]["outputs"]["links"] = [{"key": marked}]
+    estate_migration.make_room(
+        engine, deployed_state, Move(first=tuple(estate_migration.gpu_endpoints(deployed_state))), None
+    )  # type: ignore[arg-type]
     assert set(engine.room["outputs"]) == {"plan", "audit", "standing"}
 
 
 def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
-    with estate_migration.told(estate_migration.standing(state())):
+    with estate_migration.shared_with_program(estate_migration.gpu_endpoints(state())):
         assert json.loads(os.environ[UP_STANDING])[0]["id"] == "restricted-a"
     assert UP_STANDING not in os.environ
 
@@ -161,9 +176,9 @@ def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
 class Asked(Cluster):
     """A cluster that has some objects, and refuses to be asked of others."""
 
-    def __init__(self, *there: str, status: int = 404) -> None:
+    def __init__(self, *existing: str, status: int = 404) -> None:
         super().__init__("fra1", "https://fra1.invalid", None)
-        self.there, self.status = there, status
+        self.there, self.status = existing, status
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         if method == "GET" and path.rpartition("/")[2] in self.there:
@@ -172,20 +187,23 @@ class Asked(Cluster):
 
 
 def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():
-    found = estate_migration.standing(state())
+    gpu_endpoints = estate_migration.gpu_endpoints(state())
 
-    def left(*there: str) -> list[tuple[int, str | None]]:
-        cluster: Any = Asked(*there)
-        return [(each.replicas, each.volume) for each in estate_migration.there(found, {"fra1": cluster})]
+    def left(*existing: str) -> list[tuple[int, str | None]]:
+        cluster: Any = Asked(*existing)
+        return [
+            (confirm_in_cluster.replicas, confirm_in_cluster.volume)
+            for confirm_in_cluster in estate_migration.confirm_in_clusters(gpu_endpoints, {"fra1": cluster})
+        ]
 
     assert left("restricted-a", "llama") == [(2, "w")]
     assert left("restricted-a") == [(2, None)]
     assert left("llama") == [(0, "w")]
     assert left() == []
-    assert estate_migration.there(found, {}) == found
+    assert estate_migration.confirm_in_clusters(gpu_endpoints, {}) == gpu_endpoints
 
 
 def test_a_cluster_that_may_not_be_asked_is_no_cluster_without_endpoints():
     cluster: Any = Asked(status=403)
     with pytest.raises(EnvironmentFault, match="refuses to be asked what stands"):
-        estate_migration.there(estate_migration.standing(state()), {"fra1": cluster})
+        estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state()), {"fra1": cluster})

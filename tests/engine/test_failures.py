@@ -22,7 +22,7 @@ NOT_ADMISSION = (
 
 
 @pytest.mark.parametrize(
-    ("message", "code", "said"),
+    ("message", "code", "fix"),
     [
         ('no matches for kind "LocalQueue" in version "kueue.x-k8s.io/v1beta1"', 3, "install the operator"),
         ("1 error occurred:\n\t* 0/4 nodes are available: 2 Insufficient nvidia.com/gpu.", 3, "free GPUs"),
@@ -53,12 +53,12 @@ NOT_ADMISSION = (
         ),
     ],
 )
-def test_each_known_failure_says_what_to_do(message, code, said):
+def test_each_known_failure_says_what_to_do(message, code, fix):
     error = failure([Failure(STACK, "update failed"), Failure(URN, message)], "", "dev", Path("some.log"))
     text = str(error)
     assert error.exit_code == code
     assert "Deployment model-server" in text
-    assert said in text
+    assert fix in text
     assert "some.log" in text
     assert "\n" not in text
     assert not re.search(r"\d+ errors? occurred", text), "the engine's own bullet marks"
@@ -75,19 +75,21 @@ def test_an_error_of_the_program_is_shown_without_its_traceback():
 
 @pytest.mark.parametrize("kind", [Refused, InputError, EnvironmentFault])
 def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
-    said = kind("no such zone: exceeded quota", where="networks[x].zones", fix="Name another. " * 60)
-    told = Failure(STACK, f"{said.verdict}: {said}\n")
-    error = failure([Failure(URN, "boom"), told], "", "dev", Path("some.log"))
+    told_error = kind("no such zone: exceeded quota", where="networks[x].zones", fix="Name another. " * 60)
+    program_failure = Failure(STACK, f"{told_error.verdict}: {told_error}\n")
+    error = failure([Failure(URN, "boom"), program_failure], "", "dev", Path("some.log"))
     assert type(error) is kind
-    assert str(error) == f"stack dev: {said}"
+    assert str(error) == f"stack dev: {told_error}"
 
 
 def test_a_program_that_the_engine_ended_is_not_asked_why():
-    told = Failure(
+    program_failure = Failure(
         STACK, "the environment is wrong: no zones: Resource monitor has terminated, shutting down"
     )
     provider = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt"
-    error = failure([told, Failure(provider, "could not read plugin: exit status 1")], "", "dev", None)
+    error = failure(
+        [program_failure, Failure(provider, "could not read plugin: exit status 1")], "", "dev", None
+    )
     assert "aws frankfurt: could not read plugin" in str(error)
 
 
@@ -103,7 +105,7 @@ def test_a_failure_without_events_is_taken_from_stderr():
 
 
 @pytest.mark.parametrize(
-    ("stderr", "said"),
+    ("stderr", "message"),
     [
         ("error: failed to load checkpoint: place 1: unexpected end of JSON input", "docs/recovery.md"),
         (
@@ -112,16 +114,16 @@ def test_a_failure_without_events_is_taken_from_stderr():
         ),
     ],
 )
-def test_a_state_that_a_remote_backend_cannot_give_is_named(stderr, said):
+def test_a_state_that_a_remote_backend_cannot_give_is_named(stderr, message):
     """As Pulumi 3.274.1 says it of an object in S3."""
     error = failure([], stderr, "dev", None)
     assert error.exit_code == 3
-    assert said in str(error)
+    assert message in str(error)
 
 
 def test_further_failures_are_counted():
-    other = URN.replace("model-server", "gateway")
-    text = str(failure([Failure(URN, "boom"), Failure(other, "boom")], "", "dev", None))
+    other_urn = URN.replace("model-server", "gateway")
+    text = str(failure([Failure(URN, "boom"), Failure(other_urn, "boom")], "", "dev", None))
     assert "(and 1 more)" in text
 
 

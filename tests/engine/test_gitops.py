@@ -17,7 +17,7 @@ READ = YAML(typ="safe", pure=True)
 
 
 def laid(form: gitops.Form) -> tuple[dict[str, str], list[str]]:
-    return gitops.files(bank.rendered().resources, "bank-dev", form, "fleet")
+    return gitops.build_gitops_files(bank.rendered().resources, "bank-dev", form, "fleet")
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,17 @@ def flux() -> dict[str, str]:
 
 
 def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    found = {}
+    objects = {}
     for path, text in files.items():
         if path.startswith("kubernetes/"):
             body = READ.load(text)
-            found[body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
-    return found
+            objects[body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+    return objects
 
 
 def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, str]):
-    whole = render_files.files(bank.rendered(), {})
-    names = sorted(path.split("/", 2)[2] for path in whole if path.startswith("kubernetes/"))
+    files = render_files.build_files(bank.rendered(), {})
+    names = sorted(path.split("/", 2)[2] for path in files if path.startswith("kubernetes/"))
     assert sorted(path.split("/", 2)[2] for path in argocd) == names
 
 
@@ -57,7 +57,7 @@ def test_nothing_that_is_applied_holds_a_secret_or_an_open_value_or_a_word_for_p
 
 
 def test_what_only_the_cluster_knows_and_what_others_own_stands_apart_and_is_told():
-    files, told = laid("argocd")
+    files, messages = laid("argocd")
     apart = {path.rpartition("/")[2] for path in files if path.startswith("unfilled/")}
     assert "deployment-restricted-gateway.yaml" in apart, "its model's address is the cluster's to choose"
     assert "deployment-internal-translator.yaml" in apart, "its role is AWS's"
@@ -67,8 +67,8 @@ def test_what_only_the_cluster_knows_and_what_others_own_stands_apart_and_is_tol
     patches = [path for path in files if path.startswith("patches/")]
     assert patches
     assert all("node-patch" in path for path in patches)
-    assert told[0].startswith(f"{len(apart)} manifests under unfilled/")
-    assert told[1].startswith(f"{len(patches)} manifests under patches/")
+    assert messages[0].startswith(f"{len(apart)} manifests under unfilled/")
+    assert messages[1].startswith(f"{len(patches)} manifests under patches/")
 
 
 def wave(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
@@ -77,26 +77,26 @@ def wave(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
 
 def test_what_refuses_comes_before_what_it_guards_and_that_before_pods(argocd: dict[str, str]):
     bodies = applied(argocd)
-    space = "isthmus-confidential"
+    namespace = "isthmus-confidential"
     order = [
         wave(bodies, "ValidatingAdmissionPolicy", "", "isthmus-restricted-pods"),
         wave(bodies, "ValidatingAdmissionPolicyBinding", "", "isthmus-restricted-pods"),
-        wave(bodies, "Namespace", "", space),
-        wave(bodies, "NetworkPolicy", space, "confidential-llama-3-1-8b"),
-        wave(bodies, "Deployment", space, "confidential-llama-3-1-8b"),
-        wave(bodies, "PodDisruptionBudget", space, "confidential-gateway"),
+        wave(bodies, "Namespace", "", namespace),
+        wave(bodies, "NetworkPolicy", namespace, "confidential-llama-3-1-8b"),
+        wave(bodies, "Deployment", namespace, "confidential-llama-3-1-8b"),
+        wave(bodies, "PodDisruptionBudget", namespace, "confidential-gateway"),
     ]
     assert order == sorted(set(order)), order
     for (kind, where, name), body in bodies.items():
         if where.startswith("isthmus-"):
-            own = int(body["metadata"]["annotations"][gitops.WAVE])
-            assert own > wave(bodies, "Namespace", "", where), f"{kind} {name}"
+            own_wave = int(body["metadata"]["annotations"][gitops.WAVE])
+            assert own_wave > wave(bodies, "Namespace", "", where), f"{kind} {name}"
 
 
 def test_flux_takes_one_step_after_the_other_and_each_has_its_folder(flux: dict[str, str]):
     steps = list(YAML(typ="safe", pure=True).load_all(flux["flux-fra1.yaml"]))
     folders = {"/".join(path.split("/")[:3]) for path in flux if path.startswith("kubernetes/")}
-    assert [f"./{folder}" for folder in sorted(folders)] == [each["spec"]["path"] for each in steps]
+    assert [f"./{folder}" for folder in sorted(folders)] == [step["spec"]["path"] for step in steps]
     for before, after in itertools.pairwise(steps):
         assert after["spec"]["dependsOn"] == [{"name": before["metadata"]["name"]}]
         assert after["spec"]["sourceRef"] == {"kind": "GitRepository", "name": "fleet"}
@@ -104,17 +104,17 @@ def test_flux_takes_one_step_after_the_other_and_each_has_its_folder(flux: dict[
     assert "dependsOn" not in steps[0]
 
 
-def part(name: str, *needs: str, parent: str | None = None, made: bool = True) -> Resource:
-    kind = "kubernetes:core/v1:ConfigMap" if made else "isthmus:index:Thing"
-    return Resource(name, kind, name, made, parent, None, {}, list(needs), {}, {})
+def part(name: str, *needs: str, parent: str | None = None, is_manifest: bool = True) -> Resource:
+    kind = "kubernetes:core/v1:ConfigMap" if is_manifest else "isthmus:index:Thing"
+    return Resource(name, kind, name, is_manifest, parent, None, {}, list(needs), {}, {})
 
 
 def test_a_wave_is_how_many_come_before_whatever_lies_between():
     resources = [
         part("a"),
         part("c", parent="thing"),
-        part("thing", "b", made=False),
+        part("thing", "b", is_manifest=False),
         part("b", "a"),
         part("d"),
     ]
-    assert gitops.waves(resources) == {"a": 0, "b": 1, "c": 2, "d": 0}
+    assert gitops.compute_waves(resources) == {"a": 0, "b": 1, "c": 2, "d": 0}

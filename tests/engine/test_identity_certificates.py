@@ -45,42 +45,46 @@ class Held(Cluster):
 
 
 def pem(*certificates: x509.Certificate) -> str:
-    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
+    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
 
 
-def issued(by: Authority = OURS, name: str = SUBJECT, **more: Any) -> str:
-    return pem(by.issue(name, **more).certificate)
+def issued(issuer: Authority = OURS, name: str = SUBJECT, **more: Any) -> str:
+    return pem(issuer.issue(name, **more).certificate)
 
 
 def secret(text: str, annotations: dict[str, str] | None = None, data: dict[str, str] | None = None) -> Any:
-    found = {"tls.crt": base64.b64encode(text.encode()).decode(), "tls.key": "c2VjcmV0", **(data or {})}
-    return {"metadata": {"annotations": annotations or {}}, "data": found}
+    data_fields = {"tls.crt": base64.b64encode(text.encode()).decode(), "tls.key": "c2VjcmV0", **(data or {})}
+    return {"metadata": {"annotations": annotations or {}}, "data": data_fields}
 
 
-def platform(named: str | None = "pki", **trust: Any) -> Platform:
+def platform(stated_name: str | None = "pki", **trust: Any) -> Platform:
     data = platform_data()
     data["trust"][0].update({"ca_certificates": OURS.pem, **trust})
-    if named:
-        data["identities"][0]["certificate_secret"] = named
+    if stated_name:
+        data["identities"][0]["certificate_secret"] = stated_name
     return parse(data)
 
 
 def check(
-    held: dict[str, Any] | None, named: str | None = "pki", status: int = 0, space: bool = True, **trust: Any
+    live_secret: dict[str, Any] | None,
+    stated_name: str | None = "pki",
+    status: int = 0,
+    namespace: bool = True,
+    **trust: Any,
 ) -> list[str]:
-    name = named or "internal-translator-identity"
-    objects: dict[str, Any] = {SPACE: {}} if space else {}
-    if held is not None:
-        objects[f"{SPACE}/secrets/{name}"] = held
+    name = stated_name or "internal-translator-identity"
+    objects: dict[str, Any] = {SPACE: {}} if namespace else {}
+    if live_secret is not None:
+        objects[f"{SPACE}/secrets/{name}"] = live_secret
     cluster = cast(Cluster, Held(objects, status))
-    return identity_certificates.check(platform(named, **trust), {"fra1": cluster})
+    return identity_certificates.bearers_check(platform(stated_name, **trust), {"fra1": cluster})
 
 
 def test_what_is_looked_for_is_what_the_components_make():
     built = platform(None)
-    (one,) = identity_certificates.bearers(built)
-    assert one.subject == identity_mapping.subject(built.identities[0]) == SUBJECT
-    assert (one.site, one.namespace, one.secret) == (
+    (bearer,) = identity_certificates.find_bearers(built)
+    assert bearer.subject == identity_mapping.subject(built.identities[0]) == SUBJECT
+    assert (bearer.site, bearer.namespace, bearer.secret) == (
         *("fra1", "isthmus-internal"),
         "internal-translator-identity",
     )
@@ -88,15 +92,15 @@ def test_what_is_looked_for_is_what_the_components_make():
 
 def test_a_certificate_of_the_anchors_authority_for_that_translator_is_let_be():
     assert check(secret(issued())) == []
-    assert check(secret(issued(), ISSUED), named=None) == []
+    assert check(secret(issued(), ISSUED), stated_name=None) == []
 
 
-@pytest.mark.parametrize("named", ["pki", None])
-def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(named: str | None):
+@pytest.mark.parametrize("stated_name", ["pki", None])
+def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(stated_name: str | None):
     foreign = secret(issued(Authority("Bank LLM identities")), ISSUED)
     with pytest.raises(Refused, match="which the trust anchor does not hold") as caught:
-        check(foreign, named)
-    name = named or "internal-translator-identity"
+        check(foreign, stated_name)
+    name = stated_name or "internal-translator-identity"
     assert str(caught.value).startswith(f"site fra1 (Secret isthmus-internal/{name}): ")
     assert "Name the authority that signs it" in caught.value.fix
     assert "\n" not in str(caught.value)
@@ -111,7 +115,7 @@ def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("certificate", "message"),
     [
         ({"before": 3 * DAY, "after": -1 * DAY}, "ended on "),
         ({"before": -1 * DAY, "after": 2 * DAY}, "begins on "),
@@ -121,18 +125,18 @@ def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_
         ({"signs": False}, "is not for signatures"),
     ],
 )
-def test_a_certificate_that_aws_would_refuse_is_said_before(made: dict[str, Any], says: str):
-    with pytest.raises(Refused, match=says):
-        check(secret(issued(**made)))
-    (told,) = check(secret(issued(**made), ISSUED), named=None)
-    assert says in told
-    assert told.endswith("cert-manager is to replace it")
+def test_a_certificate_that_aws_would_refuse_is_said_before(certificate: dict[str, Any], message: str):
+    with pytest.raises(Refused, match=message):
+        check(secret(issued(**certificate)))
+    (warning,) = check(secret(issued(**certificate), ISSUED), stated_name=None)
+    assert message in warning
+    assert warning.endswith("cert-manager is to replace it")
 
 
 def test_another_issuers_certificate_is_replaced_by_the_run_itself():
-    other = secret(issued(Authority("Other")), {**ISSUED, "cert-manager.io/issuer-name": "earlier"})
-    (told,) = check(other, named=None)
-    assert "another issuer signed the certificate" in told
+    foreign_secret = secret(issued(Authority("Other")), {**ISSUED, "cert-manager.io/issuer-name": "earlier"})
+    (warning,) = check(foreign_secret, stated_name=None)
+    assert "another issuer signed the certificate" in warning
 
 
 def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
@@ -148,22 +152,22 @@ def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_ther
     with pytest.raises(EnvironmentFault, match="names a Secret that is not there") as caught:
         check(None)
     assert f"Put a certificate for `{SUBJECT}` there" in caught.value.fix
-    (told,) = check(None, space=False)
-    assert "this run makes the namespace, and the translator waits for the Secret" in told
+    (warning,) = check(None, namespace=False)
+    assert "this run makes the namespace, and the translator waits for the Secret" in warning
 
 
 def test_what_cert_manager_will_make_is_not_missed():
-    assert check(None, named=None) == []
-    assert check(None, named=None, space=False) == []
+    assert check(None, stated_name=None) == []
+    assert check(None, stated_name=None, namespace=False) == []
 
 
 def test_a_cluster_that_does_not_show_secrets_is_told_of():
-    (told,) = check(secret(issued()), status=403)
-    assert "cannot be looked at (403: forbidden), so whether AWS takes it is not known" in told
+    (warning,) = check(secret(issued()), status=403)
+    assert "cannot be looked at (403: forbidden), so whether AWS takes it is not known" in warning
 
 
 @pytest.mark.parametrize(
-    ("held", "kind", "says"),
+    ("live_secret", "kind", "message"),
     [
         ({"data": {}}, EnvironmentFault, r"has no tls\.crt"),
         (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
@@ -172,16 +176,16 @@ def test_a_cluster_that_does_not_show_secrets_is_told_of():
         (secret(issued() + "-----BEGIN PRIVATE KEY-----"), Refused, "a private key stands among"),
     ],
 )
-def test_a_secret_of_another_kind_is_named(held: dict[str, Any], kind: type[Exception], says: str):
-    with pytest.raises(kind, match=says) as caught:
-        check(held)
+def test_a_secret_of_another_kind_is_named(live_secret: dict[str, Any], kind: type[Exception], message: str):
+    with pytest.raises(kind, match=message) as caught:
+        check(live_secret)
     assert "Secret isthmus-internal/pki" in str(caught.value)
 
 
 def test_a_site_without_translators_is_not_asked():
     cluster = Held({}, 500)
     built = platform("pki")
-    assert identity_certificates.check(built, {"elsewhere": cast(Cluster, cluster)}) == []
+    assert identity_certificates.bearers_check(built, {"elsewhere": cast(Cluster, cluster)}) == []
     assert cluster.asked == []
 
 
@@ -189,6 +193,6 @@ def test_the_moment_counts_and_not_the_day():
     now = datetime.datetime.now(datetime.UTC)
     cluster = Held({SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))})
     reached = {"fra1": cast(Cluster, cluster)}
-    assert identity_certificates.check(platform(), reached, now) == []
+    assert identity_certificates.bearers_check(platform(), reached, now) == []
     with pytest.raises(Refused, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
-        identity_certificates.check(platform(), reached, now + datetime.timedelta(hours=2))
+        identity_certificates.bearers_check(platform(), reached, now + datetime.timedelta(hours=2))

@@ -62,34 +62,34 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
-    made = Scripted()
-    yield made
-    made.shutdown()
-    made.server_close()
+    scripted = Scripted()
+    yield scripted
+    scripted.shutdown()
+    scripted.server_close()
 
 
-def asked(server: Scripted, logins: Logins | None = None) -> str:
-    made = Registries(logins or Logins(), timeout_s=5)
+def resolve(server: Scripted, logins: Logins | None = None) -> str:
+    registries = Registries(logins or Logins(), timeout_s=5)
     try:
-        return made.digest(Reference(server.host, "bank/image", "v1"))
+        return registries.digest(Reference(server.host, "bank/image", "v1"))
     finally:
-        made.close()
+        registries.close()
 
 
 def test_a_digest_that_the_bytes_do_not_have_is_refused(server):
     server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": OTHER}, BODY)
     with pytest.raises(EnvironmentFault, match=f"calls the manifest {OTHER}, and its bytes are {sha(BODY)}"):
-        asked(server)
+        resolve(server)
 
 
 def test_a_registry_that_names_no_digest_is_known_by_the_bytes(server):
     server.answer = lambda _m, _p: (200, {}, BODY)
-    assert asked(server) == sha(BODY)
+    assert resolve(server) == sha(BODY)
 
 
 def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_changes_nothing(server):
     server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": sha(BODY)}, BODY)
-    asked(server)
+    resolve(server)
     assert [(method, path) for method, path, _ in server.seen] == [
         ("HEAD", "/v2/bank/image/manifests/v1"),
         ("GET", f"/v2/bank/image/manifests/{sha(BODY)}"),
@@ -100,20 +100,20 @@ def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_change
 def test_what_is_no_manifest_is_refused(server, kind: str):
     server.answer = lambda _m, _p: (200, {"Content-Type": kind}, BODY)
     with pytest.raises(EnvironmentFault, match="no manifest"):
-        asked(server)
+        resolve(server)
 
 
 def test_an_answer_without_end_is_not_read_to_it(server):
     server.answer = lambda _m, _p: (200, {}, b"x" * (5 * 1024 * 1024))
     with pytest.raises(EnvironmentFault, match="longer than"):
-        asked(server)
+        resolve(server)
 
 
 @pytest.mark.parametrize("where", ["http://elsewhere.example/v2/x", "ftp://elsewhere.example/x"])
 def test_a_redirect_out_of_tls_is_not_followed(server, where: str):
     server.answer = lambda _m, _p: (307, {"Location": where}, b"")
     with pytest.raises(EnvironmentFault, match="without TLS"):
-        asked(server)
+        resolve(server)
     assert len(server.seen) == 1
 
 
@@ -121,43 +121,43 @@ def test_credentials_do_not_go_to_a_token_server_without_tls(server):
     challenge = 'Bearer realm="http://tokens.example/token",service="bank"'
     server.answer = lambda _m, _p: (401, {"WWW-Authenticate": challenge}, b"")
     with pytest.raises(EnvironmentFault, match=r"tokens\.example`, without TLS"):
-        asked(server, Logins({server.host: BASIC}))
-    assert [given for _, _, given in server.seen] == [None], "unasked, nobody is shown a password"
+        resolve(server, Logins({server.host: BASIC}))
+    assert [credentials for _, _, credentials in server.seen] == [None], "unasked, nobody is shown a password"
 
 
 def test_a_token_does_not_follow_a_redirect_to_another_host(server):
-    other = Scripted()
+    scripted = Scripted()
     try:
-        other.answer = lambda _m, _p: (200, {}, BODY)
+        scripted.answer = lambda _m, _p: (200, {}, BODY)
 
         def answer(_method: str, path: str) -> tuple[int, dict[str, str], bytes]:
             if path.startswith("/token"):
                 return 200, {"Content-Type": "application/json"}, json.dumps({"access_token": "t"}).encode()
             if server.seen[-1][2] != "Bearer t":
                 return 401, {"WWW-Authenticate": f'Bearer realm="http://{server.host}/token"'}, b""
-            return 307, {"Location": f"http://{other.host}{path}"}, b""
+            return 307, {"Location": f"http://{scripted.host}{path}"}, b""
 
         server.answer = answer
-        assert asked(server) == sha(BODY)
-        assert {given for _, _, given in other.seen} == {None}
+        assert resolve(server) == sha(BODY)
+        assert {credentials for _, _, credentials in scripted.seen} == {None}
     finally:
-        other.shutdown()
-        other.server_close()
+        scripted.shutdown()
+        scripted.server_close()
 
 
 def test_redirects_in_a_circle_end(server):
     server.answer = lambda _m, path: (302, {"Location": path}, b"")
     with pytest.raises(EnvironmentFault, match="from one address to the next"):
-        asked(server)
+        resolve(server)
 
 
 def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
-    made = Registries(Logins(), timeout_s=2)
+    registries = Registries(Logins(), timeout_s=2)
     with pytest.raises(
         EnvironmentFault, match=r"127\.0\.0\.1:1: the registry cannot be reached.*HTTPS_PROXY"
     ):
-        made.digest(Reference("127.0.0.1:1", "a", "v1"))
-    made.close()
+        registries.digest(Reference("127.0.0.1:1", "a", "v1"))
+    registries.close()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
     ],
 )
 def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls: set[str]):
-    assert images_registry.mirror(url) == (place, frozenset(tls))
+    assert images_registry.parse_mirror(url) == (place, frozenset(tls))
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls:
 )
 def test_plain_http_is_for_this_machine_only(url: str):
     with pytest.raises(InputError, match="no registry over TLS"):
-        images_registry.mirror(url)
+        images_registry.parse_mirror(url)
 
 
-def kept(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Logins:
+def log_in(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Logins:
     (folder / "config.json").write_text(text)
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-    return registry_logins.read()
+    return registry_logins.read_logins()
 
 
 def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_path):
@@ -196,20 +196,20 @@ def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_p
         "empty.example": {},
         "broken.example": {"auth": "%%%"},
     }
-    logins = kept(monkeypatch, tmp_path, json.dumps({"auths": auths, "credsStore": "desktop"}))
+    logins = log_in(monkeypatch, tmp_path, json.dumps({"auths": auths, "credsStore": "desktop"}))
     assert set(logins.headers) == {"docker.io", "registry.bank.example:5000", "ghcr.io"}
     assert set(logins.headers.values()) == {f"Basic {auth}"}
 
 
 def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"config\.json: the credentials") as caught:
-        kept(monkeypatch, tmp_path, '{"auths": {"a": {"auth": "c2VjcmV0"')
+        log_in(monkeypatch, tmp_path, '{"auths": {"a": {"auth": "c2VjcmV0"')
     assert "c2VjcmV0" not in str(caught.value)
 
 
 def test_without_such_a_file_nobody_is_logged_in(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
-    assert registry_logins.read() == Logins()
+    assert registry_logins.read_logins() == Logins()
 
 
 LOCK = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)
@@ -222,7 +222,7 @@ def test_what_cannot_be_asked_does_not_keep_the_others_from_being_resolved():
         return DIGEST
 
     after, outcomes = lock_update.resolve(LOCK, ["edge", "vllm"], ["kueue", "gpu-operator", "lws"], ask)
-    states = {each.name: each.state for each in outcomes}
+    states = {outcome.name: outcome.state for outcome in outcomes}
     assert states == {
         "edge": "failed",
         "vllm": "new",
@@ -230,9 +230,9 @@ def test_what_cannot_be_asked_does_not_keep_the_others_from_being_resolved():
         "gpu-operator": "failed",
         "lws": "new",
     }
-    why = {each.name: each.why for each in outcomes}
-    assert "built from this checkout" in why["edge"]
-    assert "an index and no registry" in why["gpu-operator"]
+    reason = {outcome.name: outcome.why for outcome in outcomes}
+    assert "built from this checkout" in reason["edge"]
+    assert "an index and no registry" in reason["gpu-operator"]
     assert (after.images["vllm"].digest, after.charts["lws"].digest) == (DIGEST, DIGEST)
     assert after.images["edge"].digest is None
 

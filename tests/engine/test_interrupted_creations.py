@@ -14,9 +14,9 @@ from isthmus.engine.state.interrupted_creations import (
     Made,
     NotMade,
     Unknown,
-    as_entry,
-    creations,
-    settled,
+    apply_verdicts,
+    find_interrupted_creations,
+    state_entry,
 )
 
 PREFIX = "urn:pulumi:dev::isthmus::"
@@ -25,7 +25,7 @@ PARENT = f"{PREFIX}isthmus:index:Network::net"
 VPC = f"{PREFIX}isthmus:index:Network$aws:ec2/vpc:Vpc::net-vpc"
 
 
-def entry(urn: str = VPC, **rest) -> dict:
+def entry(urn: str = VPC, **fields) -> dict:
     return {
         "urn": urn,
         "custom": True,
@@ -33,7 +33,7 @@ def entry(urn: str = VPC, **rest) -> dict:
         "inputs": {"__defaults": [], "cidrBlock": "10.0.0.0/16"},
         "parent": PARENT,
         "provider": f"{PROVIDER}::old-id",
-        **rest,
+        **fields,
     }
 
 
@@ -44,28 +44,31 @@ def state(*resources: dict, pending: tuple[dict, ...] = ()) -> dict:
     ]
     return {
         "resources": [*base, *resources],
-        "pending_operations": [{"resource": each, "type": "creating"} for each in pending],
+        "pending_operations": [{"resource": resource, "type": "creating"} for resource in pending],
     }
 
 
 def test_what_exists_is_put_in_with_its_id_under_the_provider_of_today():
     before = state(pending=(entry(),))
-    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
+    after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
     assert "pending_operations" not in after
-    made = after["resources"][-1]
-    assert (made["urn"], made["id"], made["provider"]) == (VPC, "vpc-1", f"{PROVIDER}::new-id")
-    assert made["outputs"] == {"cidrBlock": "10.0.0.0/16"}, "the next reading knows it by its inputs"
+    adopted = after["resources"][-1]
+    assert (adopted["urn"], adopted["id"], adopted["provider"]) == (VPC, "vpc-1", f"{PROVIDER}::new-id")
+    assert adopted["outputs"] == {"cidrBlock": "10.0.0.0/16"}, "the next reading knows it by its inputs"
 
 
 def test_what_does_not_exist_is_forgotten():
     before = state(pending=(entry(),))
-    assert settled(before, [(creations(before)[0], NotMade())])["resources"] == before["resources"]
+    assert (
+        apply_verdicts(before, [(find_interrupted_creations(before)[0], NotMade())])["resources"]
+        == before["resources"]
+    )
 
 
 def test_what_was_made_in_place_of_another_marks_the_other_for_deletion():
     before = state(entry(id="vpc-0"), pending=(entry(),))
-    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
-    assert [(each["id"], each.get("delete")) for each in after["resources"][2:]] == [
+    after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
+    assert [(resource["id"], resource.get("delete")) for resource in after["resources"][2:]] == [
         ("vpc-0", True),
         ("vpc-1", None),
     ]
@@ -73,13 +76,13 @@ def test_what_was_made_in_place_of_another_marks_the_other_for_deletion():
 
 def test_what_was_deleted_before_its_replacement_was_made_leaves_the_state():
     before = state(entry(id="vpc-0", pendingReplacement=True), pending=(entry(),))
-    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
-    assert [each["id"] for each in after["resources"][2:]] == ["vpc-1"]
+    after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
+    assert [resource["id"] for resource in after["resources"][2:]] == ["vpc-1"]
 
 
 def test_what_the_state_has_already_is_not_put_in_twice():
     before = state(entry(id="vpc-1"))
-    after = settled(before, [(Creation(entry()), Made("vpc-1"))])
+    after = apply_verdicts(before, [(Creation(entry()), Made("vpc-1"))])
     assert after["resources"] == before["resources"]
 
 
@@ -87,36 +90,36 @@ def test_what_the_state_has_without_an_id_is_an_open_creation_too():
     """The engine refuses its own state then, until somebody deletes the entry by hand."""
     rule = f"{PREFIX}aws:ec2/route:Route::rule"
     before = state(entry(), entry(rule, id="r-1", dependencies=[VPC], propertyDependencies={"vpcId": [VPC]}))
-    (found,) = creations(before)
-    assert found.urn == VPC
-    made = settled(before, [(found, Made("vpc-1"))])["resources"]
-    assert sorted(each["id"] for each in made[2:]) == ["r-1", "vpc-1"]
-    assert next(each for each in made if each["urn"] == rule)["dependencies"] == [VPC]
-    gone = settled(before, [(found, NotMade())])["resources"]
-    assert [each["urn"] for each in gone[2:]] == [rule]
+    (interrupted_creation,) = find_interrupted_creations(before)
+    assert interrupted_creation.urn == VPC
+    resources = apply_verdicts(before, [(interrupted_creation, Made("vpc-1"))])["resources"]
+    assert sorted(resource["id"] for resource in resources[2:]) == ["r-1", "vpc-1"]
+    assert next(resource for resource in resources if resource["urn"] == rule)["dependencies"] == [VPC]
+    gone = apply_verdicts(before, [(interrupted_creation, NotMade())])["resources"]
+    assert [resource["urn"] for resource in gone[2:]] == [rule]
     assert (gone[2]["dependencies"], gone[2]["propertyDependencies"]) == ([], {"vpcId": []})
 
 
 def test_what_is_to_be_deleted_is_the_engines_to_delete():
     before = state(entry(delete=True))
-    assert not creations(before)
-    assert settled(before, [])["resources"] == before["resources"]
+    assert not find_interrupted_creations(before)
+    assert apply_verdicts(before, [])["resources"] == before["resources"]
 
 
 def test_nothing_refers_to_what_the_state_no_longer_has():
     gone = f"{PREFIX}aws:ec2/vpc:Vpc::gone"
     before = state()
     lost = entry(parent=gone, dependencies=[gone, PARENT], propertyDependencies={"a": [gone], "b": None})
-    made = settled(before, [(Creation(lost), Made("x"))])["resources"][-1]
-    assert "parent" not in made
-    assert made["dependencies"] == [PARENT]
-    assert made["propertyDependencies"] == {"a": [], "b": []}
+    adopted = apply_verdicts(before, [(Creation(lost), Made("x"))])["resources"][-1]
+    assert "parent" not in adopted
+    assert adopted["dependencies"] == [PARENT]
+    assert adopted["propertyDependencies"] == {"a": [], "b": []}
 
 
 def test_an_undecided_creation_is_never_dropped():
     before = state(pending=(entry(),))
     with pytest.raises(ValueError, match="is not decided"):
-        settled(before, [(creations(before)[0], Unknown("it", "look"))])
+        apply_verdicts(before, [(find_interrupted_creations(before)[0], Unknown("it", "look"))])
 
 
 def test_components_and_other_operations_are_no_open_creations():
@@ -125,7 +128,7 @@ def test_components_and_other_operations_are_no_open_creations():
         {"resource": entry(), "type": "updating"},
         {"resource": {"urn": PARENT, "type": "isthmus:index:Network", "custom": False}, "type": "creating"},
     ]
-    assert creations(before) == []
+    assert find_interrupted_creations(before) == []
 
 
 def test_a_masked_secret_of_an_event_stays_a_secret_in_the_state():
@@ -133,10 +136,10 @@ def test_a_masked_secret_of_an_event_stays_a_secret_in_the_state():
         urn=VPC, type="t", parent="", provider="", protect=None, retain_on_delete=True,
         inputs={"data": {"key": "[secret]"}, "list": ["[secret]"], "plain": "x"},
     )  # fmt: skip
-    made = as_entry(step)
-    assert made["retainOnDelete"] is True
-    assert made["inputs"]["plain"] == "x"
-    for value in (made["inputs"]["data"]["key"], made["inputs"]["list"][0]):
+    adopted = state_entry(step)
+    assert adopted["retainOnDelete"] is True
+    assert adopted["inputs"]["plain"] == "x"
+    for value in (adopted["inputs"]["data"]["key"], adopted["inputs"]["list"][0]):
         assert value["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
 
 
@@ -150,14 +153,18 @@ verdicts = st.lists(
 
 @given(
     existing=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("5678")), unique_by=lambda e: e[0]),
-    found=verdicts,
+    verdicts=verdicts,
 )
-def test_no_urn_is_twice_in_the_state_but_for_those_marked_for_deletion(existing, found):
+def test_no_urn_is_twice_in_the_state_but_for_those_marked_for_deletion(existing, verdicts):
     before = state(*(entry(f"{PREFIX}t::{name}", id=id) for name, id in existing))
-    kept = copy.deepcopy(before)
-    after = settled(before, [(Creation(entry(f"{PREFIX}t::{name}")), each) for name, each in found])
-    living = [each["urn"] for each in after["resources"] if not each.get("delete")]
+    unchanged = copy.deepcopy(before)
+    after = apply_verdicts(
+        before, [(Creation(entry(f"{PREFIX}t::{name}")), verdict) for name, verdict in verdicts]
+    )
+    living = [resource["urn"] for resource in after["resources"] if not resource.get("delete")]
     assert len(living) == len(set(living))
-    assert before == kept, "the old state was changed"
-    ids = {each.get("id") for each in after["resources"]}
-    assert {each.id for _, each in found if isinstance(each, Made)} | {id for _, id in existing} <= ids
+    assert before == unchanged, "the old state was changed"
+    ids = {resource.get("id") for resource in after["resources"]}
+    assert {verdict.id for _, verdict in verdicts if isinstance(verdict, Made)} | {
+        id for _, id in existing
+    } <= ids

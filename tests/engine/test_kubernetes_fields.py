@@ -9,28 +9,37 @@ from hypothesis import strategies as st
 
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
-from isthmus.engine.kubernetes.managed_fields import fields
+from isthmus.engine.kubernetes.managed_fields import parse_fields
 
 OURS, THEIRS = "pulumi-kubernetes-1", "kubectl-edit"
 
 
-def claims(said: Any) -> Any:
+def claims(stated_fields: Any) -> Any:
     """The FieldsV1 of an applied object, as the API server has it where lists of named things are keyed by name."""
-    if isinstance(said, dict):
-        return {f"f:{key}": claims(value) for key, value in said.items()} or {}
-    if isinstance(said, list) and said and all(isinstance(each, dict) and "name" in each for each in said):
-        return {f'k:{{"name":"{each["name"]}"}}': {".": {}, **claims(each)} for each in said}
+    if isinstance(stated_fields, dict):
+        return {f"f:{key}": claims(value) for key, value in stated_fields.items()} or {}
+    if (
+        isinstance(stated_fields, list)
+        and stated_fields
+        and all(isinstance(element, dict) and "name" in element for element in stated_fields)
+    ):
+        return {
+            f'k:{{"name":"{element["name"]}"}}': {".": {}, **claims(element)} for element in stated_fields
+        }
     return {}
 
 
 def looked(
-    said: Any, live: Any, theirs: Any = None, ours: Any = None
+    stated_fields: Any, live: Any, foreign_fields: Any = None, own_fields: Any = None
 ) -> dict[str, tuple[str, Any, Any, set[str]]]:
     """What is found, by path. `theirs`: what another manager has set."""
-    managed = [{"manager": OURS, "fieldsV1": claims(said if ours is None else ours)}]
-    managed += [{"manager": THEIRS, "fieldsV1": theirs}] if theirs is not None else []
-    found = kubernetes_fields.found(said, live, fields(managed), [OURS])
-    return {each.path: (each.what, each.old, each.new, set(each.by)) for each in found}
+    managed = [{"manager": OURS, "fieldsV1": claims(stated_fields if own_fields is None else own_fields)}]
+    managed += [{"manager": THEIRS, "fieldsV1": foreign_fields}] if foreign_fields is not None else []
+    differences = kubernetes_fields.compare_fields(stated_fields, live, parse_fields(managed), [OURS])
+    return {
+        difference.path: (difference.what, difference.old, difference.new, set(difference.by))
+        for difference in differences
+    }
 
 
 def pod(*boxes: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -49,69 +58,69 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON, min_size=1, max_size=4))
-def test_what_stands_as_it_was_said_is_no_drift(said):
-    assert looked({"spec": said}, {"spec": said, "status": {"phase": "Running"}}) == {}
+def test_what_stands_as_it_was_said_is_no_drift(stated_fields):
+    assert looked({"spec": stated_fields}, {"spec": stated_fields, "status": {"phase": "Running"}}) == {}
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON, min_size=2, max_size=4), st.data())
-def test_a_field_that_is_gone_is_found_at_its_path(said, data):
-    key = data.draw(st.sampled_from(sorted(said)))
-    live = {name: value for name, value in said.items() if name != key}
-    found = looked({"spec": said}, {"spec": live})
-    assert set(found) == {f"spec.{key}"}
-    assert found[f"spec.{key}"][:3] == ("changed", said[key], None)
+def test_a_field_that_is_gone_is_found_at_its_path(stated_fields, data):
+    key = data.draw(st.sampled_from(sorted(stated_fields)))
+    live = {name: value for name, value in stated_fields.items() if name != key}
+    differences = looked({"spec": stated_fields}, {"spec": live})
+    assert set(differences) == {f"spec.{key}"}
+    assert differences[f"spec.{key}"][:3] == ("changed", stated_fields[key], None)
 
 
 def test_a_default_of_the_api_server_is_none_and_a_field_that_somebody_owns_was_added():
     live = {"spec": {"replicas": 2, "minReadySeconds": 5, "paused": True}}
-    found = looked({"spec": {"replicas": 2}}, live, theirs={"f:spec": {"f:paused": {}}})
-    assert found == {"spec.paused": ("added", None, True, {THEIRS})}
+    differences = looked({"spec": {"replicas": 2}}, live, foreign_fields={"f:spec": {"f:paused": {}}})
+    assert differences == {"spec.paused": ("added", None, True, {THEIRS})}
 
 
 def test_a_changed_value_names_who_changed_it():
-    theirs = {"f:spec": {"f:replicas": {}}}
-    found = looked({"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, theirs, ours={})
-    assert found == {"spec.replicas": ("changed", 2, 3, {THEIRS})}
+    foreign_fields = {"f:spec": {"f:replicas": {}}}
+    differences = looked({"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, foreign_fields, own_fields={})
+    assert differences == {"spec.replicas": ("changed", 2, 3, {THEIRS})}
 
 
 def test_a_sidecar_is_found_wherever_it_stands_and_whoever_put_it_there():
-    said = pod(BOX)
+    stated_fields = pod(BOX)
     side = {"name": "side", "image": "evil"}
     at = 'spec.template.spec.containers["side"]'
     claimed = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"side"}': {".": {}}}}}}}
-    assert looked(said, pod(side, BOX), claimed) == {at: ("added", None, side, {THEIRS})}
+    assert looked(stated_fields, pod(side, BOX), claimed) == {at: ("added", None, side, {THEIRS})}
     # A webhook claims nothing.
-    assert looked(said, pod(BOX, side)) == {at: ("added", None, side, set())}
+    assert looked(stated_fields, pod(BOX, side)) == {at: ("added", None, side, set())}
 
 
 def test_a_variable_that_was_added_is_found_in_its_container():
     more = {**BOX, "env": [*BOX["env"], {"name": "B", "value": "2"}]}
-    found = looked(pod(BOX), pod(more))
-    assert set(found) == {'spec.template.spec.containers["vllm"].env["B"]'}
+    differences = looked(pod(BOX), pod(more))
+    assert set(differences) == {'spec.template.spec.containers["vllm"].env["B"]'}
 
 
 def test_a_rule_more_in_a_policy_is_found_though_all_before_it_stand():
-    said = {"spec": {"egress": [{"ports": [{"port": 53}]}]}}
+    stated_fields = {"spec": {"egress": [{"ports": [{"port": 53}]}]}}
     live = {"spec": {"egress": [{"ports": [{"port": 53, "protocol": "TCP"}]}, {}]}}
-    assert looked(said, live, {"f:spec": {"f:egress": {}}}, ours={}) == {
+    assert looked(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={}) == {
         "spec.egress[1]": ("changed", None, {}, {THEIRS})
     }
 
 
 def test_a_rule_that_is_made_wider_within_is_found_where_others_had_the_last_word():
-    said = {"spec": {"egress": [{"ports": [{"port": 443}]}]}}
+    stated_fields = {"spec": {"egress": [{"ports": [{"port": 443}]}]}}
     live = {"spec": {"egress": [{"ports": [{"port": 443, "protocol": "TCP", "endPort": 65535}]}]}}
-    found = looked(said, live, {"f:spec": {"f:egress": {}}}, ours={"spec": {}})
-    assert set(found) == {"spec.egress[0].ports[0].endPort"}
+    differences = looked(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={"spec": {}})
+    assert set(differences) == {"spec.egress[0].ports[0].endPort"}
 
 
 def test_the_order_of_rules_is_no_drift():
-    one, other = {"to": [{"a": 1}]}, {"to": [{"b": 2}]}
-    assert looked({"spec": {"egress": [one, other]}}, {"spec": {"egress": [other, one]}}) == {}
+    first, second = {"to": [{"a": 1}]}, {"to": [{"b": 2}]}
+    assert looked({"spec": {"egress": [first, second]}}, {"spec": {"egress": [second, first]}}) == {}
 
 
 def test_what_the_api_server_writes_otherwise_is_the_same():
-    said = {
+    stated_fields = {
         "spec": {
             "limits": {"memory": "1024Mi", "cpu": 1, "nvidia.com/gpu": "2"},
             "hostNetwork": False,
@@ -119,7 +128,10 @@ def test_what_the_api_server_writes_otherwise_is_the_same():
             "seconds": 0,
         }
     }
-    assert looked(said, {"spec": {"limits": {"memory": "1Gi", "cpu": "1000m", "nvidia.com/gpu": "2"}}}) == {}
+    assert (
+        looked(stated_fields, {"spec": {"limits": {"memory": "1Gi", "cpu": "1000m", "nvidia.com/gpu": "2"}}})
+        == {}
+    )
 
 
 def test_a_quantity_that_is_another_is_found_and_text_that_looks_like_one_is_text():
@@ -128,29 +140,40 @@ def test_a_quantity_that_is_another_is_found_and_text_that_looks_like_one_is_tex
 
 
 def test_a_switch_that_defaults_to_on_is_missed_when_it_is_gone():
-    said = {"spec": {"automountServiceAccountToken": False}}
-    assert looked(said, {"spec": {}})["spec.automountServiceAccountToken"][:3] == ("changed", False, None)
+    stated_fields = {"spec": {"automountServiceAccountToken": False}}
+    assert looked(stated_fields, {"spec": {}})["spec.automountServiceAccountToken"][:3] == (
+        "changed",
+        False,
+        None,
+    )
 
 
 def test_a_secret_value_is_told_by_who_has_the_last_word_and_never_shown():
-    said, live = {"data": {"config": MASK}}, {"data": {"config": "hunter2"}}
-    assert looked(said, live) == {}
-    found = looked(said, live, {"f:data": {"f:config": {}}}, ours={})
-    assert found == {"data.config": ("changed", MASK, MASK, {THEIRS})}
+    stated_fields, live = {"data": {"config": MASK}}, {"data": {"config": "hunter2"}}
+    assert looked(stated_fields, live) == {}
+    differences = looked(stated_fields, live, {"f:data": {"f:config": {}}}, own_fields={})
+    assert differences == {"data.config": ("changed", MASK, MASK, {THEIRS})}
 
 
 def test_a_port_that_leaves_its_protocol_out_is_the_same_port():
-    said = {"spec": {"ports": [{"port": 80, "name": "http"}]}}
-    ours = {"f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}}
+    stated_fields = {"spec": {"ports": [{"port": 80, "name": "http"}]}}
+    own_fields = {
+        "f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}}
+    }
     live = {"spec": {"ports": [{"port": 80, "protocol": "TCP", "name": "http", "targetPort": 80}]}}
-    managed = fields([{"manager": OURS, "fieldsV1": ours}])
-    assert kubernetes_fields.found(said, live, managed, [OURS]) == []
+    managed = parse_fields([{"manager": OURS, "fieldsV1": own_fields}])
+    assert kubernetes_fields.compare_fields(stated_fields, live, managed, [OURS]) == []
 
 
 def test_a_set_tells_what_was_put_into_it():
-    ours = {"f:metadata": {"f:finalizers": {'v:"a"': {}}}}
-    theirs = {"f:metadata": {"f:finalizers": {'v:"b"': {}}}}
-    managed = fields([{"manager": OURS, "fieldsV1": ours}, {"manager": THEIRS, "fieldsV1": theirs}])
-    said, live = {"metadata": {"finalizers": ["a"]}}, {"metadata": {"finalizers": ["a", "b"], "uid": "1"}}
-    (found,) = kubernetes_fields.found(said, live, managed, [OURS])
-    assert (found.what, found.new, set(found.by)) == ("added", "b", {THEIRS})
+    own_fields = {"f:metadata": {"f:finalizers": {'v:"a"': {}}}}
+    foreign_fields = {"f:metadata": {"f:finalizers": {'v:"b"': {}}}}
+    managed = parse_fields(
+        [{"manager": OURS, "fieldsV1": own_fields}, {"manager": THEIRS, "fieldsV1": foreign_fields}]
+    )
+    stated_fields, live = (
+        {"metadata": {"finalizers": ["a"]}},
+        {"metadata": {"finalizers": ["a", "b"], "uid": "1"}},
+    )
+    (difference,) = kubernetes_fields.compare_fields(stated_fields, live, managed, [OURS])
+    assert (difference.what, difference.new, set(difference.by)) == ("added", "b", {THEIRS})

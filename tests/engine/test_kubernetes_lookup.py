@@ -9,7 +9,7 @@ import pytest
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 from isthmus.engine.recovery import kubernetes_lookup
-from isthmus.engine.recovery.kubernetes_lookup import look
+from isthmus.engine.recovery.kubernetes_lookup import look_up
 from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 
 LABELS = {"app.kubernetes.io/part-of": "isthmus"}
@@ -24,7 +24,7 @@ class Api(Cluster):
 
     def __init__(self, **objects: Any) -> None:
         super().__init__("fra1", "https://fra1", None)
-        self.objects: dict[str, list[Any]] = {path: [each] for path, each in objects.items()}
+        self.objects: dict[str, list[Any]] = {path: [resource] for path, resource in objects.items()}
 
     def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         assert method == "GET", "looking changes nothing"
@@ -34,7 +34,7 @@ class Api(Cluster):
         }
         if path in served:
             keys = ("name", "kind", "namespaced")
-            return {"resources": [dict(zip(keys, each, strict=True)) for each in served[path]]}
+            return {"resources": [dict(zip(keys, values, strict=True)) for values in served[path]]}
         answers = self.objects.get(path) or [ApiRefusal(404, "not found")]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
@@ -55,8 +55,8 @@ def creation(kind: str = "Deployment", patch: bool = False, **metadata: Any) -> 
 
 
 def claim(manager: str = MANAGER, fields: dict[str, Any] | None = None) -> dict[str, Any]:
-    held = {f"f:{name}": {} for name in LABELS}
-    fields = fields or {"f:metadata": {"f:labels": held}, "f:spec": {}}
+    claimed_labels = {f"f:{name}": {} for name in LABELS}
+    fields = fields or {"f:metadata": {"f:labels": claimed_labels}, "f:spec": {}}
     return {"manager": manager, "operation": "Apply", "time": NOON, "fieldsV1": fields}
 
 
@@ -72,11 +72,11 @@ def live(*claims: dict[str, Any], labels: dict[str, str] = LABELS, **metadata: A
 
 
 def test_what_is_not_there_was_not_made():
-    assert look(creation(), Api()) == NotMade()
+    assert look_up(creation(), Api()) == NotMade()
 
 
 def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
-    verdict = look(creation(), Api(**{PATH: live(claim())}))
+    verdict = look_up(creation(), Api(**{PATH: live(claim())}))
     assert isinstance(verdict, Made)
     assert verdict.id == "isthmus-internal/model"
     assert verdict.outputs["__fieldManager"] == MANAGER, "a second manager would claim the fields again"
@@ -84,23 +84,23 @@ def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
 
 
 def test_an_object_of_somebody_else_is_not_taken_whatever_its_labels():
-    for others in (
+    for foreign_objects in (
         live(),
         live(claim("kubectl-apply")),
         live(claim(), labels={}),
         live(claim(fields={"f:spec": {}})),
     ):
-        assert isinstance(look(creation(), Api(**{PATH: others})), NotMade)
+        assert isinstance(look_up(creation(), Api(**{PATH: foreign_objects})), NotMade)
 
 
 def test_an_object_whose_manager_the_state_knows_is_another_resources():
-    verdict = look(creation(), Api(**{PATH: live(claim())}), known=[MANAGER])
+    verdict = look_up(creation(), Api(**{PATH: live(claim())}), known_managers=[MANAGER])
     assert isinstance(verdict, NotMade)
 
 
 def test_a_name_that_was_made_up_is_ours_even_before_fields_are_read():
     autonamed = creation(annotations={"pulumi.com/autonamed": "true"})
-    assert isinstance(look(autonamed, Api(**{PATH: live()})), Made)
+    assert isinstance(look_up(autonamed, Api(**{PATH: live()})), Made)
 
 
 @pytest.mark.parametrize(
@@ -108,32 +108,34 @@ def test_a_name_that_was_made_up_is_ours_even_before_fields_are_read():
     [("2026-11-25T12:00:30+00:00", Made), ("2026-11-25T12:05:00+00:00", NotMade), (None, Made)],
 )
 def test_an_object_from_before_the_stack_is_not_the_one_but_clocks_may_differ_a_little(since, kind):
-    assert isinstance(look(creation(), Api(**{PATH: live(claim())}), since=since), kind)
+    assert isinstance(look_up(creation(), Api(**{PATH: live(claim())}), since=since), kind)
 
 
 def test_an_object_that_is_leaving_is_waited_for():
     api = Api()
     api.objects[PATH] = [live(claim(), deletionTimestamp=NOON)] * 3 + [ApiRefusal(404, "gone")]
     waited: list[float] = []
-    assert look(creation(), api, sleep=waited.append) == NotMade()
+    assert look_up(creation(), api, sleep=waited.append) == NotMade()
     assert len(waited) == 3
 
 
 def test_an_object_that_does_not_leave_is_named_with_what_may_hold_it():
     api = Api(**{PATH: live(claim(), deletionTimestamp=NOON)})
     with pytest.raises(EnvironmentFault, match=r"Deployment model.*still there.*finalizers"):
-        look(creation(), api, sleep=lambda _: None)
+        look_up(creation(), api, sleep=lambda _: None)
 
 
 def test_a_kind_that_the_cluster_lacks_cannot_have_been_made():
-    assert isinstance(look(creation("StatefulSet"), Api()), NotMade)
+    assert isinstance(look_up(creation("StatefulSet"), Api()), NotMade)
 
 
 def test_a_patch_is_told_by_a_manager_that_the_state_does_not_know():
     patch = creation("Node", patch=True, name="fra1-a", namespace=None)
-    assert isinstance(look(patch, Api(**{NODE: live()})), NotMade), "the node is there anyway"
-    verdict = look(
-        patch, Api(**{NODE: live(claim("pulumi-kubernetes-old"), claim())}), known=["pulumi-kubernetes-old"]
+    assert isinstance(look_up(patch, Api(**{NODE: live()})), NotMade), "the node is there anyway"
+    verdict = look_up(
+        patch,
+        Api(**{NODE: live(claim("pulumi-kubernetes-old"), claim())}),
+        known_managers=["pulumi-kubernetes-old"],
     )
     assert isinstance(verdict, Made)
     assert (verdict.id, verdict.outputs["__fieldManager"]) == ("fra1-a", MANAGER)
@@ -141,28 +143,30 @@ def test_a_patch_is_told_by_a_manager_that_the_state_does_not_know():
 
 def test_two_patches_that_may_each_be_it_are_named_and_none_is_chosen():
     patch = creation("Node", patch=True, name="fra1-a", namespace=None)
-    verdict = look(patch, Api(**{NODE: live(claim(), claim("pulumi-kubernetes-ffff"))}))
+    verdict = look_up(patch, Api(**{NODE: live(claim(), claim("pulumi-kubernetes-ffff"))}))
     assert isinstance(verdict, Unknown)
     assert "pulumi-kubernetes-ffff" in verdict.may
     assert verdict.look == "kubectl --context fra1 get nodes fra1-a -o yaml --show-managed-fields"
 
 
 def test_a_patch_that_names_its_manager_is_told_by_it():
-    chosen = creation(
+    patch = creation(
         "Node", patch=True, name="fra1-a", namespace=None,
         annotations={"pulumi.com/patchFieldManager": "isthmus"},
     )  # fmt: skip
-    held = {
+    claimed_labels = {
         "f:labels": {f"f:{name}": {} for name in LABELS},
         "f:annotations": {"f:pulumi.com/patchFieldManager": {}},
     }
-    verdict = look(chosen, Api(**{NODE: live(claim("isthmus", {"f:metadata": held, "f:spec": {}}))}))
+    verdict = look_up(
+        patch, Api(**{NODE: live(claim("isthmus", {"f:metadata": claimed_labels, "f:spec": {}}))})
+    )
     assert isinstance(verdict, Made)
 
 
 def test_a_refusal_to_answer_is_no_answer():
     with pytest.raises(EnvironmentFault, match="refuses to be asked"):
-        look(creation(), Api(**{PATH: ApiRefusal(403, "forbidden")}))
+        look_up(creation(), Api(**{PATH: ApiRefusal(403, "forbidden")}))
 
 
 def test_a_provider_without_a_context_says_so():

@@ -32,7 +32,7 @@ class Watched(Cluster):
 def lines(cluster: Cluster, **labels: str) -> list[str]:
     data = platform_data()
     data["monitoring"]["labels"] = labels
-    return list(kubernetes_monitors.unselected(parse(data), {"fra1": cluster}))
+    return list(kubernetes_monitors.warn_unselected(parse(data), {"fra1": cluster}))
 
 
 def test_a_prometheus_that_selects_its_release_is_told_with_the_label_to_say() -> None:

@@ -21,11 +21,11 @@ TEAM = {"key": "team", "value": "risk", "effect": "NoExecute"}
 class Nodes(Cluster):
     """A cluster that keeps nodes as the API server does: a write with an old version is refused."""
 
-    def __init__(self, *given: dict[str, Any], status: int = 0, others: int = 0) -> None:
+    def __init__(self, *nodes: dict[str, Any], status: int = 0, other_count: int = 0) -> None:
         super().__init__("fra1", "https://fra1.invalid", None)
-        self.given = {each["metadata"]["name"]: each for each in given}
+        self.given = {node["metadata"]["name"]: node for node in nodes}
         self.status = status
-        self.others = others
+        self.others = other_count
         """So often another client writes between a read and a write."""
         self.written = 0
 
@@ -37,31 +37,31 @@ class Nodes(Cluster):
         name = path.rpartition("/")[2]
         if name not in self.given:
             raise ApiRefusal(404, "not found")
-        found = self.given[name]
+        stored = self.given[name]
         if method == "GET":
-            return {**found, "metadata": dict(found["metadata"]), "spec": dict(found["spec"])}
+            return {**stored, "metadata": dict(stored["metadata"]), "spec": dict(stored["spec"])}
         assert more["media"] == "application/merge-patch+json"
         if self.others:
             self.others -= 1
-            found["spec"]["taints"] = [*found["spec"].get("taints", []), TEAM]
-            found["metadata"]["resourceVersion"] += "1"
-        if body["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+            stored["spec"]["taints"] = [*stored["spec"].get("taints", []), TEAM]
+            stored["metadata"]["resourceVersion"] += "1"
+        if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
             raise ApiRefusal(409, "the object has been modified")
-        found["metadata"]["resourceVersion"] += "1"
-        marks = {**found["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
-        found["metadata"]["annotations"] = {key: value for key, value in marks.items() if value is not None}
-        found["spec"] = {**found["spec"], **body["spec"]}
+        stored["metadata"]["resourceVersion"] += "1"
+        marks = {**stored["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
+        stored["metadata"]["annotations"] = {key: value for key, value in marks.items() if value is not None}
+        stored["spec"] = {**stored["spec"], **body["spec"]}
         self.written += 1
-        return found
+        return stored
 
     def taints(self, name: str) -> list[dict[str, Any]]:
         return self.given[name]["spec"].get("taints", [])
 
 
 def node(name: str, *taints: dict[str, Any], **labels: str) -> dict[str, Any]:
-    given = {key.replace("zone", ZONE): value for key, value in labels.items()}
+    node_labels = {key.replace("zone", ZONE): value for key, value in labels.items()}
     return {
-        "metadata": {"name": name, "labels": given, "resourceVersion": "1"},
+        "metadata": {"name": name, "labels": node_labels, "resourceVersion": "1"},
         "spec": {"taints": list(taints)},
     }
 
@@ -73,31 +73,31 @@ def platform(*names: str, **pool: Any) -> Platform:
     return parse(data)
 
 
-def set_taints(cluster: Cluster, given: Platform) -> list[str]:
-    said: list[str] = []
-    kubernetes_nodes.taints_are_set(given, {"fra1": cluster}, said.append)
-    return said
+def set_taints(cluster: Cluster, platform: Platform) -> list[str]:
+    messages: list[str] = []
+    kubernetes_nodes.set_taints(platform, {"fra1": cluster}, messages.append)
+    return messages
 
 
 def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
     cluster = Nodes(node("a", CORDON, TEAM), node("b"))
-    said = set_taints(cluster, platform("a", "b"))
+    messages = set_taints(cluster, platform("a", "b"))
     assert cluster.taints("a") == [CORDON, TEAM, kubernetes_nodes.TAINT]
     assert cluster.taints("b") == [kubernetes_nodes.TAINT]
-    assert any("machine a has the taint nvidia.com/gpu=present:NoSchedule" in line for line in said)
+    assert any("machine a has the taint nvidia.com/gpu=present:NoSchedule" in line for line in messages)
     assert set_taints(cluster, platform("a", "b")) == []
     assert cluster.written == 2, "a taint that is there is not written again"
 
 
 def test_a_taint_that_somebody_sets_at_the_same_moment_is_kept() -> None:
-    cluster = Nodes(node("a"), node("b"), others=2)
+    cluster = Nodes(node("a"), node("b"), other_count=2)
     set_taints(cluster, platform("a", "b"))
     assert cluster.taints("a") == [TEAM, TEAM, kubernetes_nodes.TAINT]
 
 
 def test_a_node_that_changes_all_the_time_is_given_up_with_a_command() -> None:
     with pytest.raises(EnvironmentFault, match=r"kubectl taint nodes a nvidia\.com/gpu=present:NoSchedule"):
-        set_taints(Nodes(node("a"), node("b"), others=99), platform("a", "b"))
+        set_taints(Nodes(node("a"), node("b"), other_count=99), platform("a", "b"))
 
 
 def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
@@ -106,7 +106,7 @@ def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
     set_taints(cluster, platform("b", "c"))
     assert cluster.taints("a") == [TEAM]
     assert cluster.taints("c") == [kubernetes_nodes.TAINT]
-    kubernetes_nodes.taints_are_removed(platform("b", "c"), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.remove_taints(platform("b", "c"), {"fra1": cluster}, lambda _: None)
     assert cluster.taints("b") == []
     assert cluster.taints("c") == [kubernetes_nodes.TAINT], "it was there before"
 
@@ -119,10 +119,12 @@ def test_an_existing_taint_is_looked_at_only() -> None:
     assert cluster.written == 0
 
 
-def look(cluster: Cluster, given: Platform | None = None) -> list[str]:
-    said: list[str] = []
-    kubernetes_nodes.domains_are_labelled(given or parse(platform_data()), {"fra1": cluster}, said.append)
-    return said
+def look(cluster: Cluster, platform: Platform | None = None) -> list[str]:
+    messages: list[str] = []
+    kubernetes_nodes.check_domain_labels(
+        platform or parse(platform_data()), {"fra1": cluster}, messages.append
+    )
+    return messages
 
 
 def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> None:
@@ -141,14 +143,14 @@ def test_some_nodes_without_the_label_are_named_and_go_on() -> None:
 
 
 def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_be_outlived() -> None:
-    given = platform("a", "b")
+    two_domains = platform("a", "b")
     machines = [node("a", zone="x"), node("b", zone="x"), node("one", zone="x")]
     with pytest.raises(
         EnvironmentFault, match=f"the machines of pool h100 carry 1 values of the label `{ZONE}`"
     ):
-        look(Nodes(*machines), given)
+        look(Nodes(*machines), two_domains)
     machines[1]["metadata"]["labels"][ZONE] = "y"
-    assert look(Nodes(*machines), given) == []
+    assert look(Nodes(*machines), two_domains) == []
 
 
 def test_a_deployer_who_may_not_look_is_told_and_goes_on() -> None:

@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts.reports.drift import Drifted
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.discovery import Live
-from tests.engine.drift_world import RESTRICTED, Api, claim, looked, state, taken
+from tests.engine.drift_world import RESTRICTED, Api, claim, looked, state, take_over
 
 MODEL = "restricted-qwen3-32b"
 
@@ -24,9 +24,9 @@ def api() -> Api:
     return Api(state()["resources"])
 
 
-def one(found: list[Drifted], kind: str) -> Drifted:
-    (each,) = [each for each in found if each.type.endswith(f":{kind}")]
-    return each
+def only(drifts: list[Drifted], kind: str) -> Drifted:
+    (drift,) = [candidate for candidate in drifts if candidate.type.endswith(f":{kind}")]
+    return drift
 
 
 def template(api: Api, name: str = MODEL) -> dict[str, Any]:
@@ -38,23 +38,23 @@ def put(kind: str, name: str, version: str = "v1", **more: Any) -> dict[str, Any
 
 
 def test_a_cluster_that_is_as_it_was_left_shows_nothing(api: Api):
-    found = looked(api)
-    assert (found.drifts, found.unseen, found.foreign, found.gone, found.inputs) == ([], [], [], set(), {})
-    assert len(found.looked) > 80
+    live = looked(api)
+    assert (live.drifts, live.unseen, live.foreign, live.gone, live.inputs) == ([], [], [], set(), {})
+    assert len(live.looked) > 80
 
 
 @pytest.mark.parametrize("snapshot", OTHERS)
 def test_so_do_the_clusters_of_other_stacks(snapshot: str):
-    one = state(snapshot)
-    found = looked(Api(one["resources"]), one)
-    assert (found.drifts, found.unseen) == ([], [])
-    assert found.looked
+    other_stack = state(snapshot)
+    live = looked(Api(other_stack["resources"]), other_stack)
+    assert (live.drifts, live.unseen) == ([], [])
+    assert live.looked
 
 
 def test_no_secret_is_ever_read_whole(api: Api):
     api.add(put("Secret", "theirs", data={"key": "aHVudGVyMg=="}), kubectl={"f:data": {"f:key": {}}})
-    drift = one(looked(api).drifts, "Secret")
-    assert [(each.path, each.new, each.secret) for each in drift.properties] == [
+    drift = only(looked(api).drifts, "Secret")
+    assert [(property.path, property.new, property.secret) for property in drift.properties] == [
         ('data["key"]', "[secret]", True)
     ]
     assert "hunter2" not in drift.model_dump_json()
@@ -64,14 +64,14 @@ def test_no_secret_is_ever_read_whole(api: Api):
 def test_replicas_that_somebody_changed_are_found_with_who_and_when(api: Api):
     model = api.one("Deployment", MODEL)
     model["spec"]["replicas"] = 7
-    taken(model, "f:spec", "f:replicas")
-    found = looked(api)
-    (drift,) = found.drifts
+    take_over(model, "f:spec", "f:replicas")
+    live = looked(api)
+    (drift,) = live.drifts
     (change,) = drift.properties
     assert (drift.what, drift.by, drift.since) == ("changed", ["kubectl-edit"], "2026-11-26T15:00:00Z")
     assert (change.path, change.new) == ("spec.replicas", 7)
-    assert found.inputs[drift.urn]["spec"]["replicas"] == 7
-    assert "status" not in found.inputs[drift.urn]
+    assert live.inputs[drift.urn]["spec"]["replicas"] == 7
+    assert "status" not in live.inputs[drift.urn]
 
 
 def test_replicas_within_a_scaler_of_ours_were_asked_for(api: Api):
@@ -86,10 +86,10 @@ def test_replicas_within_a_scaler_of_ours_were_asked_for(api: Api):
             "maxReplicaCount": 8,
         },
     }
-    like = next(each for each in built["resources"] if each["urn"].endswith(f"{MODEL}-server"))
+    like = next(resource for resource in built["resources"] if resource["urn"].endswith(f"{MODEL}-server"))
     type_ = "kubernetes:keda.sh/v1alpha1:ScaledObject"
     urn = f"{like['urn'].rsplit('::', 2)[0]}::{type_}::scaler"
-    made = {
+    component = {
         **like,
         "urn": urn,
         "type": type_,
@@ -97,7 +97,7 @@ def test_replicas_within_a_scaler_of_ours_were_asked_for(api: Api):
         "inputs": scaler,
         "outputs": scaler,
     }
-    built["resources"].append(made)
+    built["resources"].append(component)
     api = Api(built["resources"])
     api.one("Deployment", MODEL)["spec"]["replicas"] = 7
     (drift,) = looked(api, built).drifts
@@ -113,9 +113,9 @@ def test_a_sidecar_and_a_variable_are_named_and_what_is_secret_in_them_is_not_sh
     template(api)["containers"].append({"name": "side", "image": "evil", "args": ["--token=hunter2-y"]})
     (drift,) = looked(api).drifts
     assert (drift.what, drift.severity) == ("added", "high")
-    paths = [each.path for each in drift.properties]
-    assert [each.rpartition(".")[2] for each in paths] == ['containers["side"]', 'env["DB_PASSWORD"]']
-    assert "hunter2" not in json.dumps([each.model_dump() for each in drift.properties])
+    paths = [property.path for property in drift.properties]
+    assert [path.rpartition(".")[2] for path in paths] == ['containers["side"]', 'env["DB_PASSWORD"]']
+    assert "hunter2" not in json.dumps([property.model_dump() for property in drift.properties])
 
 
 def test_a_secret_of_the_stack_is_hidden_wherever_somebody_writes_it(api: Api):
@@ -125,35 +125,40 @@ def test_a_secret_of_the_stack_is_hidden_wherever_somebody_writes_it(api: Api):
 
 def test_an_opened_network_policy_is_grave_and_stands_in_the_live_graph(api: Api):
     policy = next(
-        each for key, each in api.objects.items() if key[1] == "NetworkPolicy" and key[2] == RESTRICTED
+        resource
+        for key, resource in api.objects.items()
+        if key[1] == "NetworkPolicy" and key[2] == RESTRICTED
     )
     policy["spec"].setdefault("egress", []).append({})
-    taken(policy, "f:spec", "f:egress")
-    found = looked(api)
-    (drift,) = found.drifts
+    take_over(policy, "f:spec", "f:egress")
+    live = looked(api)
+    (drift,) = live.drifts
     assert (drift.severity, drift.by) == ("high", ["kubectl-edit"])
-    assert found.inputs[drift.urn]["spec"]["egress"][-1] == {}
+    assert live.inputs[drift.urn]["spec"]["egress"][-1] == {}
 
 
 def test_who_wipes_the_claims_on_an_object_is_seen_by_that(api: Api):
     api.one("Deployment", MODEL)["metadata"]["managedFields"] = []
     (drift,) = looked(api).drifts
-    assert (drift.severity, [each.path for each in drift.properties]) == ("high", ["metadata.managedFields"])
+    assert (drift.severity, [property.path for property in drift.properties]) == (
+        "high",
+        ["metadata.managedFields"],
+    )
 
 
 def test_what_is_gone_is_missed(api: Api):
     name = next(key[3] for key in api.objects if key[1] == "ConfigMap" and key[2] == RESTRICTED)
     api.remove("ConfigMap", name)
-    found = looked(api)
-    (drift,) = found.drifts
-    assert (drift.what, drift.op, drift.urn) == ("gone", "delete", next(iter(found.gone)))
+    live = looked(api)
+    (drift,) = live.drifts
+    assert (drift.what, drift.op, drift.urn) == ("gone", "delete", next(iter(live.gone)))
 
 
 def test_what_is_being_deleted_is_as_good_as_gone_and_stands_in_the_graph(api: Api):
     api.one("Deployment", MODEL)["metadata"]["deletionTimestamp"] = "2026-11-26T15:00:00Z"
-    found = looked(api)
-    assert [(each.what, each.why) for each in found.drifts] == [("gone", "it is being deleted")]
-    assert found.gone == set()
+    live = looked(api)
+    assert [(drift.what, drift.why) for drift in live.drifts] == [("gone", "it is being deleted")]
+    assert live.gone == set()
 
 
 def test_what_is_not_ours_is_found_and_joins_the_graph(api: Api):
@@ -164,14 +169,16 @@ def test_what_is_not_ours_is_found_and_joins_the_graph(api: Api):
     api.add(
         put("RoleBinding", "all", f"{group}/v1", roleRef=role, subjects=[{"kind": "User", "name": "eve"}])
     )
-    found = looked(api)
-    assert {(each.what, each.name, each.severity) for each in found.drifts} == {
+    live = looked(api)
+    assert {(drift.what, drift.name, drift.severity) for drift in live.drifts} == {
         ("foreign", "miner", "high"),
         ("foreign", "all", "high"),
     }
-    assert one(found.drifts, "RoleBinding").properties[-1].new == [{"kind": "User", "name": "eve"}]
-    assert {each.name for each in found.foreign} == {"miner", "all"}
-    assert all(each.provider and each.urn.startswith("urn:pulumi:bank-dev::") for each in found.foreign)
+    assert only(live.drifts, "RoleBinding").properties[-1].new == [{"kind": "User", "name": "eve"}]
+    assert {foreign.name for foreign in live.foreign} == {"miner", "all"}
+    assert all(
+        foreign.provider and foreign.urn.startswith("urn:pulumi:bank-dev::") for foreign in live.foreign
+    )
 
 
 def test_what_a_cluster_brings_by_itself_is_no_drift(api: Api):
@@ -182,10 +189,10 @@ def test_what_a_cluster_brings_by_itself_is_no_drift(api: Api):
         ("ConfigMap", "kube-root-ca.crt", "v1", None),
         ("ServiceAccount", "default", "v1", None),
     ):
-        made = api.add(put(kind, name, version))
+        add = api.add(put(kind, name, version))
         if owner:
             refers = {"apiVersion": "apps/v1", "kind": "Deployment", "name": MODEL}
-            made["metadata"]["ownerReferences"] = [{**refers, "uid": owner["metadata"]["uid"]}]
+            add["metadata"]["ownerReferences"] = [{**refers, "uid": owner["metadata"]["uid"]}]
     notes = server["metadata"].setdefault("annotations", {})
     notes["deployment.kubernetes.io/revision"] = "2"
     mark = {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}}
@@ -195,17 +202,17 @@ def test_what_a_cluster_brings_by_itself_is_no_drift(api: Api):
 
 def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
     box = {"name": "vllm", "image": "a"}
-    made = api.add(put("ReplicaSet", "rs", "apps/v1", spec={"template": {"spec": {"containers": [box]}}}))
+    add = api.add(put("ReplicaSet", "rs", "apps/v1", spec={"template": {"spec": {"containers": [box]}}}))
     refers = {"apiVersion": "apps/v1", "kind": "Deployment", "name": MODEL}
-    made["metadata"]["ownerReferences"] = [{**refers, "uid": api.one("Deployment", MODEL)["metadata"]["uid"]}]
+    add["metadata"]["ownerReferences"] = [{**refers, "uid": api.one("Deployment", MODEL)["metadata"]["uid"]}]
     pod = api.add(put("Pod", "rs-1", spec={"containers": [box]}))
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "controller": True}
-    pod["metadata"]["ownerReferences"] = [{**owner, "uid": made["metadata"]["uid"]}]
+    pod["metadata"]["ownerReferences"] = [{**owner, "uid": add["metadata"]["uid"]}]
     assert looked(api).drifts == []
     pod["spec"]["containers"] = [{**box, "image": "b"}, {"name": "istio-proxy", "image": "envoy"}]
     (drift,) = looked(api).drifts
     assert (drift.what, drift.severity, drift.component) == ("added", "high", "rs")
-    assert [each.path for each in drift.properties] == [
+    assert [property.path for property in drift.properties] == [
         'spec.containers["vllm"].image',
         'spec.containers["istio-proxy"]',
     ]
@@ -213,27 +220,27 @@ def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
 
 def test_a_kind_that_may_not_be_listed_is_named_and_is_no_absence(api: Api):
     api.refused["rolebindings"] = 403
-    found = looked(api)
-    assert found.drifts == []
-    spaces = {each.where for each in found.unseen}
-    assert {each.what for each in found.unseen} == {"rolebindings"}
+    live = looked(api)
+    assert live.drifts == []
+    spaces = {unseen.where for unseen in live.unseen}
+    assert {unseen.what for unseen in live.unseen} == {"rolebindings"}
     assert f"fra1, namespace {RESTRICTED}" in spaces
-    assert all("403" in each.why for each in found.unseen)
+    assert all("403" in unseen.why for unseen in live.unseen)
 
 
 def test_an_object_of_ours_that_may_not_be_read_is_not_gone(api: Api):
     api.refused["networkpolicys"] = 403
-    found = looked(api)
-    assert found.gone == set()
-    assert any(each.what.startswith("NetworkPolicy isthmus-") for each in found.unseen)
-    assert not any("NetworkPolicy" in urn for urn in found.looked)
+    live = looked(api)
+    assert live.gone == set()
+    assert any(unseen.what.startswith("NetworkPolicy isthmus-") for unseen in live.unseen)
+    assert not any("NetworkPolicy" in urn for urn in live.looked)
 
 
 def test_a_group_whose_server_is_down_is_named_and_its_objects_are_not_gone(api: Api):
     api.refused["networking.k8s.io/v1"] = 503
-    found = looked(api)
-    assert found.gone == set()
-    assert "kinds of networking.k8s.io/v1" in {each.what for each in found.unseen}
+    live = looked(api)
+    assert live.gone == set()
+    assert "kinds of networking.k8s.io/v1" in {unseen.what for unseen in live.unseen}
 
 
 def test_who_is_not_known_to_the_server_learns_nothing(api: Api):
@@ -246,7 +253,7 @@ def test_every_page_is_read(api: Api):
     for index in range(7):
         api.add(put("RoleBinding", f"r{index}", "rbac.authorization.k8s.io/v1"))
     api.page = 2
-    assert {each.name for each in looked(api).drifts} == {f"r{index}" for index in range(7)}
+    assert {drift.name for drift in looked(api).drifts} == {f"r{index}" for index in range(7)}
 
 
 def test_a_list_that_expires_is_begun_anew_and_one_that_always_does_is_named(api: Api):
@@ -255,13 +262,15 @@ def test_a_list_that_expires_is_begun_anew_and_one_that_always_does_is_named(api
     assert kind is not None
     api.refused["pods"] = 410
     assert live.listed(kind, RESTRICTED) == []
-    assert [each.what for each in live.unseen] == ["pods"]
+    assert [unseen.what for unseen in live.unseen] == ["pods"]
     assert sum(path.endswith("/pods") for path, _ in api.asked) == 3
 
 
 def test_a_secret_of_ours_whose_key_somebody_changed_is_told_by_the_key(api: Api):
     built = state()
-    like = next(each for each in built["resources"] if each["type"] == "kubernetes:core/v1:ConfigMap")
+    like = next(
+        resource for resource in built["resources"] if resource["type"] == "kubernetes:core/v1:ConfigMap"
+    )
     inputs = {**put("Secret", "own"), "data": {"a": "[secret]", "b": "[secret]"}}
     fields = {"f:data": {"f:a": {}, "f:b": {}}}
     outputs = {
@@ -270,13 +279,13 @@ def test_a_secret_of_ours_whose_key_somebody_changed_is_told_by_the_key(api: Api
     }
     type_ = "kubernetes:core/v1:Secret"
     urn = f"{like['urn'].rsplit('::', 2)[0]}::{type_}::own"
-    made = {**like, "urn": urn, "type": type_, "id": f"{RESTRICTED}/own", "inputs": inputs}
-    built["resources"].append({**made, "outputs": {**outputs, "__fieldManager": "pulumi-kubernetes-7"}})
+    own_secret = {**like, "urn": urn, "type": type_, "id": f"{RESTRICTED}/own", "inputs": inputs}
+    built["resources"].append({**own_secret, "outputs": {**outputs, "__fieldManager": "pulumi-kubernetes-7"}})
     api = Api(built["resources"])
     assert looked(api, built).drifts == []
-    taken(api.one("Secret", "own"), "f:data", "f:b")
+    take_over(api.one("Secret", "own"), "f:data", "f:b")
     api.one("Secret", "own")["metadata"]["managedFields"].append(claim("eve", {"f:data": {"f:c": {}}}))
-    found = {each.what: each for each in looked(api, built).drifts}
-    assert [each.path for each in found["changed"].properties] == ["data.b"]
-    assert [each.path for each in found["added"].properties] == ["data.c"]
-    assert all(each.secret for drift in found.values() for each in drift.properties)
+    drifts = {drift.what: drift for drift in looked(api, built).drifts}
+    assert [property.path for property in drifts["changed"].properties] == ["data.b"]
+    assert [property.path for property in drifts["added"].properties] == ["data.c"]
+    assert all(property.secret for drift in drifts.values() for property in drift.properties)

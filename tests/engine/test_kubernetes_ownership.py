@@ -28,7 +28,7 @@ GROUPS = {
 }
 
 
-def stated(kind: str, name: str, **spec: Any) -> Stated:
+def stated_resource(kind: str, name: str, **spec: Any) -> Stated:
     group = GROUPS.get(kind, "")
     version = f"{group}/v1" if group else "v1"
     inputs = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
@@ -36,35 +36,42 @@ def stated(kind: str, name: str, **spec: Any) -> Stated:
     return Stated(urn, f"kubernetes:{group or 'core'}/v1:{kind}", name, inputs, id=f"{SPACE}/{name}")
 
 
-def found(
+def object_of(
     kind: str, name: str, owner: tuple[str, str] | None = None, **meta: Any
 ) -> tuple[Kind, dict[str, Any]]:
     """An object, its uid made of its kind and name. `owner`: kind and name of who it says owns it."""
     group = GROUPS.get(kind, "")
-    own = {"name": name, "namespace": SPACE, "uid": f"{kind}/{name}", **meta}
+    object_meta = {"name": name, "namespace": SPACE, "uid": f"{kind}/{name}", **meta}
     if owner:
-        of = GROUPS.get(owner[0], "")
-        refers = {"apiVersion": f"{of}/v1" if of else "v1", "kind": owner[0], "name": owner[1]}
-        own["ownerReferences"] = [{**refers, "uid": "/".join(owner)}]
-    return Kind(group, "v1", kind, kind.lower() + "s", True, True), {"metadata": own}
+        owner_group = GROUPS.get(owner[0], "")
+        refers = {
+            "apiVersion": f"{owner_group}/v1" if owner_group else "v1",
+            "kind": owner[0],
+            "name": owner[1],
+        }
+        object_meta["ownerReferences"] = [{**refers, "uid": "/".join(owner)}]
+    return Kind(group, "v1", kind, kind.lower() + "s", True, True), {"metadata": object_meta}
 
 
 OURS = [
-    stated("Deployment", "server"),
-    stated("Service", "server"),
-    stated("Job", "load"),
-    stated("ScaledObject", "server"),
-    stated("LeaderWorkerSet", "big"),
-    stated("StatefulSet", "store", volumeClaimTemplates=[{"metadata": {"name": "data"}}]),
-    stated("Certificate", "gateway", secretName="gateway-tls"),
+    stated_resource("Deployment", "server"),
+    stated_resource("Service", "server"),
+    stated_resource("Job", "load"),
+    stated_resource("ScaledObject", "server"),
+    stated_resource("LeaderWorkerSet", "big"),
+    stated_resource("StatefulSet", "store", volumeClaimTemplates=[{"metadata": {"name": "data"}}]),
+    stated_resource("Certificate", "gateway", secretName="gateway-tls"),
     Stated("u", "kubernetes:helm.sh/v3:Release", "keda", {}, id=f"{SPACE}/keda-1"),
 ]
-THEIRS = [found(each.inputs["kind"], each.name) for each in OURS if each.inputs]
+THEIRS = [object_of(our.inputs["kind"], our.name) for our in OURS if our.inputs]
 
 
 def foreign(*objects: tuple[Kind, dict[str, Any]]) -> set[str]:
-    whose = kubernetes_ownership.known(OURS)
-    return {f"{kind.kind} {each['metadata']['name']}" for kind, each in whose.foreign([*THEIRS, *objects])}
+    ownership = kubernetes_ownership.ownership_of(OURS)
+    return {
+        f"{kind.kind} {resource['metadata']['name']}"
+        for kind, resource in ownership.foreign([*THEIRS, *objects])
+    }
 
 
 HELM = {"meta.helm.sh/release-name": "keda-1", "meta.helm.sh/release-namespace": SPACE}
@@ -73,28 +80,28 @@ HELM = {"meta.helm.sh/release-name": "keda-1", "meta.helm.sh/release-namespace":
 @pytest.mark.parametrize(
     "brought",
     [
-        [found("ConfigMap", "kube-root-ca.crt")],
-        [found("ServiceAccount", "default")],
-        [found("Event", "x"), found("Lease", "x")],
-        [found("Endpoints", "server")],
-        [found("EndpointSlice", "server-x", ("Service", "server"))],
+        [object_of("ConfigMap", "kube-root-ca.crt")],
+        [object_of("ServiceAccount", "default")],
+        [object_of("Event", "x"), object_of("Lease", "x")],
+        [object_of("Endpoints", "server")],
+        [object_of("EndpointSlice", "server-x", ("Service", "server"))],
         [
-            found("ReplicaSet", "server-1", ("Deployment", "server")),
-            found("Pod", "p", ("ReplicaSet", "server-1")),
+            object_of("ReplicaSet", "server-1", ("Deployment", "server")),
+            object_of("Pod", "p", ("ReplicaSet", "server-1")),
         ],
-        [found("Pod", "p", ("Job", "load"))],
-        [found("HorizontalPodAutoscaler", "keda-hpa", ("ScaledObject", "server"))],
+        [object_of("Pod", "p", ("Job", "load"))],
+        [object_of("HorizontalPodAutoscaler", "keda-hpa", ("ScaledObject", "server"))],
         [
-            found("StatefulSet", "big", ("LeaderWorkerSet", "big")),
-            found("Pod", "big-0", ("StatefulSet", "big")),
+            object_of("StatefulSet", "big", ("LeaderWorkerSet", "big")),
+            object_of("Pod", "big-0", ("StatefulSet", "big")),
         ],
-        [found("PersistentVolumeClaim", "data-store-0")],
-        [found("Secret", "gateway-tls", annotations={"cert-manager.io/certificate-name": "gateway"})],
-        [found("Secret", "sh.helm.release.v1.keda-1.v3")],
-        [found("Deployment", "keda-operator", annotations=HELM)],
-        [found("Pod", "p", ("Job", "load")), found("Workload", "w", ("Pod", "p"))],
+        [object_of("PersistentVolumeClaim", "data-store-0")],
+        [object_of("Secret", "gateway-tls", annotations={"cert-manager.io/certificate-name": "gateway"})],
+        [object_of("Secret", "sh.helm.release.v1.keda-1.v3")],
+        [object_of("Deployment", "keda-operator", annotations=HELM)],
+        [object_of("Pod", "p", ("Job", "load")), object_of("Workload", "w", ("Pod", "p"))],
     ],
-    ids=lambda each: each[-1][0].kind,
+    ids=lambda case: case[-1][0].kind,
 )
 def test_what_comes_of_ours_or_of_the_cluster_is_no_drift(brought):
     assert foreign(*brought) == set()
@@ -103,39 +110,40 @@ def test_what_comes_of_ours_or_of_the_cluster_is_no_drift(brought):
 @pytest.mark.parametrize(
     "put",
     [
-        found("Deployment", "miner"),
-        found("Secret", "key"),
-        found("RoleBinding", "all"),
-        found("NetworkPolicy", "open"),
-        found("ConfigMap", "server"),
-        # Owners that make no such children.
-        found("Secret", "key", ("Deployment", "server")),
-        found("RoleBinding", "all", ("Job", "load")),
-        found("Pod", "p", ("Deployment", "server")),
-        found("NetworkPolicy", "open", ("Pod", "nobody")),
-        # Who claims another's name.
-        found("Endpoints", "other"),
-        found("PersistentVolumeClaim", "data-store-x"),
-        found("PersistentVolumeClaim", "data-other-0"),
-        found("Secret", "other-tls", annotations={"cert-manager.io/certificate-name": "gateway"}),
-        found("Secret", "sh.helm.release.v1.other.v1"),
-        found("Deployment", "x", annotations={**HELM, "meta.helm.sh/release-name": "other"}),
+        object_of("Deployment", "miner"),
+        object_of("Secret", "key"),
+        object_of("RoleBinding", "all"),
+        object_of("NetworkPolicy", "open"),
+        object_of("ConfigMap", "server"),  # Owners that make no such children.
+        object_of("Secret", "key", ("Deployment", "server")),
+        object_of("RoleBinding", "all", ("Job", "load")),
+        object_of("Pod", "p", ("Deployment", "server")),
+        object_of("NetworkPolicy", "open", ("Pod", "nobody")),  # Who claims another's name.
+        object_of("Endpoints", "other"),
+        object_of("PersistentVolumeClaim", "data-store-x"),
+        object_of("PersistentVolumeClaim", "data-other-0"),
+        object_of("Secret", "other-tls", annotations={"cert-manager.io/certificate-name": "gateway"}),
+        object_of("Secret", "sh.helm.release.v1.other.v1"),
+        object_of("Deployment", "x", annotations={**HELM, "meta.helm.sh/release-name": "other"}),
     ],
-    ids=lambda each: f"{each[0].kind}-{each[1]['metadata']['name']}",
+    ids=lambda case: f"{case[0].kind}-{case[1]['metadata']['name']}",
 )
 def test_what_somebody_put_there_is_foreign(put):
     assert foreign(put) == {f"{put[0].kind} {put[1]['metadata']['name']}"}
 
 
 def test_an_owner_must_have_the_uid_that_is_named():
-    set_, pod = found("ReplicaSet", "r", ("Deployment", "server")), found("Pod", "p", ("ReplicaSet", "r"))
+    set_, pod = (
+        object_of("ReplicaSet", "r", ("Deployment", "server")),
+        object_of("Pod", "p", ("ReplicaSet", "r")),
+    )
     set_[1]["metadata"]["ownerReferences"][0]["uid"] = "Deployment/another"
     assert foreign(set_, pod) == {"ReplicaSet r", "Pod p"}
 
 
 def test_what_something_foreign_makes_is_told_with_it_and_owners_in_a_ring_are_nobodys():
-    chain = [found("Deployment", "d"), found("ReplicaSet", "r", ("Deployment", "d"))]
-    assert foreign(*chain, found("Pod", "p", ("ReplicaSet", "r"))) == {"Deployment d"}
-    assert foreign(*chain, found("Secret", "s", ("Deployment", "d"))) == {"Deployment d", "Secret s"}
-    ring = [found("StatefulSet", "a", ("Pod", "b")), found("Pod", "b", ("StatefulSet", "a"))]
+    chain = [object_of("Deployment", "d"), object_of("ReplicaSet", "r", ("Deployment", "d"))]
+    assert foreign(*chain, object_of("Pod", "p", ("ReplicaSet", "r"))) == {"Deployment d"}
+    assert foreign(*chain, object_of("Secret", "s", ("Deployment", "d"))) == {"Deployment d", "Secret s"}
+    ring = [object_of("StatefulSet", "a", ("Pod", "b")), object_of("Pod", "b", ("StatefulSet", "a"))]
     assert foreign(*ring) == {"StatefulSet a", "Pod b"}

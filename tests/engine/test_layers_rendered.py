@@ -39,48 +39,54 @@ def after_a_release(project: Project, estate: Rendered) -> Rendered:
     return rendering.render_estate(project.stack(FOUNDATION))
 
 
-def made(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
-    return {(each.type, each.name): each for each in rendered.resources if each.made}
+def resources_by_name(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
+    return {(resource.type, resource.name): resource for resource in rendered.resources if resource.made}
 
 
 def kinds(rendered: rendering.Rendered) -> set[str]:
-    return {kind.rpartition(":")[2] for kind, _ in made(rendered)}
+    return {kind.rpartition(":")[2] for kind, _ in resources_by_name(rendered)}
 
 
 def test_the_stacks_of_an_estate_make_what_one_stack_makes_each_part_once(estate: Rendered):
-    whole = made(bank.rendered())
-    parts = [key for each in estate.values() for key in made(each)]
-    assert len(parts) == len(set(parts)), "two stacks would make the same"
-    assert set(parts) == set(whole)
+    whole_stack = resources_by_name(bank.rendered())
+    layer_keys = [key for layer in estate.values() for key in resources_by_name(layer)]
+    assert len(layer_keys) == len(set(layer_keys)), "two stacks would make the same"
+    assert set(layer_keys) == set(whole_stack)
 
 
 def test_the_joined_layers_have_the_data_paths_of_the_one_stack(estate: Rendered):
     """In whatever order, rendered or as they stand; a layer alone cannot show where its routes lead."""
-    platform, parts = bank.platform(), [each.resources for each in estate.values()]
-    whole = data_paths(Graph(bank.rendered().resources), platform)
-    assert data_paths(joined(*parts), platform) == data_paths(joined(*reversed(parts)), platform) == whole
-    stand = from_state(*(deployed(each) for each in parts))
-    assert data_paths(joined(stand), platform) == whole
+    platform, resourceses = bank.platform(), [layer.resources for layer in estate.values()]
+    whole_paths = data_paths(Graph(bank.rendered().resources), platform)
+    assert (
+        data_paths(joined(*resourceses), platform)
+        == data_paths(joined(*reversed(resourceses)), platform)
+        == whole_paths
+    )
+    stand = from_state(*(deployed(layer) for layer in resourceses))
+    assert data_paths(joined(stand), platform) == whole_paths
     alone = data_paths(joined(estate[PLATFORM].resources), platform)
-    assert {each.workload for each in alone if each.verdict == "undecided"} >= {"transaction-narratives"}
+    assert {path.workload for path in alone if path.verdict == "undecided"} >= {"transaction-narratives"}
 
 
 def test_every_object_of_the_cluster_is_the_same_as_in_one_stack(estate: Rendered):
-    whole = made(bank.rendered())
-    for each in estate.values():
-        for key, resource in made(each).items():
+    whole_stack = resources_by_name(bank.rendered())
+    for layer in estate.values():
+        for key, resource in resources_by_name(layer).items():
             if not resource.type.startswith("kubernetes:"):
                 continue
-            one = json.loads(json.dumps(whole[key].inputs))
+            expected = json.loads(json.dumps(whole_stack[key].inputs))
             if resource.parent and "ModelDoor" in resource.parent and key[0].endswith(":Service"):
                 # Its pods come later, so it is not waited for.
-                one["metadata"].setdefault("annotations", {})["pulumi.com/waitFor"] = (
+                expected["metadata"].setdefault("annotations", {})["pulumi.com/waitFor"] = (
                     "jsonpath={.spec.clusterIP}"
                 )
             # Names in AWS, of which translators are told, are the stack's own.
             if "translator" not in resource.name:
-                asked, whole_of_it = (without_digests(json.dumps(each)) for each in (resource.inputs, one))
-                assert json.loads(asked) == json.loads(whole_of_it), key
+                actual, whole_of_it = (
+                    without_digests(json.dumps(inputs)) for inputs in (resource.inputs, expected)
+                )
+                assert json.loads(actual) == json.loads(whole_of_it), key
 
 
 def test_serving_has_the_pods_of_its_models_and_no_network_of_any_kind(estate: Rendered):
@@ -89,14 +95,18 @@ def test_serving_has_the_pods_of_its_models_and_no_network_of_any_kind(estate: R
             *("Certificate", "ConfigMap", "Deployment", "PersistentVolumeClaim", "PodDisruptionBudget"),
             *("PodMonitor", "ServiceAccount"),
         }
-        (server,) = [one for one in made(estate[name]).values() if one.type.endswith(":Deployment")]
+        (server,) = [
+            resource
+            for resource in resources_by_name(estate[name]).values()
+            if resource.type.endswith(":Deployment")
+        ]
         assert server.inputs["metadata"]["name"].startswith(endpoint)
 
 
 def test_a_layer_needs_no_way_to_where_it_makes_nothing(estate: Rendered):
     providers = {
-        name: {each.name for each in one.resources if each.type.startswith("pulumi:providers:")}
-        for name, one in estate.items()
+        name: {resource.name for resource in layer.resources if resource.type.startswith("pulumi:providers:")}
+        for name, layer in estate.items()
     }
     assert providers[FOUNDATION] == {"frankfurt"}
     assert providers[PLATFORM] == {"fra1", "frankfurt"}
@@ -115,24 +125,26 @@ def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_pa
     project: Project, estate: Rendered
 ):
     platform = project.stack(PLATFORM).platform()
-    every = [each for one in estate.values() for each in one.resources]
-    preflight.boundaries_hold(every, platform, "here")
-    without = [each for name, one in estate.items() if name != FOUNDATION for each in one.resources]
+    every_resource = [resource for layer in estate.values() for resource in layer.resources]
+    preflight.check_boundaries(every_resource, platform, "here")
+    without = [
+        resource for name, layer in estate.items() if name != FOUNDATION for resource in layer.resources
+    ]
     with pytest.raises(Exception, match="trail"):
-        preflight.boundaries_hold(without, platform, "here")
+        preflight.check_boundaries(without, platform, "here")
 
 
-def said(rendered: rendering.Rendered) -> dict[str, Any]:
-    return {each.urn: each.as_json() for each in rendered.resources}
+def outputs_of(rendered: rendering.Rendered) -> dict[str, Any]:
+    return {resource.urn: resource.as_json() for resource in rendered.resources}
 
 
 def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_says(
     estate: Rendered, after_a_release: Rendered
 ):
     for name in (FOUNDATION, PLATFORM):
-        assert said(after_a_release[name]) == said(estate[name])
+        assert outputs_of(after_a_release[name]) == outputs_of(estate[name])
         assert after_a_release[name].outputs == estate[name].outputs
-    before, after = said(estate[INVESTIGATIONS]), said(after_a_release[INVESTIGATIONS])
+    before, after = outputs_of(estate[INVESTIGATIONS]), outputs_of(after_a_release[INVESTIGATIONS])
     changed = {
         urn.rpartition("::")[2] for urn in before.keys() | after.keys() if before.get(urn) != after.get(urn)
     }
@@ -145,15 +157,17 @@ def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_sa
 
 
 def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rendered):
-    assert {name: set(one.outputs) for name, one in estate.items()} == {
+    assert {name: set(layer.outputs) for name, layer in estate.items()} == {
         FOUNDATION: {"audit", "retained", "links", "layer"},
         PLATFORM: {"gateways", "endpoints", "pools", "data_paths", "retained", "layer"},
         INVESTIGATIONS: {"plan", "standing", "retained", "layer"},
         ONBOARDING: {"plan", "standing", "retained", "layer"},
     }
-    assert [one["id"] for one in estate[INVESTIGATIONS].outputs["standing"]] == ["restricted-qwen3-32b"]
+    assert [endpoint["id"] for endpoint in estate[INVESTIGATIONS].outputs["standing"]] == [
+        "restricted-qwen3-32b"
+    ]
     assert estate[PLATFORM].outputs["layer"]["estate"] == ESTATE
 
 
 def test_one_layer_is_rendered_upon_those_below_it(project: Project, after_a_release: Rendered):
-    assert said(rendering.render(project.stack(PLATFORM))) == said(after_a_release[PLATFORM])
+    assert outputs_of(rendering.render(project.stack(PLATFORM))) == outputs_of(after_a_release[PLATFORM])

@@ -31,7 +31,7 @@ from tests.estate import (
     bank_estate,
     change_overrides,
 )
-from tests.layered import Case, case, kinds, known, made, of, plain
+from tests.layered import Case, case, kinds, layers_of_kind, plain, resources_by_name, stable_name
 
 RESTRICTED = "restricted-qwen3-32b"
 BANK: dict[str, Any] = {
@@ -49,21 +49,21 @@ BANK: dict[str, Any] = {
 def emergency(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """People with two keyholders, and the record of an access in force that both have signed for `bank`."""
     holders = []
-    for who in ("ann", "bob"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / who)], check=True)
-        key = (folder / f"{who}.pub").read_text().strip()
-        holders.append({"name": who, "user": f"oidc:{who}@bank.example", "key": key})
+    for name in ("ann", "bob"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+        key = (folder / f"{name}.pub").read_text().strip()
+        holders.append({"name": name, "user": f"oidc:{name}@bank.example", "key": key})
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    given: dict[str, Any] = {
+    access: dict[str, Any] = {
         **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
         **{"site": "fra1", "class": "restricted"},
         "since": (now - datetime.timedelta(hours=1)).isoformat(),
         "until": (now + datetime.timedelta(hours=2)).isoformat(),
     }
-    text = Record.model_validate(given).text("bank")
-    given["signatures"] = {who: signed(folder, who, text) for who in ("ann", "bob")}
+    text = Record.model_validate(access).text("bank")
+    access["signatures"] = {name: signed(folder, name, text) for name in ("ann", "bob")}
     people = {**MORE["people"], "break_glass": {"keyholders": holders}}
-    return people, {"isthmus": "v1", "accesses": [given]}
+    return people, {"isthmus": "v1", "accesses": [access]}
 
 
 @pytest.fixture(scope="module")
@@ -96,54 +96,60 @@ def any_case(request: pytest.FixtureRequest) -> Case:
 
 
 def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_case: Case):
-    whole: dict[tuple[str, str], list[Any]] = {}
-    for key, one in made(any_case.whole).items():
-        whole.setdefault(known(key), []).append(plain(one))
-    parts = [(key, one) for each in any_case.parts.values() for key, one in made(each).items()]
-    assert len(parts) == len({key for key, _ in parts}), "two stacks would make the same"
-    counted = collections.Counter(known(key) for key, _ in parts)
-    assert counted == {key: len(found) for key, found in whole.items()}
-    for key, one in parts:
-        asked = plain(one)
-        if "ModelDoor" in (one.parent or "") and key[0].endswith(":Service"):
-            del asked["metadata"]["annotations"]["pulumi.com/waitFor"]
-            asked["metadata"] = {name: each for name, each in asked["metadata"].items() if each}
-        assert asked in whole[known(key)], key
+    whole_stack: dict[tuple[str, str], list[Any]] = {}
+    for key, resource in resources_by_name(any_case.whole).items():
+        whole_stack.setdefault(stable_name(key), []).append(plain(resource))
+    layer_resources = [
+        (key, resource)
+        for layer in any_case.parts.values()
+        for key, resource in resources_by_name(layer).items()
+    ]
+    assert len(layer_resources) == len({key for key, _ in layer_resources}), "two stacks would make the same"
+    counted = collections.Counter(stable_name(key) for key, _ in layer_resources)
+    assert counted == {key: len(resources) for key, resources in whole_stack.items()}
+    for key, resource in layer_resources:
+        actual = plain(resource)
+        if "ModelDoor" in (resource.parent or "") and key[0].endswith(":Service"):
+            del actual["metadata"]["annotations"]["pulumi.com/waitFor"]
+            actual["metadata"] = {name: field for name, field in actual["metadata"].items() if field}
+        assert actual in whole_stack[stable_name(key)], key
 
 
 def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
-    preflight.boundaries_hold(
-        [each for one in any_case.parts.values() for each in one.resources], platform, "x"
+    preflight.check_boundaries(
+        [resource for layer in any_case.parts.values() for resource in layer.resources], platform, "x"
     )
     without = [
-        each
-        for stack, one in any_case.parts.items()
+        resource
+        for stack, layer in any_case.parts.items()
         if not stack.endswith("-platform")
-        for each in one.resources
+        for resource in layer.resources
     ]
     if platform.gateways[0].runs_on == "kubernetes":
         with pytest.raises(Refused, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
-            preflight.boundaries_hold(without, platform, "x")
+            preflight.check_boundaries(without, platform, "x")
 
 
 def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_case: Case):
     """Through a router and a picker, to a model on SageMaker, on Fargate and in EKS; with all that a class has."""
     platform = any_case.project.stack(f"{any_case.name}-platform").platform()
-    whole = data_paths(Graph(any_case.whole.resources), platform)
-    assert data_paths(joined(*(each.resources for each in any_case.parts.values())), platform) == whole
-    assert [each for each in whole if each.verdict != "allowed"] == []
+    whole_paths = data_paths(Graph(any_case.whole.resources), platform)
+    assert (
+        data_paths(joined(*(layer.resources for layer in any_case.parts.values())), platform) == whole_paths
+    )
+    assert [path for path in whole_paths if path.verdict != "allowed"] == []
     served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
-    assert {each.workload for each in whole} - {""} == served
+    assert {path.workload for path in whole_paths} - {""} == served
 
 
 def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):
-    bindings = {**of(bank, "RoleBinding"), **of(bank, "ClusterRoleBinding")}
+    bindings = {**layers_of_kind(bank, "RoleBinding"), **layers_of_kind(bank, "ClusterRoleBinding")}
     assert bindings
     assert set(bindings.values()) == {"platform"}
     (auditor,) = [
-        one
-        for key, one in made(bank.parts["bank-platform"]).items()
+        resource
+        for key, resource in resources_by_name(bank.parts["bank-platform"]).items()
         if key[1] == "bank-frankfurt-people-auditor-policy"
     ]
     trail = bank.parts["bank-foundation"].outputs["layer"]["records"]["frankfurt"]
@@ -162,7 +168,9 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     (access,) = platform.outputs["break_glass"]
     assert (access["id"], access["class"]) == ("inc-1", "restricted")
     (binding,) = [
-        one for key, one in made(platform).items() if key[0].endswith(":RoleBinding") and "inc-1" in key[1]
+        resource
+        for key, resource in resources_by_name(platform).items()
+        if key[0].endswith(":RoleBinding") and "inc-1" in key[1]
     ]
     assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
     accesses["accesses"][0]["reason"] = "INC-1: another reason"
@@ -176,26 +184,26 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
 
 def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
     for kind in ("Gateway", "HTTPRoute", "BackendTLSPolicy", "InferencePool"):
-        found = of(bank, kind)
-        assert found, kind
-        assert set(found.values()) == {"platform"}, kind
+        layers = layers_of_kind(bank, kind)
+        assert layers, kind
+        assert set(layers.values()) == {"platform"}, kind
 
 
 def test_what_fetches_weights_is_servings_and_its_way_out_the_platforms(bank: Case):
-    assert of(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
-    assert of(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
-    assert of(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
+    assert layers_of_kind(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
+    assert layers_of_kind(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
+    assert layers_of_kind(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
     assert "NetworkPolicy" not in kinds(bank.parts["bank-models"])
 
 
 def test_each_import_is_the_layers_that_makes_it(bank: Case):
-    taken = {
-        (stack, one.name): one.options["import"]
+    imports = {
+        (stack, resource.name): resource.options["import"]
         for stack, part in bank.parts.items()
-        for one in made(part).values()
-        if "import" in one.options
+        for resource in resources_by_name(part).values()
+        if "import" in resource.options
     }
-    assert taken == {
+    assert imports == {
         ("bank-platform", "bank-fra1-internal-namespace"): "isthmus-internal",
         ("bank-others", "bank-restricted-qwen3-32b-account"): "isthmus-restricted/restricted-qwen3-32b",
         ("bank-foundation", "bank-frankfurt-network-vpc"): "vpc-0123456789abcdef0",
@@ -211,11 +219,11 @@ def test_an_import_that_no_layer_makes_is_told_with_the_nearest_name(bank: Case)
 
 def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
     def release(data: dict[str, Any]) -> None:
-        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        (model,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == FETCHED]
         model["weights"] |= {"uri": "s3://models/llama-8b/v2", "digest": "sha256:" + "d" * 64}
         model["max_num_seqs"] = 32
-        (other,) = [each for each in data["endpoints"] if each["id"] == RESTRICTED]
-        other["weights"] |= {
+        (endpoint,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == RESTRICTED]
+        endpoint["weights"] |= {
             "uri": "pvc://qwen3-32b-v2",
             "volume": "weights-v2",
             "digest": "sha256:" + "b" * 64,
@@ -231,7 +239,7 @@ def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
 
 def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
     def moved(data: dict[str, Any]) -> None:
-        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        (model,) = [endpoint for endpoint in data["endpoints"] if endpoint["id"] == FETCHED]
         model["weights"]["store"]["address"] = "10.40.3.11"
 
     changed = bank.changed(moved)
@@ -241,29 +249,37 @@ def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
 
 def test_a_model_on_sagemaker_is_servings_and_who_calls_it_the_platforms(insurer: Case):
     for kind in ("Endpoint", "EndpointConfiguration", "Model", "Target"):
-        assert set(of(insurer, kind).values()) == {"models"}, kind
-    serving, platform = (insurer.parts[f"insurer-{each}"] for each in ("models", "platform"))
-    assert {each.name for each in serving.resources if each.type.startswith("pulumi:providers")} == {
-        "frankfurt"
-    }
+        assert set(layers_of_kind(insurer, kind).values()) == {"models"}, kind
+    serving, platform = (insurer.parts[f"insurer-{name}"] for name in ("models", "platform"))
+    assert {
+        resource.name for resource in serving.resources if resource.type.startswith("pulumi:providers")
+    } == {"frankfurt"}
     names = platform.outputs["layer"]["hosted"][hosted.HOSTED]
-    (endpoint,) = [one for key, one in made(serving).items() if key[0].endswith(":Endpoint")]
+    (endpoint,) = [
+        resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Endpoint")
+    ]
     assert endpoint.inputs["name"] == names["endpoint"]
-    said = json.dumps(
-        [one.inputs for key, one in made(platform).items() if key[0].endswith((":Policy", ":VpcEndpoint"))]
+    dumps = json.dumps(
+        [
+            resource.inputs
+            for key, resource in resources_by_name(platform).items()
+            if key[0].endswith((":Policy", ":VpcEndpoint"))
+        ]
     )
-    assert f":endpoint/{names['endpoint']}" in said, "its translator may call it"
-    (role,) = [one for key, one in made(serving).items() if key[0].endswith(":Role")]
+    assert f":endpoint/{names['endpoint']}" in dumps, "its translator may call it"
+    (role,) = [resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Role")]
     assert role.inputs["name"] == names["role"]
-    assert f":role/{names['role']}" in said, "it may fetch its weights through the private endpoint"
-    assert f":::{names['bucket']}-*" in said, "and write there what it captures"
-    (bucket,) = [one for key, one in made(serving).items() if key[0].endswith(":Bucket")]
+    assert f":role/{names['role']}" in dumps, "it may fetch its weights through the private endpoint"
+    assert f":::{names['bucket']}-*" in dumps, "and write there what it captures"
+    (bucket,) = [
+        resource for key, resource in resources_by_name(serving).items() if key[0].endswith(":Bucket")
+    ]
     assert bucket.name == names["bucket"]
     assert not {"Vpc", "Subnet", "VpcEndpoint", "Route", "NetworkPolicy"} & kinds(serving)
 
 
 def hosted_model(data: dict[str, Any]) -> dict[str, Any]:
-    return next(each for each in data["endpoints"] if each["id"] == hosted.HOSTED)
+    return next(endpoint for endpoint in data["endpoints"] if endpoint["id"] == hosted.HOSTED)
 
 
 def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
@@ -275,9 +291,13 @@ def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
 
     changed = insurer.changed(release)
     assert changed["insurer-foundation"] == changed["insurer-platform"] == set()
-    own = f"hosted-{hosted.HOSTED}"
-    assert {f"{own}-model", f"{own}-config", f"{own}-instances"} <= changed["insurer-models"]
-    assert not {each for each in changed["insurer-models"] if each.endswith(("-group", "-s3", "-execution"))}
+    prefix = f"hosted-{hosted.HOSTED}"
+    assert {f"{prefix}-model", f"{prefix}-config", f"{prefix}-instances"} <= changed["insurer-models"]
+    assert not {
+        insurer_model
+        for insurer_model in changed["insurer-models"]
+        if insurer_model.endswith(("-group", "-s3", "-execution"))
+    }
 
 
 def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint(insurer: Case):
@@ -293,29 +313,29 @@ def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint
 def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: Case):
     assert set(cloud.parts) == {"cloud-foundation", "cloud-platform"}, "nothing runs here to be served"
     for kind in ("Service", "TaskDefinition", "LoadBalancer", "Cluster"):
-        found = of(cloud, kind)
-        assert found, kind
-        assert set(found.values()) == {"platform"}, kind
-    logs = of(cloud, "LogGroup")
+        layers = layers_of_kind(cloud, kind)
+        assert layers, kind
+        assert set(layers.values()) == {"platform"}, kind
+    logs = layers_of_kind(cloud, "LogGroup")
     assert {stack for name, stack in logs.items() if "gateway" in name} == {"platform"}
     assert {"foundation"} == {stack for name, stack in logs.items() if "gateway" not in name}
 
 
 def test_a_cluster_in_aws_is_the_platforms_its_network_the_foundations_and_its_models_servings(private: Case):
-    assert set(of(private, "Vpc").values()) == {"foundation"}
+    assert set(layers_of_kind(private, "Vpc").values()) == {"foundation"}
     for kind in ("NodeGroup", "Addon", "PodIdentityAssociation", "ClusterQueue"):
-        found = of(private, kind)
-        assert found, kind
-        assert set(found.values()) == {"platform"}, kind
-    assert "models" in of(private, "Deployment").values()
-    given = private.parts["private-platform"].outputs["layer"]["clusters"]["frankfurt"]
-    assert set(given) == {"name", "endpoint", "certificate_authority"}
+        layers = layers_of_kind(private, kind)
+        assert layers, kind
+        assert set(layers.values()) == {"platform"}, kind
+    assert "models" in layers_of_kind(private, "Deployment").values()
+    frankfurt = private.parts["private-platform"].outputs["layer"]["clusters"]["frankfurt"]
+    assert set(frankfurt) == {"name", "endpoint", "certificate_authority"}
     assert not {"NetworkPolicy", "Role", "Service"} & kinds(private.parts["private-models"])
 
 
 def test_a_release_of_a_model_in_eks_is_its_stacks_alone(private: Case):
     def release(data: dict[str, Any]) -> None:
-        (model,) = [each for each in data["endpoints"] if each.get("weights")]
+        (model,) = [endpoint for endpoint in data["endpoints"] if endpoint.get("weights")]
         model["weights"]["digest"] = "sha256:" + "d" * 64
         model["max_num_seqs"] = 16
 
@@ -328,5 +348,8 @@ def test_in_its_first_stage_a_cluster_has_machines_and_no_model(private: Case):
     after = private.release(lambda data: data["clusters"][0].update(stage="cluster"))
     assert {"NodeGroup", "Cluster"} <= kinds(after["private-platform"])
     assert not [
-        one for part in after.values() for one in part.resources if one.type.startswith("kubernetes:")
+        resource
+        for part in after.values()
+        for resource in part.resources
+        if resource.type.startswith("kubernetes:")
     ]

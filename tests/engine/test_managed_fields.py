@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.engine.kubernetes import managed_fields
-from isthmus.engine.kubernetes.managed_fields import Step, fields, parsed
+from isthmus.engine.kubernetes.managed_fields import Step, parse_fields, parse_step
 
 NAMES = st.text(min_size=1, max_size=12)
 VALUES = st.one_of(st.text(max_size=8), st.integers(-9, 99), st.booleans())
@@ -27,52 +27,56 @@ PATHS = st.lists(st.lists(STEPS, min_size=1, max_size=5).map(tuple), min_size=1,
 
 def spelt(paths: list[tuple[Step, ...]]) -> dict[str, Any]:
     """Paths as the API server spells them: a leaf is `{}`, and what is more than a leaf says `.` of itself."""
-    made: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for path in paths:
-        at = made
+        at = tree
         for step in path:
             at = at.setdefault(step.spelt(), {})
         at["."] = {}
 
     def leaves(at: dict[str, Any]) -> dict[str, Any]:
-        return {key: {} if each == {".": {}} else leaves(each) for key, each in at.items()}
+        return {key: {} if child == {".": {}} else leaves(child) for key, child in at.items()}
 
-    return leaves(made)
+    return leaves(tree)
 
 
-def managed(manager: str, said: Any, **more: Any) -> dict[str, Any]:
+def managed(manager: str, fields_v1: Any, **more: Any) -> dict[str, Any]:
     return {
         "manager": manager,
         "operation": "Apply",
         "time": "2026-11-26T15:00:00Z",
-        "fieldsV1": said,
+        "fieldsV1": fields_v1,
         **more,
     }
 
 
 @given(PATHS, PATHS)
-def test_every_path_is_read_with_its_managers_and_no_other(one, other):
-    other = [each for each in other if each[0] != Step("f", "status")]
-    one = [each for each in one if each[0] != Step("f", "status")]
-    found = fields([managed("one", spelt(one)), managed("other", spelt(other))])
-    assert set(found.tree.paths()) == {*one, *other}
-    assert found.tree.all() == {name for name, paths in (("one", one), ("other", other)) if paths}
-    for path in {*one, *other}:
-        at = found.tree
+def test_every_path_is_read_with_its_managers_and_no_other(first_paths, second_paths):
+    second_paths = [path for path in second_paths if path[0] != Step("f", "status")]
+    first_paths = [path for path in first_paths if path[0] != Step("f", "status")]
+    ownership = parse_fields([managed("one", spelt(first_paths)), managed("other", spelt(second_paths))])
+    assert set(ownership.tree.paths()) == {*first_paths, *second_paths}
+    assert ownership.tree.all() == {
+        name for name, paths in (("one", first_paths), ("other", second_paths)) if paths
+    }
+    for path in {*first_paths, *second_paths}:
+        at = ownership.tree
         for step in path:
             at = at.below[step]
-        assert at.managers == {name for name, paths in (("one", one), ("other", other)) if path in paths}
+        assert at.managers == {
+            name for name, paths in (("one", first_paths), ("other", second_paths)) if path in paths
+        }
 
 
 @given(STEPS)
 def test_a_step_is_read_as_it_is_spelt(step):
-    assert parsed(step.spelt()) == step
+    assert parse_step(step.spelt()) == step
 
 
 @given(st.text(max_size=20))
 def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
-    if parsed(text) is None:
-        spec = fields([managed("odd", {"f:spec": {text: {"f:x": {}}}})]).tree.name("spec")
+    if parse_step(text) is None:
+        spec = parse_fields([managed("odd", {"f:spec": {text: {"f:x": {}}}})]).tree.name("spec")
         assert spec is not None
         assert spec.managers == {"odd"}
 
@@ -80,35 +84,35 @@ def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
 @given(st.dictionaries(NAMES, VALUES, min_size=2, max_size=3))
 def test_the_order_of_keys_is_no_difference(keys):
     turned = dict(reversed(keys.items()))
-    assert parsed("k:" + json.dumps(keys)) == parsed("k:" + json.dumps(turned))
+    assert parse_step("k:" + json.dumps(keys)) == parse_step("k:" + json.dumps(turned))
 
 
 def test_a_name_may_hold_colons_dots_and_slashes():
-    assert parsed("f:a.b/c:d") == Step("f", "a.b/c:d")
-    assert parsed("f:") == Step("f", "")
+    assert parse_step("f:a.b/c:d") == Step("f", "a.b/c:d")
+    assert parse_step("f:") == Step("f", "")
 
 
 def test_what_is_no_key_of_its_sort_is_none():
-    assert [parsed(each) for each in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
+    assert [parse_step(part) for part in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
 
 
 def test_what_controllers_say_in_a_status_is_left_out_and_what_they_set_besides_is_not():
     label = {"f:metadata": {"f:labels": {"f:x": {}}}}
-    found = fields(
+    ownership = parse_fields(
         [
             managed("controller", {"f:status": {"f:replicas": {}}}, subresource="status"),
             managed("sly", {"f:status": {"f:replicas": {}}, **label}, subresource="status"),
         ]
     )
-    assert found.tree.all() == {"sly"}
-    assert {path[0].text for path in found.tree.paths()} == {"metadata"}
+    assert ownership.tree.all() == {"sly"}
+    assert {path[0].text for path in ownership.tree.paths()} == {"metadata"}
 
 
 def test_the_last_time_of_a_manager_counts():
     later = {**managed("a", {"f:y": {}}), "time": "2026-11-26T16:00:00Z"}
-    assert fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
+    assert parse_fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
 
 
 def test_an_object_without_a_word_of_managers_is_nobodys():
-    for said in (None, [], "x", [None]):
-        assert managed_fields.fields(said).tree.all() == set()
+    for managers in (None, [], "x", [None]):
+        assert managed_fields.parse_fields(managers).tree.all() == set()

@@ -21,22 +21,22 @@ MARKED = {
 ENCRYPTED = "v1:rqh3SzEjk6A=:v1:JLtKoMAao0DYnl1z:R4XYf4R+aSzXSG2LF6WwWf2LcOYMTA=="
 
 
-def told(old: Any, new: Any, kind: str = "aws:x/y:Z", known: tuple[str, ...] = ()) -> str:
-    found = properties(kind, {"it": old}, {"it": new}, Masker(known))
-    assert found, "the change itself is to be seen"
-    return json.dumps([each.model_dump() for each in found])
+def shown(old: Any, new: Any, kind: str = "aws:x/y:Z", known_secrets: tuple[str, ...] = ()) -> str:
+    changes = properties(kind, {"it": old}, {"it": new}, Masker(known_secrets))
+    assert changes, "the change itself is to be seen"
+    return json.dumps([change.model_dump() for change in changes])
 
 
 def test_what_the_engine_marks_hides_both_sides():
-    found = properties("aws:x/y:Z", {"it": MARKED}, {"it": SECRET}, Masker())
-    assert [(each.old, each.new, each.secret) for each in found] == [(MASK, MASK, True)]
-    assert SECRET not in told(SECRET, MARKED)
+    changes = properties("aws:x/y:Z", {"it": MARKED}, {"it": SECRET}, Masker())
+    assert [(change.old, change.new, change.secret) for change in changes] == [(MASK, MASK, True)]
+    assert SECRET not in shown(SECRET, MARKED)
 
 
 def test_what_a_cluster_keeps_as_a_secret_is_hidden_though_nobody_marked_it():
     old, new = {"data": {"key": "b2xk"}}, {"data": {"key": "bmV3"}}
-    found = properties("kubernetes:core/v1:Secret", old, new, Masker())
-    assert [(each.path, each.old, each.new) for each in found] == [("data.key", MASK, MASK)]
+    changes = properties("kubernetes:core/v1:Secret", old, new, Masker())
+    assert [(change.path, change.old, change.new) for change in changes] == [("data.key", MASK, MASK)]
 
 
 def test_a_marked_output_of_the_wire_is_hidden():
@@ -45,7 +45,7 @@ def test_a_marked_output_of_the_wire_is_hidden():
         "value": SECRET,
         "secret": True,
     }
-    assert SECRET not in told("was", wire)
+    assert SECRET not in shown("was", wire)
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_a_marked_output_of_the_wire_is_hidden():
     ids=["whole", "within", "deep", "key", "base64", "document"],
 )
 def test_a_known_secret_is_found_wherever_it_stands(carrier: Any):
-    assert SECRET not in told("was", carrier, known=(SECRET,))
-    assert base64.b64encode(SECRET.encode()).decode() not in told(carrier, "will", known=(SECRET,))
+    assert SECRET not in shown("was", carrier, known_secrets=(SECRET,))
+    assert base64.b64encode(SECRET.encode()).decode() not in shown(carrier, "will", known_secrets=(SECRET,))
 
 
 def test_a_secret_that_is_a_structure_hides_each_of_its_texts():
-    assert SECRET not in told("was", SECRET, known=(json.dumps({"user": {"password": SECRET}}),))
+    assert SECRET not in shown("was", SECRET, known_secrets=(json.dumps({"user": {"password": SECRET}}),))
 
 
 def test_an_encrypted_value_of_the_configuration_is_hidden():
-    assert ENCRYPTED not in told("was", f"salt {ENCRYPTED}")
+    assert ENCRYPTED not in shown("was", f"salt {ENCRYPTED}")
 
 
 def test_a_short_secret_hides_no_part_of_other_words():
@@ -79,14 +79,14 @@ def test_a_short_secret_hides_no_part_of_other_words():
 
 
 def test_that_a_known_secret_changes_is_seen():
-    other = "correct-horse-battery"
-    found = properties("aws:x/y:Z", {"it": SECRET}, {"it": other}, Masker([SECRET, other]))
-    assert [(each.old, each.new, each.secret) for each in found] == [(MASK, MASK, True)]
+    other_secret = "correct-horse-battery"
+    changes = properties("aws:x/y:Z", {"it": SECRET}, {"it": other_secret}, Masker([SECRET, other_secret]))
+    assert [(change.old, change.new, change.secret) for change in changes] == [(MASK, MASK, True)]
 
 
 def test_names_that_a_provider_makes_up_are_no_part_of_what_would_be_made():
     new = {"__defaults": ["name", "region"], "name": "bucket-1f2e3d4", "region": "eu-central-1", "kept": 1}
-    assert [each.path for each in properties("aws:x/y:Z", None, new, Masker())] == ["kept"]
+    assert [property.path for property in properties("aws:x/y:Z", None, new, Masker())] == ["kept"]
 
 
 def test_half_of_a_pair_is_no_text():

@@ -81,7 +81,7 @@ def estate() -> list[Task]:
 
 
 def states(tasks: Any) -> dict[str, str]:
-    return {each.stack: each.state for each in tasks}
+    return {task.stack: task.state for task in tasks}
 
 
 def test_a_stack_begins_when_those_it_needs_are_done():
@@ -96,7 +96,7 @@ def test_a_stack_begins_when_those_it_needs_are_done():
 
 def test_no_more_run_at_a_time_than_were_asked_for():
     children = Children()
-    multi_stack.run([task(str(each)) for each in range(6)], 2, Nobody(), children.start)
+    multi_stack.run([task(str(index)) for index in range(6)], 2, Nobody(), children.start)
     assert children.most == 2
     with pytest.raises(InputError, match="0 at a time"):
         multi_stack.run([], 0, Nobody(), children.start)
@@ -117,7 +117,7 @@ def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
 
 def test_what_needs_a_stack_that_was_not_started_is_not_started_either():
     done = multi_stack.run(estate(), 4, Nobody(), Children(f=3).start)
-    assert [(each.state, each.error) for each in done[1:4]] == [
+    assert [(outcome.state, outcome.error) for outcome in done[1:4]] == [
         ("not started", "needs f"),
         ("not started", "needs p"),
         ("not started", "needs p"),
@@ -132,8 +132,8 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
 
     class Queue(multi_stack.queue.Queue):  # type: ignore[name-defined, type-arg]
         def get(self, *args: Any, **more: Any) -> Any:
-            for each in interrupted:
-                raise each
+            for interruption in interrupted:
+                raise interruption
             return super().get(*args, **more)
 
     monkeypatch.setattr(multi_stack.queue, "Queue", Queue)
@@ -162,12 +162,12 @@ def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkey
 
 
 def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: pytest.MonkeyPatch):
-    bucket = retained_resources.Kept("Bucket audit", "audit-id", "frankfurt", "records lie in it")
+    bucket = retained_resources.RetainedResource("Bucket audit", "audit-id", "frankfurt", "records lie in it")
     gone = up_and_destroy.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
     monkeypatch.setattr(up_and_destroy, "destroy", lambda *_, **__: gone)
-    told = io.StringIO()
-    assert stack_process.run(Order("destroy", str(ROOT), STACK), stack_process.Teller(told)) == 0
-    assert json.loads(told.getvalue())["result"]["retained"] == [
+    string_io = io.StringIO()
+    assert stack_process.run(Order("destroy", str(ROOT), STACK), stack_process.Messenger(string_io)) == 0
+    assert json.loads(string_io.getvalue())["result"]["retained"] == [
         "Bucket audit at frankfurt (audit-id): records lie in it"
     ]
 
@@ -198,25 +198,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_the_order_is_the_configurations_and_the_other_way_round_for_a_destroy(project: Project):
     stacks = project.chosen(["bank"])
-    assert [each.name for each in stacks] == list(LAYERS)
-    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "up")} == {
+    assert [stack.name for stack in stacks] == list(LAYERS)
+    assert {build_task.stack: build_task.after for build_task in multi_stack.build_tasks(stacks, "up")} == {
         "bank-foundation": (),
         "bank-platform": ("bank-foundation",),
         "bank-investigations": ("bank-platform",),
         "bank-onboarding": ("bank-platform",),
     }
-    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "destroy")} == {
+    assert {
+        build_task.stack: build_task.after for build_task in multi_stack.build_tasks(stacks, "destroy")
+    } == {
         "bank-foundation": ("bank-platform",),
         "bank-platform": ("bank-investigations", "bank-onboarding"),
         "bank-investigations": (),
         "bank-onboarding": (),
     }
-    alone = multi_stack.tasks(project.chosen(["bank-onboarding"]), "up")
+    alone = multi_stack.build_tasks(project.chosen(["bank-onboarding"]), "up")
     assert alone[0].after == (), "what is not asked for is not waited for"
 
 
 def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: Project):
-    assert [each.name for each in project.chosen(["bank-platform", "bank"])] == [
+    assert [stack.name for stack in project.chosen(["bank-platform", "bank"])] == [
         *("bank-platform", "bank-foundation", "bank-investigations", "bank-onboarding")
     ]
     with pytest.raises(InputError, match=r"no stack `bnk`.*Did you mean `bank`.*the estates: bank"):
@@ -228,6 +230,6 @@ def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: 
 def test_an_answer_about_a_creation_is_for_one_stack(project: Project):
     stacks, answers = project.chosen(["bank"]), Answers({"bank-vpc": "vpc-1"}, frozenset({"other"}))
     with pytest.raises(InputError, match="several are asked for"):
-        multi_stack.tasks(stacks, "up", answers=answers)
-    (one,) = multi_stack.tasks(stacks[:1], "up", answers=answers)
-    assert one.order.answers == answers
+        multi_stack.build_tasks(stacks, "up", answers=answers)
+    (build_task,) = multi_stack.build_tasks(stacks[:1], "up", answers=answers)
+    assert build_task.order.answers == answers

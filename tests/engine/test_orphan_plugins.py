@@ -55,40 +55,40 @@ def engine() -> Iterator[str]:
 
 
 @pytest.fixture
-def nobody() -> str:
+def dead_process() -> str:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_plugin_whose_engine_is_dead_is_ended_and_named(start, nobody):
-    process = start(nobody)
+def test_a_plugin_whose_engine_is_dead_is_ended_and_named(start, dead_process):
+    process = start(dead_process)
     assert orphan_plugins.end(BACKEND) == ["pulumi-resource-kubernetes"]
     assert not psutil.pid_exists(process.pid)
 
 
-def test_a_plugin_that_does_not_end_when_asked_is_killed(start, nobody, monkeypatch):
+def test_a_plugin_that_does_not_end_when_asked_is_killed(start, dead_process, monkeypatch):
     monkeypatch.setattr(orphan_plugins, "_WAIT_S", 0.5)
-    process = start(nobody, deaf=True)
+    process = start(dead_process, deaf=True)
     orphan_plugins.end(BACKEND)
     assert not psutil.pid_exists(process.pid)
 
 
-def test_what_has_a_living_engine_another_backend_or_is_no_plugin_is_left_alone(start, nobody, engine):
-    others = [
+def test_what_has_a_living_engine_another_backend_or_is_no_plugin_is_left_alone(start, dead_process, engine):
+    others_running = [
         start(engine),
-        start(nobody, backend="file:///another"),
-        start(nobody, name="pulumi-language-python"),
+        start(dead_process, backend="file:///another"),
+        start(dead_process, name="pulumi-language-python"),
         start("--help"),
         start("10.0.0.1:4000"),
     ]
     assert orphan_plugins.end(BACKEND) == []
-    assert [each.poll() for each in others] == [None] * 5
+    assert [process.poll() for process in others_running] == [None] * 5
 
 
-def test_the_sandboxs_own_plugin_is_one_too(start, nobody, tmp_path):
+def test_the_sandboxs_own_plugin_is_one_too(start, dead_process, tmp_path):
     # As its shell script runs it: `python -m sandbox.aws.plugin ADDRESS`.
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.aws.plugin", nobody],
+        [sys.executable, "-m", "sandbox.aws.plugin", dead_process],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "PULUMI_BACKEND_URL": BACKEND},
         stdout=subprocess.PIPE,

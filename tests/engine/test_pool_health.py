@@ -41,9 +41,9 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "status": status}
 
 
-def look(cluster: Fake, *wanted: dict[str, Any]) -> list[pool_health.Seen]:
-    pools = [{"name": "a", "site": "fra1", "signs": list(wanted)}]
-    return pool_health.look(pools, {"fra1": cast(Cluster, cluster)})
+def look(cluster: Fake, *signs: dict[str, Any]) -> list[pool_health.SignResult]:
+    pools = [{"name": "a", "site": "fra1", "signs": list(signs)}]
+    return pool_health.check_pools(pools, {"fra1": cast(Cluster, cluster)})
 
 
 def machines(*nodes: dict[str, Any]) -> Fake:
@@ -53,8 +53,8 @@ def machines(*nodes: dict[str, Any]) -> Fake:
 def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
     cluster = machines(node(), node())
     gpus = {**NODE, "path": ["status", "allocatable", "nvidia.com/gpu"], "value": "8"}
-    seen = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
-    assert all(each.well for each in seen)
+    checks = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
+    assert all(check.well for check in checks)
     assert len(cluster.asked) == 2, "what is served, and the machines"
 
 
@@ -70,24 +70,24 @@ def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
 def test_one_that_differs_lacks_or_is_too_many_is_told(
     nodes: list[dict[str, Any]], shown: int, instead: tuple[str, ...]
 ) -> None:
-    (seen,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
-    assert (seen.well, seen.shown, seen.instead) == (False, shown, instead)
+    (check,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
+    assert (check.well, check.shown, check.instead) == (False, shown, instead)
     line = (
         f"Node pool=a: status › conditions › Ready should be True, is {instead[0]} ({shown} of 2 are right)"
     )
-    assert str(seen) == line
+    assert str(check) == line
 
 
 def test_machines_with_a_label_more_are_others() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da%2C%21shared": {"items": [node(), node()]}})
-    (seen,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
-    assert seen.well
+    (check,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
+    assert check.well
 
 
 def test_a_label_that_must_only_be_there_may_say_anything() -> None:
-    wanted = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
-    assert look(machines(node(rack="7"), node(rack="8")), wanted)[0].well
-    assert not look(machines(node(rack="7"), node()), wanted)[0].well
+    expected_label = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
+    assert look(machines(node(rack="7"), node(rack="8")), expected_label)[0].well
+    assert not look(machines(node(rack="7"), node()), expected_label)[0].well
 
 
 def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:

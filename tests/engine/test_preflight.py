@@ -29,7 +29,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Prepare:
 
     def run(rendered: Rendered) -> None:
         monkeypatch.setattr(rendering, "render", lambda stack: rendered)
-        preflight.of_files(project.find(bank.ROOT).stack(bank.STACK), bank.platform(), print)
+        preflight.check_files(project.find_project(bank.ROOT).stack(bank.STACK), bank.platform(), print)
 
     return run
 
@@ -39,41 +39,49 @@ def test_the_bank_may_be_built(check: Prepare) -> None:
 
 
 def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(check: Prepare) -> None:
-    whole = bank.rendered()
+    rendered = bank.rendered()
     # A component that forgot the default denial of the restricted namespace.
-    opened = [each for each in whole.resources if not each.name.endswith("fra1-restricted-default-deny")]
-    assert len(opened) == len(whole.resources) - 1
-    with pytest.raises(Refused, match=r"what is to be made breaks a boundary: .*isthmus-restricted") as told:
-        check(Rendered(opened, whole.outputs))
-    assert "Pulumi.bank-dev.yaml" in str(told.value)
+    opened = [
+        resource
+        for resource in rendered.resources
+        if not resource.name.endswith("fra1-restricted-default-deny")
+    ]
+    assert len(opened) == len(rendered.resources) - 1
+    with pytest.raises(
+        Refused, match=r"what is to be made breaks a boundary: .*isthmus-restricted"
+    ) as caught:
+        check(Rendered(opened, rendered.outputs))
+    assert "Pulumi.bank-dev.yaml" in str(caught.value)
 
 
 def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_ends(
     check: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = bank.rendered()
+    rendered = bank.rendered()
     bare = [
-        replace(each, inputs={**each.inputs, "tags": {}}) if each.type == KEY else each
-        for each in whole.resources
+        replace(resource, inputs={**resource.inputs, "tags": {}}) if resource.type == KEY else resource
+        for resource in rendered.resources
     ]
     with pytest.raises(Refused, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"):
-        check(Rendered(bare, whole.outputs))
+        check(Rendered(bare, rendered.outputs))
     for until in (date(9999, 1, 1), date(2000, 1, 1)):
-        said = Silence(
+        silence = Silence(
             policy="audit/everything-is-tagged", resource="*", owner="ana", reason="tags are", until=until
         )
         monkeypatch.setattr(
-            policy_evaluation, "settings", lambda stacks, said=said: Settings(silences=[said])
+            policy_evaluation, "settings", lambda stacks, silence=silence: Settings(silences=[silence])
         )
         with contextlib.nullcontext() if until.year > 2026 else pytest.raises(Refused, match="is past"):
-            check(Rendered(bare, whole.outputs))
+            check(Rendered(bare, rendered.outputs))
 
 
 def test_a_medium_finding_that_is_no_boundary_keeps_nothing_from_being_built(check: Prepare) -> None:
-    whole = bank.rendered()
-    kept = [
-        replace(each, inputs={**each.inputs, "retentionInDays": 1}) if each.type == GROUP else each
-        for each in whole.resources
+    rendered = bank.rendered()
+    remaining = [
+        replace(resource, inputs={**resource.inputs, "retentionInDays": 1})
+        if resource.type == GROUP
+        else resource
+        for resource in rendered.resources
     ]
-    assert kept != whole.resources
-    check(Rendered(kept, whole.outputs))
+    assert remaining != rendered.resources
+    check(Rendered(remaining, rendered.outputs))

@@ -12,7 +12,7 @@ import pytest
 from isthmus.contracts.reports.preview import Diagnostic
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import project
 from tests.blueprints import bank
@@ -28,14 +28,16 @@ def state() -> dict[str, Any]:
 
 
 def side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Diagnostic]]:
-    said: list[Diagnostic] = []
-    return preview.before(state, [], bank.platform(), now or previews.side(previews.resources()), said), said
+    diagnostics: list[Diagnostic] = []
+    return preview.side_of_state(
+        state, [], bank.platform(), now or previews.side(previews.resources()), diagnostics
+    ), diagnostics
 
 
 def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state: dict[str, Any]):
-    before, said = side(state)
+    before, diagnostics = side(state)
     after = previews.side(previews.resources())
-    assert said == []
+    assert diagnostics == []
     # When that plan was written, the fixed costs of AWS were not priced.
     then_cost, now_cost = before.cost(), after.cost()
     assert then_cost is not None
@@ -45,7 +47,7 @@ def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state:
     assert before.capacity() == after.capacity()
     # When that state was written no record was sealed, and no answer held in a database.
     since = ("-sealer/", "-reviews/", "port 5432")
-    now = [path for path in after.data_paths or [] if not any(word in path.id for word in since)]
+    now = [path for path in after.data_paths or [] if not any(new_part in path.id for new_part in since)]
     # Gateways and translators asked the cluster's own resolver for every name.
     then = [path for path in before.data_paths or [] if "k8s-app=kube-dns" not in path.id]
     assert then
@@ -53,33 +55,33 @@ def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state:
 
 
 def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(state: dict[str, Any]):
-    requirements, plan = bank.both()
-    other = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
-    pools = side(state, other)[0].capacity() or []
-    assert {each.gpus for each in pools} == {None}
-    assert sum(each.used for each in pools) == 10
+    requirements, plan = bank.requirements_and_plan()
+    other_requirements = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
+    pools = side(state, other_requirements)[0].capacity() or []
+    assert {pool.gpus for pool in pools} == {None}
+    assert sum(pool.used for pool in pools) == 10
 
 
 def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_counted():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
     name = bank.serving("kyc-extraction").id
     more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
-    now = preview.after(stack, more, previews.resources())
+    now = preview.side_of_files(stack, more, previews.resources())
     assert now.plan is not None
-    assert [each.used for each in now.capacity() or [] if "h100" in each.pool] == [12]
+    assert [pool.used for pool in now.capacity() or [] if "h100" in pool.pool] == [12]
     cost = now.cost()
     assert cost is not None
     assert cost.monthly_usd is None
-    usual = preview.after(stack, bank.platform(), previews.resources()).cost()
+    usual = preview.side_of_files(stack, bank.platform(), previews.resources()).cost()
     assert usual is not None
     assert usual.monthly_usd == now.plan.monthly_cost_usd
 
 
 def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
-    stack = project.find(bank.ROOT).stack(bank.STACK)
-    parts = Parts(stack.name, masker=Masker(["hunter2-hunter2"]))
-    shown = preview.failed(stack, EnvironmentFault("hunter2-hunter2 is refused"), parts)
-    assert [each.message for each in shown.diagnostics] == ["[secret] is refused."]
+    stack = project.find_project(bank.ROOT).stack(bank.STACK)
+    secret_parts = PreviewDraft(stack.name, masker=Masker(["hunter2-hunter2"]))
+    shown = preview.failed_preview(stack, EnvironmentFault("hunter2-hunter2 is refused"), secret_parts)
+    assert [diagnostic.message for diagnostic in shown.diagnostics] == ["[secret] is refused."]
 
 
 def test_nothing_stands_of_a_stack_without_resources():
@@ -88,9 +90,9 @@ def test_nothing_stands_of_a_stack_without_resources():
 
 def test_a_plan_of_another_version_is_said_not_to_be_known(state: dict[str, Any]):
     old = json.loads(json.dumps(state))
-    root = next(each for each in old["resources"] if each["type"] == "pulumi:pulumi:Stack")
+    root = next(resource for resource in old["resources"] if resource["type"] == "pulumi:pulumi:Stack")
     root["outputs"]["plan"]["invented_later"] = True
-    before, said = side(old)
+    before, diagnostics = side(old)
     assert (before.plan, before.cost(), before.capacity()) == (None, None, None)
-    assert "another version" in said[0].message
+    assert "another version" in diagnostics[0].message
     assert before.data_paths, "the graph is read all the same"

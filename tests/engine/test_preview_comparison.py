@@ -19,34 +19,41 @@ from tests.blueprints.bank import rendered
 HEAD = "urn:pulumi:s::p"
 
 
-def one(type_: str, inputs: dict[str, Any], name: str = "it", **options: Any) -> Resource:
+def resource(type_: str, inputs: dict[str, Any], name: str = "it", **options: Any) -> Resource:
     return Resource(
         f"{HEAD}::{type_}::{name}", type_, name, True, None, f"{HEAD}::provider", inputs, [], {}, options
     )
 
 
 def change(type_: str, old: dict[str, Any], new: dict[str, Any], **options: Any) -> Any:
-    (found,) = preview_comparison.compare([one(type_, old, **options)], [one(type_, new, **options)])
-    return found
+    (change_found,) = preview_comparison.compare(
+        [resource(type_, old, **options)], [resource(type_, new, **options)]
+    )
+    return change_found
 
 
 def test_a_rendering_is_what_it_is():
     resources = rendered().resources
     assert preview_comparison.compare(resources, resources) == []
-    assert preview_comparison.unchanged(resources, resources, []) == sum(each.made for each in resources)
+    assert preview_comparison.count_unchanged(resources, resources, []) == sum(
+        resource.made for resource in resources
+    )
 
 
 def test_a_graph_is_read_back_as_it_was_written():
-    made = render_files.files(Rendered(rendered().resources, {}), {})["graph.json"]
-    assert preview_comparison.from_json(json.loads(made)) == rendered().resources
+    graph_json = render_files.build_files(Rendered(rendered().resources, {}), {})["graph.json"]
+    assert preview_comparison.resources_from_json(json.loads(graph_json)) == rendered().resources
 
 
 def test_what_comes_and_what_goes():
     key = "aws:kms/key:Key"
-    found = preview_comparison.compare(
-        [one(key, {}, "old", retainOnDelete=True)], [one(key, {"a": 1}, "new")]
+    compare = preview_comparison.compare(
+        [resource(key, {}, "old", retainOnDelete=True)], [resource(key, {"a": 1}, "new")]
     )
-    assert [(each.op, each.name, each.stateful, each.retained) for each in found] == [
+    assert [
+        (change_found.op, change_found.name, change_found.stateful, change_found.retained)
+        for change_found in compare
+    ] == [
         ("delete", "old", True, True),
         ("create", "new", True, False),
     ]
@@ -64,8 +71,12 @@ def test_what_comes_and_what_goes():
     ],
 )  # fmt: skip
 def test_what_cannot_be_changed_in_place_is_replaced(type_: str, old: Any, new: Any, because: str):
-    found = change(type_, old, new)
-    assert (found.op, found.replaces_because, found.may_replace) == ("replace", [because], [])
+    change_found = change(type_, old, new)
+    assert (change_found.op, change_found.replaces_because, change_found.may_replace) == (
+        "replace",
+        [because],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,8 +88,8 @@ def test_what_cannot_be_changed_in_place_is_replaced(type_: str, old: Any, new: 
     ],
 )
 def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
-    found = change(type_, old, new)
-    assert (found.op, found.replaces_because, found.may_replace) == ("update", [], [])
+    change_found = change(type_, old, new)
+    assert (change_found.op, change_found.replaces_because, change_found.may_replace) == ("update", [], [])
 
 
 @pytest.mark.parametrize(
@@ -91,34 +102,39 @@ def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
     ],
 )
 def test_where_nobody_knows_it_may_be_replaced(type_: str, path: str):
-    assert replacements.forced(type_, [path]) == replacements.Forced([], [path])
-    found = change(
+    assert replacements.forced_replacements(type_, [path]) == replacements.Forced([], [path])
+    change_found = change(
         type_,
         {"inventedYesterday": 1, "spec": {"selector": 1}, "size": 1},
         {"size": 2, "spec": {"selector": 2}},
     )
-    assert (found.op, bool(found.may_replace)) == ("update", True)
+    assert (change_found.op, bool(change_found.may_replace)) == ("update", True)
 
 
 def test_options_count():
     kind = "kubernetes:apps/v1:Deployment"
     old, new = {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}
     assert change(kind, old, new, replaceOnChanges=["spec.replicas"]).op == "replace"
-    ignored = [one(kind, each, ignoreChanges=["spec.replicas"]) for each in (old, new)]
+    ignored = [resource(kind, inputs, ignoreChanges=["spec.replicas"]) for inputs in (old, new)]
     assert preview_comparison.compare(ignored[:1], ignored[1:]) == []
 
 
 def test_what_others_own_is_read_again_and_is_no_change():
     kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
-    assert preview_comparison.compare([one(kind, {"a": 1}, read="x")], [one(kind, {"a": 2}, read="x")]) == []
-    (found,) = preview_comparison.compare([one(kind, {"a": 1})], [one(kind, {"a": 1}, read="x")])
-    assert found.op == "read", "it is theirs from now on"
+    assert (
+        preview_comparison.compare([resource(kind, {"a": 1}, read="x")], [resource(kind, {"a": 2}, read="x")])
+        == []
+    )
+    (change_found,) = preview_comparison.compare(
+        [resource(kind, {"a": 1})], [resource(kind, {"a": 1}, read="x")]
+    )
+    assert change_found.op == "read", "it is theirs from now on"
 
 
 def test_another_provider_makes_it_anew():
-    was = one("aws:kms/key:Key", {})
-    (found,) = preview_comparison.compare([was], [replace(was, provider=f"{HEAD}::other")])
-    assert (found.op, found.replaces_because) == ("replace", ["provider"])
+    before = resource("aws:kms/key:Key", {})
+    (change_found,) = preview_comparison.compare([before], [replace(before, provider=f"{HEAD}::other")])
+    assert (change_found.op, change_found.replaces_because) == ("replace", ["provider"])
 
 
 def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
@@ -138,6 +154,6 @@ def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
     ],
 )
 def test_what_decides_something_is_no_noise(type_: str, path: str, noise: bool):
-    from isthmus.engine.preview.noise import noise as judged
+    from isthmus.engine.preview.noise import is_noise as judged
 
     assert judged(type_, path) is noise

@@ -59,28 +59,28 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     lay(tmp_path, bank=True)
 
     @contextlib.contextmanager
-    def here(stack: object) -> Iterator[None]:
+    def hold(stack: object) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(preview, "at_work", here)
+    monkeypatch.setattr(preview, "exclusive_stack_run", hold)
     monkeypatch.setattr(preview, "clusters", lambda *_: {})
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
     def make(*events: dict[str, Any], **more: Any) -> Previewed:
         folder = fake_engine.write(tmp_path / "bin", list(events), **more)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        return preview.preview(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return preview.preview(project.find_project(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 
 
 def test_an_account_that_is_whole_is_complete_and_hides_the_stacks_own_secret(previewed: Make):
-    made = previewed(UPDATE, SUMMARY, CANCEL)
-    assert (made.preview.status, made.preview.summary, made.error) == ("complete", {"update": 1}, None)
-    (change,) = made.preview.changes
-    assert [each.path for each in change.properties] == ["spec.replicas", "spec.token"]
-    assert SECRET not in made.preview.model_dump_json()
-    assert made.preview.digest.startswith("sha256:")
+    result = previewed(UPDATE, SUMMARY, CANCEL)
+    assert (result.preview.status, result.preview.summary, result.error) == ("complete", {"update": 1}, None)
+    (change,) = result.preview.changes
+    assert [property.path for property in change.properties] == ["spec.replicas", "spec.token"]
+    assert SECRET not in result.preview.model_dump_json()
+    assert result.preview.digest.startswith("sha256:")
 
 
 @pytest.mark.parametrize("cut", [100, 400], ids=["the summary", "a step"])
@@ -102,13 +102,13 @@ def test_a_step_that_was_lost_is_a_gap(previewed: Make):
 
 
 def test_an_engine_that_fails_is_a_failed_preview_that_says_why_and_no_secret(previewed: Make):
-    made = previewed(UPDATE, ERROR, CANCEL, code=255, stderr=f"error: preview failed with {SECRET}")
-    assert made.error is not None
-    assert made.error.exit_code == 3
-    assert made.preview.status == "failed"
-    assert "timed out, with [secret]" in made.preview.diagnostics[0].message
-    assert SECRET not in str(made.error) + made.preview.model_dump_json()
-    assert len(made.preview.changes) == 1, "what was seen until then is told"
+    result = previewed(UPDATE, ERROR, CANCEL, code=255, stderr=f"error: preview failed with {SECRET}")
+    assert result.error is not None
+    assert result.error.exit_code == 3
+    assert result.preview.status == "failed"
+    assert "timed out, with [secret]" in result.preview.diagnostics[0].message
+    assert SECRET not in str(result.error) + result.preview.model_dump_json()
+    assert len(result.preview.changes) == 1, "what was seen until then is told"
 
 
 def test_a_stack_that_does_not_stand_yet_is_previewed_from_its_rendering(previewed: Make):

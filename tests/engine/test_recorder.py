@@ -13,14 +13,14 @@ import pytest
 
 from isthmus.engine.project import project
 from isthmus.engine.render import files as render_files
-from isthmus.engine.render.rendering import record, render, uncollected
+from isthmus.engine.render.rendering import record_program, render, without_garbage_collection
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> project.Stack:
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {till:key: {secure: v1xyz}, till:list: [1, 2]}\n")
-    return project.find(tmp_path).stack("dev")
+    return project.find_project(tmp_path).stack("dev")
 
 
 class Shop(pulumi.ComponentResource):
@@ -36,9 +36,9 @@ def test_urns_bear_the_types_of_all_parents(stack):
         inner = Shop("inner", pulumi.ResourceOptions(parent=outer))
         k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=pulumi.ResourceOptions(parent=inner))
 
-    found = record(program, stack).resources
+    resources = record_program(program, stack).resources
     assert "urn:pulumi:dev::shop::shop:index:Shop$shop:index:Shop$kubernetes:core/v1:ConfigMap::settings" in {
-        each.urn for each in found
+        resource.urn for resource in resources
     }
 
 
@@ -47,24 +47,24 @@ def test_what_a_component_says_of_itself_is_known_by_name_whatever_it_will_be(st
 
     def program():
         shop = Shop("shop")
-        made = k8s.core.v1.Service("till", spec={"ports": []}, opts=pulumi.ResourceOptions(parent=shop))
-        shop.register_outputs({"address": made.spec.cluster_ip, "open": True})
+        service = k8s.core.v1.Service("till", spec={"ports": []}, opts=pulumi.ResourceOptions(parent=shop))
+        shop.register_outputs({"address": service.spec.cluster_ip, "open": True})
         pulumi.export("word", "x")
 
-    assert {"address", "open"} <= record(program, stack).said
+    assert {"address", "open"} <= record_program(program, stack).said
 
 
 def test_a_secret_is_masked_wherever_it_shows(stack):
     import pulumi_kubernetes as k8s
 
     def program():
-        word = pulumi.Output.secret("hunter2")
-        k8s.core.v1.ConfigMap("settings", data={"a": word, "b": "open"})
-        pulumi.export("word", word)
-        pulumi.export("sentence", pulumi.Output.concat("it is ", word))
+        secret = pulumi.Output.secret("hunter2")
+        k8s.core.v1.ConfigMap("settings", data={"a": secret, "b": "open"})
+        pulumi.export("word", secret)
+        pulumi.export("sentence", pulumi.Output.concat("it is ", secret))
 
-    rendered = record(program, stack)
-    text = json.dumps(render_files.files(rendered, {}))
+    rendered = record_program(program, stack)
+    text = json.dumps(render_files.build_files(rendered, {}))
     assert "hunter2" not in text
     assert rendered.outputs == {"word": "[secret]", "sentence": "[secret]"}
 
@@ -77,7 +77,7 @@ def test_placeholders_pass_through_programs_that_take_arns_apart(stack):
         pulumi.export("service", bucket.arn.apply(lambda arn: arn.split(":")[2]))
         pulumi.export("policy", pulumi.Output.json_dumps({"Resource": bucket.arn}))
 
-    outputs = record(program, stack).outputs
+    outputs = record_program(program, stack).outputs
     assert outputs["service"] == "s3"
     assert json.loads(outputs["policy"])["Resource"].endswith("${records.arn}")
 
@@ -97,8 +97,10 @@ def test_options_and_configuration_reach_the_recording(stack):
         )
         k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=opts)
 
-    (made,) = [each for each in record(program, stack).resources if each.name == "settings"]
-    assert made.options == {
+    (resource,) = [
+        resource for resource in record_program(program, stack).resources if resource.name == "settings"
+    ]
+    assert resource.options == {
         "protect": True,
         "retainOnDelete": True,
         "ignoreChanges": ["data"],
@@ -123,8 +125,8 @@ def test_a_program_that_failed_does_not_fail_the_next(stack):
 
     with pytest.raises(LookupError, match="too long"):
         fails()
-    found = record(lambda: aws.s3.Bucket("records"), stack).resources
-    assert [each.name for each in found if each.type == "aws:s3/bucket:Bucket"] == ["records"]
+    resources = record_program(lambda: aws.s3.Bucket("records"), stack).resources
+    assert [resource.name for resource in resources if resource.type == "aws:s3/bucket:Bucket"] == ["records"]
 
 
 def test_what_one_program_changes_does_not_reach_the_next(stack):
@@ -137,7 +139,11 @@ def test_what_one_program_changes_does_not_reach_the_next(stack):
         aws.s3.Bucket("records")
 
     (with_tags,), (without,) = (
-        [each.inputs for each in record(program, stack).resources if each.name == "records"]
+        [
+            resource.inputs
+            for resource in record_program(program, stack).resources
+            if resource.name == "records"
+        ]
         for program in (tagged, lambda: aws.s3.Bucket("records"))
     )
     assert with_tags["tags"]["isthmus-stack"] == "shop/other"
@@ -150,7 +156,7 @@ def test_two_resources_of_one_urn_are_refused(stack):
         Shop("same")
 
     with pytest.raises(ValueError, match="two resources"):
-        record(program, stack)
+        record_program(program, stack)
 
 
 def test_an_error_of_the_program_comes_out(stack):
@@ -158,7 +164,7 @@ def test_an_error_of_the_program_comes_out(stack):
         raise LookupError("no such thing")
 
     with pytest.raises(LookupError, match="no such thing"):
-        record(program, stack)
+        record_program(program, stack)
 
 
 @pytest.mark.parametrize("loaded", [True, False])
@@ -182,7 +188,7 @@ def test_rendering_a_project_leaves_no_program_of_its_behind(stack, monkeypatch,
 
 
 def test_no_garbage_is_looked_for_while_a_program_runs_and_is_again_after_it():
-    with uncollected():
+    with without_garbage_collection():
         within = gc.isenabled()
     assert (within, gc.isenabled()) == (False, True)
 
@@ -201,7 +207,7 @@ def test_a_manifest_leaves_out_what_another_manager_owns(stack):
             opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
         )
 
-    made = render_files.files(record(program, stack), {})
-    (manifest,) = [text for path, text in made.items() if "deployment-shop" in path]
+    files = render_files.build_files(record_program(program, stack), {})
+    (manifest,) = [text for path, text in files.items() if "deployment-shop" in path]
     assert "replicas" not in manifest
     assert "matchLabels" in manifest

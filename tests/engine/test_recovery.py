@@ -23,11 +23,11 @@ KEY = f"{PREFIX}aws:kms/key:Key::key"
 POD = f"{PREFIX}kubernetes:core/v1:Pod::pod"
 
 
-def entry(urn: str, **rest: Any) -> dict[str, Any]:
+def entry(urn: str, **fields: Any) -> dict[str, Any]:
     token = urn.split("::")[2]
     provider = {"aws": AWS, "kubernetes": KUBERNETES}.get(token.split(":")[0])
-    found: dict[str, Any] = {"urn": urn, "type": token, "custom": True, "inputs": {"a": 1}, **rest}
-    return {**found, "provider": f"{provider}::id"} if provider else found
+    state_entry: dict[str, Any] = {"urn": urn, "type": token, "custom": True, "inputs": {"a": 1}, **fields}
+    return {**state_entry, "provider": f"{provider}::id"} if provider else state_entry
 
 
 class Engine:
@@ -40,7 +40,7 @@ class Engine:
             "version": 3,
             "deployment": {
                 "resources": [*base, *resources],
-                "pending_operations": [{"resource": each, "type": "creating"} for each in pending],
+                "pending_operations": [{"resource": resource, "type": "creating"} for resource in pending],
             },
         }
         self.written = 0
@@ -48,12 +48,12 @@ class Engine:
     def export(self) -> dict[str, Any]:
         return copy.deepcopy(self.held)
 
-    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
-        assert was == self.held
+    def replace(self, new: dict[str, Any], _old: dict[str, Any]) -> None:
+        assert _old == self.held
         self.held, self.written = new, self.written + 1
 
     def ids(self) -> list[str]:
-        return [each["id"] for each in self.held["deployment"]["resources"][3:]]
+        return [resource["id"] for resource in self.held["deployment"]["resources"][3:]]
 
 
 class World:
@@ -70,11 +70,11 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World()
-    monkeypatch.setattr(aws_types, "look", lambda account, creation: made.look(creation))
-    monkeypatch.setattr(kubernetes_lookup, "look", lambda creation, one, **_: made.look(creation))
+    fake = World()
+    monkeypatch.setattr(aws_types, "look_up", lambda account, creation: fake.look(creation))
+    monkeypatch.setattr(kubernetes_lookup, "look_up", lambda creation, _cluster, **_: fake.look(creation))
     monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda provider: provider["urn"])
-    return made
+    return fake
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def stack(tmp_path: Path) -> Stack:
 
 
 def settled(stack: Stack, engine: Any, answers: Answers = recovery.NO_ANSWERS) -> list[str]:
-    said: list[str] = []
-    settle(stack, engine, said.append, answers)
-    return said
+    messages: list[str] = []
+    settle(stack, engine, messages.append, answers)
+    return messages
 
 
 def test_a_run_that_ended_well_leaves_nothing_to_do(stack, world):
@@ -98,11 +98,11 @@ def test_a_run_that_ended_well_leaves_nothing_to_do(stack, world):
 def test_what_exists_is_taken_into_the_state_and_what_does_not_is_made_again(stack, world):
     world.verdicts["key"] = Made("k-1")
     engine = Engine(entry(KEY), entry(POD))
-    said = settled(stack, engine)
+    messages = settled(stack, engine)
     assert engine.ids() == ["k-1"]
     assert not engine.held["deployment"].get("pending_operations")
-    assert said[0].startswith("an earlier run was cut off while it made Key key, Pod pod")
-    assert said[1:] == [
+    assert messages[0].startswith("an earlier run was cut off while it made Key key, Pod pod")
+    assert messages[1:] == [
         "Key key was made (k-1): taken into the state",
         "Pod pod is to be made: it is not there",
     ]
@@ -126,9 +126,9 @@ def test_one_that_cannot_be_decided_stops_all_and_changes_nothing(stack, world):
 
 def test_an_answer_decides_what_cannot_be_looked_up(stack, world):
     world.verdicts["pod"] = Unknown("Pod `pod` may be there", "kubectl get pod")
-    made, not_made = Engine(entry(POD)), Engine(entry(POD))
-    settled(stack, made, Answers(made={"pod": "ns/pod"}))
-    assert made.ids() == ["ns/pod"]
+    engine, not_made = Engine(entry(POD)), Engine(entry(POD))
+    settled(stack, engine, Answers(made={"pod": "ns/pod"}))
+    assert engine.ids() == ["ns/pod"]
     settled(stack, not_made, Answers(not_made=frozenset({POD})))
     assert not_made.ids() == []
 
@@ -246,6 +246,6 @@ def test_what_names_no_provider_is_not_taken_for_not_made(stack, world):
 def test_an_update_that_was_cut_off_is_told_and_left_to_the_refresh(stack, world):
     engine = Engine()
     engine.held["deployment"]["pending_operations"] = [{"resource": entry(KEY, id="k-1"), "type": "updating"}]
-    said = settled(stack, engine)
-    assert said == ["an earlier run was cut off in the middle of Key key; what is live decides"]
+    messages = settled(stack, engine)
+    assert messages == ["an earlier run was cut off in the middle of Key key; what is live decides"]
     assert engine.written == 0

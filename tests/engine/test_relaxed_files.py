@@ -16,7 +16,7 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.reference import handling
 from isthmus.contracts.reports.preview import RuleChange
 from isthmus.contracts.requirements.document import Requirements, parse
-from isthmus.core import yaml_files
+from isthmus.core import yaml_documents
 from isthmus.engine.pull_request import relaxed_files, relaxed_rules
 from policies.release.change import ITSELF, UNJUDGED
 from tests.blueprints import bank
@@ -32,63 +32,65 @@ def as_they_are() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[Requirements, Plan]:
-    wanted, plan = copy.deepcopy(as_they_are())
-    edit(wanted)
+    requirements, plan = copy.deepcopy(as_they_are())
+    edit(requirements)
     replan(plan)
-    return parse(yaml_files.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
+    return parse(yaml_documents.Document(requirements)), Plan.model_validate_json(json.dumps(plan))
 
 
-def told(changes: Any) -> Told:
-    return [(each.kind, each.what, each.loosens) for each in changes]
+def kinds_of(changes: Any) -> Told:
+    return [(change.kind, change.what, change.loosens) for change in changes]
 
 
 def both_ways(edit: Edit) -> tuple[list[RuleChange], list[RuleChange]]:
     """A change of the requirements, and the one that takes it back."""
-    was, will = files(), files(edit)
-    return list(relaxed_files.of_files(was, will)), list(relaxed_files.of_files(will, was))
+    before, after = files(), files(edit)
+    return list(relaxed_files.file_changes(before, after)), list(relaxed_files.file_changes(after, before))
 
 
-def work(of: str, **said: Any) -> Edit:
-    def edit(wanted: Any) -> None:
-        (one,) = [each for each in wanted["workloads"] if each["name"] == of]
-        for key, value in said.items():
+def work(workload: str, **fields: Any) -> Edit:
+    def edit(requirements: Any) -> None:
+        (chosen_workload,) = [
+            candidate for candidate in requirements["workloads"] if candidate["name"] == workload
+        ]
+        for key, value in fields.items():
             if value is None:
-                one.pop(key, None)
+                chosen_workload.pop(key, None)
             else:
-                one[key] = value
+                chosen_workload[key] = value
 
     return edit
 
 
-def site(of: str, **said: Any) -> Edit:
-    def edit(wanted: Any) -> None:
-        (one,) = [each for each in wanted["sites"] if each["name"] == of]
-        one.update(said)
+def site(name: str, **fields: Any) -> Edit:
+    def edit(requirements: Any) -> None:
+        (site,) = [candidate for candidate in requirements["sites"] if candidate["name"] == name]
+        site.update(fields)
 
     return edit
 
 
 def exception(until: str) -> Edit:
-    said = {
+    exception = {
         "workload": "kyc-extraction",
         "target": "bedrock",
         "who": "ana",
         "reason": "trial",
         "until": until,
     }
-    return lambda wanted: wanted.update(exceptions=[said])
+    return lambda requirements: requirements.update(exceptions=[exception])
 
 
 def test_nothing_is_told_of_what_stays_as_it_is():
-    assert list(relaxed_files.of_files(files(), files())) == []
-    assert list(relaxed_rules.of_settings(Settings(), Settings(), TODAY)) == []
+    assert list(relaxed_files.file_changes(files(), files())) == []
+    assert list(relaxed_rules.settings_changes(Settings(), Settings(), TODAY)) == []
 
 
 REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0.05}
 
 
 @pytest.mark.parametrize(
-    ("edit", "what", "old", "new"),
+    ("edit", "message", "old", "new"),
     [
         (work("transaction-narratives", sensitivity="internal"), "transaction-narratives", "restricted", "internal"),
         (work("kyc-extraction", residency=["eu", "us"]), "kyc-extraction: residency", "eu", "eu, us"),
@@ -106,69 +108,83 @@ REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0
         (exception("2027-03-31"), "kyc-extraction: bedrock by exception", "", "until 2027-03-31 by ana: trial"),
     ],
 )  # fmt: skip
-def test_what_is_loosened_is_told_and_taken_back_it_is_stricter(edit: Edit, what: str, old: str, new: str):
-    (there,), (back,) = both_ways(edit)
-    assert (there.what, there.old, there.new, there.loosens) == (what, old, new, True)
-    assert (back.what, back.old, back.new, back.loosens) == (what, new, old, False)
+def test_what_is_loosened_is_told_and_taken_back_it_is_stricter(edit: Edit, message: str, old: str, new: str):
+    (loosened,), (back,) = both_ways(edit)
+    assert (loosened.what, loosened.old, loosened.new, loosened.loosens) == (message, old, new, True)
+    assert (back.what, back.old, back.new, back.loosens) == (message, new, old, False)
 
 
 def test_review_that_is_taken_away_loosens_each_of_its_figures():
-    there, back = both_ways(work("kyc-extraction", review=None))
-    assert [each.what.rpartition(".")[2] for each in there] == ["below_confidence", "domain", "sample_rate"]
-    assert all(each.loosens for each in there)
-    assert not any(each.loosens for each in back)
+    loosened, back = both_ways(work("kyc-extraction", review=None))
+    assert [change.what.rpartition(".")[2] for change in loosened] == [
+        "below_confidence",
+        "domain",
+        "sample_rate",
+    ]
+    assert all(change.loosens for change in loosened)
+    assert not any(change.loosens for change in back)
 
 
 def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
-    there, back = both_ways(site("fra1", jurisdiction="us"))
-    assert [each for each in told(there) if each[0] == "handling"] == [("handling", "site fra1", True)]
-    assert ("handling", "site fra1", True) in told(back)
-    assert (there[0].old, there[0].new) == ("on-prem in de", "on-prem in us")
+    loosened, back = both_ways(site("fra1", jurisdiction="us"))
+    assert [change for change in kinds_of(loosened) if change[0] == "handling"] == [
+        ("handling", "site fra1", True)
+    ]
+    assert ("handling", "site fra1", True) in kinds_of(back)
+    assert (loosened[0].old, loosened[0].new) == ("on-prem in de", "on-prem in us")
 
 
 def test_a_service_that_a_site_allows_is_told():
     less = files(site("frankfurt", allow=["bedrock"]))
-    assert told(relaxed_files.of_files(less, files())) == [("handling", "site frankfurt: allow", True)]
-    assert told(relaxed_files.of_files(files(), less)) == [("handling", "site frankfurt: allow", False)]
+    assert kinds_of(relaxed_files.file_changes(less, files())) == [
+        ("handling", "site frankfurt: allow", True)
+    ]
+    assert kinds_of(relaxed_files.file_changes(files(), less)) == [
+        ("handling", "site frankfurt: allow", False)
+    ]
 
 
 def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_not():
     short, long = files(exception("2026-12-31")), files(exception("2027-12-31"))
-    assert [each.loosens for each in relaxed_files.of_files(short, long)] == [True]
-    assert [each.loosens for each in relaxed_files.of_files(long, short)] == [False]
+    assert [of_file.loosens for of_file in relaxed_files.file_changes(short, long)] == [True]
+    assert [of_file.loosens for of_file in relaxed_files.file_changes(long, short)] == [False]
 
 
 def test_work_that_comes_back_under_another_name_with_less_of_a_class_is_told():
-    there, _ = both_ways(work("transaction-narratives", name="tx", sensitivity="internal"))
-    assert told(there) == [
+    loosened, _ = both_ways(work("transaction-narratives", name="tx", sensitivity="internal"))
+    assert kinds_of(loosened) == [
         ("sensitivity", "transaction-narratives", False),
         ("sensitivity", "tx, maybe under another name", True),
     ]
-    assert there[1].old == "restricted as transaction-narratives, which goes"
+    assert loosened[1].old == "restricted as transaction-narratives, which goes"
 
 
 def test_new_work_and_work_that_goes_change_no_class():
-    def more(wanted: Any) -> None:
-        wanted["workloads"].append({**copy.deepcopy(wanted["workloads"][3]), "name": "more"})
+    def more(requirements: Any) -> None:
+        requirements["workloads"].append({**copy.deepcopy(requirements["workloads"][3]), "name": "more"})
 
-    there, back = both_ways(more)
-    assert told(there) == [("sensitivity", "more", False)] == told(back)
+    loosened, back = both_ways(more)
+    assert kinds_of(loosened) == [("sensitivity", "more", False)] == kinds_of(back)
 
 
 def test_a_stack_that_one_commit_does_not_have_has_its_work_told_and_its_exceptions():
-    assert {each.loosens for each in relaxed_files.of_files(None, files())} == {False}
-    (last,) = [each for each in relaxed_files.of_files(None, files(exception("2027-01-01"))) if each.loosens]
+    assert {of_file.loosens for of_file in relaxed_files.file_changes(None, files())} == {False}
+    (last,) = [
+        of_file
+        for of_file in relaxed_files.file_changes(None, files(exception("2027-01-01")))
+        if of_file.loosens
+    ]
     assert last.what == "kyc-extraction: bedrock by exception"
 
 
-def place(plan: Any, workload: str, **said: Any) -> None:
-    (mine,) = [each for each in plan["placements"] if each["workload"] == workload]
-    (one,) = [each for each in plan["endpoints"] if each["id"] == mine["endpoint"]]
-    one.update(said)
+def place(plan: Any, workload: str, **fields: Any) -> None:
+    (placement,) = [placement for placement in plan["placements"] if placement["workload"] == workload]
+    (endpoint,) = [endpoint for endpoint in plan["endpoints"] if endpoint["id"] == placement["endpoint"]]
+    endpoint.update(fields)
 
 
 @pytest.mark.parametrize(
-    ("said", "loosens"),
+    ("fields", "loosens"),
     [
         ({"site": "fra1", "target": "onprem-vllm", "inference_profile": None}, False),
         ({"target": "sagemaker", "inference_profile": None}, False),
@@ -177,32 +193,35 @@ def place(plan: Any, workload: str, **said: Any) -> None:
         ({"inference_profile": "nobody.knows"}, True),
     ],
 )
-def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(said: Any, loosens: bool):
-    moved = files(replan=lambda plan: place(plan, "policy-assistant", **said))
-    (found,) = relaxed_files.of_files(files(), moved)
-    assert (found.kind, found.what, found.loosens) == ("placement", "policy-assistant", loosens)
-    assert found.old == "bedrock at frankfurt (de es fr ie it se)"
+def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(fields: Any, loosens: bool):
+    moved = files(replan=lambda plan: place(plan, "policy-assistant", **fields))
+    (of_file,) = relaxed_files.file_changes(files(), moved)
+    assert (of_file.kind, of_file.what, of_file.loosens) == ("placement", "policy-assistant", loosens)
+    assert of_file.old == "bedrock at frankfurt (de es fr ie it se)"
 
 
 def test_from_our_own_machines_to_a_cloud_is_guarded_less():
     cloud = {"site": "frankfurt", "target": "sagemaker"}
-    (found,) = relaxed_files.of_files(
+    (of_file,) = relaxed_files.file_changes(
         files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
     )
-    assert (found.old, found.new, found.loosens) == (
+    assert (of_file.old, of_file.new, of_file.loosens) == (
         "onprem-vllm at fra1 (de)",
         "sagemaker at frankfurt (de)",
         True,
     )
 
 
-def table(**said: Any) -> dict[str, Any]:
-    made = handling.stricter_only({"confidential": said} if said else {})
-    return {name: each.model_dump(mode="json", by_alias=True) for name, each in made.items()}
+def table(**demands: Any) -> dict[str, Any]:
+    stricter_only = handling.stricter_only({"confidential": demands} if demands else {})
+    return {
+        name: sensitivity.model_dump(mode="json", by_alias=True)
+        for name, sensitivity in stricter_only.items()
+    }
 
 
 @pytest.mark.parametrize(
-    ("said", "what"),
+    ("demands", "message"),
     [
         ({"targets": ["onprem-vllm"]}, "confidential.targets"),
         ({"records_months_min": 24}, "confidential.records_months_min"),
@@ -211,26 +230,39 @@ def table(**said: Any) -> dict[str, Any]:
         ({"erasable": True}, "confidential.erasable"),
     ],
 )
-def test_what_a_class_demands_is_told_field_by_field(said: Any, what: str):
-    assert told(relaxed_files.of_tables(table(**said), table())) == [("handling", what, True)]
-    assert told(relaxed_files.of_tables(table(), table(**said))) == [("handling", what, False)]
-    assert list(relaxed_files.of_tables({}, table())) == [], "a commit without the stack demands nothing else"
+def test_what_a_class_demands_is_told_field_by_field(demands: Any, message: str):
+    assert kinds_of(relaxed_files.handling_changes(table(**demands), table())) == [
+        ("handling", message, True)
+    ]
+    assert kinds_of(relaxed_files.handling_changes(table(), table(**demands))) == [
+        ("handling", message, False)
+    ]
+    assert list(relaxed_files.handling_changes({}, table())) == [], (
+        "a commit without the stack demands nothing else"
+    )
 
 
-def silence(until: str, policy: str = "cost/tags", **said: str) -> Settings:
-    one = {"policy": policy, "resource": "bank-*", "owner": "ana", "reason": "later", "until": until, **said}
-    return Settings.model_validate({"silences": [one]})
+def silence(until: str, policy: str = "cost/tags", **fields: str) -> Settings:
+    silence = {
+        "policy": policy,
+        "resource": "bank-*",
+        "owner": "ana",
+        "reason": "later",
+        "until": until,
+        **fields,
+    }
+    return Settings.model_validate({"silences": [silence]})
 
 
 OFF = Settings.model_validate({"off": [{"rule": "audit/trail-stands", "owner": "ana", "reason": "no"}]})
 
 
-def figure(**said: Any) -> Settings:
-    return Settings.model_validate({"figures": said})
+def figure(**figures: Any) -> Settings:
+    return Settings.model_validate({"figures": figures})
 
 
 @pytest.mark.parametrize(
-    ("was", "will", "what"),
+    ("before", "after", "message"),
     [
         (Settings(), silence("2027-01-01"), "cost/tags of bank-*"),
         (silence("2026-12-01"), silence("2027-01-01"), "cost/tags of bank-*"),
@@ -242,31 +274,35 @@ def figure(**said: Any) -> Settings:
         (figure(registries=["a/"]), figure(registries=["a/", "b/"]), "figure registries"),
     ],
 )
-def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(was: Any, will: Any, what: str):
-    (there,) = relaxed_rules.of_settings(was, will, TODAY)
-    (back,) = relaxed_rules.of_settings(will, was, TODAY)
-    assert (there.what, there.loosens, back.what, back.loosens) == (what, True, what, False)
+def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(
+    before: Any, after: Any, message: str
+):
+    (of_setting,) = relaxed_rules.settings_changes(before, after, TODAY)
+    (back,) = relaxed_rules.settings_changes(after, before, TODAY)
+    assert (of_setting.what, of_setting.loosens, back.what, back.loosens) == (message, True, message, False)
 
 
 def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
-    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-25"), TODAY)] == [
-        False
-    ]
-    assert [each.loosens for each in relaxed_rules.of_settings(Settings(), silence("2026-11-26"), TODAY)] == [
-        True
-    ]
-    wider = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
-    assert told(wider) == [("silence", "cost/tags of *", True), ("silence", "cost/tags of bank-*", False)]
-    owner = relaxed_rules.of_settings(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
-    assert told(owner) == [("silence", "cost/tags of bank-*", False)]
+    assert [
+        of_setting.loosens
+        for of_setting in relaxed_rules.settings_changes(Settings(), silence("2026-11-25"), TODAY)
+    ] == [False]
+    assert [
+        of_setting.loosens
+        for of_setting in relaxed_rules.settings_changes(Settings(), silence("2026-11-26"), TODAY)
+    ] == [True]
+    wider = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", resource="*"), TODAY)
+    assert kinds_of(wider) == [("silence", "cost/tags of *", True), ("silence", "cost/tags of bank-*", False)]
+    owner = relaxed_rules.settings_changes(silence("2027-01-01"), silence("2027-01-01", owner="eve"), TODAY)
+    assert kinds_of(owner) == [("silence", "cost/tags of bank-*", False)]
 
 
 def test_rules_that_go_or_weigh_less_are_told():
-    was, will = (
+    before, after = (
         {"a/gone": "low", "a/less": "high", "a/more": "low"},
         {"a/less": "low", "a/more": "high", "a/new": "low"},
     )
-    assert told(relaxed_rules.of_rules(was, will)) == [  # pyright: ignore[reportArgumentType]
+    assert kinds_of(relaxed_rules.rule_changes(before, after)) == [  # pyright: ignore[reportArgumentType]
         ("rule", "a/gone", True),
         ("rule", "a/less", True),
         ("rule", "a/more", False),
@@ -275,9 +311,9 @@ def test_rules_that_go_or_weigh_less_are_told():
 
 
 def test_code_that_judges_is_named_and_counts_as_loosened():
-    (found,) = relaxed_rules.of_code([f"policies/{at}.py" for at in range(7)], judged=True)
-    assert (found.what, found.loosens) == (ITSELF, True)
-    assert found.new.endswith("policies/4.py and 2 more")
-    (found,) = relaxed_rules.of_code(["isthmus/x.py"], judged=False)
-    assert found.what == UNJUDGED
-    assert list(relaxed_rules.of_code([], judged=False)) == []
+    (change,) = relaxed_rules.code_changes([f"policies/{at}.py" for at in range(7)], judged=True)
+    assert (change.what, change.loosens) == (ITSELF, True)
+    assert change.new.endswith("policies/4.py and 2 more")
+    (change,) = relaxed_rules.code_changes(["isthmus/x.py"], judged=False)
+    assert change.what == UNJUDGED
+    assert list(relaxed_rules.code_changes([], judged=False)) == []

@@ -47,13 +47,13 @@ class Engine:
     def export(self) -> dict[str, Any]:
         return copy.deepcopy(self.exported)
 
-    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
-        assert was == self.exported
+    def replace(self, new: dict[str, Any], _old: dict[str, Any]) -> None:
+        assert _old == self.exported
         self.exported, self.written = new, self.written + 1
 
 
 def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() -> None:
-    bucket, key = (str(each) for each in retained_resources.kept(state()))
+    bucket, key = (str(line) for line in retained_resources.describe_retained(state()))
     assert (
         bucket
         == "Bucket audit at frankfurt (audit-id): audit records lie in it, locked until their time is over"
@@ -64,22 +64,27 @@ def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() ->
 def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -> None:
     engine: Any = Engine({"version": 3, "deployment": state()})
     bucket = state()["resources"][0]["urn"]
-    said: list[str] = []
-    after = retained_resources.let_go(engine, engine.export(), lambda: {bucket}, said.append)
-    assert [each.get("protect") for each in after["deployment"]["resources"]] == [True, None, False, None]
-    (line,) = said
+    messages: list[str] = []
+    after = retained_resources.release_dropped(engine, engine.export(), lambda: {bucket}, messages.append)
+    assert [resource.get("protect") for resource in after["deployment"]["resources"]] == [
+        True,
+        None,
+        False,
+        None,
+    ]
+    (line,) = messages
     assert "Key key" in line
-    again = retained_resources.let_go(engine, after, lambda: {bucket}, said.append)
+    again = retained_resources.release_dropped(engine, after, lambda: {bucket}, messages.append)
     assert (engine.written, again) == (1, after), "there is nothing more to lift"
 
 
 def test_what_somebody_else_protected_is_refused_before_anything_is_deleted() -> None:
-    held = state()
-    retained_resources.refuse_others(held, "dev")
-    held["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
+    deployed_state = state()
+    retained_resources.refuse_protected(deployed_state, "dev")
+    deployed_state["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
     with pytest.raises(Refused, match="Vpc net would be deleted") as refused:
-        retained_resources.refuse_others(held, "dev")
+        retained_resources.refuse_protected(deployed_state, "dev")
     assert "pulumi state unprotect" in refused.value.fix
-    engine: Any = Engine({"version": 3, "deployment": held})
-    after = retained_resources.let_go(engine, engine.export(), tuple, lambda _: None)
+    engine: Any = Engine({"version": 3, "deployment": deployed_state})
+    after = retained_resources.release_dropped(engine, engine.export(), tuple, lambda _: None)
     assert after["deployment"]["resources"][-1]["protect"], "nobody asked for that to go"

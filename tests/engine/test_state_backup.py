@@ -35,7 +35,7 @@ def test_the_last_ten_stay(tmp_path):
     for number in range(14):
         state_backup.write(tmp_path, "dev", exported(number), NOON + timedelta(minutes=number))
     left = [json.loads(file.read_text()) for file in sorted(state_backup.folder(tmp_path, "dev").iterdir())]
-    assert [each["deployment"]["resources"][0]["mark"] for each in left] == list(range(4, 14))
+    assert [backup["deployment"]["resources"][0]["mark"] for backup in left] == list(range(4, 14))
 
 
 def test_a_state_that_did_not_change_pushes_no_older_copy_out(tmp_path):
@@ -69,6 +69,6 @@ def test_a_creation_began_after_the_newest_copy_that_does_not_know_it(tmp_path):
     state_backup.write(tmp_path, "dev", exported(1), NOON)
     state_backup.write(tmp_path, "dev", exported(2), NOON + timedelta(hours=1))
     state_backup.write(tmp_path, "dev", exported(2, URN), NOON + timedelta(hours=2))
-    assert state_backup.before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
-    assert state_backup.before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
-    assert state_backup.before(tmp_path, "prod", URN) is None
+    assert state_backup.time_of_copy_before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
+    assert state_backup.time_of_copy_before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
+    assert state_backup.time_of_copy_before(tmp_path, "prod", URN) is None

@@ -29,7 +29,7 @@ def place(backend: Path, text: str | bytes) -> Path:
     return file
 
 
-def told(backend: Path) -> str:
+def message_for(backend: Path) -> str:
     with pytest.raises(EnvironmentFault) as caught:
         state_file.check(f"file://{backend}", "isthmus", "dev", backend / "copies")
     assert caught.value.exit_code == 3
@@ -38,7 +38,7 @@ def told(backend: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error_text"),
     [
         ("", "is empty"),
         (TEXT[:-40], "is cut off after"),
@@ -49,10 +49,10 @@ def told(backend: Path) -> str:
         (json.dumps({**GOOD, "version": "3"}), "names no version"),
     ],
 )
-def test_what_is_wrong_with_a_state_file_is_named(tmp_path, text, said):
+def test_what_is_wrong_with_a_state_file_is_named(tmp_path, text, error_text):
     file = place(tmp_path, text)
-    message = told(tmp_path)
-    assert said in message
+    message = message_for(tmp_path)
+    assert error_text in message
     assert str(file) in message
 
 
@@ -61,7 +61,7 @@ def test_a_newer_state_asks_for_the_pulumi_that_wrote_it_and_offers_no_copy(tmp_
     newer["checkpoint"] = {"latest": {"manifest": {"version": "v9.9.9"}}}
     file = place(tmp_path, json.dumps(newer))
     file.with_name("dev.json.bak").write_text(TEXT)
-    message = told(tmp_path)
+    message = message_for(tmp_path)
     assert "Pulumi v9.9.9 wrote it" in message
     assert "cp " not in message
 
@@ -71,7 +71,7 @@ def test_the_copies_that_can_take_its_place_are_named(tmp_path):
     (tmp_path / "copies").mkdir()
     (tmp_path / "copies" / "2026-11-25T040000.000000Z.json").write_text("{}")
     file.with_name("dev.json.bak").write_text(TEXT)
-    message = told(tmp_path)
+    message = message_for(tmp_path)
     assert f"cp {file}.bak {file}" in message
     assert "2 resources" in message
     assert "2026-11-25T040000.000000Z.json" in message
@@ -80,7 +80,7 @@ def test_the_copies_that_can_take_its_place_are_named(tmp_path):
 def test_a_copy_that_is_broken_too_is_not_offered(tmp_path):
     file = place(tmp_path, TEXT[:50])
     file.with_name("dev.json.bak").write_text(TEXT[:60])
-    assert "no good copy" in told(tmp_path)
+    assert "no good copy" in message_for(tmp_path)
 
 
 @pytest.mark.parametrize("text", [TEXT, json.dumps({"version": 3, "checkpoint": {"stack": "x"}})])
@@ -98,7 +98,7 @@ def test_another_backend_is_left_to_the_engine(backend, tmp_path):
 @given(length=st.integers(0, len(TEXT) - 1))
 def test_a_file_that_is_cut_off_anywhere_is_never_taken_for_whole(tmp_path, length):
     place(tmp_path, TEXT[:length])
-    assert "is cut off after" in (message := told(tmp_path)) or "is empty" in message
+    assert "is cut off after" in (message := message_for(tmp_path)) or "is empty" in message
 
 
 ATTRIBUTES = '{"user.content_type":"application/json","md5":"rL0Y20zC+Fzt72VPzMSk2A=="}'
@@ -111,12 +111,12 @@ def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path
     broken = tmp_path / ".pulumi" / f"{where}.attrs"
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text(cut)
-    whole = broken.with_name("dev.json.bak.attrs")
-    whole.write_text(ATTRIBUTES)
-    other = tmp_path / ".pulumi/stacks/isthmus/production.json.attrs"
-    other.write_text("")
+    with_name = broken.with_name("dev.json.bak.attrs")
+    with_name.write_text(ATTRIBUTES)
+    other_stack = tmp_path / ".pulumi/stacks/isthmus/production.json.attrs"
+    other_stack.write_text("")
     assert state_file.drop_broken_attributes(f"file://{tmp_path}", "isthmus", "dev") == [broken]
-    assert (broken.exists(), whole.exists(), other.exists()) == (False, True, True)
+    assert (broken.exists(), with_name.exists(), other_stack.exists()) == (False, True, True)
     state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 

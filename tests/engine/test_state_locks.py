@@ -20,8 +20,8 @@ def lock(backend: Path, pid: int, host: str | None = None) -> Path:
     folder = backend / ".pulumi" / "locks" / "organization" / "isthmus" / "dev"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{pid}.json"
-    said = {"pid": pid, "username": "ada", "hostname": host or socket.gethostname(), "timestamp": "then"}
-    file.write_text(json.dumps(said))
+    content = {"pid": pid, "username": "ada", "hostname": host or socket.gethostname(), "timestamp": "then"}
+    file.write_text(json.dumps(content))
     return file
 
 
@@ -35,7 +35,7 @@ def dead() -> int:
 def test_the_lock_of_a_dead_process_is_removed(tmp_path, dead):
     file = lock(tmp_path, dead)
     cleared = state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
-    assert [each.pid for each in cleared] == [dead]
+    assert [lock.pid for lock in cleared] == [dead]
     assert not file.exists()
 
 
@@ -65,9 +65,9 @@ def test_a_remote_backend_keeps_its_own_locks():
 def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tmp_path):
     """After a restart of the machine the lock's number may be any process', this one's for example."""
     file = lock(tmp_path, os.getpid())
-    said = json.loads(file.read_text()) | {"timestamp": "2020-01-01T00:00:00.123456789Z"}
-    file.write_text(json.dumps(said))
-    assert [each.pid for each in state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")] == [
+    content = json.loads(file.read_text()) | {"timestamp": "2020-01-01T00:00:00.123456789Z"}
+    file.write_text(json.dumps(content))
+    assert [lock.pid for lock in state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")] == [
         os.getpid()
     ]
     assert not file.exists()
@@ -75,8 +75,8 @@ def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tm
 
 def test_a_living_process_keeps_its_lock(tmp_path):
     file = lock(tmp_path, os.getpid())
-    said = json.loads(file.read_text()) | {"timestamp": datetime.now(UTC).isoformat()}
-    file.write_text(json.dumps(said))
+    content = json.loads(file.read_text()) | {"timestamp": datetime.now(UTC).isoformat()}
+    file.write_text(json.dumps(content))
     with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} of ada"):
         state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
     assert file.exists()
@@ -84,21 +84,25 @@ def test_a_living_process_keeps_its_lock(tmp_path):
 
 def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
     backend = f"file://{tmp_path}"
-    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
-        with pytest.raises(EnvironmentFault) as caught, state_locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
+        with (
+            pytest.raises(EnvironmentFault) as caught,
+            state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"),
+        ):
             pass
-        with state_locks.turn(backend, tmp_path, "isthmus", "prod"):
+        with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "prod"):
             pass
     for part in (f"process {os.getpid()} of ", socket.gethostname(), "since 20"):
         assert part in str(caught.value)
-    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
         pass
 
 
 def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from isthmus.engine.state import locks\n"
-        "with locks.turn(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n    print('mine', flush=True); time.sleep(60)"
+        "with locks.exclusive_lock(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n"
+        "    print('mine', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, f"file://{tmp_path}"], stdout=subprocess.PIPE, text=True
@@ -107,10 +111,10 @@ def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     assert child.stdout.readline() == "mine\n"
     with (
         pytest.raises(EnvironmentFault, match=f"process {child.pid}"),
-        state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
+        state_locks.exclusive_lock(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
     ):
         pass
     child.kill()
     child.communicate()
-    with state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
+    with state_locks.exclusive_lock(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
         pass

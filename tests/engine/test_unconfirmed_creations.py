@@ -23,7 +23,7 @@ def test_what_is_written_down_is_read_again_by_its_owner_only(tmp_path):
     assert unconfirmed_creations.read(tmp_path, "dev") == [lost()]
     assert unconfirmed_creations.read(tmp_path, "prod") == []
     # Inputs may hold what a stack's settings keep as a secret.
-    assert stat.S_IMODE(unconfirmed_creations.file_of(tmp_path, "dev").stat().st_mode) == 0o600
+    assert stat.S_IMODE(unconfirmed_creations.list_file(tmp_path, "dev").stat().st_mode) == 0o600
 
 
 def test_further_runs_add_to_it_and_the_same_creation_stays_one(tmp_path):
@@ -36,7 +36,7 @@ def test_further_runs_add_to_it_and_the_same_creation_stays_one(tmp_path):
 
 def test_nothing_lost_is_no_file(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [])
-    assert not unconfirmed_creations.file_of(tmp_path, "dev").parent.exists()
+    assert not unconfirmed_creations.list_file(tmp_path, "dev").parent.exists()
 
 
 def test_what_is_decided_is_forgotten(tmp_path):
@@ -48,7 +48,7 @@ def test_what_is_decided_is_forgotten(tmp_path):
 
 @pytest.mark.parametrize("text", ["", '[{"resource"', "[1]", "{}x", '[{"urn": 1}]'])
 def test_a_list_that_cannot_be_read_stops_the_run(tmp_path, text):
-    file = unconfirmed_creations.file_of(tmp_path, "dev")
+    file = unconfirmed_creations.list_file(tmp_path, "dev")
     file.parent.mkdir(parents=True)
     file.write_text(text)
     with pytest.raises(EnvironmentFault, match="cannot be read") as caught:

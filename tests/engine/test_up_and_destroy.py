@@ -1,6 +1,6 @@
 """What `isthmus up` leaves alone in its first step."""
 
-from isthmus.engine.run.up_and_destroy import _besides_first
+from isthmus.engine.run.up_and_destroy import _urns_outside_first_step
 
 PREFIX = "urn:pulumi:dev::isthmus::"
 PLATFORM = "isthmus:index:LlmPlatform"
@@ -17,7 +17,7 @@ def state(*types: str) -> dict:
 
 
 def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
-    assert _besides_first({}) == []
+    assert _urns_outside_first_step({}) == []
     first = state(
         "pulumi:pulumi:Stack",
         "pulumi:providers:kubernetes",
@@ -27,14 +27,16 @@ def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
         "ValidatingAdmissionPolicy",
         f"{PLATFORM}$isthmus:index:ClassNamespace$kubernetes:core/v1:Namespace",
     )
-    assert _besides_first(first) == []
+    assert _urns_outside_first_step(first) == []
 
 
 def test_everything_else_is_left_as_it_is():
-    held = state(
+    deployed_state = state(
         PLATFORM,
         f"{PLATFORM}$isthmus:index:ModelServer",
         f"{PLATFORM}$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment",
         f"{PLATFORM}$isthmus:index:Network$aws:ec2/vpc:Vpc",
     )
-    assert _besides_first(held) == [each["urn"] for each in held["resources"][1:]]
+    assert _urns_outside_first_step(deployed_state) == [
+        resource["urn"] for resource in deployed_state["resources"][1:]
+    ]

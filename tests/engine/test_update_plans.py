@@ -21,31 +21,31 @@ def planned(
     return {"goal": goal, "steps": list(steps), "state": {"kept": 1}}
 
 
-def loosened(plan: dict[str, Any], *said: str) -> dict[str, Any]:
-    return update_plans.loosened(plan, said)
+def loosened(plan: dict[str, Any], *components: str) -> dict[str, Any]:
+    return update_plans.loosened_plan(plan, components)
 
 
-def diff_of(made: dict[str, Any], urn: str, which: str = "inputDiff") -> dict[str, Any]:
-    return made["resourcePlans"][urn]["goal"][which]
+def diff_of(plan: dict[str, Any], urn: str, diff: str = "inputDiff") -> dict[str, Any]:
+    return plan["resourcePlans"][urn]["goal"][diff]
 
 
 def test_what_hangs_on_what_the_run_will_make_is_unknown_and_all_else_is_bound():
     needs = {"spec": ["service"], "metadata": ["space"]}
-    asked = {"adds": {"spec": {"ip": "10.0.0.0"}, "metadata": {"a": 1}, "kind": "Pod"}}
-    made = loosened(
+    input_diff = {"adds": {"spec": {"ip": "10.0.0.0"}, "metadata": {"a": 1}, "kind": "Pod"}}
+    plan = loosened(
         {
             "resourcePlans": {
                 "service": planned("create", inputDiff={"adds": {"spec": {"port": 1}}}),
                 "space": planned("same"),
-                "pod": planned("create", needs=needs, inputDiff=asked),
+                "pod": planned("create", needs=needs, inputDiff=input_diff),
             },
             "config": {"a": 1},
         }
     )
-    assert diff_of(made, "pod") == {"adds": {"spec": UNKNOWN_TEXT, "metadata": {"a": 1}, "kind": "Pod"}}
-    assert diff_of(made, "service") == {"adds": {"spec": {"port": 1}}}
-    assert made["resourcePlans"]["pod"]["steps"] == ["create"]
-    assert made["config"] == {"a": 1}
+    assert diff_of(plan, "pod") == {"adds": {"spec": UNKNOWN_TEXT, "metadata": {"a": 1}, "kind": "Pod"}}
+    assert diff_of(plan, "service") == {"adds": {"spec": {"port": 1}}}
+    assert plan["resourcePlans"]["pod"]["steps"] == ["create"]
+    assert plan["config"] == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_value_of_what_stays_as_it_is_is_bound(step: str, value: str):
     user = planned(
         "update", needs={"name": ["other"]}, inputDiff={"updates": {"name": "x"}, "deletes": ["gone"]}
     )
-    made = loosened({"resourcePlans": {"other": planned(step), "user": user}})
-    assert diff_of(made, "user") == {"updates": {"name": value}, "deletes": ["gone"]}
+    plan = loosened({"resourcePlans": {"other": planned(step), "user": user}})
+    assert diff_of(plan, "user") == {"updates": {"name": value}, "deletes": ["gone"]}
 
 
 def test_what_a_component_says_of_itself_is_not_bound_though_the_engine_left_it_out():
@@ -64,18 +64,18 @@ def test_what_a_component_says_of_itself_is_not_bound_though_the_engine_left_it_
         "same", custom=False, inputDiff={"adds": {"a": 1}}, outputDiff={"updates": {"ip": "10.0.0.0"}}
     )
     part["state"] = {"ip": "10.0.0.0", "name": UNKNOWN_TEXT}
-    made = loosened({"resourcePlans": {"part": part}}, "port")
-    assert diff_of(made, "part") == {"adds": {"a": 1}}
-    assert diff_of(made, "part", "outputDiff") == {
+    plan = loosened({"resourcePlans": {"part": part}}, "port")
+    assert diff_of(plan, "part") == {"adds": {"a": 1}}
+    assert diff_of(plan, "part", "outputDiff") == {
         "adds": dict.fromkeys(["ip", "name", "port"], UNKNOWN_TEXT)
     }
 
 
 def test_what_a_component_is_given_of_what_will_be_made_is_not_bound_and_the_rest_is():
-    given = {"adds": {"mine": 1}, "updates": {"other": "x"}}
-    part = planned("same", custom=False, needs={"ip": ["new"], "other": ["new"]}, inputDiff=given)
-    made = loosened({"resourcePlans": {"part": part, "new": planned("create")}})
-    assert diff_of(made, "part") == {
+    input_diff = {"adds": {"mine": 1}, "updates": {"other": "x"}}
+    part = planned("same", custom=False, needs={"ip": ["new"], "other": ["new"]}, inputDiff=input_diff)
+    plan = loosened({"resourcePlans": {"part": part, "new": planned("create")}})
+    assert diff_of(plan, "part") == {
         "adds": {"mine": 1, "ip": UNKNOWN_TEXT},
         "updates": {"other": UNKNOWN_TEXT},
     }

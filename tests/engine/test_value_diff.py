@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.engine.preview.value_diff import at, differences, keys, step
+from isthmus.engine.preview.value_diff import differences, path_keys, path_step, value_at
 
 LEAF = st.booleans() | st.integers() | st.text(max_size=5)
 VALUE = st.recursive(
@@ -27,14 +27,14 @@ def test_one_element_more_at_the_front_is_one_difference():
 
 
 def test_a_key_that_is_no_name_is_quoted_and_read_again():
-    path = step("metadata.labels", 'app."kubernetes".io/[name]')
-    assert keys(path) == ["metadata", "labels", 'app."kubernetes".io/[name]']
+    path = path_step("metadata.labels", 'app."kubernetes".io/[name]')
+    assert path_keys(path) == ["metadata", "labels", 'app."kubernetes".io/[name]']
 
 
 def test_a_policy_kept_as_text_is_looked_into():
     old, new = ({"policy": json.dumps({"Statement": [{"Action": action}]})} for action in ("s3:Get", "s3:*"))
     assert list(differences(old, new)) == [("policy.Statement[0].Action", "s3:Get", "s3:*")]
-    assert at(new, "policy.Statement[0].Action") == "s3:*"
+    assert value_at(new, "policy.Statement[0].Action") == "s3:*"
 
 
 def test_another_layout_of_the_same_document_is_no_sameness():
@@ -56,6 +56,6 @@ def test_what_is_not_the_same_differs_and_what_is_does_not(old: Any, new: Any):
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_a_path_is_read_as_it_was_written(names: list[str]):
     path = ""
-    for each in names:
-        path = step(path, each)
-    assert keys(path) == names
+    for name in names:
+        path = path_step(path, name)
+    assert path_keys(path) == names

@@ -37,8 +37,8 @@ class Cluster:
         return {}
 
 
-def watch(cluster: Cluster, said: list[str], turns: list[int]) -> watchdog.Watch:
-    return watchdog.Watch({"fra1": cluster}, said.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
+def watch(cluster: Cluster, messages: list[str], turns: list[int]) -> watchdog.Watch:
+    return watchdog.Watch({"fra1": cluster}, messages.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
 
 
 def during(watching: watchdog.Watch, seconds: float) -> None:
@@ -52,13 +52,13 @@ def during(watching: watchdog.Watch, seconds: float) -> None:
 
 @pytest.mark.parametrize("does", [EnvironmentFault, ValueError])
 def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception]):
-    said: list[str] = []
+    messages: list[str] = []
     turns: list[int] = []
-    watching = watch(Cluster(does), said, turns)
+    watching = watch(Cluster(does), messages, turns)
     during(watching, 0.1)
-    assert said == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
+    assert messages == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
     assert (watching.gone, turns) == (None, [])
-    watching = watch(Cluster(does), said, turns)
+    watching = watch(Cluster(does), messages, turns)
     during(watching, 0.5)
     assert (watching.gone, turns) == ("fra1", [0])
 
@@ -73,8 +73,8 @@ def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
 
 
 def test_a_cluster_that_answers_again_begins_anew():
-    cluster, said, turns = Cluster(EnvironmentFault), [], []
-    watching = watch(cluster, said, turns)
+    cluster, messages, turns = Cluster(EnvironmentFault), [], []
+    watching = watch(cluster, messages, turns)
     thread = threading.Thread(target=watching.run)
     thread.start()
     for does in (None, EnvironmentFault, None):
@@ -83,7 +83,7 @@ def test_a_cluster_that_answers_again_begins_anew():
     time.sleep(0.1)
     watching.end()
     thread.join(5)
-    assert (watching.gone, turns, len(said)) == (None, [], 2)
+    assert (watching.gone, turns, len(messages)) == (None, [], 2)
 
 
 def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
@@ -95,21 +95,21 @@ def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
 
 def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(watchdog.VARIABLE, "1")
-    monkeypatch.setattr(watchdog, "EVERY_S", 0.05)
+    monkeypatch.setattr(watchdog, "INTERVAL_S", 0.05)
     ended = threading.Event()
     monkeypatch.setattr(watchdog, "interrupt", lambda turn: ended.set())
 
     def run(cluster: Cluster, error: Exception, after: threading.Event | None = None) -> None:
         clusters: Any = {"fra1": cluster}
-        with watchdog.watched(clusters, lambda _: None):
+        with watchdog.watch_clusters(clusters, lambda _: None):
             assert after is None or after.wait(20)
             raise error
 
     with pytest.raises(
         EnvironmentFault, match=r"has not answered at https://127\.0\.0\.1:6443 for 1 s"
-    ) as told:
+    ) as caught:
         run(Cluster(EnvironmentFault), EnvironmentFault("the engine was interrupted"), ended)
-    assert "site fra1" in str(told.value)
+    assert "site fra1" in str(caught.value)
     with pytest.raises(Refused, match="other"):
         run(Cluster(), Refused("other"))
 
@@ -118,7 +118,7 @@ def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
 def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
     monkeypatch.setenv(watchdog.VARIABLE, text)
     with pytest.raises(InputError, match=watchdog.VARIABLE):
-        watchdog.limit()
+        watchdog.silence_limit()
 
 
 @pytest.fixture

@@ -12,6 +12,6 @@ from edge.__main__ import main
 from edge.config import base
 
 if __name__ == "__main__":
-    assert base.in_cloud("bedrock-runtime.eu-central-1.amazonaws.com"), "there is nothing to take out"
+    assert base.is_cloud_host("bedrock-runtime.eu-central-1.amazonaws.com"), "there is nothing to take out"
     base.CLOUD_DOMAINS = ()
     sys.exit(main())

@@ -32,11 +32,11 @@ def site(allowed_to: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The bank's on-prem site, with its fences standing."""
     folder = tmp_path_factory.mktemp("fences")
     lay(folder, bank=True)
-    rendering = examples.one(STACK, folder, folder / "out")
+    rendering = examples.render_example(STACK, folder, folder / "out")
     bodies = manifests.read(sorted((rendering.folder / "kubernetes" / SITE).glob("*/*.yaml")))
-    found = Site(bodies, rendering.platform, SITE)
+    fenced_site = Site(bodies, rendering.platform, SITE)
     try:
-        found.fence_in()
-        yield found
+        fenced_site.fence_in()
+        yield fenced_site
     finally:
-        found.close()
+        fenced_site.close()

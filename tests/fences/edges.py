@@ -55,8 +55,8 @@ class Stage:
 
     def _recorder(self, name: str, port: int) -> Recorder:
         with self.site.hosts[name].entered():
-            made = Recorder(self.authority, "cloud", (self.site.addresses[name], port))
-        return self._stack.enter_context(_ended(made))
+            recorder = Recorder(self.authority, "cloud", (self.site.addresses[name], port))
+        return self._stack.enter_context(_ended(recorder))
 
     def _at_home(self, config: dict[str, Any], name: str) -> dict[str, Any]:
         """A rendered configuration with its files where they are here."""
@@ -137,11 +137,11 @@ class Stage:
 
     def astray(self) -> dict[str, int]:
         """Connections that came to a wrong place, by the place."""
-        return {name: one.connections for name, one in self.wrong.items() if one.connections}
+        return {name: listener.connections for name, listener in self.wrong.items() if listener.connections}
 
     def clear(self) -> None:
-        for each in (self.model, *self.wrong.values()):
-            each.reset()
+        for listener in (self.model, *self.wrong.values()):
+            listener.reset()
 
     def close(self) -> None:
         self._stack.close()

@@ -47,9 +47,9 @@ def _loaded(base: int, offset: int, length: int) -> dict[str, Any]:
     return genex("payload", {"dreg": Regs.NFT_REG_1, "base": base, "offset": offset, "len": length})
 
 
-def interface(which: int, name: str) -> Expressions:
+def interface(meta_key: int, name: str) -> Expressions:
     """The packet came in (`IN`) or goes out (`OUT`) by this interface."""
-    load = genex("meta", {"key": which, "dreg": Regs.NFT_REG_1})
+    load = genex("meta", {"key": meta_key, "dreg": Regs.NFT_REG_1})
     return [load, _compare(name.encode().ljust(INTERFACE_BYTES, b"\0"))]
 
 
@@ -89,10 +89,10 @@ def count() -> Expressions:
 
 def verdict(code: int, chain: str | None = None) -> Expressions:
     """`ACCEPT`, `RETURN`, or `JUMP` to a chain."""
-    said: list[tuple[str, Any]] = [("NFTA_VERDICT_CODE", code)]
+    attributes: list[tuple[str, Any]] = [("NFTA_VERDICT_CODE", code)]
     if chain is not None:
-        said.append(("NFTA_VERDICT_CHAIN", chain))
-    data = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": said})]}
+        attributes.append(("NFTA_VERDICT_CHAIN", chain))
+    data = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": attributes})]}
     return [genex("immediate", {"dreg": Regs.NFT_REG_VERDICT, "data": data})]
 
 

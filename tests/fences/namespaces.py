@@ -106,5 +106,5 @@ class Network:
         router.route("add", dst=f"{address}/32", oif=index, scope=253)
 
     def close(self) -> None:
-        for each in (self.router, *self.hosts.values()):
-            each.close()
+        for host in (self.router, *self.hosts.values()):
+            host.close()

@@ -60,23 +60,23 @@ def closed(policies: Sequence[Body], pods: Sequence[Pod]) -> dict[str, Closed]:
 def _openings(
     pod: Pod, direction: str, policies: Sequence[Body], pods: Sequence[Pod]
 ) -> tuple[Opening, ...] | None:
-    mine = [
-        each
-        for each in policies
-        if each["metadata"]["namespace"] == pod.namespace
-        and direction.capitalize() in _directions(each["spec"])
-        and selects(each["spec"].get("podSelector") or {}, pod.labels)
+    own_policies = [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] == pod.namespace
+        and direction.capitalize() in _directions(policy["spec"])
+        and selects(policy["spec"].get("podSelector") or {}, pod.labels)
     ]
-    if not mine:
+    if not own_policies:
         return None
     # In the order of the policies, each once.
-    found = (
-        one
-        for each in mine
-        for rule in each["spec"].get(direction) or []
-        for one in _opened(rule, direction, pod, pods)
+    openings = (
+        peer_rule
+        for body in own_policies
+        for rule in body["spec"].get(direction) or []
+        for peer_rule in _opened(rule, direction, pod, pods)
     )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(openings))
 
 
 def _directions(spec: Body) -> list[str]:
@@ -87,8 +87,8 @@ def _directions(spec: Body) -> list[str]:
 def _opened(rule: Body, direction: str, pod: Pod, pods: Sequence[Pod]) -> Iterator[Opening]:
     _only(rule, {"ports", "from" if direction == "ingress" else "to"})
     peers = rule.get("from" if direction == "ingress" else "to") or []
-    ranges = [one for peer in peers for one in _ranges(peer, pod, pods)] if peers else [(EVERYWHERE, ())]
-    ports = [_ports(each) for each in rule.get("ports") or []] or [(None, None)]
+    ranges = [range for peer in peers for range in _ranges(peer, pod, pods)] if peers else [(EVERYWHERE, ())]
+    ports = [_ports(port) for port in rule.get("ports") or []] or [(None, None)]
     for cidr, excepts in ranges:
         for protocol, span in ports:
             yield Opening(cidr, excepts, protocol, span)
@@ -101,10 +101,14 @@ def _ranges(peer: Body, pod: Pod, pods: Sequence[Pod]) -> Iterator[tuple[str, tu
         yield block["cidr"], tuple(block.get("except") or ())
         return
     spaces = peer.get("namespaceSelector")
-    for each in pods:
-        near = each.namespace == pod.namespace if spaces is None else selects(spaces, each.space_labels)
-        if near and selects(peer.get("podSelector") or {}, each.labels):
-            yield f"{each.address}/32", ()
+    for candidate in pods:
+        near = (
+            candidate.namespace == pod.namespace
+            if spaces is None
+            else selects(spaces, candidate.space_labels)
+        )
+        if near and selects(peer.get("podSelector") or {}, candidate.labels):
+            yield f"{candidate.address}/32", ()
 
 
 def _ports(port: Body) -> tuple[str, tuple[int, int] | None]:
@@ -119,9 +123,9 @@ def _ports(port: Body) -> tuple[str, tuple[int, int] | None]:
 def selects(selector: Body, labels: dict[str, str]) -> bool:
     """Whether a label selector means these labels; an empty one means all."""
     _only(selector, {"matchLabels", "matchExpressions"})
-    wanted = selector.get("matchLabels") or {}
-    return all(labels.get(key) == value for key, value in wanted.items()) and all(
-        _holds(each, labels) for each in selector.get("matchExpressions") or []
+    expected = selector.get("matchLabels") or {}
+    return all(labels.get(key) == value for key, value in expected.items()) and all(
+        _holds(match_expression, labels) for match_expression in selector.get("matchExpressions") or []
     )
 
 

@@ -30,30 +30,32 @@ def passing(host: Namespace, tries: Iterable[Try]) -> set[Try]:
 
     Every other must be refused by a rule (`expressions.refuse`); raises AssertionError where one is just not answered.
     """
-    found: set[Try] = set()
+    passed: set[Try] = set()
     with contextlib.ExitStack() as stack:
         waiting: dict[int, tuple[socket.socket, Try]] = {}
         with host.entered():
-            for each in tries:
-                kind = socket.SOCK_STREAM if each.protocol == "TCP" else socket.SOCK_DGRAM
-                one = stack.enter_context(socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK))
-                waiting[one.fileno()] = one, each
-                one.connect_ex((each.address, each.port))
-                if each.protocol == "UDP":
-                    one.send(b"?")
+            for attempt in tries:
+                kind = socket.SOCK_STREAM if attempt.protocol == "TCP" else socket.SOCK_DGRAM
+                enter_context = stack.enter_context(
+                    socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+                )
+                waiting[enter_context.fileno()] = enter_context, attempt
+                enter_context.connect_ex((attempt.address, attempt.port))
+                if attempt.protocol == "UDP":
+                    enter_context.send(b"?")
         poll = select.poll()
-        for descriptor, (_, each) in waiting.items():
+        for descriptor, (_, attempt) in waiting.items():
             # A datagram is always writable: only its refusal is an event.
-            poll.register(descriptor, select.POLLOUT if each.protocol == "TCP" else 0)
+            poll.register(descriptor, select.POLLOUT if attempt.protocol == "TCP" else 0)
         end = time.monotonic() + PATIENCE_S
         while waiting:
-            assert time.monotonic() < end, f"no answer to {[each for _, each in waiting.values()]}"
+            assert time.monotonic() < end, f"no answer to {[attempt for _, attempt in waiting.values()]}"
             for descriptor, _ in poll.poll(1000):
                 poll.unregister(descriptor)
-                one, each = waiting.pop(descriptor)
-                error = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                enter_context, attempt = waiting.pop(descriptor)
+                error = enter_context.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if error in LET_THROUGH:
-                    found.add(each)
+                    passed.add(attempt)
                 else:
-                    assert error == errno.EHOSTUNREACH, f"{each}: {os.strerror(error)}"
-    return found
+                    assert error == errno.EHOSTUNREACH, f"{attempt}: {os.strerror(error)}"
+    return passed

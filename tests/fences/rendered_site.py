@@ -26,11 +26,11 @@ class Site:
 
     def __init__(self, bodies: list[Body], platform: dict[str, Any], name: str) -> None:
         self.bodies = bodies
-        (mine,) = (each for each in platform["sites"] if each["name"] == name)
-        (aws,) = (each for each in platform["sites"] if each["kind"] == "aws")
+        (site,) = (site for site in platform["sites"] if site["name"] == name)
+        (aws,) = (site for site in platform["sites"] if site["kind"] == "aws")
         self.outside = {
-            RESOLVER: mine["dns"][0],
-            MACHINE: str(ipaddress.ip_network(mine["cidrs"][0])[7 * 256 + 7]),
+            RESOLVER: site["dns"][0],
+            MACHINE: str(ipaddress.ip_network(site["cidrs"][0])[7 * 256 + 7]),
             AWS: str(ipaddress.ip_network(aws["cidrs"][0])[10]),
             INTERNET: SOMEWHERE,
         }
@@ -51,16 +51,16 @@ class Site:
     @cached_property
     def around(self) -> list[Body]:
         """What is not ours, and pods that somebody put into our namespaces."""
-        return [*network.others(), *network.strays(self.bodies)]
+        return [*network.other_pods(), *network.strays(self.bodies)]
 
     def _pods(self) -> Iterator[Pod]:
-        every = [*network.named(self.bodies), *self.around]
+        all_bodies = [*network.renamed(self.bodies), *self.around]
         spaces = {
-            each["metadata"]["name"]: each["metadata"]["labels"]
-            for each in manifests.of_kind(every, "Namespace")
+            resource["metadata"]["name"]: resource["metadata"]["labels"]
+            for resource in manifests.of_kind(all_bodies, "Namespace")
         }
         addresses = iter(PODS.hosts())
-        for body in every:
+        for body in all_bodies:
             if body["kind"] not in network.KINDS:
                 continue
             (template,) = manifests.templates(body)
@@ -74,13 +74,13 @@ class Site:
 
     def edge_config(self, namespace: str, name: str) -> dict[str, Any]:
         """The configuration that is rendered for an edge."""
-        (found,) = (
-            each
-            for each in manifests.of_kind(self.bodies, "ConfigMap")
-            if each["metadata"]["namespace"] == namespace
-            and each["metadata"]["name"].startswith(f"{name}-config-")
+        (resource,) = (
+            resource
+            for resource in manifests.of_kind(self.bodies, "ConfigMap")
+            if resource["metadata"]["namespace"] == namespace
+            and resource["metadata"]["name"].startswith(f"{name}-config-")
         )
-        return YAML(typ="safe").load(found["data"]["config.yaml"])
+        return YAML(typ="safe").load(resource["data"]["config.yaml"])
 
     def close(self) -> None:
         self.network.close()

@@ -40,15 +40,15 @@ class Fence:
         self._standing = True
 
     def _direction(
-        self, nft: Any, chain: str, mine: ex.Expressions, opened: tuple[Opening, ...] | None, where: int
+        self, nft: Any, chain: str, match: ex.Expressions, opened: tuple[Opening, ...] | None, where: int
     ) -> None:
         if opened is None:
             return
         nft.chain("add", table=TABLE, name=chain)
-        for each in opened:
-            _add(nft, chain, _matching(each, where), ex.verdict(ex.RETURN))
+        for opening in opened:
+            _add(nft, chain, _matching(opening, where), ex.verdict(ex.RETURN))
         _add(nft, chain, ex.count(), ex.refuse())
-        _add(nft, FORWARD, mine, ex.verdict(ex.JUMP, chain))
+        _add(nft, FORWARD, match, ex.verdict(ex.JUMP, chain))
 
     def remove(self) -> None:
         """Open to all."""
@@ -62,11 +62,11 @@ class Fence:
         chain = f"{direction}-{self._network.links[host]}"
         with self._netlink() as nft:
             counts = [
-                one.get_attr("NFTA_EXPR_DATA").get_attr("NFTA_COUNTER_PACKETS")
+                expression.get_attr("NFTA_EXPR_DATA").get_attr("NFTA_COUNTER_PACKETS")
                 for rule in nft.get_rules()
                 if rule.get_attr("NFTA_RULE_CHAIN") == chain
-                for one in rule.get_attr("NFTA_RULE_EXPRESSIONS")
-                if one.get_attr("NFTA_EXPR_NAME") == "counter"
+                for expression in rule.get_attr("NFTA_RULE_EXPRESSIONS")
+                if expression.get_attr("NFTA_EXPR_NAME") == "counter"
             ]
         (count,) = counts
         return count
@@ -77,16 +77,16 @@ class Fence:
             return NFTables(nfgen_family=INET)
 
 
-def _add(nft: Any, chain: str, *parts: ex.Expressions) -> None:
-    nft.rule("add", table=TABLE, chain=chain, expressions=parts)
+def _add(nft: Any, chain: str, *parts_of_rule: ex.Expressions) -> None:
+    nft.rule("add", table=TABLE, chain=chain, expressions=parts_of_rule)
 
 
 def _matching(opening: Opening, where: int) -> ex.Expressions:
-    found: ex.Expressions = ex.address(where, opening.cidr)
-    for each in opening.excepts:
-        found += ex.address(where, each, within=False)
+    address: ex.Expressions = ex.address(where, opening.cidr)
+    for excepted in opening.excepts:
+        address += ex.address(where, excepted, within=False)
     if opening.protocol is not None:
-        found += ex.protocol(opening.protocol)
+        address += ex.protocol(opening.protocol)
     if opening.ports is not None:
-        found += ex.ports(*opening.ports)
-    return found
+        address += ex.ports(*opening.ports)
+    return address

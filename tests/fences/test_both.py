@@ -27,18 +27,18 @@ BROKEN = "tests.fences.broken_edge"
 
 
 @pytest.fixture(scope="module")
-def standing(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    found = Stage(site, tmp_path_factory.mktemp("stage"))
-    yield found
-    found.close()
+def staged(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    stage = Stage(site, tmp_path_factory.mktemp("stage"))
+    yield stage
+    stage.close()
 
 
 @pytest.fixture
-def stage(standing: Stage) -> Iterator[Stage]:
+def stage(staged: Stage) -> Iterator[Stage]:
     """With the rules standing, and nothing recorded yet."""
-    standing.clear()
-    yield standing
-    standing.site.fence_in()
+    staged.clear()
+    yield staged
+    staged.site.fence_in()
 
 
 def test_through_both_fences_a_prompt_reaches_the_classs_own_model(stage: Stage):
@@ -70,14 +70,16 @@ def test_the_analyser_finds_no_way_from_the_restricted_class_to_those_places_eit
     stage: Stage, tmp_path: Path
 ):
     site = stage.site
-    ways = {
-        (way.source, way.target)
-        for way in network.found(site.bodies, tmp_path)
-        if way.source.startswith("isthmus-restricted/")
+    connections = {
+        (connection.source, connection.target)
+        for connection in network.ways_of(site.bodies, tmp_path)
+        if connection.source.startswith("isthmus-restricted/")
     }
     resolver = network.span(f"{site.outside['site-resolver']}/32")
     database = "10.40.0.21"  # at the site, as `Pulumi.bank-dev.yaml` says
-    assert ways == {(GATEWAY, end) for end in ("isthmus-restricted/restricted-qwen3-32b", resolver, database)}
+    assert connections == {
+        (GATEWAY, end) for end in ("isthmus-restricted/restricted-qwen3-32b", resolver, database)
+    }
     assert {AWS, INTERNET} < set(ELSEWHERE)
 
 

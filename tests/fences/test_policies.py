@@ -15,9 +15,9 @@ from tests.fences.rules import Fence
 ANY = Opening("0.0.0.0/0")
 
 
-def pod(name: str, space: str = "a", **labels: str) -> Pod:
+def pod(name: str, namespace: str = "a", **labels: str) -> Pod:
     address = f"10.244.1.{['one', 'two', 'three', 'outside'].index(name) + 1}"
-    return Pod(space, name, address, labels, {"kubernetes.io/metadata.name": space})
+    return Pod(namespace, name, address, labels, {"kubernetes.io/metadata.name": namespace})
 
 
 PODS = [pod("one", app="x"), pod("two", app="y"), pod("three", "b", app="y")]
@@ -32,9 +32,9 @@ def of_one(*policies: dict[str, Any]) -> Closed:
 
 
 def test_a_pod_that_no_policy_selects_is_open():
-    every = closed([policy(policyTypes=["Ingress", "Egress"])], PODS)
-    assert every["a/one"] == Closed((), ())
-    assert every["a/two"] == every["b/three"] == Closed(None, None)
+    all_pods = closed([policy(policyTypes=["Ingress", "Egress"])], PODS)
+    assert all_pods["a/one"] == Closed((), ())
+    assert all_pods["a/two"] == all_pods["b/three"] == Closed(None, None)
 
 
 def test_without_types_a_policy_is_about_what_comes_in_and_about_what_goes_out_if_it_says_so():
@@ -73,7 +73,7 @@ def test_a_peer_is_the_pods_of_its_selectors(peer: dict[str, Any], addresses: li
 
 
 @pytest.mark.parametrize(
-    ("expression", "held"),
+    ("expression", "is_selected"),
     [
         ({"key": "app", "operator": "In", "values": ["x", "z"]}, True),
         ({"key": "app", "operator": "In", "values": ["z"]}, False),
@@ -84,8 +84,8 @@ def test_a_peer_is_the_pods_of_its_selectors(peer: dict[str, Any], addresses: li
         ({"key": "tier", "operator": "DoesNotExist"}, True),
     ],
 )
-def test_a_selectors_expressions(expression: dict[str, Any], held: bool):
-    assert selects({"matchExpressions": [expression]}, {"app": "x"}) == held
+def test_a_selectors_expressions(expression: dict[str, Any], is_selected: bool):
+    assert selects({"matchExpressions": [expression]}, {"app": "x"}) == is_selected
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_what_is_not_understood_is_an_error_and_no_opening(rule: dict[str, Any])
 
 @pytest.fixture
 def network(allowed_to: None) -> Iterator[Network]:
-    made = Network({each.full_name: each.address for each in [*PODS, pod("outside", "")]})
-    yield made
-    made.close()
+    test_network = Network({fake_pod.full_name: fake_pod.address for fake_pod in [*PODS, pod("outside", "")]})
+    yield test_network
+    test_network.close()
 
 
 def test_the_kernel_keeps_exceptions_spans_of_ports_and_protocols(network: Network):
@@ -124,8 +124,8 @@ def test_the_kernel_keeps_exceptions_spans_of_ports_and_protocols(network: Netwo
         ("UDP", 53),
         ("UDP", 5005),
     ]
-    others = ["10.244.1.2", "10.244.1.3", "10.244.1.4"]
-    tries = [Try(address, *port) for address in others for port in ports]
+    other_addresses = ["10.244.1.2", "10.244.1.3", "10.244.1.4"]
+    tries = [Try(address, *port) for address in other_addresses for port in ports]
     meant = {Try("10.244.1.4", *port) for port in (("TCP", 5000), ("TCP", 5010), ("UDP", 53))}
     assert passing(network.hosts["a/one"], tries) == meant
 
@@ -135,7 +135,7 @@ def test_a_protocol_without_ports_is_open_at_all_of_them(network: Network):
     assert rules["a/one"].egress == (Opening("0.0.0.0/0", (), "UDP"),)
     Fence(network).build(rules)
     tries = [Try("10.244.1.3", protocol, port) for protocol in ("TCP", "UDP") for port in (1, 65535)]
-    assert {one.protocol for one in passing(network.hosts["a/one"], tries)} == {"UDP"}
+    assert {attempt.protocol for attempt in passing(network.hosts["a/one"], tries)} == {"UDP"}
 
 
 def test_an_answer_comes_back_through_a_closed_door_and_nothing_else_does(network: Network):

@@ -50,23 +50,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def collect(names: list[str]) -> dict[str, dict[str, str]]:
     """The tables of these interfaces; the stacks are rendered only where one of them needs it."""
-    found = {name: SAMPLES[name]() for name in names if name in SAMPLES}
-    wanted = [name for name in names if name in RENDERED]
-    if wanted:
+    samples = {name: SAMPLES[name]() for name in names if name in SAMPLES}
+    rendered_names = [name for name in names if name in RENDERED]
+    if rendered_names:
         # Imported here: the renderer loads Pulumi's SDK, and most interfaces need neither.
         from tests.graders import examples
 
         with tempfile.TemporaryDirectory() as folder:
             examples.write(Path(folder))
-            found |= {name: RENDERED[name](Path(folder)) for name in wanted}
-    return found
+            samples |= {name: RENDERED[name](Path(folder)) for name in rendered_names}
+    return samples
 
 
-def diff(other: Path) -> int:
+def diff(base_checkout: Path) -> int:
     """Print how the renderings of another checkout differ from this one's: `before` is the other."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        checkouts.render(other, folder / "before")
+        checkouts.render(base_checkout, folder / "before")
         checkouts.render(ROOT, folder / "after")
         lines = checkouts.unified_diff(folder / "before", folder / "after")
     sys.stdout.writelines(lines)

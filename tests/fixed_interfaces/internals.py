@@ -43,14 +43,13 @@ def run_cli(*arguments: str) -> str:
     assert code in (0, 1), f"`isthmus {' '.join(arguments)}` ended with {code}: {err.getvalue()[-2000:]}"
     return out.getvalue()
 
+    # --- programs of the edge: `python -m MODULE` ---
 
-# --- programs of the edge: `python -m MODULE` ---
 
-
-def run_module_help(module: str, *words: str) -> str:
+def run_module_help(module: str, *arguments: str) -> str:
     """Standard output of `python -m MODULE WORDS --help`."""
     out, before = io.StringIO(), sys.argv
-    sys.argv = [module, *words, "--help"]
+    sys.argv = [module, *arguments, "--help"]
     try:
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit), warnings.catch_warnings():
             # `runpy` warns of a module that is imported already, as it is in a run of the tests.
@@ -60,8 +59,7 @@ def run_module_help(module: str, *words: str) -> str:
         sys.argv = before
     return out.getvalue()
 
-
-# --- the components' package ---
+    # --- the components' package ---
 
 
 def package_schema() -> dict[str, Any]:
@@ -72,8 +70,7 @@ def package_schema() -> dict[str, Any]:
 
     return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 
-
-# --- JSON outputs and files that need an engine, a rendering or much data: their models ---
+    # --- JSON outputs and files that need an engine, a rendering or much data: their models ---
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
@@ -108,9 +105,9 @@ def output_schemas() -> dict[str, dict[str, Any]]:
 
 def sanitise_summary() -> dict[str, Any]:
     """As `isthmus sanitise --format json` prints it, of no files."""
-    from edge.sanitising.manifest import summary
+    from edge.sanitising.manifest import build_summary
 
-    return summary([], b"", complete=True)
+    return build_summary([], b"", complete=True)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -130,8 +127,7 @@ def images_output() -> dict[str, Any]:
     )
     return as_data(Inventory([item], [item]))
 
-
-# --- configuration files of the edge ---
+    # --- configuration files of the edge ---
 
 
 def edge_configuration_schema() -> dict[str, Any]:
@@ -140,13 +136,12 @@ def edge_configuration_schema() -> dict[str, Any]:
 
     return _ADAPTER.json_schema(by_alias=True)
 
-
-# --- metrics of a gateway ---
+    # --- metrics of a gateway ---
 
 
 def gateway_metrics() -> bytes:
     """What Prometheus reads of a gateway that has answered one request."""
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.metrics import Metrics
 
     metrics = Metrics("restricted")
@@ -186,19 +181,19 @@ def _exchange(exchange: Any, **more: Any) -> Any:
     }
     return exchange(**{**values, **more})
 
-
-# --- lines of the journal ---
+    # --- lines of the journal ---
 
 
 def journal_lines() -> list[dict[str, Any]]:
     """What a gateway prints of a request of which all is known, and of one of which nothing is known."""
-    from edge.journal import Exchange, Journal
+    from edge.exchange import Exchange
+    from edge.journal import Journal
     from edge.metrics import Metrics
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":
-            known = _exchange(Exchange)
-            for name, value in vars(known).items():
+            exchange = _exchange(Exchange)
+            for name, value in vars(exchange).items():
                 if name not in ("started", "settle", "bytes_out", "request_id"):
                     setattr(scope["state"]["exchange"], name, value)
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -218,8 +213,7 @@ def journal_lines() -> list[dict[str, Any]]:
             asyncio.run(journal(scope, nothing, nothing))
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
-
-# --- audit records ---
+    # --- audit records ---
 
 
 def audit_lines() -> list[bytes]:
@@ -228,7 +222,7 @@ def audit_lines() -> list[bytes]:
     from edge.audit.content import Hmacs
     from edge.audit.records import Chain
     from edge.config import Place
-    from edge.journal import Exchange
+    from edge.exchange import Exchange
     from edge.reviews.decision_records import fields as review_fields
 
     records: list[tuple[str, dict[str, Any]]] = []
@@ -258,19 +252,19 @@ def audit_lines() -> list[bytes]:
     )
 
     async def requests() -> None:
-        known = AuditedRequest(auditor, _exchange(Exchange))
-        await known.intent({"model": "claims-model", "messages": []}, place, lambda: None)
-        await known.outcome(ended_well=True)
+        audited_request = AuditedRequest(auditor, _exchange(Exchange))
+        await audited_request.intent({"model": "claims-model", "messages": []}, place, lambda: None)
+        await audited_request.outcome(ended_well=True)
         # Of this one nothing more is known, as after a crash.
         unfinished = AuditedRequest(auditor, _exchange(Exchange, request_id="1" * 32))
         await unfinished.intent({"model": "claims-model", "messages": []}, place, lambda: None)
         refused = Exchange("POST", request_id="f" * 32, status=404, code="model_not_found", identity="key:1")
         await AuditedRequest(auditor, refused).outcome(ended_well=False)
         await auditor.tell_refused()
-        who = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
+        reviewer = {"workload": "", "team": "reviewers", "identity": "reviewer:1"}
         await auditor.review(
             review_fields(
-                "held-1", "approve", who=who, state="approved", version=2, reason="correct", line=b"{}"
+                "held-1", "approve", actor=reviewer, state="approved", version=2, reason="correct", line=b"{}"
             )
         )
 
@@ -293,10 +287,10 @@ def audit_lines() -> list[bytes]:
 
 def read_audit_lines(lines: list[bytes]) -> list[str]:
     """What the reader of today finds wrong in a chain."""
-    from edge.audit.records import Chain, misshapen
+    from edge.audit.records import Chain, find_shape_error
 
     chain = Chain(WRITER)
-    return [wrong for line in lines if (wrong := misshapen(chain.follow(line)))]
+    return [wrong for line in lines if (wrong := find_shape_error(chain.follow(line)))]
 
 
 @contextlib.contextmanager
@@ -384,8 +378,7 @@ def content_line() -> dict[str, Any]:
         )
         return json.loads(line)
 
-
-# --- the database ---
+        # --- the database ---
 
 
 def database_statements() -> dict[str, str]:

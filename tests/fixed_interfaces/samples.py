@@ -38,17 +38,17 @@ def commands() -> Table:
         return dict(_command(()))
 
 
-def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    help_text = internals.run_cli(*words, "--help")
-    called = " ".join(("isthmus", *words))
-    yield called, " ".join(re.findall(r"^Usage: isthmus(.*)$", help_text, re.M)).strip()
+def _command(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    help_text = internals.run_cli(*arguments, "--help")
+    label = " ".join(("isthmus", *arguments))
+    yield label, " ".join(re.findall(r"^Usage: isthmus(.*)$", help_text, re.M)).strip()
     sections = re.split(r"^(\w+):$", help_text, flags=re.M)
     for title, text in zip(sections[1::2], sections[2::2], strict=True):
         unwrapped = re.sub(r"\n {4,}(?=\S)", "  ", text)
         rows = re.findall(r"^  (\S.*?)(?:  +(\S.*))?$", unwrapped, re.M)
         for left, right in rows:
             if title == "Commands":
-                yield from _command((*words, left))
+                yield from _command((*arguments, left))
             elif not any(name in left for name in _EVERY_COMMAND):
                 limits = re.search(r"\[([^\[\]]*(?:default|required|[<>]=?)[^\[\]]*)\]\s*$", right)
                 names, value = re.fullmatch(r"((?:-\S+, )*\S+)(.*)", left).groups()  # type: ignore[union-attr]
@@ -58,7 +58,7 @@ def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
                     value.strip(),
                     " ".join(limits[1].split()) if limits else "",
                 ]
-                yield f"{called} {name}", "; ".join(filter(None, words_of))
+                yield f"{label} {name}", "; ".join(filter(None, words_of))
 
 
 def schemas() -> Table:
@@ -83,7 +83,8 @@ def json_outputs() -> Table:
         "size": ("size", *size),
     }
     outputs = {
-        name: json.loads(internals.run_cli(*words, "--format", "json")) for name, words in runs.items()
+        name: json.loads(internals.run_cli(*arguments, "--format", "json"))
+        for name, arguments in runs.items()
     }
     outputs["images"] = internals.images_output()
     outputs["sanitise"] = internals.sanitise_summary()
@@ -113,10 +114,10 @@ def json_outputs() -> Table:
 
 def rules() -> Table:
     """The policies' rules by their ids, which silences and settings name."""
-    found = json.loads((ROOT / "policies" / "rules.json").read_text("utf-8"))
+    rules_file = json.loads((ROOT / "policies" / "rules.json").read_text("utf-8"))
     return {
         rule["id"]: f"{rule['family']}, {rule['severity']}, {'stops' if rule['stops'] else 'warns'}"
-        for rule in found
+        for rule in rules_file
     }
 
 
@@ -144,23 +145,23 @@ def environment_variables() -> Table:
 def module_commands() -> Table:
     """`python -m MODULE` of pods and operators with its options and commands, and how the images start."""
     table = sources.module_commands()
-    for called in sources.programs_with_options():
-        table |= _program(called, ())
+    for programs_with_option in sources.programs_with_options():
+        table |= _program(programs_with_option, ())
     return table
 
 
-def _program(module: str, words: tuple[str, ...]) -> Table:
-    help_text = internals.run_module_help(module, *words)
-    assert help_text, f"`python -m {' '.join((module, *words))} --help` prints nothing"
-    called = " ".join(("python -m", module, *words))
+def _program(module: str, arguments: tuple[str, ...]) -> Table:
+    help_text = internals.run_module_help(module, *arguments)
+    assert help_text, f"`python -m {' '.join((module, *arguments))} --help` prints nothing"
+    label = " ".join(("python -m", module, *arguments))
     options = re.findall(r"^  (-.*?)(?:   *|$)", help_text, re.M)
     names = {name for line in options for name in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)} - {"--help"}
-    table = {f"{called} {name}": "" for name in names}
+    table = {f"{label} {name}": "" for name in names}
     if commands_of := re.search(r"^  \{([a-z,-]+)\}", help_text, re.M):
-        for word in commands_of[1].split(","):
-            table |= {f"{called} {word}": "command", **_program(module, (*words, word))}
+        for subcommand in commands_of[1].split(","):
+            table |= {f"{label} {subcommand}": "command", **_program(module, (*arguments, subcommand))}
     elif values := re.search(r"^positional arguments:\n((?:  +\S.*\n)+)", help_text, re.M):
-        table |= {f"{called} {name}": "argument" for name in re.findall(r"^  (\w+)", values[1], re.M)}
+        table |= {f"{label} {name}": "argument" for name in re.findall(r"^  (\w+)", values[1], re.M)}
     return table
 
 
@@ -178,16 +179,16 @@ def hosted_components() -> Table:
         for part, required in (("inputProperties", "requiredInputs"), ("properties", "required")):
             kind = "input" if part == "inputProperties" else "output"
             table |= _properties(f"{token} {kind}", resource.get(part, {}), resource.get(required, []))
-    for token, of in schema["types"].items():
-        table[token] = f"type {of['type']}"
-        table |= _properties(token, of.get("properties", {}), of.get("required", []))
+    for token, definition in schema["types"].items():
+        table[token] = f"type {definition['type']}"
+        table |= _properties(token, definition.get("properties", {}), definition.get("required", []))
     return table
 
 
 def _properties(owner: str, properties: dict[str, Any], required: list[str]) -> Table:
     return {
-        f"{owner} {name}": f"{compact(without_prose(of))}{' required' if name in required else ''}"
-        for name, of in properties.items()
+        f"{owner} {name}": f"{compact(without_prose(definition))}{' required' if name in required else ''}"
+        for name, definition in properties.items()
     }
 
 
@@ -299,7 +300,7 @@ def rendered_commands(folder: Path) -> Table:
     for stack in _stacks(folder):
         for resource in _graph(stack):
             for container in _containers(resource["inputs"]):
-                words = [
+                arguments = [
                     *(container.get("command") or container.get("entryPoint") or []),
                     *(
                         container.get("args")
@@ -307,9 +308,11 @@ def rendered_commands(folder: Path) -> Table:
                         or []
                     ),
                 ]
-                if any(str(word) == "edge" or str(word).startswith("edge.") for word in words):
-                    called = f"{stack.name} {_kind(resource)} {_name(resource)} {container['name']}"
-                    table[called] = " ".join(map(str, words))
+                if any(
+                    str(argument) == "edge" or str(argument).startswith("edge.") for argument in arguments
+                ):
+                    label = f"{stack.name} {_kind(resource)} {_name(resource)} {container['name']}"
+                    table[label] = " ".join(map(str, arguments))
     return table
 
 
@@ -362,8 +365,8 @@ def _kind(resource: dict[str, Any]) -> str:
 
 def _name(resource: dict[str, Any]) -> str:
     metadata = resource["inputs"].get("metadata") or {}
-    parts = (metadata.get("namespace"), metadata.get("name") or resource["name"])
-    return "/".join(filter(None, parts))
+    names = (metadata.get("namespace"), metadata.get("name") or resource["name"])
+    return "/".join(filter(None, names))
 
 
 def _containers(value: Any) -> Iterator[dict[str, Any]]:

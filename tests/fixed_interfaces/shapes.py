@@ -56,19 +56,19 @@ def _note_schema(
 ) -> None:
     if schema is True:
         schema = {}
-    own = {
+    constraints = {
         key: value
         for key, value in schema.items()
         if key not in _PROSE and key not in _STRUCTURE and key != "type"
     }
-    words = [str(schema["type"])] if "type" in schema else []
-    words += [f"{key}={compact(value)}" for key, value in sorted(own.items())]
+    notes = [str(schema["type"])] if "type" in schema else []
+    notes += [f"{key}={compact(value)}" for key, value in sorted(constraints.items())]
     if schema.get("additionalProperties") is False:
-        words.append("no other keys")
+        notes.append("no other keys")
     if required:
-        words.append("required")
-    if words:
-        rules.setdefault(path, set()).add(", ".join(words))
+        notes.append("required")
+    if notes:
+        rules.setdefault(path, set()).add(", ".join(notes))
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name in parents:
@@ -80,9 +80,9 @@ def _note_schema(
             _note_schema(variant, path, definitions, parents, False, rules)
     for key, value in schema.get("properties", {}).items():
         _note_schema(value, f"{path}.{key}", definitions, parents, key in schema.get("required", []), rules)
-    others = schema.get("additionalProperties")
-    if isinstance(others, dict) or others is True:
-        _note_schema(others, f"{path}.*", definitions, parents, False, rules)
+    additional = schema.get("additionalProperties")
+    if isinstance(additional, dict) or additional is True:
+        _note_schema(additional, f"{path}.*", definitions, parents, False, rules)
     if "items" in schema:
         _note_schema(schema["items"], f"{path}[]", definitions, parents, False, rules)
     for number, value in enumerate(schema.get("prefixItems", [])):

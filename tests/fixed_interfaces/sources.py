@@ -59,9 +59,9 @@ def error_codes() -> dict[str, str]:
     statuses: dict[str, set[int]] = {}
     for node in _nodes("edge"):
         if isinstance(node, ast.Call | ast.Tuple):
-            parts = node.args if isinstance(node, ast.Call) else node.elts
+            arguments = node.args if isinstance(node, ast.Call) else node.elts
             if not (isinstance(node, ast.Call) and _METRIC.search(_name(node.func))):
-                _note_arguments(parts, statuses)
+                _note_arguments(arguments, statuses)
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg == "code":
@@ -75,10 +75,10 @@ def error_codes() -> dict[str, str]:
     return {code: " ".join(map(str, sorted(numbers))) for code, numbers in statuses.items()}
 
 
-def _note_arguments(parts: list[ast.expr], statuses: dict[str, set[int]]) -> None:
-    if len(parts) < 2:
+def _note_arguments(arguments: list[ast.expr], statuses: dict[str, set[int]]) -> None:
+    if len(arguments) < 2:
         return
-    first, second = parts[0], parts[1]
+    first, second = arguments[0], arguments[1]
     if isinstance(first, ast.Constant) and type(first.value) is int and 400 <= first.value < 600:
         for code in _texts(second):
             if _CODE.fullmatch(code):

@@ -25,8 +25,8 @@ def folder() -> Path:
 
 def program() -> Path | None:
     """None where it is not made yet."""
-    found = folder() / "actionlint"
-    return found if found.exists() else None
+    path = folder() / "actionlint"
+    return path if path.exists() else None
 
 
 def install() -> float:
@@ -35,11 +35,11 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Go, a source cannot be had, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making actionlint; waiting for it", print):
+    with cache.exclusive(target, "another run is making actionlint; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as made:
-            built = str(made / "actionlint")
+        with cache.fill_folder(target) as filling:
+            built = str(filling / "actionlint")
             command = [
                 str(require_go()),
                 "build",

@@ -118,30 +118,30 @@ def _value(name: str, output: str, sources: Mapping[str, Resource]) -> str:
         return OTHERS[output]
     resource = sources[name]
     # A name may hold another resource's value.
-    named = str(_replace(physical_name(resource), sources))
+    physical = str(_replace(physical_name(resource), sources))
     if output == "name":
-        return named
+        return physical
     if output == "id":
-        return identifier(resource, named)
+        return identifier(resource, physical)
     if output.lower().endswith("arn"):
-        return arn(resource, named)
-    return _form(OTHERS[output], resource, named)
+        return arn(resource, physical)
+    return _form(OTHERS[output], resource, physical)
 
 
-def identifier(resource: Resource, named: str) -> str:
+def identifier(resource: Resource, physical: str) -> str:
     """A resource's id, the same one whenever it is asked for and no other resource's."""
-    return _form(IDS[resource["type"]], resource, named)
+    return _form(IDS[resource["type"]], resource, physical)
 
 
-def arn(resource: Resource, named: str = "") -> str:
+def arn(resource: Resource, physical: str = "") -> str:
     """A resource's ARN. `named`: its physical name, where that holds another resource's value."""
-    return "arn:aws:" + _form(ARNS[resource["type"]], resource, named or physical_name(resource))
+    return "arn:aws:" + _form(ARNS[resource["type"]], resource, physical or physical_name(resource))
 
 
-def _form(form: str, resource: Resource, named: str) -> str:
+def _form(form: str, resource: Resource, physical: str) -> str:
     digits = hashlib.sha256(resource["urn"].encode()).hexdigest()
     return form.format(
-        name=named,
+        name=physical,
         hex=digits[:17],
         uuid=str(uuid.UUID(digits[:32])),
         account=ACCOUNT,

@@ -60,9 +60,9 @@ class Browser:
         file.write_text(html, encoding="utf-8")
         return Page(self, self.ask(open=file.as_uri(), context=context), file.as_uri())
 
-    def ask(self, **what: Any) -> Any:
+    def ask(self, **request: Any) -> Any:
         assert self._driver.stdin is not None
-        self._driver.stdin.write(json.dumps(what) + "\n")
+        self._driver.stdin.write(json.dumps(request) + "\n")
         self._driver.stdin.flush()
         return self._answer()
 
@@ -70,9 +70,9 @@ class Browser:
         assert self._driver.stdout is not None
         line = self._driver.stdout.readline()
         assert line, f"the browser's driver ended with {self._driver.wait(10)}"
-        told = json.loads(line)
-        assert "error" not in told, told["error"]
-        return told["ok"]
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer["ok"]
 
     def close(self) -> None:
         """End the driver, which ends the browser."""

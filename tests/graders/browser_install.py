@@ -35,8 +35,8 @@ def folder() -> Path:
 
 def program() -> Path | None:
     """Chromium; None where it is not made yet."""
-    found = folder() / "chromium"
-    return found if found.exists() else None
+    path = folder() / "chromium"
+    return path if path.exists() else None
 
 
 def install() -> float:
@@ -45,34 +45,34 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Node, npm cannot get a package, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making the browser; waiting for it", print):
+    with cache.exclusive(target, "another run is making the browser; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as made:
+        with cache.fill_folder(target) as filling:
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(SOURCES / name, made / name)
-            # The package's own start script wants a newer Node; nothing of it is run.
+                shutil.copy(SOURCES / name, filling / name)
+                # The package's own start script wants a newer Node; nothing of it is run.
             run_node(
                 ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false"],
-                made,
+                filling,
                 BROWSER,
                 target,
             )
-            packed = made / "node_modules" / "@sparticuz" / "chromium" / "bin"
-            wanted = ("al2023.tar", "fonts.tar", "chromium")
-            names = [name for each in wanted for name in (str(packed / f"{each}.br"), each)]
-            run_node(["node", str(SOURCES / "unpack.mjs"), *names], made, BROWSER, target)
-            for each in ("al2023.tar", "fonts.tar"):
-                with tarfile.open(made / each) as archive:
-                    archive.extractall(made, filter="data")
-                (made / each).unlink()
-            (made / "fonts.conf").write_text(_FONTS, encoding="utf-8")
-            (made / "chromium").chmod(0o755)
+            packed = filling / "node_modules" / "@sparticuz" / "chromium" / "bin"
+            expected = ("al2023.tar", "fonts.tar", "chromium")
+            names = [name for file_name in expected for name in (str(packed / f"{file_name}.br"), file_name)]
+            run_node(["node", str(SOURCES / "unpack.mjs"), *names], filling, BROWSER, target)
+            for file_name in ("al2023.tar", "fonts.tar"):
+                with tarfile.open(filling / file_name) as archive:
+                    archive.extractall(filling, filter="data")
+                (filling / file_name).unlink()
+            (filling / "fonts.conf").write_text(_FONTS, encoding="utf-8")
+            (filling / "chromium").chmod(0o755)
             shutil.rmtree(packed)
     return time.monotonic() - began
 
 
-def run_node(command: list[str], where: Path, what: str, target: Path) -> None:
+def run_node(command: list[str], where: Path, label: str, target: Path) -> None:
     """Run npm or Node.js in a folder. Raises `EnvironmentFault` where it fails.
 
     `what`: the part that is installed, for the error. `target`: the folder that shall hold it.
@@ -84,7 +84,7 @@ def run_node(command: list[str], where: Path, what: str, target: Path) -> None:
         problem = f"{command[0]} is not on PATH"
     if problem:
         raise EnvironmentFault(
-            f"{what} could not be installed: {' '.join(problem.split())[-500:]}",
+            f"{label} could not be installed: {' '.join(problem.split())[-500:]}",
             where=str(target),
             fix="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
         )

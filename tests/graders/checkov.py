@@ -79,19 +79,19 @@ def run(folder: Path, framework: str) -> Graded:
     assert report["summary"]["parsing_errors"] == 0, report["results"].get("parsing_errors")
     findings = [
         Finding(
-            each["check_id"],
-            each["resource"],
-            Path(each["file_path"].lstrip("/")).parts[0],
-            each["check_name"],
+            failed_check["check_id"],
+            failed_check["resource"],
+            Path(failed_check["file_path"].lstrip("/")).parts[0],
+            failed_check["check_name"],
         )
-        for each in report["results"]["failed_checks"]
+        for failed_check in report["results"]["failed_checks"]
     ]
     results = report["results"]["passed_checks"] + report["results"]["failed_checks"]
-    examined = {each["resource"].split(".")[0] for each in results}
+    examined = {result["resource"].split(".")[0] for result in results}
     return Graded(findings, report["summary"]["passed"], examined)
 
 
-def each(folder: Path, framework: str) -> dict[str, set[tuple[str, str]]]:
+def run_framework(folder: Path, framework: str) -> dict[str, set[tuple[str, str]]]:
     """Check and resource of what failed in each folder below this one, looked at by itself.
 
     One process for all: Checkov compares every object with every other, whatever folder it is in, so a thousand small
@@ -99,12 +99,12 @@ def each(folder: Path, framework: str) -> dict[str, set[tuple[str, str]]]:
     """
     done = _python(["-c", _EACH, framework], folder)
     assert done.returncode == 0, f"Checkov ended with {done.returncode}: {done.stderr[-2000:]}"
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {name: {(check, resource) for check, resource in failed} for name, failed in found.items()}
+    results = json.loads(done.stdout.splitlines()[-1])
+    return {name: {(check, resource) for check, resource in failed} for name, failed in results.items()}
 
 
 @functools.cache
-def known() -> dict[str, dict[str, list[str]]]:
+def all_checks() -> dict[str, dict[str, list[str]]]:
     """For `kubernetes` and `terraform`: the types of resource that some check is about, and the checks' ids."""
     done = _python(["-c", _KNOWN], Path.cwd())
     assert done.returncode == 0, done.stderr[-2000:]
@@ -115,9 +115,9 @@ def _python(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[s
     python = tools.python("checkov")
     assert python is not None, "Checkov is not installed: run `make graders`"
     # No key of its vendor's platform, and no configuration of the user's own, may change what it says.
-    kept = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("BC_", "CKV_", "PRISMA_"))
     }
     return subprocess.run(
-        [str(python), *arguments], cwd=folder, env=kept, capture_output=True, text=True, check=False
+        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -62,13 +62,13 @@ def template(resources: Iterable[Resource], elsewhere: Container[str] = ()) -> d
     """
     resources = list(resources)
     entries: dict[str, Json] = {}
-    parts = []
+    pending = []
     for resource in resources:
         type_ = resource["type"]
         if type_ in elsewhere:
             continue
         if type_ in TABLE["parts"]:
-            parts.append(resource)
+            pending.append(resource)
             continue
         target = resource_type(type_)
         if target is None:
@@ -78,7 +78,7 @@ def template(resources: Iterable[Resource], elsewhere: Container[str] = ()) -> d
         if logical_id(resource) in entries:
             raise ValueError(f"two resources would be called {logical_id(resource)}")
         entries[logical_id(resource)] = {"Type": target, "Properties": _properties(resource, target)}
-    for part in parts:
+    for part in pending:
         _join(part, resources, entries)
     return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": entries}
 
@@ -94,9 +94,9 @@ def _properties(resource: Resource, target: str) -> dict[str, Json]:
     inputs = _REBUILT.get(resource["type"], dict)(resource["inputs"])
     properties = translate(inputs, schema, Names.in_cloudformation(resource["type"], target))
     # Pulumi's provider makes a name up where none is given.
-    named = TABLE["autonamed"].get(resource["type"])
-    if named and named not in properties:
-        properties[named] = aws_values.physical_name(resource)
+    name_property = TABLE["autonamed"].get(resource["type"])
+    if name_property and name_property not in properties:
+        properties[name_property] = aws_values.physical_name(resource)
     return properties | TABLE["added"].get(resource["type"], {})
 
 
@@ -107,16 +107,19 @@ def _join(part: Resource, resources: list[Resource], entries: dict[str, Json]) -
         resource
         for resource in resources
         if resource["type"] == rule["owner"]
-        and all(_key(resource, there) == part["inputs"][here] for here, there in rule["match"].items())
+        and all(
+            _key(resource, owner_key) == part["inputs"][owner_input]
+            for owner_input, owner_key in rule["match"].items()
+        )
     ]
     if len(owners) != 1:
         raise Untranslated(f"{part['urn']} belongs to {len(owners)} resources of {rule['owner']}")
     entry = entries[logical_id(owners[0])]
     schema = _schema(entry["Type"])
     inputs = _REBUILT.get(part["type"], dict)(part["inputs"])
-    rest = {key: value for key, value in inputs.items() if key not in {*rule["match"], *OWN}}
+    remaining = {key: value for key, value in inputs.items() if key not in {*rule["match"], *OWN}}
     # A part may be one property of its owner, or several.
-    value = {rule["as"]: rest.get(rule["of"], rest) if "of" in rule else rest}
+    value = {rule["as"]: remaining.get(rule["of"], remaining) if "of" in rule else remaining}
     for name, translated in translate(
         value, schema, Names.in_cloudformation(part["type"], entry["Type"])
     ).items():
@@ -157,9 +160,9 @@ class Names:
             return None if path in self.dropped else self.renames[path]
         properties = list(properties)
         # `name` of a trail is `TrailName`, `policy` of a bucket's policy is `PolicyDocument`.
-        for wanted in (key, self.prefix + key, f"{key}Document"):
+        for expected in (key, self.prefix + key, f"{key}Document"):
             for simplify in (str.lower, _stem):
-                matches = [name for name in properties if simplify(name) == simplify(wanted)]
+                matches = [name for name in properties if simplify(name) == simplify(expected)]
                 if len(matches) == 1:
                     return matches[0]
         raise Untranslated(f"{self.type}: no property is called like '{path}' among {sorted(properties)}")
@@ -176,7 +179,7 @@ def translate(inputs: dict[str, Json], schema: Json, names: Names) -> dict[str, 
 
 
 def _object(value: dict[str, Json], node: Json, root: Json, names: Names, path: str = "") -> dict[str, Json]:
-    properties = _known(node, root)
+    properties = _without_references(node, root)
     translated = {}
     for key, item in value.items():
         if item is None:
@@ -189,8 +192,8 @@ def _object(value: dict[str, Json], node: Json, root: Json, names: Names, path: 
         place, inside = translated, node
         for step in above:
             place = place.setdefault(step, {})
-            inside = _known(inside, root)[step]
-        place[last] = _value(item, _known(inside, root)[last], root, names, below)
+            inside = _without_references(inside, root)[step]
+        place[last] = _value(item, _without_references(inside, root)[last], root, names, below)
     return translated
 
 
@@ -210,12 +213,14 @@ def _value(value: Json, node: Json, root: Json, names: Names, path: str) -> Json
     if isinstance(value, list):
         items = node.get("items", {})
         # CloudFormation has `[{"Value": 20}]` where Pulumi has `[20]`.
-        (wrapper,) = _known(items, root) if len(_known(items, root)) == 1 else (None,)
+        (wrapper,) = (
+            _without_references(items, root) if len(_without_references(items, root)) == 1 else (None,)
+        )
         if wrapper and not any(isinstance(item, dict) for item in value):
             value = [{wrapper: item} for item in value]
         return [_value(item, items, root, names, path) for item in value]
     if isinstance(value, dict):
-        return _object(value, node, root, names, path) if _known(node, root) else value
+        return _object(value, node, root, names, path) if _without_references(node, root) else value
     value = _scalar(value, kinds, node.get("enum", []))
     return [value] if "array" in kinds and not kinds & {"string", "object"} else value
 
@@ -244,7 +249,7 @@ def _pairs(value: dict[str, str], node: Json, root: Json, kinds: set[str]) -> Js
     """A map as CloudFormation writes it: `[{"Key": …, "Value": …}]`, or a map too."""
     if "array" not in kinds:
         return value
-    properties = _known(node.get("items", {}), root)
+    properties = _without_references(node.get("items", {}), root)
     key = next(name for name in properties if name.lower() in ("key", "name"))
     text = next(name for name in properties if name.lower() == "value")
     return [{key: name, text: content} for name, content in value.items()]
@@ -259,13 +264,13 @@ def _resolved(node: Json, root: Json) -> Json:
     return node
 
 
-def _known(node: Json, root: Json) -> dict[str, Json]:
+def _without_references(node: Json, root: Json) -> dict[str, Json]:
     """Properties of a schema's object, those of its alternatives too."""
     node = _resolved(node, root)
     properties = dict(node.get("properties", {}))
-    for word in ("anyOf", "oneOf", "allOf"):
-        for alternative in node.get(word, []):
-            properties |= _known(alternative, root)
+    for keyword_ in ("anyOf", "oneOf", "allOf"):
+        for alternative in node.get(keyword_, []):
+            properties |= _without_references(alternative, root)
     return properties
 
 
@@ -291,32 +296,32 @@ def _budget(inputs: dict[str, Json]) -> dict[str, Json]:
 
 def _launch_template(inputs: dict[str, Json]) -> dict[str, Json]:
     inputs = dict(inputs)
-    own = {key: inputs.pop(key) for key in ("description", "updateDefaultVersion")}
+    own_inputs = {key: inputs.pop(key) for key in ("description", "updateDefaultVersion")}
     tags = [{"resourceType": "launch-template", "tags": inputs.pop("tags")}]
-    return {"launchTemplateData": inputs, "tagSpecifications": tags, **own}
+    return {"launchTemplateData": inputs, "tagSpecifications": tags, **own_inputs}
 
 
 def _lifecycle(inputs: dict[str, Json]) -> dict[str, Json]:
     def flat(rule: dict[str, Json]) -> dict[str, Json]:
-        rest = {key: value for key, value in rule.items() if key not in ("expiration", "filter")}
+        remaining = {key: value for key, value in rule.items() if key not in ("expiration", "filter")}
         expiration = dict(rule.get("expiration", {}))
         if "days" in expiration:
-            rest["expirationInDays"] = expiration.pop("days")
-        return {**rest, **expiration, **rule.get("filter", {})}
+            remaining["expirationInDays"] = expiration.pop("days")
+        return {**remaining, **expiration, **rule.get("filter", {})}
 
     return {**inputs, "rules": [flat(rule) for rule in inputs["rules"]]}
 
 
 def _vpn_connection(inputs: dict[str, Json]) -> dict[str, Json]:
     tunnels: dict[str, dict[str, Json]] = {"1": {}, "2": {}}
-    rest = {}
+    options = {}
     for key, value in inputs.items():
         tunnel = re.fullmatch(r"tunnel([12])(\w+)", key)
         if tunnel:
             tunnels[tunnel[1]][tunnel[2]] = value
         else:
-            rest[key] = value
-    return {**rest, "vpnTunnelOptionsSpecifications": list(tunnels.values())}
+            options[key] = value
+    return {**options, "vpnTunnelOptionsSpecifications": list(tunnels.values())}
 
 
 def _load_balancer(inputs: dict[str, Json]) -> dict[str, Json]:

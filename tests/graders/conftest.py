@@ -24,4 +24,4 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendering]:
             shutil.rmtree(making, ignore_errors=True)
             examples.write(making)
             making.rename(target)
-    return {each.name: each for each in examples.all_of(target)}
+    return {rendering.name: rendering for rendering in examples.all_of(target)}

@@ -36,10 +36,10 @@ def install() -> float:
     Raises `EnvironmentFault` where there is no Go, a source cannot be had, or a hash differs.
     """
     target, began = folder(), time.monotonic()
-    with cache.turn(target, "another run is making coredns; waiting for it", print):
+    with cache.exclusive(target, "another run is making coredns; waiting for it", print):
         if program():
             return 0
-        with cache.filling(target) as folder_in_progress:
+        with cache.fill_folder(target) as folder_in_progress:
             command = [str(require_go()), "build", *FLAGS, "-o", str(folder_in_progress / "coredns"), "."]
             built = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=False)
             if built.returncode != 0:

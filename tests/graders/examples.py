@@ -67,8 +67,8 @@ def stacks() -> list[str]:
 
 def examples() -> list[str]:
     """Examples that a plan is possible for."""
-    found = {path.name.split(".")[0] for path in (ROOT / "examples").glob("*.requirements.yaml")}
-    return sorted(found - INFEASIBLE)
+    names = {path.name.split(".")[0] for path in (ROOT / "examples").glob("*.requirements.yaml")}
+    return sorted(names - INFEASIBLE)
 
 
 def names() -> list[str]:
@@ -86,17 +86,19 @@ def write(target: Path) -> None:
     lay(root, bank=True)
     for name in examples():
         _stack(name, root)
-    with rendering.uncollected():
+    with rendering.without_garbage_collection():
         for name in names():
-            one(name, root, target / name)
+            render_example(name, root, target / name)
 
 
-def one(name: str, root: Path, folder: Path) -> Rendering:
+def render_example(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
-    chosen = project.find(root).stack(name)
-    platform = chosen.platform()
-    resources = rendering.render(chosen)
-    files = render_files.files(resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
+    stack = project.find_project(root).stack(name)
+    platform = stack.platform()
+    resources = rendering.render(stack)
+    files = render_files.build_files(
+        resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    )
     graph = Graph(resources.resources)
     files |= {
         "network.mmd": network_diagram.draw_network(graph, platform),
@@ -104,16 +106,16 @@ def one(name: str, root: Path, folder: Path) -> Rendering:
     }
     # As `isthmus render --for` lays them out; in folders that no grader reads.
     for form in FORMS if name in stacks() else ():
-        laid_out, _ = gitops.files(resources.resources, name, form, "isthmus")
+        laid_out, _ = gitops.build_gitops_files(resources.resources, name, form, "isthmus")
         files |= {f"for-{form}/{path}": text for path, text in laid_out.items()}
-    render_files.write(files, folder, name)
+    render_files.write_folder(files, folder, name)
     return Rendering(name, folder)
 
 
 def _stack(name: str, root: Path) -> None:
     """An example's three files, as `isthmus init` leaves them; what only an organisation knows is made up by it."""
     requirements = ROOT / "examples" / f"{name}.requirements.yaml"
-    asked = [
+    arguments = [
         "init",
         name,
         "--requirements",
@@ -124,7 +126,7 @@ def _stack(name: str, root: Path) -> None:
         "--project",
         str(root),
     ]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main(asked)
-    assert code == 0, f"`isthmus {' '.join(asked)}` ended with {code}: {said.getvalue()[-2000:]}"
+    string_io = io.StringIO()
+    with contextlib.redirect_stdout(string_io), contextlib.redirect_stderr(string_io):
+        code = main(arguments)
+    assert code == 0, f"`isthmus {' '.join(arguments)}` ended with {code}: {string_io.getvalue()[-2000:]}"

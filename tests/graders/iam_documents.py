@@ -44,7 +44,7 @@ class Document:
         return json.loads(self.text)["Statement"]
 
 
-def of(rendering: str, resources: list[Resource]) -> Iterator[Document]:
+def documents_of(rendering: str, resources: list[Resource]) -> Iterator[Document]:
     """The documents in these resources, filled already. Raises `LookupError` for one in an unknown place."""
     for resource in resources:
         for key, value in resource["inputs"].items():

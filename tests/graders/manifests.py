@@ -36,7 +36,7 @@ def read(files: list[Path]) -> list[Body]:
 
 
 def of_kind(bodies: list[Body], kind: str, name: str | None = None) -> list[Body]:
-    return [each for each in bodies if each["kind"] == kind and name in (None, each["metadata"]["name"])]
+    return [body for body in bodies if body["kind"] == kind and name in (None, body["metadata"]["name"])]
 
 
 def templates(body: Body) -> Iterator[Template]:
@@ -45,53 +45,55 @@ def templates(body: Body) -> Iterator[Template]:
     if body["kind"] == "Pod":
         yield Template(name, namespace, body["metadata"].get("labels") or {}, body["spec"])
         return
-    for path, found in _templates(body.get("spec") or {}):
-        labels = (found.get("metadata") or {}).get("labels") or {}
-        yield Template(f"{name}{path}", namespace, labels, found["spec"])
+    for path, template in _templates(body.get("spec") or {}):
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        yield Template(f"{name}{path}", namespace, labels, template["spec"])
 
 
 def _templates(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, list):
-        for each in value:
-            yield from _templates(each, path)
+        for element in value:
+            yield from _templates(element, path)
     if not isinstance(value, dict):
         return
     inner = value.get("spec")
     if isinstance(inner, dict) and "containers" in inner:
         yield path, value
         return
-    for key, each in value.items():
-        yield from _templates(each, path if key in ("template", "spec", "jobTemplate") else f"{path}/{key}")
+    for key, element in value.items():
+        yield from _templates(
+            element, path if key in ("template", "spec", "jobTemplate") else f"{path}/{key}"
+        )
 
 
 def as_deployments(body: Body) -> list[Body]:
     """What Checkov knows in place of a LeaderWorkerSet: a Deployment for each of its templates."""
     if body["kind"] != "LeaderWorkerSet":
         return [body]
-    made = []
-    for each in templates(body):
+    deployments = []
+    for template in templates(body):
         meta = {
             **body["metadata"],
-            "name": f"{body['metadata']['name']}-{each.of.rpartition('/')[2].lower()}",
+            "name": f"{body['metadata']['name']}-{template.of.rpartition('/')[2].lower()}",
         }
         spec = {
             "replicas": body["spec"]["replicas"],
-            "selector": {"matchLabels": each.labels},
-            "template": {"metadata": {"labels": each.labels}, "spec": each.spec},
+            "selector": {"matchLabels": template.labels},
+            "template": {"metadata": {"labels": template.labels}, "spec": template.spec},
         }
-        made.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
-    return made
+        deployments.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+    return deployments
 
 
 def as_pods(body: Body) -> list[Body]:
     """The pods of a LeaderWorkerSet as its controller names and labels them."""
     spec, meta = body["spec"], body["metadata"]
-    both = spec["leaderWorkerTemplate"]
-    made = []
+    leader_worker_template = spec["leaderWorkerTemplate"]
+    pods = []
     for group in range(spec["replicas"]):
-        for member in range(both["size"]):
-            leads = member == 0 and "leaderTemplate" in both
-            template = both["leaderTemplate" if leads else "workerTemplate"]
+        for member in range(leader_worker_template["size"]):
+            leads = member == 0 and "leaderTemplate" in leader_worker_template
+            template = leader_worker_template["leaderTemplate" if leads else "workerTemplate"]
             name = f"{meta['name']}-{group}" + (f"-{member}" if member else "")
             labels = {
                 **template["metadata"]["labels"],
@@ -99,8 +101,8 @@ def as_pods(body: Body) -> list[Body]:
                 f"{LWS}/group-index": str(group),
                 f"{LWS}/worker-index": str(member),
             }
-            made.append(pod(name, meta["namespace"], labels, template["spec"]))
-    return made
+            pods.append(pod(name, meta["namespace"], labels, template["spec"]))
+    return pods
 
 
 def pod(name: str, namespace: str, labels: dict[str, str], spec: dict[str, Any] | None = None) -> Body:

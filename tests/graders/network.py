@@ -47,63 +47,63 @@ class Way(NamedTuple):
 
 def allowed(platform: dict[str, Any], site: str) -> set[Way]:
     """Every path to, from and between the platform's pods at a site that its classes have a use for."""
-    place = next(each for each in platform["sites"] if each["name"] == site)
+    place = next(candidate for candidate in platform["sites"] if candidate["name"] == site)
     servers = {
-        each["id"]: each
-        for each in platform["endpoints"]
-        if each["site"] == site and each["target"] in VLLM_TARGETS
+        endpoint["id"]: endpoint
+        for endpoint in platform["endpoints"]
+        if endpoint["site"] == site and endpoint["target"] in VLLM_TARGETS
     }
-    found: set[Way] = set()
+    connections: set[Way] = set()
     for id_, server in servers.items():
-        found |= set(_group(f"{OURS}{server['class']}/{id_}", server))
+        connections |= set(_group(f"{OURS}{server['class']}/{id_}", server))
         # The others of a group serve nothing, not even their health.
         leading = serving(f"{OURS}{server['class']}/{id_}", server)
-        found |= {Way(MONITORING, one, "TCP", HEALTH) for one in leading}
+        connections |= {Way(MONITORING, leader, "TCP", HEALTH) for leader in leading}
         store = (server.get("weights") or {}).get("store")
         if store is not None:
             port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
-            found.add(Way(f"{OURS}{server['class']}/{id_}-fetch", store["address"], "TCP", port))
+            connections.add(Way(f"{OURS}{server['class']}/{id_}-fetch", store["address"], "TCP", port))
     for gateway in platform["gateways"]:
         if gateway["site"] == site:
-            found |= set(_gateway(gateway, servers, place))
+            connections |= set(_gateway(gateway, servers, place))
             out = f"{class_space(gateway)}/{gateway['class']}-{'translator' if gateway.get('identity') else 'gateway'}"
-            found |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
+            connections |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
             if gateway.get("audit"):
-                found |= set(_sealer(gateway, platform))
+                connections |= set(_sealer(gateway, platform))
             if gateway.get("database"):
-                found |= set(_database(gateway))
-    return found
+                connections |= set(_database(gateway))
+    return connections
 
 
 def _gateway(
     gateway: dict[str, Any], servers: dict[str, dict[str, Any]], site: dict[str, Any]
 ) -> Iterator[Way]:
-    class_, space = gateway["class"], class_space(gateway)
-    own, translator = f"{space}/{class_}-gateway", f"{space}/{class_}-translator"
+    class_, namespace = gateway["class"], class_space(gateway)
+    pod, translator = f"{namespace}/{class_}-gateway", f"{namespace}/{class_}-translator"
     behind = bool(gateway.get("identity"))
-    yield Way(f"app-{class_}/app", own, "TCP", SERVING)
-    for edge in (own, translator) if behind else (own,):
-        looked = edge == own and gateway.get("screening") is not None
+    yield Way(f"app-{class_}/app", pod, "TCP", SERVING)
+    for edge in (pod, translator) if behind else (pod,):
+        looked = edge == pod and gateway.get("screening") is not None
         yield Way(MONITORING, edge, "TCP", WITH_DETECTOR if looked else HEALTH)
         for protocol in ("TCP", "UDP"):
             if class_ == "restricted":
-                yield from (Way(edge, span(each), protocol, DNS) for each in site.get("dns") or [])
+                yield from (Way(edge, span(resolver), protocol, DNS) for resolver in site.get("dns") or [])
             elif filters(site):
-                yield Way(edge, f"{space}/{class_}-resolver", protocol, OWN_DNS)
+                yield Way(edge, f"{namespace}/{class_}-resolver", protocol, OWN_DNS)
             else:
                 yield Way(edge, RESOLVER, protocol, DNS)
     if class_ != "restricted" and filters(site):
-        yield Way(MONITORING, f"{space}/{class_}-resolver", "TCP", OWN_DNS_METRICS)
+        yield Way(MONITORING, f"{namespace}/{class_}-resolver", "TCP", OWN_DNS_METRICS)
         for protocol in ("TCP", "UDP"):
-            yield Way(f"{space}/{class_}-resolver", RESOLVER, protocol, DNS)
+            yield Way(f"{namespace}/{class_}-resolver", RESOLVER, protocol, DNS)
     if behind:
-        yield Way(own, translator, "TCP", SERVING)
+        yield Way(pod, translator, "TCP", SERVING)
     reached = [guard.get("endpoint") for guard in (gateway.get("screening") or {}).get("guards") or []]
     for workload in gateway["workloads"]:
         reached += [workload["endpoint"], *(workload.get("also") or []), *(workload.get("overflow") or [])]
-    for id_ in dict.fromkeys(each for each in reached if each in servers):
-        for server in serving(f"{space}/{id_}", servers[id_]):
-            yield Way(own, server, "TCP", SERVING)
+    for id_ in dict.fromkeys(endpoint_id for endpoint_id in reached if endpoint_id in servers):
+        for server in serving(f"{namespace}/{id_}", servers[id_]):
+            yield Way(pod, server, "TCP", SERVING)
 
 
 def filters(site: dict[str, Any]) -> bool:
@@ -113,20 +113,22 @@ def filters(site: dict[str, Any]) -> bool:
 
 def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
     """Who seals a gateway's records reaches the site's store by its address, and nobody but monitoring reaches it."""
-    own = f"{class_space(gateway)}-sealer/{gateway['class']}-sealer"
-    (store,) = [each for each in platform["audit"] if each["site"] == gateway["site"]]
-    yield Way(MONITORING, own, "TCP", HEALTH)
+    pod = f"{class_space(gateway)}-sealer/{gateway['class']}-sealer"
+    (store,) = [
+        store_of_site for store_of_site in platform["audit"] if store_of_site["site"] == gateway["site"]
+    ]
+    yield Way(MONITORING, pod, "TCP", HEALTH)
     if "endpoint" not in store:
         # AWS's own store, by the sealing endpoint's addresses in the network; who it is the pod identity's agent says.
-        yield Way(own, AGENT, "TCP", "80")
-        (network,) = [each for each in platform["networks"] if each["site"] == gateway["site"]]
+        yield Way(pod, AGENT, "TCP", "80")
+        (network,) = [network for network in platform["networks"] if network["site"] == gateway["site"]]
         # An eighth of the network for each zone by its letter, and in it the sixth address from the end.
         eighths = list(ipaddress.ip_network(network["cidr"]).subnets(prefixlen_diff=3))
         for zone in network["zones"]:
-            yield Way(own, str(eighths["abcdefgh".index(zone[-1])][-6]), "TCP", "443")
+            yield Way(pod, str(eighths["abcdefgh".index(zone[-1])][-6]), "TCP", "443")
         return
     port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
-    yield Way(own, store["address"], "TCP", port)
+    yield Way(pod, store["address"], "TCP", port)
 
 
 def _database(gateway: dict[str, Any]) -> Iterator[Way]:
@@ -136,60 +138,83 @@ def _database(gateway: dict[str, Any]) -> Iterator[Way]:
     yield Way(f"{class_space(gateway)}/{class_}-gateway", *ends)
     reviews = gateway.get("reviews")
     if reviews:
-        own = f"{class_space(gateway)}-reviews/{class_}-reviews"
-        yield Way(own, *ends)
-        yield Way(MONITORING, own, "TCP", HEALTH)
-        yield from (Way(f"{each}/app", own, "TCP", SERVING) for each in reviews.get("from_namespaces") or [])
+        pod = f"{class_space(gateway)}-reviews/{class_}-reviews"
+        yield Way(pod, *ends)
+        yield Way(MONITORING, pod, "TCP", HEALTH)
+        yield from (
+            Way(f"{from_namespace}/app", pod, "TCP", SERVING)
+            for from_namespace in reviews.get("from_namespaces") or []
+        )
 
 
 def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Address ranges and ports beyond the cluster: the networks of AWS that carry the class; without an identity
     what the organisation names, which the other test holds to the class."""
-    mine = [each for each in platform.get("identities") or [] if each["name"] == gateway.get("identity")]
-    sites = [each["site"] for each in mine]
-    if any(each.get("assumed_by") == "eks-pod-identity" for each in mine):
+    identities = [
+        identity
+        for identity in platform.get("identities") or []
+        if identity["name"] == gateway.get("identity")
+    ]
+    sites = [identity["site"] for identity in identities]
+    if any(identity.get("assumed_by") == "eks-pod-identity" for identity in identities):
         yield AGENT, "80"
-    networks = [each for each in platform.get("networks") or [] if each["site"] in sites and each.get("cidr")]
+    networks = [
+        network
+        for network in platform.get("networks") or []
+        if network["site"] in sites and network.get("cidr")
+    ]
     if networks:
-        yield from ((span(each["cidr"]), "443") for each in networks if gateway["class"] in each["classes"])
+        yield from (
+            (span(network["cidr"]), "443") for network in networks if gateway["class"] in network["classes"]
+        )
     else:
-        yield from ((span(way["cidr"]), str(way["port"])) for way in gateway.get("destinations") or [])
+        yield from (
+            (span(destination["cidr"]), str(destination["port"]))
+            for destination in gateway.get("destinations") or []
+        )
     if proxy := gateway.get("proxy"):
         address, _, port = proxy["url"].removeprefix("http://").partition(":")
         yield address, port
 
 
-def beyond(ways: set[Way], platform: dict[str, Any], site: str) -> set[Way]:
+def beyond(connections: set[Way], platform: dict[str, Any], site: str) -> set[Way]:
     """Those that lead to addresses where their class may not go: outside the site, and outside the networks of AWS
     that carry the class. Nothing carries restricted work."""
-    own = [cidr for each in platform["sites"] if each["name"] == site for cidr in each.get("cidrs") or []]
+    sites = [
+        cidr
+        for candidate in platform["sites"]
+        if candidate["name"] == site
+        for cidr in candidate.get("cidrs") or []
+    ]
     placed = {
-        f"{OURS}{each['class']}/{each['class']}-translator"
-        for each in platform.get("identities") or []
-        if each.get("assumed_by") == "eks-pod-identity" and each["site"] == site
+        f"{OURS}{identity['class']}/{identity['class']}-translator"
+        for identity in platform.get("identities") or []
+        if identity.get("assumed_by") == "eks-pod-identity" and identity["site"] == site
     } | {
-        f"{OURS}{each['class']}-sealer/{each['class']}-sealer"
-        for each in platform["gateways"]
-        if each["site"] == site
-        and each["runs_on"] == "kubernetes"
-        and each.get("audit")
-        and any(one["site"] == site and "endpoint" not in one for one in platform["audit"])
+        f"{OURS}{gateway['class']}-sealer/{gateway['class']}-sealer"
+        for gateway in platform["gateways"]
+        if gateway["site"] == site
+        and gateway["runs_on"] == "kubernetes"
+        and gateway.get("audit")
+        and any(store["site"] == site and "endpoint" not in store for store in platform["audit"])
     }
-    found = set()
-    for way in ways:
-        if "/" in way.target or (way.source in placed and (way.target, way.ports) == (AGENT, "80")):
+    outside = set()
+    for connection in connections:
+        if "/" in connection.target or (
+            connection.source in placed and (connection.target, connection.ports) == (AGENT, "80")
+        ):
             continue
-        class_ = way.source.removeprefix(OURS).split("/")[0]
+        class_ = connection.source.removeprefix(OURS).split("/")[0]
         carried = [
-            each["cidr"]
-            for each in platform.get("networks") or []
-            if class_ != "restricted" and class_ in each["classes"] and each.get("cidr")
+            network["cidr"]
+            for network in platform.get("networks") or []
+            if class_ != "restricted" and class_ in network["classes"] and network.get("cidr")
         ]
-        within = [ipaddress.ip_network(cidr) for cidr in [*own, *carried]]
-        ends = [ipaddress.ip_address(each) for each in way.target.split("-")]
+        within = [ipaddress.ip_network(cidr) for cidr in [*sites, *carried]]
+        ends = [ipaddress.ip_address(address_text) for address_text in connection.target.split("-")]
         if not any(all(end in net for end in ends) for net in within):
-            found.add(way)
-    return found
+            outside.add(connection)
+    return outside
 
 
 def class_space(gateway: dict[str, Any]) -> str:
@@ -209,8 +234,8 @@ def _group(name: str, server: dict[str, Any]) -> Iterator[Way]:
     nodes = server.get("nodes_per_replica", 1)
     for group in serving(name, server) if nodes > 1 else []:
         members = [group, *(f"{group}-{worker}" for worker in range(1, nodes))]
-        for one, other in itertools.permutations(members, 2):
-            yield from (Way(one, other, "TCP", ports) for ports in (RENDEZVOUS, GROUP))
+        for source_pod, target_pod in itertools.permutations(members, 2):
+            yield from (Way(source_pod, target_pod, "TCP", ports) for ports in (RENDEZVOUS, GROUP))
 
 
 def span(cidr: str) -> str:
@@ -219,11 +244,11 @@ def span(cidr: str) -> str:
     return str(net[0]) if net.num_addresses == 1 else f"{net[0]}-{net[-1]}"
 
 
-def found(bodies: list[Body], folder: Path) -> set[Way]:
+def ways_of(bodies: list[Body], folder: Path) -> set[Way]:
     """The paths that the analyser sees by these manifests, of those that begin or end at the platform's pods."""
     return {
         path
-        for path in analysed([*named(bodies), *others(), *strays(bodies)], folder)
+        for path in analysed([*renamed(bodies), *other_pods(), *strays(bodies)], folder)
         if path.source.startswith(OURS) or path.target.startswith(OURS)
     }
 
@@ -231,18 +256,18 @@ def found(bodies: list[Body], folder: Path) -> set[Way]:
 def analysed(bodies: list[Body], folder: Path) -> set[Way]:
     """All paths. `folder` takes the analyser's input."""
     inputs = {
-        "namespaces": [each for each in bodies if each["kind"] == "Namespace"],
+        "namespaces": [body for body in bodies if body["kind"] == "Namespace"],
         "pods": [
             pod
-            for each in bodies
-            for pod in (as_pods(each) if each["kind"] == "LeaderWorkerSet" else [each])
+            for body in bodies
+            for pod in (as_pods(body) if body["kind"] == "LeaderWorkerSet" else [body])
             if pod["kind"] in KINDS
         ],
-        "policies": [each for each in bodies if each["kind"] == "NetworkPolicy"],
+        "policies": [body for body in bodies if body["kind"] == "NetworkPolicy"],
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, items in inputs.items():
-        text = "---\n".join(json.dumps(_no_digits(each)) + "\n" for each in items)
+        text = "---\n".join(json.dumps(_no_digits(body)) + "\n" for body in items)
         (folder / f"{name}.yaml").write_text(text)
     python = tools.python("nca")
     assert python is not None, "network-config-analyzer is not installed: run `make graders`"
@@ -275,31 +300,31 @@ def analysed(bodies: list[Body], folder: Path) -> set[Way]:
 def _no_digits(value: Any) -> Any:
     """The analyser (2.1.0) reads a label's value "0" as a number and refuses it: here it is `n0` everywhere."""
     if isinstance(value, dict):
-        return {key: _no_digits(one) for key, one in value.items()}
+        return {key: _no_digits(element) for key, element in value.items()}
     if isinstance(value, list):
-        return [_no_digits(one) for one in value]
+        return [_no_digits(element) for element in value]
     return f"n{value}" if isinstance(value, str) and value.isdigit() else value
 
 
 def _paths(source: str, target: str, how: str) -> Iterator[Way]:
     """`app[Deployment]`, `{protocols:TCP, UDP,dst_ports:53}`: a path for each protocol and each range of ports."""
-    one, other = (re.sub(r"\[\w+\]$", "", end) for end in (source, target))
+    source_pod, target_pod = (re.sub(r"\[\w+\]$", "", end) for end in (source, target))
     if how == "All connections":
-        yield Way(one, other, "any", "any")
+        yield Way(source_pod, target_pod, "any", "any")
         return
-    said = re.findall(r"\{protocols:([A-Z, ]+?)(?:,dst_ports:([0-9,; -]+))?\}", how)
-    assert said, f"a connection is not understood: {how}"
-    for protocols, ports in said:
+    matches = re.findall(r"\{protocols:([A-Z, ]+?)(?:,dst_ports:([0-9,; -]+))?\}", how)
+    assert matches, f"a connection is not understood: {how}"
+    for protocols, ports in matches:
         for protocol in protocols.split(","):
             for port in re.split(r"[,;]", ports) if ports else ["any"]:
-                yield Way(one, other, protocol.strip(), port.strip())
+                yield Way(source_pod, target_pod, protocol.strip(), port.strip())
 
 
-def named(bodies: list[Body]) -> list[Body]:
+def renamed(bodies: list[Body]) -> list[Body]:
     """Namespaces with the label that the API server gives each."""
     return [
-        {**each, "metadata": _labelled(each["metadata"])} if each["kind"] == "Namespace" else each
-        for each in bodies
+        {**body, "metadata": _labelled(body["metadata"])} if body["kind"] == "Namespace" else body
+        for body in bodies
     ]
 
 
@@ -309,11 +334,11 @@ def _labelled(meta: dict[str, Any]) -> dict[str, Any]:
 
 def strays(bodies: list[Body]) -> list[Body]:
     """In each of the platform's namespaces a pod that somebody put there: nothing may reach it, nor it anything."""
-    spaces = [each["metadata"]["name"] for each in bodies if each["kind"] == "Namespace"]
+    spaces = [body["metadata"]["name"] for body in bodies if body["kind"] == "Namespace"]
     return [pod("stray", name, {}) for name in spaces if name.startswith(OURS)]
 
 
-def others() -> list[Body]:
+def other_pods() -> list[Body]:
     """Namespaces and pods that are not ours."""
     spaces: dict[str, dict[str, str]] = {
         "stranger": {},
@@ -322,7 +347,7 @@ def others() -> list[Body]:
         "kube-system": {},
         **{f"app-{class_}": {"isthmus.dev/class": class_} for class_ in CLASSES},
     }
-    made = [
+    pods = [
         {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -330,6 +355,6 @@ def others() -> list[Body]:
         }
         for name, labels in spaces.items()
     ]
-    made += [pod("app", name, {}) for name in spaces if name.startswith(("app-", "reviewers", "stranger"))]
-    made += [pod("prometheus", "monitoring", {}), pod("dns", "kube-system", {"k8s-app": "kube-dns"})]
-    return [*made, pod("neighbour", "kube-system", {})]
+    pods += [pod("app", name, {}) for name in spaces if name.startswith(("app-", "reviewers", "stranger"))]
+    pods += [pod("prometheus", "monitoring", {}), pod("dns", "kube-system", {"k8s-app": "kube-dns"})]
+    return [*pods, pod("neighbour", "kube-system", {})]

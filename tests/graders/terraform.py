@@ -50,29 +50,29 @@ def snake(name: str) -> str:
 def resources(folder: Path) -> list[Resource]:
     """The AWS resources of a rendering (URN, type, inputs), each with the URNs that it depends on."""
     graph = json.loads((folder / "graph.json").read_text())["resources"]
-    needed = {each["urn"]: each["dependencies"] for each in graph}
+    needed = {resource["urn"]: resource["dependencies"] for resource in graph}
     read = [json.loads(file.read_text()) for file in sorted(folder.glob("aws/*/*.json"))]
-    return [{**each, "needs": needed[each["urn"]]} for each in read]
+    return [{**resource, "needs": needed[resource["urn"]]} for resource in read]
 
 
-def plan(found: Iterable[Resource]) -> dict[str, Any]:
+def plan(resources: Iterable[Resource]) -> dict[str, Any]:
     """A plan that creates them. As in a real one, a value that another resource gives is a reference only."""
-    found = list(found)
-    addresses = {each["urn"]: address(each) for each in found}
-    if len(set(addresses.values())) != len(found):
+    resources = list(resources)
+    addresses = {resource["urn"]: address(resource) for resource in resources}
+    if len(set(addresses.values())) != len(resources):
         raise ValueError("two resources of one type have one name")
     values, configured, changes = [], [], []
-    for each in found:
-        type_, name = addresses[each["urn"]].split(".")
-        head = {"address": addresses[each["urn"]], "mode": "managed", "type": type_, "name": name}
-        near = {urn.rpartition("::")[2]: addresses[urn] for urn in each["needs"] if urn in addresses}
-        given = _block(each["inputs"])
-        known = {key: value for key, value in given.items() if not _unknown(value)}
-        named = {key: sorted(_references(value, near)) for key, value in given.items()}
-        values.append({**head, "values": known})
-        changes.append({**head, "change": {"actions": ["create"], "before": None, "after": known}})
+    for resource in resources:
+        type_, name = addresses[resource["urn"]].split(".")
+        head = {"address": addresses[resource["urn"]], "mode": "managed", "type": type_, "name": name}
+        near = {urn.rpartition("::")[2]: addresses[urn] for urn in resource["needs"] if urn in addresses}
+        block = _block(resource["inputs"])
+        known_values = {key: value for key, value in block.items() if not _unknown(value)}
+        references = {key: sorted(_references(value, near)) for key, value in block.items()}
+        values.append({**head, "values": known_values})
+        changes.append({**head, "change": {"actions": ["create"], "before": None, "after": known_values}})
         configured.append(
-            {**head, "expressions": {key: {"references": at} for key, at in named.items() if at}}
+            {**head, "expressions": {key: {"references": at} for key, at in references.items() if at}}
         )
     return {
         "format_version": "1.2",
@@ -91,24 +91,24 @@ def address(resource: Resource) -> str:
 
 def _block(inputs: dict[str, Any]) -> dict[str, Any]:
     """Terraform's names; what Pulumi has as a list of blocks is there one block that repeats."""
-    made: dict[str, Any] = {}
+    block: dict[str, Any] = {}
     for key, value in inputs.items():
         name = snake(key)
         if key in FREE:
-            made[name] = value
+            block[name] = value
         elif isinstance(value, dict):
-            made[name] = [_block(value)]
-        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            made[_singular(name)] = [_block(one) for one in value]
+            block[name] = [_block(value)]
+        elif isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
+            block[_singular(name)] = [_block(element) for element in value]
         else:
-            made[name] = value
-    return made
+            block[name] = value
+    return block
 
 
 def _singular(name: str) -> str:
-    for plural, one in (("ies", "y"), ("sses", "ss"), ("s", "")):
+    for plural, ending in (("ies", "y"), ("sses", "ss"), ("s", "")):
         if name.endswith(plural) and not name.endswith(("egress", "ingress", "dns")):
-            return name.removesuffix(plural) + one
+            return name.removesuffix(plural) + ending
     return name
 
 
@@ -120,6 +120,6 @@ def _unknown(value: Any) -> bool:
 def _references(value: Any, near: dict[str, str]) -> set[str]:
     """Addresses of the resources that a value names, of those that its resource depends on."""
     if isinstance(value, str):
-        return {near[found[1]] for found in REFERENCE.finditer(value) if found[1] in near}
+        return {near[match[1]] for match in REFERENCE.finditer(value) if match[1] in near}
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return {one for each in inner for one in _references(each, near)}
+    return {reference for inner_value in inner for reference in _references(inner_value, near)}

@@ -56,8 +56,8 @@ class Cluster:
         self._apply(
             self._placed({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}, rendering)
         )
-        if named := spec.get("priorityClassName"):
-            spec = {**spec, "priorityClassName": self._name(named, rendering)}
+        if priority_class := spec.get("priorityClassName"):
+            spec = {**spec, "priorityClassName": self._name(priority_class, rendering)}
         self.try_(manifests.pod("graded", template.namespace, template.labels, spec), rendering)
 
     def space(self, body: Body, rendering: str) -> None:
@@ -101,9 +101,9 @@ class Cluster:
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         if version not in self._plurals:
             self._plurals[version] = {
-                each["kind"]: (each["name"], each["namespaced"])
-                for each in self.client.get(root)["resources"]
-                if "/" not in each["name"]
+                resource["kind"]: (resource["name"], resource["namespaced"])
+                for resource in self.client.get(root)["resources"]
+                if "/" not in resource["name"]
             }
         plural, namespaced = self._plurals[version][body["kind"]]
         within = f"/namespaces/{meta['namespace']}" if namespaced else ""
@@ -113,9 +113,9 @@ class Cluster:
 def with_addresses(value: Any) -> Any:
     """For each placeholder of an address one of a range that is for examples."""
     if isinstance(value, dict):
-        return {key: with_addresses(one) for key, one in value.items()}
+        return {key: with_addresses(element) for key, element in value.items()}
     if isinstance(value, list):
-        return [with_addresses(one) for one in value]
+        return [with_addresses(element) for element in value]
     if isinstance(value, str) and ADDRESS.fullmatch(value):
         return f"198.51.100.{zlib.crc32(value.encode()) % 255}"
     return value
@@ -123,35 +123,38 @@ def with_addresses(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def cluster(sandbox: Sandbox, rendered: dict[str, Rendering]) -> Iterator[Cluster]:
-    made = Cluster(sandbox.client())
+    api_server = Cluster(sandbox.client())
     try:
-        for each in rendered.values():
-            for space in [*manifests.of_kind(bodies(each), "Namespace"), *of_others(bodies(each))]:
-                made.space(space, each.name)
-            for priority in manifests.of_kind(bodies(each), "PriorityClass"):
-                made.priority(priority, each.name)
-        yield made
+        for rendering in rendered.values():
+            for resource in [
+                *manifests.of_kind(bodies(rendering), "Namespace"),
+                *of_others(bodies(rendering)),
+            ]:
+                api_server.space(resource, rendering.name)
+            for priority in manifests.of_kind(bodies(rendering), "PriorityClass"):
+                api_server.priority(priority, rendering.name)
+        yield api_server
     finally:
-        made.clean()
+        api_server.clean()
 
 
 def bodies(rendering: Rendering) -> list[Body]:
-    found = manifests.read(rendering.manifests)
-    return [each for each in found if each["apiVersion"] != manifests.CHARTS]
+    all_bodies = manifests.read(rendering.manifests)
+    return [body for body in all_bodies if body["apiVersion"] != manifests.CHARTS]
 
 
-def of_others(found: list[Body]) -> list[Body]:
+def of_others(bodies: list[Body]) -> list[Body]:
     """Namespaces into which something is rendered and that are not: an operator's, say."""
-    own = {each["metadata"]["name"] for each in manifests.of_kind(found, "Namespace")}
-    into = {each["metadata"].get("namespace") for each in found} - {None}
+    own_namespaces = {resource["metadata"]["name"] for resource in manifests.of_kind(bodies, "Namespace")}
+    into = {body["metadata"].get("namespace") for body in bodies} - {None}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": str(name)}}
-        for name in sorted(into - own, key=str)
+        for name in sorted(into - own_namespaces, key=str)
     ]
 
 
 def privileged() -> dict[str, dict[str, str]]:
-    return {each["namespace"]: each for each in data("privileged")}
+    return {entry_["namespace"]: entry_ for entry_ in data("privileged")}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,41 +170,46 @@ def test_every_manifest_passes_strict_validation(cluster: Cluster, rendered, nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pod_passes_pod_security_restricted(cluster: Cluster, rendered, name: str):
-    found = bodies(rendered[name])
+    all_bodies = bodies(rendered[name])
     labels = {
-        each["metadata"]["name"]: each["metadata"]["labels"] for each in manifests.of_kind(found, "Namespace")
+        resource["metadata"]["name"]: resource["metadata"]["labels"]
+        for resource in manifests.of_kind(all_bodies, "Namespace")
     }
-    known = privileged()
-    wrong = {space: at.get(LEVEL) for space, at in labels.items() if at.get(LEVEL) != level(space, known)}
+    reasons = privileged()
+    wrong = {
+        namespace: at.get(LEVEL)
+        for namespace, at in labels.items()
+        if at.get(LEVEL) != level(namespace, reasons)
+    }
     assert not wrong, f"namespaces are not enforced as they must be: {wrong}"
-    templates = [each for body in found for each in manifests.templates(body)]
-    assert {each.namespace for each in templates} <= set(labels), (
+    templates = [template for body in all_bodies for template in manifests.templates(body)]
+    assert {template.namespace for template in templates} <= set(labels), (
         "a namespace that nobody rendered holds pods"
     )
-    assert templates or not found
+    assert templates or not all_bodies
     refused = []
-    for each in templates:
+    for template in templates:
         try:
-            cluster.pod(each, name)
+            cluster.pod(template, name)
         except ApiError as error:
-            refused.append(f"{each.of}: {error.message}")
+            refused.append(f"{template.of}: {error.message}")
     assert not refused, "\n".join(refused)
 
 
-def level(namespace: str, known: dict[str, dict[str, str]]) -> str:
-    return known.get(namespace, {}).get("level", "restricted")
+def level(namespace: str, reasons: dict[str, dict[str, str]]) -> str:
+    return reasons.get(namespace, {}).get("level", "restricted")
 
 
 def test_every_privileged_namespace_is_rendered_and_has_a_reason(rendered):
     spaces = {
         body["metadata"]["name"]
-        for each in rendered.values()
-        for body in manifests.of_kind(bodies(each), "Namespace")
+        for rendering in rendered.values()
+        for body in manifests.of_kind(bodies(rendering), "Namespace")
     }
-    for name, said in privileged().items():
+    for name, reason in privileged().items():
         assert name in spaces, f"take {name} out of data/privileged.yaml"
-        assert said["level"] in ("baseline", "privileged")
-        assert len(said["reason"].split()) > 10
+        assert reason["level"] in ("baseline", "privileged")
+        assert len(reason["reason"].split()) > 10
 
 
 # Each breaks one thing in a rendered manifest, which the API server must then refuse for it.
@@ -227,27 +235,27 @@ def put(value: Any, path: tuple[str | int, ...], new: Any) -> None:
     value[path[-1]] = new
 
 
-@pytest.mark.parametrize("what", PODS)
+@pytest.mark.parametrize("message", PODS)
 @pytest.mark.parametrize("kind", ["Deployment", "LeaderWorkerSet"])
-def test_a_pod_that_may_too_much_is_refused(cluster: Cluster, rendered, kind: str, what: str):
-    spoil, said = PODS[what]
+def test_a_pod_that_may_too_much_is_refused(cluster: Cluster, rendered, kind: str, message: str):
+    spoil, refusal = PODS[message]
     body = manifests.of_kind(bodies(rendered["sovereign"]), kind)[0]
     template = next(manifests.templates(body))
     spoil(template.spec)
-    with pytest.raises(ApiError, match=f'violates PodSecurity "restricted:latest".*{said}'):
+    with pytest.raises(ApiError, match=f'violates PodSecurity "restricted:latest".*{refusal}'):
         cluster.pod(template, "sovereign")
 
 
-@pytest.mark.parametrize("what", FIELDS)
-def test_a_manifest_with_a_wrong_field_is_refused(cluster: Cluster, rendered, what: str):
-    path, new, said = FIELDS[what]
+@pytest.mark.parametrize("message", FIELDS)
+def test_a_manifest_with_a_wrong_field_is_refused(cluster: Cluster, rendered, message: str):
+    path, new, refusal = FIELDS[message]
     (body,) = manifests.of_kind(bodies(rendered["pilot"]), "Deployment", "internal-gateway")
     put(body, path, new)
-    with pytest.raises(ApiError, match=said):
+    with pytest.raises(ApiError, match=refusal):
         cluster.try_(body, "pilot")
 
 
-@pytest.mark.skipif(crds.beside_checkout() is None, reason="stand-ins of resource definitions take any field")
+@pytest.mark.skipif(crds.default_folder() is None, reason="stand-ins of resource definitions take any field")
 def test_a_custom_resource_with_an_unknown_field_is_refused(cluster: Cluster, rendered):
     body = manifests.of_kind(bodies(rendered["pilot"]), "ClusterQueue")[0]
     body["spec"]["resourceGroop"] = []

@@ -84,8 +84,8 @@ def test_every_type_is_checked_and_no_line_of_the_tables_is_idle(
 ) -> None:
     types = {resource["type"] for resources in filled.values() for resource in resources}
     table = cloudformation.TABLE
-    named = {type_ for part in ("types", "parts", "added", "autonamed") for type_ in table[part]}
-    assert named | set(aws_api.CALLS) <= types, f"not rendered any more: {named - types}"
+    named_types = {type_ for part in ("types", "parts", "added", "autonamed") for type_ in table[part]}
+    assert named_types | set(aws_api.CALLS) <= types, f"not rendered any more: {named_types - types}"
     paths = {
         (type_, path)
         for part in ("properties", "dropped")
@@ -168,9 +168,11 @@ def broken(filled: dict[str, list[Resource]]) -> list[Finding]:
     """Findings about one template with all faults of `LINTED`, each in a resource of its own."""
     spoilt = []
     for at, (type_, change, _) in enumerate(LINTED.values()):
-        chosen = next(resource for resource in filled["bank-dev"] if resource["type"].startswith(type_))
-        inputs = {**copy.deepcopy(chosen["inputs"]), **change}
-        spoilt.append({**chosen, "urn": f"{chosen['urn']}-spoilt{at}", "inputs": inputs})
+        broken_resource = next(
+            resource for resource in filled["bank-dev"] if resource["type"].startswith(type_)
+        )
+        inputs = {**copy.deepcopy(broken_resource["inputs"]), **change}
+        spoilt.append({**broken_resource, "urn": f"{broken_resource['urn']}-spoilt{at}", "inputs": inputs})
     return lint("broken", spoilt)
 
 
@@ -193,9 +195,9 @@ def test_cfn_lint_finds_what_is_broken(broken: list[Finding], fault: str) -> Non
 def test_the_models_of_aws_s_calls_find_what_is_broken(
     filled: dict[str, list[Resource]], type_: str, change: dict[str, Any], path: str
 ) -> None:
-    chosen = next(resource for resource in filled["bank-dev"] if resource["type"] == type_)
-    assert aws_api.findings(chosen) == []
-    (finding,) = aws_api.findings({**chosen, "inputs": {**chosen["inputs"], **change}})
+    broken_resource = next(resource for resource in filled["bank-dev"] if resource["type"] == type_)
+    assert aws_api.findings(broken_resource) == []
+    (finding,) = aws_api.findings({**broken_resource, "inputs": {**broken_resource["inputs"], **change}})
     assert path in finding
 
 
@@ -212,13 +214,15 @@ def test_the_rule_of_characters_finds_what_is_broken(
     filled: dict[str, list[Resource]], change: dict[str, Any]
 ) -> None:
     type_ = "aws:vpc/securityGroupIngressRule:"
-    chosen = next(resource for resource in filled["bank-dev"] if resource["type"].startswith(type_))
-    assert len(refused_text({**chosen, "inputs": {**chosen["inputs"], **change}})) == 1
+    broken_resource = next(resource for resource in filled["bank-dev"] if resource["type"].startswith(type_))
+    assert len(refused_text({**broken_resource, "inputs": {**broken_resource["inputs"], **change}})) == 1
 
 
 def test_a_type_or_input_that_no_table_has_fails(filled: dict[str, list[Resource]]) -> None:
-    chosen = next(resource for resource in filled["bank-dev"] if resource["type"] == "aws:ec2/vpc:Vpc")
+    broken_resource = next(
+        resource for resource in filled["bank-dev"] if resource["type"] == "aws:ec2/vpc:Vpc"
+    )
     with pytest.raises(cloudformation.Untranslated, match="no CloudFormation type"):
-        cloudformation.template([{**chosen, "type": "aws:ec2/tunnel:Tunnel"}])
+        cloudformation.template([{**broken_resource, "type": "aws:ec2/tunnel:Tunnel"}])
     with pytest.raises(cloudformation.Untranslated, match="called like 'mtu'"):
-        cloudformation.template([{**chosen, "inputs": {**chosen["inputs"], "mtu": 9001}}])
+        cloudformation.template([{**broken_resource, "inputs": {**broken_resource["inputs"], "mtu": 9001}}])

@@ -25,8 +25,8 @@ LISTS = {"kubernetes": "kubernetes", "terraform_plan": "terraform"}
 def write_manifests(bodies: Iterable[manifests.Body], folder: Path) -> None:
     """A file for all: Checkov reads JSON as it reads YAML."""
     folder.mkdir(parents=True)
-    every = [one for each in bodies for one in manifests.as_deployments(each)]
-    (folder / "manifests.yaml").write_text("---\n".join(json.dumps(each) + "\n" for each in every))
+    deployments = [as_deployment for body in bodies for as_deployment in manifests.as_deployments(body)]
+    (folder / "manifests.yaml").write_text("---\n".join(json.dumps(body) + "\n" for body in deployments))
 
 
 def write_plan(resources: Iterable[terraform.Resource], folder: Path) -> None:
@@ -38,14 +38,14 @@ def write_plan(resources: Iterable[terraform.Resource], folder: Path) -> None:
 def graded(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graded]:
     """Both runs, over all renderings."""
     folders = {framework: tmp_path_factory.mktemp(framework) for framework in LISTS}
-    for each in rendered.values():
-        if each.manifests:
+    for rendering in rendered.values():
+        if rendering.manifests:
             # Two sites may have a namespace of one name.
-            for site in sorted((each.folder / "kubernetes").iterdir()):
+            for site in sorted((rendering.folder / "kubernetes").iterdir()):
                 bodies = manifests.read(sorted(site.glob("*/*.yaml")))
-                write_manifests(bodies, folders["kubernetes"] / each.name / site.name)
-        if each.aws:
-            write_plan(terraform.resources(each.folder), folders["terraform_plan"] / each.name)
+                write_manifests(bodies, folders["kubernetes"] / rendering.name / site.name)
+        if rendering.aws:
+            write_plan(terraform.resources(rendering.folder), folders["terraform_plan"] / rendering.name)
     return {framework: checkov.run(folder, framework) for framework, folder in folders.items()}
 
 
@@ -55,24 +55,31 @@ def covers(exception: dict[str, str], finding: Finding) -> bool:
 
 def refused_by_aws(finding: Finding, resources: Iterable[terraform.Resource]) -> bool:
     """Control 3 where AWS takes no key for an endpoint's storage: what is captured from it must be encrypted then."""
-    (control,) = [each for each in CONTROLS if "refused_on" in each]
+    (control,) = [control for control in CONTROLS if "refused_on" in control]
     if finding.check not in control["checks"]:
         return False
-    (found,) = [each["inputs"] for each in resources if terraform.address(each) == finding.resource]
-    kinds = {str(one.get("instanceType", "")).split(".")[1:2][0] for one in found["productionVariants"]}
-    capture = found.get("dataCaptureConfig")
+    (resource_inputs,) = [
+        resource["inputs"] for resource in resources if terraform.address(resource) == finding.resource
+    ]
+    kinds = {
+        str(production_variant.get("instanceType", "")).split(".")[1:2][0]
+        for production_variant in resource_inputs["productionVariants"]
+    }
+    capture = resource_inputs.get("dataCaptureConfig")
     return kinds <= set(control["refused_on"]) and (capture is None or bool(capture.get("kmsKeyId")))
 
 
 @pytest.mark.parametrize("framework", LISTS)
 def test_checkov_finds_nothing_but_the_exceptions(rendered, graded, framework: str):
     new = [
-        each
-        for each in graded[framework].findings
-        if not any(covers(exception, each) for exception in EXCEPTIONS)
-        and not refused_by_aws(each, terraform.resources(rendered[each.rendering].folder))
+        finding
+        for finding in graded[framework].findings
+        if not any(covers(exception, finding) for exception in EXCEPTIONS)
+        and not refused_by_aws(finding, terraform.resources(rendered[finding.rendering].folder))
     ]
-    assert not new, "\n".join(f"{each.rendering}: {each.resource}: {each.check} {each.says}" for each in new)
+    assert not new, "\n".join(
+        f"{finding.rendering}: {finding.resource}: {finding.check} {finding.says}" for finding in new
+    )
     assert graded[framework].passed > 20 * len(graded[framework].findings), "it looked at next to nothing"
 
 
@@ -95,51 +102,65 @@ def test_an_endpoint_s_storage_goes_without_our_key_only_where_aws_refuses_it(in
 
 
 def test_every_exception_is_needed(graded):
-    found = [finding for each in graded.values() for finding in each.findings]
-    idle = [each["check"] for each in EXCEPTIONS if not any(covers(each, finding) for finding in found)]
+    findings = [finding for grade in graded.values() for finding in grade.findings]
+    idle = [
+        exception["check"]
+        for exception in EXCEPTIONS
+        if not any(covers(exception, finding) for finding in findings)
+    ]
     assert not idle, f"take them out of data/exceptions.yaml: {idle}"
 
 
 def test_the_exceptions_are_few_each_with_a_reason_and_on_no_control():
     assert len(EXCEPTIONS) <= MOST
-    assert len({(each["check"], each["on"]) for each in EXCEPTIONS}) == len(EXCEPTIONS)
-    guarded = {check: each["what"] for each in CONTROLS for check in each["checks"]}
-    for each in EXCEPTIONS:
-        assert set(each) == {"check", "on", "reason"}, each
-        assert len(each["reason"].split()) > 10, f"{each['check']}: that is no reason"
-        assert each["on"].split(".")[0].strip("*"), f"{each['check']}: `{each['on']}` is every resource"
-        assert each["check"] not in guarded, f"{each['check']} is on a control: {guarded[each['check']]}"
+    assert len({(exception["check"], exception["on"]) for exception in EXCEPTIONS}) == len(EXCEPTIONS)
+    guarded = {check: control["what"] for control in CONTROLS for check in control["checks"]}
+    for exception in EXCEPTIONS:
+        assert set(exception) == {"check", "on", "reason"}, exception
+        assert len(exception["reason"].split()) > 10, f"{exception['check']}: that is no reason"
+        assert exception["on"].split(".")[0].strip("*"), (
+            f"{exception['check']}: `{exception['on']}` is every resource"
+        )
+        assert exception["check"] not in guarded, (
+            f"{exception['check']} is on a control: {guarded[exception['check']]}"
+        )
 
 
 def test_the_docs_tell_of_every_exception_and_of_what_was_not_tried():
     text = (ROOT / "docs" / "graders.md").read_text()
-    assert {each["check"] for each in EXCEPTIONS} == set(re.findall(r"^\| (CKV\w+) \|", text, re.MULTILINE))
+    assert {exception["check"] for exception in EXCEPTIONS} == set(
+        re.findall(r"^\| (CKV\w+) \|", text, re.MULTILINE)
+    )
     assert "No network plugin and no IAM was exercised." in " ".join(text.split())
 
 
 def test_exceptions_and_controls_name_checks_that_there_are():
-    known = {check for each in checkov.known().values() for check in each["checks"]}
-    named = {each["check"] for each in EXCEPTIONS} | {check for each in CONTROLS for check in each["checks"]}
+    known_checks = {check for framework in checkov.all_checks().values() for check in framework["checks"]}
+    named_checks = {exception["check"] for exception in EXCEPTIONS} | {
+        check for control in CONTROLS for check in control["checks"]
+    }
     # Of policies written as Terraform data sources, which is a registry of its own.
     of_documents = {f"CKV_AWS_{number}" for number in (1, 49, 107, 108, 109, 110, 111, 283, 356)}
-    assert named - of_documents <= known, named - of_documents - known
+    assert named_checks - of_documents <= known_checks, named_checks - of_documents - known_checks
 
 
 def test_every_type_was_translated_to_one_that_terraform_has(rendered):
-    kinds = {each["type"] for some in rendered.values() for each in terraform.resources(some.folder)}
-    known = set(checkov.known()["terraform"]["types"])
-    missing = {type_: terraform.kind(type_) for type_ in kinds if terraform.kind(type_) not in known}
+    kinds = {resource["type"] for some in rendered.values() for resource in terraform.resources(some.folder)}
+    known_types = set(checkov.all_checks()["terraform"]["types"])
+    missing = {type_: terraform.kind(type_) for type_ in kinds if terraform.kind(type_) not in known_types}
     assert not missing, f"say in terraform.TYPES or MODULES what these are called: {missing}"
 
 
 @pytest.mark.parametrize("framework", LISTS)
 def test_what_checkov_has_no_check_for_is_listed(rendered, graded, framework: str):
     if framework == "kubernetes":
-        bodies = [body for each in rendered.values() for body in manifests.read(each.manifests)]
-        kinds = {one["kind"] for body in bodies for one in manifests.as_deployments(body)}
+        bodies = [body for rendering in rendered.values() for body in manifests.read(rendering.manifests)]
+        kinds = {as_deployment["kind"] for body in bodies for as_deployment in manifests.as_deployments(body)}
     else:
-        found = [one for each in rendered.values() for one in terraform.resources(each.folder)]
-        kinds = {terraform.kind(each["type"]) for each in found}
+        all_resources = [
+            resource for rendering in rendered.values() for resource in terraform.resources(rendering.folder)
+        ]
+        kinds = {terraform.kind(resource["type"]) for resource in all_resources}
     silent = kinds - graded[framework].examined
     listed = set(UNEXAMINED[framework])
     assert silent == listed, (
@@ -150,8 +171,8 @@ def test_what_checkov_has_no_check_for_is_listed(rendered, graded, framework: st
 def test_only_the_model_s_own_container_may_write_to_its_root(rendered):
     writable = {
         container["name"]
-        for each in rendered.values()
-        for body in manifests.read(each.manifests)
+        for rendering in rendered.values()
+        for body in manifests.read(rendering.manifests)
         for template in manifests.templates(body)
         for container in [*template.spec["containers"], *template.spec.get("initContainers", [])]
         if not container["securityContext"].get("readOnlyRootFilesystem")
@@ -162,8 +183,8 @@ def test_only_the_model_s_own_container_may_write_to_its_root(rendered):
 def test_only_the_resolver_adds_a_capability_and_only_the_one_that_the_standard_permits(rendered):
     added = {
         (container["name"], capability)
-        for each in rendered.values()
-        for body in manifests.read(each.manifests)
+        for rendering in rendered.values()
+        for body in manifests.read(rendering.manifests)
         for template in manifests.templates(body)
         for container in [*template.spec["containers"], *template.spec.get("initContainers", [])]
         for capability in container["securityContext"].get("capabilities", {}).get("add", [])
@@ -226,16 +247,18 @@ def broken(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFact
         (body,) = manifests.of_kind(bodies, "Deployment", "internal-gateway")
         change(body)
         write_manifests([body], pods / check)
-    found = copy.deepcopy(terraform.resources(rendered["bank-dev"].folder))
+    resources_broken = copy.deepcopy(terraform.resources(rendered["bank-dev"].folder))
     for type_, spoil in RESOURCES.values():
-        chosen = next(each for each in found if each["type"].startswith(f"aws:{type_}:"))
+        chosen_resource = next(
+            candidate for candidate in resources_broken if candidate["type"].startswith(f"aws:{type_}:")
+        )
         if spoil is None:
-            found.remove(chosen)
+            resources_broken.remove(chosen_resource)
         else:
-            spoil(chosen)
-    write_plan(found, plans / "all")
-    said = [*checkov.run(pods, "kubernetes").findings, *checkov.run(plans, "terraform_plan").findings]
-    return {(each.rendering, each.check) for each in said}
+            spoil(chosen_resource)
+    write_plan(resources_broken, plans / "all")
+    findings = [*checkov.run(pods, "kubernetes").findings, *checkov.run(plans, "terraform_plan").findings]
+    return {(finding.rendering, finding.check) for finding in findings}
 
 
 @pytest.mark.parametrize("check", [*PODS, *RESOURCES])

@@ -26,7 +26,9 @@ INPUTS = {
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [str(argument) for argument in command], capture_output=True, text=True, check=False
+    )
 
 
 def actionlint(*files: Path) -> subprocess.CompletedProcess[str]:
@@ -51,12 +53,12 @@ def schema(name: str, *files: Path) -> subprocess.CompletedProcess[str]:
 
 def plain(file: Path, to: Path) -> list[Path]:
     """A GitLab file's documents, each by itself, with the inputs put in: what GitLab makes of it."""
-    made = []
+    workflows = []
     for at, text in enumerate(file.read_text().split("\n---\n")):
-        text = re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda found: INPUTS[found[1]], text)
-        made.append(to / f"{file.stem}-{at}.yml")
-        made[-1].write_text(text)
-    return made
+        text = re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda match: INPUTS[match[1]], text)
+        workflows.append(to / f"{file.stem}-{at}.yml")
+        workflows[-1].write_text(text)
+    return workflows
 
 
 def test_every_workflow_passes_actionlint_zizmor_and_the_schema() -> None:
@@ -118,8 +120,8 @@ def test_what_runs_a_branchs_code_on_github_has_no_secret_and_may_only_read() ->
     assert job["permissions"] == {"contents": "read"}
     assert "environment" not in job
     assert "self-hosted" not in str(job["runs-on"])
-    for word in ("secrets.", "vars.", "id-token", "github.token", "GITHUB_TOKEN"):
-        assert word not in text
+    for forbidden in ("secrets.", "vars.", "id-token", "github.token", "GITHUB_TOKEN"):
+        assert forbidden not in text
 
 
 def test_what_writes_the_comment_on_github_runs_the_default_branchs_script_alone() -> None:
@@ -149,16 +151,16 @@ def test_nothing_is_changed_but_by_up_and_that_takes_the_approved_digest() -> No
 
 def test_on_gitlab_a_merge_request_reaches_no_environment_token_or_runner_of_ours(tmp_path: Path) -> None:
     jobs = yaml.safe_load(plain(CI / "gitlab.yml", tmp_path)[1].read_text())
-    seen = []
+    jobs_seen = []
     for name, job in jobs.items():
         if isinstance(job, dict) and "script" in job:
             rules = " ".join(rule["if"] for rule in job["rules"])
-            seen.append((name, "merge_request_event" in rules))
-            whole = {**jobs.get(job.get("extends"), {}), **job}
-            reaches = {"environment", "id_tokens", "tags"} & set(whole)
+            jobs_seen.append((name, "merge_request_event" in rules))
+            whole_job = {**jobs.get(job.get("extends"), {}), **job}
+            reaches = {"environment", "id_tokens", "tags"} & set(whole_job)
             assert not (reaches and "merge_request_event" in rules), name
             assert reaches or "merge_request_event" in rules
-    assert sorted(seen) == [("drift", False), ("preview", False), ("render", True), ("up", False)]
+    assert sorted(jobs_seen) == [("drift", False), ("preview", False), ("render", True), ("up", False)]
     assert jobs["up"]["needs"] == ["preview"]
     assert jobs["up"]["rules"][0]["when"] == "manual"
 
@@ -195,21 +197,21 @@ def test_every_command_in_them_is_one_that_isthmus_takes() -> None:
     from isthmus.cli.app import app
 
     texts = [file.read_text() for file in (*GITHUB, *GITLAB, CI / "README.md")]
-    found = [line for text in texts for line in re.findall(r"(?:bin/|`)isthmus ([^`|\n]+)", text)]
-    named = set()
-    for line in found:
+    commands = [line for text in texts for line in re.findall(r"(?:bin/|`)isthmus ([^`|\n]+)", text)]
+    command_names = set()
+    for line in commands:
         plain = re.sub(r"\$\[\[.*?\]\]", "bank-dev", line)
-        words = [re.sub(r"^\$.*", "bank-dev", word) for word in shlex.split(plain)]
+        arguments = [re.sub(r"^\$.*", "bank-dev", argument) for argument in shlex.split(plain)]
         group = get_command(app)
         assert isinstance(group, TyperGroup)
-        name, command, rest = group.resolve_command(
-            group.make_context("isthmus", ["x"], resilient_parsing=True), words
+        name, command, remaining = group.resolve_command(
+            group.make_context("isthmus", ["x"], resilient_parsing=True), arguments
         )
         assert command is not None, line
-        named.add(name)
-        if rest:  # a command that is only named in a sentence
-            command.make_context(name, [*rest]).close()
-    assert named >= {"ci", "preview", "drift", "up"}
+        command_names.add(name)
+        if remaining:  # a command that is only named in a sentence
+            command.make_context(name, [*remaining]).close()
+    assert command_names >= {"ci", "preview", "drift", "up"}
 
 
 def jobs_of(file: Path) -> list[dict[str, Any]]:

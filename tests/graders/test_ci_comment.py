@@ -22,9 +22,9 @@ def script(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"ci_{name}", CI / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    module_from_spec = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module_from_spec)
+    return module_from_spec
 
 
 comment = script("comment")
@@ -42,7 +42,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.split("per_page")[0].rstrip("?&")
-                found = owner.answers.get(path)
+                answer = owner.answers.get(path)
                 if path == "/elsewhere":
                     owner.sent_on.append(
                         self.headers.get("Authorization") or self.headers.get("PRIVATE-TOKEN")
@@ -50,17 +50,17 @@ class Server:
                 elif not (self.headers.get("Authorization") or self.headers.get("PRIVATE-TOKEN")):
                     self.send_error(401)
                     return
-                if found is None:
+                if answer is None:
                     self.send_error(404)
                     return
-                if isinstance(found, str):
+                if isinstance(answer, str):
                     self.send_response(302)
-                    self.send_header("Location", found)
+                    self.send_header("Location", answer)
                     self.end_headers()
                     return
                 self.send_response(200)
                 self.end_headers()
-                self.wfile.write(found if isinstance(found, bytes) else json.dumps(found).encode())
+                self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
             def _write(self) -> None:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -85,9 +85,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
+    fake_server = Server()
+    yield fake_server
+    fake_server.close()
 
 
 def packed(name: str, text: str) -> bytes:
@@ -222,21 +222,23 @@ def test_gitlab_gets_one_note_that_is_changed_only_when_it_says_something_new(se
     assert server.written[-1][:2] == ("PUT", f"{notes}/2")
 
 
-@pytest.mark.parametrize("other", [{"status": "running"}, {"project_id": 77}, {"source": "push"}])
-def test_a_pipeline_that_runs_still_or_is_another_projects_is_not_told_of(server: Server, other: Any) -> None:
-    assert comment.gitlab(on_gitlab(server, **other)) == []
+@pytest.mark.parametrize("other_pipeline", [{"status": "running"}, {"project_id": 77}, {"source": "push"}])
+def test_a_pipeline_that_runs_still_or_is_another_projects_is_not_told_of(
+    server: Server, other_pipeline: Any
+) -> None:
+    assert comment.gitlab(on_gitlab(server, **other_pipeline)) == []
     assert server.written == []
 
 
 def test_only_a_complete_preview_has_a_digest_that_can_be_approved(tmp_path: Path) -> None:
     digest, file = script("digest"), tmp_path / "preview.json"
 
-    def of(content: Any) -> str:
+    def digest_line(content: Any) -> str:
         file.write_text(json.dumps(content))
         return digest.main(str(file))
 
-    whole = {"status": "complete", "digest": "sha256:" + "ab" * 32}
-    assert of(whole) == of([whole]) == f"digest={whole['digest']}"
+    complete = {"status": "complete", "digest": "sha256:" + "ab" * 32}
+    assert digest_line(complete) == digest_line([complete]) == f"digest={complete['digest']}"
     for spoilt in ({"status": "partial"}, {"status": "failed"}, {"digest": ""}, {"digest": "x\nother=1"}):
         with pytest.raises(SystemExit):
-            of({**whole, **spoilt})
+            digest_line({**complete, **spoilt})

@@ -37,7 +37,9 @@ def rendered_quantities(rendering: Rendering) -> dict[str, float]:
         if document["type"] == "aws:ecs/service:Service"
     }
     endpoints = [
-        each for each in resources(rendering, "VpcEndpoint") if each["vpcEndpointType"] == "Interface"
+        resource
+        for resource in resources(rendering, "VpcEndpoint")
+        if resource["vpcEndpointType"] == "Interface"
     ]
     vcpus = sum(
         service["desiredCount"] * int(tasks[name]["cpu"]) / 1024 for name, service in services.items()
@@ -67,7 +69,9 @@ def rendered_quantities(rendering: Rendering) -> dict[str, float]:
         "private-zone": len(resources(rendering, "Zone")),
         "fargate-vcpu": vcpus,
         "fargate-gib": gib,
-        "eks-cluster": len([each for each in resources(rendering, "Cluster") if "roleArn" in each]),
+        "eks-cluster": len(
+            [resource for resource in resources(rendering, "Cluster") if "roleArn" in resource]
+        ),
         "m7i.xlarge": nodes * (vcpus_of(kind) or 0) / 4,
     }
 

@@ -33,7 +33,9 @@ def filled(rendered: dict[str, Rendering]) -> dict[str, list[Resource]]:
 @pytest.fixture(scope="module")
 def documents(filled: dict[str, list[Resource]]) -> list[Document]:
     rendered = [
-        document for name, resources in filled.items() for document in iam_documents.of(name, resources)
+        document
+        for name, resources in filled.items()
+        for document in iam_documents.documents_of(name, resources)
     ]
     return [*rendered, *people()]
 
@@ -99,7 +101,7 @@ def test_a_document_in_an_unknown_place_fails() -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
     queue = {"urn": "urn:pulumi:x::isthmus::aws:sqs/queue:Queue::q", "type": "aws:sqs/queue:Queue"}
     with pytest.raises(LookupError):
-        list(iam_documents.of("x", [{**queue, "inputs": {"policy": policy}, "needs": []}]))
+        list(iam_documents.documents_of("x", [{**queue, "inputs": {"policy": policy}, "needs": []}]))
 
 
 def _identity(**statement: Any) -> Document:
@@ -153,8 +155,8 @@ def managed_actions(name: str) -> frozenset[str]:
 
 def actions(statements: Iterable[dict[str, Any]]) -> Iterator[str]:
     for statement in statements:
-        named = statement.get("Action", [])
-        yield from [named] if isinstance(named, str) else named
+        actions_of = statement.get("Action", [])
+        yield from [actions_of] if isinstance(actions_of, str) else actions_of
 
 
 def allowed(document: Document) -> set[str]:
@@ -163,7 +165,7 @@ def allowed(document: Document) -> set[str]:
 
 def roles(resources: list[Resource], pattern: str) -> Iterator[tuple[str, set[str]]]:
     """Roles of this name in the program, each with what its own policies allow."""
-    documents = {document.urn: document for document in iam_documents.of("", resources)}
+    documents = {document.urn: document for document in iam_documents.documents_of("", resources)}
     for role in resources:
         name = role["urn"].rpartition("::")[2]
         if role["type"] == "aws:iam/role:Role" and fnmatch.fnmatchcase(name, pattern):
@@ -181,10 +183,10 @@ def test_a_role_lacks_nothing_of_its_managed_policy_but_what_is_listed(
     filled: dict[str, list[Resource]], line: dict[str, Any]
 ) -> None:
     lacking: set[str] = set()
-    seen = [role for resources in filled.values() for role in roles(resources, line["role"])]
-    assert seen, f"no role is called {line['role']}"
-    for name, own in seen:
-        lacks = managed_actions(line["managed"]) - own
+    roles_seen = [role for resources in filled.values() for role in roles(resources, line["role"])]
+    assert roles_seen, f"no role is called {line['role']}"
+    for name, role_actions in roles_seen:
+        lacks = managed_actions(line["managed"]) - role_actions
         new = {
             action
             for action in lacks
@@ -213,13 +215,14 @@ def test_an_endpoint_lets_through_what_the_roles_that_it_names_may_do(
             if role["type"] != "aws:iam/role:Role":
                 continue
             arn = aws_values.arn(role)
-            (_, own), *_ = roles(resources, role["urn"].rpartition("::")[2])
+            (_, role_actions), *_ = roles(resources, role["urn"].rpartition("::")[2])
             for (service, principal), granted_actions in through.items():
                 if principal == arn:
                     prefix = PREFIX.get(service, service)
-                    wanted = {action for action in own if action.startswith(f"{prefix}:")}
+                    expected = {action for action in role_actions if action.startswith(f"{prefix}:")}
                     missing += [
-                        f"{arn}: {action} by the endpoint of {service}" for action in wanted - granted_actions
+                        f"{arn}: {action} by the endpoint of {service}"
+                        for action in expected - granted_actions
                     ]
     assert not missing, "\n".join(sorted(set(missing)))
 
@@ -232,8 +235,8 @@ def granted(resources: list[Resource]) -> dict[tuple[str, str], set[str]]:
             continue
         service = endpoint["inputs"]["serviceName"].split(".", 3)[3]
         for statement in json.loads(endpoint["inputs"]["policy"])["Statement"]:
-            named = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:PrincipalArn", [])
-            for principal in named:
+            principals = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:PrincipalArn", [])
+            for principal in principals:
                 prefix = "ecr" if service.startswith("ecr.") else service
                 through.setdefault((prefix, principal), set()).update(actions([statement]))
     return through

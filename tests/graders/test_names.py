@@ -60,8 +60,10 @@ class Resolver:
 
     def ask(self, name: str, kind: int = A) -> tuple[int, int]:
         """The answer's code, and how many records it has."""
-        parts = b"".join(bytes([len(label)]) + label.encode() for label in name.strip(".").split("."))
-        query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + parts + b"\0" + struct.pack(">HH", kind, 1)
+        labels_bytes = b"".join(bytes([len(label)]) + label.encode() for label in name.strip(".").split("."))
+        query = (
+            struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels_bytes + b"\0" + struct.pack(">HH", kind, 1)
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(5)
             client.sendto(query, ("127.0.0.1", self.port))
@@ -165,6 +167,6 @@ def test_another_type_of_a_listed_name_is_empty_and_not_forwarded(resolver: Reso
 
 
 def test_the_program_is_of_the_version_that_the_platform_runs() -> None:
-    wanted = re.search(r"coredns/coredns v(\S+)", (coredns_install.MODULE / "go.mod").read_text())
-    assert wanted
-    assert f"coredns/coredns:{wanted[1]}\n" in (ROOT / "images.lock.yaml").read_text()
+    expected = re.search(r"coredns/coredns v(\S+)", (coredns_install.MODULE / "go.mod").read_text())
+    assert expected
+    assert f"coredns/coredns:{expected[1]}\n" in (ROOT / "images.lock.yaml").read_text()

@@ -19,10 +19,12 @@ NAMES = examples.names()
 def sites(rendering: Rendering) -> list[str]:
     """Sites with pods. One that has none and gateways all the same runs them on something else than Kubernetes."""
     written = rendering.folder / "kubernetes"
-    found = sorted(each.name for each in written.iterdir()) if written.is_dir() else []
-    inside = {one["site"] for one in rendering.platform["gateways"] if one.get("runs_on") != "fargate"}
-    assert inside == set(found), f"gateways of clusters at {inside}, and manifests of {found}"
-    return found
+    folders = sorted(path.name for path in written.iterdir()) if written.is_dir() else []
+    inside = {
+        gateway["site"] for gateway in rendering.platform["gateways"] if gateway.get("runs_on") != "fargate"
+    }
+    assert inside == set(folders), f"gateways of clusters at {inside}, and manifests of {folders}"
+    return folders
 
 
 def bodies(rendering: Rendering, site: str) -> list[Body]:
@@ -30,29 +32,33 @@ def bodies(rendering: Rendering, site: str) -> list[Body]:
 
 
 @pytest.fixture(scope="module")
-def found(
+def ways_found(
     rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, set[network.Way]]]:
     """What the analyser says of each rendering's sites."""
     folder = tmp_path_factory.mktemp("network")
     return {
-        name: {site: network.found(bodies(each, site), folder / name / site) for site in sites(each)}
-        for name, each in rendered.items()
+        name: {
+            site: network.ways_of(bodies(rendering, site), folder / name / site) for site in sites(rendering)
+        }
+        for name, rendering in rendered.items()
     }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, found, name: str):
-    for site, ways in found[name].items():
+def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, ways_found, name: str):
+    for site, connections in ways_found[name].items():
         allowed = network.allowed(rendered[name].platform, site)
         assert allowed or not manifests.of_kind(bodies(rendered[name], site), "NetworkPolicy")
-        assert (ways - allowed, allowed - ways) == (set(), set()), f"{name}, {site}: more, and less"
+        assert (connections - allowed, allowed - connections) == (set(), set()), (
+            f"{name}, {site}: more, and less"
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_leaves_a_cluster_goes_where_its_class_may(rendered, found, name: str):
-    for site, ways in found[name].items():
-        assert network.beyond(ways, rendered[name].platform, site) == set()
+def test_what_leaves_a_cluster_goes_where_its_class_may(rendered, ways_found, name: str):
+    for site, connections in ways_found[name].items():
+        assert network.beyond(connections, rendered[name].platform, site) == set()
 
 
 def test_what_fetches_weights_reaches_its_store_and_no_more(tmp_path: Path):
@@ -72,23 +78,23 @@ def test_what_fetches_weights_reaches_its_store_and_no_more(tmp_path: Path):
         digest = endpoint["weights"]["digest"]
         endpoint["weights"] = {"uri": "s3://models/a", "digest": digest, "store": store, "cache": cache}
     file.dump(stack, overrides)
-    each = examples.one("bank-dev", tmp_path, tmp_path / "out")
-    assert {"DaemonSet", "Job"} <= {one["kind"] for one in bodies(each, "fra1")}
+    rendering = examples.render_example("bank-dev", tmp_path, tmp_path / "out")
+    assert {"DaemonSet", "Job"} <= {body["kind"] for body in bodies(rendering, "fra1")}
     # A job's name tells what it fetches.
-    ways = {
-        way._replace(source=re.sub(r"-fetch-[0-9a-f]{10}$", "-fetch", way.source))
-        for way in network.found(bodies(each, "fra1"), tmp_path / "net")
+    connections = {
+        connection._replace(source=re.sub(r"-fetch-[0-9a-f]{10}$", "-fetch", connection.source))
+        for connection in network.ways_of(bodies(rendering, "fra1"), tmp_path / "net")
     }
-    allowed = network.allowed(each.platform, "fra1")
-    assert (ways - allowed, allowed - ways) == (set(), set()), "more, and less"
-    fetching = {way for way in ways if way.source.endswith("-fetch")}
-    assert {way.target for way in fetching} == {"10.40.3.10"}
+    allowed = network.allowed(rendering.platform, "fra1")
+    assert (connections - allowed, allowed - connections) == (set(), set()), "more, and less"
+    fetching = {connection for connection in connections if connection.source.endswith("-fetch")}
+    assert {connection.target for connection in fetching} == {"10.40.3.10"}
     assert len(fetching) == 2
-    assert network.beyond(ways, each.platform, "fra1") == set()
+    assert network.beyond(connections, rendering.platform, "fra1") == set()
 
 
 def test_a_way_out_that_a_class_may_not_have_is_seen(rendered):
-    ways = {
+    connections = {
         network.Way(f"isthmus-{class_}/some-pod", network.span(cidr), "TCP", "443")
         for class_, cidr in [
             ("restricted", "10.80.0.0/16"),
@@ -97,8 +103,11 @@ def test_a_way_out_that_a_class_may_not_have_is_seen(rendered):
             ("restricted", "10.40.7.0/24"),
         ]
     }
-    seen = {(way.source, way.target) for way in network.beyond(ways, rendered["bank-dev"].platform, "fra1")}
-    assert seen == {
+    seen_ways = {
+        (connection.source, connection.target)
+        for connection in network.beyond(connections, rendered["bank-dev"].platform, "fra1")
+    }
+    assert seen_ways == {
         ("isthmus-restricted/some-pod", "10.80.0.0-10.80.255.255"),
         ("isthmus-internal/some-pod", "10.0.0.0-10.255.255.255"),
     }
@@ -113,8 +122,8 @@ def let_in(policy: Body) -> None:
 
 
 def another_class(policy: Body) -> None:
-    rule = policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]
-    rule["matchLabels"]["isthmus.dev/class"] = "public"
+    connection = policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]
+    connection["matchLabels"]["isthmus.dev/class"] = "public"
 
 
 def every_port(policy: Body) -> None:
@@ -122,12 +131,12 @@ def every_port(policy: Body) -> None:
 
 
 def every_group(policy: Body) -> None:
-    for rule in (
+    for connection in (
         policy["spec"]["ingress"][0]["from"][0],
         policy["spec"]["egress"][0]["to"][0],
         policy["spec"],
     ):
-        del rule["podSelector"]["matchLabels"]["leaderworkerset.sigs.k8s.io/group-index"]
+        del connection["podSelector"]["matchLabels"]["leaderworkerset.sigs.k8s.io/group-index"]
 
 
 # The example, the policy, what is done to it, and what must then be found.
@@ -140,15 +149,15 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
-def test_a_policy_that_lets_through_more_is_seen(rendered, tmp_path: Path, what: str):
-    name, policy, change, seen = BROKEN[what]
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_policy_that_lets_through_more_is_seen(rendered, tmp_path: Path, message: str):
+    name, policy, change, expected = BROKEN[message]
     (site,) = sites(rendered[name])
     broken = bodies(rendered[name], site)
     (spoilt,) = manifests.of_kind(broken, "NetworkPolicy", policy)
     change(spoilt)
-    more = network.found(broken, tmp_path) - network.allowed(rendered[name].platform, site)
-    assert any(seen in way.source + way.target for way in more), more
+    more = network.ways_of(broken, tmp_path) - network.allowed(rendered[name].platform, site)
+    assert any(expected in connection.source + connection.target for connection in more), more
 
 
 @pytest.mark.parametrize(
@@ -161,10 +170,10 @@ def test_a_policy_that_lets_through_more_is_seen(rendered, tmp_path: Path, what:
 )
 def test_a_policy_that_is_missing_is_seen(rendered, tmp_path: Path, policy: str, less: bool):
     (site,) = sites(rendered["pilot"])
-    every = bodies(rendered["pilot"], site)
-    found = manifests.of_kind(every, "NetworkPolicy", policy)
-    (gone,) = [each for each in found if each["metadata"]["namespace"] == "isthmus-internal"]
-    ways = network.found([each for each in every if each is not gone], tmp_path)
+    all_bodies = bodies(rendered["pilot"], site)
+    of_kind = manifests.of_kind(all_bodies, "NetworkPolicy", policy)
+    (gone,) = [body for body in of_kind if body["metadata"]["namespace"] == "isthmus-internal"]
+    connections = network.ways_of([body for body in all_bodies if body is not gone], tmp_path)
     allowed = network.allowed(rendered["pilot"].platform, site)
-    assert bool(allowed - ways) == less
-    assert bool(ways - allowed) != less
+    assert bool(allowed - connections) == less
+    assert bool(connections - allowed) != less

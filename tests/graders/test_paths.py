@@ -16,12 +16,12 @@ from tests.policies import holding
 
 @pytest.mark.parametrize("name", examples.names())
 def test_every_path_of_an_example_is_allowed_and_no_boundary_is_open(rendered, name: str) -> None:
-    stack = project.find(rendered[name].folder.parent / ".project").stack(name)
+    stack = project.find_project(rendered[name].folder.parent / ".project").stack(name)
     platform, resources = stack.platform(), rendering.render(stack).resources
     paths = data_paths(Graph(resources), platform, examples.AS_OF)
-    assert [each for each in paths if each.verdict != "allowed"] == []
+    assert [path for path in paths if path.verdict != "allowed"] == []
     served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
-    assert {each.workload for each in paths} - {""} == served
+    assert {path.workload for path in paths} - {""} == served
     assert holding.all_of(Graph(resources), platform) == []
     stands = Graph(from_state(deployed(resources)))
     assert data_paths(stands, platform, examples.AS_OF) == paths

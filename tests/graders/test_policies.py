@@ -12,6 +12,6 @@ from tests.graders import examples
 
 @pytest.mark.parametrize("name", examples.names())
 def test_the_policies_find_nothing_in_it(rendered, name: str) -> None:
-    stack = project.find(rendered[name].folder.parent / ".project").stack(name)
-    found = judge(rendering.render(stack).resources, stack.platform())
-    assert [f"{each.policy}: {each.message}" for each in found] == []
+    stack = project.find_project(rendered[name].folder.parent / ".project").stack(name)
+    findings = judge(rendering.render(stack).resources, stack.platform())
+    assert [f"{finding.policy}: {finding.message}" for finding in findings] == []

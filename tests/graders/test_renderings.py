@@ -11,8 +11,8 @@ NAMES = examples.names()
 
 
 def test_every_blueprint_of_the_catalogue_is_graded(rendered):
-    graded = {each.blueprint for each in rendered.values()}
-    missing = {each.name for each in blueprints.blueprints()} - graded
+    graded = {rendering.blueprint for rendering in rendered.values()}
+    missing = {blueprint.name for blueprint in blueprints.blueprints()} - graded
     assert not missing, f"no example in examples/ and no stack in stacks/ is planned for {sorted(missing)}"
 
 
@@ -24,10 +24,10 @@ def test_a_rendering_has_something_to_grade(rendered, name: str):
 def test_every_chart_whose_pods_nobody_here_sees_is_named(rendered):
     charts = {
         (body["metadata"]["name"], name)
-        for name, each in rendered.items()
-        for body in manifests.read(each.manifests)
+        for name, rendering in rendered.items()
+        for body in manifests.read(rendering.manifests)
         if body["apiVersion"] == manifests.CHARTS
     }
-    named = {(each["chart"], each["in"]) for each in examples.data("charts")}
-    assert charts == named, "data/charts.yaml"
-    assert all(len(each["reason"].split()) > 10 for each in examples.data("charts"))
+    named_charts = {(chart["chart"], chart["in"]) for chart in examples.data("charts")}
+    assert charts == named_charts, "data/charts.yaml"
+    assert all(len(chart["reason"].split()) > 10 for chart in examples.data("charts"))

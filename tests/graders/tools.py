@@ -35,8 +35,8 @@ def folder(name: str, locks: Path = HERE) -> Path:
 
 def python(name: str, locks: Path = HERE) -> Path | None:
     """The Python that has a grader; None where it is not made yet."""
-    found = folder(name, locks) / "bin" / "python"
-    return found if found.exists() else None
+    path = folder(name, locks) / "bin" / "python"
+    return path if path.exists() else None
 
 
 def install(name: str, locks: Path = HERE) -> float:
@@ -45,15 +45,15 @@ def install(name: str, locks: Path = HERE) -> float:
     Raises `EnvironmentFault` where pip cannot get a package or a hash differs.
     """
     target, began = folder(name, locks), time.monotonic()
-    with cache.turn(target, f"another run is making {name}; waiting for it", print):
+    with cache.exclusive(target, f"another run is making {name}; waiting for it", print):
         if python(name, locks):
             return 0
-        with cache.filling(target) as made:
-            _run(name, [sys.executable, "-m", "venv", str(made)])
+        with cache.fill_folder(target) as filling:
+            _run(name, [sys.executable, "-m", "venv", str(filling)])
             # Wheels only: nothing of a grader runs while it is installed. Nor are scripts started, which would name
             # the folder's temporary name: `python -m` needs none.
             pip = [
-                str(made / "bin" / "python"),
+                str(filling / "bin" / "python"),
                 "-m",
                 "pip",
                 "install",
@@ -68,9 +68,9 @@ def install(name: str, locks: Path = HERE) -> float:
 def _run(name: str, command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        output = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
         raise EnvironmentFault(
-            f"the grader {name} could not be installed: {said[-500:]}",
+            f"the grader {name} could not be installed: {output[-500:]}",
             where=str(folder(name)),
             fix="The package index must be reachable; run `make graders` again",
         )
@@ -107,8 +107,8 @@ def main() -> int:
             ("actionlint", actionlint_install),
             ("coredns", coredns_install),
         )
-        for name, other in programs:
-            _say(name, other.install(), other.folder())
+        for name, program_ in programs:
+            _say(name, program_.install(), program_.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3

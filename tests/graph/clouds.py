@@ -20,50 +20,50 @@ def deployed(resources: Iterable[Resource]) -> dict[str, Any]:
     """What `pulumi stack export` would write of these, had a cloud made them."""
     outputs: dict[str, dict[str, Any]] = {}
     entries = []
-    for each in resources:
-        inputs = json.loads(_given(json.dumps(each.inputs), outputs))
-        entries.append((each, inputs))
-    made = [
+    for resource in resources:
+        inputs = json.loads(_known_values(json.dumps(resource.inputs), outputs))
+        entries.append((resource, inputs))
+    entries_of_state = [
         {
-            "urn": each.urn,
-            "type": each.type,
-            "custom": each.custom,
-            "id": _id(each.name),
+            "urn": resource.urn,
+            "type": resource.type,
+            "custom": resource.custom,
+            "id": _id(resource.name),
             "inputs": {"__defaults": [], **inputs},
-            "outputs": {**inputs, **outputs.get(each.name, {})},
-            "parent": each.parent or "urn:pulumi:s::p::pulumi:pulumi:Stack::s",
-            "provider": f"{each.provider}::0123" if each.provider else "",
-            "dependencies": each.dependencies,
-            "propertyDependencies": each.property_dependencies,
-            **({"external": True} if "read" in each.options else {}),
+            "outputs": {**inputs, **outputs.get(resource.name, {})},
+            "parent": resource.parent or "urn:pulumi:s::p::pulumi:pulumi:Stack::s",
+            "provider": f"{resource.provider}::0123" if resource.provider else "",
+            "dependencies": resource.dependencies,
+            "propertyDependencies": resource.property_dependencies,
+            **({"external": True} if "read" in resource.options else {}),
         }
-        for each, inputs in entries
+        for resource, inputs in entries
     ]
-    return {"version": 3, "deployment": {"resources": made}}
+    return {"version": 3, "deployment": {"resources": entries_of_state}}
 
 
 def _id(name: str) -> str:
     return f"thing-{hashlib.sha256(name.encode()).hexdigest()[:17]}"
 
 
-def _given(text: str, outputs: dict[str, dict[str, Any]]) -> str:
-    def host(found: re.Match[str]) -> str:
-        name = f"{_id(found[1])}-wxgufsrl.{found[2]}"
-        outputs.setdefault(found[1], {})["dnsEntries"] = [{"dnsName": name}]
+def _known_values(text: str, outputs: dict[str, dict[str, Any]]) -> str:
+    def host(match: re.Match[str]) -> str:
+        name = f"{_id(match[1])}-wxgufsrl.{match[2]}"
+        outputs.setdefault(match[1], {})["dnsEntries"] = [{"dnsName": name}]
         return name
 
-    def arn(found: re.Match[str]) -> str:
-        value = f"arn:aws:{found[1]}:eu-central-1:{ACCOUNT}:{_id(found[2])[6:]}/{found[3]}"
-        outputs.setdefault(found[2], {})[found[3]] = value
+    def arn(match: re.Match[str]) -> str:
+        value = f"arn:aws:{match[1]}:eu-central-1:{ACCOUNT}:{_id(match[2])[6:]}/{match[3]}"
+        outputs.setdefault(match[2], {})[match[3]] = value
         return value
 
-    def name(found: re.Match[str]) -> str:
-        if found[1] == "aws":
+    def name(match: re.Match[str]) -> str:
+        if match[1] == "aws":
             return ACCOUNT
-        if found[2] == "id":
-            return _id(found[1])
-        value = f"{found[2].lower()}-{hashlib.sha256(found[0].encode()).hexdigest()[:17]}"
-        outputs.setdefault(found[1], {})[found[2]] = value
+        if match[2] == "id":
+            return _id(match[1])
+        value = f"{match[2].lower()}-{hashlib.sha256(match[0].encode()).hexdigest()[:17]}"
+        outputs.setdefault(match[1], {})[match[2]] = value
         return value
 
     return _NAME.sub(name, _ARN.sub(arn, _HOST.sub(host, text)))

@@ -27,18 +27,24 @@ def entry(**more: Any) -> dict[str, Any]:
 
 def test_what_stands_says_what_the_rendering_said() -> None:
     """Every reference that the rendering has is there again, and nothing that a cloud gave is left."""
-    asked = {each.urn: each for each in rendered().resources if each.made}
-    found = {each.urn: each for each in graph_state.from_state(deployed(rendered().resources)) if each.made}
-    assert set(found) == set(asked)
-    for urn, each in found.items():
-        assert _references(each.inputs) == _references(asked[urn].inputs), urn
-        assert each.property_dependencies == asked[urn].property_dependencies
+    rendered_by_urn = {resource.urn: resource for resource in rendered().resources if resource.made}
+    deployed_by_urn = {
+        resource.urn: resource
+        for resource in graph_state.from_state(deployed(rendered().resources))
+        if resource.made
+    }
+    assert set(deployed_by_urn) == set(rendered_by_urn)
+    for urn, resource in deployed_by_urn.items():
+        assert _references(resource.inputs) == _references(rendered_by_urn[urn].inputs), urn
+        assert resource.property_dependencies == rendered_by_urn[urn].property_dependencies
 
 
 def _references(inputs: dict[str, Any]) -> list[str]:
-    found = re.findall(r"\$\{[^.${}]+\.[^${}]+\}", json.dumps(inputs, sort_keys=True))
+    matches = re.findall(r"\$\{[^.${}]+\.[^${}]+\}", json.dumps(inputs, sort_keys=True))
     # The account, and what a cluster gave, stand as they are.
-    return sorted(each for each in found if not each.endswith(("aws.accountId}", ".clusterIP}")))
+    return sorted(
+        reference for reference in matches if not reference.endswith(("aws.accountId}", ".clusterIP}"))
+    )
 
 
 def test_the_words_are_the_recorders() -> None:
@@ -51,23 +57,25 @@ def test_the_words_are_the_recorders() -> None:
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
     inputs = {"key": SECRET, "tags": [{"deep": SECRET}]}
-    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}})
-    assert found.inputs == {"key": graph_state.MASK, "tags": [{"deep": graph_state.MASK}]}
-    assert "hunter2" not in repr(found)
+    (resource,) = graph_state.from_state(
+        {"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}}
+    )
+    assert resource.inputs == {"key": graph_state.MASK, "tags": [{"deep": graph_state.MASK}]}
+    assert "hunter2" not in repr(resource)
 
 
 def test_a_provider_s_defaults_are_not_what_was_asked_for() -> None:
     inputs = {"__defaults": ["region"], "region": "eu-central-1", "cidrBlock": "10.0.0.0/16"}
-    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
-    assert found.inputs == {"cidrBlock": "10.0.0.0/16"}
+    (resource,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
+    assert resource.inputs == {"cidrBlock": "10.0.0.0/16"}
 
 
 def test_what_waits_to_be_deleted_does_not_stand_and_what_others_own_is_only_read() -> None:
     gone, read = entry(delete=True), entry(external=True)
     assert graph_state.from_state({"deployment": {"resources": [gone]}}) == []
-    (found,) = graph_state.from_state({"deployment": {"resources": [read]}})
-    assert not found.made
-    assert found.options == {"read": "vpc-0123456789abcdef0"}
+    (resource,) = graph_state.from_state({"deployment": {"resources": [read]}})
+    assert not resource.made
+    assert resource.options == {"read": "vpc-0123456789abcdef0"}
 
 
 def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
@@ -77,8 +85,8 @@ def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
     role = entry(
         urn="urn:pulumi:s::p::t::user", type="aws:x/y:Y", inputs=inputs, outputs={"roleArn": arn}, id="a"
     )
-    (found,) = graph_state.from_state({"deployment": {"resources": [role]}})
-    assert found.inputs == inputs
+    (resource,) = graph_state.from_state({"deployment": {"resources": [role]}})
+    assert resource.inputs == inputs
 
 
 @pytest.mark.parametrize(

@@ -40,31 +40,31 @@ def resources() -> list[Resource]:
     return list(bank.rendered().resources)
 
 
-def found(made: Iterable[Resource], platform: Platform | None = None) -> dict[str, DataPath]:
-    paths = data_paths(Graph(made), platform or bank.platform(), TODAY)
-    assert [each.id for each in paths] == sorted({each.id for each in paths})
-    return {each.id: each for each in paths}
+def paths_of(resources_given: Iterable[Resource], platform: Platform | None = None) -> dict[str, DataPath]:
+    paths = data_paths(Graph(resources_given), platform or bank.platform(), TODAY)
+    assert [path.id for path in paths] == sorted({path.id for path in paths})
+    return {path.id: path for path in paths}
 
 
-def of(paths: dict[str, DataPath], workload: str) -> DataPath:
-    (path,) = [each for each in paths.values() if each.workload == workload]
+def path_of(paths: dict[str, DataPath], workload: str) -> DataPath:
+    (path,) = [path for path in paths.values() if path.workload == workload]
     return path
 
 
 def changed(kind: str, name: str, how: Change) -> list[Resource]:
-    made, count = [], 0
-    for each in resources():
-        if each.made and each.type.endswith(kind) and each.name.endswith(name):
-            inputs = copy.deepcopy(each.inputs)
+    changed_resources, count = [], 0
+    for resource in resources():
+        if resource.made and resource.type.endswith(kind) and resource.name.endswith(name):
+            inputs = copy.deepcopy(resource.inputs)
             how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1
-        made.append(each)
+            resource, count = replace(resource, inputs=inputs), count + 1
+        changed_resources.append(resource)
     assert count == 1, f"{count} of {kind} {name}"
-    return made
+    return changed_resources
 
 
 def more(kind: str, inputs: dict[str, Any], name: str = "bank-more") -> list[Resource]:
-    like = next(each for each in resources() if each.name.endswith("restricted-gateway-server"))
+    like = next(resource for resource in resources() if resource.name.endswith("restricted-gateway-server"))
     return [*resources(), replace(like, urn=f"urn:x::{name}", type=kind, name=name, inputs=inputs)]
 
 
@@ -72,55 +72,60 @@ def as_other(part: str, old: str, new: str) -> list[Resource]:
     """Copies of what a name has in it, for another class."""
     return [
         replace(
-            each,
-            urn=each.urn.replace(old, new),
-            name=each.name.replace(old, new),
-            inputs=json.loads(json.dumps(each.inputs).replace(old, new)),
+            resource,
+            urn=resource.urn.replace(old, new),
+            name=resource.name.replace(old, new),
+            inputs=json.loads(json.dumps(resource.inputs).replace(old, new)),
         )
-        for each in resources()
-        if each.made and part in each.name and each.type.startswith("kubernetes:")
+        for resource in resources()
+        if resource.made and part in resource.name and resource.type.startswith("kubernetes:")
     ]
 
 
-def worse(made: Iterable[Resource], platform: Platform | None = None) -> dict[str, tuple[str, str]]:
+def worse(
+    resources_given: Iterable[Resource], platform: Platform | None = None
+) -> dict[str, tuple[str, str]]:
     """Verdict and reason of the paths that are not allowed."""
     return {
-        key: (each.verdict, each.why)
-        for key, each in found(made, platform).items()
-        if each.verdict != "allowed"
+        key: (path.verdict, path.why)
+        for key, path in paths_of(resources_given, platform).items()
+        if path.verdict != "allowed"
     }
 
 
 def written(paths: Iterable[DataPath]) -> str:
-    return json.dumps([each.model_dump(mode="json", by_alias=True) for each in paths], indent=2) + "\n"
+    return json.dumps([path.model_dump(mode="json", by_alias=True) for path in paths], indent=2) + "\n"
 
 
 def test_the_banks_paths_are_these() -> None:
-    assert written(found(resources()).values()) == GOLDEN.read_text()
+    assert written(paths_of(resources()).values()) == GOLDEN.read_text()
 
 
 def test_the_same_resources_give_the_same_paths_in_any_order() -> None:
-    assert found(reversed(resources())) == found(resources())
+    assert paths_of(reversed(resources())) == paths_of(resources())
 
 
 def test_what_stands_gives_the_paths_of_what_was_rendered() -> None:
     """The paths before a change can be found in the state alone."""
     stands = from_state(deployed(resources()))
-    assert data_paths(Graph(stands), bank.platform(), TODAY) == list(found(resources()).values())
+    assert data_paths(Graph(stands), bank.platform(), TODAY) == list(paths_of(resources()).values())
 
 
 def test_an_internal_endpoint_that_moves_to_bedrock_is_shown_and_allowed() -> None:
-    model, here = (
+    model, endpoint_id = (
         f"internal-{serving('kyc-extraction').id.removeprefix('confidential-')}",
         "internal-translator",
     )
     at_home = [
-        *changed(CONFIG, "internal-gateway-config", words(here, model)),
+        *changed(CONFIG, "internal-gateway-config", words(endpoint_id, model)),
         *as_other(serving("kyc-extraction").id, "confidential", "internal"),
     ]
-    before, after = of(found(at_home), "policy-assistant"), of(found(resources()), "policy-assistant")
-    assert [each.name for each in before.hops[1:]] == ["internal-gateway", model, "fra1"]
-    assert [each.kind for each in after.hops] == [
+    before, after = (
+        path_of(paths_of(at_home), "policy-assistant"),
+        path_of(paths_of(resources()), "policy-assistant"),
+    )
+    assert [hop.name for hop in before.hops[1:]] == ["internal-gateway", model, "fra1"]
+    assert [hop.kind for hop in after.hops] == [
         *("workload", "gateway", "translator", "identity", "network", "endpoint", "region")
     ]
     assert (before.verdict, after.verdict) == ("allowed", "allowed")
@@ -132,14 +137,17 @@ def test_a_restricted_endpoint_that_moves_to_bedrock_is_refused_with_its_path() 
         *changed(CONFIG, "restricted-gateway-config", words(RESTRICTED, "restricted-translator")),
         *as_other("internal-gateway-translator", "internal", "restricted"),
     ]
-    made = [
-        replace(each, inputs={**each.inputs, "data": {"config.yaml": _asked_as(each, RESTRICTED_MODEL)}})
-        if each.name.endswith("restricted-gateway-translator-config")
-        else each
-        for each in moved
+    moved_resources = [
+        replace(
+            resource,
+            inputs={**resource.inputs, "data": {"config.yaml": _asked_as(resource, RESTRICTED_MODEL)}},
+        )
+        if resource.name.endswith("restricted-gateway-translator-config")
+        else resource
+        for resource in moved
     ]
-    path = of(found(made), "transaction-narratives")
-    assert [each.name for each in path.hops][:3] == [
+    path = path_of(paths_of(moved_resources), "transaction-narratives")
+    assert [hop.name for hop in path.hops][:3] == [
         *("transaction-narratives", "restricted-gateway", "restricted-translator")
     ]
     assert path.hops[-1].kind == "region"
@@ -158,25 +166,27 @@ def _asked_as(config: Resource, name: str) -> str:
 
 
 def test_confidential_work_goes_to_bedrock_by_an_exception_and_until_its_last_day() -> None:
-    named = serving("kyc-extraction")
+    endpoint = serving("kyc-extraction")
     moved = [
-        *changed(CONFIG, "confidential-gateway-config", words(named.id, "confidential-translator")),
+        *changed(CONFIG, "confidential-gateway-config", words(endpoint.id, "confidential-translator")),
         *as_other("internal-gateway-translator", "internal", "confidential"),
     ]
-    made = [
-        replace(each, inputs={**each.inputs, "data": {"config.yaml": _renamed(each)}})
-        if each.name.endswith("confidential-gateway-translator-config")
-        else each
-        for each in moved
+    moved_resources = [
+        replace(resource, inputs={**resource.inputs, "data": {"config.yaml": _renamed(resource)}})
+        if resource.name.endswith("confidential-gateway-translator-config")
+        else resource
+        for resource in moved
     ]
-    assert "by a recorded exception only" in of(found(made), "kyc-extraction").why
+    assert "by a recorded exception only" in path_of(paths_of(moved_resources), "kyc-extraction").why
     platform = bank.platform()
     until = {"workload": "kyc-extraction", "target": "bedrock", "who": "dpo", "reason": "trial"}
     platform.exceptions.append(Exception_.model_validate({**until, "until": TODAY}))
-    path = of(found(made, platform), "kyc-extraction")
+    path = path_of(paths_of(moved_resources, platform), "kyc-extraction")
     assert "exception" not in path.why, path
-    late = {each.id: each for each in data_paths(Graph(made), platform, "2026-11-27")}
-    assert "by a recorded exception only" in of(late, "kyc-extraction").why
+    late = {
+        data_path.id: data_path for data_path in data_paths(Graph(moved_resources), platform, "2026-11-27")
+    }
+    assert "by a recorded exception only" in path_of(late, "kyc-extraction").why
 
 
 def _renamed(config: Resource) -> str:
@@ -190,7 +200,7 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "how", "verdict", "why"),
+    ("kind", "name", "how", "verdict", "reason"),
     [
         (CONFIG, "internal-gateway-translator-config", words("eu.anthropic", "global.anthropic"), "refused", "every"),
         (":InferenceProfile", PROFILE, lambda i: i["modelSource"].update(copyFrom=GLOBAL), "refused", "every"),
@@ -255,10 +265,10 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
     ],
 )  # fmt: skip
 def test_a_route_or_a_model_that_leads_elsewhere(
-    kind: str, name: str, how: Change, verdict: str, why: str
+    kind: str, name: str, how: Change, verdict: str, reason: str
 ) -> None:
     changes = worse(changed(kind, name, how))
-    assert any(each[0] == verdict and why in each[1] for each in changes.values()), changes
+    assert any(change[0] == verdict and reason in change[1] for change in changes.values()), changes
 
 
 def test_a_service_that_stands_for_a_name_outside() -> None:
@@ -268,7 +278,7 @@ def test_a_service_that_stands_for_a_name_outside() -> None:
         inputs["spec"] = {"type": "ExternalName", "externalName": host}
 
     assert any(
-        host in why for _, why in worse(changed(":Service", f"{RESTRICTED}-service", outside)).values()
+        host in reason for _, reason in worse(changed(":Service", f"{RESTRICTED}-service", outside)).values()
     )
 
 
@@ -277,33 +287,33 @@ ROLE = {"roleArn": "arn:aws:iam::1:role/x"}
 HOST = {"name": "URL", "value": "https://bedrock-runtime.eu-central-1.amazonaws.com"}
 
 
-def _policy(space: str, *peers: dict[str, Any], **labels: str) -> list[Resource]:
+def _policy(namespace: str, *peers: dict[str, Any], **labels: str) -> list[Resource]:
     spec = {
         "podSelector": {"matchLabels": labels},
         "policyTypes": ["Egress"],
         "egress": [{"to": list(peers)}],
     }
-    return more(POLICY, {"metadata": {"name": "more", "namespace": space}, "spec": spec})
+    return more(POLICY, {"metadata": {"name": "more", "namespace": namespace}, "spec": spec})
 
 
-def _pod(space: str, **spec: Any) -> list[Resource]:
+def _pod(namespace: str, **spec: Any) -> list[Resource]:
     pod = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "x", **spec}]}}
-    return more("kubernetes:apps/v1:Deployment", workload("Deployment", space, pod))
+    return more("kubernetes:apps/v1:Deployment", workload("Deployment", namespace, pod))
 
 
-def _account(space: str) -> list[Resource]:
+def _account(namespace: str) -> list[Resource]:
     notes = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}
-    meta = {"name": "more", "namespace": space, "annotations": notes}
+    meta = {"name": "more", "namespace": namespace, "annotations": notes}
     return more("kubernetes:core/v1:ServiceAccount", {"metadata": meta})
 
 
-def _associated(space: str) -> list[Resource]:
+def _associated(namespace: str) -> list[Resource]:
     kind = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
-    return more(kind, {"namespace": space, "serviceAccount": "more", **ROLE})
+    return more(kind, {"namespace": namespace, "serviceAccount": "more", **ROLE})
 
 
 @pytest.mark.parametrize(
-    ("made", "class_", "verdict", "why"),
+    ("resources_given", "class_", "verdict", "reason"),
     [
         (_policy("isthmus-restricted", {"ipBlock": {"cidr": "10.80.0.0/24"}}), "restricted", "refused", "AWS"),
         (_policy("isthmus-internal", {"ipBlock": {"cidr": "0.0.0.0/0"}}), "internal", "refused", "outside"),
@@ -331,60 +341,70 @@ def _associated(space: str) -> list[Resource]:
         (_pod("isthmus-public", env=[{"name": "U", "value": "https://api.openai.com"}]), "public", "allowed", ""),
     ],
 )  # fmt: skip
-def test_a_way_beside_the_gateway(made: list[Resource], class_: str, verdict: str, why: str) -> None:
-    known = found(resources())
-    new = [each for key, each in found(made).items() if key not in known]
-    assert [each for each in new if (each.class_, each.verdict) == (class_, verdict) and why in each.why], new
+def test_a_way_beside_the_gateway(
+    resources_given: list[Resource], class_: str, verdict: str, reason: str
+) -> None:
+    known_paths = paths_of(resources())
+    new = [path for key, path in paths_of(resources_given).items() if key not in known_paths]
+    assert [
+        path for path in new if (path.class_, path.verdict) == (class_, verdict) and reason in path.why
+    ], new
 
 
 def test_a_model_that_no_route_asks_for_is_a_way_all_the_same() -> None:
     """A translator calls it for whoever reaches the translator."""
     entry = "models:\n- name: spare\n  region: us-east-1\n  inference_profile: amazon.nova-lite-v1:0\n"
-    made = changed(CONFIG, "internal-gateway-translator-config", words("models:\n", entry))
-    (path,) = [each for each in found(made).values() if any(hop.name == "spare" for hop in each.hops)]
+    changed_resources = changed(CONFIG, "internal-gateway-translator-config", words("models:\n", entry))
+    (path,) = [
+        path for path in paths_of(changed_resources).values() if any(hop.name == "spare" for hop in path.hops)
+    ]
     assert (path.verdict, path.hops[-1].name) == ("refused", "us-east-1")
     assert "us-east-1 lies in us" in path.why
 
 
 def _unknown(name: str) -> list[Resource]:
     return [
-        replace(each, inputs={**each.inputs, "data": {"config.yaml": UNKNOWN}})
-        if each.name.endswith(name)
-        else each
-        for each in resources()
+        replace(resource, inputs={**resource.inputs, "data": {"config.yaml": UNKNOWN}})
+        if resource.name.endswith(name)
+        else resource
+        for resource in resources()
     ]
 
 
 def test_a_configuration_that_is_not_known_yet_is_undecided_and_shows_what_it_is_made_of() -> None:
     """As under the engine before the first `up`: whole texts are unknown, what they are made of is known."""
-    paths = found(_unknown("internal-gateway-translator-config"))
-    path = of(paths, "policy-assistant")
+    paths = paths_of(_unknown("internal-gateway-translator-config"))
+    path = path_of(paths, "policy-assistant")
     assert (path.verdict, path.hops[-2].name) == ("undecided", PROFILE)
     assert path.hops[-1].name.startswith("eu-central-1, eu-north-1")
     assert "not known before it is made" in path.why
-    assert of(found(_unknown("public-gateway-translator-config")), "campaign-copy").verdict == "allowed"
+    assert (
+        path_of(paths_of(_unknown("public-gateway-translator-config")), "campaign-copy").verdict == "allowed"
+    )
 
 
 def test_without_a_platform_what_hangs_on_it_is_undecided_above_public() -> None:
-    paths = {each.id: each for each in data_paths(Graph(resources()), None, TODAY)}
-    said = {name: of(paths, name) for name in ("campaign-copy", "kyc-extraction", "policy-assistant")}
-    assert said["campaign-copy"].verdict == said["kyc-extraction"].verdict == "allowed"
-    assert "nothing says the residency of internal work" in said["policy-assistant"].why
-    assert "where the cluster fra1 stands" in of(paths, "transaction-narratives").why
+    paths = {data_path.id: data_path for data_path in data_paths(Graph(resources()), None, TODAY)}
+    by_workload = {
+        name: path_of(paths, name) for name in ("campaign-copy", "kyc-extraction", "policy-assistant")
+    }
+    assert by_workload["campaign-copy"].verdict == by_workload["kyc-extraction"].verdict == "allowed"
+    assert "nothing says the residency of internal work" in by_workload["policy-assistant"].why
+    assert "where the cluster fra1 stands" in path_of(paths, "transaction-narratives").why
 
 
 @pytest.mark.parametrize(
-    ("label", "says"), [("public", "labelled as of public work"), (None, "bears no label of its class")]
+    ("label", "message"), [("public", "labelled as of public work"), (None, "bears no label of its class")]
 )
 def test_a_namespace_whose_label_is_lowered_is_held_to_its_name_and_named(
-    label: str | None, says: str
+    label: str | None, message: str
 ) -> None:
     def lower(inputs: dict[str, Any]) -> None:
         inputs["metadata"]["labels"]["isthmus.dev/class"] = label
 
-    paths = found(changed(":Namespace", "restricted-namespace", lower))
-    assert of(paths, "transaction-narratives").class_ == "restricted"
-    assert any(each.verdict == "refused" and says in each.why for each in paths.values())
+    paths = paths_of(changed(":Namespace", "restricted-namespace", lower))
+    assert path_of(paths, "transaction-narratives").class_ == "restricted"
+    assert any(path.verdict == "refused" and message in path.why for path in paths.values())
 
 
 def test_a_class_that_is_none_is_held_to_the_strictest() -> None:
@@ -392,9 +412,14 @@ def test_a_class_that_is_none_is_held_to_the_strictest() -> None:
         "metadata": {"labels": {"isthmus.dev/class": class_}},
         "spec": {"containers": [{"name": "x", "env": [HOST]}]},
     }
-    made = more("kubernetes:apps/v1:Deployment", workload("Deployment", "apps", pod("restrictd")))
-    assert any(each.class_ == "restricted" and "is a cloud's" in each.why for each in found(made).values())
+    changed_resources = more(
+        "kubernetes:apps/v1:Deployment", workload("Deployment", "apps", pod("restrictd"))
+    )
+    assert any(
+        path.class_ == "restricted" and "is a cloud's" in path.why
+        for path in paths_of(changed_resources).values()
+    )
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(written(found(resources()).values()))
+    GOLDEN.write_text(written(paths_of(resources()).values()))

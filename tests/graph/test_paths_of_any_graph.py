@@ -90,13 +90,13 @@ def restricted(draw: st.DrawFn, sign: str | None = None) -> Case:
 def pod(case: Case, kind: str, labelled: bool, **spec: Any) -> None:
     meta = {"labels": LABELS if labelled else {"app": "x"}}
     template = {"metadata": meta, "spec": {"containers": [{"name": "x", **spec.pop("box", {})}], **spec}}
-    own = {"name": "work", "namespace": case.space}
+    identity_fields = {"name": "work", "namespace": case.space}
     if kind.endswith(":Pod"):
-        inputs: dict[str, Any] = {"metadata": {**own, **meta}, "spec": template["spec"]}
+        inputs: dict[str, Any] = {"metadata": {**identity_fields, **meta}, "spec": template["spec"]}
     elif kind.endswith(":CronJob"):
-        inputs = {"metadata": own, "spec": {"jobTemplate": {"spec": {"template": template}}}}
+        inputs = {"metadata": identity_fields, "spec": {"jobTemplate": {"spec": {"template": template}}}}
     else:
-        inputs = {"metadata": own, "spec": {"template": template}}
+        inputs = {"metadata": identity_fields, "spec": {"template": template}}
     case.add(f"kubernetes:{kind}", inputs)
 
 
@@ -105,31 +105,31 @@ def reachable(draw: st.DrawFn) -> Case:
     """One that a cloud is open to: by a policy, the node's network, an identity, a host, a route, a Service."""
     case = draw(restricted())
     kind = draw(st.sampled_from(KINDS))
-    way = draw(
+    peer_kind = draw(
         st.sampled_from(["block", "open", "host-network", "association", "account", "host", "route", "name"])
     )
     spec: dict[str, Any] = {}
-    if way == "block":
-        chosen = draw(
+    if peer_kind == "block":
+        pod_name = draw(
             st.sampled_from([{}, {"matchLabels": {"app": "x"}}, {"matchLabels": {"app": "x", **CONTROLLED}}])
         )
         ports = draw(
             st.sampled_from([{}, {"ports": [{"port": 443}]}, {"ports": [{"port": 1, "endPort": 65535}]}])
         )
-        case.open(chosen, to=[{"ipBlock": {"cidr": draw(st.sampled_from(CLOUD))}}], **ports)
-    elif way == "open":
+        case.open(pod_name, to=[{"ipBlock": {"cidr": draw(st.sampled_from(CLOUD))}}], **ports)
+    elif peer_kind == "open":
         case.open({})
-    elif way == "host-network":
+    elif peer_kind == "host-network":
         spec["hostNetwork"] = True
-    elif way == "association":
+    elif peer_kind == "association":
         role = {"roleArn": draw(st.sampled_from(["arn:aws:iam::1:role/x", UNKNOWN, None]))}
         at = {"namespace": case.space, "serviceAccount": draw(st.sampled_from(["default", "other"])), **role}
         case.add("aws:eks/podIdentityAssociation:PodIdentityAssociation", at)
-    elif way == "account":
+    elif peer_kind == "account":
         notes = {"eks.amazonaws.com/role-arn": draw(st.sampled_from(["arn:aws:iam::1:role/x", UNKNOWN]))}
         meta = {"name": "default", "namespace": case.space, "annotations": notes}
         case.add("kubernetes:core/v1:ServiceAccount", {"metadata": meta})
-    elif way == "host":
+    elif peer_kind == "host":
         host = f"https://{draw(st.sampled_from(HOSTS))}/v1"
         places = {
             "env": [{"name": "URL", "value": host}],
@@ -140,7 +140,7 @@ def reachable(draw: st.DrawFn) -> Case:
         spec["box"] = {key: places[key]}
     else:
         host = draw(st.sampled_from(HOSTS))
-        if way == "name":
+        if peer_kind == "name":
             meta = {"name": "model", "namespace": case.space}
             case.add("kubernetes:core/v1:Service", {"metadata": meta, "spec": {"externalName": host}})
             host = f"model.{case.space}.svc"
@@ -156,12 +156,12 @@ def reachable(draw: st.DrawFn) -> Case:
 @given(reachable(), st.booleans(), st.integers())
 @settings(max_examples=150, deadline=None)
 def test_restricted_work_that_a_cloud_is_open_to_is_never_all_allowed(
-    case: Case, stated: bool, seed: int
+    case: Case, with_platform: bool, seed: int
 ) -> None:
-    platform: Platform | None = bank.platform() if stated else None
+    platform: Platform | None = bank.platform() if with_platform else None
     paths = data_paths(Graph(case.made), platform, "2026-11-26")
-    mine = [each for each in paths if each.class_ == "restricted"]
-    assert any(each.verdict != "allowed" for each in mine), mine
+    restricted_paths = [path for path in paths if path.class_ == "restricted"]
+    assert any(path.verdict != "allowed" for path in restricted_paths), restricted_paths
     shuffled = random.Random(seed).sample(case.made, len(case.made))
     assert data_paths(Graph(shuffled), platform, "2026-11-26") == paths
 

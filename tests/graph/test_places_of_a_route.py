@@ -12,8 +12,8 @@ BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model
 
 
 @pytest.mark.parametrize(
-    "said", [f"  overflow: {BEYOND}\n", f"  also: [{BEYOND}]\n", f"  canary: {BEYOND}\n"]
+    "endpoint", [f"  overflow: {BEYOND}\n", f"  also: [{BEYOND}]\n", f"  canary: {BEYOND}\n"]
 )
-def test_each_place_of_a_restricted_route_is_looked_at(said: str) -> None:
-    paths = worse(changed(CONFIG, "restricted-gateway-config", words(FIRST, FIRST + said)))
-    assert any(verdict == "refused" and "is a cloud's" in why for verdict, why in paths.values()), paths
+def test_each_place_of_a_restricted_route_is_looked_at(endpoint: str) -> None:
+    paths = worse(changed(CONFIG, "restricted-gateway-config", words(FIRST, FIRST + endpoint)))
+    assert any(verdict == "refused" and "is a cloud's" in reason for verdict, reason in paths.values()), paths

@@ -17,9 +17,9 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import language_pb2 as messages
 
 from sandbox.host.children import Children
-from sandbox.host.guard import Guard, answers
-from sandbox.host.interpreters import NoInterpreter, interpreter
-from sandbox.host.service import LanguageHost, _result
+from sandbox.host.guard import Guard, is_listening
+from sandbox.host.interpreters import NoInterpreter, find_interpreter
+from sandbox.host.service import LanguageHost, _run_response
 from sandbox.toolchain import scripts
 
 
@@ -33,7 +33,7 @@ def test_the_virtual_environment_is_relative_to_the_root(tmp_path):
     made = environment(tmp_path / ".venv")
     root = tmp_path / "components"
     root.mkdir()
-    found = interpreter(root, {"virtualenv": "../.venv"})
+    found = find_interpreter(root, {"virtualenv": "../.venv"})
     assert found.python == str(made / "bin" / "python")
     variables = found.environment({"EXTRA": "1"})
     assert variables["VIRTUAL_ENV"] == str(made)
@@ -43,20 +43,20 @@ def test_the_virtual_environment_is_relative_to_the_root(tmp_path):
 
 def test_a_named_environment_that_is_missing_is_no_reason_to_take_another(tmp_path):
     with pytest.raises(NoInterpreter, match="nowhere"):
-        interpreter(tmp_path, {"virtualenv": "nowhere"})
+        find_interpreter(tmp_path, {"virtualenv": "nowhere"})
 
 
 def test_uv_means_the_usual_folder_and_no_option_means_our_own_interpreter(tmp_path):
-    assert interpreter(tmp_path, {"toolchain": "uv"}).python == sys.executable
+    assert find_interpreter(tmp_path, {"toolchain": "uv"}).python == sys.executable
     made = environment(tmp_path / ".venv")
-    assert interpreter(tmp_path, {"toolchain": "uv"}).python == str(made / "bin" / "python")
-    assert interpreter(tmp_path, {}).python == sys.executable
+    assert find_interpreter(tmp_path, {"toolchain": "uv"}).python == str(made / "bin" / "python")
+    assert find_interpreter(tmp_path, {}).python == sys.executable
 
 
 def test_pythonhome_does_not_reach_an_activated_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/elsewhere")
     environment(tmp_path / ".venv")
-    assert "PYTHONHOME" not in interpreter(tmp_path, {"virtualenv": ".venv"}).environment()
+    assert "PYTHONHOME" not in find_interpreter(tmp_path, {"virtualenv": ".venv"}).environment()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_pythonhome_does_not_reach_an_activated_environment(tmp_path, monkeypatc
     [(0, "", False), (32, "", True), (1, "non-zero exit code: 1", False), (-9, "signal 9", False)],
 )
 def test_the_exit_code_says_who_has_told_the_error(code, error, bail):
-    result = _result(code)
+    result = _run_response(code)
     assert result.bail is bail
     assert error in result.error
     assert bool(result.error) is bool(error)
@@ -111,7 +111,7 @@ def listening() -> tuple[socket.socket, str]:
 def test_the_guard_calls_once_the_engines_address_is_dead_and_not_before():
     server, address = listening()
     over = threading.Event()
-    guard = Guard(over.set, every=0.02)
+    guard = Guard(over.set, interval_s=0.02)
     guard.engine = address
     guard.start()
     assert not over.wait(0.3), "the engine was there"
@@ -121,9 +121,9 @@ def test_the_guard_calls_once_the_engines_address_is_dead_and_not_before():
 
 def test_one_refused_connection_is_not_the_end(monkeypatch):
     asked = iter([False, False, True] * 100)
-    monkeypatch.setattr("sandbox.host.guard.answers", lambda _: next(asked))
+    monkeypatch.setattr("sandbox.host.guard.is_listening", lambda _: next(asked))
     over = threading.Event()
-    guard = Guard(over.set, every=0.005)
+    guard = Guard(over.set, interval_s=0.005)
     guard.start()
     assert not over.wait(0.3)
     guard.stop()
@@ -131,7 +131,7 @@ def test_one_refused_connection_is_not_the_end(monkeypatch):
 
 @pytest.mark.parametrize("address", [None, "", "unix:/somewhere", "no-port"])
 def test_without_an_address_to_ask_the_guard_asks_nobody(address):
-    assert answers(address)
+    assert is_listening(address)
 
 
 def program_info(folder: Path, **options: str) -> messages.ProgramInfo:

@@ -43,8 +43,8 @@ def declared() -> set[str]:
 
 def test_every_dependency_has_its_reason_in_the_docs():
     text = (ROOT / "docs" / "dependencies.md").read_text()
-    named = {requirement_name(name) for name in re.findall(r"`([a-z0-9.\-\[\]]+)`", text)}
-    assert declared() <= named, f"without a reason: {sorted(declared() - named)}"
+    documented = {requirement_name(name) for name in re.findall(r"`([a-z0-9.\-\[\]]+)`", text)}
+    assert declared() <= documented, f"without a reason: {sorted(declared() - documented)}"
 
 
 def test_every_dependency_is_pinned_with_a_hash():
@@ -75,8 +75,8 @@ def test_what_the_core_imports_is_installed_without_extras(part):
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     graph = grimp.build_graph(part, include_external_packages=True, cache_dir=None)
     modules = {name for name in graph.modules if graph.is_module_squashed(name)}
-    ours = {"isthmus", "components", "policies", "stacks", "sandbox", "edge"}
-    foreign = modules - set(sys.stdlib_module_names) - ours
+    own_packages = {"isthmus", "components", "policies", "stacks", "sandbox", "edge"}
+    foreign = modules - set(sys.stdlib_module_names) - own_packages
     assert len(foreign) > 1, "nothing was looked at"
     missing = {FROM.get(name, name) for name in foreign} - {requirement_name(line) for line in core}
     assert not missing, f"only in an extra, or nowhere: {sorted(missing)}"
@@ -90,10 +90,10 @@ def test_no_file_names_a_package_registry_host():
         "registry.npmjs" + ".org",
     )
     texts = {path: path.read_text(errors="ignore") for path in tracked() if path.stat().st_size < 2_000_000}
-    found = [
+    mentions = [
         f"{path.relative_to(ROOT)}: {host}" for path, text in texts.items() for host in hosts if host in text
     ]
-    assert not found, found
+    assert not mentions, mentions
 
 
 def test_every_test_file_is_one_that_the_runner_collects():

@@ -14,23 +14,23 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 def rows() -> list[str]:
     """Every row of a table whose last column says what shows it."""
-    found, within = [], False
+    rows_found, within = [], False
     for line in TEXT.splitlines():
         if not line.startswith("|"):
             within = False
         elif line.endswith("| shown by |"):
             within = True
         elif within and not line.startswith("|---"):
-            found.append(line)
-    return found
+            rows_found.append(line)
+    return rows_found
 
 
 def test_every_test_that_the_threat_model_names_is_there():
-    named = set(NAMED.findall(TEXT))
-    assert len(named) > 60
+    tests_named = set(NAMED.findall(TEXT))
+    assert len(tests_named) > 60
     gone = [
         f"{file}::{name}"
-        for file, name in sorted(named)
+        for file, name in sorted(tests_named)
         if not (ROOT / file).is_file() or f"\ndef {name}(" not in (ROOT / file).read_text()
     ]
     assert gone == []
@@ -43,6 +43,6 @@ def test_every_row_names_a_test(row: str):
 
 def test_whoever_is_named_has_what_is_left_said():
     sections = re.split(r"^## ", TEXT, flags=re.M)[1:]
-    actors = [each for each in sections if "| shown by |" in each]
+    actors = [section for section in sections if "| shown by |" in section]
     assert len(actors) >= 10
-    assert [each.splitlines()[0] for each in actors if "*Left.*" not in each] == []
+    assert [actor.splitlines()[0] for actor in actors if "*Left.*" not in actor] == []

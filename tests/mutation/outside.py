@@ -32,7 +32,7 @@ def says(faulted: Sequence[Faulted], folder: Path) -> dict[str, set[str]]:
             if wanted:
                 pairs[each.operator.id] = (_laid(root, before, wanted), _laid(root, after, wanted))
         if pairs:
-            failed = checkov.each(root, framework)
+            failed = checkov.run_framework(root, framework)
             for name, (before, after) in pairs.items():
                 more = failed.get(after, set()) - failed.get(before, set())
                 found[name] |= {check for check, _ in more}

@@ -32,7 +32,7 @@ def read(rendering: Rendering) -> Stack:
     """A rendering out of its folder."""
     graph = json.loads((rendering.folder / "graph.json").read_text())["resources"]
     # Its project lies beside it; `platform.yaml` holds every default, not all of which may be stated.
-    platform = project.find(rendering.folder.parent / ".project").stack(rendering.name).platform()
+    platform = project.find_project(rendering.folder.parent / ".project").stack(rendering.name).platform()
     return Stack(rendering.name, platform.blueprint, [resource(each) for each in graph], platform)
 
 

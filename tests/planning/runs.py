@@ -63,7 +63,7 @@ def usable() -> tuple[list[Run], dict[str, int]]:
     """Runs that can be what they say, and how many are left out for which reason."""
     out: collections.Counter[str] = collections.Counter()
     impossible = {_series(run) for run in everything() if run.measured > fastest(run)}
-    found = []
+    usable_runs = []
     for run in everything():
         if run.model not in models.ids():
             out["a model that the catalogue has not"] += 1
@@ -72,8 +72,8 @@ def usable() -> tuple[list[Run], dict[str, int]]:
         elif run.ep > 1:
             out["experts spread over GPUs, which is not sized"] += 1
         else:
-            found.append(run)
-    return found, dict(out)
+            usable_runs.append(run)
+    return usable_runs, dict(out)
 
 
 def _series(run: Run) -> tuple[str, str, str, str]:
@@ -91,12 +91,14 @@ def fastest(run: Run) -> float:
     if run.precision == "nvfp4":
         peak = max(card.fp4_tflops or 0, peak)
     prefill = 2 * (model.active - model.head) * run.isl / (peak * 1e12 * run.tp)
-    kept = run.callers * model.cache_of_sequence(run.isl, run.tp, 1.0)
-    read = (active_bytes(model, run.precision, run.callers) / run.tp + kept) / (card.bandwidth_gb_s * 1e9)
+    cache_read = run.callers * model.cache_of_sequence(run.isl, run.tp, 1.0)
+    read = (active_bytes(model, run.precision, run.callers) / run.tp + cache_read) / (
+        card.bandwidth_gb_s * 1e9
+    )
     return 1 / (prefill + run.osl * read / run.callers)
 
 
-def kept(runs: Iterable[Run]) -> list[Run]:
+def kept_runs(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if not run.is_aside]
 
 
@@ -108,7 +110,7 @@ def aside(runs: Iterable[Run]) -> list[Run]:
 def most(run: Run) -> float:
     """Sequences that the cache lets run at once."""
     model, gpu = models.find_model(run.model), gpus.find(run.gpu)
-    found = memory.measure_memory(
+    measure = memory.measure_memory(
         model.architecture,
         precision=run.precision,
         usable_mib=gpu.usable_mib,
@@ -116,9 +118,9 @@ def most(run: Run) -> float:
         tensor_parallel=run.tp,
         large_card=gpu.large,
     )
-    if not found.starts:
+    if not measure.starts:
         return run.callers
-    return max(1.0, min(run.callers, found.cache_tokens / (run.isl + run.osl / 2)))
+    return max(1.0, min(run.callers, measure.cache_tokens / (run.isl + run.osl / 2)))
 
 
 def rate(run: Run, steps: StepTimes) -> float:

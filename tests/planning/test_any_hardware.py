@@ -16,7 +16,7 @@ from isthmus.contracts.requirements.document import Requirements
 from isthmus.planning import planner
 from isthmus.planning.options import candidates, hardware
 from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Rules
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_hardware import ALL, SLOW, copy
 
@@ -74,46 +74,46 @@ def least(requirements: Requirements, column: Column, load: float) -> int:
     return 10**6
 
 
-def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[float]:
+def prices(requirements: Requirements, chosen_options: tuple[Option, ...]) -> Iterator[float]:
     """The cost of those options, for every way in which workloads on one kind of column may share it."""
     levels = {
         option.column.plain: sorted(
             {
                 o.column.survive
-                for o in chosen
+                for o in chosen_options
                 if isinstance(o, OnGpus) and o.column.plain == option.column.plain
             },
             key=["none", "replica", "node", "domain"].index,
         )
-        for option in chosen
+        for option in chosen_options
         if isinstance(option, OnGpus)
     }
     ups = [
         [o.column.survive]
         if isinstance(o, OnApi)
         else levels[o.column.plain][levels[o.column.plain].index(o.column.survive) :]
-        for o in chosen
+        for o in chosen_options
         if isinstance(o, OnGpus)
     ]
-    on_gpus = [o for o in chosen if isinstance(o, OnGpus)]
+    on_gpus = [o for o in chosen_options if isinstance(o, OnGpus)]
     for survive in itertools.product(*ups):
         loads: dict[Column, float] = {}
         for option, level in zip(on_gpus, survive, strict=True):
             column = planner.replace(option.column, survive=level)
             loads[column] = loads.get(column, 0.0) + option.units
         counts = {column: least(requirements, column, load) for column, load in loads.items()}
-        cost = sum(each.monthly for each in chosen)
+        cost = sum(option.monthly for option in chosen_options)
         for (site, gpu), used in hardware.gpus_in_use(counts).items():
-            one, pool = hardware.find_pool(requirements, site, gpu)
-            if used > sum(hardware.usable_gpus(one, pool)):
+            gpu_site, pool = hardware.find_pool(requirements, site, gpu)
+            if used > sum(hardware.usable_gpus(gpu_site, pool)):
                 cost = math.inf
             some = next(column for column in counts if (column.site, column.gpu) == (site, gpu))
             cost += used * hardware.monthly_gpu_price(requirements, some)
         for shared, used in hardware.instances_needed(counts).items():
             cost += used * 730 * hardware.hourly_rate(requirements, shared).usd_per_hour
         cost += 12000 if any(column.site == "fra1" for column in counts) else 0
-        cost += fixed_usd(requirements, chosen, ALL)
-        cost += 400 if any(each.site == "frankfurt" for each in chosen) else 0
+        cost += fixed_usd(requirements, chosen_options, ALL)
+        cost += 400 if any(option.site == "frankfurt" for option in chosen_options) else 0
         yield cost
 
 
@@ -121,18 +121,18 @@ def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[f
 @given(any_hardware())
 def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    found = candidates.find_options(requirements, Rules(TODAY, ALL))
-    wanted = min(
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
+    expected = min(
         (
             cost
-            for chosen in itertools.product(*found.by_workload.values())
-            for cost in prices(requirements, chosen)
+            for chosen_options in itertools.product(*find.by_workload.values())
+            for cost in prices(requirements, chosen_options)
         ),
         default=math.inf,
     )
-    solution = program.solve(program.Problem(requirements, found))
-    if math.isinf(wanted):
+    solution = program.solve(problem.Problem(requirements, find))
+    if math.isinf(expected):
         assert solution is None
         return
     assert solution is not None
-    assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01)
+    assert solution.cost == pytest.approx(expected, rel=1e-6, abs=0.01)

@@ -15,7 +15,7 @@ LITE = "amazon.nova-lite-v1:0"
 
 def test_a_profile_s_price_holds_in_each_of_its_source_regions() -> None:
     for region in ("eu-central-1", "eu-west-1", "eu-north-1"):
-        [call] = [each for each in bedrock.calls(HAIKU, region) if each.profile]
+        [call] = [call for call in bedrock.calls(HAIKU, region) if call.profile]
         assert (call.price.input, call.price.output) == (1.1, 5.5)
         assert region in call.destinations
 
@@ -48,13 +48,13 @@ def test_an_open_model_is_found_under_the_hub_s_name() -> None:
 
 
 def test_the_organisation_s_own_price_goes_first() -> None:
-    given = {HAIKU: {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2, "as_of": "2026-11-01"}}
-    [call] = [each for each in bedrock.calls(HAIKU, "eu-central-1", given) if each.profile]
+    own_prices = {HAIKU: {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2, "as_of": "2026-11-01"}}
+    [call] = [call for call in bedrock.calls(HAIKU, "eu-central-1", own_prices) if call.profile]
     assert (call.price.input, call.price.kind, call.price.as_of) == (0.5, "given", "2026-11-01")
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         (3, "is `3`, not a mapping"),
         ({"input_usd_per_mtok": 1, "as_of": "2026-11-01"}, "output_usd_per_mtok is None"),
@@ -63,6 +63,6 @@ def test_the_organisation_s_own_price_goes_first() -> None:
         ({"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}, "the price has no date"),
     ],
 )
-def test_a_price_that_is_none_is_refused(row: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_a_price_that_is_none_is_refused(row: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         bedrock.calls(HAIKU, "eu-central-1", {HAIKU: row})

@@ -19,9 +19,9 @@ from isthmus.planning.catalogues import aws_instances
 from isthmus.planning.options import candidates
 from isthmus.planning.options.option import Rules
 from isthmus.planning.planner import BlueprintOffer
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from tests.bench.test_breaking import _workload
-from tests.planning.test_hardware import cloud, copy, make, of, small
+from tests.planning.test_hardware import cloud, copy, endpoint_of, make, small
 from tests.planning.test_planner import ROOT, bank, workload
 
 # -- quotas and growth
@@ -36,33 +36,35 @@ def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
     data["sites"][0]["pools"][0]["nodes"] = 4
     data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e6}
     plan = make(data, OFFERS)
-    assert of(plan, "internal").target == "onprem-vllm"
+    assert endpoint_of(plan, "internal").target == "onprem-vllm"
     data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e9}
-    assert of(make(data, OFFERS), "internal").target == "bedrock"
+    assert endpoint_of(make(data, OFFERS), "internal").target == "bedrock"
 
 
 def test_what_overflows_counts_against_a_quota_by_its_part_of_the_peak() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     plan = make(data, OFFERS)
-    [over] = [each for each in plan.placements if each.role == "overflow"]
+    [over] = [placement for placement in plan.placements if placement.role == "overflow"]
     assert over.peak_share is not None
     assert over.peak_share > over.share
     [need] = [
-        each
-        for each in bedrock_quotas.needs(plan, read(data))
-        if each.kind == "requests" and plan.endpoints[each.endpoint].id == over.endpoint
+        need
+        for need in bedrock_quotas.needs(plan, read(data))
+        if need.kind == "requests" and plan.endpoints[need.endpoint].id == over.endpoint
     ]
     rate = workload(data, over.workload)["traffic"]["peak_rps"]
     assert need.amount == math.ceil(rate * over.peak_share * 1.3 * 60 - 1e-6)
     name = "On-demand InvokeModel requests per minute for OpenAI gpt-oss-120b"
     data["sites"][1]["quotas"] = {name: need.amount}
-    assert [each.peak_share for each in make(data, OFFERS).placements if each.role == "overflow"] == [
-        over.peak_share
-    ]
+    assert [
+        placement.peak_share for placement in make(data, OFFERS).placements if placement.role == "overflow"
+    ] == [over.peak_share]
     data["sites"][1]["quotas"] = {name: need.amount - 1}
     smaller = make(data, OFFERS)
     assert all(
-        (each.peak_share or 1) < over.peak_share for each in smaller.placements if each.role == "overflow"
+        (placement.peak_share or 1) < over.peak_share
+        for placement in smaller.placements
+        if placement.role == "overflow"
     )
 
 
@@ -86,12 +88,12 @@ def test_what_an_account_may_run_of_instances_holds() -> None:
     def under(**quotas: float) -> Plan:
         return make({**cloud(quotas={QUOTAS[key]: value for key, value in quotas.items()}), "budget": None})
 
-    free = of(under(), "confidential")
+    free = endpoint_of(under(), "confidential")
     assert free.instance_type is not None
     vcpus = aws_instances.find(free.instance_type).vcpus * (free.replicas or 0)
-    assert of(under(g=vcpus), "confidential") == free
+    assert endpoint_of(under(g=vcpus), "confidential") == free
     bound = under(g=vcpus - 1)
-    assert of(bound, "confidential") != free
+    assert endpoint_of(bound, "confidential") != free
     assert (bound.monthly_cost_usd or 0) > (under().monthly_cost_usd or 0)
     none = under(g=vcpus - 1, p=0)
     assert "frankfurt: the quotas of its account" in none.conflicts
@@ -101,12 +103,12 @@ def test_what_aws_gives_by_default_is_a_warning_where_nothing_is_stated() -> Non
     data = copy()
     workload(data, "campaign-copy")["traffic"].update(peak_rps=10, mean_rps=0.1)
     plan = make(data, OFFERS)
-    [told] = [each for each in plan.warnings if "AWS's default" in each and "tokens" in each]
-    assert told.startswith(
+    [warning] = [warning for warning in plan.warnings if "AWS's default" in warning and "tokens" in warning]
+    assert warning.startswith(
         "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, and"
     )
     data["sites"][1]["quotas"] = {"Cross-Region InvokeModel tokens per minute for Amazon Nova Lite": 1e6}
-    assert not any("tokens" in each for each in make(data, OFFERS).warnings)
+    assert not any("tokens" in warning for warning in make(data, OFFERS).warnings)
 
 
 def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
@@ -115,7 +117,7 @@ def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
     workload(data, "kyc-extraction")["traffic"]["growth_pct_month"] = 10
     plan = make(data, OFFERS)
     assert plan.stress is not None
-    endpoint = of(plan, "confidential")
+    endpoint = endpoint_of(plan, "confidential")
     assert plan.stress.outgrown_first == endpoint.id
     assert endpoint.predicted is not None
     ratio = (endpoint.predicted.capacity_rps or 0) / endpoint.predicted.peak_rps
@@ -127,19 +129,26 @@ def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
 
 def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
     data = small("none")
-    plain = of(make(data, OFFERS), "restricted")
+    plain = endpoint_of(make(data, OFFERS), "restricted")
     [candidate] = data["workloads"][0]["model"]["candidates"]
     candidate.update(id="bank/narratives-8b", base=candidate["id"])
-    own = of(make(data, OFFERS), "restricted")
-    assert (own.model, own.id) == ("bank/narratives-8b", "restricted-narratives-8b")
-    assert (own.predicted, own.gpus, own.max_num_seqs) == (plain.predicted, plain.gpus, plain.max_num_seqs)
+    own_endpoint = endpoint_of(make(data, OFFERS), "restricted")
+    assert (own_endpoint.model, own_endpoint.id) == ("bank/narratives-8b", "restricted-narratives-8b")
+    assert (own_endpoint.predicted, own_endpoint.gpus, own_endpoint.max_num_seqs) == (
+        plain.predicted,
+        plain.gpus,
+        plain.max_num_seqs,
+    )
     candidate["base"] = "CohereLabs/c4ai-command-r-08-2024"
-    found = candidates.find_options(read(data), Rules(TODAY))
-    assert any("does not allow commercial use" in why for why in found.rejected["transaction-narratives"])
+    find = candidates.find_options(read(data), Rules(TODAY))
+    assert any(
+        "does not allow commercial use" in transaction_narrative
+        for transaction_narrative in find.rejected["transaction-narratives"]
+    )
 
 
 @pytest.mark.parametrize(
-    ("candidate", "says"),
+    ("candidate", "message"),
     [
         ({"id": "bank/ours"}, "`bank/ours` is not in the catalogue.*set `base`"),
         (
@@ -152,12 +161,12 @@ def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
         ),
     ],
 )
-def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], says: str) -> None:
+def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], message: str) -> None:
     data = small("none")
     data["workloads"][0]["model"]["candidates"] = [{**candidate, "scores": {"fp8": 0.9}}]
     with pytest.raises(InputError) as error:
         make(data)
-    assert re.search(says, f"{error.value.what}. {error.value.fix}")
+    assert re.search(message, f"{error.value.what}. {error.value.fix}")
 
 
 # -- blueprints
@@ -173,20 +182,20 @@ def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     )
     plan = planner.make_plan(read(bank()), offers, TODAY).plan
     assert plan.blueprint == "regulated-hybrid"
-    told = {each.blueprint: each for each in plan.alternatives or []}
-    assert told["on-prem"].monthly_cost_usd is None
-    assert told["on-prem"].rejected_because == [
+    alternatives = {alternative.blueprint: alternative for alternative in plan.alternatives or []}
+    assert alternatives["on-prem"].monthly_cost_usd is None
+    assert alternatives["on-prem"].rejected_because == [
         "what it builds (onprem-vllm) does not carry it all within the requirements"
     ]
     same = planner.make_plan(read(bank()), (*OFFERS, BlueprintOffer("second", CLASSES, 0, None)), TODAY).plan
-    assert [each.rejected_because for each in same.alternatives or []] == [
+    assert [alternative.rejected_because for alternative in same.alternatives or []] == [
         ["its best plan costs the same, but it builds more components than regulated-hybrid"]
     ]
-    assert told["large"].rejected_because == ["it needs a plan of at least 64 GPUs, and 10 are needed"]
-    assert told["large"].monthly_cost_usd == plan.monthly_cost_usd
-    assert told["tiny"].rejected_because == ["it supports at most 2 GPUs, and more are needed"]
-    assert told["cloud"].rejected_because == ["it does not support confidential, restricted workloads"]
-    assert told["cloud"].monthly_cost_usd is None
+    assert alternatives["large"].rejected_because == ["it needs a plan of at least 64 GPUs, and 10 are needed"]
+    assert alternatives["large"].monthly_cost_usd == plan.monthly_cost_usd
+    assert alternatives["tiny"].rejected_because == ["it supports at most 2 GPUs, and more are needed"]
+    assert alternatives["cloud"].rejected_because == ["it does not support confidential, restricted workloads"]
+    assert alternatives["cloud"].monthly_cost_usd is None
 
 
 def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_there_are() -> None:
@@ -199,8 +208,8 @@ def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_ther
         _workload("long", "internal", 2, (2000, 5400), (124, 200), 60),
     ]
     requirements = read(data)
-    found = candidates.find_options(requirements, Rules(TODAY))
-    assert program.solve(program.Problem(requirements, found)) is not None
+    find = candidates.find_options(requirements, Rules(TODAY))
+    assert program.solve(problem.Problem(requirements, find)) is not None
     plan = make(data, OFFERS)
     assert plan.conflicts == ["fra1: 1 x h100-sxm-80gb"]
-    assert [way.what for way in plan.ways_out] == ["1 more h100-sxm-80gb at fra1 (1 node)"]
+    assert [remedy.what for remedy in plan.ways_out] == ["1 more h100-sxm-80gb at fra1 (1 node)"]

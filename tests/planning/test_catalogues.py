@@ -18,10 +18,10 @@ DAY = re.compile(r"^20\d\d(-\d\d(-\d\d)?)?$")
 
 
 def evidence(row: dict[str, Any]) -> None:
-    told = row["evidence"]
-    assert told["kind"] in ("given", "list-price", "measured", "estimated")
-    assert len(told["source"]) > 5
-    assert DAY.match(told["as_of"]), told["as_of"]
+    evidence_row = row["evidence"]
+    assert evidence_row["kind"] in ("given", "list-price", "measured", "estimated")
+    assert len(evidence_row["source"]) > 5
+    assert DAY.match(evidence_row["as_of"]), evidence_row["as_of"]
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_there_are_models_enough_of_each_task() -> None:
 
 @pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
 def test_a_model_says_what_it_may_be_served_in_and_by_whom_it_may_be_used(row: dict[str, Any]) -> None:
-    found = models.find_model(row["id"])
-    assert found.precisions
-    assert found.licence
+    find = models.find_model(row["id"])
+    assert find.precisions
+    assert find.licence
     assert row["licence"]["source"]
-    assert all(code and text.endswith(".") for code, text in found.excludes)
-    assert 0 < found.context <= 10_485_760
-    assert all(each["repo"].count("/") == 1 for each in row["precisions"])
+    assert all(code and text.endswith(".") for code, text in find.excludes)
+    assert 0 < find.context <= 10_485_760
+    assert all(precision["repo"].count("/") == 1 for precision in row["precisions"])
 
 
 def test_llama_4_excludes_multimodal_use_in_the_eu() -> None:
@@ -64,21 +64,21 @@ def test_the_gpus_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("id", gpus.ids())
 def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(id: str) -> None:
-    found, label = gpus.find(id), contract.GPUS[id]
-    assert 0.96 * label.memory_mib < found.usable_mib <= label.memory_mib
-    assert bool(found.slices) == label.mig_capable
-    for part in found.slices:
+    find, label = gpus.find(id), contract.GPUS[id]
+    assert 0.96 * label.memory_mib < find.usable_mib <= label.memory_mib
+    assert bool(find.slices) == label.mig_capable
+    for part in find.slices:
         assert 0 < part.bandwidth <= 1
         assert 0 < part.compute <= 1
-        assert part.usable_mib is None or part.usable_mib < 1.01 * found.usable_mib
+        assert part.usable_mib is None or part.usable_mib < 1.01 * find.usable_mib
         size = int(part.profile.split(".")[1].removesuffix("gb"))
         assert part.usable_mib is None or part.usable_mib / 1024 <= size * 1.01
-    assert ("fp8" in found.precisions) == (label.family != "ampere")
-    assert ("nvfp4" in found.precisions) == (label.family == "blackwell")
+    assert ("fp8" in find.precisions) == (label.family != "ampere")
+    assert ("nvfp4" in find.precisions) == (label.family == "blackwell")
 
 
 @pytest.mark.parametrize(
-    ("ask", "says"),
+    ("ask", "message"),
     [
         (
             lambda: gpus.find("h100-sxm-80g"),
@@ -102,8 +102,8 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
         (lambda: models.find_model("./nowhere/config.json"), "cannot be read as JSON"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest(ask: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_an_unknown_name_is_told_with_the_nearest(ask: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         ask()
 
 
@@ -111,23 +111,23 @@ def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path
     row = next(row for row in models.rows() if row["id"] == "Qwen/Qwen3-8B")
     (tmp_path / "config.json").write_text(json.dumps(row["config"]))
     for path in (tmp_path, tmp_path / "config.json"):
-        found = models.find_model(str(path))
-        assert found.architecture == models.find_model("Qwen/Qwen3-8B").architecture
-        assert found.precisions == ()
+        find = models.find_model(str(path))
+        assert find.architecture == models.find_model("Qwen/Qwen3-8B").architecture
+        assert find.precisions == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("{", "cannot be read as JSON"),
         ("[1]", "is JSON, but not an object"),
         (" " * (1 << 20) + "{}", "over 1 MiB"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         models.from_config_file(path)
 
 

@@ -13,32 +13,37 @@ from tests.planning.test_planner import bank, workload
 FLAT = (1.0,) * 24
 
 
-def of(name: str, **traffic: object) -> demand.Demand:
+def demand_of(name: str, **traffic: object) -> demand.Demand:
     data = bank()
     workload(data, name)["traffic"].update(traffic)
-    found = read(data).workload(name)
-    assert found is not None
-    return demand.of_workload(found)
+    workload_found = read(data).workload(name)
+    assert workload_found is not None
+    return demand.of_workload(workload_found)
 
 
 def test_a_month_has_seven_hundred_and_thirty_hours_at_the_mean_rate() -> None:
-    found = of("policy-assistant")
-    assert found.requests == pytest.approx(0.4 * 3600 * 730)
-    assert found.prompt_tokens == pytest.approx(found.requests * 3500)
-    assert (found.rate, found.ttft_ms, found.tpot_ms, found.lengths.hit) == (6.0, 3000, 80, 0.3)
+    demand_found = demand_of("policy-assistant")
+    assert demand_found.requests == pytest.approx(0.4 * 3600 * 730)
+    assert demand_found.prompt_tokens == pytest.approx(demand_found.requests * 3500)
+    assert (demand_found.rate, demand_found.ttft_ms, demand_found.tpot_ms, demand_found.lengths.hit) == (
+        6.0,
+        3000,
+        80,
+        0.3,
+    )
 
 
 def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
     data = bank()
-    mine = workload(data, "campaign-copy")
-    mine.update(mode="batch", slo={"complete_within_hours": 8})
-    mine["traffic"]["profile"] = [24, *[0] * 23]
-    found = read(data).workload("campaign-copy")
-    assert found is not None
-    wanted = demand.of_workload(found)
-    assert (wanted.ttft_ms, wanted.tpot_ms) == (None, None)
+    workload_data = workload(data, "campaign-copy")
+    workload_data.update(mode="batch", slo={"complete_within_hours": 8})
+    workload_data["traffic"]["profile"] = [24, *[0] * 23]
+    workload_found = read(data).workload("campaign-copy")
+    assert workload_found is not None
+    expected = demand.of_workload(workload_found)
+    assert (expected.ttft_ms, expected.tpot_ms) == (None, None)
     # All of a day comes in one hour and is done in eight.
-    assert wanted.rate == pytest.approx(0.1 * 24 / 8)
+    assert expected.rate == pytest.approx(0.1 * 24 / 8)
 
 
 def test_the_more_time_there_is_the_less_is_needed_and_never_less_than_the_mean() -> None:
@@ -51,19 +56,19 @@ def test_the_more_time_there_is_the_less_is_needed_and_never_less_than_the_mean(
 def test_what_overflows_is_what_comes_above_a_part_of_the_peak() -> None:
     data = bank()
     workload(data, "policy-assistant")["traffic"]["profile"] = [2, *[1] * 23]
-    found = read(data).workload("policy-assistant")
-    assert found is not None
-    assert demand.overflow_share(found, 1.0) == 0
+    workload_found = read(data).workload("policy-assistant")
+    assert workload_found is not None
+    assert demand.overflow_share(workload_found, 1.0) == 0
     # One hour of 25 parts is twice as busy as the others: half of it is above.
-    assert demand.overflow_share(found, 0.5) == pytest.approx(1 / 25)
+    assert demand.overflow_share(workload_found, 0.5) == pytest.approx(1 / 25)
 
 
 BANK = read(bank())
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1))
-def test_a_lower_part_overflows_more(one: float, other: float) -> None:
-    found = BANK.workload("policy-assistant")
-    assert found is not None
-    low, high = sorted((one, other))
-    assert 0 <= demand.overflow_share(found, high) <= demand.overflow_share(found, low) < 1
+def test_a_lower_part_overflows_more(first: float, second: float) -> None:
+    workload_found = BANK.workload("policy-assistant")
+    assert workload_found is not None
+    low, high = sorted((first, second))
+    assert 0 <= demand.overflow_share(workload_found, high) <= demand.overflow_share(workload_found, low) < 1

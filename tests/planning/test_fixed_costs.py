@@ -41,8 +41,8 @@ def test_every_item_has_a_price_in_every_region(item: str) -> None:
 
 
 def test_a_site_states_a_price_of_its_own() -> None:
-    stated = {"kms-key": {"usd_per_month": 0.5, "as_of": "2026-11-01", "source": "contract"}}
-    price = fixed_prices.unit_price("kms-key", "eu-central-1", stated)
+    own_prices = {"kms-key": {"usd_per_month": 0.5, "as_of": "2026-11-01", "source": "contract"}}
+    price = fixed_prices.unit_price("kms-key", "eu-central-1", own_prices)
     assert (price.usd, price.kind, price.source) == (0.5, "given", "contract")
 
 
@@ -57,8 +57,8 @@ def test_the_plan_chooses_tasks_on_fargate_over_a_cluster_where_only_apis_are_ca
     requirements = read(api_only())
     planned = planner.make_plan(requirements, (EKS, FARGATE), TODAY).plan
     assert planned.blueprint == "fargate"
-    [other] = planned.alternatives or []
-    assert "more" in other.rejected_because[0], "the cluster and its nodes cost more than tasks"
+    [alternative] = planned.alternatives or []
+    assert "more" in alternative.rejected_because[0], "the cluster and its nodes cost more than tasks"
 
 
 def test_a_budget_below_the_fixed_cost_is_infeasible() -> None:

@@ -46,10 +46,10 @@ def small(survive: str, id: str = "meta-llama/Llama-3.1-8B-Instruct", **pool: An
     """One restricted workload of little load on the bank's H100."""
     data = copy()
     data["workloads"] = [data["workloads"][0]]
-    mine = data["workloads"][0]
-    mine["survive"] = survive
-    mine["traffic"].update(peak_rps=0.2, mean_rps=0.1)
-    mine["model"] = {
+    workload_data = data["workloads"][0]
+    workload_data["survive"] = survive
+    workload_data["traffic"].update(peak_rps=0.2, mean_rps=0.1)
+    workload_data["model"] = {
         "candidates": [{"id": id, "scores": {"fp8": 0.9}}],
         "min_score": 0.5,
         "context_tokens": 8192,
@@ -68,8 +68,8 @@ def make(data: dict[str, Any], offers: tuple[BlueprintOffer, ...] = EVERYTHING) 
     return plan
 
 
-def of(plan: Plan, class_: str) -> PlannedEndpoint:
-    return next(each for each in plan.endpoints if each.class_ == class_)
+def endpoint_of(plan: Plan, class_: str) -> PlannedEndpoint:
+    return next(endpoint for endpoint in plan.endpoints if endpoint.class_ == class_)
 
 
 # -- AWS's instances
@@ -77,17 +77,25 @@ def of(plan: Plan, class_: str) -> PlannedEndpoint:
 
 def test_confidential_work_runs_on_instances_of_aws_where_there_is_no_site_of_our_own() -> None:
     plan = make(cloud())
-    found = of(plan, "confidential")
-    assert (found.target, found.region, found.purchase) == ("eks-vllm", "eu-central-1", "on-demand")
-    assert found.instance_type is not None
-    kind = aws_instances.find(found.instance_type)
+    endpoint_found = endpoint_of(plan, "confidential")
+    assert (endpoint_found.target, endpoint_found.region, endpoint_found.purchase) == (
+        "eks-vllm",
+        "eu-central-1",
+        "on-demand",
+    )
+    assert endpoint_found.instance_type is not None
+    kind = aws_instances.find(endpoint_found.instance_type)
     assert "eu-central-1" in kind.regions
-    assert kind.gpu == found.gpu
-    [item] = [each for each in plan.cost_items or [] if found.instance_type in each.what]
+    assert kind.gpu == endpoint_found.gpu
+    [item] = [
+        cost_item for cost_item in plan.cost_items or [] if endpoint_found.instance_type in cost_item.what
+    ]
     assert item.evidence is not None
     assert item.evidence.kind == "list-price"
-    assert item.quantity == 730 * math.ceil((found.replicas or 0) * (found.tensor_parallel or 0) / kind.gpus)
-    assert any(each.what == "frankfurt: EKS cluster" for each in plan.cost_items or [])
+    assert item.quantity == 730 * math.ceil(
+        (endpoint_found.replicas or 0) * (endpoint_found.tensor_parallel or 0) / kind.gpus
+    )
+    assert any(cost_item.what == "frankfurt: EKS cluster" for cost_item in plan.cost_items or [])
 
 
 def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
@@ -101,37 +109,40 @@ def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
 def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
     data = copy(links=[])
     data["sites"] = [data["sites"][1]]
-    found = candidates.find_options(read(data), Rules(TODAY, ALL))
-    assert found.by_workload["transaction-narratives"] == []
+    find = candidates.find_options(read(data), Rules(TODAY, ALL))
+    assert find.by_workload["transaction-narratives"] == []
     assert any(
-        "restricted work may not run on eks-vllm" in why for why in found.rejected["transaction-narratives"]
+        "restricted work may not run on eks-vllm" in transaction_narrative
+        for transaction_narrative in find.rejected["transaction-narratives"]
     )
 
 
 def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
     data = copy(links=[])
-    found = candidates.find_options(read(data), Rules(TODAY, ALL))
-    assert {each.site for each in found.by_workload["kyc-extraction"]} == {"fra1"}
-    assert any("needs a private link" in why for why in found.rejected["kyc-extraction"])
+    find = candidates.find_options(read(data), Rules(TODAY, ALL))
+    assert {option.site for option in find.by_workload["kyc-extraction"]} == {"fra1"}
+    assert any("needs a private link" in reason for reason in find.rejected["kyc-extraction"])
     linked = candidates.find_options(read(copy()), Rules(TODAY, ALL))
-    assert {each.site for each in linked.by_workload["kyc-extraction"]} == {"fra1", "frankfurt"}
-    assert all(each.monthly > 0 for each in linked.by_workload["kyc-extraction"] if each.site == "frankfurt")
+    assert {option.site for option in linked.by_workload["kyc-extraction"]} == {"fra1", "frankfurt"}
+    assert all(
+        option.monthly > 0 for option in linked.by_workload["kyc-extraction"] if option.site == "frankfurt"
+    )
 
 
 def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
     targets = {
-        each.column.target
+        option.column.target
         for options in candidates.find_options(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
-        for each in options
-        if isinstance(each, OnGpus)
+        for option in options
+        if isinstance(option, OnGpus)
     }
     assert targets == {"eks-vllm"}, "no price of SageMaker in eu-central-1 is known"
-    own = {"ml.g6e.12xlarge": {"usd_per_hour": 15.0, "as_of": "2026-11-01"}}
-    found = candidates.find_options(read(cloud(prices=own)), Rules(TODAY, ALL))
+    own_prices = {"ml.g6e.12xlarge": {"usd_per_hour": 15.0, "as_of": "2026-11-01"}}
+    find = candidates.find_options(read(cloud(prices=own_prices)), Rules(TODAY, ALL))
     bought = {
-        (each.column.instance, each.column.degree)
-        for each in found.by_workload["kyc-extraction"]
-        if isinstance(each, OnGpus) and each.column.target == "sagemaker"
+        (option.column.instance, option.column.degree)
+        for option in find.by_workload["kyc-extraction"]
+        if isinstance(option, OnGpus) and option.column.target == "sagemaker"
     }
     assert bought == {("ml.g6e.12xlarge", 1), ("ml.g6e.12xlarge", 2)}
 
@@ -141,26 +152,31 @@ def test_a_commitment_is_bought_only_where_its_term_is_allowed() -> None:
         "g6e.12xlarge/reserved-12": {"usd_per_hour": 5.0, "as_of": "2026-11-01", "source": "our contract"}
     }
     data = cloud(prices=prices)
-    assert {each.purchase for each in make(data).endpoints} == {"on-demand", None}
+    assert {endpoint.purchase for endpoint in make(data).endpoints} == {"on-demand", None}
     plan = make({**data, "commitments": {"max_term_months": 12}})
-    assert of(plan, "confidential").purchase == "reserved-12"
-    assert any(each.evidence and each.evidence.source == "our contract" for each in plan.cost_items or [])
+    assert endpoint_of(plan, "confidential").purchase == "reserved-12"
+    assert any(
+        cost_item.evidence and cost_item.evidence.source == "our contract"
+        for cost_item in plan.cost_items or []
+    )
     short = make({**data, "commitments": {"max_term_months": 6}})
-    assert of(short, "confidential").purchase == "on-demand"
+    assert endpoint_of(short, "confidential").purchase == "on-demand"
 
 
 def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
     data = cloud()
     workload(data, "kyc-extraction")["survive"] = "domain"
-    found = of(make(data), "confidential")
-    assert found.predicted is not None
-    assert (found.predicted.after_loss_rps or 0) >= 20
-    assert (found.predicted.after_loss_rps or 0) <= (found.predicted.capacity_rps or 0) / 2 * 1.01
-    assert found.replicas_by_domain is None
+    endpoint_found = endpoint_of(make(data), "confidential")
+    assert endpoint_found.predicted is not None
+    assert (endpoint_found.predicted.after_loss_rps or 0) >= 20
+    assert (endpoint_found.predicted.after_loss_rps or 0) <= (
+        endpoint_found.predicted.capacity_rps or 0
+    ) / 2 * 1.01
+    assert endpoint_found.replicas_by_domain is None
 
 
 @pytest.mark.parametrize(
-    ("prices", "says"),
+    ("prices", "message"),
     [
         (
             {"g6e.12xlarge": {"usd_per_hour": "cheap", "as_of": "x"}},
@@ -171,20 +187,22 @@ def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
         ({"amazon.nova-lite-v2:0": {}}, r"Did you mean `amazon.nova-lite-v1:0`"),
     ],
 )
-def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], says: str) -> None:
+def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
         make(cloud(prices=prices))
-    assert re.search(says, f"{error.value.what}. {error.value.fix}")
+    assert re.search(message, f"{error.value.what}. {error.value.fix}")
 
 
 # -- slices and several nodes
 
 
 def test_two_replicas_of_a_small_load_share_a_gpu_that_is_cut() -> None:
-    found = make(small("replica"))
-    [endpoint] = found.endpoints
+    plan_found = make(small("replica"))
+    [endpoint] = plan_found.endpoints
     assert (endpoint.mig_profile, endpoint.replicas, endpoint.gpus) == ("3g.40gb", 2, 2)
-    assert [each.quantity for each in found.cost_items or [] if each.what.endswith("capital")] == [1]
+    assert [
+        cost_item.quantity for cost_item in plan_found.cost_items or [] if cost_item.what.endswith("capital")
+    ] == [1]
     assert endpoint.evidence is not None
     assert endpoint.evidence.kind == "estimated"
 
@@ -200,15 +218,15 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     data["sites"][0]["pools"][0]["gpus_per_node"] = 1
     data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"] = 40000
     requirements = read(data)
-    found = candidates.find_options(requirements, Rules(TODAY, ALL))
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
     cut = [
-        each
-        for each in found.by_workload["transaction-narratives"]
-        if isinstance(each, OnGpus) and each.column.mig
+        transaction_narrative
+        for transaction_narrative in find.by_workload["transaction-narratives"]
+        if isinstance(transaction_narrative, OnGpus) and transaction_narrative.column.mig
     ]
     assert cut
-    found.by_workload["transaction-narratives"] = list(cut)
-    solved = solving.solve_and_place(requirements, found)
+    find.by_workload["transaction-narratives"] = list(cut)
+    solved = solving.solve_and_place(requirements, find)
     assert solved is not None
     solution, placed = solved
     [(column, count)] = solution.replicas.items()
@@ -221,8 +239,10 @@ def test_classes_share_no_gpu_that_is_cut() -> None:
     data = small("replica")
     data["workloads"].append({**data["workloads"][0], "name": "other", "sensitivity": "confidential"})
     plan = make(data)
-    assert all(each.mig_profile for each in plan.endpoints)
-    assert [each.quantity for each in plan.cost_items or [] if each.what.endswith("capital")] == [2]
+    assert all(endpoint.mig_profile for endpoint in plan.endpoints)
+    assert [
+        cost_item.quantity for cost_item in plan.cost_items or [] if cost_item.what.endswith("capital")
+    ] == [2]
     data["workloads"][1].update(sensitivity="restricted")
     data["workloads"][1]["model"] = {
         "candidates": [{"id": "Qwen/Qwen3-8B", "scores": {"fp8": 0.9}}],
@@ -232,14 +252,16 @@ def test_classes_share_no_gpu_that_is_cut() -> None:
     data["workloads"][0]["survive"] = data["workloads"][1]["survive"] = "none"
     plan = make(data)
     assert len(plan.endpoints) == 2
-    assert [each.quantity for each in plan.cost_items or [] if each.what.endswith("capital")] == [1]
+    assert [
+        cost_item.quantity for cost_item in plan.cost_items or [] if cost_item.what.endswith("capital")
+    ] == [1]
 
 
 def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_domain() -> None:
     data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
     requirements = read(data)
-    found = candidates.find_options(requirements, Rules(TODAY, ALL))
-    solved = solving.solve_and_place(requirements, found)
+    find = candidates.find_options(requirements, Rules(TODAY, ALL))
+    solved = solving.solve_and_place(requirements, find)
     assert solved is not None
     [(column, count)] = solved[0].replicas.items()
     assert (column.nodes, column.degree, count) == (2, 8, 2)
@@ -267,18 +289,21 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
     first["pools"] = first["pools"][1:]
     data["sites"].insert(1, second)
     plan = make(data, OFFERS)
-    assert of(plan, "restricted").site == "ber1"
-    assert {(each.class_, each.site) for each in plan.gateways} >= {
+    assert endpoint_of(plan, "restricted").site == "ber1"
+    assert {(gateway.class_, gateway.site) for gateway in plan.gateways} >= {
         ("restricted", "ber1"),
         ("internal", "fra1"),
     }
     platform = render("regulated-hybrid", read(data), plan)
-    callers = {each["name"]: [one["name"] for one in each["workloads"]] for each in platform["gateways"]}
+    callers = {
+        gateway["name"]: [workload["name"] for workload in gateway["workloads"]]
+        for gateway in platform["gateways"]
+    }
     assert callers["restricted-ber1"] == ["transaction-narratives"]
     assert callers["internal-fra1"] == ["policy-assistant"]
-    assert sum(len(each) for each in callers.values()) == len(data["workloads"])
+    assert sum(len(caller) for caller in callers.values()) == len(data["workloads"])
     # Moved away from its model the gateway cannot reach it.
-    moved = [each.model_copy(update={"site": "fra1"}) for each in plan.gateways]
+    moved = [gateway.model_copy(update={"site": "fra1"}) for gateway in plan.gateways]
     with pytest.raises(
         IsthmusError, match=r"is at ber1, and the class has no gateway there|no private link joins"
     ):
@@ -290,10 +315,10 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
 
 def test_a_node_short_of_cpus_holds_no_replica_and_the_plan_says_why() -> None:
     data = small("none", cpus_per_node=8, gpus_per_node=8)
-    found = planner.make_plan(read(data), EVERYTHING, TODAY)
-    assert not found.plan.feasible
-    why = "a node has 8 CPUs, which leaves 0 for a replica on 1 of 8 GPUs, and vLLM needs 3"
-    assert any(why in text for texts in found.rejected.values() for text in texts)
+    plan = planner.make_plan(read(data), EVERYTHING, TODAY)
+    assert not plan.plan.feasible
+    reason = "a node has 8 CPUs, which leaves 0 for a replica on 1 of 8 GPUs, and vLLM needs 3"
+    assert any(reason in text for texts in plan.rejected.values() for text in texts)
 
 
 def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None:
@@ -314,13 +339,15 @@ def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None
 
 
 def test_a_node_with_enough_changes_no_plan() -> None:
-    stated = make(small("none", cpus_per_node=192, memory_gib_per_node=2048)).endpoints
-    assert stated == make(small("none")).endpoints
+    endpoints = make(small("none", cpus_per_node=192, memory_gib_per_node=2048)).endpoints
+    assert endpoints == make(small("none")).endpoints
 
 
 def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> None:
     plan = make(cloud())
-    narrow = of(plan, "confidential").model_copy(update={"instance_type": "g6.xlarge", "tensor_parallel": 1})
+    narrow = endpoint_of(plan, "confidential").model_copy(
+        update={"instance_type": "g6.xlarge", "tensor_parallel": 1}
+    )
     (warning,) = planner.profile_warnings(narrow)
     assert "a replica has 2 CPUs of g6.xlarge, and vLLM runs 3 processes" in warning
     assert planner.profile_warnings(narrow.model_copy(update={"instance_type": "g6.4xlarge"})) == []
@@ -331,17 +358,17 @@ def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> Non
 
 
 def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_the_profiles() -> None:
-    from isthmus.contracts.hardware import node_share
+    from isthmus.contracts.requirements import node_share
 
     data = small("none", cpus_per_node=48, memory_gib_per_node=512, gpus_per_node=8, nodes=2)
     requirements = read(data)
     (pool,) = requirements.sites[0].pools  # type: ignore[union-attr]
     model = "meta-llama/Llama-3.1-8B-Instruct"
-    asked = node_share.node_requests(pool, model, 1)
-    assert asked == {"cpu": "4", "memory": "53Gi"}
+    node_requests = node_share.node_requests(pool, model, 1)
+    assert node_requests == {"cpu": "4", "memory": "53Gi"}
     # Eight such replicas with their sidecars, of a core and a GiB each, leave the system its own.
-    assert 8 * (int(asked["cpu"]) + 1) <= 48 - 1
-    assert 8 * (int(asked["memory"][:-2]) + 1) <= 512 * 0.85
+    assert 8 * (int(node_requests["cpu"]) + 1) <= 48 - 1
+    assert 8 * (int(node_requests["memory"][:-2]) + 1) <= 512 * 0.85
     assert node_share.node_requests(pool.model_copy(update={"cpus_per_node": 192}), model, 1) == {
         "memory": "53Gi"
     }
@@ -359,6 +386,6 @@ def test_a_node_through_whose_memory_the_weights_do_not_pass_holds_no_replica() 
         failure_domains=1,
     )
     data["sites"][0].pop("maintenance", None)
-    found = planner.make_plan(read(data), EVERYTHING, TODAY)
-    assert not found.plan.feasible
-    assert any("too little to load" in text for texts in found.rejected.values() for text in texts)
+    plan = planner.make_plan(read(data), EVERYTHING, TODAY)
+    assert not plan.plan.feasible
+    assert any("too little to load" in text for texts in plan.rejected.values() for text in texts)

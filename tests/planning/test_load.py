@@ -66,11 +66,11 @@ def test_bursts_lengthen_the_wait() -> None:
 
 def test_two_workloads_that_are_alike_are_as_one() -> None:
     halves = load.serve_shares(STEPS, [LoadShare(CHAT, 0.5), LoadShare(CHAT, 0.5)], 100)
-    whole = load.serve_workload(STEPS, CHAT, 1.0, 100)
+    serve = load.serve_workload(STEPS, CHAT, 1.0, 100)
     assert halves is not None
-    assert whole is not None
+    assert serve is not None
     for half in halves:
-        assert (half.ttft_p95, half.tpot_p95) == pytest.approx((whole.ttft_p95, whole.tpot_p95))
+        assert (half.ttft_p95, half.tpot_p95) == pytest.approx((serve.ttft_p95, serve.tpot_p95))
 
 
 def test_short_answers_beside_long_prompts_are_slowed_the_most() -> None:
@@ -134,7 +134,9 @@ LENGTHS = st.builds(
 @given(LENGTHS, st.floats(0.01, 0.99), st.floats(1, 500))
 def test_a_heavier_load_is_never_answered_sooner(lengths: Lengths, part: float, most: float) -> None:
     top = load.capacity(STEPS, lengths, most)
-    lighter, heavier = (load.serve_workload(STEPS, lengths, top * part * each, most) for each in (0.5, 1.0))
+    lighter, heavier = (
+        load.serve_workload(STEPS, lengths, top * part * factor, most) for factor in (0.5, 1.0)
+    )
     if heavier is None:
         return
     assert lighter is not None

@@ -38,13 +38,13 @@ FIRST_V1 = (0, 8)
 
 def engine_of(row: dict[str, Any]) -> tuple[int, int]:
     """vLLM's version; where a row does not say it, the last that took more memory for drawing tokens."""
-    said = (row["engine_version"] or "").lstrip("v").split(".")
-    if len(said) > 1 and said[0].isdigit() and said[1].isdigit():
-        return int(said[0]), int(said[1])
+    pieces = (row["engine_version"] or "").lstrip("v").split(".")
+    if len(pieces) > 1 and pieces[0].isdigit() and pieces[1].isdigit():
+        return int(pieces[0]), int(pieces[1])
     return (0, 6) if row["evidence"]["as_of"] < "2025-02" else (0, 16)
 
 
-def known(row: dict[str, Any]) -> tuple[Architecture, float] | None:
+def known_architecture(row: dict[str, Any]) -> tuple[Architecture, float] | None:
     """The architecture, and bytes of weights beside the text model's."""
     precision = row["precision"].replace("fp16", "bf16")
     if row["model"] in OTHERS:
@@ -52,8 +52,8 @@ def known(row: dict[str, Any]) -> tuple[Architecture, float] | None:
     id = SAME.get(row["model"], row["model"])
     if id not in models.ids():
         return None
-    found = models.find_model(id)
-    return found.architecture, found.extra_weight_bytes(precision)
+    find = models.find_model(id)
+    return find.architecture, find.extra_weight_bytes(precision)
 
 
 def usable_of(row: dict[str, Any]) -> float | None:
@@ -69,16 +69,16 @@ def left_out(row: dict[str, Any]) -> str | None:
     """Why a row says nothing about today's engines; None where it does."""
     if engine_of(row) < FIRST_V1:
         return "an engine before V1, which profiles another way"
-    if known(row) is None:
+    if known_architecture(row) is None:
         return "a model with layers that are not sized (a vision model with cross attention)"
     return None if usable_of(row) else "a card whose memory is not known"
 
 
 def judged(row: dict[str, Any]) -> Memory:
-    found, usable = known(row), usable_of(row)
-    assert found is not None
+    architecture_found, usable = known_architecture(row), usable_of(row)
+    assert architecture_found is not None
     assert usable is not None
-    model, beside = found
+    model, beside = architecture_found
     large = row["gpu"] in gpus.ids() and gpus.find(row["gpu"]).large and not row["mig_profile"]
     settings = Settings(
         max_model_len=row["max_model_len"] or min(model.context, 8192),
@@ -105,7 +105,7 @@ USED = [row for row in ROWS if left_out(row) is None]
 
 
 def test_there_are_rows_enough_and_each_has_its_source(capsys: pytest.CaptureFixture[str]) -> None:
-    missing = collections.Counter(why for row in ROWS if (why := left_out(row)))
+    missing = collections.Counter(reason for row in ROWS if (reason := left_out(row)))
     fails = [row for row in USED if not row["starts"]]
     slices = [row for row in USED if row["mig_profile"]]
     tokens = [row for row in USED if row["kv_cache_tokens"]]
@@ -134,10 +134,10 @@ def test_what_started_is_said_to_start_but_for_one_in_twenty() -> None:
     "row", [row for row in USED if row["kv_cache_tokens"] and row["kv_gib"]], ids=lambda row: row["id"]
 )
 def test_the_tokens_of_a_cache_of_known_size_are_the_log_s(row: dict[str, Any]) -> None:
-    found = known(row)
-    assert found is not None
+    architecture_found = known_architecture(row)
+    assert architecture_found is not None
     tokens = memory.cache_tokens(
-        found[0],
+        architecture_found[0],
         row["kv_gib"] * GIB,
         row["tensor_parallel"],
         row["pipeline_parallel"],
@@ -161,8 +161,8 @@ def test_the_tokens_that_follow_from_the_settings_alone_are_the_log_s(row: dict[
 @pytest.mark.parametrize("row", [row for row in USED if row["weights_gib"]], ids=lambda row: row["id"])
 def test_the_weights_are_the_log_s(row: dict[str, Any]) -> None:
     # A quantised repository may leave more or less in 16 bits than the usual one, a vision tower has copies.
-    found = known(row)
-    rel = 0.01 if row["precision"] == "bf16" and not (found and found[1]) else 0.065
+    architecture_found = known_architecture(row)
+    rel = 0.01 if row["precision"] == "bf16" and not (architecture_found and architecture_found[1]) else 0.065
     assert judged(row).weights == pytest.approx(row["weights_gib"], rel=rel, abs=0.06)
 
 
@@ -170,8 +170,8 @@ LLAMA = models.find_model("meta-llama/Llama-3.1-8B-Instruct").architecture
 
 
 def llama(**changes: Any) -> Memory:
-    given = {"precision": "bf16", "usable_mib": 81082.0, "settings": Settings(8192), **changes}
-    return memory.measure_memory(LLAMA, **given)
+    arguments = {"precision": "bf16", "usable_mib": 81082.0, "settings": Settings(8192), **changes}
+    return memory.measure_memory(LLAMA, **arguments)
 
 
 def test_what_does_not_fit_says_what_is_short() -> None:
@@ -227,8 +227,8 @@ def test_more_memory_is_never_worse_and_the_parts_never_exceed_the_card(
     assert more.cache_tokens >= less.cache_tokens
     assert more.starts or not less.starts
     if less.starts:
-        parts = less.weights + less.activations + less.outside + less.adapters + less.cache
-        assert parts <= less.usable * settings.utilization + 1e-6
+        sum_of_parts = less.weights + less.activations + less.outside + less.adapters + less.cache
+        assert sum_of_parts <= less.usable * settings.utilization + 1e-6
         assert less.longest <= less.cache
     else:
         assert less.why

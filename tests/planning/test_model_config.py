@@ -73,8 +73,8 @@ def test_fewer_heads_than_gpus_are_repeated() -> None:
 
 def test_layers_with_a_window_keep_no_more_than_it() -> None:
     model = models.find_model("google/gemma-3-27b-it").architecture
-    [full] = [each for each in model.caches if each.kind == "full"]
-    [window] = [each for each in model.caches if each.kind == "window"]
+    [full] = [cache for cache in model.caches if cache.kind == "full"]
+    [window] = [cache for cache in model.caches if cache.kind == "window"]
     assert (full.layers, window.layers, window.window) == (10, 52, 1024)
     long = model.cache_of_sequence(32768, 1, 2) - model.cache_of_sequence(16384, 1, 2)
     assert long == 16384 * full.of_token(1) * 2
@@ -88,22 +88,19 @@ def test_a_state_does_not_grow_with_the_sequence() -> None:
 
 
 def test_a_window_that_the_engine_does_not_use_is_none() -> None:
-    kinds = [each.kind for each in models.find_model("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
+    kinds = [cache.kind for cache in models.find_model("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
     assert kinds == ["full"]
 
 
 def test_a_text_model_within_a_multimodal_one_is_found() -> None:
-    whole = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
-    assert model_config.architecture(whole) == model_config.architecture(LLAMA)
+    multimodal = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
+    assert model_config.architecture(multimodal) == model_config.architecture(LLAMA)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (
-            {"model_type": "llamma"},
-            r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?",
-        ),
+        ({"model_type": "llamma"}, r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?"),
         ({"model_type": None}, "`model_type` is ``"),
         ({"hidden_size": None}, "`hidden_size` is missing"),
         ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),
@@ -114,8 +111,8 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
         ({"layer_types": ["telepathy"] * 32}, "layer type `telepathy` is not supported"),
     ],
 )
-def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says) as caught:
+def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         model_config.architecture({**LLAMA, **change}, "mine/config.json")
     assert str(caught.value).startswith("mine/config.json: ")
 
@@ -128,8 +125,8 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.sampled_from(sorted(LLAMA)), VALUES))
 def test_a_wrong_configuration_is_an_input_error_and_nothing_else(change: dict[str, Any]) -> None:
     try:
-        found = model_config.architecture({**LLAMA, **change})
+        architecture = model_config.architecture({**LLAMA, **change})
     except InputError:
         return
-    assert found.total >= found.embedding > 0
-    assert all(each.layers > 0 for each in found.caches)
+    assert architecture.total >= architecture.embedding > 0
+    assert all(cache.layers > 0 for cache in architecture.caches)

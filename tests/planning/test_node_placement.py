@@ -31,8 +31,8 @@ def requirements(nodes: int, domains: int) -> Any:
 
 
 def test_replicas_of_a_domain_are_spread_over_both() -> None:
-    one = column(2, "domain")
-    placed = node_placement.place_replicas(requirements(2, 2), {one: 3})[one]
+    gpu_column = column(2, "domain")
+    placed = node_placement.place_replicas(requirements(2, 2), {gpu_column: 3})[gpu_column]
     assert isinstance(placed, PlacedReplicas)
     assert placed.by_domain("fra1") == {"fra1-a": 2, "fra1-b": 1}
     assert (placed.lost("domain"), placed.lost("node"), placed.lost("replica"), placed.lost("none")) == (
@@ -44,8 +44,8 @@ def test_replicas_of_a_domain_are_spread_over_both() -> None:
 
 
 def test_what_may_stand_anywhere_fills_what_is_begun() -> None:
-    one = column(1, "none")
-    placed = node_placement.place_replicas(requirements(3, 1), {one: 4})[one]
+    gpu_column = column(1, "none")
+    placed = node_placement.place_replicas(requirements(3, 1), {gpu_column: 4})[gpu_column]
     assert isinstance(placed, PlacedReplicas)
     assert list(placed.by_node.values()) == [4]
 
@@ -69,24 +69,24 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
 ) -> None:
     domains = data.draw(st.integers(1, nodes))
     columns = [column(degree, survive, f"m{at}") for at, (degree, survive) in enumerate(kinds)]
-    counts = {each: data.draw(st.integers(1, 6)) for each in columns}
-    found = node_placement.place_replicas(requirements(nodes, domains), counts)
+    counts = {gpu_column: data.draw(st.integers(1, 6)) for gpu_column in columns}
+    place = node_placement.place_replicas(requirements(nodes, domains), counts)
     used = [0] * nodes
-    for each, placed in found.items():
+    for gpu_column, placed in place.items():
         if not isinstance(placed, PlacedReplicas):
             return
-        assert placed.count == counts[each]
+        assert placed.count == counts[gpu_column]
         for node, count in placed.by_node.items():
-            used[node] += count * each.degree
-        if each.survive == "domain":
-            assert placed.lost("domain") <= math.ceil(counts[each] / domains)
+            used[node] += count * gpu_column.degree
+        if gpu_column.survive == "domain":
+            assert placed.lost("domain") <= math.ceil(counts[gpu_column] / domains)
     assert max(used, default=0) <= 8
 
 
 def test_the_order_of_columns_does_not_matter() -> None:
-    one, other = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
-    first = node_placement.place_replicas(requirements(2, 2), {one: 2, other: 5})
-    assert first == node_placement.place_replicas(requirements(2, 2), {other: 5, one: 2})
+    first_column, second_column = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
+    first = node_placement.place_replicas(requirements(2, 2), {first_column: 2, second_column: 5})
+    assert first == node_placement.place_replicas(requirements(2, 2), {second_column: 5, first_column: 2})
     assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, PlacedReplicas))) == 7
 
 
@@ -99,16 +99,18 @@ def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> No
     }
     needed = requirements(4, 2)
     site, pool = hardware.find_pool(needed, "fra1", "h100-sxm-80gb")
-    assert sum(each.degree * count for each, count in counts.items()) == 32
+    assert sum(gpu_column.degree * count for gpu_column, count in counts.items()) == 32
     for rule in (node_placement._largest_first, node_placement._most_spread_first):
         assert node_placement._place_greedily(site, pool, counts, rule) is None
-    found = node_placement.place_replicas(needed, counts)
+    place = node_placement.place_replicas(needed, counts)
     used = [0] * 4
-    for each, placed in found.items():
+    for gpu_column, placed in place.items():
         assert isinstance(placed, PlacedReplicas)
-        assert placed.count == counts[each]
+        assert placed.count == counts[gpu_column]
         for node, count in placed.by_node.items():
-            used[node] += count * each.degree
-        if each.survive in ("node", "domain"):
-            assert placed.lost(each.survive) <= math.ceil(counts[each] / (4 if each.survive == "node" else 2))
+            used[node] += count * gpu_column.degree
+        if gpu_column.survive in ("node", "domain"):
+            assert placed.lost(gpu_column.survive) <= math.ceil(
+                counts[gpu_column] / (4 if gpu_column.survive == "node" else 2)
+            )
     assert used == [8] * 4

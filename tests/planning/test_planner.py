@@ -37,7 +37,7 @@ def _read_once() -> dict[str, Any]:
 
 
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(each for each in data["workloads"] if each["name"] == name)
+    return next(candidate for candidate in data["workloads"] if candidate["name"] == name)
 
 
 def make(data: dict[str, Any], **more: Any) -> planner.PlanningResult:
@@ -82,15 +82,15 @@ def recomputed(plan: Plan) -> float:
 def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) -> None:
     plan = bank_plan.plan
     assert recomputed(plan) == plan.monthly_cost_usd
-    gpus = sum(each.gpus for each in plan.endpoints)
-    capital, space = 320000 * 0.75 / 48 / 8, 10.2 * 180 / 8
+    gpus = sum(endpoint.gpus for endpoint in plan.endpoints)
+    capital, namespace = 320000 * 0.75 / 48 / 8, 10.2 * 180 / 8
     power = 10.2 * 1.3 * 0.12 * 730 / 8
     requests = 0.4 * 3600 * 730
     haiku = requests * (3500 * 1.1 + 350 * 5.5) / 1e6
     nova = 0.1 * 3600 * 730 * (600 * 0.078 + 500 * 0.312) / 1e6
     # Keys 8, alarms 0.2, logs 3.12, endpoints in two zones 4, attachments 2, resolver addresses 2, one VPN.
     aws = 8 + 0.2 + 5 * 0.625 + 730 * (4 * 0.012 + 1.25 * (2 * 0.05 + 2 * 0.125 + 0.05))
-    by_hand = gpus * (capital + space + power) + 12000 + 400 + haiku + nova + aws
+    by_hand = gpus * (capital + namespace + power) + 12000 + 400 + haiku + nova + aws
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 
 
@@ -98,12 +98,12 @@ def test_the_source_and_the_day_of_given_prices_are_told_where_they_are_stated()
     data = json.loads(json.dumps(bank()))
     data["sites"][0]["cost"].update(source="offer 4711", as_of="2026-10-02")
     data["links"][0].update(source="the carrier's contract", as_of="2026-09-01")
-    told = {
-        (each.evidence.source, each.evidence.as_of)
-        for each in make(data).plan.cost_items or []
-        if each.evidence is not None and each.evidence.kind == "given"
+    sources = {
+        (cost_item.evidence.source, cost_item.evidence.as_of)
+        for cost_item in make(data).plan.cost_items or []
+        if cost_item.evidence is not None and cost_item.evidence.kind == "given"
     }
-    assert told == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
+    assert sources == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
 
 
 def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.PlanningResult) -> None:
@@ -120,34 +120,38 @@ def test_what_is_there_is_an_input_and_stays(bank_plan: planner.PlanningResult) 
 def test_what_moves_is_said(bank_plan: planner.PlanningResult) -> None:
     data = bank()
     workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
-    data["workloads"] = [each for each in data["workloads"] if each["name"] != "policy-assistant"]
-    told = plan_differences.describe_differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
-    assert "the requirements have changed since the plan that is there was made" in told
-    assert "policy-assistant is removed" in told
-    assert any(each.startswith("the month costs ") for each in told)
+    data["workloads"] = [
+        candidate for candidate in data["workloads"] if candidate["name"] != "policy-assistant"
+    ]
+    differences = plan_differences.describe_differences(
+        bank_plan.plan, make(data, before=bank_plan.plan).plan
+    )
+    assert "the requirements have changed since the plan that is there was made" in differences
+    assert "policy-assistant is removed" in differences
+    assert any(line.startswith("the month costs ") for line in differences)
 
 
 def test_on_the_basis_of_cash_owned_hardware_is_sunk(bank_plan: planner.PlanningResult) -> None:
-    found = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
-    names = [item.what for item in found.plan.cost_items or []]
+    planned = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
+    names = [item.what for item in planned.plan.cost_items or []]
     assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
-    assert (found.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
-    assert "owned hardware is a sunk cost" in found.notes[0]
+    assert (planned.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
+    assert "owned hardware is a sunk cost" in planned.told[0]
 
 
 def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
     tight, loose = (make(bank(objective={"cost_basis": "allocated", "near_tie_pct": pct})) for pct in (0, 30))
     assert (loose.plan.monthly_cost_usd or 0) <= (tight.plan.monthly_cost_usd or 0) * 1.3 + 0.1
 
-    def score(found: planner.PlanningResult) -> float:
+    def score(planned: planner.PlanningResult) -> float:
         total = 0.0
-        for placement in found.plan.placements:
-            endpoint = found.plan.endpoint(placement.endpoint)
-            each = read(bank()).workload(placement.workload)
+        for placement in planned.plan.placements:
+            endpoint = planned.plan.endpoint(placement.endpoint)
+            workload_found = read(bank()).workload(placement.workload)
             assert endpoint is not None
-            assert each is not None
-            scores = next(c.scores for c in each.model.candidates if c.id == endpoint.model)
-            total += each.traffic.mean_rps * scores[endpoint.precision]
+            assert workload_found is not None
+            scores = next(c.scores for c in workload_found.model.candidates if c.id == endpoint.model)
+            total += workload_found.traffic.mean_rps * scores[endpoint.precision]
         return total
 
     assert score(loose) > score(tight)
@@ -161,11 +165,13 @@ def overflowing() -> planner.PlanningResult:
 
 def test_what_comes_above_the_base_load_overflows_where_a_workload_allows_it() -> None:
     plan = overflowing().plan
-    mine = {each.role: each for each in plan.placements if each.workload == "policy-assistant"}
-    assert set(mine) == {"primary", "overflow"}
-    assert mine["primary"].share + mine["overflow"].share == pytest.approx(1)
-    assert 0 < mine["overflow"].share < 0.5
-    first, second = (plan.endpoint(mine[role].endpoint) for role in ("primary", "overflow"))
+    by_role = {
+        placement.role: placement for placement in plan.placements if placement.workload == "policy-assistant"
+    }
+    assert set(by_role) == {"primary", "overflow"}
+    assert by_role["primary"].share + by_role["overflow"].share == pytest.approx(1)
+    assert 0 < by_role["overflow"].share < 0.5
+    first, second = (plan.endpoint(by_role[role].endpoint) for role in ("primary", "overflow"))
     assert first is not None
     assert second is not None
     assert (first.target, second.target) == ("onprem-vllm", "bedrock")
@@ -174,41 +180,43 @@ def test_what_comes_above_the_base_load_overflows_where_a_workload_allows_it() -
 
 def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
-    found = planner.make_plan(requirements, OFFERS, TODAY).plan
-    assert (found.feasible, found.endpoints, found.monthly_cost_usd) == (False, [], None)
+    plan = planner.make_plan(requirements, OFFERS, TODAY).plan
+    assert (plan.feasible, plan.endpoints, plan.monthly_cost_usd) == (False, [], None)
     conflicts = infeasibility.find_conflicts(requirements, Rules(TODAY))
-    assert [each.description for each in conflicts] == found.conflicts
-    every = frozenset(infeasibility.list_demands(requirements, Rules(TODAY)))
-    others = every - frozenset(conflicts)
-    assert not infeasibility.is_feasible(requirements, Rules(TODAY), others)
-    for each in conflicts:
-        assert infeasibility.is_feasible(requirements, Rules(TODAY), others | {each}), each.description
-    assert 1 <= len(found.ways_out) <= 3
-    assert all(way.monthly_cost_usd > 0 for way in found.ways_out)
+    assert [conflict.description for conflict in conflicts] == plan.conflicts
+    all_demands = frozenset(infeasibility.list_demands(requirements, Rules(TODAY)))
+    other_demands = all_demands - frozenset(conflicts)
+    assert not infeasibility.is_feasible(requirements, Rules(TODAY), other_demands)
+    for conflict in conflicts:
+        assert infeasibility.is_feasible(requirements, Rules(TODAY), other_demands | {conflict}), (
+            conflict.description
+        )
+    assert 1 <= len(plan.ways_out) <= 3
+    assert all(remedy.monthly_cost_usd > 0 for remedy in plan.ways_out)
 
 
 def test_that_restricted_work_stays_on_prem_is_never_to_be_relaxed() -> None:
     data = bank()
-    data["sites"] = [each for each in data["sites"] if each["kind"] == "aws"]
+    data["sites"] = [site for site in data["sites"] if site["kind"] == "aws"]
     data["links"] = []
-    found = make(data).plan
-    assert not found.feasible
-    assert any(each.startswith("transaction-narratives: ") for each in found.conflicts)
-    assert found.ways_out == []
+    plan = make(data).plan
+    assert not plan.feasible
+    assert any(conflict.startswith("transaction-narratives: ") for conflict in plan.conflicts)
+    assert plan.ways_out == []
 
 
 def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
     bank_plan: planner.PlanningResult,
 ) -> None:
-    found = make(bank(budget={"monthly_usd": 20000})).plan
-    assert found.conflicts == ["budget 20,000 USD a month"]
-    [way] = found.ways_out
-    assert way.what.startswith("budget 20,000 to ")
-    assert way.monthly_cost_usd <= (bank_plan.plan.monthly_cost_usd or 0) + 1
+    plan = make(bank(budget={"monthly_usd": 20000})).plan
+    assert plan.conflicts == ["budget 20,000 USD a month"]
+    [remedy] = plan.ways_out
+    assert remedy.what.startswith("budget 20,000 to ")
+    assert remedy.monthly_cost_usd <= (bank_plan.plan.monthly_cost_usd or 0) + 1
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "says"),
+    ("change", "kind", "message"),
     [
         (
             lambda d: workload(d, "campaign-copy")["model"]["candidates"][1].update(
@@ -229,22 +237,27 @@ def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
         ),
     ],
 )
-def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], says: str) -> None:
+def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], message: str) -> None:
     data = json.loads(json.dumps(bank()))
     change(data)
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         make(data)
 
 
 def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     data = json.loads(json.dumps(bank()))
     del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
-    found = ways.find_options(read(data), Rules(TODAY))
+    find = ways.find_options(read(data), Rules(TODAY))
     gpus = {
-        each.column.gpu for ways in found.by_workload.values() for each in ways if isinstance(each, OnGpus)
+        option.column.gpu
+        for options in find.by_workload.values()
+        for option in options
+        if isinstance(option, OnGpus)
     }
     assert "h100-sxm-80gb" not in gpus
-    assert any("has no capex_usd_per_node.h100-sxm-80gb" in why for why in found.rejected["kyc-extraction"])
+    assert any(
+        "has no capex_usd_per_node.h100-sxm-80gb" in reason for reason in find.rejected["kyc-extraction"]
+    )
 
 
 def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_own_goes_first() -> None:
@@ -264,28 +277,30 @@ def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_
     assert (nova.call.price.input, nova.call.price.kind) == (0.01, "given")
     data = json.loads(json.dumps(bank()))
     data["sites"][1].update(region="eu-south-1", jurisdiction="it")
-    found = ways.find_options(read(data), Rules(TODAY))
-    assert not any(isinstance(each, OnApi) for each in found.by_workload["campaign-copy"])
-    assert any("has no known price in eu-south-1" in why for why in found.rejected["campaign-copy"])
+    find = ways.find_options(read(data), Rules(TODAY))
+    assert not any(isinstance(option, OnApi) for option in find.by_workload["campaign-copy"])
+    assert any("has no known price in eu-south-1" in reason for reason in find.rejected["campaign-copy"])
 
 
 def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
     for ttft, slo in ((900, "kept"), (9000, None)):
         data = json.loads(json.dumps(bank()))
-        told = {"ttft_p95_ms": ttft, "tpot_p95_ms": 20, "as_of": "2026-11-01"}
-        data["sites"][1]["latency"] = {"anthropic.claude-haiku-4-5-20251001-v1:0": told}
+        measured = {"ttft_p95_ms": ttft, "tpot_p95_ms": 20, "as_of": "2026-11-01"}
+        data["sites"][1]["latency"] = {"anthropic.claude-haiku-4-5-20251001-v1:0": measured}
         plan = make(data).plan
-        found = [each for each in plan.endpoints if "haiku" in each.model]
-        assert [each.predicted.slo for each in found if each.predicted] == ([slo] if slo else [])
+        endpoints = [endpoint for endpoint in plan.endpoints if "haiku" in endpoint.model]
+        assert [endpoint.predicted.slo for endpoint in endpoints if endpoint.predicted] == (
+            [slo] if slo else []
+        )
 
 
 def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
     offers = (BlueprintOffer("pilot", ("public",), 0, 2), *OFFERS)
-    found = planner.make_plan(read(bank()), offers, TODAY)
-    assert found.plan.blueprint == "regulated-hybrid"
-    [other] = found.plan.alternatives or []
-    assert other.blueprint == "pilot"
-    assert "it does not support internal, confidential, restricted workloads" in other.rejected_because
+    plan = planner.make_plan(read(bank()), offers, TODAY)
+    assert plan.plan.blueprint == "regulated-hybrid"
+    [alternative] = plan.plan.alternatives or []
+    assert alternative.blueprint == "pilot"
+    assert "it does not support internal, confidential, restricted workloads" in alternative.rejected_because
     with pytest.raises(Refused, match="blueprint pilot does not fit: it does not support"):
         planner.make_plan(read(bank()), offers, TODAY, blueprint="pilot")
     with pytest.raises(InputError, match=r"blueprint `pilto` does not exist\. Fix: Did you mean `pilot`"):

@@ -20,7 +20,7 @@ from isthmus.planning import planner
 from isthmus.planning.options import candidates as ways
 from isthmus.planning.options import hardware
 from isthmus.planning.options.option import OnApi, OnGpus, Rules
-from isthmus.planning.solver import program
+from isthmus.planning.solver import problem, program
 from isthmus.planning.solver import solution as solving
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_planner import bank, recomputed
@@ -35,9 +35,9 @@ def requirements_data(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
     """Small requirements of the bank's form."""
     data = json.loads(json.dumps(bank(objective={"cost_basis": "allocated", "near_tie_pct": 0})))
     data["budget"] = {"monthly_usd": 1e6}
-    given = data["sites"][0]["pools"]
-    given[0].update(nodes=draw(st.integers(1, 3)), failure_domains=1)
-    given[1].update(nodes=draw(st.integers(1, 4)), failure_domains=1)
+    pools = data["sites"][0]["pools"]
+    pools[0].update(nodes=draw(st.integers(1, 3)), failure_domains=1)
+    pools[1].update(nodes=draw(st.integers(1, 4)), failure_domains=1)
     workloads = []
     for number in range(draw(st.integers(1, most))):
         class_ = draw(st.sampled_from(CLASSES))
@@ -83,28 +83,28 @@ def requirements_data(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
 
 def cheapest(requirements: Requirements) -> float | None:
     """By trying every choice of every workload, and the least replicas for each endpoint that follows."""
-    found = ways.find_options(requirements, Rules(TODAY))
+    find = ways.find_options(requirements, Rules(TODAY))
     best: float | None = None
-    for chosen in itertools.product(*found.by_workload.values()):
-        cost = _cost_of(requirements, chosen)
+    for chosen_options in itertools.product(*find.by_workload.values()):
+        cost = _cost_of(requirements, chosen_options)
         if cost is not None and (best is None or cost < best):
             best = cost
     return best
 
 
-def _cost_of(requirements: Requirements, chosen: tuple[Any, ...]) -> float | None:
+def _cost_of(requirements: Requirements, chosen_options: tuple[Any, ...]) -> float | None:
     groups: dict[Any, list[OnGpus]] = {}
     cost = 0.0
-    for each in chosen:
-        if isinstance(each, OnApi):
-            cost += each.monthly
+    for option in chosen_options:
+        if isinstance(option, OnApi):
+            cost += option.monthly
         else:
-            groups.setdefault(each.column.__class__(**{**vars(each.column), "survive": "none"}), []).append(
-                each
-            )
-    if any(isinstance(each, OnApi) for each in chosen):
+            groups.setdefault(
+                option.column.__class__(**{**vars(option.column), "survive": "none"}), []
+            ).append(option)
+    if any(isinstance(option, OnApi) for option in chosen_options):
         cost += 400
-    cost += fixed_usd(requirements, chosen)
+    cost += fixed_usd(requirements, chosen_options)
     if groups:
         cost += 12000
     # Workloads of one kind may share an endpoint or, where they ask to outlive different things, have their own.
@@ -113,7 +113,7 @@ def _cost_of(requirements: Requirements, chosen: tuple[Any, ...]) -> float | Non
     splits = []
     for members in groups.values():
         levels = sorted(
-            {each.column.survive for each in members}, key=["none", "replica", "node", "domain"].index
+            {member.column.survive for member in members}, key=["none", "replica", "node", "domain"].index
         )
         splits.append(
             [
@@ -155,15 +155,15 @@ def _least(load: float, headroom: float, level: str, nodes: int) -> int:
 @given(requirements_data(most=2))
 def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    solution = program.solve(program.Problem(requirements, ways.find_options(requirements, Rules(TODAY))))
-    wanted = cheapest(requirements)
-    if wanted is None:
+    solution = program.solve(problem.Problem(requirements, ways.find_options(requirements, Rules(TODAY))))
+    expected = cheapest(requirements)
+    if expected is None:
         assert solution is None
         return
     assert solution is not None
-    over = sum(1 for each in solution.choices.values() if isinstance(each.option, OnApi))
+    over = sum(1 for choice in solution.choices.values() if isinstance(choice.option, OnApi))
     # Data over the link is in the options' own cost.
-    assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01), over
+    assert solution.cost == pytest.approx(expected, rel=1e-6, abs=0.01), over
 
 
 def test_no_plan_is_dearer_than_the_best_that_may_use_one_kind_of_gpu_only() -> None:
@@ -204,13 +204,13 @@ def _least_cost(data: dict[str, Any]) -> float | None:
 @given(requirements_data())
 def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data: dict[str, Any]) -> None:
     requirements = read(data)
-    found = planner.make_plan(requirements, OFFERS, TODAY)
-    if not found.plan.feasible:
-        assert found.plan.conflicts
+    plan = planner.make_plan(requirements, OFFERS, TODAY)
+    if not plan.plan.feasible:
+        assert plan.plan.conflicts
         return
-    plan_rules.check(found.plan, requirements)
-    assert recomputed(found.plan) == found.plan.monthly_cost_usd
-    for endpoint in found.plan.endpoints:
+    plan_rules.check(plan.plan, requirements)
+    assert recomputed(plan.plan) == plan.plan.monthly_cost_usd
+    for endpoint in plan.plan.endpoints:
         assert endpoint.evidence is not None
         assert endpoint.evidence.source
         assert endpoint.predicted is not None
@@ -221,15 +221,15 @@ def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data:
             served = [
                 w
                 for w in requirements.workloads
-                if any(p.workload == w.name and p.endpoint == endpoint.id for p in found.plan.placements)
+                if any(p.workload == w.name and p.endpoint == endpoint.id for p in plan.plan.placements)
             ]
             if any(w.survive != "none" for w in served):
                 assert (after or 0) >= endpoint.predicted.peak_rps * 0.99
-    for placement in found.plan.placements:
-        each, endpoint = requirements.workload(placement.workload), found.plan.endpoint(placement.endpoint)
-        assert each is not None
+    for placement in plan.plan.placements:
+        workload, endpoint = requirements.workload(placement.workload), plan.plan.endpoint(placement.endpoint)
+        assert workload is not None
         assert endpoint is not None
-        if each.sensitivity == "restricted":
+        if workload.sensitivity == "restricted":
             assert endpoint.target == "onprem-vllm"
         for region in plan_rules.destinations(endpoint, requirements):
-            assert jurisdictions.meets(jurisdictions.of_region(region), list(each.residency or []))
+            assert jurisdictions.meets(jurisdictions.of_region(region), list(workload.residency or []))

@@ -47,12 +47,12 @@ def size(
 
 
 def test_the_banks_restricted_workload_needs_four_gpus() -> None:
-    found = size(precision="fp8", rate=3.9, ttft_ms=2500, tpot_ms=60)
-    assert (found.fits, found.min_gpus, found.tensor_parallel) == (True, 4, 2)
-    assert found.throughput_tokens_per_s == pytest.approx(3.9 * 450, rel=0.01)
-    assert found.evidence["kind"] == "interpolated"
-    low, high = found.interval["tpot_ms"]
-    assert low < (found.tpot_ms or 0) < high <= 60
+    answer = size(precision="fp8", rate=3.9, ttft_ms=2500, tpot_ms=60)
+    assert (answer.fits, answer.min_gpus, answer.tensor_parallel) == (True, 4, 2)
+    assert answer.throughput_tokens_per_s == pytest.approx(3.9 * 450, rel=0.01)
+    assert answer.evidence["kind"] == "interpolated"
+    low, high = answer.interval["tpot_ms"]
+    assert low < (answer.tpot_ms or 0) < high <= 60
 
 
 def test_a_card_that_nobody_measured_is_estimated_and_less_sure() -> None:
@@ -60,30 +60,30 @@ def test_a_card_that_nobody_measured_is_estimated_and_less_sure() -> None:
     less = size("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", precision="fp8", rate=1)
     assert (sure.evidence["kind"], less.evidence["kind"]) == ("interpolated", "estimated")
 
-    def reach(found: SizeAnswer) -> float:
-        return found.interval["tpot_ms"][1] / found.interval["tpot_ms"][0]
+    def reach(answer: SizeAnswer) -> float:
+        return answer.interval["tpot_ms"][1] / answer.interval["tpot_ms"][0]
 
     assert reach(less) > 1.3 * reach(sure)
 
 
 def test_weights_of_one_s_own_precision_are_estimated_for_any_model() -> None:
-    found = size("Qwen/Qwen3-32B", "l40s-48gb", precision="int4", rate=0.1)
-    assert found.evidence["kind"] == "estimated"
-    assert found.weights_gib == pytest.approx(18.4, rel=0.05)
+    answer = size("Qwen/Qwen3-32B", "l40s-48gb", precision="int4", rate=0.1)
+    assert answer.evidence["kind"] == "estimated"
+    assert answer.weights_gib == pytest.approx(18.4, rel=0.05)
 
 
 def test_a_model_that_does_not_fit_says_why_at_each_degree() -> None:
-    found = size("meta-llama/Llama-3.1-405B-Instruct", "l4-24gb", precision="bf16")
-    assert (found.fits, found.min_gpus, found.throughput_tokens_per_s) == (False, None, None)
-    assert [note.split(":")[0] for note in found.notes] == [
-        f"with tensor parallelism {each}" for each in (1, 2, 4, 8)
+    answer = size("meta-llama/Llama-3.1-405B-Instruct", "l4-24gb", precision="bf16")
+    assert (answer.fits, answer.min_gpus, answer.throughput_tokens_per_s) == (False, None, None)
+    assert [note.split(":")[0] for note in answer.notes] == [
+        f"with tensor parallelism {degree}" for degree in (1, 2, 4, 8)
     ]
 
 
 def test_targets_that_no_number_of_replicas_keeps_are_told_with_what_one_request_takes() -> None:
-    found = size(rate=1, ttft_ms=5)
-    assert (found.fits, found.min_gpus) == (True, None)
-    assert any("even a single request" in note for note in found.notes)
+    answer = size(rate=1, ttft_ms=5)
+    assert (answer.fits, answer.min_gpus) == (True, None)
+    assert any("even a single request" in note for note in answer.notes)
 
 
 def test_without_a_load_the_most_within_the_targets_is_told() -> None:
@@ -93,40 +93,34 @@ def test_without_a_load_the_most_within_the_targets_is_told() -> None:
     )
     assert (bound.throughput_tokens_per_s or 0) < (free.throughput_tokens_per_s or 0)
     assert (bound.tpot_ms or 99) <= 25
-    for found in (free, bound):
-        low, high = found.interval["throughput_tokens_per_s"]
-        assert low <= (found.throughput_tokens_per_s or 0) <= high
+    for answer in (free, bound):
+        low, high = answer.interval["throughput_tokens_per_s"]
+        assert low <= (answer.throughput_tokens_per_s or 0) <= high
 
 
 def test_an_embedding_model_writes_nothing_and_is_told_in_what_it_reads() -> None:
-    found = size("BAAI/bge-m3", "l4-24gb", output=0, output_p95=None, prompt_p95=None, prompt=300, rate=50)
-    assert (found.min_gpus, found.tpot_ms, found.kv_cache_tokens) == (1, None, 0)
-    assert any("it reads 15,000 tokens a second" in note for note in found.notes)
+    answer = size("BAAI/bge-m3", "l4-24gb", output=0, output_p95=None, prompt_p95=None, prompt=300, rate=50)
+    assert (answer.min_gpus, answer.tpot_ms, answer.kv_cache_tokens) == (1, None, 0)
+    assert any("it reads 15,000 tokens a second" in note for note in answer.notes)
 
 
 def test_a_slice_is_slower_than_its_card() -> None:
-    whole = size("meta-llama/Llama-3.1-8B-Instruct", tensor_parallel=1)
+    whole_card = size("meta-llama/Llama-3.1-8B-Instruct", tensor_parallel=1)
     part = size("meta-llama/Llama-3.1-8B-Instruct", mig="3g.40gb")
-    assert 0 < (part.throughput_tokens_per_s or 0) < 0.6 * (whole.throughput_tokens_per_s or 0)
+    assert 0 < (part.throughput_tokens_per_s or 0) < 0.6 * (whole_card.throughput_tokens_per_s or 0)
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"precision": "fp7"}, r"--precision: `fp7` is not a known precision\. Fix: Did you mean `fp8`\?"),
-        (
-            {"precision": "nvfp4"},
-            r"--precision: h100-sxm-80gb does not support nvfp4\. Fix: Choose one of: bf16",
-        ),
+        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not support nvfp4\. Fix: Choose one of: bf16"),
         (
             {"precision": "mxfp4"},
             "--precision: meta-llama/Llama-3.3-70B-Instruct is not published in mxfp4",
         ),
         ({"prompt": 200_000, "prompt_p95": None}, "--prompt-tokens: prompt and answer have 200,450 tokens"),
-        (
-            {"tensor_parallel": 3},
-            r"--tp: 64 attention heads do not divide by 3\. Fix: Choose one of: 1, 2, 4, 8",
-        ),
+        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Fix: Choose one of: 1, 2, 4, 8"),
         ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model cannot be spread over MIG slices"),
         ({"rate": 1.0, "callers": 2.0}, "--concurrency: --rps and --concurrency both set the load"),
         ({"rate": -1.0}, "--rps: -1 is not above 0"),
@@ -146,8 +140,8 @@ def test_a_slice_is_slower_than_its_card() -> None:
         ),
     ],
 )
-def test_numbers_that_cannot_be_are_named_by_their_option(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_numbers_that_cannot_be_are_named_by_their_option(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         size(**changes)
 
 
@@ -179,10 +173,10 @@ def test_more_load_never_needs_fewer_gpus_and_figures_have_evidence(
 ) -> None:
     def ask(load: float) -> SizeAnswer | None:
         written = output if model.task in ("chat", "guard") else 0
-        asked = {**USUAL, "prompt": prompt, "output": written, "prompt_p95": None, "output_p95": None}
-        asked |= {"rate": load, "ttft_ms": ttft, "tpot_ms": tpot}
+        arguments = {**USUAL, "prompt": prompt, "output": written, "prompt_p95": None, "output_p95": None}
+        arguments |= {"rate": load, "ttft_ms": ttft, "tpot_ms": tpot}
         try:
-            return sizing.answer_question(question.build_question(model, gpus.find(gpu), **asked))
+            return sizing.answer_question(question.build_question(model, gpus.find(gpu), **arguments))
         except InputError:
             return None
 
@@ -194,12 +188,12 @@ def test_more_load_never_needs_fewer_gpus_and_figures_have_evidence(
     if less.min_gpus is None or more.min_gpus is None:
         return
     assert less.min_gpus <= more.min_gpus
-    for found in (less, more):
-        assert found.evidence["kind"] in ("interpolated", "estimated")
-        assert found.evidence["source"]
+    for answer in (less, more):
+        assert answer.evidence["kind"] in ("interpolated", "estimated")
+        assert answer.evidence["source"]
         if ttft is not None:
-            assert (found.ttft_ms or 0) <= ttft
-        if tpot is not None and found.tpot_ms is not None:
-            assert found.tpot_ms <= tpot
-        figures = [value for value in asdict(found).values() if isinstance(value, float)]
+            assert (answer.ttft_ms or 0) <= ttft
+        if tpot is not None and answer.tpot_ms is not None:
+            assert answer.tpot_ms <= tpot
+        figures = [value for value in asdict(answer).values() if isinstance(value, float)]
         assert all(math.isfinite(value) for value in figures)

@@ -38,8 +38,8 @@ def test_a_step_has_a_least_time() -> None:
 
 
 @given(st.floats(1, 200000), st.floats(1, 200000))
-def test_more_tokens_never_take_less_time(one: float, other: float) -> None:
-    low, high = sorted((one, other))
+def test_more_tokens_never_take_less_time(first: float, second: float) -> None:
+    low, high = sorted((first, second))
     assert GRID.prefill(low) <= GRID.prefill(high) * (1 + 1e-9)
 
 
@@ -48,9 +48,9 @@ CASES = sorted(measured_steps.all_grids())[::97]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
 def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
-    found = measured_steps.find_grid(*case)
-    assert found is not None
-    steps, source = found
+    find = measured_steps.find_grid(*case)
+    assert find is not None
+    steps, source = find
     assert (steps, source) == measured_steps.all_grids()[case]
     assert "measured under vLLM 0." in source
     assert all(value > 0 for value in steps.prefill_us)
@@ -75,9 +75,9 @@ def test_the_closest_calibration_is_taken() -> None:
 
 
 def test_a_calibration_stretches_and_adds() -> None:
-    by = Calibrated(GRID, Calibration(2.0, 3.0, 1.5, 0.1, 9))
-    assert by.prefill(1024) == pytest.approx(2 * 102.4 + 1.5)
-    assert by.decode(8, 4096) == pytest.approx(3 * GRID.decode(8, 4096) + 1.5)
+    calibrated = Calibrated(GRID, Calibration(2.0, 3.0, 1.5, 0.1, 9))
+    assert calibrated.prefill(1024) == pytest.approx(2 * 102.4 + 1.5)
+    assert calibrated.decode(8, 4096) == pytest.approx(3 * GRID.decode(8, 4096) + 1.5)
 
 
 def roof(
@@ -109,13 +109,13 @@ def test_a_single_token_cannot_be_read_faster_than_the_memory_allows() -> None:
 
 
 def test_few_tokens_read_few_experts() -> None:
-    one = roof("h100-sxm-80gb", model="Qwen/Qwen3-30B-A3B")
-    assert one.decode(1, 1) < one.decode(64, 1) / 2
+    roofline = roof("h100-sxm-80gb", model="Qwen/Qwen3-30B-A3B")
+    assert roofline.decode(1, 1) < roofline.decode(64, 1) / 2
 
 
 @given(st.sampled_from(sorted(gpus.ids())), st.integers(1, 512), st.integers(1, 65536))
 def test_the_roofline_grows_with_batch_and_context(gpu: str, batch: int, context: int) -> None:
-    made = roof(gpu)
-    assert made.decode(batch, context) <= made.decode(batch + 1, context) + 1e-9
-    assert made.decode(batch, context) <= made.decode(batch, context + 100) + 1e-9
-    assert math.isfinite(made.prefill(context))
+    roofline = roof(gpu)
+    assert roofline.decode(batch, context) <= roofline.decode(batch + 1, context) + 1e-9
+    assert roofline.decode(batch, context) <= roofline.decode(batch, context + 100) + 1e-9
+    assert math.isfinite(roofline.prefill(context))

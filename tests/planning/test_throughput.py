@@ -19,7 +19,7 @@ from isthmus.planning.sizing.roofline import Roofline
 from isthmus.planning.sizing.speed import EIGHTY_PERCENT_DEVIATIONS
 from isthmus.planning.sizing.step_time import StepTimes
 from scripts.fit_throughput import fit_calibration, off
-from tests.planning.runs import Run, aside, everything, kept, most, usable
+from tests.planning.runs import Run, aside, everything, kept_runs, most, usable
 
 Key = tuple[str, str, str]
 
@@ -39,16 +39,16 @@ def inside() -> dict[Key, list[Run]]:
     for run in usable()[0]:
         if run.case in measured_steps.all_grids():
             groups.setdefault(key(run), []).append(run)
-    return {name: runs for name, runs in groups.items() if len(kept(runs)) >= 8}
+    return {name: runs for name, runs in groups.items() if len(kept_runs(runs)) >= 8}
 
 
 @functools.cache
 def by_half() -> dict[Key, Calibration]:
-    return {name: fit_calibration(kept(runs), measured) for name, runs in inside().items()}
+    return {name: fit_calibration(kept_runs(runs), measured) for name, runs in inside().items()}
 
 
 @functools.cache
-def held() -> tuple[tuple[Run, float], ...]:
+def held_out() -> tuple[tuple[Run, float], ...]:
     """Every run kept aside, and the logarithm of predicted by measured."""
     return tuple(
         (run, off(run, Calibrated(measured(run), by_half()[name])))
@@ -62,7 +62,7 @@ def within(values: list[float], ratio: float) -> float:
 
 
 def test_nine_of_ten_runs_kept_aside_are_within_one_point_three(capsys: pytest.CaptureFixture[str]) -> None:
-    values = [value for _, value in held()]
+    values = [value for _, value in held_out()]
     runs, left = usable()
     with capsys.disabled():
         print(
@@ -80,7 +80,7 @@ def shipped(run: Run) -> Calibration:
 
 def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twenty() -> None:
     inside_it, broken = [], []
-    for run, value in held():
+    for run, value in held_out():
         reach = EIGHTY_PERCENT_DEVIATIONS * shipped(run).spread
         inside_it.append(abs(value) <= reach)
         broken.append(value - reach > math.log(1.1))
@@ -95,11 +95,13 @@ def roof(run: Run) -> Roofline:
 def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
     """Each run by a roofline calibrated to runs that share neither its card, or neither its kind of model."""
     runs = usable()[0]
-    found = []
+    runs_left_out = []
     for name in sorted({part(run) for run in runs}):
-        by = fit_calibration([run for run in runs if part(run) != name][::6], roof)
-        found += [(run, off(run, Calibrated(roof(run), by))) for run in runs if part(run) == name]
-    return found
+        calibration = fit_calibration([run for run in runs if part(run) != name][::6], roof)
+        runs_left_out += [
+            (run, off(run, Calibrated(roof(run), calibration))) for run in runs if part(run) == name
+        ]
+    return runs_left_out
 
 
 @pytest.mark.parametrize(
@@ -108,8 +110,8 @@ def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
 def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
     part: Callable[[Run], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = left_out(part)
-    values = [value for _, value in found]
+    runs_left_out = left_out(part)
+    values = [value for _, value in runs_left_out]
     spread = measured_steps.calibrations()[("roofline", "*", "*")].spread
     with capsys.disabled():
         print(f"\nroofline, left out by turns: {len(values)} runs, {within(values, 1.6):.1%} within 1.6")
@@ -125,8 +127,8 @@ def test_the_first_token_s_spread_is_what_is_said_of_it(capsys: pytest.CaptureFi
         for run in runs:
             if most(run) >= run.callers:
                 steps = Calibrated(measured(run), shipped(run))
-                told = load.serve_callers(steps, run.lengths, run.callers, most(run))
-                values.append(math.log(told.ttft_mean / run.ttft_ms))
+                predicted = load.serve_callers(steps, run.lengths, run.callers, most(run))
+                values.append(math.log(predicted.ttft_mean / run.ttft_ms))
     with capsys.disabled():
         print(
             f"\nTTFT: {len(values)} runs, {within(values, 1.5):.1%} within 1.5, {within(values, 2):.1%} within 2"

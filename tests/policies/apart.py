@@ -60,5 +60,5 @@ def apart() -> tuple[Graph, Platform]:
         data = yaml_files.load(file).data
         data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
         yaml_files.dump(data, "", file)
-        stack = project.find(folder).stack(STACK)
+        stack = project.find_project(folder).stack(STACK)
         return Graph(rendering.render(stack).resources), stack.platform()

@@ -38,15 +38,15 @@ def test_every_rule_has_a_case_and_settings_may_name_it():
 
 @pytest.mark.parametrize("rule", list(CASES))
 def test_what_loosens_is_found_by_the_rule_for_it_and_by_no_other(rule: str):
-    (found,) = base_and_head.of_changes(Settings(), [change(rule)], "bank")
+    (found,) = base_and_head.judge_rule_changes(Settings(), [change(rule)], "bank")
     assert (found.policy, found.resource, found.stack) == (rule, CASES[rule][1], "bank")
     assert found.message == f"{CASES[rule][1]}: a before, b with this change"
-    assert base_and_head.of_changes(Settings(), [change(rule, loosens=False)], "bank") == []
+    assert base_and_head.judge_rule_changes(Settings(), [change(rule, loosens=False)], "bank") == []
 
 
 def test_a_pass_of_what_nobody_could_judge_is_undecided():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
-    found = base_and_head.of_changes(Settings(), [change(each) for each in CASES], "bank")
+    found = base_and_head.judge_rule_changes(Settings(), [change(each) for each in CASES], "bank")
     assert sorted(each.policy for each in found if each.verdict == "undecided") == sorted(undecided)
     stops = {each.policy for each in standing(found)}
     assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}

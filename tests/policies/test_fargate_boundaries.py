@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
@@ -27,7 +28,7 @@ EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
 def platform() -> Platform:
     data = cloud()
     data["gateways"][0]["fargate"]["principals"] = ["arn:aws:iam::222233334444:root"]
-    return Platform.model_validate(data)
+    return CheckedPlatform.model_validate(data)
 
 
 @functools.cache
@@ -43,7 +44,7 @@ def rendered() -> rendering.Rendered:
         made: dict[str, pulumi.ProviderResource] = {"frankfurt": Provider("frankfurt", region="eu-central-1")}
         LlmPlatform("insurer", platform(), made)
 
-    return rendering.record(program, project.find(ROOT).stack(STACK))
+    return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import yaml_files
 from isthmus.engine.render import rendering
@@ -24,7 +25,7 @@ NAME = "insurer-frankfurt-confidential"
 
 @functools.cache
 def platform() -> Platform:
-    return Platform.model_validate(private.reviewed())
+    return CheckedPlatform.model_validate(private.reviewed())
 
 
 @functools.cache
@@ -181,10 +182,10 @@ def _traced(**more: Any) -> list[str]:
         each["traces"] = TRACES
     for each in told["gateways"]:
         each["traces"] = {**TRACES, **more}
-    resources = recorded(Platform.model_validate(made)).resources
+    resources = recorded(CheckedPlatform.model_validate(made)).resources
     return [
         each.message
-        for each in judge(resources, Platform.model_validate(told))
+        for each in judge(resources, CheckedPlatform.model_validate(told))
         if "10.80.4.9" in each.message
     ]
 
@@ -202,5 +203,5 @@ def test_those_who_decide_have_no_way_to_the_collector() -> None:
     left = [each for each in rendered().resources if not each.made]
     told = private.reviewed()
     told["gateways"][0]["traces"] = {**TRACES, "endpoint": "https://collector.insurer.example:5432/v1/traces"}
-    said = judge([*left, *graph.resources], Platform.model_validate(told))
+    said = judge([*left, *graph.resources], CheckedPlatform.model_validate(told))
     assert [each for each in said if each.policy == "data-path/own-network" and "10.80.4.9" in each.message]

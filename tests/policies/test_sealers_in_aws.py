@@ -59,7 +59,7 @@ def recorded(platform: Platform) -> rendering.Rendered:
         }
         LlmPlatform("insurer", platform, made)
 
-    return rendering.record(program, project.find(ROOT).stack(STACK))
+    return rendering.record_program(program, project.find_project(ROOT).stack(STACK))
 
 
 def found(resources: Any) -> list[tuple[str, str, str]]:

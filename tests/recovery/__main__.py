@@ -19,23 +19,23 @@ from tests.recovery.world import STACK, World
 
 
 def main() -> int:
-    asked = _parser().parse_args()
-    kills, phases = tuple(asked.kill.split(",")), tuple(asked.during.split(","))
-    strange = [each for each in kills if each not in matrix.KILLS]
-    strange += [each for each in phases if each not in matrix.PHASES]
-    if strange or asked.every < 1 or asked.points < 1:
+    options = _parser().parse_args()
+    kills, phases = tuple(options.kill.split(",")), tuple(options.during.split(","))
+    strange = [kill for kill in kills if kill not in matrix.KILLS]
+    strange += [phase for phase in phases if phase not in matrix.PHASES]
+    if strange or options.every < 1 or options.points < 1:
         print(f"not understood: {', '.join(strange) or '--every, --points'}", file=sys.stderr)
         return 2
     failed = 0
     signal.signal(signal.SIGTERM, _ended)
     with tempfile.TemporaryDirectory(prefix="isthmus-recovery-") as base:
-        world = World(Path(base), asked.stack)
+        world = World(Path(base), options.stack)
         try:
             clean = matrix.measure(world, phases)
             sizes = ", ".join(f"{name} {size}" for name, size in clean.sizes.items())
             print(f"Resources finished in an undisturbed run: {sizes}\n\n{HEAD}", flush=True)
             for ok, line in results(
-                world, clean, kills, phases, every=asked.every, points=asked.points, rows=asked.rows
+                world, clean, kills, phases, interval=options.every, points=options.points, rows=options.rows
             ):
                 failed += not ok
                 print(line, flush=True)
@@ -63,25 +63,25 @@ def results(
     kills: tuple[str, ...],
     phases: tuple[str, ...],
     *,
-    every: int,
+    interval: int,
     points: int,
     rows: bool,
 ) -> Iterator[tuple[bool, str]]:
     """Whether it recovered, and its line; the chains first, up before destroy of what came up."""
     for kill in kills:
-        for during in (each for each in chain.PHASES if each in phases and not rows):
-            yield of_chain(chain.run(world, kill, during, clean, every), every)
-    short = tuple(each for each in phases if rows or each not in chain.PHASES)
+        for during in (phase for phase in chain.PHASES if phase in phases and not rows):
+            yield of_chain(chain.run(world, kill, during, clean, interval), interval)
+    short = tuple(phase for phase in phases if rows or phase not in chain.PHASES)
     for row in matrix.rows(clean, points=points, kills=kills, phases=short):
         yield of_row(matrix.run(world, row, clean), clean)
 
 
-def of_chain(ended: chain.Chain, every: int) -> tuple[bool, str]:
-    told = "; ".join(ended.wrong) or _most(ended.broke)
+def of_chain(ended: chain.Chain, interval: int) -> tuple[bool, str]:
+    reason = "; ".join(ended.wrong) or _most(ended.broke)
     result = "well" if ended.ok else "FAILED"
     return ended.ok, (
-        f"{ended.during:8} {ended.kill:13} {f'every {every}':>14} {ended.kills:5}"
-        f"  {result:14} {ended.seconds:6.0f}  {told}"
+        f"{ended.during:8} {ended.kill:13} {f'every {interval}':>14} {ended.kills:5}"
+        f"  {result:14} {ended.seconds:6.0f}  {reason}"
     )
 
 
@@ -89,11 +89,11 @@ def of_row(outcome: matrix.Outcome, clean: matrix.Clean) -> tuple[bool, str]:
     row = outcome.row
     verb = "destroy" if row.during == "destroy" else "up"
     ended = f"{verb} x {len(outcome.again)}" if outcome.ok else "FAILED"
-    told = "; ".join([*outcome.wrong, *outcome.undecided]) or outcome.broke or "-"
-    of = f"{row.point} of {clean.sizes[row.during]}"
+    reason = "; ".join([*outcome.wrong, *outcome.undecided]) or outcome.broke or "-"
+    position = f"{row.point} of {clean.sizes[row.during]}"
     return (
         outcome.ok,
-        f"{row.during:8} {row.kill:13} {of:>14} {1:5}  {ended:14} {outcome.seconds:6.0f}  {told}",
+        f"{row.during:8} {row.kill:13} {position:>14} {1:5}  {ended:14} {outcome.seconds:6.0f}  {reason}",
     )
 
 
@@ -101,9 +101,9 @@ def _most(broke: dict[str, int]) -> str:
     """What the killed runs said most often, and how many other ways they ended."""
     if not broke:
         return "-"
-    first = max(broke, key=lambda told: broke[told])
-    others = f"; {len(broke) - 1} other paragraphs" if len(broke) > 1 else ""
-    return f"{broke[first]} x {first}{others}"
+    first = max(broke, key=lambda paragraph: broke[paragraph])
+    more_text = f"; {len(broke) - 1} other paragraphs" if len(broke) > 1 else ""
+    return f"{broke[first]} x {first}{more_text}"
 
 
 def _parser() -> argparse.ArgumentParser:

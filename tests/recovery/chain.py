@@ -35,24 +35,24 @@ class Chain:
         return not self.wrong
 
 
-def run(world: World, kill: str, during: str, clean: Clean, every: int = 5) -> Chain:
+def run(world: World, kill: str, during: str, clean: Clean, interval: int = 5) -> Chain:
     """Run the same command until it ends well, killing at every `every`-th resource that it finishes."""
     chain, started = Chain(kill, during), time.monotonic()
     matrix.begin(world, during)
     for number in range(1, MOST):
         # An AWS that has forgotten all is built from nothing each time: the point moves on instead.
-        point = every * number if (kill, during) == ("moto", "up") else every
-        killed, said, code = matrix.disturbed(world, kill, during, point, during)
+        point = interval * number if (kill, during) == ("moto", "up") else interval
+        killed, output, code = matrix.disturbed(world, kill, during, point, during)
         chain.kills += bool(killed)
         if code == 0:
             if not killed:
                 break
             continue
         if not killed or (kill != "cli" and code != 3):
-            chain.wrong.append(f"run {number} ended with {code}: {paragraph(said)}")
+            chain.wrong.append(f"run {number} ended with {code}: {paragraph(output)}")
             break
-        told = paragraph(said) or "-"
-        chain.broke[told] = chain.broke.get(told, 0) + 1
+        reason = paragraph(output) or "-"
+        chain.broke[reason] = chain.broke.get(reason, 0) + 1
     else:
         chain.wrong.append(f"no end after {MOST} runs")
     chain.seconds = time.monotonic() - started

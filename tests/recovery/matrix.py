@@ -55,11 +55,11 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        return sum(each.seconds for each in self.again)
+        return sum(attempt.seconds for attempt in self.again)
 
     @property
     def undecided(self) -> list[str]:
-        return [each.error for each in self.again if "cannot be decided" in each.error]
+        return [attempt.error for attempt in self.again if "cannot be decided" in attempt.error]
 
 
 @dataclass
@@ -122,10 +122,10 @@ def run(world: World, row: Row, clean: Clean) -> Outcome:
     begin(world, row.during)
     _change(world, row.during)
     verb = "destroy" if row.during == "destroy" else "up"
-    outcome.killed, said, code = disturbed(world, row.kill, row.during, row.point, verb)
+    outcome.killed, output, code = disturbed(world, row.kill, row.during, row.point, verb)
     if not outcome.killed:
         outcome.wrong.append("the run was over before anything was killed")
-    outcome.broke = paragraph(said)
+    outcome.broke = paragraph(output)
     if row.kill != "cli" and code not in (0, 3):
         outcome.wrong.append(f"the killed run ended with {code}: {outcome.broke}")
     for _ in range(AGAIN):
@@ -157,10 +157,10 @@ def disturbed(world: World, kill: str, during: str, point: int, verb: str) -> tu
     run = Watched(world.start(verb))
     after = _ADMITTED if (kill, during) == ("aws-provider", "up") else ""
     killed = world.kill(kill, run.process) if run.until(during, point, world, after) else []
-    said = run.end()
+    end = run.end()
     if killed and kill in SERVED:
         world.mend()
-    return killed, said, run.process.returncode
+    return killed, end, run.process.returncode
 
 
 def same(world: World, clean: Clean) -> list[str]:
@@ -171,52 +171,56 @@ def same(world: World, clean: Clean) -> list[str]:
         wrong.append(f"a preview finds changes: {_steps(preview.said)}")
     if world.state().get("pending_operations"):
         wrong.append("operations are still pending")
-    wrong += [f"state: {each}" for each in difference(clean.state, types(world))]
+    wrong += [f"state: {line}" for line in difference(clean.state, types(world))]
     wrong += [
-        f"cluster: {each}" for each in difference(_nameless(clean.cluster), _nameless(world.in_cluster()))
+        f"cluster: {line}" for line in difference(_nameless(clean.cluster), _nameless(world.in_cluster()))
     ]
-    return wrong + [f"AWS: {each}" for each in difference(clean.aws, world.in_aws())]
+    return wrong + [f"AWS: {line}" for line in difference(clean.aws, world.in_aws())]
 
 
 def gone(world: World, clean: Clean, kill: str) -> list[str]:
     """Nothing is left but what a destroy retains."""
-    wrong = [f"cluster: {each}" for each in difference(clean.left[0], _quiet(world))]
-    left = [each for each in world.state().get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+    wrong = [f"cluster: {line}" for line in difference(clean.left[0], _quiet(world))]
+    left = [
+        resource
+        for resource in world.state().get("resources") or []
+        if resource["type"] != "pulumi:pulumi:Stack"
+    ]
     wrong += [f"state: {len(left)} left"] if left else []
     # After the endpoint's death nothing is there to be retained.
-    wanted = Counter() if kill == "moto" else clean.left[1]
-    found = world.in_aws()
-    more = difference(wanted, found)
-    return wrong + [f"AWS: {each}" for each in more if kill != "moto" or not each.startswith("+")]
+    expected = Counter() if kill == "moto" else clean.left[1]
+    in_aws = world.in_aws()
+    more = difference(expected, in_aws)
+    return wrong + [f"AWS: {line}" for line in more if kill != "moto" or not line.startswith("+")]
 
 
-def difference(wanted: Counter[str], found: Counter[str]) -> list[str]:
+def difference(expected: Counter[str], counts: Counter[str]) -> list[str]:
     """`+` what is too much, `-` what is missing."""
-    more = [f"+{count} {name}" for name, count in sorted((found - wanted).items())]
-    return more + [f"-{count} {name}" for name, count in sorted((wanted - found).items())]
+    more = [f"+{count} {name}" for name, count in sorted((counts - expected).items())]
+    return more + [f"-{count} {name}" for name, count in sorted((expected - counts).items())]
 
 
 def _quiet(world: World, seconds: float = 60.0) -> Counter[str]:
     """The cluster's inventory once no namespace of ours is leaving any more."""
     deadline = time.monotonic() + seconds
-    while (found := world.in_cluster()) and time.monotonic() < deadline:
+    while (in_cluster := world.in_cluster()) and time.monotonic() < deadline:
         time.sleep(0.5)
-        if found == world.in_cluster():
+        if in_cluster == world.in_cluster():
             break
-    return found
+    return in_cluster
 
 
-def _nameless(found: Counter[str]) -> Counter[str]:
+def _nameless(counts: Counter[str]) -> Counter[str]:
     """Without the hash of a configuration's content, which an update changes."""
     out: Counter[str] = Counter()
-    for name, count in found.items():
+    for name, count in counts.items():
         out[re.sub(r"-[0-9a-f]{10}$", "", name)] += count
     return out
 
 
 def types(world: World) -> Counter[str]:
     """How many resources of each type the state has."""
-    return Counter(each["type"] for each in world.state().get("resources") or [])
+    return Counter(resource["type"] for resource in world.state().get("resources") or [])
 
 
 def _change(world: World, phase: str) -> None:
@@ -229,8 +233,8 @@ def _change(world: World, phase: str) -> None:
         world.edit(settings, digest[1], digest[1][::-1])
     elif phase == "replace":
         back = OTHER_ROUTE in text
-        for one, other in REPLACED:
-            world.edit(settings, *((other, one) if back else (one, other)))
+        for before, after in REPLACED:
+            world.edit(settings, *((after, before) if back else (before, after)))
 
 
 class Watched:
@@ -265,21 +269,21 @@ class Watched:
         return "".join(self.lines) + (self.process.stdout.read() if self.process.stdout else "")
 
     def _said(self, after: str) -> str:
-        said = "".join(self.lines)
-        return said.partition(after)[2] if after else said
+        output = "".join(self.lines)
+        return output.partition(after)[2] if after else output
 
     def _read(self) -> None:
         self.lines.extend(self.process.stderr or ())
 
 
-def counted(said: str, phase: str) -> int:
+def counted(output: str, phase: str) -> int:
     """How many resources the phase has finished."""
-    return len(re.findall(rf"^  {_COUNTED[phase]}", said, re.MULTILINE))
+    return len(re.findall(rf"^  {_COUNTED[phase]}", output, re.MULTILINE))
 
 
-def _steps(said: str) -> str:
-    found = [line.strip() for line in said.splitlines() if re.match(r"\s+[-+~]{1,2} ", line)]
-    return "; ".join(found[:4]) or said[-300:]
+def _steps(output: str) -> str:
+    steps = [line.strip() for line in output.splitlines() if re.match(r"\s+[-+~]{1,2} ", line)]
+    return "; ".join(steps[:4]) or output[-300:]
 
 
 def good(ended: Ended) -> Ended:

@@ -17,7 +17,7 @@ import psutil
 from isthmus.engine.kubernetes import watchdog
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from sandbox.home import Home
 from tests.accounting import aws, cluster
 from tests.laying import lay
@@ -42,10 +42,10 @@ class Ended:
         return paragraph(self.said)
 
 
-def paragraph(said: str) -> str:
+def paragraph(output: str) -> str:
     """What `isthmus` ended with; empty where it ended well, or was killed."""
-    found = [line for line in said.splitlines() if line.startswith("isthmus: ")]
-    return found[-1].removeprefix("isthmus: ") if found else ""
+    lines = [line for line in output.splitlines() if line.startswith("isthmus: ")]
+    return lines[-1].removeprefix("isthmus: ") if lines else ""
 
 
 class World:
@@ -76,7 +76,7 @@ class World:
     def close(self) -> None:
         for process in self._running:
             if process.poll() is None:
-                processes.end([psutil.Process(process.pid)])
+                processes.end_processes([psutil.Process(process.pid)])
             process.communicate()
         self._running.clear()
         api.down(self.home)
@@ -84,20 +84,22 @@ class World:
     @property
     def env(self) -> dict[str, str]:
         # What is killed stays dead until the run has ended: no use in the two minutes of a restart.
-        ours = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT), watchdog.VARIABLE: "20"}
-        return kept() | ours | api.environment(self.home)
+        variables = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT), watchdog.VARIABLE: "20"}
+        return inherited_variables() | variables | api.environment(self.home)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`isthmus WORDS STACK --yes`, running; stderr to be read while it does. The log begins anew with it."""
         self._log.unlink(missing_ok=True)
-        return self._popen([sys.executable, "-m", "isthmus", words[0], self.stack, "--yes", *words[1:]])
+        return self._popen(
+            [sys.executable, "-m", "isthmus", arguments[0], self.stack, "--yes", *arguments[1:]]
+        )
 
-    def isthmus(self, *words: str) -> Ended:
+    def isthmus(self, *arguments: str) -> Ended:
         """The same, ended."""
-        return self._ended(self.start(*words))
+        return self._ended(self.start(*arguments))
 
-    def pulumi(self, *words: str) -> Ended:
-        return self._ended(self._popen(["pulumi", *words, "--stack", self.stack, "--non-interactive"]))
+    def pulumi(self, *arguments: str) -> Ended:
+        return self._ended(self._popen(["pulumi", *arguments, "--stack", self.stack, "--non-interactive"]))
 
     def state(self) -> dict:
         """The deployment, as exported."""
@@ -109,7 +111,7 @@ class World:
 
     def in_cluster(self, context: str = "fra1") -> Counter[str]:
         """What there is of ours in the cluster, by kind and name."""
-        client = KubeClient.of(self.home / "kubeconfig", context)
+        client = KubeClient.from_kubeconfig(self.home / "kubeconfig", context)
         try:
             return cluster.counted(client)
         finally:
@@ -121,18 +123,18 @@ class World:
         assert old in text, f"{old!r} is not in {file}"
         path.write_text(text.replace(old, new), "utf-8")
 
-    def log_lines(self, word: str) -> int:
+    def log_lines(self, text: str) -> int:
         """How many lines of the engine's log hold the word."""
-        return self._log.read_text("utf-8").count(word) if self._log.exists() else 0
+        return self._log.read_text("utf-8").count(text) if self._log.exists() else 0
 
     @property
     def _log(self) -> Path:
         return self.root / "out" / "logs" / f"{self.stack}.log"
 
-    def kill(self, what: str, run: subprocess.Popen[str]) -> list[str]:
+    def kill(self, part: str, run: subprocess.Popen[str]) -> list[str]:
         """SIGKILL it, and name what was killed."""
         killed = []
-        for process in self._victims(what, run):
+        for process in self._victims(part, run):
             try:
                 name = Path(process.cmdline()[0]).name
                 process.kill()
@@ -141,20 +143,24 @@ class World:
             killed.append(name)
         return killed
 
-    def _victims(self, what: str, run: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+    def _victims(self, part: str, run: subprocess.Popen[str]) -> Iterator[psutil.Process]:
         me = psutil.Process(run.pid)
         children = me.children(recursive=True)
-        if what == "cli":
+        if part == "cli":
             # The parent first, so that it cannot say anything about its child.
             yield me
-            yield from (each for each in children if _name(each) == "pulumi")
-        elif what in PROVIDERS:
-            yield from (each for each in children if any(PROVIDERS[what] in word for word in _line(each)))
+            yield from (process for process in children if _name(process) == "pulumi")
+        elif part in PROVIDERS:
+            yield from (
+                process
+                for process in children
+                if any(PROVIDERS[part] in argument for argument in _line(process))
+            )
         else:
-            for each in processes.strays(Home.at(self.home)):
-                moto = "sandbox.aws.endpoint" in _line(each)
-                if {"api-server": _name(each) == "kube-apiserver", "cluster": not moto, "moto": moto}[what]:
-                    yield each
+            for stray in processes.find_strays(Home.at(self.home)):
+                moto = "sandbox.aws.endpoint" in _line(stray)
+                if {"api-server": _name(stray) == "kube-apiserver", "cluster": not moto, "moto": moto}[part]:
+                    yield stray
 
     def _popen(self, command: list[str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(

@@ -13,14 +13,14 @@ STACK = "bank-dev"
 URN = f"urn:pulumi:{STACK}::isthmus::kubernetes:apps/v1:Deployment::server"
 
 
-def one(what: Any = "changed", **more: Any) -> Drifted:
-    told = [PropertyChange(path="spec.replicas", old=2, new=3)]
+def drifted(kind: Any = "changed", **more: Any) -> Drifted:
+    property_changes = [PropertyChange(path="spec.replicas", old=2, new=3)]
     ops = {"gone": "delete", "foreign": "create"}
     return Drifted(
         **{
             "urn": URN,
-            "op": ops.get(what, "update"),
-            "what": what,
+            "op": ops.get(kind, "update"),
+            "what": kind,
             "type": "kubernetes:apps/v1:Deployment",
             "name": "server",
             "where": "fra1, namespace isthmus-restricted",
@@ -28,16 +28,16 @@ def one(what: Any = "changed", **more: Any) -> Drifted:
             "by": ["kubectl-edit"],
             "since": "2026-11-26T15:00:00Z",
             "why": "what we set is different",
-            "properties": [] if what == "gone" else told,
+            "properties": [] if kind == "gone" else property_changes,
             **more,
         }
     )
 
 
 def drift(*drifts: Drifted, **more: Any) -> Drift:
-    unasked = [each for each in drifts if not each.expected]
+    unasked = [drift for drift in drifts if not drift.expected]
     counts = {
-        what: sum(each.what == what for each in unasked) for what in ("gone", "changed", "foreign", "added")
+        kind: sum(drift.what == kind for drift in unasked) for kind in ("gone", "changed", "foreign", "added")
     }
     return Drift(
         **{
@@ -45,7 +45,7 @@ def drift(*drifts: Drifted, **more: Any) -> Drift:
             "status": "complete",
             "resources": 182,
             "drifts": list(drifts),
-            "summary": {what: number for what, number in counts.items() if number},
+            "summary": {kind: number for kind, number in counts.items() if number},
             "expected": len(drifts) - len(unasked),
             "data_paths": DataPaths(before=[], after=[]),
             **more,
@@ -60,7 +60,7 @@ def path(verdict: Any = "refused", name: str = "0.0.0.0/0", **more: Any) -> Data
     )
 
 
-EXPECTED = one(expected="ScaledObject server scales it by its load, from 1 to 4")
+EXPECTED = drifted(expected="ScaledObject server scales it by its load, from 1 to 4")
 UNSEEN = Unseen(what="secrets", where="fra1, namespace isthmus-restricted", why="403: secrets is forbidden")
 FINDING = Finding(policy="a/b", title="t", severity="high", message="m", why="w", fix="f")
 
@@ -68,10 +68,10 @@ FINDING = Finding(policy="a/b", title="t", severity="high", message="m", why="w"
 def hostile(text: str = EVIL) -> Drift:
     """The same text in every place that a value can come to."""
     names: dict[str, Any] = dict.fromkeys(("urn", "type", "name", "component", "where", "since", "why"), text)
-    told = [PropertyChange(path=text, old=text, new={text: text})]
+    property_changes = [PropertyChange(path=text, old=text, new={text: text})]
     return drift(
-        one(**names, by=[text], properties=told),
-        one(**names, by=[text], properties=told, expected=text),
+        drifted(**names, by=[text], properties=property_changes),
+        drifted(**names, by=[text], properties=property_changes, expected=text),
         stack=text,
         status="partial",
         data_paths=DataPaths(before=[], after=[path(name=text, why=text, workload=text)]),

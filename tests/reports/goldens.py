@@ -13,7 +13,7 @@ from isthmus.contracts.reports.preview import Preview
 from isthmus.core.errors import EnvironmentFault, Refused
 from isthmus.engine import seen
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.assembly import PreviewDraft
 from isthmus.engine.project import project
 from isthmus.engine.pull_request import pull_request
 from isthmus.engine.pull_request.commit_pair import Commit
@@ -47,18 +47,18 @@ def restricted_to_bedrock() -> Preview:
         try:
             stack.platform()
         except Refused as error:
-            return preview.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
+            return preview.failed_preview(stack, error, PreviewDraft(stack.name, commit=previews.COMMIT))
     raise AssertionError("the plan was not refused")
 
 
 def failed() -> Preview:
-    stack = project.find(bank.ROOT).stack(previews.STACK)
+    stack = project.find_project(bank.ROOT).stack(previews.STACK)
     fault = EnvironmentFault(
         "the cluster of context `fra1` does not answer at https://10.40.0.1:6443",
         where="site fra1",
         fix="Start it",
     )
-    return preview.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
+    return preview.failed_preview(stack, fault, PreviewDraft(stack.name, commit=previews.COMMIT))
 
 
 def class_lowered() -> Preview:
@@ -66,15 +66,17 @@ def class_lowered() -> Preview:
     with tempfile.TemporaryDirectory() as folder:
         stack = moved_models.lowered_to_the_cloud(Path(folder))
         roots = (bank.ROOT, stack.project.root)
-        before, after = (Commit(each, "the base commit", roots[1]) for each in roots)
-        was, will = (
-            seen.answer(Order(do="see", root=str(each), stacks=[stack.name])).seen[stack.name]
-            for each in roots
+        before, after = (Commit(root, "the base commit", roots[1]) for root in roots)
+        base_side, head_side = (
+            seen.answer(Order(do="see", root=str(root), stacks=[stack.name])).seen[stack.name]
+            for root in roots
         )
-        asked = Order(do="judge", root=str(bank.ROOT), of={stack.name: was}, other={stack.name: will})
-        by_base = seen.answer(asked).findings[stack.name]
+        order = Order(
+            do="judge", root=str(bank.ROOT), of={stack.name: base_side}, other={stack.name: head_side}
+        )
+        by_base = seen.answer(order).findings[stack.name]
         change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
-        return pull_request.of_stack(change, was, will, by_base).preview
+        return pull_request.preview_stack(change, base_side, head_side, by_base).preview
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {
@@ -103,10 +105,10 @@ def reports(name: str) -> dict[str, str]:
     from isthmus.cli.previews import as_json
 
     shown = [scenario(name)]
-    made = {f"{name}.md": preview_markdown.comment(shown), f"{name}.txt": preview_text.text(shown)}
+    report_texts = {f"{name}.md": preview_markdown.comment(shown), f"{name}.txt": preview_text.text(shown)}
     if name in AS_DATA:
-        made |= {f"{name}.json": as_json(shown), f"{name}.sarif": preview_sarif.log(shown, FILES)}
-    return made
+        report_texts |= {f"{name}.json": as_json(shown), f"{name}.sarif": preview_sarif.log(shown, FILES)}
+    return report_texts
 
 
 def main() -> None:

@@ -24,19 +24,21 @@ INTERNAL = "internal-llama-70b"
 def plan_on_prem() -> dict[str, Any]:
     """The bank's plan, but for internal work on the site's own L40S."""
     plan = bank.plan_data()
-    (old,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
-    (like,) = [each for each in plan["endpoints"] if each["class"] == "confidential"]
+    (old,) = [endpoint for endpoint in plan["endpoints"] if endpoint["class"] == "internal"]
+    (like,) = [endpoint for endpoint in plan["endpoints"] if endpoint["class"] == "confidential"]
     plan["endpoints"][plan["endpoints"].index(old)] = like | {
         **{"id": INTERNAL, "class": "internal", "model": MODEL, "gpu": "l40s-48gb", "adapters": []},
         **{"tensor_parallel": 4, "replicas": 2, "gpus": 8, "predicted": None, "max_model_len": 32768},
     }
-    for each in plan["placements"]:
-        if each["endpoint"] == old["id"]:
-            each["endpoint"] = INTERNAL
-    cloud = [each for each in plan["cost_items"] if each["what"].startswith("policy-assistant")]
-    plan["cost_items"] = [each for each in plan["cost_items"] if each not in cloud]
+    for placement in plan["placements"]:
+        if placement["endpoint"] == old["id"]:
+            placement["endpoint"] = INTERNAL
+    cloud = [
+        cost_item for cost_item in plan["cost_items"] if cost_item["what"].startswith("policy-assistant")
+    ]
+    plan["cost_items"] = [cost_item for cost_item in plan["cost_items"] if cost_item not in cloud]
     plan["monthly_cost_usd"] = round(
-        sum(each["monthly_usd"] for each in plan["cost_items"] if each["counted"]), 2
+        sum(cost_item["monthly_usd"] for cost_item in plan["cost_items"] if cost_item["counted"]), 2
     )
     return plan
 
@@ -52,13 +54,13 @@ def laid_on_prem(folder: Path) -> Stack:
     """The bank's files while internal work runs on-prem."""
     stack = _stack(folder, plan_on_prem())
 
-    def moved(given: dict[str, Any]) -> None:
-        given["budgets"] = [
-            each
-            for each in given["budgets"]
-            if each["name"] not in ("internal-frankfurt", "policy-assistant")
+    def moved(overrides: dict[str, Any]) -> None:
+        overrides["budgets"] = [
+            budget
+            for budget in overrides["budgets"]
+            if budget["name"] not in ("internal-frankfurt", "policy-assistant")
         ]
-        given["endpoints"].append(
+        overrides["endpoints"].append(
             {"id": INTERNAL, "weights": {"uri": "pvc://llama-70b", "volume": "weights-70b", "digest": DIGEST}}
         )
 
@@ -68,22 +70,26 @@ def laid_on_prem(folder: Path) -> Stack:
 
 def lowered_to_the_cloud(folder: Path) -> Stack:
     """The bank's files where restricted work is called internal, and taken to Bedrock at once."""
-    wanted, plan = copy.deepcopy(bank.requirements_data()), bank.plan_data()
-    (work,) = [each for each in wanted["workloads"] if each["sensitivity"] == "restricted"]
-    (cloud,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
+    expected, plan = copy.deepcopy(bank.requirements_data()), bank.plan_data()
+    (work,) = [workload for workload in expected["workloads"] if workload["sensitivity"] == "restricted"]
+    (cloud,) = [endpoint for endpoint in plan["endpoints"] if endpoint["class"] == "internal"]
     work["sensitivity"] = "internal"
     work["model"]["candidates"].append({"id": cloud["model"], "scores": {"api": 0.93}})
-    (mine,) = [each for each in plan["placements"] if each["workload"] == work["name"]]
-    mine |= {"sensitivity": "internal", "endpoint": cloud["id"]}
+    (placement,) = [placement for placement in plan["placements"] if placement["workload"] == work["name"]]
+    placement |= {"sensitivity": "internal", "endpoint": cloud["id"]}
     for part in ("endpoints", "gateways"):
-        plan[part] = [each for each in plan[part] if each["class"] != "restricted"]
+        plan[part] = [row for row in plan[part] if row["class"] != "restricted"]
     stack = _stack(folder, plan)
-    bank.write(folder / "stacks", wanted, plan)
+    bank.write(folder / "stacks", expected, plan)
 
-    def moved(given: dict[str, Any]) -> None:
-        given["endpoints"] = [each for each in given["endpoints"] if not each["id"].startswith("restricted")]
-        given["gateways"] = [each for each in given["gateways"] if not each["name"].startswith("restricted")]
-        given["budgets"].append({"name": work["name"], "monthly_usd": 4000})
+    def moved(overrides: dict[str, Any]) -> None:
+        overrides["endpoints"] = [
+            endpoint for endpoint in overrides["endpoints"] if not endpoint["id"].startswith("restricted")
+        ]
+        overrides["gateways"] = [
+            gateway for gateway in overrides["gateways"] if not gateway["name"].startswith("restricted")
+        ]
+        overrides["budgets"].append({"name": work["name"], "monthly_usd": 4000})
 
     _override(stack, moved)
     return Project(folder).stack(bank.STACK)
@@ -98,13 +104,13 @@ def _override(stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
 def restricted_in_the_cloud(folder: Path) -> Stack:
     """A stack whose plan places restricted work on Bedrock."""
     plan = bank.plan_data()
-    (cloud,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
-    index = next(at for at, each in enumerate(plan["endpoints"]) if each["class"] == "restricted")
-    was = plan["endpoints"][index]["id"]
+    (cloud,) = [endpoint for endpoint in plan["endpoints"] if endpoint["class"] == "internal"]
+    index = next(at for at, row in enumerate(plan["endpoints"]) if row["class"] == "restricted")
+    old_id = plan["endpoints"][index]["id"]
     plan["endpoints"][index] = {**cloud, "id": "restricted-claude", "class": "restricted"}
-    for each in plan["placements"]:
-        if each["endpoint"] == was:
-            each["endpoint"] = "restricted-claude"
+    for placement in plan["placements"]:
+        if placement["endpoint"] == old_id:
+            placement["endpoint"] = "restricted-claude"
     return _stack(folder, plan)
 
 

@@ -20,11 +20,18 @@ def hop(kind: str, name: str, where: str = "") -> dict[str, str]:
 
 
 def path(
-    class_: str, workload: str, *hops: dict[str, str], verdict: str = "allowed", why: str = ""
+    class_: str, workload: str, *hops: dict[str, str], verdict: str = "allowed", reason: str = ""
 ) -> dict[str, Any]:
-    ident = f"{class_}: {' > '.join([workload, *(each['name'] for each in hops)])}"
+    ident = f"{class_}: {' > '.join([workload, *(hop['name'] for hop in hops)])}"
     steps = [hop("workload", workload), *hops]
-    return {"id": ident, "workload": workload, "class": class_, "hops": steps, "verdict": verdict, "why": why}
+    return {
+        "id": ident,
+        "workload": workload,
+        "class": class_,
+        "hops": steps,
+        "verdict": verdict,
+        "why": reason,
+    }
 
 
 def finding(policy: str, severity: str, resource: str, **more: Any) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def bank_data() -> dict[str, Any]:
             "eu-central-1",
             "eu-west-1",
             verdict="refused",
-            why="restricted data may not leave the site frankfurt, and this path ends in eu-central-1 and eu-west-1.",
+            reason="restricted data may not leave the site frankfurt, and this path ends in eu-central-1 and eu-west-1.",
         ),
         before[2],
         path(
@@ -92,7 +99,7 @@ def bank_data() -> dict[str, Any]:
             hop("gateway", "gateway-confidential", "frankfurt"),
             hop("endpoint", "sagemaker-credit", "eu-central-1"),
             verdict="undecided",
-            why="The endpoint's address is known only after the change.",
+            reason="The endpoint's address is known only after the change.",
         ),
         bedrock("internal", "hr-assistant", "claude-sonnet-eu", "eu-central-1", "eu-west-1"),
         before[4],
@@ -170,8 +177,13 @@ def bank_data() -> dict[str, Any]:
                 properties=[{"path": "metadata.labels.revision", "old": "41", "new": "42", "noise": True}],
             ),
             *(
-                change("create", "aws:bedrock/guardrail:Guardrail", f"guardrail-{one}", "claude-sonnet-eu")
-                for one in ("restricted", "internal", "public", "all")
+                change(
+                    "create",
+                    "aws:bedrock/guardrail:Guardrail",
+                    f"guardrail-{sensitivity}",
+                    "claude-sonnet-eu",
+                )
+                for sensitivity in ("restricted", "internal", "public", "all")
             ),
         ],
         "data_paths": {"before": before, "after": after},
@@ -267,14 +279,14 @@ def bank() -> Preview:
 
 def bare(status: str = "complete", **more: Any) -> Preview:
     """Nothing to do, all of it known."""
-    ways = [onprem("internal", "hr-assistant", "qwen3-32b")]
+    paths = [onprem("internal", "hr-assistant", "qwen3-32b")]
     return Preview.model_validate(
         {
             "stack": "bank-dev",
             "status": status,
             "commit": "4f2c1d9ab0e37755",
             "summary": {"same": 310},
-            "data_paths": {"before": ways, "after": ways},
+            "data_paths": {"before": paths, "after": paths},
             **more,
         }
     )
@@ -282,7 +294,7 @@ def bare(status: str = "complete", **more: Any) -> Preview:
 
 def huge(number_of: int = 2_000, properties: int = 3, long: int = 100) -> Preview:
     """So many changes, over forty components and all operations."""
-    kinds = [each for each in OPS if each != "same"]
+    kinds = [op for op in OPS if op != "same"]
     return Preview.model_validate(
         {
             "stack": "estate",
@@ -349,22 +361,25 @@ def hostile() -> Preview:
             "baseline",
         }
         if isinstance(value, dict):
-            return {name: each if name == "summary" else spoilt(each, name) for name, each in value.items()}
+            return {
+                name: element if name == "summary" else spoilt(element, name)
+                for name, element in value.items()
+            }
         if isinstance(value, list):
-            return [spoilt(each, key) for each in value]
+            return [spoilt(element, key) for element in value]
         if isinstance(value, str) and key not in fixed:
             return value + HOSTILE[next(turn) % len(HOSTILE)]
         return value
 
     data["changes"] = data["changes"] * 3
     data["policy"] = data["policy"] * 4
-    data["diagnostics"] = [{"severity": "error", "message": each, "urn": each} for each in HOSTILE]
+    data["diagnostics"] = [{"severity": "error", "message": text, "urn": text} for text in HOSTILE]
     data["base"], data["baseline"] = "main", "commit"
-    made = spoilt(data)
-    for at, each in enumerate(made["data_paths"]["after"]):
-        for step, one in enumerate(each["hops"]):
-            one["name"] = HOSTILE[(at + step) % len(HOSTILE)]
-    return Preview.model_validate(made)
+    spoilt_data = spoilt(data)
+    for at, data_path in enumerate(spoilt_data["data_paths"]["after"]):
+        for step, hop in enumerate(data_path["hops"]):
+            hop["name"] = HOSTILE[(at + step) % len(HOSTILE)]
+    return Preview.model_validate(spoilt_data)
 
 
 def failed() -> Preview:

@@ -27,8 +27,8 @@ def sized(peak: float, capacity: float, after: float, ttft: list[float], tpot: l
     }
 
 
-def cost(what: str, quantity: float, unit: str, price: float, evidence: Any = GIVEN) -> dict[str, Any]:
-    row = {"what": what, "quantity": quantity, "unit": unit, "unit_price_usd": price, "evidence": evidence}
+def cost(label: str, quantity: float, unit: str, price: float, evidence: Any = GIVEN) -> dict[str, Any]:
+    row = {"what": label, "quantity": quantity, "unit": unit, "unit_price_usd": price, "evidence": evidence}
     return {**row, "monthly_usd": quantity * price}
 
 
@@ -45,8 +45,8 @@ def full() -> dict[str, Any]:
     overflow |= {"instance_type": "g6e.2xlarge", "purchase": "on-demand", "evidence": None}
     data["endpoints"].append(overflow)
     data["placements"][1]["share"] = 0.9
-    way = {"workload": "kyc-extraction", "sensitivity": "confidential", "endpoint": overflow["id"]}
-    data["placements"].append({**way, "role": "overflow", "share": 0.1, "why": "Beyond the six L40S."})
+    placement = {"workload": "kyc-extraction", "sensitivity": "confidential", "endpoint": overflow["id"]}
+    data["placements"].append({**placement, "role": "overflow", "share": 0.1, "why": "Beyond the six L40S."})
     data["cost_items"] = [
         cost("H100 nodes, capital and power", 8, "GPU-month", 1184.4),
         cost("L40S nodes, capital and power", 6, "GPU-month", 412.25),

@@ -29,7 +29,7 @@ from isthmus.contracts.reports.preview import (
 )
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.render.recorder import Resource
 from isthmus.graph.data_path.paths import data_paths
@@ -49,25 +49,25 @@ def resources() -> tuple[Resource, ...]:
 
 
 def edited(
-    made: Sequence[Resource], kind: str, name: str, how: Callable[[dict[str, Any]], object]
+    resources: Sequence[Resource], kind: str, name: str, how: Callable[[dict[str, Any]], object]
 ) -> list[Resource]:
     """The resources, those of a type and a name changed; there must be one."""
-    found, count = [], 0
-    for each in made:
-        if each.type.endswith(kind) and each.name.endswith(name):
-            inputs = copy.deepcopy(each.inputs)
+    edited_resources, count = [], 0
+    for resource in resources:
+        if resource.type.endswith(kind) and resource.name.endswith(name):
+            inputs = copy.deepcopy(resource.inputs)
             how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1
-        found.append(each)
+            resource, count = replace(resource, inputs=inputs), count + 1
+        edited_resources.append(resource)
     assert count, f"no {kind} {name}"
-    return found
+    return edited_resources
 
 
-def side(made: Sequence[Resource], plan: dict[str, Any] | None = None) -> Side:
+def side(resources: Sequence[Resource], plan: dict[str, Any] | None = None) -> Side:
     """What is known of the bank with these resources, by its own plan or another."""
-    requirements, own = bank.both()
-    chosen = own if plan is None else own.model_validate_json(json.dumps(plan))
-    return Side(chosen, requirements, data_paths(Graph(made), bank.platform(), TODAY))
+    requirements, own_plan = bank.requirements_and_plan()
+    chosen_plan = own_plan if plan is None else own_plan.model_validate_json(json.dumps(plan))
+    return Side(chosen_plan, requirements, data_paths(Graph(resources), bank.platform(), TODAY))
 
 
 def preview(
@@ -78,32 +78,36 @@ def preview(
     **more: Any,
 ) -> Preview:
     """Of the bank as it is rendered (or `before`), which becomes `after`."""
-    was = resources() if before is None else before
-    changes = preview_comparison.compare(was, after)
-    same: list[Op] = ["same"] * preview_comparison.unchanged(was, after, changes)
-    parts = Parts(
+    before_resources = resources() if before is None else before
+    changes = preview_comparison.compare(before_resources, after)
+    same: list[Op] = ["same"] * preview_comparison.count_unchanged(before_resources, after, changes)
+    parts_of_preview = PreviewDraft(
         STACK,
         baseline="commit",
         base=BASE,
         commit=COMMIT,
-        summary=counts([*(each.op for each in changes), *same]),
+        summary=counts([*(change.op for change in changes), *same]),
         changes=changes,
-        before=side(was, was_planned),
+        before=side(before_resources, was_planned),
         after=side(after, plan),
         findings=judge(after, bank.platform(), stack=STACK, today=date.fromisoformat(TODAY)),
     )
     for name, value in more.items():
-        setattr(parts, name, value)
-    return preview_assembly.preview(parts)
+        setattr(parts_of_preview, name, value)
+    return preview_assembly.preview(parts_of_preview)
 
 
 def replica() -> Preview:
     """One replica more of a model, and what the plan says of it."""
     plan = bank.plan_data()
-    (more,) = [each for each in plan["endpoints"] if each["id"] == bank.serving("kyc-extraction").id]
+    (more,) = [
+        endpoint for endpoint in plan["endpoints"] if endpoint["id"] == bank.serving("kyc-extraction").id
+    ]
     more |= {"replicas": 3, "gpus": 6}
     plan["monthly_cost_usd"] += 1999.39
-    (item,) = [each for each in plan["cost_items"] if each["what"] == "fra1, h100-sxm-80gb: capital"]
+    (item,) = [
+        cost_item for cost_item in plan["cost_items"] if cost_item["what"] == "fra1, h100-sxm-80gb: capital"
+    ]
     item["monthly_usd"] += 1999.39
     after = edited(
         resources(), ":Deployment", f"{more['id']}-server", lambda inputs: inputs["spec"].update(replicas=3)
@@ -118,7 +122,7 @@ def replaced_key() -> Preview:
 
 
 def deleted_bucket() -> Preview:
-    return preview([each for each in resources() if each.name != "bank-frankfurt-bucket"])
+    return preview([resource for resource in resources() if resource.name != "bank-frankfurt-bucket"])
 
 
 def many(number: int = 2000) -> Preview:
@@ -161,7 +165,7 @@ def hostile(text: str = EVIL) -> Preview:
     """The same text in every place of a preview that a value can come to."""
     label = "dev"
     hop = Hop(kind="endpoint", name=text, where=text)
-    ways = [
+    paths = [
         DataPath.model_validate(
             {
                 "id": text,
@@ -174,29 +178,29 @@ def hostile(text: str = EVIL) -> Preview:
         )
     ]
     supports = [Control(framework=text, version=text, id=text)]
-    told = {"title": text, "message": text, "why": text, "fix": text, "resource": text, "urn": text}
+    texts = {"title": text, "message": text, "why": text, "fix": text, "resource": text, "urn": text}
     silence = Silence(
         policy=text, resource=text, owner=text or "x", reason=text or "x", until=date(2030, 1, 1)
     )
-    found = [
+    findings = [
         Finding.model_validate(
             {
-                **told,
+                **texts,
                 "policy": text,
                 "severity": "critical",
                 "supports": supports,
                 "stack": label,
-                "silenced": by,
+                "silenced": silence,
             }
         )
-        for by in (None, silence)
+        for silence in (None, silence)
     ]
     values = [(text, {text: [text]}), (None, text), (text, None), (f"{text}\n1", f"{text}\n2")]
     changed = [
         PropertyChange(path=text if not at else f"{text}{at}", old=old, new=new, noise=at == 0)
         for at, (old, new) in enumerate(values)
     ]
-    named = {"urn": text, "type": text, "name": text, "properties": changed, "stateful": True}
+    names = {"urn": text, "type": text, "name": text, "properties": changed, "stateful": True}
     item = CostItem(what=text, monthly_usd=1, evidence="given", source=text, as_of=text)
     return Preview(
         stack=label,
@@ -205,12 +209,12 @@ def hostile(text: str = EVIL) -> Preview:
         base=text[:40],
         summary={"delete": 1, "replace": 1, "update": 1},
         changes=[
-            Change(op="delete", **named),
-            Change(op="replace", component=text, replaces_because=[text], **named),
-            Change(op="update", component=text, may_replace=[text], **named),
+            Change(op="delete", **names),
+            Change(op="replace", component=text, replaces_because=[text], **names),
+            Change(op="update", component=text, may_replace=[text], **names),
         ],
-        data_paths=DataPaths(before=[], after=ways),
-        policy=found,
+        data_paths=DataPaths(before=[], after=paths),
+        policy=findings,
         rules=[RuleChange(kind="silence", what=text, old=text, new=text, loosens=True)],
         cost=Costs(before=Cost(monthly_usd=0), after=Cost(monthly_usd=1, items=[item], prices_as_of=text)),
         capacity=Capacities(before=[], after=[PoolCapacity(site=text, pool=text, gpus=1, used=1)]),

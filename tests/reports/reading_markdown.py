@@ -15,27 +15,27 @@ OURS = re.compile(r"</?details>|</?summary>|</?code>")
 
 def tokens(text: str) -> Iterator[Token]:
     """Every token, those within lines too."""
-    for each in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
-        yield each
-        yield from each.children or []
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        yield token
+        yield from token.children or []
 
 
 def live(text: str) -> list[str]:
     """What in a comment does something that is not the report's own doing."""
-    found = []
-    for each in tokens(text):
-        if each.type in ("link_open", "image", "html_inline", "heading_open") and each.tag != "h3":
-            found.append(f"{each.type}: {each.content}{each.attrs}")
-        if each.type == "html_block":
-            rest = OURS.sub("", each.content)
+    live_parts = []
+    for token in tokens(text):
+        if token.type in ("link_open", "image", "html_inline", "heading_open") and token.tag != "h3":
+            live_parts.append(f"{token.type}: {token.content}{token.attrs}")
+        if token.type == "html_block":
+            remaining = OURS.sub("", token.content)
             # Within <code> only entities and letters are left of a value.
-            if re.search(r"[<>@`]|\]\(", rest):
-                found.append(f"html: {each.content}")
-        if each.type == "text" and PLAIN_TEXT.search(each.content):
-            found.append(f"text: {each.content}")
-    return found
+            if re.search(r"[<>@`]|\]\(", remaining):
+                live_parts.append(f"html: {token.content}")
+        if token.type == "text" and PLAIN_TEXT.search(token.content):
+            live_parts.append(f"text: {token.content}")
+    return live_parts
 
 
 def shape(text: str) -> list[str]:
     """The kinds of its tokens in their order: values do not change it."""
-    return [each.type for each in tokens(text) if each.type not in ("text", "softbreak")]
+    return [token.type for token in tokens(text) if token.type not in ("text", "softbreak")]

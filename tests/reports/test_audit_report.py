@@ -64,52 +64,52 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize(("class_", "target"), ALLOWED)
 def test_where_a_class_may_run_nothing_is_said(class_: str, target: str):
-    made = report()
-    made.add(intent(class_, target))
-    assert made.clean
+    audit = report()
+    audit.add(intent(class_, target))
+    assert audit.clean
 
 
 @pytest.mark.parametrize(("class_", "target"), FORBIDDEN)
 def test_where_a_class_may_not_run_or_nobody_can_tell_it_is_a_violation(class_: str, target: str | None):
-    made = report()
-    made.add(intent(class_, target))
-    assert not made.clean
-    assert len(made.violations) == 1
-    assert "r1" in made.violations[0]
+    audit = report()
+    audit.add(intent(class_, target))
+    assert not audit.clean
+    assert len(audit.violations) == 1
+    assert "r1" in audit.violations[0]
 
 
 def test_an_intent_counts_even_where_nothing_is_known_of_its_end():
-    made = report()
-    made.add(intent("restricted", "bedrock"))
-    assert made.counts == {}
-    assert "restricted work may not run on bedrock" in as_text(made)
+    audit = report()
+    audit.add(intent("restricted", "bedrock"))
+    assert audit.counts == {}
+    assert "restricted work may not run on bedrock" in as_text(audit)
 
 
 @pytest.mark.parametrize(("until", "clean"), [("2026-11-26", True), ("2026-11-25", False)])
 def test_a_recorded_exception_opens_bedrock_for_its_workload_on_its_days(until: str, clean: bool):
     granted = Exception_(workload="claims", target="bedrock", who="ciso", reason="pilot", until=until)
-    made = report(exceptions=[granted])
-    made.add(intent("confidential", "bedrock"))
-    assert made.clean is clean
+    audit = report(exceptions=[granted])
+    audit.add(intent("confidential", "bedrock"))
+    assert audit.clean is clean
 
 
 def test_records_of_other_days_are_not_looked_at():
-    made = report()
-    made.add(intent("restricted", "bedrock", time="2026-11-27T00:00:00.000Z"))
-    made.add(outcome("restricted", "onprem-vllm", time="2026-11-25T23:59:59.999Z"))
-    assert made.clean
-    assert made.counts == {}
+    audit = report()
+    audit.add(intent("restricted", "bedrock", time="2026-11-27T00:00:00.000Z"))
+    audit.add(outcome("restricted", "onprem-vllm", time="2026-11-25T23:59:59.999Z"))
+    assert audit.clean
+    assert audit.counts == {}
 
 
 def test_requests_are_counted_by_class_gateway_and_place_the_refused_ones_apart():
-    made = report()
-    made.add(outcome("restricted", "onprem-vllm"))
-    made.add(
+    audit = report()
+    audit.add(outcome("restricted", "onprem-vllm"))
+    audit.add(
         outcome("restricted", "onprem-vllm", ended_well=False, tokens={"prompt": None, "completion": None})
     )
-    made.add(outcome("restricted", None, usd=None))
-    made.add(outcome("public", "bedrock"))
-    rows = made.as_json()["requests"]
+    audit.add(outcome("restricted", None, usd=None))
+    audit.add(outcome("public", "bedrock"))
+    rows = audit.as_json()["requests"]
     assert [(row["class"], row["ran"], row["requests"], row["ended_well"]) for row in rows] == [
         ("public", "bedrock", 1, 1),
         ("restricted", "nowhere", 1, 1),
@@ -119,18 +119,18 @@ def test_requests_are_counted_by_class_gateway_and_place_the_refused_ones_apart(
 
 
 def test_changed_records_show_nothing_and_the_report_says_so():
-    made = report()
-    made.contradictions.append("s3://x: seals/000000000002.seal: its signature does not match")
-    assert not made.clean
-    assert "No gateway" not in as_text(made)
-    assert "they show nothing" in as_text(made)
+    audit = report()
+    audit.contradictions.append("s3://x: seals/000000000002.seal: its signature does not match")
+    assert not audit.clean
+    assert "No gateway" not in as_text(audit)
+    assert "they show nothing" in as_text(audit)
 
 
 def test_all_forms_say_the_same_and_what_came_from_outside_stays_text():
-    made = report()
-    made.add(outcome("restricted", "onprem-vllm", gateway="gw|`<b>\u202e"))
-    made.gaps.append("request r9 has no outcome")
-    markdown, text = as_markdown(made), as_text(made)
+    audit = report()
+    audit.add(outcome("restricted", "onprem-vllm", gateway="gw|`<b>\u202e"))
+    audit.gaps.append("request r9 has no outcome")
+    markdown, text = as_markdown(audit), as_text(audit)
     assert "No gateway routed a class where it may not go." in markdown
     assert "No gateway routed a class where it may not go." in text
     for form in (markdown, text):

@@ -14,13 +14,13 @@ from tests.reports.test_audit_report import outcome, report
 ONE, TWO = "1" * 64, "2" * 64
 
 
-def act(name: str, by: str = "", state: str = "held", sha256: str = ONE, **more: Any) -> dict[str, Any]:
+def act(name: str, reviewer: str = "", state: str = "held", sha256: str = ONE, **more: Any) -> dict[str, Any]:
     """A record of class restricted, of one held answer."""
-    who = {"workload": "claims", "reviewer": by, "identity": "key:1"}
+    caller = {"workload": "claims", "reviewer": reviewer, "identity": "key:1"}
     return {
         **outcome("restricted", "onprem-vllm"),
         "kind": "review",
-        **{"act": name, "who": who, "state": state, "version": 1, "reason": "good", "sha256": sha256},
+        **{"act": name, "who": caller, "state": state, "version": 1, "reason": "good", "sha256": sha256},
         **more,
     }
 
@@ -30,12 +30,12 @@ APPROVED = [act("approve", "anna"), act("approve", "bert", "approved"), act("giv
 
 @pytest.mark.parametrize("order", permutations(range(3)))
 def test_an_answer_that_two_have_approved_is_as_it_must_be_in_whatever_order_it_is_read(order: Any):
-    made = report()
-    made.add(outcome("restricted", "onprem-vllm", held={"why": ["impact"], "sha256": ONE, "kept": True}))
+    audit = report()
+    audit.add(outcome("restricted", "onprem-vllm", held={"why": ["impact"], "sha256": ONE, "kept": True}))
     for at in order:
-        made.add(APPROVED[at])
-    assert made.clean
-    assert made.as_json()["reviews"] == [
+        audit.add(APPROVED[at])
+    assert audit.clean
+    assert audit.as_json()["reviews"] == [
         {
             "class": "restricted",
             "site": "fra1",
@@ -46,7 +46,7 @@ def test_an_answer_that_two_have_approved_is_as_it_must_be_in_whatever_order_it_
             "given_out": 1,
         }
     ]
-    for form in (as_markdown(made), as_text(made)):
+    for form in (as_markdown(audit), as_text(audit)):
         assert "Held answers" in form
 
 
@@ -65,40 +65,40 @@ def test_an_answer_that_two_have_approved_is_as_it_must_be_in_whatever_order_it_
 def test_an_answer_that_left_with_too_few_approvals_is_told_and_the_report_is_not_clean(
     acts: list[dict[str, Any]],
 ):
-    made = report()
-    for each in [*acts, act("give", state="approved")]:
-        made.add(each)
-    assert not made.clean
-    (said,) = made.unapproved
-    assert "of 2 approvals of it are on record" in said
-    for form in (as_markdown(made), as_text(made)):
+    audit = report()
+    for record in [*acts, act("give", state="approved")]:
+        audit.add(record)
+    assert not audit.clean
+    (sentence,) = audit.unapproved
+    assert "of 2 approvals of it are on record" in sentence
+    for form in (as_markdown(audit), as_text(audit)):
         assert "too few people had approved" in form
         assert "No gateway routed" not in form
 
 
 def test_a_correction_is_its_authors_approval_and_an_organisation_may_ask_for_more():
     corrected = [act("correct", "anna", sha256=TWO), act("approve", "bert", "approved", TWO)]
-    made = report()
-    for each in [*corrected, act("give", state="approved", sha256=TWO)]:
-        made.add(each)
-    assert made.clean
-    made.handling = {"restricted": HANDLING["restricted"].model_copy(update={"approvers": 3})}
-    assert not made.clean
+    audit = report()
+    for record in [*corrected, act("give", state="approved", sha256=TWO)]:
+        audit.add(record)
+    assert audit.clean
+    audit.handling = {"restricted": HANDLING["restricted"].model_copy(update={"approvers": 3})}
+    assert not audit.clean
 
 
 def test_what_was_approved_before_the_reports_time_counts_and_is_not_counted():
-    made = report()
-    for each in APPROVED[:2]:
-        made.add({**each, "time": "2026-11-25T15:00:00.000Z"})
-    made.add(APPROVED[2])
-    assert made.clean
-    assert made.as_json()["reviews"][0]["approved"] == 0
-    assert made.as_json()["reviews"][0]["given_out"] == 1
+    audit = report()
+    for record in APPROVED[:2]:
+        audit.add({**record, "time": "2026-11-25T15:00:00.000Z"})
+    audit.add(APPROVED[2])
+    assert audit.clean
+    assert audit.as_json()["reviews"][0]["approved"] == 0
+    assert audit.as_json()["reviews"][0]["given_out"] == 1
 
 
 def test_what_people_and_time_ended_is_counted_apart():
-    made = report()
-    made.add(act("reject", "anna", "rejected", id="a"))
-    made.add(act("escalate", "", "escalated", id="b"))
-    made.add(act("expire", "", "expired", id="b"))
-    assert [(row["rejected"], row["expired"]) for row in made.as_json()["reviews"]] == [(1, 1)]
+    audit = report()
+    audit.add(act("reject", "anna", "rejected", id="a"))
+    audit.add(act("escalate", "", "escalated", id="b"))
+    audit.add(act("expire", "", "expired", id="b"))
+    assert [(row["rejected"], row["expired"]) for row in audit.as_json()["reviews"]] == [(1, 1)]

@@ -50,18 +50,18 @@ def test_each_bin_is_a_point_where_its_score_and_share_say():
 
 
 def test_the_threshold_is_a_line_of_the_picture_where_there_is_one():
-    def lines(found: Reliability) -> list[str | None]:
-        return [each.get("d") for each in picture(page(found)).findall(".//path[@class='below']")]
+    def lines(reliability: Reliability) -> list[str | None]:
+        return [match.get("d") for match in picture(page(reliability)).findall(".//path[@class='below']")]
 
     assert lines(FOUND) == ["M431.2 496V12"]
     assert lines(replace(FOUND, chosen=None)) == []
 
 
 def test_what_was_found_is_said_in_words():
-    error, kept = calibration_sentences(FOUND)
+    error, sentence = calibration_sentences(FOUND)
     assert "error 0.021 (0.000 to 0.050, 95 %)" in error
-    assert "Of 600 test answers, 400 pass, and 12 of these are wrong" in kept
-    assert "at most 4.70% of passing answers are wrong; 5.00% is allowed" in kept
+    assert "Of 600 test answers, 400 pass, and 12 of these are wrong" in sentence
+    assert "at most 4.70% of passing answers are wrong; 5.00% is allowed" in sentence
     assert (
         "No threshold keeps wrong answers under 5.00%"
         in calibration_sentences(replace(FOUND, chosen=None))[1]

@@ -17,7 +17,7 @@ from isthmus.reports.drift import text as drift_text
 from isthmus.reports.drift import thresholds as drift_thresholds
 from isthmus.reports.drift import wording as drift_wording
 from tests.reports import drifts
-from tests.reports.drifts import EXPECTED, FINDING, STACK, UNSEEN, drift, one, path
+from tests.reports.drifts import EXPECTED, FINDING, STACK, UNSEEN, drift, drifted, path
 from tests.reports.reading_markdown import live, shape
 from tests.reports.test_preview_escaping import hides
 from tests.reports.test_preview_reports import SARIF
@@ -27,13 +27,13 @@ FAILED = [Diagnostic(severity="error", message="no answer")]
 
 
 @pytest.mark.parametrize(
-    ("found", "word"),
+    ("drift_report", "expected"),
     [
         (drift(), "NO DRIFT"),
         (drift(EXPECTED), "NO DRIFT"),
         (drift(unseen=[UNSEEN], status="partial"), "PARTIAL"),
-        (drift(one(), unseen=[UNSEEN], status="partial"), "DRIFT"),
-        (drift(one("foreign")), "DRIFT"),
+        (drift(drifted(), unseen=[UNSEEN], status="partial"), "DRIFT"),
+        (drift(drifted("foreign")), "DRIFT"),
         (drift(policy=[FINDING]), "DRIFT"),
         (drift(data_paths=OPENED), "REFUSED"),
         (drift(data_paths=DataPaths(before=[path()], after=[path()])), "NO DRIFT"),
@@ -43,20 +43,24 @@ FAILED = [Diagnostic(severity="error", message="no answer")]
         (drift(status="failed", diagnostics=FAILED), "FAILED"),
     ],
 )
-def test_a_verdict_is_one_word_and_no_part_that_was_not_seen_is_without_drift(found: Drift, word: str):
-    assert drift_wording.verdict(found) == word
-    assert word in drift_text.text([found]).splitlines()[0]
-    assert word in drift_markdown.comment([found]).splitlines()[0]
-    log = json.loads(drift_sarif.log([found], {STACK: "stacks/Pulumi.bank-dev.yaml"}))
+def test_a_verdict_is_one_word_and_no_part_that_was_not_seen_is_without_drift(
+    drift_report: Drift, expected: str
+):
+    assert drift_wording.verdict(drift_report) == expected
+    assert expected in drift_text.text([drift_report]).splitlines()[0]
+    assert expected in drift_markdown.comment([drift_report]).splitlines()[0]
+    log = json.loads(drift_sarif.log([drift_report], {STACK: "stacks/Pulumi.bank-dev.yaml"}))
     jsonschema.Draft7Validator(SARIF).validate(log)
-    whole = log["runs"][0]["invocations"][0]["executionSuccessful"]
-    assert whole is (found.status == "complete")
+    execution_successful = log["runs"][0]["invocations"][0]["executionSuccessful"]
+    assert execution_successful is (drift_report.status == "complete")
 
 
 def test_every_format_says_what_who_when_and_why():
-    found = drift(one(), one("foreign", name="miner"), EXPECTED, unseen=[UNSEEN], status="partial")
-    for said in (drift_text.text([found]), drift_markdown.comment([found])):
-        for word in (
+    drift_report = drift(
+        drifted(), drifted("foreign", name="miner"), EXPECTED, unseen=[UNSEEN], status="partial"
+    )
+    for text in (drift_text.text([drift_report]), drift_markdown.comment([drift_report])):
+        for expected in (
             "kubectl-edit",
             "2026-11-26T15:00:00Z",
             "spec.replicas",
@@ -65,53 +69,53 @@ def test_every_format_says_what_who_when_and_why():
             "403",
             "ScaledObject",
         ):
-            assert word in said
-    results = json.loads(drift_sarif.log([found], {STACK: "stacks/x.yaml"}))["runs"][0]["results"]
-    assert [each["ruleId"] for each in results] == ["drift/changed", "drift/foreign"], (
+            assert expected in text
+    results = json.loads(drift_sarif.log([drift_report], {STACK: "stacks/x.yaml"}))["runs"][0]["results"]
+    assert [result["ruleId"] for result in results] == ["drift/changed", "drift/foreign"], (
         "what was asked for is none"
     )
     assert "kubectl-edit" in results[0]["message"]["text"]
 
 
 def test_what_the_platform_asked_for_comes_last():
-    said = drift_text.text([drift(one("gone"), EXPECTED)])
-    assert said.index("gone Deployment server") < said.index("What the platform asked for")
+    text = drift_text.text([drift(drifted("gone"), EXPECTED)])
+    assert text.index("gone Deployment server") < text.index("What the platform asked for")
 
 
 def test_several_stacks_have_one_table_and_the_worst_word():
-    said = drift_markdown.comment([drift(), drift(one(), stack="other")])
-    assert said.startswith("**🔶 DRIFT** `bank-dev`, `other`")
-    assert "| `bank-dev` | ✅ NO DRIFT |" in said
+    comment = drift_markdown.comment([drift(), drift(drifted(), stack="other")])
+    assert comment.startswith("**🔶 DRIFT** `bank-dev`, `other`")
+    assert "| `bank-dev` | ✅ NO DRIFT |" in comment
 
 
 def test_a_comment_is_cut_and_names_the_file_with_the_rest():
-    many = drift(*(one(name=f"server-{index}", urn=f"u{index}") for index in range(2000)))
+    many = drift(*(drifted(name=f"server-{index}", urn=f"u{index}") for index in range(2000)))
     assert drift_markdown.needs_rest([many])
-    said = drift_markdown.comment([many], "drift.whole.md")
-    assert len(said) <= drift_markdown.LIMIT
-    assert "drift.whole.md" in said
+    comment = drift_markdown.comment([many], "drift.whole.md")
+    assert len(comment) <= drift_markdown.LIMIT
+    assert "drift.whole.md" in comment
     assert "server-1999" in drift_markdown.full_comment([many])
-    assert not drift_markdown.needs_rest([drift(one())])
+    assert not drift_markdown.needs_rest([drift(drifted())])
 
 
 def test_no_value_is_read_as_markup_and_none_speaks_to_a_terminal():
-    found = drifts.hostile()
-    said = drift_markdown.comment([found])
-    assert live(said) == []
-    assert shape(said) == shape(drift_markdown.comment([drifts.hostile("tame")]))
-    assert hides(said) == hides(drift_text.text([found])) == set()
-    assert drift_sarif.log([found], {}).isascii()
+    hostile = drifts.hostile()
+    comment = drift_markdown.comment([hostile])
+    assert live(comment) == []
+    assert shape(comment) == shape(drift_markdown.comment([drifts.hostile("tame")]))
+    assert hides(comment) == hides(drift_text.text([hostile])) == set()
+    assert drift_sarif.log([hostile], {}).isascii()
 
 
 WORDS = [
     (drift(), [], ""),
     (drift(EXPECTED), ["drift", "high"], ""),
-    (drift(one()), ["drift"], "1 not as they were left"),
-    (drift(one()), ["critical"], ""),
-    (drift(one()), ["medium"], "1 drifts of severity medium or above"),
-    (drift(one("gone")), ["gone"], "1 gone"),
-    (drift(one("gone")), ["foreign"], ""),
-    (drift(one("foreign")), ["foreign"], "1 not ours"),
+    (drift(drifted()), ["drift"], "1 not as they were left"),
+    (drift(drifted()), ["critical"], ""),
+    (drift(drifted()), ["medium"], "1 drifts of severity medium or above"),
+    (drift(drifted("gone")), ["gone"], "1 gone"),
+    (drift(drifted("gone")), ["foreign"], ""),
+    (drift(drifted("foreign")), ["foreign"], "1 not ours"),
     (drift(data_paths=OPENED), ["critical"], "1 refused data paths"),
     (drift(data_paths=OPENED), ["drift"], "1 refused data paths"),
     (drift(policy=[FINDING]), ["high"], "1 of severity high or above"),
@@ -120,10 +124,12 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("found", "asked", "why"), WORDS)
-def test_a_threshold_is_met_by_what_nobody_asked_for(found: Drift, asked: Any, why: str):
-    met = drift_thresholds.reasons_to_fail([found], drift_thresholds.parse(asked or drift_thresholds.DEFAULT))
-    assert (why in "; ".join(met)) if why else (met == [])
+@pytest.mark.parametrize(("drift_report", "threshold", "reason"), WORDS)
+def test_a_threshold_is_met_by_what_nobody_asked_for(drift_report: Drift, threshold: Any, reason: str):
+    met = drift_thresholds.reasons_to_fail(
+        [drift_report], drift_thresholds.parse(threshold or drift_thresholds.DEFAULT)
+    )
+    assert (reason in "; ".join(met)) if reason else (met == [])
 
 
 def test_a_threshold_that_there_is_not_is_named_with_the_nearest():

@@ -13,12 +13,17 @@ from isthmus.contracts.reports.findings import Control
 from isthmus.reports import evidence as evidence_report
 from tests.reports.reading_markdown import shape
 
-NIST = [Control(framework="NIST SP 800-53", version="Rev. 5", id=each) for each in ("SC-12", "AC-6")]
+NIST = [Control(framework="NIST SP 800-53", version="Rev. 5", id=control) for control in ("SC-12", "AC-6")]
 
 
 def row(result: Result, resource: str = "", **more: object) -> Row:
-    told = {"control": "Keys rotate", "supports": NIST, "check": "encryption/keys-rotate", "severity": "high"}
-    return Row.model_validate({**told, "resource": resource, "result": result, **more})
+    fields = {
+        "control": "Keys rotate",
+        "supports": NIST,
+        "check": "encryption/keys-rotate",
+        "severity": "high",
+    }
+    return Row.model_validate({**fields, "resource": resource, "result": result, **more})
 
 
 def evidence(*rows: Row) -> Evidence:
@@ -49,18 +54,18 @@ def test_the_text_says_first_what_does_not_hold():
         lines[0] == "dev, 2026-11-26: what its program asks for, 3 resources (sha256:d), files of commit abc."
     )
     assert lines[1] == "2 controls, 5 answers: 1 fails, 1 silenced, 2 holds, 1 not applicable."
-    words = "\n".join(lines)
-    assert words.index("fails  enc") < words.index("silenced  enc") < words.index("holds  enc")
-    assert "ana answers for it until 2027-01-31: moves" in words
-    assert "holds  encryption/keys-rotate: Keys rotate [2 resources]" in words
-    assert "supports NIST SP 800-53 Rev. 5: SC-12, AC-6" in words
-    assert "not checked  A person looks" in words
+    text = "\n".join(lines)
+    assert text.index("fails  enc") < text.index("silenced  enc") < text.index("holds  enc")
+    assert "ana answers for it until 2027-01-31: moves" in text
+    assert "holds  encryption/keys-rotate: Keys rotate [2 resources]" in text
+    assert "supports NIST SP 800-53 Rev. 5: SC-12, AC-6" in text
+    assert "not checked  A person looks" in text
 
 
 def test_the_table_has_a_line_for_each_answer_and_says_what_was_looked_at_in_each():
     lines = list(csv.DictReader(io.StringIO(evidence_report.table(WHOLE))))
-    assert [each["result"] for each in lines] == [*(each.result for each in WHOLE.rows), "not checked here"]
-    assert {(each["as_of"], each["commit"], each["looked_at"], each["digest"]) for each in lines} == {
+    assert [line["result"] for line in lines] == [*(row.result for row in WHOLE.rows), "not checked here"]
+    assert {(line["as_of"], line["commit"], line["looked_at"], line["digest"]) for line in lines} == {
         ("2026-11-26", "abc", "rendering", "sha256:d")
     }
     assert lines[3]["until"] == "2027-01-31"
@@ -77,16 +82,16 @@ EVIL = "a|b `x` [link](http://evil) <img src=x> @team #1\n# head \x1b[2J\u202e"
 
 def test_no_value_is_markup_or_speaks_to_the_terminal():
     hurt = evidence(row("fails", EVIL, said=[EVIL], owner=EVIL, reason=EVIL))
-    for made in (evidence_report.text, evidence_report.markdown, evidence_report.table):
-        said = made(hurt)
-        assert "\x1b" not in said
-        assert "\u202e" not in said
+    for render in (evidence_report.text, evidence_report.markdown, evidence_report.table):
+        text = render(hurt)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
     tame = evidence(row("fails", "x", said=["x"], owner="x", reason="x"))
     assert shape(evidence_report.markdown(hurt)) == shape(evidence_report.markdown(tame))
 
 
 def test_markdown_has_a_table_for_each_control():
-    said = evidence_report.markdown(WHOLE)
-    assert said.count("\n## ") == 3
-    assert "| `bad` |  | **fails** | `bad does not rotate` |" in said
-    assert "the stack as a whole" not in said
+    markdown = evidence_report.markdown(WHOLE)
+    assert markdown.count("\n## ") == 3
+    assert "| `bad` |  | **fails** | `bad does not rotate` |" in markdown
+    assert "the stack as a whole" not in markdown

@@ -42,9 +42,9 @@ def lines(folder: Path, *rows: Any) -> list[Flow | Missing]:
 
 
 def judged(*flows: Flow | Missing) -> AuditReport:
-    made = AuditReport(datetime(2026, 11, 26, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC))
-    made.add_flows(flows, AT_HOME)
-    return made
+    audit_report = AuditReport(datetime(2026, 11, 26, tzinfo=UTC), datetime(2026, 11, 27, tzinfo=UTC))
+    audit_report.add_flows(flows, AT_HOME)
+    return audit_report
 
 
 @pytest.mark.parametrize("row", [V2, hubble()])
@@ -57,20 +57,20 @@ def test_restricted_traffic_that_was_let_out_is_a_violation(tmp_path: Path, row:
         443,
         True,
     )
-    assert ["52.94.1.1 port 443" in each for each in judged(flow).violations] == [True]
+    assert ["52.94.1.1 port 443" in violation for violation in judged(flow).violations] == [True]
 
 
 @pytest.mark.parametrize("row", [V2.replace("ACCEPT", "REJECT"), hubble(verdict="DROPPED")])
 def test_what_was_refused_is_counted_and_is_no_violation(tmp_path: Path, row: Any):
-    made = judged(*lines(tmp_path, row))
-    assert made.clean
-    assert made.egress == {("restricted", "52.94.1.1", 443): [0, 1, 0]}
+    judged_log = judged(*lines(tmp_path, row))
+    assert judged_log.clean
+    assert judged_log.egress == {("restricted", "52.94.1.1", 443): [0, 1, 0]}
 
 
 def test_what_was_let_out_after_it_was_refused_is_a_violation_told_once(tmp_path: Path):
-    made = judged(*lines(tmp_path, V2.replace("ACCEPT", "REJECT"), V2, V2))
-    assert len(made.violations) == 1
-    assert made.egress == {("restricted", "52.94.1.1", 443): [2, 1, 16800]}
+    judged_log = judged(*lines(tmp_path, V2.replace("ACCEPT", "REJECT"), V2, V2))
+    assert len(judged_log.violations) == 1
+    assert judged_log.egress == {("restricted", "52.94.1.1", 443): [2, 1, 16800]}
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_a_header_line_names_the_fields_and_the_packets_own_addresses_count(tmp_
 def test_what_a_log_lost_is_a_gap(tmp_path: Path):
     skipped = f"2 123456789012 eni-1 - - - - - - - {START} {START + 60} - SKIPDATA"
     lost = {"lost_events": {"source": "HUBBLE_RING_BUFFER", "num_events_lost": "17"}, "node_name": "n1"}
-    made = judged(*lines(tmp_path, skipped, lost))
-    assert made.clean
-    assert [gap.partition(": ")[2] for gap in made.gaps] == [
+    judged_log = judged(*lines(tmp_path, skipped, lost))
+    assert judged_log.clean
+    assert [gap.partition(": ")[2] for gap in judged_log.gaps] == [
         "records of interface eni-1 were skipped",
         "17 events were lost on n1",
     ]

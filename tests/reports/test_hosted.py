@@ -29,7 +29,7 @@ from tests.policies.mutating import Change
 
 
 @functools.cache
-def made() -> tuple[list[Resource], Platform]:
+def hosted_stack() -> tuple[list[Resource], Platform]:
     """The example's resources, rendered once from a project of its own."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
@@ -41,21 +41,21 @@ def made() -> tuple[list[Resource], Platform]:
         )
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
         yaml_files.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
-        stack = project.find(folder).stack("hosted")
+        stack = project.find_project(folder).stack("hosted")
         return list(rendering.render(stack).resources), stack.platform()
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
-    return mutating.altered(made()[0], kind, name, how)
+    return mutating.altered(hosted_stack()[0], kind, name, how)
 
 
 def test_nothing_breaks_the_boundaries() -> None:
-    resources, platform = made()
+    resources, platform = hosted_stack()
     assert holding.all_of(Graph(resources), platform) == []
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "how", "says"),
+    ("kind", "name", "how", "message"),
     [
         (":Model", "-model", lambda i: i.update(enableNetworkIsolation=False), "is not isolated"),
         (":Model", "-shadow", lambda i: i.pop("enableNetworkIsolation"), "is not isolated"),
@@ -87,52 +87,52 @@ def test_nothing_breaks_the_boundaries() -> None:
         ),
     ],
 )
-def test_a_model_that_is_not_shut_in_is_found(kind: str, name: str, how: Change, says: str) -> None:
+def test_a_model_that_is_not_shut_in_is_found(kind: str, name: str, how: Change, message: str) -> None:
     broken = holding.models_are_shut_in(altered(kind, name, how))
-    assert [each for each in broken if says in each], broken
+    assert [line for line in broken if message in line], broken
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "says"),
+    ("before", "now", "message"),
     [
         ('sagemaker:InvokeEndpoint"', 'sagemaker:InvokeEndpointAsync"', "does not let"),
         ("confidential-frankfurt-identity-role", "other-role", "does not let"),
         (":endpoint/hosted", ":endpoint/other", "does not let"),
     ],
 )
-def test_a_private_endpoint_that_does_not_name_the_call_is_found(was: str, now: str, says: str) -> None:
+def test_a_private_endpoint_that_does_not_name_the_call_is_found(before: str, now: str, message: str) -> None:
     def change(inputs: dict[str, Any]) -> None:
-        assert was in inputs["policy"], inputs["policy"]
-        inputs["policy"] = inputs["policy"].replace(was, now)
+        assert before in inputs["policy"], inputs["policy"]
+        inputs["policy"] = inputs["policy"].replace(before, now)
 
     graph = altered(":VpcEndpoint", "-sagemaker-runtime", change)
-    broken = holding.aws_is_called_through_our_endpoints(graph, made()[1])
-    assert [each for each in broken if says in each and HOSTED in each], broken
+    broken = holding.aws_is_called_through_our_endpoints(graph, hosted_stack()[1])
+    assert [line for line in broken if message in line and HOSTED in line], broken
 
 
 def test_a_translator_that_calls_the_public_name_is_found() -> None:
     def change(inputs: dict[str, Any]) -> None:
         text = inputs["data"]["config.yaml"]
-        kept = [line for line in text.splitlines() if "endpoint_url" not in line]
-        inputs["data"]["config.yaml"] = "\n".join(kept)
+        lines = [line for line in text.splitlines() if "endpoint_url" not in line]
+        inputs["data"]["config.yaml"] = "\n".join(lines)
 
     graph = altered(":ConfigMap", "confidential-gateway-translator-config", change)
-    broken = holding.aws_is_called_through_our_endpoints(graph, made()[1])
-    assert [each for each in broken if "the public name" in each], broken
+    broken = holding.aws_is_called_through_our_endpoints(graph, hosted_stack()[1])
+    assert [line for line in broken if "the public name" in line], broken
 
 
 def test_what_sagemaker_pulls_is_among_the_images() -> None:
-    resources, platform = made()
-    found = images_inventory.list_images(
+    resources, platform = hosted_stack()
+    inventory = images_inventory.list_images(
         resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images
     )
-    (image,) = [each for each in found.images if each.name == "sagemaker"]
+    (image,) = [image for image in inventory.images if image.name == "sagemaker"]
     assert image.target == platform.images.sagemaker
     assert len(image.used_by) == 2, "the served model's and the shadow's"
 
 
 def test_the_summary_says_where_it_is_and_on_how_many_machines() -> None:
-    (endpoint,) = [each for each in made()[1].endpoints if each.id == HOSTED]
+    (endpoint,) = [endpoint for endpoint in hosted_stack()[1].endpoints if endpoint.id == HOSTED]
     assert stack_summary.describe_place(endpoint) == "frankfurt: Amazon SageMaker, its region"
     assert stack_summary.describe_size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
     fixed = endpoint.model_copy(

@@ -54,32 +54,32 @@ def banks() -> Inventory:
 
 def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
     text = json.dumps(
-        [each.inputs for each in bank.rendered().resources if each.type.startswith("kubernetes:")]
+        [resource.inputs for resource in bank.rendered().resources if resource.type.startswith("kubernetes:")]
     )
-    named = {part.split('"')[0] for part in text.split('"image": "')[1:]}
+    named_images = {part.split('"')[0] for part in text.split('"image": "')[1:]}
     platform = bank.platform().images
-    listed = {getattr(platform, each.name) for each in banks.images}
-    assert named == listed
-    assert len(named) == 6
+    listed = {getattr(platform, image.name) for image in banks.images}
+    assert named_images == listed
+    assert len(named_images) == 6
 
 
 def test_each_image_says_who_runs_it(banks: Inventory):
-    users = {each.name: each.used_by for each in banks.images}
+    users = {image.name: image.used_by for image in banks.images}
     assert "isthmus-internal/internal-translator" in users["credential_helper"]
     assert f"isthmus-restricted/{bank.serving('transaction-narratives').id}" in users["vllm"]
     # Restricted work is translated by nobody; its sealer has what speaks to the store from the same image.
-    assert [one for one in users["translator"] if "restricted" in one] == [
+    assert [user for user in users["translator"] if "restricted" in user] == [
         "isthmus-restricted-sealer/restricted-sealer"
     ]
 
 
 def test_a_chart_is_listed_for_what_the_stack_has_of_it(banks: Inventory):
-    assert [each.name for each in banks.charts] == ["cert-manager", "gpu-operator", "kueue"]
+    assert [chart.name for chart in banks.charts] == ["cert-manager", "gpu-operator", "kueue"]
     assert banks.charts[1].used_by == ("pods that ask for nvidia.com/gpu",)
     several = pods("large", {"containers": [{"image": OTHER}]}, "leaderworkerset.x-k8s.io/v1:LeaderWorkerSet")
-    found = images_inventory.list_images([several], LOCK, bank.platform().images)
-    assert [each.name for each in found.charts] == ["lws"]
-    assert [each.target for each in found.images] == [OTHER], "a worker's pod pulls too"
+    inventory = images_inventory.list_images([several], LOCK, bank.platform().images)
+    assert [chart.name for chart in inventory.charts] == ["lws"]
+    assert [image.target for image in inventory.images] == [OTHER], "a worker's pod pulls too"
 
 
 def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_out():
@@ -87,12 +87,12 @@ def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_
         "containers": [{"image": OTHER}],
         "volumes": [{"name": "weights", "image": {"reference": WEIGHTS}}, {"name": "tmp", "emptyDir": {}}],
     }
-    found = images_inventory.list_images([pods("large", spec)], LOCK, bank.platform().images)
-    assert [(each.name, each.source, each.digest) for each in found.images] == [
+    inventory = images_inventory.list_images([pods("large", spec)], LOCK, bank.platform().images)
+    assert [(image.name, image.source, image.digest) for image in inventory.images] == [
         ("other", OTHER, DIGEST),
         ("weights", WEIGHTS, DIGEST),
     ]
-    assert found.unresolved == {}
+    assert inventory.unresolved == {}
 
 
 def test_what_is_only_read_or_lies_in_aws_pulls_nothing():
@@ -106,10 +106,10 @@ def test_what_is_only_read_or_lies_in_aws_pulls_nothing():
 
 
 def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_digest():
-    given = bank.platform().images
-    lock = LOCK.with_digests({"edge": given.edge[-71:]}, {})
-    found = images_inventory.list_images(bank.rendered().resources, lock, given)
-    upstreams = {each.name: each.upstream for each in found.images}
+    images = bank.platform().images
+    lock = LOCK.with_digests({"edge": images.edge[-71:]}, {})
+    inventory = images_inventory.list_images(bank.rendered().resources, lock, images)
+    upstreams = {image.name: image.upstream for image in inventory.images}
     assert upstreams["edge"] == LOCK.images["edge"].reference
     assert upstreams["translator"] is None
 
@@ -126,7 +126,7 @@ def test_what_is_not_resolved_is_named_until_it_is(banks: Inventory):
     lock = LOCK.with_digests(dict.fromkeys(images_lock.IMAGES, DIGEST), dict.fromkeys(LOCK.charts, DIGEST))
     after = banks.with_digests(lock, bank.platform().images)
     assert after.unresolved == {}
-    vllm = next(each for each in after.images if each.name == "vllm")
+    vllm = next(image for image in after.images if image.name == "vllm")
     assert vllm.target == f"registry.bank.example/vllm/vllm-openai@{DIGEST}"
     assert vllm.source == f"docker.io/vllm/vllm-openai@{DIGEST}"
     assert banks.with_digests(LOCK, bank.platform().images) == banks
@@ -138,10 +138,10 @@ def documents(text: str) -> list[Any]:
 
 def test_haulers_file_has_a_document_of_images_and_one_of_charts(banks: Inventory):
     images, charts = documents(mirror_lists.hauler_manifest(banks, LOCK, "bank-dev"))
-    assert {each["apiVersion"] for each in (images, charts)} == {"content.hauler.cattle.io/v1"}
+    assert {document["apiVersion"] for document in (images, charts)} == {"content.hauler.cattle.io/v1"}
     assert images["kind"] == "Images"
-    assert [each["name"] for each in images["spec"]["images"]] == sorted(
-        {each.source for each in banks.images}
+    assert [image["name"] for image in images["spec"]["images"]] == sorted(
+        {image.source for image in banks.images}
     )
     assert charts["spec"]["charts"][0] == {
         "name": "cert-manager",
@@ -155,9 +155,9 @@ def test_zarfs_file_keeps_the_operators_apart_from_what_must_be_deployed(banks: 
     assert (package["kind"], package["apiVersion"]) == ("ZarfPackageConfig", "zarf.dev/v1alpha1")
     first, second = package["components"]
     assert first["required"] is True
-    assert first["images"] == sorted({each.source for each in banks.images})
+    assert first["images"] == sorted({image.source for image in banks.images})
     assert second["required"] is False
-    urls = {each["name"]: each["url"] for each in second["charts"]}
+    urls = {chart["name"]: chart["url"] for chart in second["charts"]}
     assert urls["kueue"] == "oci://registry.k8s.io/kueue/charts/kueue"
     assert urls["gpu-operator"] == "https://helm.ngc.nvidia.com/nvidia"
 
@@ -166,7 +166,7 @@ def test_a_stack_without_charts_or_images_has_no_empty_documents():
     none = Inventory([], [])
     assert mirror_lists.hauler_manifest(none, LOCK, "x") == ""
     [package] = documents(mirror_lists.zarf_package(none, LOCK, "x"))
-    assert [each["name"] for each in package["components"]] == ["images"]
+    assert [component["name"] for component in package["components"]] == ["images"]
 
 
 def test_the_images_contract_has_a_field_for_each_locked_image():

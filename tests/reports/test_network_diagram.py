@@ -41,13 +41,13 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("name", ["network", "identities"])
 def test_the_page_shows_the_graphs_own_picture(texts: dict[str, str], name: str):
-    found = _pattern(name).search(PAGE.read_text("utf-8"))
-    assert found is not None
-    assert found[2] == texts[name], "run `python -m tests.reports.test_network_diagram`"
+    match = _pattern(name).search(PAGE.read_text("utf-8"))
+    assert match is not None
+    assert match[2] == texts[name], "run `python -m tests.reports.test_network_diagram`"
 
 
 def test_the_same_graph_gives_the_same_text(texts: dict[str, str]):
-    assert drawn(rendering.render(project.find(ROOT).stack(STACK)).resources) == texts
+    assert drawn(rendering.render(project.find_project(ROOT).stack(STACK)).resources) == texts
 
 
 def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str]):
@@ -67,7 +67,7 @@ def test_dns_arrows_go_the_way_that_the_rules_let_it(texts: dict[str, str]):
 
 def test_an_arrow_into_the_network_goes_with_its_rule():
     resources = rendered().resources
-    without = [each for each in resources if not each.type.endswith(":SecurityGroupIngressRule")]
+    without = [resource for resource in resources if not resource.type.endswith(":SecurityGroupIngressRule")]
     assert len(without) < len(resources)
     assert '==>|"443' not in network_diagram.draw_network(Graph(without), platform())
 
@@ -78,8 +78,8 @@ def test_two_networks_at_a_site_have_each_its_own():
     assert "VPC 10.81.0.0/16 · internet gateway" in text
     joined = set(re.findall(r"^  bank_fra1_(\w+)_gateway ==>\|[^|]+\| bank_(\w+?)_endpoints_", text, re.M))
     assert joined == {("frankfurt", "frankfurt"), ("open", "open")}
-    ways = set(re.findall(r"_(\w+)_translator -->\|[^|]+\| bank_fra1_(\w+)_peer", text))
-    assert ways == {("internal_internal", "frankfurt"), ("public_public", "open")}
+    peers = set(re.findall(r"_(\w+)_translator -->\|[^|]+\| bank_fra1_(\w+)_peer", text))
+    assert peers == {("internal_internal", "frankfurt"), ("public_public", "open")}
     assert text.count('["inbound resolver"]') == 1
 
 
@@ -99,5 +99,5 @@ def test_every_arrow_joins_two_nodes_that_are_drawn(texts: dict[str, str]):
 if __name__ == "__main__":
     page = PAGE.read_text("utf-8")
     for key, text in drawn(rendered().resources).items():
-        page = _pattern(key).sub(lambda found, text=text: f"{found[1]}{text}{found[3]}", page)
+        page = _pattern(key).sub(lambda match, text=text: f"{match[1]}{text}{match[3]}", page)
     PAGE.write_text(page, "utf-8")

@@ -18,7 +18,7 @@ from isthmus.contracts.requirements.document import Requirements
 from isthmus.reports import plan_page
 from isthmus.reports.format import numbers as format_numbers
 from tests.blueprints import by_hand
-from tests.blueprints.bank import both, requirements_data
+from tests.blueprints.bank import requirements_and_plan, requirements_data
 from tests.reports.plans import LIST, full, hand_written, infeasible, sized
 
 HOSTILE = "</svg><script>alert(1)</script>\"' onload=x {{ 7 * 7 }} 🏦\x00\u202e"
@@ -27,10 +27,10 @@ ELEMENTS = """html head meta title style body header h1 h2 p main section figure
     span b div figcaption table colgroup col thead tbody tfoot tr th td br i u a footer"""
 
 bank_data = functools.cache(requirements_data)
-bank = functools.cache(both)
+bank = functools.cache(requirements_and_plan)
 
 
-def made(data: dict[str, Any], requirements: Requirements | None = None, **more: Any) -> str:
+def page_of(data: dict[str, Any], requirements: Requirements | None = None, **more: Any) -> str:
     return plan_page.page(Plan.model_validate(data), requirements or bank()[0], **more)
 
 
@@ -51,15 +51,15 @@ class Parts(HTMLParser):
         self.text.append(data)
 
 
-def words(html: str) -> str:
+def text_of(html: str) -> str:
     """The text of a page as a reader sees it, on one line."""
     return " ".join(" ".join(Parts(html).text).split())
 
 
 def section(html: str, name: str) -> str:
-    found = re.search(rf'<section id="{name}">(.*?)</section>', html, re.DOTALL)
-    assert found is not None, f"no section {name}"
-    return words(found[1])
+    match = re.search(rf'<section id="{name}">(.*?)</section>', html, re.DOTALL)
+    assert match is not None, f"no section {name}"
+    return text_of(match[1])
 
 
 def sections(html: str) -> str:
@@ -67,18 +67,18 @@ def sections(html: str) -> str:
 
 
 def drawing(html: str) -> ElementTree.Element:
-    found = re.search(r'<svg class="map".*?</svg>', html, re.DOTALL)
-    assert found is not None, "no picture"
-    return ElementTree.fromstring(found[0])  # noqa: S314  made by us a moment ago
+    match = re.search(r'<svg class="map".*?</svg>', html, re.DOTALL)
+    assert match is not None, "no picture"
+    return ElementTree.fromstring(match[0])  # noqa: S314  made by us a moment ago
 
 
 def test_the_parts_stand_in_the_order_of_a_meeting():
     order = "map placements predictions cost stress alternatives warnings evidence"
-    assert sections(made(full())) == order
+    assert sections(page_of(full())) == order
 
 
 def test_the_decision_is_one_sentence():
-    text = words(made(full()))
+    text = text_of(page_of(full()))
     used = "15 GPUs in use, 2 workloads on-prem and 2 in the cloud (1 overflowing there)"
     assert f"Feasible: USD 26,007 a month, {used}, by the blueprint regulated-hybrid." in text
     assert "USD 33,993 a month below the budget of USD 60,000" in text
@@ -87,20 +87,22 @@ def test_the_decision_is_one_sentence():
 def test_mig_slices_are_not_called_gpus():
     data = full()
     data["endpoints"][1]["mig_profile"] = "1g.12gb"
-    assert "9 GPUs and 6 MIG slices in use" in words(made(data))
+    assert "9 GPUs and 6 MIG slices in use" in text_of(page_of(data))
 
 
 def test_further_sentences_and_the_age_of_prices_are_said():
-    text = words(made(full(), explained=["It moved."], age="Old prices."))
+    text = text_of(page_of(full(), explained=["It moved."], age="Old prices."))
     assert "It moved." in text
     assert "Old prices." in text
 
 
 def test_the_picture_is_xml_with_each_box_and_each_line():
-    picture = drawing(made(full()))
-    classes = [each.get("class", "").split() for each in picture.iter("path")]
-    assert [sum(kind in each for each in classes) for kind in ("primary", "overflow", "route")] == [4, 1, 2]
-    text = {each.text for each in picture.iter("text")}
+    picture = drawing(page_of(full()))
+    classes = [element.get("class", "").split() for element in picture.iter("path")]
+    assert [
+        sum(kind in sensitivity for sensitivity in classes) for kind in ("primary", "overflow", "route")
+    ] == [4, 1, 2]
+    text = {element.text for element in picture.iter("text")}
     assert {
         "kyc-extraction",
         "confidential-overflow",
@@ -114,21 +116,21 @@ def test_the_picture_is_xml_with_each_box_and_each_line():
 
 
 def test_the_picture_is_told_to_who_cannot_see_it():
-    picture = drawing(made(full()))
-    told = {each.get("id"): each.text or "" for tag in ("title", "desc") for each in picture.findall(tag)}
-    assert picture.get("aria-labelledby", "").split() == list(told)
-    assert "kyc-extraction (confidential) runs on confidential-overflow" in told["map-told"]
-    assert "public-nova-lite may be served in eu-central-1 (de), eu-north-1 (se)" in told["map-told"]
+    picture = drawing(page_of(full()))
+    texts = {match.get("id"): match.text or "" for tag in ("title", "desc") for match in picture.findall(tag)}
+    assert picture.get("aria-labelledby", "").split() == list(texts)
+    assert "kyc-extraction (confidential) runs on confidential-overflow" in texts["map-told"]
+    assert "public-nova-lite may be served in eu-central-1 (de), eu-north-1 (se)" in texts["map-told"]
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"),
+    ("profile", "expected"),
     [("global.amazon.nova-2-lite-v1:0", "every commercial region"), ("eu.nobody.knows-v1:0", "not known")],
 )
-def test_a_route_that_is_open_or_unknown_is_said(profile: str, said: str):
+def test_a_route_that_is_open_or_unknown_is_said(profile: str, expected: str):
     data = full()
     data["endpoints"][3]["inference_profile"] = profile
-    assert f"public-nova-lite may be served in {said}" in (drawing(made(data)).findtext("desc") or "")
+    assert f"public-nova-lite may be served in {expected}" in (drawing(page_of(data)).findtext("desc") or "")
 
 
 def test_boxes_of_a_column_do_not_overlap_and_lie_within_the_picture():
@@ -173,15 +175,15 @@ SAID = {
 
 @pytest.mark.parametrize("part", SAID)
 def test_a_part_says_what_the_plan_holds(part: str):
-    text = section(made(full()), part)
-    assert [said for said in SAID[part] if said not in text] == []
+    text = section(page_of(full()), part)
+    assert [phrase for phrase in SAID[part] if phrase not in text] == []
     assert text.count(LIST["source"]) <= 1, "a source stands once"
 
 
 def test_goals_of_two_workloads_on_one_endpoint_are_told_apart():
     data = full()
     data["placements"][3]["endpoint"] = "internal-haiku"
-    text = section(made(data), "predictions")
+    text = section(page_of(data), "predictions")
     assert "goal: 3,000 ms for policy-assistant" in text
     assert "goal: 4,000 ms for campaign-copy" in text
 
@@ -189,58 +191,58 @@ def test_goals_of_two_workloads_on_one_endpoint_are_told_apart():
 def test_rows_marked_as_not_counted_are_not_added():
     data = full()
     data["cost_items"][5]["counted"] = False
-    assert "In all, of what is counted USD 14,007" in section(made(data), "cost")
+    assert "In all, of what is counted USD 14,007" in section(page_of(data), "cost")
 
 
 def test_a_total_that_is_not_the_plans_is_said():
-    text = section(made(full() | {"monthly_cost_usd": 30000.0}), "cost")
+    text = section(page_of(full() | {"monthly_cost_usd": 30000.0}), "cost")
     assert "The plan says USD 30,000 a month, and its parts come to USD 26,007." in text
-    assert "its parts come to" not in section(made(full()), "cost")
+    assert "its parts come to" not in section(page_of(full()), "cost")
 
 
 def test_a_plan_that_holds_under_stress_says_so():
     grows = {"outgrown_first": "restricted-x", "outgrown_in_months": 7}
-    text = section(made(full() | {"stress": {"factor": 1.25, "holds": True, **grows}}), "stress")
+    text = section(page_of(full() | {"stress": {"factor": 1.25, "holds": True, **grows}}), "stress")
     assert "✓ Holds at 1.25 × the peak. Nothing breaks" in text
     assert "By the growth that is stated restricted-x is too small first, in 7 months." in text
 
 
 def test_the_foot_names_version_digest_and_prices():
-    text = words(made(full()))
+    text = text_of(page_of(full()))
     assert f"Isthmus 0.1.0. Requirements bank, SHA-256 {bank()[0].digest}" in text
     assert "Prices as of 2026-11-01" in text
-    assert "shown here are others" in words(made(full() | {"requirements_sha256": "0" * 64}))
+    assert "shown here are others" in text_of(page_of(full() | {"requirements_sha256": "0" * 64}))
 
 
 def test_a_plan_written_by_hand_says_what_it_does_not_know():
-    html = made(hand_written())
-    assert "at a cost that is not known" in words(html)
+    html = page_of(hand_written())
+    assert "at a cost that is not known" in text_of(html)
     assert section(html, "predictions").endswith("no goal is known to be kept.")
     assert "The monthly cost is not known, and it is not broken down by part." in section(html, "cost")
     assert "Not predicted" in section(html, "stress")
     assert "No alternative was weighed." in section(html, "alternatives")
-    assert "The plan names no date of prices" in words(html)
+    assert "The plan names no date of prices" in text_of(html)
 
 
 @pytest.mark.parametrize("data", [full(), infeasible(), hand_written(), hand_written() | {"placements": []}])
 def test_no_table_is_empty(data: dict[str, Any]):
-    for body in re.findall(r"<tbody>(.*?)</tbody>", made(data), re.DOTALL):
+    for body in re.findall(r"<tbody>(.*?)</tbody>", page_of(data), re.DOTALL):
         assert "<tr" in body
 
 
 def test_a_plan_without_placements_says_so():
-    text = words(made(hand_written() | {"placements": [], "endpoints": []}))
+    text = text_of(page_of(hand_written() | {"placements": [], "endpoints": []}))
     assert text.count("No workload is placed.") == 2
 
 
 def test_an_infeasible_plan_shows_conflicts_and_ways_out_with_prices():
-    html = made(infeasible(), age="The prices are 24 days old.")
+    html = page_of(infeasible(), age="The prices are 24 days old.")
     assert sections(html) == "conflicts alternatives warnings evidence"
-    assert "Not feasible with the blueprint regulated-hybrid: 2 demands cannot hold together" in words(html)
+    assert "Not feasible with the blueprint regulated-hybrid: 2 demands cannot hold together" in text_of(html)
     text = section(html, "conflicts")
     assert "add one node of h100-sxm-80gb at fra1 USD 48,210" in text
     assert "The prices are 24 days old." in text
-    bare = section(made(infeasible() | {"conflicts": [], "ways_out": []}), "conflicts")
+    bare = section(page_of(infeasible() | {"conflicts": [], "ways_out": []}), "conflicts")
     assert bare.split(" Ways out ")[1] == "No way out is known."
 
 
@@ -258,8 +260,8 @@ def hostile(text: str) -> tuple[dict[str, Any], Requirements]:
     for item in data["cost_items"]:
         item |= {"what": text, "unit": text, "evidence": {"kind": "given", "source": text, "as_of": text}}
     data["stress"] |= {"breaks_first": text, "needs": [text]}
-    for other in data["alternatives"]:
-        other |= {"blueprint": text, "rejected_because": [text]}
+    for alternative in data["alternatives"]:
+        alternative |= {"blueprint": text, "rejected_because": [text]}
     data["ways_out"] = [{"what": text, "monthly_cost_usd": 1.0}]
     return data, Requirements.model_validate(bank_data())
 
@@ -278,13 +280,13 @@ def check_harmless(html: str) -> None:
 
 def test_hostile_text_is_shown_as_it_is_written():
     data, requirements = hostile("<script>alert('{{ 1 + 1 }}')</script>")
-    assert "<script>alert('{{ 1 + 1 }}')</script>" in section(made(data, requirements), "warnings")
+    assert "<script>alert('{{ 1 + 1 }}')</script>" in section(page_of(data, requirements), "warnings")
 
 
 def test_a_source_that_is_no_web_address_is_no_link():
     data = full()
     data["endpoints"][0]["evidence"]["source"] = "javascript:alert(1)"
-    assert ">javascript:alert(1)<" in (html := made(data))
+    assert ">javascript:alert(1)<" in (html := page_of(data))
     assert 'href="javascript' not in html
 
 
@@ -294,10 +296,10 @@ def test_a_source_that_is_no_web_address_is_no_link():
 @example(text="]]>")
 def test_any_text_stays_text(text: str):
     data, requirements = hostile(text)
-    check_harmless(html := made(data, requirements, explained=[text], age=text))
+    check_harmless(html := page_of(data, requirements, explained=[text], age=text))
     assert len(drawing(html)) > 2
     assert html.encode("utf-8")
-    check_harmless(made(data | {"feasible": False}, requirements, explained=[text], age=text))
+    check_harmless(page_of(data | {"feasible": False}, requirements, explained=[text], age=text))
 
 
 @given(value=st.floats())
@@ -306,11 +308,11 @@ def test_any_figure_can_be_shown(value: float):
     data["cost_items"][0] |= {"quantity": value, "unit_price_usd": value, "monthly_usd": value}
     data["endpoints"][0]["predicted"] = sized(value, value, value, [value] * 3, [value] * 3)
     data["stress"] |= {"factor": value, "breaks_at": value}
-    check_harmless(made(data))
+    check_harmless(page_of(data))
 
 
 def test_nothing_is_loaded_from_anywhere():
-    html = made(full())
+    html = page_of(full())
     assert not re.search(r"url\(|@import", html)
     assert "default-src 'none'" in html
     addresses = re.findall(r"https?://", html)
@@ -319,7 +321,7 @@ def test_nothing_is_loaded_from_anywhere():
 
 
 def test_the_same_input_gives_the_same_bytes():
-    assert made(full()) == made(full())
+    assert page_of(full()) == page_of(full())
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ TAME = "tame"
 
 def hides(text: str) -> set[str]:
     return {
-        each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") and each != "\n"
+        character
+        for character in text
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character != "\n"
     }
 
 
@@ -51,12 +53,14 @@ def hides(text: str) -> set[str]:
 @example("`" * 300)
 @example("")
 def test_a_comment_says_the_same_whatever_its_values_are(text: str):
-    made = preview_markdown.comment([hostile(text)])
-    assert live(made) == []
-    assert hides(made) == set()
-    assert made.encode("utf-8")
-    assert len([each for each in tokens(made) if each.type == "heading_open"]) <= 6, "a value made a heading"
-    folds = "".join(each.content for each in tokens(made) if each.type == "html_block")
+    comment = preview_markdown.comment([hostile(text)])
+    assert live(comment) == []
+    assert hides(comment) == set()
+    assert comment.encode("utf-8")
+    assert len([token for token in tokens(comment) if token.type == "heading_open"]) <= 6, (
+        "a value made a heading"
+    )
+    folds = "".join(token.content for token in tokens(comment) if token.type == "html_block")
     assert folds.count("<details>") == folds.count("</details>") > 0
 
 
@@ -70,17 +74,17 @@ def test_a_hostile_comment_has_the_shape_of_a_tame_one():
 @given(TEXT)
 @example(EVIL)
 def test_a_code_span_is_one_code_span_also_in_a_table(text: str):
-    for made in (code(text), f"a {code(text)} b", f"| x | y |\n|---|---|\n{row([code(text), 'z'])}"):
-        spans = [each.content for each in tokens(made) if each.type == "code_inline"]
+    for markdown_text in (code(text), f"a {code(text)} b", f"| x | y |\n|---|---|\n{row([code(text), 'z'])}"):
+        spans = [token.content for token in tokens(markdown_text) if token.type == "code_inline"]
         assert len(spans) == 1
-        assert live(made) == []
+        assert live(markdown_text) == []
         assert "".join(spans[0].split()) in ("".join(cut(visible(text), 200).split()), "")
 
 
 @given(st.lists(TEXT.map(visible)))
 def test_nothing_ends_a_fence_from_within(lines: list[str]):
-    made = [each for each in tokens(fence(lines)) if each.type != "inline"]
-    assert [each.type for each in made] == ["fence"]
+    block_tokens = [token for token in tokens(fence(lines)) if token.type != "inline"]
+    assert [token.type for token in block_tokens] == ["fence"]
 
 
 @given(TEXT)
@@ -91,12 +95,12 @@ def test_code_within_html_holds_no_sign_that_is_read(text: str):
 
 
 def test_a_terminal_is_told_nothing_by_a_value():
-    made = preview_text.text([hostile(EVIL)])
-    assert hides(made) == set()
-    assert "\\x1b" not in made
-    assert "\\u001b[31m" in made.replace("\n", "")
+    text = preview_text.text([hostile(EVIL)])
+    assert hides(text) == set()
+    assert "\\x1b" not in text
+    assert "\\u001b[31m" in text.replace("\n", "")
 
 
 def test_a_log_of_findings_is_ascii():
-    made = preview_sarif.log([hostile(EVIL)], {"dev": "stacks/Pulumi.dev.yaml"})
-    assert made.isascii()
+    log = preview_sarif.log([hostile(EVIL)], {"dev": "stacks/Pulumi.dev.yaml"})
+    assert log.isascii()

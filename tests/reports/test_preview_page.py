@@ -39,8 +39,8 @@ class Words(HTMLParser):
             self.text.append(data)
 
 
-def words(*made: Preview) -> str:
-    return " ".join(" ".join(Words(preview_page.page(made)).text).split())
+def text_of(*previews_shown: Preview) -> str:
+    return " ".join(" ".join(Words(preview_page.page(previews_shown)).text).split())
 
 
 def with_(**more: Any) -> Preview:
@@ -48,10 +48,10 @@ def with_(**more: Any) -> Preview:
 
 
 def test_what_can_hurt_most_is_said_first() -> None:
-    text = words(previews.bank())
+    text = text_of(previews.bank())
     places = [
-        text.index(each)
-        for each in (
+        text.index(phrase)
+        for phrase in (
             "Refused The preview is whole",
             "sensitivity: workload kyc-review",
             "audit-archive",
@@ -66,9 +66,9 @@ def test_what_can_hurt_most_is_said_first() -> None:
 
 
 def test_the_same_previews_give_the_same_bytes() -> None:
-    made = preview_page.page([previews.bank(), previews.failed()])
+    page = preview_page.page([previews.bank(), previews.failed()])
     preview_page._template.cache_clear()
-    assert preview_page.page([previews.bank(), previews.failed()]) == made
+    assert preview_page.page([previews.bank(), previews.failed()]) == page
 
 
 def test_the_policy_of_the_page_allows_its_own_script_and_style_and_nothing_else() -> None:
@@ -86,7 +86,7 @@ def test_the_policy_of_the_page_allows_its_own_script_and_style_and_nothing_else
 
 
 @pytest.mark.parametrize(
-    ("made", "kind"),
+    ("preview_shown", "kind"),
     [
         (previews.unchanged(), "unchanged"),
         (previews.failed(), "failed"),
@@ -105,19 +105,19 @@ def test_the_policy_of_the_page_allows_its_own_script_and_style_and_nothing_else
         (previews.bare(changes=[previews.change("update", "a:b:C", "one", may_replace=["x"])]), "look"),
     ],
 )
-def test_a_verdict_calls_a_preview_what_it_is(made: Preview, kind: str) -> None:
-    assert verdict(made).kind == kind
-    html = preview_page.page([made])
+def test_a_verdict_calls_a_preview_what_it_is(preview_shown: Preview, kind: str) -> None:
+    assert verdict(preview_shown).kind == kind
+    html = preview_page.page([preview_shown])
     assert f'<div class="verdict {kind}">' in html
     assert ("nothing would change" in html) is (kind == "unchanged")
 
 
 def test_a_page_of_no_stack_is_no_pass() -> None:
-    assert "Failed: nothing was previewed" in words()
+    assert "Failed: nothing was previewed" in text_of()
 
 
 def test_what_a_failed_preview_does_not_say_is_not_called_nothing() -> None:
-    text = words(with_(status="failed", changes=[], policy=[], data_paths={}))
+    text = text_of(with_(status="failed", changes=[], policy=[], data_paths={}))
     assert text.count("that the preview came to") == 2
     assert "No finding in what the preview came to" in text
     assert "none is known to be allowed" in text
@@ -139,29 +139,29 @@ def test_several_stacks_each_have_their_verdict_and_an_entry_at_the_top() -> Non
 def test_every_way_of_a_data_path_to_become_another_is_told_apart() -> None:
     refused = previews.onprem("internal", "one", "a") | {"verdict": "refused"}
     allowed = previews.onprem("internal", "one", "a")
-    other = previews.onprem("internal", "two", "b")
+    onprem = previews.onprem("internal", "two", "b")
 
-    def told(
+    def kinds_and_labels(
         before: list[dict[str, Any]] | None, after: list[dict[str, Any]] | None
     ) -> list[tuple[str, str]]:
-        found = previews.bare(data_paths={"before": before, "after": after})
-        return [(each.mark, each.words) for each in compare_paths(found.data_paths)]
+        bare = previews.bare(data_paths={"before": before, "after": after})
+        return [(rule.mark, rule.words) for rule in compare_paths(bare.data_paths)]
 
-    assert told([allowed], [allowed]) == [("same", "as before")]
-    assert told([], [allowed]) == [("added", "new, allowed")]
-    assert told([allowed, other], [allowed]) == [("removed", "gone"), ("same", "as before")]
-    assert told([allowed], [refused]) == [("refused", "refused, was allowed")]
-    assert told([], [refused]) == [("refused", "new, refused")]
-    assert told([refused], [allowed]) == [("allowed", "was refused, now allowed")]
-    assert told(None, [allowed]) == [("same", "allowed")]
-    assert told([allowed], None) == [], "what is not known after the change was called gone"
+    assert kinds_and_labels([allowed], [allowed]) == [("same", "as before")]
+    assert kinds_and_labels([], [allowed]) == [("added", "new, allowed")]
+    assert kinds_and_labels([allowed, onprem], [allowed]) == [("removed", "gone"), ("same", "as before")]
+    assert kinds_and_labels([allowed], [refused]) == [("refused", "refused, was allowed")]
+    assert kinds_and_labels([], [refused]) == [("refused", "new, refused")]
+    assert kinds_and_labels([refused], [allowed]) == [("allowed", "was refused, now allowed")]
+    assert kinds_and_labels(None, [allowed]) == [("same", "allowed")]
+    assert kinds_and_labels([allowed], None) == [], "what is not known after the change was called gone"
 
 
 def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_line_of_its_own() -> None:
     bank = previews.bank()
     drawn = picture(compare_paths(bank.data_paths), bank.capacity)
     assert drawn is not None
-    assert [each.name for each in drawn.bands] == [
+    assert [band.name for band in drawn.bands] == [
         "frankfurt",
         "eu-central-1",
         "regions and sites that may serve",
@@ -169,12 +169,12 @@ def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_li
     assert "12 of 16 GPUs used (before: 14 of 16 GPUs used)" in drawn.bands[0].lines[0]
     for band, nodes in drawn.places():
         assert nodes, f"nothing stands in {band.name}"
-        assert all(band.y < each.y < each.y + each.height <= band.y + band.height for each in nodes)
+        assert all(band.y < node.y < node.y + node.height <= band.y + band.height for node in nodes)
     to_endpoint = {
-        each.mark for each in drawn.edges if each.title.endswith("vpce-bedrock-runtime to claude-sonnet-eu")
+        edge.mark for edge in drawn.edges if edge.title.endswith("vpce-bedrock-runtime to claude-sonnet-eu")
     }
     assert to_endpoint == {"refused", "added", "same"}, "what is refused hides under what is allowed"
-    marks = {each.key[1]: each.mark for each in drawn.nodes if each.key[0] != "class"}
+    marks = {node.key[1]: node.mark for node in drawn.nodes if node.key[0] != "class"}
     assert marks["eu-central-1, eu-west-1"] == "refused"
     assert marks["sagemaker-credit"] == "undecided"
     assert marks["translator-internal"] == "added"
@@ -182,40 +182,40 @@ def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_li
 
 
 def test_no_box_of_the_picture_lies_on_another() -> None:
-    for made in (previews.bank(), previews.hostile()):
-        drawn = picture(compare_paths(made.data_paths), made.capacity)
+    for preview_shown in (previews.bank(), previews.hostile()):
+        drawn = picture(compare_paths(preview_shown.data_paths), preview_shown.capacity)
         assert drawn is not None
-        for at, one in enumerate(drawn.nodes):
-            for other in drawn.nodes[at + 1 :]:
-                beside = one.x + one.width <= other.x or other.x + other.width <= one.x
-                assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y
+        for at, box in enumerate(drawn.nodes):
+            for node in drawn.nodes[at + 1 :]:
+                beside = box.x + box.width <= node.x or node.x + node.width <= box.x
+                assert beside or box.y + box.height <= node.y or node.y + node.height <= box.y
 
 
 def test_a_picture_of_too_many_paths_draws_what_hurts_and_says_how_many_it_leaves_out() -> None:
     after = [previews.onprem("internal", f"w{at}", f"model-{at}") for at in range(300)]
     after[250]["verdict"] = "refused"
-    made = previews.bare(data_paths={"before": after, "after": after})
-    drawn = picture(compare_paths(made.data_paths), made.capacity)
+    bare = previews.bare(data_paths={"before": after, "after": after})
+    drawn = picture(compare_paths(bare.data_paths), bare.capacity)
     assert drawn is not None
     assert len(drawn.nodes) <= 70
-    assert "model-250" in {each.key[1] for each in drawn.nodes}
-    assert f"{drawn.left_out} further data paths are not shown here" in words(made)
+    assert "model-250" in {node.key[1] for node in drawn.nodes}
+    assert f"{drawn.left_out} further data paths are not shown here" in text_of(bare)
 
 
 def test_a_page_is_bounded_and_the_worst_changes_keep_their_properties() -> None:
     html = preview_page.page([previews.huge(9_000, properties=8, long=500)])
     assert len(html) < preview_page.LARGEST
     assert re.search(r"[\d,]+ further changes are not shown here", html)
-    whole = re.findall(r'<details class="change"[^>]*data-find="(\w+) ', html)
+    matches = re.findall(r'<details class="change"[^>]*data-find="(\w+) ', html)
     short = re.findall(r'<div class="brief"[^>]*data-find="(\w+) ', html)
-    assert set(whole) == {"delete"}
+    assert set(matches) == {"delete"}
     assert "delete" not in short or "update" not in short
 
 
 def test_a_long_text_is_compared_by_its_lines_and_cut_where_it_is_too_long() -> None:
     old = "\n".join(f"line {at}" for at in range(500))
-    told = lines(PropertyChange(path="x", old=old, new=old.replace("line 250", "other")))
-    assert [(each.sign, each.text) for each in told] == [
+    diff_lines = lines(PropertyChange(path="x", old=old, new=old.replace("line 250", "other")))
+    assert [(line.sign, line.text) for line in diff_lines] == [
         (" ", "line 248"),
         (" ", "line 249"),
         ("-", "line 250"),
@@ -223,10 +223,10 @@ def test_a_long_text_is_compared_by_its_lines_and_cut_where_it_is_too_long() -> 
         (" ", "line 251"),
         (" ", "line 252"),
     ]
-    told = lines(PropertyChange(path="x", old=old, new=old.replace("line", "other")))
-    assert told[-1].text == "… 920 further lines are in the JSON"
-    assert [each.text for each in lines(PropertyChange(path="x", old="2", new=2))] == ['"2"', "2"]
-    assert [each.text for each in lines(PropertyChange(path="x", new=1))] == ["not set", "1"]
+    diff_lines = lines(PropertyChange(path="x", old=old, new=old.replace("line", "other")))
+    assert diff_lines[-1].text == "… 920 further lines are in the JSON"
+    assert [line.text for line in lines(PropertyChange(path="x", old="2", new=2))] == ['"2"', "2"]
+    assert [line.text for line in lines(PropertyChange(path="x", new=1))] == ["not set", "1"]
 
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
@@ -238,11 +238,13 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 def test_a_box_whose_resources_change_says_how_many_whatever_its_component_is_called_before_its_name() -> (
     None
 ):
-    made = previews.unchanged()
+    unchanged = previews.unchanged()
     drawn = picture(
-        compare_paths(made.data_paths), made.capacity, {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1}
+        compare_paths(unchanged.data_paths),
+        unchanged.capacity,
+        {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1},
     )
     assert drawn is not None
-    marks = {each.key[1]: (each.mark, each.lines[-1][0]) for each in drawn.nodes}
+    marks = {node.key[1]: (node.mark, node.lines[-1][0]) for node in drawn.nodes}
     assert marks["gateway-internal"] == ("changed", "~ 2 changes")
     assert marks["qwen3-32b"] == ("same", "qwen3-32b")

@@ -29,8 +29,8 @@ def test_a_scenario_is_told_as_it_was_found_right(name: str):
 
 
 def test_every_report_that_is_kept_is_of_a_scenario():
-    kept = {each.name for each in goldens.FOLDER.iterdir()}
-    assert kept == {file for name in goldens.SCENARIOS for file in goldens.reports(name)}
+    names = {path.name for path in goldens.FOLDER.iterdir()}
+    assert names == {file for name in goldens.SCENARIOS for file in goldens.reports(name)}
 
 
 def verdict_of(shown: Preview) -> str:
@@ -38,8 +38,8 @@ def verdict_of(shown: Preview) -> str:
 
 
 def test_each_outcome_has_a_word_of_its_own():
-    words = {name: verdict_of(scenario(name)).split("**")[1] for name in goldens.SCENARIOS}
-    assert words == {
+    verdicts = {name: verdict_of(scenario(name)).split("**")[1] for name in goldens.SCENARIOS}
+    assert verdicts == {
         "unchanged": "✅ UNCHANGED",
         "replica": "🔶 CHANGES",
         "replaced-key": "🔶 CHANGES",
@@ -88,8 +88,8 @@ def test_what_can_hurt_stands_before_the_rest():
 
 def test_a_loosened_rule_is_the_first_thing_below_the_verdict():
     lines = preview_markdown.comment([scenario("class-lowered")]).splitlines()
-    rows = [each for each in lines if each.startswith("| **looser**")]
-    assert [each.split("|")[2].strip() for each in rows] == ["placement", "sensitivity"]
+    rows = [line for line in lines if line.startswith("| **looser**")]
+    assert [row.split("|")[2].strip() for row in rows] == ["placement", "sensitivity"]
     assert lines.index("### Rules and classes that change") == 2
     assert lines.index(rows[0]) == 6, "and what is looser is the first of them"
 
@@ -100,20 +100,22 @@ def test_a_comment_of_2000_changes_is_cut_at_a_resource_and_names_the_rest():
     assert preview_markdown.needs_rest([shown])
     text = preview_markdown.comment([shown], "preview.whole.md")
     assert len(text) <= preview_markdown.LIMIT
-    told = len(re.findall(r"^\*\*update\*\* ", text, re.MULTILINE))
-    assert told > 300
-    assert f"**{number - told:,} more resources** that change: the rest is in `preview.whole.md`." in text
-    assert text.count("```diff") * 2 == len(re.findall("^```", text, re.MULTILINE)) == told * 2, (
+    shown_count = len(re.findall(r"^\*\*update\*\* ", text, re.MULTILINE))
+    assert shown_count > 300
+    assert (
+        f"**{number - shown_count:,} more resources** that change: the rest is in `preview.whole.md`." in text
+    )
+    assert text.count("```diff") * 2 == len(re.findall("^```", text, re.MULTILINE)) == shown_count * 2, (
         "none is cut in two"
     )
     assert text.count("<details>") == text.count("</details>")
-    whole = preview_markdown.full_comment([shown])
-    assert len(re.findall(r"^\*\*update\*\* ", whole, re.MULTILINE)) == number
+    full_text = preview_markdown.full_comment([shown])
+    assert len(re.findall(r"^\*\*update\*\* ", full_text, re.MULTILINE)) == number
 
 
 def test_no_section_takes_the_room_of_the_others():
     shown = previews.many(2000)
-    gone = [each.model_copy(update={"op": "delete", "properties": []}) for each in shown.changes]
+    gone = [change.model_copy(update={"op": "delete", "properties": []}) for change in shown.changes]
     text = preview_markdown.comment([shown.model_copy(update={"changes": gone})], "all.md")
     assert len(text) <= preview_markdown.LIMIT
     assert TITLES.findall(text) == ["Deleted or replaced", "Cost", "GPU capacity"]
@@ -132,8 +134,10 @@ def test_several_stacks_are_one_comment_with_a_row_each():
 
 
 def test_what_two_stacks_of_an_estate_say_alike_is_told_once():
-    one = scenario("slipped-in")
-    two = preview_markdown.comment([one, one.model_copy(update={"stack": "other", "changes": []})])
+    slipped_in = scenario("slipped-in")
+    two = preview_markdown.comment(
+        [slipped_in, slipped_in.model_copy(update={"stack": "other", "changes": []})]
+    )
     assert two.count("- added, **refused** (restricted)") == 1
     assert two.count("**USD a month") == 1
 
@@ -142,31 +146,32 @@ def test_noise_stands_together_below():
     def tagged(inputs: dict[str, object]) -> None:
         inputs["tags"] = {"isthmus-platform": "other"}
 
-    made = previews.resources()
+    resources = previews.resources()
     for name in ("bank-frankfurt-bucket", "bank-frankfurt-key"):
-        made = previews.edited(made, "", name, tagged)
-    text = preview_markdown.comment([previews.preview(made)])
+        resources = previews.edited(resources, "", name, tagged)
+    text = preview_markdown.comment([previews.preview(resources)])
     assert "2 resources change in tags, checksums and the like only" in text
     assert "```diff" not in text
 
 
 @pytest.mark.parametrize("name", goldens.SCENARIOS)
 def test_findings_for_code_scanning_keep_the_schema(name: str):
-    made = json.loads(preview_sarif.log([scenario(name)], goldens.FILES))
-    jsonschema.Draft7Validator(SARIF).validate(made)
-    (run,) = made["runs"]
+    log = json.loads(preview_sarif.log([scenario(name)], goldens.FILES))
+    jsonschema.Draft7Validator(SARIF).validate(log)
+    (run,) = log["runs"]
     assert all(
-        run["tool"]["driver"]["rules"][each["ruleIndex"]]["id"] == each["ruleId"] for each in run["results"]
+        run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        for result in run["results"]
     )
     # What failed or was seen in part must not look like a run that found nothing.
     assert run["invocations"][0]["executionSuccessful"] is (scenario(name).status == "complete")
 
 
 def test_the_schema_refuses_what_is_no_log():
-    made = json.loads(preview_sarif.log([scenario("slipped-in")], goldens.FILES))
-    made["runs"][0]["results"][0]["level"] = "critical"
+    log = json.loads(preview_sarif.log([scenario("slipped-in")], goldens.FILES))
+    log["runs"][0]["results"][0]["level"] = "critical"
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft7Validator(SARIF).validate(made)
+        jsonschema.Draft7Validator(SARIF).validate(log)
 
 
 def test_a_finding_has_a_level_a_place_and_a_print_that_stays():
@@ -194,9 +199,9 @@ def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
     from isthmus.reports.preview.cost_and_capacity import plan_cost
     from tests.blueprints import bank
 
-    _, plan = bank.both()
+    _, plan = bank.requirements_and_plan()
     assert plan_cost(plan).monthly_usd == plan.monthly_cost_usd
-    assert "idle" not in " ".join(each.what for each in plan_cost(plan).items)
+    assert "idle" not in " ".join(item.what for item in plan_cost(plan).items)
     assert plan_cost(plan.model_copy(update={"monthly_cost_usd": None})).monthly_usd is None
     items = (plan.cost_items or [])[1:]
     assert plan_cost(plan.model_copy(update={"cost_items": items})).monthly_usd is None, (
@@ -208,18 +213,18 @@ def test_a_slice_counts_by_its_share_and_what_is_rented_is_all_used():
     from isthmus.reports.preview.cost_and_capacity import plan_capacity
     from tests.blueprints import bank
 
-    requirements, plan = bank.both()
-    one = next(each for each in plan.endpoints if each.gpu == "h100-sxm-80gb")
-    cut = one.model_copy(update={"mig_profile": "1g.10gb", "gpus": 3})
-    rented = one.model_copy(
+    requirements, plan = bank.requirements_and_plan()
+    endpoint = next(endpoint for endpoint in plan.endpoints if endpoint.gpu == "h100-sxm-80gb")
+    cut = endpoint.model_copy(update={"mig_profile": "1g.10gb", "gpus": 3})
+    rented = endpoint.model_copy(
         update={"site": "frankfurt", "target": "eks-vllm", "instance_type": "p5.48xlarge", "gpus": 8}
     )
-    found = {
-        each.pool: each
-        for each in plan_capacity(plan.model_copy(update={"endpoints": [cut, rented]}), requirements)
+    capacity_by_pool = {
+        row.pool: row
+        for row in plan_capacity(plan.model_copy(update={"endpoints": [cut, rented]}), requirements)
     }
-    assert found["fra1-h100-sxm-80gb"].used == round(3 / 7, 2)
-    assert found["fra1-h100-sxm-80gb"].gpus == 16
-    assert (found["p5.48xlarge"].gpus, found["p5.48xlarge"].used) == (8, 8)
-    unknown = {each.pool: each for each in plan_capacity(plan, None)}
+    assert capacity_by_pool["fra1-h100-sxm-80gb"].used == round(3 / 7, 2)
+    assert capacity_by_pool["fra1-h100-sxm-80gb"].gpus == 16
+    assert (capacity_by_pool["p5.48xlarge"].gpus, capacity_by_pool["p5.48xlarge"].used) == (8, 8)
+    unknown = {row.pool: row for row in plan_capacity(plan, None)}
     assert unknown["fra1-h100-sxm-80gb"].gpus is None, "nobody wrote down how many there were"

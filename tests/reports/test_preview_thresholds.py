@@ -29,12 +29,12 @@ def costs(before: float | None, after: float | None) -> Costs:
 
 
 def path(verdict: Any) -> DataPaths:
-    made = DataPath.model_validate({"id": "x", "class": "restricted", "hops": [], "verdict": verdict})
-    return DataPaths(before=[], after=[made])
+    data_path = DataPath.model_validate({"id": "x", "class": "restricted", "hops": [], "verdict": verdict})
+    return DataPaths(before=[], after=[data_path])
 
 
-def met(word: str, *previews: Preview) -> bool:
-    return bool(preview_thresholds.reasons_to_fail(previews, preview_thresholds.parse([word])))
+def met(threshold: str, *previews: Preview) -> bool:
+    return bool(preview_thresholds.reasons_to_fail(previews, preview_thresholds.parse([threshold])))
 
 
 SILENCE = Silence(policy="a/b", resource="*", owner="me", reason="because", until=date(2030, 1, 1))
@@ -42,7 +42,7 @@ STATE = {"urn": "u", "stateful": True}
 
 
 @pytest.mark.parametrize(
-    ("word", "shown", "expected"),
+    ("threshold", "shown", "expected"),
     [
         ("critical", preview(policy=[finding("critical")]), True),
         ("critical", preview(policy=[finding("high")]), False),
@@ -71,8 +71,8 @@ STATE = {"urn": "u", "stateful": True}
         ("cost>10%", preview(cost=Costs()), True),
     ],
 )
-def test_a_threshold_is_met_or_is_not(word: str, shown: Preview, expected: bool):
-    assert met(word, shown) is expected
+def test_a_threshold_is_met_or_is_not(threshold: str, shown: Preview, expected: bool):
+    assert met(threshold, shown) is expected
 
 
 def test_what_nobody_knows_has_not_been_shown_to_be_less():
@@ -89,7 +89,7 @@ def test_a_plan_that_stacks_of_an_estate_share_is_counted_once():
     assert not met("cost>10%", *two)
 
 
-@pytest.mark.parametrize("word", ["hihg", "cost", "cost>", "cost>ten%", "cost>-1%", ""])
-def test_a_word_that_there_is_not_is_refused_with_those_there_are(word: str):
+@pytest.mark.parametrize("threshold", ["hihg", "cost", "cost>", "cost>ten%", "cost>-1%", ""])
+def test_a_word_that_there_is_not_is_refused_with_those_there_are(threshold: str):
     with pytest.raises(InputError, match="critical, high, medium, replace, delete-stateful, cost>10%"):
-        preview_thresholds.parse([word])
+        preview_thresholds.parse([threshold])

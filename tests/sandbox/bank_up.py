@@ -75,7 +75,7 @@ class Bank(Project):
         """Its resources as `isthmus render` writes them."""
         folder = self.root / "out" / "rendered"
         self.must("render", "bank-dev", "-o", str(folder))
-        return preview_comparison.from_json(json.loads((folder / "graph.json").read_text()))
+        return preview_comparison.resources_from_json(json.loads((folder / "graph.json").read_text()))
 
     @contextlib.contextmanager
     def kept_settings(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ class Begun(Project):
 
     def clusters(self) -> list[KubeClient]:
         contexts = [site.context for site in sites.read(self.requirements).sites]
-        return [KubeClient.of(self.home / "kubeconfig", each) for each in contexts]
+        return [KubeClient.from_kubeconfig(self.home / "kubeconfig", each) for each in contexts]
 
     def objects(self) -> set[tuple[str, str, str]]:
         """All that is ours in its clusters."""

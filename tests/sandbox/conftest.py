@@ -18,7 +18,7 @@ from filelock import FileLock
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import BINARIES
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from sandbox.toolchain import find, path_entries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ class Sandbox:
     def client(self, context: str = "fra1") -> KubeClient:
         """A client of the cluster with this context; the same one every time."""
         if context not in self._clients:
-            self._clients[context] = KubeClient.of(self.home / "kubeconfig", context)
+            self._clients[context] = KubeClient.from_kubeconfig(self.home / "kubeconfig", context)
         return self._clients[context]
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         with lock:
             _write(users, _living(users) | {os.getpid()})
             api.up(requirements, home=home)
-        found = Sandbox(home, requirements, kept() | api.environment(home))
+        found = Sandbox(home, requirements, inherited_variables() | api.environment(home))
         try:
             yield found
         finally:

@@ -157,11 +157,11 @@ class Pools(Alone):
         chosen = f"isthmus.dev/endpoint={endpoint}"
         return self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
 
-    def seen(self) -> list[pool_health.Seen]:
+    def seen(self) -> list[pool_health.SignResult]:
         """What the stack says that healthy pools show, looked for in the cluster."""
         done = self.pulumi("stack", "output", "pools", "--json")
         assert done.returncode == 0, done.stderr
-        return pool_health.look(
+        return pool_health.check_pools(
             json.loads(done.stdout), {"fra1": kubernetes_client.cluster("fra1", self.env)}
         )
 

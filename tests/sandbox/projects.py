@@ -14,7 +14,7 @@ from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.laying import FILES, ROOT, lay
 
 SPARING = {"PULUMI_SKIP_CHECKPOINTS": "true"}
@@ -33,7 +33,7 @@ class Project:
 
     def __init__(self, root: Path, stack: str, env: dict[str, str] | None = None) -> None:
         self.root, self.stack = root, stack
-        self.env = (kept() if env is None else env) | SPARING | {"PYTHONPATH": str(ROOT)}
+        self.env = (inherited_variables() if env is None else env) | SPARING | {"PYTHONPATH": str(ROOT)}
         (root / ".venv").symlink_to(Path(sys.prefix))
 
     def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
@@ -114,7 +114,7 @@ class Alone(Project):
         """Its sandbox, with the cluster of this context."""
         api.up(self.requirements, home=self.home)
         self.env |= api.environment(self.home)
-        self.cluster = KubeClient.of(self.home / "kubeconfig", context)
+        self.cluster = KubeClient.from_kubeconfig(self.home / "kubeconfig", context)
 
     def close(self) -> None:
         self.cluster.close()

@@ -391,7 +391,7 @@ def give_class(client: KubeClient, namespace: str, user: str) -> str:
         "PATCH",
         f"/api/v1/namespaces/{namespace}",
         body={"metadata": {"labels": {"isthmus.dev/class": "restricted"}}},
-        media="application/merge-patch+json",
+        content_type="application/merge-patch+json",
         params={"dryRun": "All"},
         headers={"Impersonate-User": user},
     )

@@ -227,7 +227,7 @@ def test_what_aws_cannot_tell_apart_is_named_once_kept_and_the_next_run_goes_on(
 
     stack.own(program())
     faulty(stack, {"service": "ec2", "operation": "CreateVpc", "kind": "drop", "also_done": True})
-    with pytest.raises(auto.CommandError, match="is there too, all as was asked") as failed:
+    with pytest.raises(auto.CommandError, match="exists too, with the same settings") as failed:
         stack.up()
     stack.up()
     assert counted(stack) == {**ONCE, "vpc": 2}

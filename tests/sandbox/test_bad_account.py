@@ -25,7 +25,7 @@ from isthmus.contracts.requirements import document as requirements_document
 from isthmus.core import yaml_files
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.blueprints.bank import serving
@@ -46,9 +46,9 @@ class Account:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = kept() | api.environment(home) | SPARING | {"PYTHONPATH": str(ROOT)}
+        self.env = inherited_variables() | api.environment(home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.boto = aws.clients(self.env)
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        self.cluster = KubeClient.from_kubeconfig(home / "kubeconfig", "fra1")
         self.root = Path()
 
     def take(self, root: Path) -> None:
@@ -337,23 +337,24 @@ def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> N
     authority = Authority("Bank LLM identities")
     certified(account, authority)
     secret(account, pem_of(authority))
-    platform = projects.find(account.root).stack("bank-dev").platform()
+    platform = projects.find_project(account.root).stack("bank-dev").platform()
     reached = {"fra1": kubernetes_client.cluster("fra1", account.env)}
-    assert identity_certificates.check(platform, reached) == []
+    assert identity_certificates.bearers_check(platform, reached) == []
 
 
 MACHINES = """
 import pulumi
-from isthmus.contracts.platform import Site
+from isthmus.contracts.platform.model.platform import Site
 from stacks import providers
 from stacks.aws_account import account
+from stacks.aws_account.client import Asked
 from tests.blueprints.bank import both, serving
 
 _, plan = both()
 kind = {"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")}
 machine = serving("policy-assistant").model_copy(update=kind)
 site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
-asked = account.Asked(site, providers.aws(site, {}, sandbox=True))
+asked = Asked(site, providers.aws(site, {}, sandbox=True))
 account.instances_are_there(asked, plan.model_copy(update={"endpoints": [machine]}))
 """
 """A program that asks for machines alone: no blueprint of this version places models on EKS."""

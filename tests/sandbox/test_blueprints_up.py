@@ -58,4 +58,4 @@ def test_a_blueprint_goes_up_stays_changes_and_goes_down(
 def platform(stack: Any) -> dict[str, Any]:
     from isthmus.engine.project import project
 
-    return project.find(stack.root).stack("tried").platform().model_dump(mode="json", by_alias=True)
+    return project.find_project(stack.root).stack("tried").platform().model_dump(mode="json", by_alias=True)

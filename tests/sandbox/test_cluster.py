@@ -133,7 +133,7 @@ def test_up_again_changes_nothing(sandbox):
                 initial_objects.CRDS,
                 initial_objects.VOLUMES,
                 initial_objects.NODES,
-                initial_objects.POLICIES,
+                initial_objects.CLUSTER_POLICIES,
             )
             for item in client.get(collection)["items"]
         }
@@ -146,7 +146,7 @@ def test_up_again_changes_nothing(sandbox):
 
 
 def test_the_gpu_operators_policy_says_that_it_is_simulated(sandbox):
-    policy = sandbox.client("fra1").get(f"{initial_objects.POLICIES}/cluster-policy")
+    policy = sandbox.client("fra1").get(f"{initial_objects.CLUSTER_POLICIES}/cluster-policy")
     assert policy["status"]["state"] == "ready"
     assert "simulated" in policy["metadata"]["annotations"]["isthmus.dev/sandbox"]
 
@@ -182,7 +182,7 @@ def test_status_counts_what_is_there(sandbox):
 def test_nobody_but_this_machine_and_this_user_gets_in(sandbox):
     assert stat.S_IMODE((sandbox.home / "kubeconfig").stat().st_mode) == 0o600
     assert stat.S_IMODE((sandbox.home / "passphrase").stat().st_mode) == 0o600
-    ours = {process.pid for process in processes.alive(Home.at(sandbox.home)).values()}
+    ours = {process.pid for process in processes.running_processes(Home.at(sandbox.home)).values()}
     listening = [
         connection.laddr.ip
         for connection in psutil.net_connections("inet")

@@ -85,7 +85,7 @@ def home(toolchain, requirements, few_crds, tmp_path_factory):
 
 def owned(home: Path) -> list[psutil.Process]:
     place = Home.at(home)
-    return [*processes.alive(place).values(), *processes.strays(place)]
+    return [*processes.running_processes(place).values(), *processes.find_strays(place)]
 
 
 def ports(home: Path) -> set[int]:
@@ -109,42 +109,42 @@ def test_each_site_has_its_own_cluster_under_its_context(home):
     found = api.status(home)
     assert {cluster.context: cluster.gpus for cluster in found.clusters} == {"admin@north": 6, "south": 8}
     assert len({cluster.address for cluster in found.clusters}) == 2
-    with KubeClient.of(home / "kubeconfig", "admin@north") as client:
+    with KubeClient.from_kubeconfig(home / "kubeconfig", "admin@north") as client:
         assert "north-l4-24gb-2" in client.names(initial_objects.NODES)
 
 
 def test_status_tells_real_definitions_from_stand_ins(home):
     for cluster in api.status(home).clusters:
         assert cluster.crds_real == ["certificates.cert-manager.io"]
-        assert len(cluster.crds_stand_in) == len(crds.table()) - 1
+        assert len(cluster.crds_stand_in) == len(crds.stand_in_rows()) - 1
 
 
 def test_a_killed_component_is_named_and_the_next_up_mends_it_with_its_data(home, requirements, few_crds):
-    with KubeClient.of(home / "kubeconfig", "south") as client:
+    with KubeClient.from_kubeconfig(home / "kubeconfig", "south") as client:
         client.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
         client.delete(f"{initial_objects.NODES}/south-cpu-1")
-    alive = processes.alive(Home.at(home))
-    processes.end([alive["isthmus-south/kube-apiserver"], alive["isthmus-south/kwok-controller"]])
-    fault = r"isthmus-south/kube-apiserver.*no longer runs.*isthmus sandbox up"
+    alive = processes.running_processes(Home.at(home))
+    processes.end_processes([alive["isthmus-south/kube-apiserver"], alive["isthmus-south/kwok-controller"]])
+    fault = r"no longer run: .*isthmus-south/kube-apiserver.*isthmus sandbox up"
     with pytest.raises(EnvironmentFault, match=fault):
         api.environment(home)
     assert not api.status(home).up
     found = api.up(requirements, home=home, crds=few_crds)
     assert found.up
-    with KubeClient.of(home / "kubeconfig", "south") as client:
+    with KubeClient.from_kubeconfig(home / "kubeconfig", "south") as client:
         assert client.find("/api/v1/namespaces/default/configmaps/kept"), "the data was thrown away"
         assert "south-cpu-1" in client.names(initial_objects.NODES), "a node deleted by hand stays away"
 
 
 def test_a_cluster_whose_data_are_damaged_is_made_anew(home, requirements, few_crds):
-    processes.alive(Home.at(home))["isthmus-south/etcd"].kill()
+    processes.running_processes(Home.at(home))["isthmus-south/etcd"].kill()
     for file in (Home.at(home).kwok / "clusters" / "isthmus-south" / "etcd").rglob("*"):
         if file.is_file():
             file.write_bytes(b"no data")
     said: list[str] = []
     found = api.up(requirements, home=home, crds=few_crds, progress=said.append)
     assert found.up
-    assert any("making a new one" in text for text in said), said
+    assert any("creating a new one" in text for text in said), said
 
 
 def test_a_requirements_file_that_has_grown_adds_the_missing_nodes(home, requirements, few_crds):
@@ -158,7 +158,7 @@ def test_down_leaves_no_process_and_no_port_even_after_kills(home, requirements,
     passphrase = pulumi.passphrase.read_text()
     (pulumi.pulumi_state / "stack").write_text("mine")
     assert len(before) >= 13, "two clusters of six ports, and AWS"
-    alive = processes.alive(Home.at(home))
+    alive = processes.running_processes(Home.at(home))
     for name in ("isthmus-north/kube-apiserver", "isthmus-south/kwok-controller", "aws-endpoint"):
         alive[name].kill()
     # As after a crash before anything was recorded.
@@ -183,7 +183,7 @@ def test_up_after_down_keeps_the_kubeconfigs_path_on_other_ports(home, requireme
     second = api.up(requirements, home=home, crds=few_crds)
     assert second.kubeconfig == first.kubeconfig == env["KUBECONFIG"]
     assert {c.address for c in first.clusters}.isdisjoint({c.address for c in second.clusters})
-    with KubeClient.of(Path(env["KUBECONFIG"]), "south") as client:
+    with KubeClient.from_kubeconfig(Path(env["KUBECONFIG"]), "south") as client:
         assert client.ready()
 
 

@@ -99,7 +99,7 @@ def test_a_role_that_wants_another_external_id_is_one_clear_error_and_nothing_is
         stack.up()
     said = str(refused.value)
     assert f"is not authorized to perform: sts:AssumeRole on resource: {ROLE} (AccessDenied)" in said
-    assert "Look at the role's trust policy" in said
+    assert "Check the role's trust policy" in said
     assert theirs(stack, "s3").list_buckets()["Buckets"] == []
     assert [each["RoleName"] for each in iam.list_roles()["Roles"]] == ["isthmus"]
     stack.own(program(site(ROLE)))

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sandbox import api
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    return kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+    return inherited_variables() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
 
 
 def up(project: Path, home: Path) -> str:

@@ -39,7 +39,7 @@ class Up(Project):
         self.env |= api.environment(home) | {"ISTHMUS_HOME": str(home)}
         # A table is as wide as the terminal: addresses whole.
         self.env["COLUMNS"] = "200"
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        self.cluster = KubeClient.from_kubeconfig(home / "kubeconfig", "fra1")
         self.aws = aws.clients(self.env)
         self.before = aws.listed(self.aws)
         shared_volume(self.cluster)

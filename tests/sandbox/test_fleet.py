@@ -57,7 +57,7 @@ def applied(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with begun("fleet", wanted, folder) as stack:
         out = stack.root / "out"
         stack.must("render", "fleet", "-o", str(out))
-        client = KubeClient.of(stack.home / "kubeconfig", fleet.SITE)
+        client = KubeClient.from_kubeconfig(stack.home / "kubeconfig", fleet.SITE)
         apply(client, out / "kubernetes" / fleet.SITE)
         yield Fleet(stack, client, plan_of.load(stack.root / "stacks" / "fleet.plan.yaml"))
         client.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.engine.run import retained_resources
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 from tests.components.platforms import bank
@@ -35,7 +35,7 @@ def whole(lifecycle: str, imports: dict[str, str]) -> Any:
         from isthmus.contracts.platform.model.platform import Site
         from stacks import providers
 
-        platform = Platform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})
+        platform = CheckedPlatform.model_validate({**bank(), "lifecycle": lifecycle, "imports": imports})
         site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
         adopting = Adopting(platform)
         keeping = [Keeping("bank", platform).apply, adopting.apply]
@@ -87,8 +87,8 @@ def test_a_store_is_protected_then_left_then_taken_over_by_its_id_and_at_last_th
 
     engine: Any = Exported(stack)
     said: list[str] = []
-    left = retained_resources.kept(
-        retained_resources.let_go(engine, engine.export(), tuple, said.append)["deployment"]
+    left = retained_resources.describe_retained(
+        retained_resources.release_dropped(engine, engine.export(), tuple, said.append)["deployment"]
     )
     assert {each.name for each in left} == {"Bucket bank-f-bucket", "Key bank-f-key"}
     assert len(said) == 2

@@ -52,13 +52,13 @@ def taints(client: KubeClient) -> list[dict[str, str]]:
 def test_our_taint_comes_and_goes_and_those_of_others_stay(
     client: KubeClient, cluster: kubernetes_client.Cluster
 ) -> None:
-    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert [each["key"] for each in taints(client)] == ["team", "nvidia.com/gpu"]
     merged = {"spec": {"taints": [*taints(client), CORDON]}}
     client.call("PATCH", PATH, body=merged, media="application/merge-patch+json")
-    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert {each["key"] for each in taints(client)} == {"team", "nvidia.com/gpu", "maintenance"}
-    kubernetes_nodes.taints_are_removed(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.remove_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert {each["key"] for each in taints(client)} == {"team", "maintenance"}
 
 
@@ -77,6 +77,6 @@ def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
 
     apply({"spec": {"taints": [GPU_TAINT]}})
     assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"], "it removed the others'"
-    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     apply({})
     assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"]

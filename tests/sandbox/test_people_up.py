@@ -272,7 +272,7 @@ def test_an_emergency_access_is_not_prolonged(stack: Small) -> None:
     later = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=3)).isoformat()
     for meta in ({"annotations": {"isthmus.dev/break-glass-until": later}}, {"ownerReferences": None}):
         answer = stack.cluster.request(
-            "PATCH", path, body={"metadata": meta}, media="application/merge-patch+json"
+            "PATCH", path, body={"metadata": meta}, content_type="application/merge-patch+json"
         )
         assert answer.status_code in (403, 422), answer.text
 

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from sandbox.toolchain import find, install
 from tests.sandbox.projects import SPARING
 from tests.sandbox.small_project import REQUIREMENTS
@@ -36,8 +36,8 @@ class World:
         wanted = folder / "small.requirements.yaml"
         yaml_files.dump(REQUIREMENTS, "", wanted)
         api.up(wanted, home=self.home)
-        self.env = kept() | api.environment(self.home) | SPARING | {"PYTHONPATH": str(ROOT)}
-        self.cluster = KubeClient.of(self.home / "kubeconfig", "fra1")
+        self.env = inherited_variables() | api.environment(self.home) | SPARING | {"PYTHONPATH": str(ROOT)}
+        self.cluster = KubeClient.from_kubeconfig(self.home / "kubeconfig", "fra1")
 
     def run(self, *command: str, at: Path, fails: bool = False, **env: str) -> str:
         done = subprocess.run(

@@ -29,7 +29,7 @@ def test_every_kill_is_recovered_from(kill: str, tmp_path: Path) -> None:
     told.write_text(HEAD + "\n", "utf-8")
     try:
         clean = matrix.measure(world)
-        for ok, line in results(world, clean, (kill,), matrix.PHASES, every=5, points=2, rows=False):
+        for ok, line in results(world, clean, (kill,), matrix.PHASES, interval=5, points=2, rows=False):
             with told.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
             wrong += [] if ok else [line]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 from tests.hosted import DIGESTS, HOSTED, platform
 from tests.hosted import endpoint as hosted_of
@@ -31,13 +32,12 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
         import pulumi
 
         from components.sites.aws import AwsSite
-        from isthmus.contracts.platform.model.platform import Platform
         from stacks import providers
 
         data = platform()
         if weights is not None:
             hosted_of(data)["weights"] = weights
-        checked = Platform.model_validate(data)
+        checked = CheckedPlatform.model_validate(data)
         place = next(each for each in checked.sites if each.kind == "aws")
         provider = providers.aws(place, {"isthmus-platform": "hosted"}, sandbox=True)
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.accounting import aws, cluster
 from tests.blueprints import by_hand
-from tests.blueprints.bank import both, serving
+from tests.blueprints.bank import requirements_and_plan, serving
 from tests.laying import ROOT
 from tests.sandbox import drifts, previews
 from tests.sandbox.bank_up import Bank, gpus, placed, spread
@@ -23,7 +23,7 @@ from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
-PLAN = both()[1]
+PLAN = requirements_and_plan()[1]
 SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
 MORE = serving("kyc-extraction")
 """The endpoint that gets one replica more, and is changed by others."""

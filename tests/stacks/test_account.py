@@ -10,9 +10,9 @@ import pytest
 
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
-from stacks.aws_account import account, model_access
+from stacks.aws_account import account, client, model_access
 from tests import authority
-from tests.blueprints.bank import both
+from tests.blueprints.bank import requirements_and_plan
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform_model import parse
 
@@ -46,12 +46,12 @@ class Cloud:
         return []
 
     def answer(self, name: str, value: Any) -> Any:
-        def asked(**_: Any) -> Any:
+        def operation(**_: Any) -> Any:
             if name in self.fault:
                 raise RuntimeError(f"invoke of aws failed: error: {self.fault[name]}")
             return value() if callable(value) else value
 
-        return asked
+        return operation
 
     def subnet(self, id: str, **_: Any) -> Any:
         return SimpleNamespace(vpc_id=self.subnet_vpc, availability_zone=self.subnets[id])
@@ -62,47 +62,47 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     import pulumi_aws
     from pulumi_aws import bedrock, bedrockfoundation, ec2, servicequotas
 
-    made = Cloud()
+    fake = Cloud()
 
     def quota(**_: Any) -> Any:
-        if made.quota is None:
+        if fake.quota is None:
             raise RuntimeError("no such quota")
-        return SimpleNamespace(value=made.quota)
+        return SimpleNamespace(value=fake.quota)
 
     def profile() -> Any:
-        arns = [f"arn:aws:bedrock:{region}::foundation-model/x" for region in made.regions]
+        arns = [f"arn:aws:bedrock:{region}::foundation-model/x" for region in fake.regions]
         return SimpleNamespace(models=[SimpleNamespace(model_arn=arn) for arn in arns])
 
     for module, name, value in (
-        (pulumi_aws, "get_availability_zones", lambda: SimpleNamespace(names=made.zones)),
-        (ec2, "get_vpc", lambda: made.vpc),
-        (ec2, "get_subnets", lambda: SimpleNamespace(ids=[*made.subnets])),
-        (ec2, "get_route_table", lambda: SimpleNamespace(routes=made.routes)),
+        (pulumi_aws, "get_availability_zones", lambda: SimpleNamespace(names=fake.zones)),
+        (ec2, "get_vpc", lambda: fake.vpc),
+        (ec2, "get_subnets", lambda: SimpleNamespace(ids=[*fake.subnets])),
+        (ec2, "get_route_table", lambda: SimpleNamespace(routes=fake.routes)),
         (ec2, "get_instance_type_offerings", lambda: SimpleNamespace(instance_types=["g6e.12xlarge"])),
         (bedrockfoundation, "get_model", lambda: SimpleNamespace()),
         (bedrock, "get_inference_profile", profile),
     ):
-        monkeypatch.setattr(module, name, made.answer(name, value))
-    monkeypatch.setattr(ec2, "get_subnet", made.subnet)
+        monkeypatch.setattr(module, name, fake.answer(name, value))
+    monkeypatch.setattr(ec2, "get_subnet", fake.subnet)
     monkeypatch.setattr(servicequotas, "get_service_quota", quota)
-    monkeypatch.setattr(account.Asked, "options", None)
-    monkeypatch.setattr(model_access.Account, "may_call", lambda _, endpoint: made.may_call(endpoint.id))
-    return made
+    monkeypatch.setattr(client.Asked, "options", None)
+    monkeypatch.setattr(model_access.Account, "may_call", lambda _, endpoint: fake.may_call(endpoint.id))
+    return fake
 
 
 def ask(platform: Platform | None = None, **network: Any) -> list[str]:
     data = platform_data()
     data["networks"][0].update(network)
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     built = platform or parse(data)
     providers: Any = {site.name: object() for site in built.sites}
     return account.check(built, plan, requirements, providers, datetime.date(2026, 11, 25))
 
 
 def test_an_account_that_has_everything_is_let_be_and_unknown_quotas_are_told(cloud: Cloud):
-    told = ask()
-    assert len(told) == 2
-    assert "the plan's peak needs 2,457,000" in told[0]
+    warnings_told = ask()
+    assert len(warnings_told) == 2
+    assert "the plan's peak needs 2,457,000" in warnings_told[0]
     cloud.quota = 5_000_000
     assert ask() == []
 
@@ -115,9 +115,9 @@ def test_a_quota_below_the_plans_peak_is_an_answer(cloud: Cloud):
 
 def test_every_endpoint_on_bedrock_is_asked_for_and_no_other(cloud: Cloud):
     ask()
-    wanted = [each.id for each in parse(platform_data()).endpoints if each.target == "bedrock"]
-    assert wanted
-    assert cloud.called == wanted
+    ids = [endpoint.id for endpoint in parse(platform_data()).endpoints if endpoint.target == "bedrock"]
+    assert ids
+    assert cloud.called == ids
 
 
 def test_a_zone_that_the_account_has_not_is_named_with_those_it_has(cloud: Cloud):
@@ -167,8 +167,8 @@ def test_a_vpc_that_is_not_there_is_named_where_it_stands(cloud: Cloud):
 @pytest.mark.parametrize("more", [{}, {"subnet-0c3": "eu-central-1b"}])
 def test_two_subnets_in_one_zone_are_refused(cloud: Cloud, more: dict[str, str]):
     cloud.subnets = {"subnet-0a1": "eu-central-1a", "subnet-0b2": "eu-central-1a", **more}
-    says = "subnets subnet-0a1 and subnet-0b2 of VPC vpc-0a1 both stand in eu-central-1a"
-    with pytest.raises(InputError, match=says) as caught:
+    message = "subnets subnet-0a1 and subnet-0b2 of VPC vpc-0a1 both stand in eu-central-1a"
+    with pytest.raises(InputError, match=message) as caught:
         ask(**{**EXISTING, "subnets": [*cloud.subnets]})
     assert caught.value.where == "networks[frankfurt].subnets[1]"
 
@@ -187,25 +187,25 @@ def test_a_network_that_the_vpc_has_not_is_named(cloud: Cloud):
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "says"),
+    ("start", "end", "message"),
     [
         ("2020-01-01", "2026-11-24", "ended on 2026-11-24"),
         ("2026-11-26", "2030-01-01", "begins on 2026-11-26"),
     ],
 )
-def test_an_authority_that_does_not_hold_today_is_refused(cloud: Cloud, start: str, end: str, says: str):
+def test_an_authority_that_does_not_hold_today_is_refused(cloud: Cloud, start: str, end: str, message: str):
     data = platform_data()
     data["trust"][0]["ca_certificates"] = authority.make(start=start, end=end)[0]
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(Refused, match=message):
         ask(parse(data))
 
 
 def test_an_instance_type_that_the_region_does_not_offer_is_named(cloud: Cloud):
-    requirements, plan = both()
-    one, other = (each for each in plan.endpoints if each.site == "frankfurt")
+    requirements, plan = requirements_and_plan()
+    first, second = (endpoint for endpoint in plan.endpoints if endpoint.site == "frankfurt")
     planned = [
-        one.model_copy(update={"target": "eks-vllm", "instance_type": "p5.48xlarge"}),
-        other.model_copy(update={"target": "eks-vllm", "instance_type": "g6e.12xlarge"}),
+        first.model_copy(update={"target": "eks-vllm", "instance_type": "p5.48xlarge"}),
+        second.model_copy(update={"target": "eks-vllm", "instance_type": "g6e.12xlarge"}),
     ]
     built = parse(platform_data())
     with pytest.raises(InputError, match=r"does not offer p5\.48xlarge\."):

@@ -21,25 +21,27 @@ SITE = Site.model_validate({**private.data()["sites"][0], "assume_role": private
 
 def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no_secret() -> None:
     engine = Engine()
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
 
     def program() -> Any:
         outputs = [pulumi.Output.from_input(text) for text in ("llm", "https://eks.example", "Y2E=")]
         providers.eks(SITE, ClusterAccess(*outputs))
-        providers.kubeconfig(SITE, ClusterAccess(*outputs)).apply(lambda text: found.update(json.loads(text)))
+        providers.kubeconfig(SITE, ClusterAccess(*outputs)).apply(
+            lambda text: config.update(json.loads(text))
+        )
         return pulumi.ComponentResource("test:index:Nothing", "nothing")
 
     engine.run(program)
-    (provider,) = [each for each in engine.made if each.type == "pulumi:providers:kubernetes"]
+    (provider,) = [resource for resource in engine.made if resource.type == "pulumi:providers:kubernetes"]
     assert provider.name == "frankfurt", "reports and renderings know the site by it"
     assert provider.inputs["clusterIdentifier"] == "frankfurt", "another address would make everything anew"
-    cluster = found["clusters"][0]["cluster"]
+    cluster = config["clusters"][0]["cluster"]
     assert cluster == {"server": "https://eks.example", "certificate-authority-data": "Y2E="}
-    run = found["users"][0]["user"]
+    run = config["users"][0]["user"]
     assert set(run) == {"exec"}
-    words = " ".join(run["exec"]["args"])
-    assert "eks get-token" in words
-    assert words.endswith(f"--region eu-central-1 --cluster-name llm --role-arn {private.ADMIN}")
+    arguments = " ".join(run["exec"]["args"])
+    assert "eks get-token" in arguments
+    assert arguments.endswith(f"--region eu-central-1 --cluster-name llm --role-arn {private.ADMIN}")
 
 
 def test_room_is_made_in_the_cluster_of_an_aws_site_never_by_its_aws_provider() -> None:

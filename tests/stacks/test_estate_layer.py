@@ -24,11 +24,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return bank_estate(tmp_path_factory.mktemp("estate"))
 
 
-def scope(project: Project, stack: str, given: Any) -> Any:
-    one = project.stack(stack)
-    assert one.member is not None
-    assert one.estate is not None
-    return estate_layer.scope(one.platform(), one.member, one.estate, given)
+def scope(project: Project, stack: str, layer_outputs: Any) -> Any:
+    layer_stack = project.stack(stack)
+    assert layer_stack.member is not None
+    assert layer_stack.estate is not None
+    return estate_layer.scope(layer_stack.platform(), layer_stack.member, layer_stack.estate, layer_outputs)
 
 
 def test_a_layer_without_the_one_below_it_is_refused(project: Project):
@@ -42,8 +42,8 @@ def test_a_layer_without_the_one_below_it_is_refused(project: Project):
 class Backend(mocks.Mocks):
     """Answers a stack reference as the engine does, or not."""
 
-    def __init__(self, outputs: dict[str, Any] | None, words: str = "") -> None:
-        self.outputs, self.words = outputs, words
+    def __init__(self, outputs: dict[str, Any] | None, error_text: str = "") -> None:
+        self.outputs, self.words = outputs, error_text
         self.asked: list[str] = []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -87,21 +87,21 @@ def test_a_stack_that_there_is_not_is_no_fault_of_the_backends_and_any_other_err
 
 @pytest.fixture
 def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    outputs_by_stack: dict[str, Any] = {}
     monkeypatch.delenv(UP_STANDING, raising=False)
-    monkeypatch.setattr(estate_layer, "_outputs", lambda stack: found.get(stack, {}))
-    return found
+    monkeypatch.setattr(estate_layer, "_outputs", lambda stack: outputs_by_stack.get(stack, {}))
+    return outputs_by_stack
 
 
 def begin(project: Project, stack: str, monkeypatch: pytest.MonkeyPatch, *, dry: bool) -> list[str]:
-    told: list[str] = []
+    warnings_told: list[str] = []
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: dry)
-    monkeypatch.setattr(pulumi.log, "warn", told.append)
-    one = project.stack(stack)
-    assert one.member is not None
-    assert one.estate is not None
-    estate_layer.nobody_is_cut_off(one.platform(), one.member, one.estate)
-    return told
+    monkeypatch.setattr(pulumi.log, "warn", warnings_told.append)
+    layer_stack = project.stack(stack)
+    assert layer_stack.member is not None
+    assert layer_stack.estate is not None
+    estate_layer.nobody_is_cut_off(layer_stack.platform(), layer_stack.member, layer_stack.estate)
+    return warnings_told
 
 
 def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_warned(
@@ -127,8 +127,8 @@ def test_a_stack_makes_nothing_that_stands_in_another(
 ):
     beside[ONBOARDING] = {
         "standing": [
-            each.model_dump(mode="json")
-            for each in migration_capacity.standing(project.stack(PLATFORM).platform())
+            move.model_dump(mode="json")
+            for move in migration_capacity.standing(project.stack(PLATFORM).platform())
         ]
     }
     with pytest.raises(
@@ -155,22 +155,22 @@ def test_a_layer_says_what_it_is_when_all_of_it_is_there_and_nothing_before(
 ):
     from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
-    one = project.stack(PLATFORM)
-    assert one.member is not None
+    stack = project.stack(PLATFORM)
+    assert stack.member is not None
     _ensure_event_loop()
     mocks.set_mocks(Cluster(), project="isthmus", stack="test")
     root: Any = pulumi.runtime.settings.get_root_resource()
     root._transformations = []
-    made = estate_layer.everything_made()
+    everything_made = estate_layer.everything_made()
     for name in names:
         pulumi.CustomResource("test:index:Thing", name, {})
-    assert [each._name for each in made] == names
+    assert [component._name for component in everything_made] == names
     built: Any = SimpleNamespace(gives={"networks": {}, "doors": {"x": {"cluster_ip": "10.96.0.1"}}})
-    later = estate_layer.said(built, one.platform(), one.member, made).future()
+    later = estate_layer.said(built, stack.platform(), stack.member, everything_made).future()
     if "bad" in names:
         with pytest.raises(Exception, match="it did not come"):
             _sync_await(later)
         return
-    found: Any = _sync_await(later)
-    assert (found["layer"], found["doors"]) == ("platform", {"x": {"cluster_ip": "10.96.0.1"}})
-    assert "networks" not in found
+    sync_await: Any = _sync_await(later)
+    assert (sync_await["layer"], sync_await["doors"]) == ("platform", {"x": {"cluster_ip": "10.96.0.1"}})
+    assert "networks" not in sync_await

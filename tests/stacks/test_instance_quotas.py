@@ -7,35 +7,35 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core.errors import Refused
-from stacks.aws_account import account, instance_quotas
+from stacks.aws_account import client, instance_quotas
 from tests.hosted import platform
 
 NEEDED = 2 * 6 + 2
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, answer: float | None) -> list[str]:
-    made = Platform.model_validate(platform())
-    (site,) = [each for each in made.sites if each.kind == "aws"]
+def quota_warnings(monkeypatch: pytest.MonkeyPatch, answer: float | None) -> list[str]:
+    checked_platform = CheckedPlatform.model_validate(platform())
+    (site,) = [site for site in checked_platform.sites if site.kind == "aws"]
 
-    def quota(of: Any, name: str, region: str, service: str) -> float | None:
+    def quota(_session: Any, name: str, region: str, service: str) -> float | None:
         assert (name, region, service) == ("ml.g6e.2xlarge for endpoint usage", "eu-central-1", "sagemaker")
         return answer
 
-    monkeypatch.setattr(account, "quota", quota)
-    return instance_quotas.suffice(SimpleNamespace(site=site), made)  # type: ignore[arg-type]
+    monkeypatch.setattr(client, "quota", quota)
+    return instance_quotas.suffice(SimpleNamespace(site=site), checked_platform)  # type: ignore[arg-type]
 
 
 def test_a_quota_that_carries_a_rollout_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert asked(monkeypatch, NEEDED) == []
+    assert quota_warnings(monkeypatch, NEEDED) == []
 
 
 def test_a_quota_that_carries_no_rollout_is_answered_with_no(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match=f"is {NEEDED - 1}, and {NEEDED} are needed"):
-        asked(monkeypatch, NEEDED - 1)
+        quota_warnings(monkeypatch, NEEDED - 1)
 
 
 def test_a_quota_that_aws_does_not_tell_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = asked(monkeypatch, None)
+    (line,) = quota_warnings(monkeypatch, None)
     assert f"{NEEDED} are needed" in line

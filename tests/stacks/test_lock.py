@@ -29,19 +29,19 @@ def stale(folder: Path, capsys: pytest.CaptureFixture[str]) -> str | None:
     lock = folder / LOCK
     before = lock.read_bytes()
     code = main(["plan", str(folder / REQUIREMENTS), "-o", str(lock)])
-    told = capsys.readouterr().err
-    if code == 0 and lock.read_bytes() == before and f"{lock}: nothing changed" in told:
+    err = capsys.readouterr().err
+    if code == 0 and lock.read_bytes() == before and f"{lock}: nothing changed" in err:
         return None
-    return f"stacks/{LOCK} is not what the planner makes. Run `{COMMAND}`, and commit what it writes. It said:\n{told}"
+    return f"stacks/{LOCK} is not what the planner makes. Run `{COMMAND}`, and commit what it writes. It said:\n{err}"
 
 
 def test_planning_again_changes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]):
-    if why := stale(folder, capsys):
-        pytest.fail(why, pytrace=False)
+    if reason := stale(folder, capsys):
+        pytest.fail(reason, pytrace=False)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "by"),
+    ("pattern", "replacement"),
     [
         (r"max_num_seqs: \d+", "max_num_seqs: 8"),
         (r"\n {4}replicas: (\d+)", r"\n    replicas: 1\1"),
@@ -52,9 +52,11 @@ def test_planning_again_changes_nothing(folder: Path, capsys: pytest.CaptureFixt
         (r"\nblueprint: ", "\n\nblueprint: "),
     ],
 )
-def test_an_edit_by_hand_is_seen(folder: Path, capsys: pytest.CaptureFixture[str], pattern: str, by: str):
+def test_an_edit_by_hand_is_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str], pattern: str, replacement: str
+):
     lock = folder / LOCK
-    text, count = re.subn(pattern, by, lock.read_text("utf-8"), count=1)
+    text, count = re.subn(pattern, replacement, lock.read_text("utf-8"), count=1)
     assert count, f"{pattern!r} is not in the lock"
     lock.write_text(text, "utf-8")
     assert COMMAND in (stale(folder, capsys) or "")
@@ -75,9 +77,9 @@ def test_a_planner_that_answers_otherwise_is_seen(
     as_it_is = planner.make_plan
 
     def otherwise(*args: object, **more: object) -> planner.PlanningResult:
-        found = as_it_is(*args, **more)  # type: ignore[arg-type]
-        plan = found.plan.model_copy(update={"warnings": ["Of another mind."]})
-        return dataclasses.replace(found, plan=plan)
+        planned = as_it_is(*args, **more)  # type: ignore[arg-type]
+        plan = planned.plan.model_copy(update={"warnings": ["Of another mind."]})
+        return dataclasses.replace(planned, plan=plan)
 
     monkeypatch.setattr(planner, "plan", otherwise)
     assert COMMAND in (stale(folder, capsys) or "")

@@ -42,25 +42,27 @@ class Bedrock:
 
 @pytest.fixture
 def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
-    made = Bedrock()
+    fake = Bedrock()
 
     def session(region: str, roles: list[Any], **more: Any) -> str:
-        made.sessions.append({"region": region, "roles": roles, **more})
+        fake.sessions.append({"region": region, "roles": roles, **more})
         return "session"
 
     def client(_: Any, service: str, region: str | None = None) -> Bedrock:
         assert service == "bedrock"
-        made.region = region
-        return made
+        fake.region = region
+        return fake
 
     monkeypatch.setattr(aws_session, "session", session)
     monkeypatch.setattr(aws_session, "client", client)
-    return made
+    return fake
 
 
 def endpoint(**changes: Any) -> Endpoint:
-    found = next(each for each in parse(platform_data()).endpoints if each.model == MODEL)
-    return found.model_copy(update=changes)
+    endpoint_found = next(
+        candidate for candidate in parse(platform_data()).endpoints if candidate.model == MODEL
+    )
+    return endpoint_found.model_copy(update=changes)
 
 
 def ask(site: Site = SITE, *, sandbox: bool = False, **changes: Any) -> list[str]:
@@ -107,8 +109,8 @@ def test_a_region_that_has_not_the_model_is_refused_unless_a_profile_leads_elsew
 
 def test_an_authorization_that_may_be_the_deployers_own_is_told_and_no_more(bedrock: Bedrock) -> None:
     bedrock.rest["authorizationStatus"] = "NOT_AUTHORIZED"
-    [told] = ask()
-    assert told.startswith(f"AWS says NOT_AUTHORIZED of {MODEL} in the account of frankfurt, eu-central-1")
+    [warning] = ask()
+    assert warning.startswith(f"AWS says NOT_AUTHORIZED of {MODEL} in the account of frankfurt, eu-central-1")
 
 
 def test_an_account_that_does_not_tell_is_the_surroundings_fault(bedrock: Bedrock) -> None:
@@ -133,7 +135,7 @@ def test_the_account_is_asked_with_the_provider_s_credentials(bedrock: Bedrock) 
     role = "arn:aws:iam::123456789012:role/deploy"
     ask(SITE.model_copy(update={"assume_role": role, "external_id": "seven"}))
     ask(sandbox=True)
-    theirs, sandbox = bedrock.sessions
-    assert theirs["roles"] == [{"roleArn": role, "sessionName": "isthmus", "externalId": "seven"}]
-    assert (theirs["accounts"], theirs["keys"]) == (["123456789012"], None)
+    account_session, sandbox = bedrock.sessions
+    assert account_session["roles"] == [{"roleArn": role, "sessionName": "isthmus", "externalId": "seven"}]
+    assert (account_session["accounts"], account_session["keys"]) == (["123456789012"], None)
     assert (sandbox["accounts"], sandbox["keys"]) == ([], ("sandbox", "sandbox"))

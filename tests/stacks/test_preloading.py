@@ -22,5 +22,5 @@ def module(kind: str) -> tuple[str, str]:
 
 
 def test_all_that_the_bank_needs_and_nothing_else():
-    found = {module(each.type) for each in bank.rendered().resources if each.made}
-    assert found == {(kind, name) for kind, names in MODULES.items() for name in names}
+    modules = {module(resource.type) for resource in bank.rendered().resources if resource.made}
+    assert modules == {(kind, name) for kind, names in MODULES.items() for name in names}

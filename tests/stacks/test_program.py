@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
 from isthmus.engine.project import project
@@ -23,16 +24,20 @@ def rendered() -> rendering.Rendered:
     return bank.rendered()
 
 
-def providers(found: rendering.Rendered) -> dict[str, dict[str, Any]]:
-    return {one.name: one.inputs for one in found.resources if one.type.startswith("pulumi:providers:")}
+def providers(rendered_stack: rendering.Rendered) -> dict[str, dict[str, Any]]:
+    return {
+        resource.name: resource.inputs
+        for resource in rendered_stack.resources
+        if resource.type.startswith("pulumi:providers:")
+    }
 
 
 def test_each_site_has_one_provider_and_nothing_uses_another(rendered: rendering.Rendered):
     assert set(providers(rendered)) == {"fra1", "frankfurt"}
     bare = [
-        one.urn
-        for one in rendered.resources
-        if one.custom and not one.type.startswith("pulumi:") and not one.provider
+        resource.urn
+        for resource in rendered.resources
+        if resource.custom and not resource.type.startswith("pulumi:") and not resource.provider
     ]
     assert not bare, f"would use a default provider: {bare}"
 
@@ -105,10 +110,10 @@ def test_main_puts_the_root_on_the_path_in_place_of_its_own_folder(tmp_path: Pat
         text=True,
         check=True,
     )
-    found = done.stdout.splitlines()
-    assert found[0] == str(ROOT)
-    assert str(STACKS) not in found
-    assert f"{STACKS}/." not in found
+    lines = done.stdout.splitlines()
+    assert lines[0] == str(ROOT)
+    assert str(STACKS) not in lines
+    assert f"{STACKS}/." not in lines
 
 
 def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
@@ -121,7 +126,7 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
     from stacks import program
 
     with pytest.raises(InputError, match=r"overrides are not a mapping|of a wrong kind"):
-        rendering.record(program.program, project.find(tmp_path).stack(STACK))
+        rendering.record_program(program.program, project.find_project(tmp_path).stack(STACK))
 
 
 def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
@@ -130,12 +135,11 @@ def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
 
 
 def test_a_stack_in_aws_alone_asks_for_no_kubeconfig(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.contracts.platform.model.platform import Platform
     from stacks import prerequisites, program, providers
     from tests.components.fargate import cloud
 
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(providers, "aws", lambda site, tags, sandbox: site.name)
-    platform, settings = Platform.model_validate(cloud()), program.Settings("insurer", Path(), {})
+    platform, settings = CheckedPlatform.model_validate(cloud()), program.Settings("insurer", Path(), {})
     assert program.site_providers(platform, settings, live=True) == {"frankfurt": "frankfurt"}
     prerequisites.check(platform, sandbox=False, environment={})

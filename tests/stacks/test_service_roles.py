@@ -11,12 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from isthmus.contracts.platform.model.platform import Platform
+from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 from stacks.aws_account import account, model_access, service_roles
 from tests import private
-from tests.blueprints.bank import both
+from tests.blueprints.bank import requirements_and_plan
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def iam(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def ask(**cluster: Any) -> list[str]:
     data = private.data()
     data["clusters"][0].update(cluster)
-    platform = Platform.model_validate(data)
+    platform = CheckedPlatform.model_validate(data)
     return service_roles.exist(platform.sites[0], platform)
 
 
@@ -64,7 +64,7 @@ def test_a_deployer_who_may_not_look_is_warned_and_goes_on(iam: Any, monkeypatch
 def test_the_account_is_asked_before_anything_is_made_and_a_sandbox_is_not(
     iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requirements, plan = both()
+    requirements, plan = requirements_and_plan()
     plan = plan.model_copy(update={"endpoints": [], "placements": []})
     monkeypatch.setattr(account, "network_is_there", lambda *_: None)
     monkeypatch.setattr(account, "model_is_there", lambda *_: None)

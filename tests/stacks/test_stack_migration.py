@@ -39,9 +39,9 @@ def stood(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "warn", said.append)
-    return said
+    messages: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", messages.append)
+    return messages
 
 
 def dry(monkeypatch: pytest.MonkeyPatch, yes: bool) -> None:
@@ -52,7 +52,7 @@ def test_a_new_stack_and_one_that_is_as_planned_have_nothing_that_goes(
     stood: dict[str, Any], warnings: list[str]
 ):
     assert stack_migration.going(bank.platform(), "bank-dev") == ()
-    stood[moves.STANDING] = [each.model_dump() for each in moves.standing(bank.platform())]
+    stood[moves.STANDING] = [move.model_dump() for move in moves.standing(bank.platform())]
     assert stack_migration.going(bank.platform(), "bank-dev") == ()
     assert warnings == []
 
@@ -65,13 +65,13 @@ def test_plain_pulumi_refuses_the_run_and_warns_in_the_preview(
     with pytest.raises(Refused, match="isthmus up bank-dev --replace-in-place"):
         stack_migration.going(bank.platform(), "bank-dev")
     dry(monkeypatch, yes=True)
-    assert [each.id for each in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
+    assert [move.id for move in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
     assert "`pulumi up` will refuse this" in warnings[0]
 
 
 def test_plain_pulumi_is_told_that_quotas_stay_wide_for_a_run(stood: dict[str, Any], warnings: list[str]):
     stood[moves.STANDING] = [OLD.model_copy(update={"gpus": 2}).model_dump()]
-    assert [each.id for each in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
+    assert [move.id for move in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
     assert "until the next run" in warnings[0]
 
 
@@ -115,18 +115,23 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         from stacks import providers
 
         platform = bank.platform()
-        site = next(each for each in platform.sites if each.name == "fra1")
+        site = next(site for site in platform.sites if site.name == "fra1")
         stack_migration.make_room(platform, {"fra1": providers.kubernetes(site, "/k")})
 
-    made = rendering.record(program, project.find(bank.ROOT).stack(bank.STACK))
-    custom = [each for each in made.resources if each.custom and not each.type.startswith("pulumi:")]
-    [found] = [each for each in custom if "Deployment" in each.type]
-    [scaler] = [each for each in custom if "ScaledObject" in each.type]
+    record = rendering.record_program(program, project.find_project(bank.ROOT).stack(bank.STACK))
+    custom = [
+        resource
+        for resource in record.resources
+        if resource.custom and not resource.type.startswith("pulumi:")
+    ]
+    [deployment] = [resource for resource in custom if "Deployment" in resource.type]
+    [scaler] = [resource for resource in custom if "ScaledObject" in resource.type]
     assert scaler.inputs["metadata"]["annotations"] == {"a": "b", "autoscaling.keda.sh/paused-replicas": "0"}
     # By its URN the engine knows what it is: another would be a second Deployment.
     above = "isthmus:index:LlmPlatform$isthmus:index:ModelServer"
     assert (
-        found.urn == f"urn:pulumi:bank-dev::isthmus::{above}$kubernetes:apps/v1:Deployment::bank-old-server"
+        deployment.urn
+        == f"urn:pulumi:bank-dev::isthmus::{above}$kubernetes:apps/v1:Deployment::bank-old-server"
     )
-    assert found.inputs == {**body, "spec": {"replicas": 0, "template": {"a": 1}}}
-    assert made.outputs == {"audit": ["kept"]}
+    assert deployment.inputs == {**body, "spec": {"replicas": 0, "template": {"a": 1}}}
+    assert record.outputs == {"audit": ["kept"]}

@@ -101,7 +101,7 @@ def test_official_releases_are_fetched_and_found_without_go(releases, no_interne
     assert {done[name].source for name in wanted} == {"downloaded"}
     assert done["etcd"].version == "1.36.3"
     assert "/kubectl" not in releases.asked, "what is not needed is not fetched"
-    assert (cache.downloads() / "bin" / "pulumi-resource-aws").exists()
+    assert (cache.download_folder() / "bin" / "pulumi-resource-aws").exists()
     before = len(releases.asked)
     toolchain.install("download")
     assert len(releases.asked) == before, "what is there is not fetched again"
@@ -112,8 +112,8 @@ def test_a_failed_download_leaves_nothing_half_made_and_says_what_else_there_is(
     with pytest.raises(EnvironmentFault, match=r"could not be downloaded.*404.*without `--from download`"):
         toolchain.install("download")
     assert toolchain.find("etcd") is None
-    assert not list(cache.root().glob(f"**/{cache.TMP}*"))
-    assert toolchain.find("pulumi") is None or (cache.downloads() / "pulumi").exists()
+    assert not list(cache.root().glob(f"**/{cache.TEMPORARY_PREFIX}*"))
+    assert toolchain.find("pulumi") is None or (cache.download_folder() / "pulumi").exists()
 
 
 def test_an_address_that_is_not_https_is_refused(releases, no_internet):

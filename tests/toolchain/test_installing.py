@@ -25,7 +25,7 @@ WANTED = {name for tool in table.TOOLS if tool.wanted for name in tool.programs}
 
 
 def half_made(root: Path) -> list[str]:
-    return [path.name for path in root.glob(f"{cache.TMP}*")] if root.exists() else []
+    return [path.name for path in root.glob(f"{cache.TEMPORARY_PREFIX}*")] if root.exists() else []
 
 
 def test_an_empty_machine_gets_every_wanted_program(go, cache_root):
@@ -75,7 +75,7 @@ def test_one_program_missing_on_path_is_built_and_the_others_stay_official(go, c
     toolchain.install()
     assert len(go.builds) == 1
     assert toolchain.find("etcd") == go.bin / "etcd"
-    assert toolchain.find("kwok") == cache.folder(table.CLUSTER) / "bin" / "kwok"
+    assert toolchain.find("kwok") == cache.tool_folder(table.CLUSTER) / "bin" / "kwok"
 
 
 def test_our_own_cache_on_path_does_not_count_as_official(go, cache_root, monkeypatch):
@@ -110,14 +110,14 @@ def test_no_go_says_what_to_do(cache_root):
 
 def test_an_old_go_is_refused_before_it_works_for_minutes(go):
     go.version("go1.24.1")
-    with pytest.raises(EnvironmentFault, match=r"go1\.24\.1, too old"):
+    with pytest.raises(EnvironmentFault, match=r"go1\.24\.1, but the toolchain needs at least go1\.26"):
         toolchain.install()
     assert go.builds == []
 
 
 def test_no_space_left_while_building_leaves_nothing_half_made(go, cache_root):
     go.mode("full")
-    with pytest.raises(EnvironmentFault, match="no space left") as caught:
+    with pytest.raises(EnvironmentFault, match="disk is full") as caught:
         toolchain.install()
     assert caught.value.exit_code == 3
     assert "ISTHMUS_CACHE" in caught.value.fix
@@ -132,7 +132,7 @@ def test_no_space_left_for_the_cache_itself_leaves_nothing_half_made(go, cache_r
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, call, full)
-        with pytest.raises(EnvironmentFault, match="no space left"):
+        with pytest.raises(EnvironmentFault, match="disk is full"):
             toolchain.install()
     assert half_made(cache_root) == []
     assert toolchain.find("pulumi") is None
@@ -173,7 +173,7 @@ def test_two_at_once_do_not_clash_and_build_once(go):
         for one in both:
             assert next(entry for entry in one.result() if entry.name == "pulumi").source == "built"
     assert len(go.builds) == 1
-    assert notes.count("another install is making engine; waiting for it") == 1
+    assert notes.count("another install is building engine; waiting for it") == 1
 
 
 def test_what_a_killed_install_left_is_cleared_by_the_next(go, cache_root):
@@ -219,24 +219,24 @@ def test_the_six_programs_of_the_cluster_are_one_file_that_knows_its_name(go):
 
 
 def test_an_unknown_tool_is_named_with_those_that_exist(go):
-    with pytest.raises(InputError, match=r"no tool `kubelet`.*engine, cluster"):
+    with pytest.raises(InputError, match=r"tool `kubelet` is unknown.*engine, cluster"):
         toolchain.install(tools=["kubelet"])
 
 
 def test_the_time_of_a_build_is_noted(go):
     toolchain.install(tools=["engine"])
     noted = json.loads((cache.root() / "timings.json").read_text())
-    assert noted[cache.folder(table.ENGINE).name]["packages_compiled"] == 10
+    assert noted[cache.tool_folder(table.ENGINE).name]["packages_compiled"] == 10
 
 
 def test_the_progress_says_what_and_how_far(go):
     told = io.StringIO()
     go.mode("slow")
-    toolchain.install(tools=["engine", "cluster"], progress=LineProgress(told, every=0.4))
+    toolchain.install(tools=["engine", "cluster"], progress=LineProgress(told, interval_s=0.4))
     lines = told.getvalue().splitlines()
     assert any(line.startswith("[1/2] engine 3.274.1") for line in lines)
     assert any(line.startswith("[2/2] cluster 1.36.3") for line in lines)
-    assert any("10 packages, linking" in line and "to go in all" in line for line in lines), lines
+    assert any("10 packages, linking" in line and "remaining in total" in line for line in lines), lines
 
 
 def test_the_estimate_follows_the_machine(monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.stateful_types import is_stateful
 
 LOSES = {
     "delete": "delete",
@@ -31,20 +31,20 @@ class Loss:
 
 def losses(steps: Iterable[dict[str, Any]]) -> set[Loss]:
     """Of a preview's steps (`pulumi preview --json`), those that lose something stateful."""
-    found = set()
+    losses_found = set()
     for step in steps:
         op = LOSES.get(step["op"])
         *_, chain, name = step["urn"].split("::")
         kind = chain.rpartition("$")[2]
-        if op and stateful(kind):
-            found.add(Loss(kind, name, op))
-    return found
+        if op and is_stateful(kind):
+            losses_found.add(Loss(kind, name, op))
+    return losses_found
 
 
 def written(migrations: Iterable[dict[str, Any]]) -> set[Loss]:
     """The losses to which `docs/migrations.yaml` consents; a `KeyError` where an entry lacks what it must say."""
     return {
-        Loss(each["type"], each["name"], each["op"])
-        for each in migrations
-        if each["since"] and each["why"] and each["steps"]
+        Loss(migration["type"], migration["name"], migration["op"])
+        for migration in migrations
+        if migration["since"] and migration["why"] and migration["steps"]
     }

@@ -22,15 +22,15 @@ EXAMPLES = ("hosted", "cloud-managed", "cloud-private")
 PLACEHOLDER = "${KUBECONFIG}"
 
 
-def kept(stack: Begun, folder: Path) -> None:
+def take_snapshot(stack: Begun, folder: Path) -> None:
     """The stack's state and files, in `folder`, which appears whole."""
     done = stack.pulumi("stack", "export")
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout)
     # What an engine says of where code stood is of no use to another version, and half of the bytes.
-    for each in state["deployment"]["resources"]:
-        each.pop("stackTrace", None)
-        each.pop("sourcePosition", None)
+    for resource in state["deployment"]["resources"]:
+        resource.pop("stackTrace", None)
+        resource.pop("sourcePosition", None)
     text = json.dumps(state, separators=(",", ":")).replace(stack.env["KUBECONFIG"], PLACEHOLDER)
     part = folder.with_name(f".{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
@@ -43,12 +43,12 @@ def kept(stack: Begun, folder: Path) -> None:
     part.rename(folder)
 
 
-def main(words: list[str]) -> int:
-    if not words:
+def main(arguments: list[str]) -> int:
+    if not arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    version, *named = words
-    for example in named or EXAMPLES:
+    version, *examples = arguments
+    for example in examples or EXAMPLES:
         folder = HERE / f"{version}-{example}"
         if folder.exists():
             print(f"{folder} is there already: a snapshot is never taken again", file=sys.stderr)
@@ -58,8 +58,8 @@ def main(words: list[str]) -> int:
             begun("kept", ROOT / "examples" / f"{example}.requirements.yaml", Path(temporary)) as stack,
         ):
             stack.up()
-            kept(stack, folder)
-        print(f"{folder}: {sum(each.stat().st_size for each in folder.iterdir()):,} bytes", flush=True)
+            take_snapshot(stack, folder)
+        print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()):,} bytes", flush=True)
     return 0
 
 

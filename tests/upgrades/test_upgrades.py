@@ -17,14 +17,14 @@ from isthmus.contracts.platform import overrides as laying
 from isthmus.contracts.reference.handling import HANDLING
 from isthmus.core import yaml_files
 from sandbox import api
-from sandbox.environment import kept
+from sandbox.environment import inherited_variables
 from tests.contracts.bank import DIGEST, screening
 from tests.laying import ROOT, lay
 from tests.sandbox.projects import Project
 from tests.upgrades.judging import Loss, losses, written
 from tests.upgrades.taking import PLACEHOLDER
 
-SNAPSHOTS = sorted(each for each in (Path(__file__).parent / "snapshots").iterdir() if each.is_dir())
+SNAPSHOTS = sorted(path for path in (Path(__file__).parent / "snapshots").iterdir() if path.is_dir())
 MIGRATIONS: list[dict[str, Any]] = yaml_files.load(ROOT / "docs" / "migrations.yaml").data["migrations"]
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 BANK = "bank-dev"
@@ -47,43 +47,51 @@ def stack_of(snapshot: Path) -> str:
 def answer(settings: Path, requirements: Path, plan: Path) -> None:
     """What versions since have asked for anew (docs/migrations.md), written into a stack's overrides."""
     networks = {
-        each["name"]: each["network"]["cidrs"][0]
-        for each in yaml_files.load(requirements).data["sites"]
-        if each["kind"] == "on-prem"
+        site["name"]: site["network"]["cidrs"][0]
+        for site in yaml_files.load(requirements).data["sites"]
+        if site["kind"] == "on-prem"
     }
-    said = yaml_files.load(settings).data
-    given = said["config"]["isthmus:overrides"]
-    for store in given.get("audit", []):
+    data = yaml_files.load(settings).data
+    isthmus_overrides = data["config"]["isthmus:overrides"]
+    for store in isthmus_overrides.get("audit", []):
         if store["name"] in networks:
             store.setdefault("address", networks[store["name"]].rpartition(".")[0] + ".9")
     planned = yaml_files.load(plan).data
     for gateway in planned["gateways"]:
         class_, site = gateway["class"], gateway["site"]
-        away = [one for one in planned["endpoints"] if one["class"] == class_ and one["site"] != site]
+        away = [
+            endpoint
+            for endpoint in planned["endpoints"]
+            if endpoint["class"] == class_ and endpoint["site"] != site
+        ]
         if site in networks and away and "prompts-leaving-site" in HANDLING[class_].redacted:
-            given.setdefault("gateways", []).append({"name": f"{class_}-{site}", "screening": screening()})
-    for gateway in said["config"]["isthmus:overrides"].get("gateways", []):
+            isthmus_overrides.setdefault("gateways", []).append(
+                {"name": f"{class_}-{site}", "screening": screening()}
+            )
+    for gateway in data["config"]["isthmus:overrides"].get("gateways", []):
         arn = str(gateway.get("callers_secret", ""))
         if arn.startswith("arn:"):
-            named = {key: arn.replace("callers", key) for key in ("secret", "sealer_secret")}
-            gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
+            secrets = {key: arn.replace("callers", key) for key in ("secret", "sealer_secret")}
+            gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in secrets.items()})
     files = blueprints_assembly.read(requirements.parent, requirements.name.partition(".")[0])
     rendered = blueprints.render(files.plan.blueprint, files.requirements, files.plan)
-    if rendered.get("clusters") and not rendered.get("links") and given["images"].get("registry"):
+    if rendered.get("clusters") and not rendered.get("links") and isthmus_overrides["images"].get("registry"):
         # Nodes there reach Amazon ECR only.
-        given["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
+        isthmus_overrides["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
     for image, path in (("detector", "isthmus/detector"), ("resolver", "coredns/coredns")):
-        if image in image_digests.needed(laying.merge(rendered, given)):
+        if image in image_digests.needed(laying.merge(rendered, isthmus_overrides)):
             # Its lock is of then, and knows none.
-            registry = given["images"].get("registry") or given["images"]["registries"][0]
-            given["images"].setdefault(image, f"{registry.rstrip('/')}/{path}@{DIGEST}")
+            registry = (
+                isthmus_overrides["images"].get("registry") or isthmus_overrides["images"]["registries"][0]
+            )
+            isthmus_overrides["images"].setdefault(image, f"{registry.rstrip('/')}/{path}@{DIGEST}")
     left = [
-        each
-        for each in missing_values.wanted(laying.merge(rendered, given))
-        if each[0].startswith("gateways[")
+        missing
+        for missing in missing_values.wanted(laying.merge(rendered, isthmus_overrides))
+        if missing[0].startswith("gateways[")
     ]
-    said["config"]["isthmus:overrides"] = laying.merge(given, settings_template.overrides(left))
-    yaml_files.dump(said, "", settings)
+    data["config"]["isthmus:overrides"] = laying.merge(isthmus_overrides, settings_template.overrides(left))
+    yaml_files.dump(data, "", settings)
 
 
 def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[str, Any], int]:
@@ -116,7 +124,12 @@ def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[s
     pulumi("stack", "import", "--file", "state.json")
     resources = json.loads(state)["deployment"]["resources"]
     # The provider tries an update on the server, which has nothing of it; and none of these holds state.
-    left = [word for each in resources if without_state(each["urn"]) for word in ("--exclude", each["urn"])]
+    left = [
+        argument
+        for resource in resources
+        if without_state(resource["urn"])
+        for argument in ("--exclude", resource["urn"])
+    ]
     return json.loads(pulumi("preview", "--json", *left)), len(resources)
 
 
@@ -128,7 +141,9 @@ def nothing_is_lost(shown: dict[str, Any], resources: int) -> None:
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize(
-    "snapshot", [each for each in SNAPSHOTS if stack_of(each) == BANK], ids=lambda each: each.name
+    "snapshot",
+    [snapshot for snapshot in SNAPSHOTS if stack_of(snapshot) == BANK],
+    ids=lambda snapshot: snapshot.name,
 )
 def test_an_upgrade_loses_nothing_stateful_but_what_a_migration_says(
     snapshot: Path, sandbox: Any, tmp_path: Path
@@ -139,7 +154,9 @@ def test_an_upgrade_loses_nothing_stateful_but_what_a_migration_says(
 @pytest.mark.sandbox
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "snapshot", [each for each in SNAPSHOTS if stack_of(each) != BANK], ids=lambda each: each.name
+    "snapshot",
+    [snapshot for snapshot in SNAPSHOTS if stack_of(snapshot) != BANK],
+    ids=lambda snapshot: snapshot.name,
 )
 def test_so_does_an_upgrade_of_an_example(snapshot: Path, toolchain: Any, tmp_path: Path) -> None:
     """In a sandbox of its own, with the clusters that its own requirements name."""
@@ -147,7 +164,7 @@ def test_so_does_an_upgrade_of_an_example(snapshot: Path, toolchain: Any, tmp_pa
     folder.mkdir()
     try:
         api.up(snapshot / f"{stack_of(snapshot)}.requirements.yaml", home=home)
-        nothing_is_lost(*previewed(snapshot, kept() | api.environment(home), folder))
+        nothing_is_lost(*previewed(snapshot, inherited_variables() | api.environment(home), folder))
     finally:
         api.down(home)
 

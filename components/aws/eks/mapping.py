@@ -15,9 +15,10 @@ from components.aws.identity.mapping import bounded, region_at, site_of, tags
 from components.aws.identity.pod_identity import PodIdentity
 from components.aws.network.private_endpoints import EndpointGrant
 from components.cluster.objects import class_namespace, sealer_namespace
-from isthmus.contracts.platform.model.aws.eks import Cluster, nodes_by_zone
-from isthmus.contracts.platform.model.records import sealed_in_aws, share_is_made
-from isthmus.contracts.platform.model.system_nodes import sized
+from isthmus.contracts.hardware.system_nodes import nodes_by_zone
+from isthmus.contracts.platform.lookups.records import sealed_in_aws, share_is_made
+from isthmus.contracts.platform.lookups.system_nodes import sized
+from isthmus.contracts.platform.model.aws.eks import Cluster
 
 if TYPE_CHECKING:
     import pulumi

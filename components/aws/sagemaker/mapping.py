@@ -16,7 +16,8 @@ from components.aws.sagemaker.endpoint import endpoint_arn, endpoint_name
 from components.aws.sagemaker.role import reads, role_arn
 from components.aws.sagemaker.storage import bucket_name
 from isthmus.contracts.platform.layers import HostedGiven
-from isthmus.contracts.platform.model.aws.account import Network, network_for
+from isthmus.contracts.platform.lookups.aws import network_for
+from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Endpoint, Identity, Platform, Site
 from isthmus.core.errors import InputError
 

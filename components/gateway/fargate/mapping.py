@@ -14,9 +14,9 @@ from components.base.platform_lookups import exception, model_name
 from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
 from components.gateway.fargate.gateway import FargateGatewayArgs
 from components.sites.record_sealing import Sealed
+from isthmus.contracts.platform.lookups.records import prefix_of, sealed_at
 from isthmus.contracts.platform.model.aws.fargate import Fargate
 from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform
-from isthmus.contracts.platform.model.records import prefix_of, sealed_at
 from isthmus.core.errors import InputError
 
 

@@ -34,7 +34,7 @@ from components.serving.weights.verification import cache_claim, key_flag, key_m
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
-    from components.serving.model_network import StoreAddress
+    from components.serving.arguments import StoreAddress
 
 FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
 """What fetching may take: eight files at a time, each in pieces of some MiB. The job asks for all of it."""

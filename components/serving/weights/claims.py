@@ -12,7 +12,7 @@ import pulumi
 
 from components.cluster.objects import class_namespace, labels, metadata
 from components.serving.arguments import ModelWeights
-from isthmus.contracts.platform.migration.capacity import claim_of
+from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Site
 
 WEIGHTS_DIGEST = "isthmus.dev/weights-digest"

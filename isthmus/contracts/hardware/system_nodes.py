@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from isthmus.contracts.platform.model.aws.eks import nodes_by_zone
+pass
 
 TYPES = ("m7i.xlarge", "m7i.2xlarge", "m7i.4xlarge", "m7i.8xlarge")
 """What is chosen from, the smallest first."""
@@ -211,3 +211,8 @@ def gateway_pods(
     if sealed:
         pods.append(Replicas(f"{name}-sealer", 1, SEALER, over_zones=False))
     return pods
+
+
+def nodes_by_zone(nodes: int, zones: list[str]) -> dict[str, int]:
+    """How many machines of a pool stand in each zone: as even as can be, the first ones with one more."""
+    return {zone: nodes // len(zones) + (at < nodes % len(zones)) for at, zone in enumerate(zones)}

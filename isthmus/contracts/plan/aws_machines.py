@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.aws_instances import INSTANCES, Instance
-from isthmus.contracts.hardware.node_share import cpus_of, memory_of
 from isthmus.contracts.plan.capacity_rules import survive_of
+from isthmus.contracts.requirements.node_share import cpus_of, memory_of
 from isthmus.contracts.vocabulary import Survive
 from isthmus.core.errors import InputError
 from isthmus.core.validation_errors import did_you_mean

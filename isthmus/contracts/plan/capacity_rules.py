@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from isthmus.contracts.hardware import mig
-from isthmus.contracts.hardware.node_share import node_lacks
 from isthmus.contracts.hardware.packing import Replica, capacities, pack
 from isthmus.contracts.plan.document import Plan, PlannedEndpoint, pool_name, zone_name
 from isthmus.contracts.requirements.document import OnPremSite, Requirements
+from isthmus.contracts.requirements.node_share import node_lacks
 from isthmus.contracts.requirements.sites import Pool
 from isthmus.contracts.vocabulary import SURVIVES, VLLM_TARGETS, Survive
 from isthmus.core.errors import FieldError

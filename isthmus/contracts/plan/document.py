@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, StringConstraints
 
 from isthmus.contracts.vocabulary import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
-from isthmus.core.yaml_files import Document
+from isthmus.core.yaml_documents import Document
 
 
 class Sourced(FilePart):

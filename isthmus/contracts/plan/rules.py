@@ -16,7 +16,7 @@ from isthmus.contracts.requirements.document import AwsSite, OnPremSite, Require
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 from isthmus.core.errors import FieldError, InputError, IsthmusError, Refused
 from isthmus.core.validation_errors import did_you_mean
-from isthmus.core.yaml_files import Document
+from isthmus.core.yaml_documents import Document
 
 Check = Callable[[Plan, Requirements], None]
 

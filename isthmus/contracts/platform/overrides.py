@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from isthmus.core.errors import InputError, Where
-from isthmus.core.yaml_files import Document, PathOf, dotted
+from isthmus.core.yaml_documents import Document, PathOf, dotted
 
 if typing.TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -177,10 +177,10 @@ def validate(merged: Mapping[str, Any], file: str | None = None) -> Platform:
 
     Raises `InputError`, or `Refused` where a boundary is broken, with the path in the platform.
     """
-    from isthmus.contracts.platform.model.platform import Platform
+    from isthmus.contracts.platform.checked import CheckedPlatform
     from isthmus.core import yaml_files
 
-    return yaml_files.parse(Platform, Document(dict(merged), file))
+    return yaml_files.parse(CheckedPlatform, Document(dict(merged), file))
 
 
 def apply(rendered: Mapping[str, Any], overrides: Mapping[str, Any], file: str | None = None) -> Platform:

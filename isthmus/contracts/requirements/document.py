@@ -20,7 +20,7 @@ from isthmus.core.errors import FieldError, InputError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
-    from isthmus.core.yaml_files import Document
+    from isthmus.core.yaml_documents import Document
 
 __all__ = ["AwsSite", "OnPremSite", "Requirements", "Workload", "load", "locate"]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.state.interrupted_creations import Creation, as_entry
+from isthmus.engine.state.interrupted_creations import Creation, state_entry
 
 CREATE, UPDATE, DELETE, SAME, REPLACE = "create", "update", "delete", "same", "replace"
 _KIND = {
@@ -85,7 +85,7 @@ class Run:
     @property
     def oldest(self) -> str:
         """URN of what is being made for the longest; empty where nothing is."""
-        return min(self.doing.items(), key=lambda each: each[1], default=("", 0.0))[0]
+        return min(self.doing.items(), key=lambda doing_since: doing_since[1], default=("", 0.0))[0]
 
     @property
     def elapsed(self) -> float:
@@ -109,8 +109,8 @@ class Run:
     def _fails(self, step: Any) -> None:
         self.doing.pop(step.urn, None)
         self.counts["failed"] += 1
-        if _op(step) in ("create", "create-replacement") and _counts(step) and step.new:
-            lost = Creation(as_entry(step.new), self.began)
+        if operation_of(step) in ("create", "create-replacement") and is_counted(step) and step.new:
+            lost = Creation(state_entry(step.new), self.began)
             self.lost.append(lost)
             if self.on_lost:
                 # What cannot be written now is written, or told, at the run's end.
@@ -118,26 +118,26 @@ class Run:
                     self.on_lost(lost)
 
     def _begins(self, step: Any) -> str | None:
-        op, urn = _op(step), step.urn
+        op, urn = operation_of(step), step.urn
         state = step.new or step.old
         self._sites[urn] = site_of(getattr(state, "provider", None) or step.provider or "")
         self.refreshing = op == "refresh"
-        if op == "refresh" or not _counts(step):
+        if op == "refresh" or not is_counted(step):
             return None
         self.seen.add(urn)
         if op in ("replace", "create-replacement") and urn not in self.replacements:
             self.replacements[urn] = _reasons(step)
             because = ", ".join(self.replacements[urn]) or "its provider says so"
-            return f"replaces {named(urn)}, because of {because}"
+            return f"replaces {resource_label(urn)}, because of {because}"
         if op != "same":
             self.doing.setdefault(urn, time.monotonic())
         return None
 
     def _ends(self, step: Any) -> str | None:
-        op, urn = _op(step), step.urn
+        op, urn = operation_of(step), step.urn
         kind = _KIND.get(op)
         since = self.doing.pop(urn, None)
-        if kind is None or not _counts(step):
+        if kind is None or not is_counted(step):
             return None
         # A replacement is told by three steps; its creation is the one that counts.
         if op in ("replace", "delete-replaced"):
@@ -148,38 +148,40 @@ class Run:
             return None
         self.changed_urns[urn] = kind
         took = f" ({time.monotonic() - since:.1f} s)" if since is not None else ""
-        return f"{_VERBS[kind]} {named(urn)}{took}"
+        return f"{_VERBS[kind]} {resource_label(urn)}{took}"
 
-    def _says(self, said: Any) -> None:
-        message = _COLOUR.sub("", said.message or "").strip()
+    def _says(self, diagnostic: Any) -> None:
+        message = _COLOUR.sub("", diagnostic.message or "").strip()
         if not message:
             return
-        if said.severity == "error":
-            self.failures.append(Failure(said.urn or None, message, self._sites.get(said.urn or "", "")))
-        elif said.severity == "warning":
+        if diagnostic.severity == "error":
+            self.failures.append(
+                Failure(diagnostic.urn or None, message, self._sites.get(diagnostic.urn or "", ""))
+            )
+        elif diagnostic.severity == "warning":
             self.warnings.append(message)
 
 
-def named(urn: str) -> str:
+def resource_label(urn: str) -> str:
     """A resource as people name it: `Deployment bank-restricted-llama-70b`."""
-    parts = urn.split("::")
-    if len(parts) < 4:
+    segments = urn.split("::")
+    if len(segments) < 4:
         return urn
-    return f"{parts[2].split('$')[-1].split(':')[-1]} {parts[3]}"
+    return f"{segments[2].split('$')[-1].split(':')[-1]} {segments[3]}"
 
 
 def site_of(provider: str) -> str:
     """The provider's logical name, from its reference `URN::ID`; empty where there is none."""
-    parts = provider.split("::")
-    return parts[-2] if len(parts) >= 5 else ""
+    segments = provider.split("::")
+    return segments[-2] if len(segments) >= 5 else ""
 
 
-def _op(step: Any) -> str:
+def operation_of(step: Any) -> str:
     op = step.op
     return str(getattr(op, "value", op))
 
 
-def _counts(step: Any) -> bool:
+def is_counted(step: Any) -> bool:
     state = step.new or step.old
     return bool(getattr(state, "custom", False)) and not (step.type or "").startswith("pulumi:")
 

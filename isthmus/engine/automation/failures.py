@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault, InputError, IsthmusError, Refused
-from isthmus.engine.automation.events import Failure, named
+from isthmus.engine.automation.events import Failure, resource_label
 
-_AGAIN = (
+_RUN_AGAIN = (
     "then run the same command again: what was being made is looked up, taken into the state or made, and all"
     " the rest is as it should be"
 )
 
-_KNOWN: list[tuple[str, type[IsthmusError], str]] = [
+_KNOWN_CAUSES: list[tuple[str, type[IsthmusError], str]] = [
     (
         r"violates plan|not allowed by the plan|expected resource operations for",
         Refused,
@@ -29,7 +29,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
             r"|resource plugin .* exited"
         ),
         EnvironmentFault,
-        f"The provider's process ended in the middle (killed, or out of memory): see that there is room, {_AGAIN}",
+        f"The provider's process ended in the middle (killed, or out of memory): see that there is room, {_RUN_AGAIN}",
     ),
     (
         (
@@ -103,7 +103,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
             r" endpoint|EndpointConnectionError|Connection (was closed|aborted)|unexpected EOF"
         ),
         EnvironmentFault,
-        f"It does not answer: check that cluster or account (sandbox: `isthmus sandbox status`), {_AGAIN}",
+        f"It does not answer: check that cluster or account (sandbox: `isthmus sandbox status`), {_RUN_AGAIN}",
     ),
     (
         r"currently locked by",
@@ -116,7 +116,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
             r"|InternalFailure|InternalServerError|ServiceException|Read timeout"
         ),
         EnvironmentFault,
-        f"AWS kept refusing or failing after all retries: wait some minutes, {_AGAIN}",
+        f"AWS kept refusing or failing after all retries: wait some minutes, {_RUN_AGAIN}",
     ),
     (
         r"DeleteConflict",
@@ -148,50 +148,52 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
 ]
 
 _NOISE = re.compile(r"^\d+ errors? occurred:\s*|\s*\*\s+|^update failed$|^error:\s*", re.MULTILINE)
-_NAMES = re.compile(r"urn:pulumi:[^\s\"']+|https?://[^\s\"']+")
+_ADDRESSES = re.compile(r"urn:pulumi:[^\s\"']+|https?://[^\s\"']+")
 """What a failure is about: a type or an address may read like a reason (`ValidatingAdmissionPolicy`, `?timeout=`)."""
-_CUT_OFF = "Resource monitor has terminated"
+_ENGINE_ENDED = "Resource monitor has terminated"
 """What a program is told that the engine ended: why it did stands elsewhere."""
-_STACK = "pulumi:pulumi:Stack"
+_STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | None) -> IsthmusError:
     """The error to show. `failures` as reported; `stderr` for what came without an event."""
-    if told := _told(failures, stack):
-        return told
-    about = [one for one in failures if one.urn and _STACK not in one.urn]
-    chosen = next(iter(about), None) or _telling(failures)
-    if chosen is None:
-        chosen = Failure(None, _last(stderr) or "the engine failed without saying why")
-    message = _shortened(chosen.message)
-    others = len({one.urn for one in about} - {chosen.urn})
-    also = f" (and {others} more)" if others else ""
-    what = f"{named(chosen.urn)}{also}: {message}" if chosen.urn and about else message
+    if program_error := _program_error(failures, stack):
+        return program_error
+    of_resources = [failure for failure in failures if failure.urn and _STACK_TYPE not in failure.urn]
+    shown = next(iter(of_resources), None) or _first_informative(failures)
+    if shown is None:
+        shown = Failure(None, _last_error(stderr) or "the engine failed without saying why")
+    message = _shortened(shown.message)
+    other_count = len({failure.urn for failure in of_resources} - {shown.urn})
+    also = f" (and {other_count} more)" if other_count else ""
+    message_with_resource = (
+        f"{resource_label(shown.urn)}{also}: {message}" if shown.urn and of_resources else message
+    )
     see = f" The whole log is in {log}" if log else ""
-    where = f"stack {stack}, site {chosen.site}" if chosen.site else f"stack {stack}"
-    reason = _NAMES.sub("", chosen.message)
-    for pattern, kind, fix in _KNOWN:
+    where = f"stack {stack}, site {shown.site}" if shown.site else f"stack {stack}"
+    reason = _ADDRESSES.sub("", shown.message)
+    for pattern, kind, fix in _KNOWN_CAUSES:
         if re.search(pattern, reason):
-            return kind(what, where=where, fix=f"{fix}.{see}")
-    kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
-    return kind(what, where=where, fix=f"Mend it and run the same command again.{see}")
+            return kind(message_with_resource, where=where, fix=f"{fix}.{see}")
+    kind = InputError if "isthmus" in shown.message.lower() and not of_resources else EnvironmentFault
+    return kind(message_with_resource, where=where, fix=f"Mend it and run the same command again.{see}")
 
 
-def _told(failures: Sequence[Failure], stack: str) -> IsthmusError | None:
+def _program_error(failures: Sequence[Failure], stack: str) -> IsthmusError | None:
     """An error of our own, as the program told it (`stacks.__main__`): whole, and of its own kind."""
-    for one in failures:
+    for failure in failures:
         for kind in (Refused, InputError, EnvironmentFault):
-            head, _, text = " ".join(one.message.split()).partition(f"{kind.verdict}: ")
-            if text and not head and _CUT_OFF not in text:
-                return kind(text, where=f"stack {stack}")
+            before, _, after = " ".join(failure.message.split()).partition(f"{kind.verdict}: ")
+            if after and not before and _ENGINE_ENDED not in after:
+                return kind(after, where=f"stack {stack}")
     return None
 
 
-def _telling(failures: Sequence[Failure]) -> Failure | None:
+def _first_informative(failures: Sequence[Failure]) -> Failure | None:
     """Of errors about no resource, the first that says more than that there was one."""
-    for one in failures:
-        if _NOISE.sub("", one.message).strip():
-            return one
+    for failure in failures:
+        if _NOISE.sub("", failure.message).strip():
+            return failure
     return None
 
 
@@ -204,7 +206,7 @@ def _shortened(message: str, limit: int = 600) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def _last(stderr: str) -> str:
+def _last_error(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return _NOISE.sub("", (errors or lines or [""])[-1])

@@ -13,7 +13,7 @@ import socket
 from typing import Any
 
 _PREFIX = "pulumi-resource-"
-_OURS = "sandbox.aws.plugin"
+_SANDBOX_MODULE = "sandbox.aws.plugin"
 """The sandbox's AWS plugin is a Python module."""
 _WAIT_S = 5.0
 
@@ -27,39 +27,41 @@ def end(backend_url: str) -> list[str]:
         import psutil
     except ImportError:
         return []
-    found = [each for each in psutil.process_iter(["cmdline", "uids"]) if _orphaned(each, backend_url)]
-    for process in found:
+    orphans = [
+        process for process in psutil.process_iter(["cmdline", "uids"]) if _is_orphaned(process, backend_url)
+    ]
+    for process in orphans:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, left = psutil.wait_procs(found, timeout=_WAIT_S)
-    for process in left:
+    _, survivors = psutil.wait_procs(orphans, timeout=_WAIT_S)
+    for process in survivors:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(left, timeout=_WAIT_S)
-    return sorted(_plugin(process.info["cmdline"]) for process in found)
+    psutil.wait_procs(survivors, timeout=_WAIT_S)
+    return sorted(_plugin_name(process.info["cmdline"]) for process in orphans)
 
 
-def _plugin(line: list[str]) -> str:
+def _plugin_name(arguments: list[str]) -> str:
     """The plugin's name, empty where the command line is no plugin's."""
-    name = os.path.basename(line[0]) if line else ""  # noqa: PTH119
-    return f"{_PREFIX}aws" if _OURS in line[1:3] else name if name.startswith(_PREFIX) else ""
+    name = os.path.basename(arguments[0]) if arguments else ""  # noqa: PTH119
+    return f"{_PREFIX}aws" if _SANDBOX_MODULE in arguments[1:3] else name if name.startswith(_PREFIX) else ""
 
 
-def _orphaned(process: Any, backend_url: str) -> bool:
+def _is_orphaned(process: Any, backend_url: str) -> bool:
     """Ours by user and backend, with an engine's address as its argument where nobody listens."""
     import psutil
 
-    line, uids = process.info["cmdline"] or [], process.info["uids"]
-    if len(line) < 2 or uids is None or uids.real != os.getuid():
+    arguments, uids = process.info["cmdline"] or [], process.info["uids"]
+    if len(arguments) < 2 or uids is None or uids.real != os.getuid():
         return False
-    if not _plugin(line):
+    if not _plugin_name(arguments):
         return False
     try:
         if process.environ().get("PULUMI_BACKEND_URL", "") != backend_url:
             return False
     except (psutil.Error, OSError):
         return False
-    host, _, port = line[-1].rpartition(":")
+    host, _, port = arguments[-1].rpartition(":")
     if host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdigit():
         return False
     try:

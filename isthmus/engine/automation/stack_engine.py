@@ -49,7 +49,7 @@ class Engine:
             if look:
                 copies = state_backup.folder(stack.project.root, stack.name)
                 states.check(states_at, stack.project.name, stack.name, copies)
-                with state_locks.selecting(stack.project.root):
+                with state_locks.selection_lock(stack.project.root):
                     self._engine = automation.Stack.select(stack.name, workspace)
                 return
             for lock in state_locks.clear_dead(states_at, stack.project.name, stack.name):
@@ -60,7 +60,7 @@ class Engine:
                 say(f"removed {file.name}, which a dead run left cut off: it says nothing of the state")
             copies = state_backup.folder(stack.project.root, stack.name)
             states.check(states_at, stack.project.name, stack.name, copies)
-            with state_locks.selecting(stack.project.root):
+            with state_locks.selection_lock(stack.project.root):
                 self._engine = automation.Stack.create_or_select(stack.name, workspace)
         except automation.StackNotFoundError as error:
             raise NotThere from error
@@ -79,9 +79,9 @@ class Engine:
         """The stack's state: `resources`, `pending_operations` and more; secrets stay encrypted."""
         return self.export().get("deployment") or {}
 
-    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+    def replace(self, new: dict[str, Any], expected: dict[str, Any]) -> None:
         """Write the whole state. Raises `EnvironmentFault` where it is no longer what it `was`."""
-        if self.export() != was:
+        if self.export() != expected:
             raise EnvironmentFault(
                 "the state was changed by somebody else meanwhile",
                 where=f"stack {self._stack.name}",
@@ -123,19 +123,21 @@ class Engine:
         expected: int = 0,
     ) -> Run:
         """As `up`, by an update plan that a preview has written: the engine refuses a step that is not in it."""
-        by = str(plan) if plan else None
+        plan_path = str(plan) if plan else None
         return self._run(
             watcher,
             expected,
-            lambda **rest: self._engine.up(
-                exclude=exclude, plan=by, refresh=True, show_secrets=False, **rest
+            lambda **options: self._engine.up(
+                exclude=exclude, plan=plan_path, refresh=True, show_secrets=False, **options
             ),
         )
 
     def destroy(self, watcher: Watcher | None = None, *, expected: int = 0) -> Run:
         """Delete what the stack made, but for what it retains."""
         return self._run(
-            watcher, expected, lambda **rest: self._engine.destroy(refresh=True, show_secrets=False, **rest)
+            watcher,
+            expected,
+            lambda **options: self._engine.destroy(refresh=True, show_secrets=False, **options),
         )
 
     def secrets(self) -> list[str]:
@@ -143,10 +145,10 @@ class Engine:
         from pulumi import automation
 
         try:
-            found = self._engine.get_all_config()
+            config = self._engine.get_all_config()
         except automation.CommandError as error:
-            raise failures.failure([], _stderr(error), self._stack.name, None) from error
-        return [each.value for each in found.values() if each.secret]
+            raise failures.failure([], _stderr_of(error), self._stack.name, None) from error
+        return [value.value for value in config.values() if value.secret]
 
     def preview(
         self,
@@ -160,10 +162,10 @@ class Engine:
 
         `plan`: where the update plan goes that `bound` takes.
         """
-        to = str(plan) if plan else None
+        plan_path = str(plan) if plan else None
 
-        def operation(**rest: Any) -> None:
-            self._engine.preview(exclude=exclude, plan=to, refresh=True, **rest)
+        def operation(**options: Any) -> None:
+            self._engine.preview(exclude=exclude, plan=plan_path, refresh=True, **options)
 
         return self._heard(operation, on_event, watcher)
 
@@ -173,8 +175,8 @@ class Engine:
         The program is not run, and nothing is written.
         """
 
-        def operation(**rest: Any) -> None:
-            self._engine.preview_refresh(show_secrets=False, run_program=False, **rest)
+        def operation(**options: Any) -> None:
+            self._engine.preview_refresh(show_secrets=False, run_program=False, **options)
 
         return self._heard(operation, on_event, watcher)
 
@@ -183,30 +185,30 @@ class Engine:
     ) -> Run:
         """A run that changes nothing, and whose events somebody else hears too."""
 
-        def both(**rest: Any) -> None:
-            listen = rest.pop("on_event")
+        def operation_with_listener(**options: Any) -> None:
+            record = options.pop("on_event")
 
-            def tell(event: Any) -> None:
-                listen(event)
+            def on_each_event(event: Any) -> None:
+                record(event)
                 on_event(event)
 
             try:
-                operation(on_event=tell, **rest)
+                operation(on_event=on_each_event, **options)
             except RuntimeError as error:
                 # The SDK's word for an account that was cut off; whoever listens knows it by its gaps.
                 if "summary event" not in str(error):
                     raise
 
-        with _unread():
-            return self._run(watcher, 0, both)
+        with _quiet_event_thread():
+            return self._run(watcher, 0, operation_with_listener)
 
-    def _command(self, words: list[str]) -> str:
+    def _command(self, arguments: list[str]) -> str:
         from pulumi import automation
 
         try:
-            return self._engine._run_pulumi_cmd_sync(words).stdout
+            return self._engine._run_pulumi_cmd_sync(arguments).stdout
         except automation.CommandError as error:
-            raise failures.failure([], _stderr(error), self._stack.name, None) from error
+            raise failures.failure([], _stderr_of(error), self._stack.name, None) from error
 
     def _run(self, watcher: Watcher | None, expected: int, operation: Callable[..., Any]) -> Run:
         from pulumi import automation
@@ -224,27 +226,29 @@ class Engine:
                 operation(color="never", on_output=note, on_error=note, on_event=run.on_event)
             except automation.CommandError as error:
                 unconfirmed_creations.add(self._stack.project.root, self._stack.name, run.lost)
-                raise failures.failure(run.failures, _stderr(error), self._stack.name, self._log) from error
+                raise failures.failure(
+                    run.failures, _stderr_of(error), self._stack.name, self._log
+                ) from error
         return run
 
 
 @contextlib.contextmanager
-def _unread() -> Iterator[None]:
+def _quiet_event_thread() -> Iterator[None]:
     """The SDK's thread that reads events dies of a line that is cut off: quietly, its gap is found by its hearers."""
-    before = threading.excepthook
+    previous_hook = threading.excepthook
 
     def quiet(args: threading.ExceptHookArgs) -> None:
         if args.thread is None or "_watch_logs" not in args.thread.name:
-            before(args)
+            previous_hook(args)
 
     threading.excepthook = quiet
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook = previous_hook
 
 
-def _stderr(error: Exception) -> str:
+def _stderr_of(error: Exception) -> str:
     text = str(error)
     return text.partition("stderr:")[2] or text
 

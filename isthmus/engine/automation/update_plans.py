@@ -16,17 +16,17 @@ from typing import Any
 from isthmus.core.errors import EnvironmentFault
 from isthmus.core.pulumi_values import UNKNOWN_TEXT
 
-_UNTOUCHED = ("same", "read", "refresh")
+_UNTOUCHED_STEPS = ("same", "read", "refresh")
 
 
-def loosen(file: Path, said: Collection[str]) -> None:
+def loosen(file: Path, output_names: Collection[str]) -> None:
     """Rewrite a plan, in place. `said`: names of what components say of themselves, whichever do.
 
     Raises `EnvironmentFault` for what is no update plan of an engine that we know.
     """
     try:
         plan = json.loads(file.read_text("utf-8"))
-        file.write_text(json.dumps(loosened(plan, said)), "utf-8")
+        file.write_text(json.dumps(loosened_plan(plan, output_names)), "utf-8")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnvironmentFault(
             f"the engine's update plan cannot be read ({type(error).__name__}: {error})",
@@ -34,44 +34,58 @@ def loosen(file: Path, said: Collection[str]) -> None:
         ) from error
 
 
-def loosened(plan: Mapping[str, Any], said: Collection[str]) -> dict[str, Any]:
+def loosened_plan(plan: Mapping[str, Any], output_names: Collection[str]) -> dict[str, Any]:
     """The plan with what hangs on a touched resource unknown."""
     resources: Mapping[str, Any] = plan["resourcePlans"]
-    touched = {urn for urn, one in resources.items() if set(one.get("steps") or ()) - set(_UNTOUCHED)}
-    return {**plan, "resourcePlans": {urn: _resource(one, touched, said) for urn, one in resources.items()}}
+    touched = {
+        urn for urn, resource in resources.items() if set(resource.get("steps") or ()) - set(_UNTOUCHED_STEPS)
+    }
+    return {
+        **plan,
+        "resourcePlans": {
+            urn: _loosened_resource(resource, touched, output_names) for urn, resource in resources.items()
+        },
+    }
 
 
-def _resource(one: Mapping[str, Any], touched: set[str], said: Collection[str]) -> dict[str, Any]:
-    goal = one.get("goal")
+def _loosened_resource(
+    resource: Mapping[str, Any], touched: set[str], output_names: Collection[str]
+) -> dict[str, Any]:
+    goal = resource.get("goal")
     if not goal:  # it is to be deleted
-        return dict(one)
+        return dict(resource)
     needs: Mapping[str, Any] = goal.get("propertyDependencies") or {}
-    hanging = {name for name, urns in needs.items() if touched.intersection(urns or ())}
-    made = {**goal, "inputDiff": _unknown(goal.get("inputDiff") or {}, hanging)}
+    dependent = {name for name, urns in needs.items() if touched.intersection(urns or ())}
+    loosened_goal = {**goal, "inputDiff": _make_unknown(goal.get("inputDiff") or {}, dependent)}
     if not goal.get("custom"):
         # A component changes nothing outside the state; much of what it is given and says is others' outputs, and those
         # that are not known yet the engine leaves out of its own plan.
-        was = goal.get("outputDiff") or {}
-        every = {*said, *(one.get("state") or ()), *(was.get("adds") or ()), *(was.get("updates") or ())}
-        made["inputDiff"] = _open(made["inputDiff"], hanging)
-        made["outputDiff"] = _open({}, every - set(was.get("deletes") or ())) | {
-            key: was[key] for key in ("deletes",) if key in was
+        output_diff = goal.get("outputDiff") or {}
+        all_outputs = {
+            *output_names,
+            *(resource.get("state") or ()),
+            *(output_diff.get("adds") or ()),
+            *(output_diff.get("updates") or ()),
         }
-    return {**one, "goal": made}
+        loosened_goal["inputDiff"] = _allow_any_change(loosened_goal["inputDiff"], dependent)
+        loosened_goal["outputDiff"] = _allow_any_change(
+            {}, all_outputs - set(output_diff.get("deletes") or ())
+        ) | {key: output_diff[key] for key in ("deletes",) if key in output_diff}
+    return {**resource, "goal": loosened_goal}
 
 
-def _open(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+def _allow_any_change(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     """Whatever these become is as planned: what is unknown and to be added may be added, changed or left."""
-    kept = set(diff.get("updates") or {})
-    adds = {**(diff.get("adds") or {}), **dict.fromkeys(sorted(names - kept), UNKNOWN_TEXT)}
+    updates = set(diff.get("updates") or {})
+    adds = {**(diff.get("adds") or {}), **dict.fromkeys(sorted(names - updates), UNKNOWN_TEXT)}
     return {**diff, "adds": adds}
 
 
-def _unknown(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    said = dict(diff)
-    for part in ("adds", "updates"):
-        if said.get(part):
-            said[part] = {
-                name: UNKNOWN_TEXT if name in names else value for name, value in said[part].items()
+def _make_unknown(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    loosened = dict(diff)
+    for kind in ("adds", "updates"):
+        if loosened.get(kind):
+            loosened[kind] = {
+                name: UNKNOWN_TEXT if name in names else value for name, value in loosened[kind].items()
             }
-    return said
+    return loosened

@@ -15,12 +15,12 @@ from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project.aws_account import Aws, Denied
-from isthmus.engine.recovery.aws.lookup import STACK_TAG, plain, search
+from isthmus.engine.recovery.aws.lookup import STACK_TAG, search_json, tags_as_mapping
 from isthmus.graph.resources.state import Stated
 
 
 @dataclass(frozen=True)
-class Hung:
+class Attachment:
     """What hangs on a thing of ours: how it is asked for, and what is said of it."""
 
     parent: str
@@ -39,18 +39,20 @@ class Hung:
     """What is said of it: path → JMESPath over the item."""
 
 
-def _in_vpc(call: str, items: str, id: str, type_: str, by: str = "vpc-id", **told: str) -> Hung:
-    filters = [{"Name": by, "Values": ["{id}"]}]
-    return Hung("aws:ec2/vpc:Vpc", "ec2", call, {"Filters": filters}, items, id, type_, told)
+def _in_vpc(
+    call: str, items: str, id: str, type_: str, filter_name: str = "vpc-id", **properties: str
+) -> Attachment:
+    filters = [{"Name": filter_name, "Values": ["{id}"]}]
+    return Attachment("aws:ec2/vpc:Vpc", "ec2", call, {"Filters": filters}, items, id, type_, properties)
 
 
-HUNG: tuple[Hung, ...] = (
+ATTACHMENTS: tuple[Attachment, ...] = (
     _in_vpc(
         "describe_internet_gateways",
         "InternetGateways",
         "InternetGatewayId",
         "aws:ec2/internetGateway:InternetGateway",
-        by="attachment.vpc-id",
+        filter_name="attachment.vpc-id",
     ),
     _in_vpc(
         "describe_nat_gateways",
@@ -64,7 +66,7 @@ HUNG: tuple[Hung, ...] = (
         "VpcPeeringConnections[?Status.Code!='deleted' && Status.Code!='rejected']",
         "VpcPeeringConnectionId",
         "aws:ec2/vpcPeeringConnection:VpcPeeringConnection",
-        by="requester-vpc-info.vpc-id",
+        filter_name="requester-vpc-info.vpc-id",
         peerVpcId="AccepterVpcInfo.VpcId",
     ),
     _in_vpc(
@@ -97,7 +99,7 @@ HUNG: tuple[Hung, ...] = (
         ami="ImageId",
         instanceType="InstanceType",
     ),
-    Hung(
+    Attachment(
         "aws:ec2/routeTable:RouteTable",
         "ec2",
         "describe_route_tables",
@@ -110,7 +112,7 @@ HUNG: tuple[Hung, ...] = (
             " InstanceId)"
         },
     ),
-    Hung(
+    Attachment(
         "aws:ec2/securityGroup:SecurityGroup",
         "ec2",
         "describe_security_group_rules",
@@ -126,7 +128,7 @@ HUNG: tuple[Hung, ...] = (
             "toPort": "ToPort",
         },
     ),
-    Hung(
+    Attachment(
         "aws:iam/role:Role",
         "iam",
         "list_attached_role_policies",
@@ -135,7 +137,7 @@ HUNG: tuple[Hung, ...] = (
         "PolicyArn",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     ),
-    Hung(
+    Attachment(
         "aws:iam/role:Role",
         "iam",
         "list_role_policies",
@@ -163,96 +165,112 @@ class Account:
 
     def look(self) -> list[Drifted]:
         """All that is there and not ours; raises `EnvironmentFault` where AWS does not answer."""
-        found = {each.urn: each for each in (*self._hanging(), *self._tagged())}
+        drifts_by_urn = {drift.urn: drift for drift in (*self._hanging(), *self._tagged())}
         # What hangs on a thing of ours may bear our tags too: the first to name it says more.
-        seen, kept = set[str](), list[Drifted]()
-        for each in found.values():
-            tail = each.name.rpartition("/")[2]
-            if tail not in seen:
-                seen.add(tail)
-                kept.append(each)
-        return kept
+        seen_names, unique = set[str](), list[Drifted]()
+        for drift in drifts_by_urn.values():
+            short_name = drift.name.rpartition("/")[2]
+            if short_name not in seen_names:
+                seen_names.add(short_name)
+                unique.append(drift)
+        return unique
 
     def _hanging(self) -> Iterator[Drifted]:
-        for how in HUNG:
-            for thing in (each for each in self.own if each.type == how.parent and each.made):
-                params = _filled(how.params, thing.id)
-                answer = self._asked(how.service, how.call, params, f"what hangs on {thing.name}")
-                for item in search(how.items, answer) or []:
-                    id = str(search(how.id, item))
-                    if not self._state_has(how, thing, id, item):
-                        told = {path: search(way, item) for path, way in how.told.items()}
+        for attachment in ATTACHMENTS:
+            for parent in (
+                resource for resource in self.own if resource.type == attachment.parent and resource.made
+            ):
+                params = _fill_template(attachment.params, parent.id)
+                answer = self._asked(
+                    attachment.service, attachment.call, params, f"what hangs on {parent.name}"
+                )
+                for item in search_json(attachment.items, answer) or []:
+                    id = str(search_json(attachment.id, item))
+                    if not self._state_has(attachment, parent, id, item):
+                        properties = {
+                            path: search_json(expression, item)
+                            for path, expression in attachment.told.items()
+                        }
                         yield self._stray(
-                            how.type, id, f"it hangs on {thing.name}, and no state knows it", told
+                            attachment.type,
+                            id,
+                            f"it hangs on {parent.name}, and no state knows it",
+                            properties,
                         )
 
-    def _state_has(self, how: Hung, thing: Stated, id: str, item: Mapping[str, Any]) -> bool:
-        if how.type.endswith(":Route"):
-            return self._route(thing.id, id)
-        if how.type.endswith(":RolePolicyAttachment"):
-            return f"{thing.id}|{id}" in self._pairs("policyArn")
-        if how.type.endswith(":RolePolicy"):
-            return f"{thing.id}:{id}" in self.known
-        if how.type.endswith(":SecurityGroupRule"):
-            return id in self.known or self._within(thing, item)
+    def _state_has(self, attachment: Attachment, parent: Stated, id: str, item: Mapping[str, Any]) -> bool:
+        if attachment.type.endswith(":Route"):
+            return self._route(parent.id, id)
+        if attachment.type.endswith(":RolePolicyAttachment"):
+            return f"{parent.id}|{id}" in self._pairs("policyArn")
+        if attachment.type.endswith(":RolePolicy"):
+            return f"{parent.id}:{id}" in self.known
+        if attachment.type.endswith(":SecurityGroupRule"):
+            return id in self.known or self._within(parent, item)
         return id in self.known
 
-    def _route(self, table: str, to: str) -> bool:
+    def _route(self, table: str, destination: str) -> bool:
         """Whether a state has the route, by itself or within its table."""
-        for each in self.entries.values():
-            inputs, kind = each["inputs"], str(each["type"])
-            mine = kind == "aws:ec2/route:Route" and inputs.get("routeTableId") == table
-            if mine and to in (inputs.get(key) for key in _DESTINATIONS):
+        for entry in self.entries.values():
+            inputs, kind = entry["inputs"], str(entry["type"])
+            is_own_route = kind == "aws:ec2/route:Route" and inputs.get("routeTableId") == table
+            if is_own_route and destination in (inputs.get(key) for key in _DESTINATIONS):
                 return True
-            if kind == "aws:ec2/routeTable:RouteTable" and each["id"] == table:
-                routes = [one for one in inputs.get("routes") or [] if isinstance(one, Mapping)]
-                if any(to in (one.get("cidrBlock"), one.get("ipv6CidrBlock")) for one in routes):
+            if kind == "aws:ec2/routeTable:RouteTable" and entry["id"] == table:
+                routes = [route for route in inputs.get("routes") or [] if isinstance(route, Mapping)]
+                if any(
+                    destination in (route.get("cidrBlock"), route.get("ipv6CidrBlock")) for route in routes
+                ):
                     return True
         # What a gateway endpoint brings is a route to its service's own list of prefixes.
-        return to.startswith("pl-")
+        return destination.startswith("pl-")
 
-    def _pairs(self, other: str) -> set[str]:
+    def _pairs(self, key: str) -> set[str]:
         """A role, and what is attached to it by the states."""
-        found = set()
-        for each in self.entries.values():
-            inputs = each["inputs"]
-            if each["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
-                found.add(f"{inputs.get('role')}|{inputs.get(other)}")
-            if each["type"] == "aws:iam/role:Role":
-                found |= {f"{each['id']}|{arn}" for arn in inputs.get("managedPolicyArns") or []}
-        return found
+        pairs = set()
+        for entry in self.entries.values():
+            inputs = entry["inputs"]
+            if entry["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
+                pairs.add(f"{inputs.get('role')}|{inputs.get(key)}")
+            if entry["type"] == "aws:iam/role:Role":
+                pairs |= {f"{entry['id']}|{arn}" for arn in inputs.get("managedPolicyArns") or []}
+        return pairs
 
     def _within(self, group: Stated, item: Mapping[str, Any]) -> bool:
         """Whether a rule is one that its group says itself."""
         rules = self.entries[group.urn]["inputs"].get("egress" if item.get("IsEgress") else "ingress")
-        near = (item.get("CidrIpv4"), item.get("CidrIpv6"), item.get("PrefixListId"))
+        addresses = (item.get("CidrIpv4"), item.get("CidrIpv6"), item.get("PrefixListId"))
         peer = (item.get("ReferencedGroupInfo") or {}).get("GroupId")
-        for one in rules or []:
-            ends = [
-                *(one.get("cidrBlocks") or []),
-                *(one.get("ipv6CidrBlocks") or []),
-                *(one.get("prefixListIds") or []),
+        for rule in rules or []:
+            rule_ends = [
+                *(rule.get("cidrBlocks") or []),
+                *(rule.get("ipv6CidrBlocks") or []),
+                *(rule.get("prefixListIds") or []),
             ]
-            ends += [*(one.get("securityGroups") or []), *([group.id] if one.get("self") else [])]
-            ports = str(one.get("protocol")) in ("-1", "all") or (
-                (one.get("fromPort"), one.get("toPort")) == (item.get("FromPort"), item.get("ToPort"))
+            rule_ends += [*(rule.get("securityGroups") or []), *([group.id] if rule.get("self") else [])]
+            same_ports = str(rule.get("protocol")) in ("-1", "all") or (
+                (rule.get("fromPort"), rule.get("toPort")) == (item.get("FromPort"), item.get("ToPort"))
             )
-            if ports and any(each and each in ends for each in (*near, peer)):
+            if same_ports and any(end and end in rule_ends for end in (*addresses, peer)):
                 return True
         return False
 
     def _tagged(self) -> Iterator[Drifted]:
         filters = [{"Key": STACK_TAG, "Values": [self.aws.stack]}]
-        what = f"what bears the tag {STACK_TAG}"
-        answer = self._asked("resourcegroupstaggingapi", "get_resources", {"TagFilters": filters}, what)
-        for each in answer.get("ResourceTagMappingList") or []:
-            arn = str(each["ResourceARN"])
+        subject = f"what bears the tag {STACK_TAG}"
+        answer = self._asked("resourcegroupstaggingapi", "get_resources", {"TagFilters": filters}, subject)
+        for mapping in answer.get("ResourceTagMappingList") or []:
+            arn = str(mapping["ResourceARN"])
             if self._knows(arn) or self._ending(arn):
                 continue
-            tags = {f'tags["{key}"]': value for key, value in sorted(plain(each.get("Tags")).items())}
+            tags = {
+                f'tags["{key}"]': value for key, value in sorted(tags_as_mapping(mapping.get("Tags")).items())
+            }
             service, name = arn.split(":", 5)[2], arn.split(":", 5)[-1]
-            said = "it bears this stack's tag, and no state knows it: another's, or kept from an earlier life"
-            yield self._stray(f"aws:{service}", name, said, tags, arn=arn)
+            reason = (
+                "it bears this stack's tag, and no state knows it: another's, or kept from an earlier life"
+            )
+            yield self._stray(f"aws:{service}", name, reason, tags, arn=arn)
 
     def _knows(self, arn: str) -> bool:
         tail = arn.split(":", 5)[-1]
@@ -264,28 +282,34 @@ class Account:
         """A key that waits for its deletion is as good as gone."""
         if ":kms:" not in arn:
             return False
-        said = self._asked("kms", "describe_key", {"KeyId": arn}, f"whether {arn} ends")
-        return (said.get("KeyMetadata") or {}).get("KeyState") == "PendingDeletion"
+        description = self._asked("kms", "describe_key", {"KeyId": arn}, f"whether {arn} ends")
+        return (description.get("KeyMetadata") or {}).get("KeyState") == "PendingDeletion"
 
-    def _asked(self, service: str, call: str, params: Mapping[str, Any], what: str) -> dict[str, Any]:
+    def _asked(self, service: str, call: str, params: Mapping[str, Any], subject: str) -> dict[str, Any]:
         try:
             return self.aws.ask(service, call, **params)
-        except Denied as no:
+        except Denied as denied:
             self.unseen.append(
-                Unseen(what=what, where=f"AWS, {self.aws.region}", why=self.masker.text(no.what))
+                Unseen(what=subject, where=f"AWS, {self.aws.region}", why=self.masker.text(denied.what))
             )
             return {}
 
-    def _stray(self, type_: str, name: str, why: str, told: Mapping[str, Any], arn: str = "") -> Drifted:
-        seen = self.masker.value({key: value for key, value in told.items() if value is not None})
+    def _stray(
+        self, type_: str, name: str, why: str, properties: Mapping[str, Any], arn: str = ""
+    ) -> Drifted:
+        masked_properties = self.masker.value(
+            {key: value for key, value in properties.items() if value is not None}
+        )
         return Drifted(
             urn=self.masker.text(arn or f"{type_}::{name}"),
             op="create",
             what="foreign",
             type=type_,
             name=self.masker.text(name),
-            properties=[PropertyChange(path=path, new=seen[path]) for path in sorted(seen)],
-            severity=drift_severity.severity("foreign", type_),
+            properties=[
+                PropertyChange(path=path, new=masked_properties[path]) for path in sorted(masked_properties)
+            ],
+            severity=drift_severity.severity_of("foreign", type_),
             where=f"AWS, {self.aws.region}",
             why=why,
         )
@@ -294,22 +318,22 @@ class Account:
 _DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
 
 
-def names(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+def resource_identifiers(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The ids and ARNs of a state's AWS resources, as anybody may name them."""
-    found = set[str]()
-    for each in entries:
-        if not str(each["type"]).startswith("aws:"):
+    identifiers = set[str]()
+    for entry in entries:
+        if not str(entry["type"]).startswith("aws:"):
             continue
-        found.add(str(each.get("id") or ""))
-        for key, value in (each.get("outputs") or {}).items():
+        identifiers.add(str(entry.get("id") or ""))
+        for key, value in (entry.get("outputs") or {}).items():
             if isinstance(value, str) and (value.startswith("arn:") or key in ("name", "bucket", "keyId")):
-                found.add(value)
-    return frozenset(found - {""})
+                identifiers.add(value)
+    return frozenset(identifiers - {""})
 
 
-def _filled(value: Any, id: str) -> Any:
+def _fill_template(value: Any, id: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _filled(item, id) for key, item in value.items()}
+        return {key: _fill_template(item, id) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, id) for item in value]
+        return [_fill_template(item, id) for item in value]
     return value.replace("{id}", id) if isinstance(value, str) else value

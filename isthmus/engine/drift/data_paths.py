@@ -15,7 +15,7 @@ from isthmus.graph.resources.resources import Graph
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
     from isthmus.contracts.reports.findings import Finding
-    from isthmus.engine.drift.kubernetes_objects import Stands
+    from isthmus.engine.drift.kubernetes_objects import LiveObjects
     from isthmus.engine.project.project import Stack
     from isthmus.graph.resources.state import Stated
 
@@ -35,58 +35,62 @@ class Live:
 
     @property
     def states(self) -> list[Mapping[str, Any]]:
-        return [each for each in (self.own, *self.others) if each.get("resources")]
+        return [state for state in (self.own, *self.others) if state.get("resources")]
 
-    def take(self, stands: Stands) -> None:
+    def take(self, live_objects: LiveObjects) -> None:
         """What a cluster says."""
-        self.inputs |= stands.inputs
-        self.gone |= stands.gone
-        self.foreign += stands.foreign
-        self.looked |= stands.looked
+        self.inputs |= live_objects.inputs
+        self.gone |= live_objects.gone
+        self.foreign += live_objects.foreign
+        self.looked |= live_objects.looked
 
     def stood(self, platform: Platform) -> DataPaths:
         """Where nothing has changed, data may go where it might before."""
-        ways = paths.data_paths(Graph(self._before()), platform)
-        return DataPaths(before=ways, after=ways)
+        data_paths = paths.data_paths(Graph(self._before()), platform)
+        return DataPaths(before=data_paths, after=data_paths)
 
     def judged(self, stack: Stack, platform: Platform) -> tuple[DataPaths, list[Finding]]:
         """The ways of data before and after, and the findings that were none before."""
         before, after = self._before(), self._after()
-        ways = DataPaths(
+        data_paths = DataPaths(
             before=paths.data_paths(Graph(before), platform), after=paths.data_paths(Graph(after), platform)
         )
-        known = {_key(each) for each in judged.findings(stack, before, platform)}
-        found = judged.findings(stack, after, platform)
-        return ways, [each for each in found if _key(each) not in known]
+        known_findings = {_finding_key(finding) for finding in judged.findings(stack, before, platform)}
+        findings = judged.findings(stack, after, platform)
+        return data_paths, [finding for finding in findings if _finding_key(finding) not in known_findings]
 
     def _before(self) -> list[Stated]:
-        return graph_state.from_state(*({"deployment": each} for each in self.states))
+        return graph_state.from_state(*({"deployment": state} for state in self.states))
 
     def _after(self) -> list[Stated]:
         changed = [
             {
                 "resources": [
-                    {**each, "inputs": self.inputs.get(each["urn"], each.get("inputs"))}
-                    for each in one["resources"]
-                    if each["urn"] not in self.gone
+                    {**resource, "inputs": self.inputs.get(resource["urn"], resource.get("inputs"))}
+                    for resource in state["resources"]
+                    if resource["urn"] not in self.gone
                 ]
             }
-            for one in self.states
+            for state in self.states
         ]
-        found = graph_state.from_state(*({"deployment": each} for each in changed))
-        return sorted([*found, *self.foreign], key=lambda each: each.urn)
+        stated = graph_state.from_state(*({"deployment": deployment} for deployment in changed))
+        return sorted([*stated, *self.foreign], key=lambda resource: resource.urn)
 
 
-def _key(finding: Finding) -> tuple[str, str, str, str]:
+def _finding_key(finding: Finding) -> tuple[str, str, str, str]:
     return finding.policy, finding.urn, finding.message, finding.verdict
 
 
-def managers(states: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+def field_managers(states: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
     """URN → the field managers by which the engine sets the object."""
-    found = {}
-    for each in (one for state in states for one in state.get("resources") or []):
-        notes = ((each.get("inputs") or {}).get("metadata") or {}).get("annotations")
-        chosen = notes.get("pulumi.com/patchFieldManager") if isinstance(notes, Mapping) else None
-        said = [(each.get("outputs") or {}).get("__fieldManager"), chosen]
-        found[str(each["urn"])] = frozenset(one for one in said if isinstance(one, str))
-    return found
+    managers_by_urn = {}
+    for resource in (resource for state in states for resource in state.get("resources") or []):
+        annotations = ((resource.get("inputs") or {}).get("metadata") or {}).get("annotations")
+        patch_manager = (
+            annotations.get("pulumi.com/patchFieldManager") if isinstance(annotations, Mapping) else None
+        )
+        candidates = [(resource.get("outputs") or {}).get("__fieldManager"), patch_manager]
+        managers_by_urn[str(resource["urn"])] = frozenset(
+            manager for manager in candidates if isinstance(manager, str)
+        )
+    return managers_by_urn

@@ -27,11 +27,11 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.kubernetes.discovery import Live
 from isthmus.engine.preview import preview
 from isthmus.engine.preview.masking import Masker
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.stateful_types import is_stateful
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.recovery import kubernetes_lookup
-from isthmus.engine.run.up_and_destroy import at_work
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.state import Stated
 from isthmus.reports.drift import wording as drift_wording
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _KUBERNETES, _AWS = "kubernetes:", "aws:"
-_UNTIL = "isthmus.dev/break-glass-until"
+_ACCESS_UNTIL = "isthmus.dev/break-glass-until"
 
 
 @dataclass(frozen=True)
-class Looked:
+class DriftResult:
     """What was found, and what went wrong while it was looked for."""
 
     drift: Drift
@@ -54,7 +54,7 @@ class Looked:
 
 
 @dataclass
-class _Parts:
+class _DriftDraft:
     """What an answer is made of."""
 
     stack: str
@@ -70,92 +70,96 @@ class _Parts:
     def drift(self) -> Drift:
         ranked = sorted(
             self.drifts,
-            key=lambda each: (
-                bool(each.expected),
-                SEVERITIES.index(each.severity),
-                WHATS.index(each.what),
-                each.urn,
-                each.name,
+            key=lambda drift: (
+                bool(drift.expected),
+                SEVERITIES.index(drift.severity),
+                WHATS.index(drift.what),
+                drift.urn,
+                drift.name,
             ),
         )
-        counts = Counter(each.what for each in ranked if not each.expected)
+        counts = Counter(drift.what for drift in ranked if not drift.expected)
         unseen = sorted(
-            {each.model_dump_json(): each for each in self.unseen}.values(),
-            key=lambda each: (each.where, each.what, each.why),
+            {item.model_dump_json(): item for item in self.unseen}.values(),
+            key=lambda item: (item.where, item.what, item.why),
         )
-        open_ = any(each.verdict == "undecided" for each in self.policy) or any(
-            each.verdict == "undecided" for each in drift_wording.newly_open_paths(self.paths)
+        has_undecided = any(finding.verdict == "undecided" for finding in self.policy) or any(
+            path.verdict == "undecided" for path in drift_wording.newly_open_paths(self.paths)
         )
-        errors = any(each.severity == "error" for each in self.diagnostics)
-        partial = bool(unseen) or open_ or errors
+        errors = any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+        partial = bool(unseen) or has_undecided or errors
         return Drift(
             stack=self.stack,
             status="failed" if self.failed else "partial" if partial else "complete",
-            summary={what: counts[what] for what in WHATS if counts[what]},
-            expected=sum(bool(each.expected) for each in ranked),
+            summary={category: counts[category] for category in WHATS if counts[category]},
+            expected=sum(bool(drift.expected) for drift in ranked),
             resources=self.resources,
             drifts=ranked,
             data_paths=self.paths,
             policy=[
-                each.model_copy(update={"message": self.masker.text(each.message)}) for each in self.policy
+                finding.model_copy(update={"message": self.masker.text(finding.message)})
+                for finding in self.policy
             ],
             unseen=unseen,
-            diagnostics=sorted(self.diagnostics, key=lambda each: (each.severity, each.urn, each.message)),
+            diagnostics=sorted(
+                self.diagnostics,
+                key=lambda diagnostic: (diagnostic.severity, diagnostic.urn, diagnostic.message),
+            ),
         )
 
 
-def look(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Looked:
+def find_drift(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> DriftResult:
     """What became of the stack since it was last brought up. Nothing is changed, its state neither."""
-    parts = _Parts(stack.name)
+    draft = _DriftDraft(stack.name)
     try:
         platform = stack.platform()
-        with at_work(stack):
-            _look(stack, platform, parts, say, watcher)
+        with exclusive_stack_run(stack):
+            _collect(stack, platform, draft, say, watcher)
     except IsthmusError as error:
-        hide = parts.masker.text
-        parts.failed = True
-        said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
-        parts.diagnostics.insert(0, Diagnostic(severity="error", message=hide(said)))
-        return Looked(
-            parts.drift(), type(error)(hide(error.what), where=hide(error.where), fix=hide(error.fix))
+        mask = draft.masker.text
+        draft.failed = True
+        message = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
+        draft.diagnostics.insert(0, Diagnostic(severity="error", message=mask(message)))
+        return DriftResult(
+            draft.drift(), type(error)(mask(error.what), where=mask(error.where), fix=mask(error.fix))
         )
-    return Looked(parts.drift())
+    return DriftResult(draft.drift())
 
 
-def _look(stack: Stack, platform: Platform, parts: _Parts, say: Say, watcher: Watcher | None) -> None:
-    for site, one in clusters(stack.reached(platform), stack).items():
-        say(f"site {site}: the cluster answers at {one.server}")
+def _collect(stack: Stack, platform: Platform, draft: _DriftDraft, say: Say, watcher: Watcher | None) -> None:
+    for site, cluster in clusters(stack.reached(platform), stack).items():
+        say(f"site {site}: the cluster answers at {cluster.server}")
     try:
         engine = Engine(stack, say, look=True)
     except NotThere:
-        raise _never(stack) from None
-    parts.masker = Masker([*engine.secrets(), *preview.of_environment()])
+        raise _never_deployed(stack) from None
+    draft.masker = Masker([*engine.secrets(), *preview.environment_secrets()])
     state = engine.state()
-    others = [estate_layers.state_of(stack, each) for each in preview.siblings(stack)]
-    own, every = _stated(state), _stated(state, *others)
-    if not any(each.made for each in own):
-        raise _never(stack)
-    parts.resources = sum(each.made for each in own)
+    other_states = [estate_layers.read_state(stack, name) for name in preview.sibling_names(stack)]
+    stack_resources, estate_resources = _state_resources(state), _state_resources(state, *other_states)
+    if not any(resource.made for resource in stack_resources):
+        raise _never_deployed(stack)
+    draft.resources = sum(resource.made for resource in stack_resources)
     refreshed = Refreshed()
     try:
-        engine.refreshed(refreshed.on_event, preview.Quiet(watcher) if watcher else None)
+        engine.refreshed(refreshed.on_event, preview.ProgressOnlyWatcher(watcher) if watcher else None)
     finally:
-        parts.diagnostics += refreshed.diagnostics(parts.masker)
-    missing = refreshed.missing(each.urn for each in own if each.made)
+        draft.diagnostics += refreshed.diagnostics(draft.masker)
+    missing = refreshed.missing(resource.urn for resource in stack_resources if resource.made)
     if missing:
-        parts.diagnostics.append(Diagnostic(severity="error", message=missing))
-    say(f"{stack.name}: the engine has read {parts.resources} resources")
-    live = drift_data_paths.Live(state, others)
-    _kubernetes(state, own, every, parts, live, say)
-    _engines(own, refreshed, parts, live)
-    _aws(stack, state, others, own, parts)
-    if parts.drifts:
-        parts.paths, parts.policy = live.judged(stack, platform)
+        draft.diagnostics.append(Diagnostic(severity="error", message=missing))
+    say(f"{stack.name}: the engine has read {draft.resources} resources")
+    live = drift_data_paths.Live(state, other_states)
+    _add_kubernetes_drift(state, stack_resources, estate_resources, draft, live, say)
+    _add_engine_drift(stack_resources, refreshed, draft, live)
+    _add_aws_drift(stack, state, other_states, stack_resources, draft)
+    if draft.drifts:
+        draft.paths, draft.policy = live.judged(stack, platform)
     else:
-        parts.paths = live.stood(platform)
+        draft.paths = live.stood(platform)
 
 
-def _never(stack: Stack) -> InputError:
+def _never_deployed(stack: Stack) -> InputError:
     return InputError(
         "it has never been brought up, so there is nothing to have changed",
         where=f"stack {stack.name}",
@@ -163,133 +167,153 @@ def _never(stack: Stack) -> InputError:
     )
 
 
-def _stated(*states: Mapping[str, Any]) -> list[Stated]:
+def _state_resources(*states: Mapping[str, Any]) -> list[Stated]:
     """As they are in the state, with the values that AWS gave."""
-    found = graph_state.as_it_is(*({"deployment": each} for each in states if each.get("resources")))
-    return [each for each in found if each.custom]
+    resources = graph_state.as_it_is(*({"deployment": state} for state in states if state.get("resources")))
+    return [resource for resource in resources if resource.custom]
 
 
 def _providers(state: Mapping[str, Any], package: str) -> dict[str, Mapping[str, Any]]:
     """The providers of a kind that a state has, by URN; what waits to be deleted is left out."""
     return {
-        str(each["urn"]): each
-        for each in state.get("resources") or []
-        if each["type"] == f"pulumi:providers:{package}" and not each.get("delete")
+        str(resource["urn"]): resource
+        for resource in state.get("resources") or []
+        if resource["type"] == f"pulumi:providers:{package}" and not resource.get("delete")
     }
 
 
-def _kubernetes(
+def _add_kubernetes_drift(
     state: Mapping[str, Any],
-    own: list[Stated],
-    every: list[Stated],
-    parts: _Parts,
+    stack_resources: list[Stated],
+    estate_resources: list[Stated],
+    draft: _DriftDraft,
     live: drift_data_paths.Live,
     say: Say,
 ) -> None:
-    managers = drift_data_paths.managers(live.states)
+    managers = drift_data_paths.field_managers(live.states)
     by_server: dict[str, tuple[Any, set[str]]] = {}
     for urn, provider in _providers(state, "kubernetes").items():
-        if any(each.provider == urn for each in own):
-            one = kubernetes_lookup.cluster_of(dict(provider))
-            by_server.setdefault(one.server, (one, set()))[1].add(urn)
-    for server, (one, urns) in sorted(by_server.items()):
-        names = {each.rsplit("::", 1)[-1] for each in urns}
-        mine = [each for each in own if each.provider in urns and each.type.startswith(_KUBERNETES)]
+        if any(resource.provider == urn for resource in stack_resources):
+            cluster = kubernetes_lookup.cluster_of(dict(provider))
+            by_server.setdefault(cluster.server, (cluster, set()))[1].add(urn)
+    for server, (cluster, urns) in sorted(by_server.items()):
+        names = {urn.rsplit("::", 1)[-1] for urn in urns}
+        stack_objects = [
+            resource
+            for resource in stack_resources
+            if resource.provider in urns and resource.type.startswith(_KUBERNETES)
+        ]
         # The stacks of an estate name their providers alike.
-        there = [each for each in every if (each.provider or "").rsplit("::", 1)[-1] in names]
-        stands = kubernetes_objects.Cluster(Live(one), mine, there, managers, parts.masker).look()
-        say(f"{len(mine)} objects and the namespaces that hold them read at {server}")
-        parts.drifts += [_ended(each, mine) for each in stands.drifts]
-        parts.unseen += stands.unseen
-        live.take(stands)
+        estate_objects = [
+            resource
+            for resource in estate_resources
+            if (resource.provider or "").rsplit("::", 1)[-1] in names
+        ]
+        live_objects = kubernetes_objects.Cluster(
+            Live(cluster), stack_objects, estate_objects, managers, draft.masker
+        ).look()
+        say(f"{len(stack_objects)} objects and the namespaces that hold them read at {server}")
+        draft.drifts += [_mark_ended_access(drift, stack_objects) for drift in live_objects.drifts]
+        draft.unseen += live_objects.unseen
+        live.take(live_objects)
 
 
-def _ended(one: Drifted, own: list[Stated]) -> Drifted:
+def _mark_ended_access(drift: Drifted, resources: list[Stated]) -> Drifted:
     """An emergency access whose time was over goes by itself."""
     from datetime import UTC, datetime
 
-    if one.what != "gone":
-        return one
-    meta = next((each.inputs.get("metadata") or {} for each in own if each.urn == one.urn), {})
-    until = (meta.get("annotations") or {}).get(_UNTIL)
+    if drift.what != "gone":
+        return drift
+    metadata = next(
+        (resource.inputs.get("metadata") or {} for resource in resources if resource.urn == drift.urn), {}
+    )
+    until = (metadata.get("annotations") or {}).get(_ACCESS_UNTIL)
     try:
         over = until is not None and datetime.fromisoformat(str(until)) <= datetime.now(UTC)
     except (ValueError, TypeError):
         over = False
-    return one.model_copy(update={"expected": f"the emergency access ended at {until}"}) if over else one
+    return drift.model_copy(update={"expected": f"the emergency access ended at {until}"}) if over else drift
 
 
-def _engines(own: list[Stated], refreshed: Refreshed, parts: _Parts, live: drift_data_paths.Live) -> None:
+def _add_engine_drift(
+    stack_resources: list[Stated], refreshed: Refreshed, draft: _DriftDraft, live: drift_data_paths.Live
+) -> None:
     """What providers say of what we did not ask for ourselves: AWS, charts, and objects that we may not read."""
-    asked = {
-        each.urn: each
-        for each in own
-        if each.made and (each.urn not in live.looked or not each.type.startswith(_KUBERNETES))
+    resources_by_urn = {
+        resource.urn: resource
+        for resource in stack_resources
+        if resource.made and (resource.urn not in live.looked or not resource.type.startswith(_KUBERNETES))
     }
-    changed = refreshed.changed({urn: each.type for urn, each in asked.items()}, parts.masker)
-    for urn, told in changed.items():
-        one = asked[urn]
-        parts.drifts.append(
+    changed = refreshed.changed(
+        {urn: resource.type for urn, resource in resources_by_urn.items()}, draft.masker
+    )
+    for urn, properties in changed.items():
+        resource = resources_by_urn[urn]
+        draft.drifts.append(
             Drifted(
-                **_named(one, own),
+                **_common_fields(resource, stack_resources),
                 op="update",
                 what="changed",
-                properties=told,
-                severity=drift_severity.severity("changed", one.type, told),
+                properties=properties,
+                severity=drift_severity.severity_of("changed", resource.type, properties),
                 why="what we set is different",
             )
         )
         live.inputs[urn] = refreshed.new[urn]
-    for urn in sorted(refreshed.gone() & set(asked)):
-        one = asked[urn]
-        parts.drifts.append(
+    for urn in sorted(refreshed.gone() & set(resources_by_urn)):
+        resource = resources_by_urn[urn]
+        draft.drifts.append(
             Drifted(
-                **_named(one, own),
+                **_common_fields(resource, stack_resources),
                 op="delete",
                 what="gone",
-                severity=drift_severity.severity("gone", one.type),
+                severity=drift_severity.severity_of("gone", resource.type),
                 why="we made it, and it is not there",
             )
         )
         live.gone.add(urn)
 
 
-def _named(one: Stated, own: list[Stated]) -> dict[str, Any]:
+def _common_fields(resource: Stated, resources: list[Stated]) -> dict[str, Any]:
     return {
-        "urn": one.urn,
-        "type": one.type,
-        "name": one.name,
-        "component": (one.parent or "").rsplit("::", 1)[-1],
-        "stateful": stateful(one.type),
-        "where": (one.provider or "").rsplit("::", 1)[-1],
+        "urn": resource.urn,
+        "type": resource.type,
+        "name": resource.name,
+        "component": (resource.parent or "").rsplit("::", 1)[-1],
+        "stateful": is_stateful(resource.type),
+        "where": (resource.provider or "").rsplit("::", 1)[-1],
     }
 
 
-def _aws(
-    stack: Stack, state: Mapping[str, Any], others: list[dict[str, Any]], own: list[Stated], parts: _Parts
+def _add_aws_drift(
+    stack: Stack,
+    state: Mapping[str, Any],
+    other_states: list[dict[str, Any]],
+    stack_resources: list[Stated],
+    draft: _DriftDraft,
 ) -> None:
     label = f"{stack.project.name}/{stack.name}"
     entries = {
-        str(each["urn"]): {
-            "type": each["type"],
-            "id": str(each.get("id") or ""),
-            "inputs": graph_state.plain(each.get("inputs") or {}),
-            "outputs": graph_state.plain(each.get("outputs") or {}),
+        str(entry["urn"]): {
+            "type": entry["type"],
+            "id": str(entry.get("id") or ""),
+            "inputs": graph_state.plain(entry.get("inputs") or {}),
+            "outputs": graph_state.plain(entry.get("outputs") or {}),
         }
-        for one in (state, *others)
-        for each in one.get("resources") or []
-        if str(each["type"]).startswith(_AWS)
+        for state in (state, *other_states)
+        for entry in state.get("resources") or []
+        if str(entry["type"]).startswith(_AWS)
     }
-    known = aws_foreign.names(entries.values())
-    by_place: dict[tuple[str, str], tuple[Aws, list[Stated]]] = {}
+    identifiers = aws_foreign.resource_identifiers(entries.values())
+    by_account: dict[tuple[str, str], tuple[Aws, list[Stated]]] = {}
     for urn, provider in sorted(_providers(state, "aws").items()):
-        mine = [each for each in own if each.provider == urn]
-        if not mine:
+        provider_resources = [resource for resource in stack_resources if resource.provider == urn]
+        if not provider_resources:
             continue
         aws = Aws(provider.get("inputs") or {}, label)
-        place = by_place.setdefault((aws.account, aws.region), (aws, []))
-        place[1].extend(mine)
-    for aws, mine in by_place.values():
-        account = aws_foreign.Account(aws, mine, known, entries, parts.masker)
-        parts.drifts += account.look()
-        parts.unseen += account.unseen
+        account_resources = by_account.setdefault((aws.account, aws.region), (aws, []))
+        account_resources[1].extend(provider_resources)
+    for aws, provider_resources in by_account.values():
+        account = aws_foreign.Account(aws, provider_resources, identifiers, entries, draft.masker)
+        draft.drifts += account.look()
+        draft.unseen += account.unseen

@@ -13,29 +13,29 @@ from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.core.pulumi_values import MASK
 from isthmus.engine.drift import kubernetes_fields
 from isthmus.engine.drift import severity as drift_severity
-from isthmus.engine.drift.kubernetes_fields import Found
-from isthmus.engine.drift.kubernetes_pods import strangers
+from isthmus.engine.drift.kubernetes_fields import FieldDifference
+from isthmus.engine.drift.kubernetes_pods import find_changed_pods
 from isthmus.engine.kubernetes import managed_fields
 from isthmus.engine.kubernetes import ownership as kubernetes_ownership
 from isthmus.engine.kubernetes.client import ApiRefusal
 from isthmus.engine.kubernetes.discovery import Kind, Live
 from isthmus.engine.preview.masking import Masker
-from isthmus.engine.preview.noise import noise
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.noise import is_noise
+from isthmus.engine.preview.stateful_types import is_stateful
 from isthmus.graph.resources.state import Stated
 
-_HIDDEN = ("Secret", "ConfigMap")
+_CONTENT_HIDDEN = ("Secret", "ConfigMap")
 """Kinds of which a foreign one is told by its keys alone: what stands in them may be anything."""
-_TOLD = ("spec", "subjects", "roleRef", "rules", "webhooks", "secrets", "imagePullSecrets")
+_SHOWN_SECTIONS = ("spec", "subjects", "roleRef", "rules", "webhooks", "secrets", "imagePullSecrets")
 """Parts of a foreign object that say what it does."""
-_NOTHING_MORE = ("Patch",)
+_PATCH_SUFFIX = ("Patch",)
 """Of what others own, only the fields that we set are ours to speak of."""
 
-_SET: tuple[What, ...] = ("changed", "added")
+_FIELD_CATEGORIES: tuple[What, ...] = ("changed", "added")
 
 
 @dataclass
-class Stands:
+class LiveObjects:
     """What a cluster says of a stack."""
 
     drifts: list[Drifted] = field(default_factory=list)
@@ -62,194 +62,245 @@ class Cluster:
     """URN → the field managers by which the engine sets it."""
     masker: Masker
 
-    def look(self) -> Stands:
+    def look(self) -> LiveObjects:
         """Ask it."""
-        found = Stands(unseen=self.live.unseen)
-        asked = [each for each in self.own if _object(each)]
+        live_objects = LiveObjects(unseen=self.live.unseen)
+        resources = [resource for resource in self.own if _is_object(resource)]
         sharing = self._sharing()
-        for each, answer in zip(asked, self.live.each(self._read, asked), strict=True):
+        for resource, answer in zip(resources, self.live.each(self._read, resources), strict=True):
             if isinstance(answer, Unseen):
-                found.unseen.append(answer)
+                live_objects.unseen.append(answer)
                 continue
-            found.looked.add(each.urn)
+            live_objects.looked.add(resource.urn)
             if answer is None:
-                found.gone.add(each.urn)
-                found.drifts.append(self._gone(each, "we made it, and it is not there"))
+                live_objects.gone.add(resource.urn)
+                live_objects.drifts.append(self._gone(resource, "we made it, and it is not there"))
             elif (answer.get("metadata") or {}).get("deletionTimestamp"):
-                found.drifts.append(self._gone(each, "it is being deleted"))
+                live_objects.drifts.append(self._gone(resource, "it is being deleted"))
             else:
-                self._compare(each, answer, sharing, found)
-        self._strange(found)
-        return found
+                self._compare(resource, answer, sharing, live_objects)
+        self._strange(live_objects)
+        return live_objects
 
-    def _read(self, one: Stated) -> dict[str, Any] | Unseen | None:
-        kind = self.live.kind(str(one.inputs["apiVersion"]), str(one.inputs["kind"]))
+    def _read(self, resource: Stated) -> dict[str, Any] | Unseen | None:
+        kind = self.live.kind(str(resource.inputs["apiVersion"]), str(resource.inputs["kind"]))
         if kind is None:
-            lost = any(each.what.startswith("kinds of") for each in self.live.unseen)
-            return self._unseen(one, "its kind could not be asked for") if lost else None
-        space, _, name = one.id.rpartition("/")
+            is_undiscovered = any(unseen.what.startswith("kinds of") for unseen in self.live.unseen)
+            return self._unseen(resource, "its kind could not be asked for") if is_undiscovered else None
+        namespace, _, name = resource.id.rpartition("/")
         try:
-            return self.live.one(kind, space or None, name, whole=kind.kind != "Secret")
+            return self.live.one(kind, namespace or None, name, full=kind.kind != "Secret")
         except ApiRefusal as refused:
-            return self._unseen(one, str(refused))
+            return self._unseen(resource, str(refused))
 
-    def _unseen(self, one: Stated, why: str) -> Unseen:
-        return Unseen(what=f"{one.inputs['kind']} {one.id}", where=self.live.cluster.context, why=why)
+    def _unseen(self, resource: Stated, why: str) -> Unseen:
+        return Unseen(
+            what=f"{resource.inputs['kind']} {resource.id}", where=self.live.cluster.context, why=why
+        )
 
     def _sharing(self) -> dict[tuple[str, str], frozenset[str]]:
         """Object → all managers of ours on it: a patch sets fields of what another resource makes."""
-        found: dict[tuple[str, str], frozenset[str]] = {}
-        for each in self.every:
-            if _object(each):
-                key = (str(each.inputs["kind"]), each.id)
-                found[key] = found.get(key, frozenset()) | self.managers.get(each.urn, frozenset())
-        return found
+        managers: dict[tuple[str, str], frozenset[str]] = {}
+        for resource in self.every:
+            if _is_object(resource):
+                key = (str(resource.inputs["kind"]), resource.id)
+                managers[key] = managers.get(key, frozenset()) | self.managers.get(resource.urn, frozenset())
+        return managers
 
-    def _gone(self, one: Stated, why: str) -> Drifted:
+    def _gone(self, resource: Stated, why: str) -> Drifted:
         return Drifted(
-            **self._named(one),
+            **self._named(resource),
             op="delete",
             what="gone",
-            severity=drift_severity.severity("gone", one.type),
+            severity=drift_severity.severity_of("gone", resource.type),
             why=why,
         )
 
     def _compare(
         self,
-        one: Stated,
+        resource: Stated,
         live: dict[str, Any],
         sharing: Mapping[tuple[str, str], frozenset[str]],
-        found: Stands,
+        live_objects: LiveObjects,
     ) -> None:
-        fields = managed_fields.fields((live.get("metadata") or {}).get("managedFields"))
-        ours = sharing.get((str(one.inputs["kind"]), one.id), frozenset())
-        if one.inputs["kind"] == "Secret":
-            said, there = _keys_of_secret(one.inputs, live, fields, ours)
+        fields = managed_fields.parse_fields((live.get("metadata") or {}).get("managedFields"))
+        own_managers = sharing.get((str(resource.inputs["kind"]), resource.id), frozenset())
+        if resource.inputs["kind"] == "Secret":
+            stated, live_fields = _keys_of_secret(resource.inputs, live, fields, own_managers)
         else:
-            said, there = one.inputs, live
-        theirs = kubernetes_fields.found(said, there, fields, ours)
-        patch = one.type.endswith(_NOTHING_MORE)
-        others = [
-            each
-            for each in theirs
-            if not drift_severity.brought(one.type, each.path)
+            stated, live_fields = resource.inputs, live
+        differences = kubernetes_fields.compare_fields(stated, live_fields, fields, own_managers)
+        is_patch = resource.type.endswith(_PATCH_SUFFIX)
+        relevant = [
+            difference
+            for difference in differences
+            if not drift_severity.is_controller_written(resource.type, difference.path)
             # What another resource of ours sets, this one does not say.
-            and not (each.what == "added" and each.by and each.by <= ours and self._also(one))
-            and not (patch and (each.what == "added" or each.old is None))
+            and not (
+                difference.what == "added"
+                and difference.by
+                and difference.by <= own_managers
+                and self._also(resource)
+            )
+            and not (is_patch and (difference.what == "added" or difference.old is None))
         ]
-        scalers = [each.inputs for each in self.every if each.inputs.get("kind") in _SCALERS]
-        asked: dict[str, list[Found]] = {}
-        for each in others:
-            because = drift_severity.scaled(one.type, one.inputs, each.path, each.new, scalers)
-            asked.setdefault(because, []).append(each)
-        for because, mine in sorted(asked.items()):
-            for what in _SET:
-                some = [each for each in mine if each.what == what]
-                if some:
-                    found.drifts.append(self._differs(one, what, some, fields, because))
-        if others and one.inputs["kind"] != "Secret":
-            found.inputs[one.urn] = bare(live)
+        scalers = [resource.inputs for resource in self.every if resource.inputs.get("kind") in _SCALERS]
+        by_reason: dict[str, list[FieldDifference]] = {}
+        for difference in relevant:
+            reason = drift_severity.reason_for_scaling(
+                resource.type, resource.inputs, difference.path, difference.new, scalers
+            )
+            by_reason.setdefault(reason, []).append(difference)
+        for reason, group in sorted(by_reason.items()):
+            for category in _FIELD_CATEGORIES:
+                of_category = [difference for difference in group if difference.what == category]
+                if of_category:
+                    live_objects.drifts.append(self._differs(resource, category, of_category, fields, reason))
+        if relevant and resource.inputs["kind"] != "Secret":
+            live_objects.inputs[resource.urn] = without_server_fields(live)
 
-    def _also(self, one: Stated) -> bool:
+    def _also(self, resource: Stated) -> bool:
         """Whether several resources of ours speak of the object."""
-        key = (one.inputs["kind"], one.id)
-        return sum(_object(each) and (each.inputs["kind"], each.id) == key for each in self.every) > 1
-
-    def _differs(
-        self, one: Stated, what: What, some: Sequence[Found], fields: managed_fields.Fields, because: str
-    ) -> Drifted:
-        told = [self._property(one.type, each) for each in some]
-        by = sorted({manager for each in some for manager in each.by})
-        return Drifted(
-            **self._named(one),
-            op="update",
-            what=what,
-            properties=sorted(told, key=lambda each: each.path),
-            severity=drift_severity.severity(what, one.type, told),
-            by=[self.masker.text(each) for each in by],
-            since=max((fields.since.get(each, "") for each in by), default=""),
-            expected=because,
-            why="what we set is different" if what == "changed" else "somebody set what we did not say",
+        key = (resource.inputs["kind"], resource.id)
+        return (
+            sum(
+                _is_object(other_resource) and (other_resource.inputs["kind"], other_resource.id) == key
+                for other_resource in self.every
+            )
+            > 1
         )
 
-    def _property(self, type_: str, one: Found) -> PropertyChange:
-        old, new = self.masker.field(one.path, one.old), self.masker.field(one.path, one.new)
+    def _differs(
+        self,
+        resource: Stated,
+        category: What,
+        differences: Sequence[FieldDifference],
+        fields: managed_fields.Fields,
+        reason: str,
+    ) -> Drifted:
+        properties = [self._property(resource.type, difference) for difference in differences]
+        managers = sorted({manager for difference in differences for manager in difference.by})
+        return Drifted(
+            **self._named(resource),
+            op="update",
+            what=category,
+            properties=sorted(properties, key=lambda property: property.path),
+            severity=drift_severity.severity_of(category, resource.type, properties),
+            by=[self.masker.text(manager_name) for manager_name in managers],
+            since=max((fields.since.get(manager_name, "") for manager_name in managers), default=""),
+            expected=reason,
+            why="what we set is different" if category == "changed" else "somebody set what we did not say",
+        )
+
+    def _property(self, type_: str, difference: FieldDifference) -> PropertyChange:
+        old, new = (
+            self.masker.field(difference.path, difference.old),
+            self.masker.field(difference.path, difference.new),
+        )
         hidden = MASK in json.dumps([old, new], default=str)
         if hidden and old is not None and new is not None:
             old = new = MASK
         return PropertyChange(
-            path=self.masker.text(one.path), old=old, new=new, secret=hidden, noise=noise(type_, one.path)
+            path=self.masker.text(difference.path),
+            old=old,
+            new=new,
+            secret=hidden,
+            noise=is_noise(type_, difference.path),
         )
 
-    def _named(self, one: Stated) -> dict[str, Any]:
-        space = one.id.rpartition("/")[0]
-        parents = {each.urn: each.name for each in self.own}
+    def _named(self, resource: Stated) -> dict[str, Any]:
+        namespace = resource.id.rpartition("/")[0]
+        parents = {parent.urn: parent.name for parent in self.own}
         return {
-            "urn": one.urn,
-            "type": one.type,
-            "name": one.name,
-            "component": parents.get(one.parent or "", ""),
-            "stateful": stateful(one.type),
-            "where": self._where(space),
+            "urn": resource.urn,
+            "type": resource.type,
+            "name": resource.name,
+            "component": parents.get(resource.parent or "", ""),
+            "stateful": is_stateful(resource.type),
+            "where": self._where(namespace),
         }
 
-    def _where(self, space: str) -> str:
+    def _where(self, namespace: str) -> str:
         context = self.live.cluster.context
-        return f"{context}, namespace {space}" if space else context
+        return f"{context}, namespace {namespace}" if namespace else context
 
-    def _strange(self, found: Stands) -> None:
+    def _strange(self, live_objects: LiveObjects) -> None:
         """What is in the stack's own namespaces and is nobody's that the states know."""
-        spaces = {each.id: each for each in self.own if each.type.endswith(":Namespace") and _object(each)}
-        standing = {name for name, each in spaces.items() if each.urn not in found.gone}
-        whose = kubernetes_ownership.known(self.every)
-        objects = self.live.objects(standing)
-        for kind, meta in whose.foreign(objects):
-            found.drifts.append(self._foreign(kind, meta, spaces, found))
-        found.drifts += strangers(self.live, standing, objects, whose, self.masker, self._where)
+        namespaces = {
+            resource.id: resource
+            for resource in self.own
+            if resource.type.endswith(":Namespace") and _is_object(resource)
+        }
+        existing = {name for name, resource in namespaces.items() if resource.urn not in live_objects.gone}
+        ownership = kubernetes_ownership.ownership_of(self.every)
+        objects = self.live.objects(existing)
+        for kind, metadata in ownership.foreign(objects):
+            live_objects.drifts.append(self._foreign(kind, metadata, namespaces, live_objects))
+        live_objects.drifts += find_changed_pods(
+            self.live, existing, objects, ownership, self.masker, self._where
+        )
 
     def _foreign(
-        self, kind: Kind, one: dict[str, Any], spaces: Mapping[str, Stated], found: Stands
+        self, kind: Kind, partial: dict[str, Any], namespaces: Mapping[str, Stated], live_objects: LiveObjects
     ) -> Drifted:
-        meta = one["metadata"]
-        space, name = str(meta.get("namespace", "")), str(meta["name"])
-        fields = managed_fields.fields(meta.get("managedFields"))
-        whole: dict[str, Any] | None = {}
-        if kind.kind not in _HIDDEN:
+        metadata = partial["metadata"]
+        namespace, name = str(metadata.get("namespace", "")), str(metadata["name"])
+        fields = managed_fields.parse_fields(metadata.get("managedFields"))
+        full_object: dict[str, Any] | None = {}
+        if kind.kind not in _CONTENT_HIDDEN:
             try:
-                whole = self.live.one(kind, space, name)
+                full_object = self.live.one(kind, namespace, name)
             except ApiRefusal as refused:
-                where = self._where(space)
-                found.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
-        made = bare(whole) if whole else {"apiVersion": kind.api_version, "kind": kind.kind, **bare(one)}
-        if kind.kind in _HIDDEN:
+                where = self._where(namespace)
+                live_objects.unseen.append(Unseen(what=f"{kind.kind} {name}", where=where, why=str(refused)))
+        content = (
+            without_server_fields(full_object)
+            if full_object
+            else {"apiVersion": kind.api_version, "kind": kind.kind, **without_server_fields(partial)}
+        )
+        if kind.kind in _CONTENT_HIDDEN:
             keys = [
-                name for part in ("data", "stringData", "binaryData") for name in _owned_keys(fields, part)
+                name
+                for section in ("data", "stringData", "binaryData")
+                for name in _owned_keys(fields, section)
             ]
-            made["data"] = dict.fromkeys(sorted(keys), MASK)
-            told = [
-                PropertyChange(path=f"data[{json.dumps(key)}]", new=MASK, secret=True) for key in made["data"]
+            content["data"] = dict.fromkeys(sorted(keys), MASK)
+            properties = [
+                PropertyChange(path=f"data[{json.dumps(key)}]", new=MASK, secret=True)
+                for key in content["data"]
             ]
         else:
-            parts = [(key, self.masker.field(key, made[key])) for key in sorted(_TOLD) if key in made]
-            told = [
-                PropertyChange(path=key, new=value, secret=MASK in json.dumps(value, default=str))
-                for key, value in parts
+            shown_parts = [
+                (key, self.masker.field(key, content[key]))
+                for key in sorted(_SHOWN_SECTIONS)
+                if key in content
             ]
-        home = spaces[space]
-        urn = f"{home.urn.rsplit('::', 2)[0]}::{kind.type}::{space}/{name}"
-        found.foreign.append(Stated(urn, kind.type, name, made, provider=home.provider, id=f"{space}/{name}"))
+            properties = [
+                PropertyChange(path=key, new=value, secret=MASK in json.dumps(value, default=str))
+                for key, value in shown_parts
+            ]
+        namespace_resource = namespaces[namespace]
+        urn = f"{namespace_resource.urn.rsplit('::', 2)[0]}::{kind.type}::{namespace}/{name}"
+        live_objects.foreign.append(
+            Stated(
+                urn, kind.type, name, content, provider=namespace_resource.provider, id=f"{namespace}/{name}"
+            )
+        )
         return Drifted(
             urn=self.masker.text(urn),
             op="create",
             what="foreign",
             type=kind.type,
             name=self.masker.text(name),
-            properties=[each.model_copy(update={"path": self.masker.text(each.path)}) for each in told],
-            severity=drift_severity.severity("foreign", kind.type),
-            stateful=stateful(kind.type),
-            where=self._where(space),
-            by=[self.masker.text(each) for each in sorted(fields.since)],
-            since=max([str(meta.get("creationTimestamp") or ""), *fields.since.values()]),
+            properties=[
+                property.model_copy(update={"path": self.masker.text(property.path)})
+                for property in properties
+            ],
+            severity=drift_severity.severity_of("foreign", kind.type),
+            stateful=is_stateful(kind.type),
+            where=self._where(namespace),
+            by=[self.masker.text(manager) for manager in sorted(fields.since)],
+            since=max([str(metadata.get("creationTimestamp") or ""), *fields.since.values()]),
             why="it is in a namespace of ours, and no state knows it",
         )
 
@@ -257,47 +308,54 @@ class Cluster:
 _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 
 
-def _object(one: Stated) -> bool:
+def _is_object(resource: Stated) -> bool:
     """Whether it is one object that the stack makes or patches, and no chart."""
     return (
-        one.made
-        and one.type.startswith("kubernetes:")
-        and "kind" in one.inputs
-        and "apiVersion" in one.inputs
+        resource.made
+        and resource.type.startswith("kubernetes:")
+        and "kind" in resource.inputs
+        and "apiVersion" in resource.inputs
     )
 
 
-def bare(live: Mapping[str, Any]) -> dict[str, Any]:
+def without_server_fields(live: Mapping[str, Any]) -> dict[str, Any]:
     """An object as somebody would write it: without what only the API server and controllers say."""
-    made = copy.deepcopy({key: value for key, value in live.items() if key != "status"})
-    meta = made.get("metadata") or {}
-    kept = ("name", "namespace", "labels", "annotations", "ownerReferences")
-    made["metadata"] = {key: meta[key] for key in kept if key in meta}
-    return made
+    content = copy.deepcopy({key: value for key, value in live.items() if key != "status"})
+    metadata = content.get("metadata") or {}
+    kept_fields = ("name", "namespace", "labels", "annotations", "ownerReferences")
+    content["metadata"] = {key: metadata[key] for key in kept_fields if key in metadata}
+    return content
 
 
-def _owned_keys(fields: managed_fields.Fields, part: str) -> dict[str, managed_fields.Owned]:
-    at = fields.tree.name(part)
-    return {step.text: each for step, each in at.below.items() if step.sort == "f"} if at else {}
+def _owned_keys(fields: managed_fields.Fields, section_name: str) -> dict[str, managed_fields.Owned]:
+    section = fields.tree.name(section_name)
+    return {step.text: owned for step, owned in section.below.items() if step.sort == "f"} if section else {}
 
 
 def _keys_of_secret(
-    inputs: Mapping[str, Any], live: Mapping[str, Any], fields: managed_fields.Fields, ours: Iterable[str]
+    inputs: Mapping[str, Any],
+    live: Mapping[str, Any],
+    fields: managed_fields.Fields,
+    own_managers: Iterable[str],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A Secret as it was said and as it stands, by its keys alone; its data is never read.
 
     Which key somebody else has changed is told by who has the last word on it.
     """
-    there = {key: each for part in ("data", "stringData") for key, each in _owned_keys(fields, part).items()}
-    said: set[str] = set()
+    live_keys = {
+        key: owned
+        for section in ("data", "stringData")
+        for key, owned in _owned_keys(fields, section).items()
+    }
+    stated_keys: set[str] = set()
     for part in ("data", "stringData"):
-        mine = inputs.get(part)
+        values = inputs.get(part)
         # Where the whole map is a secret, its keys are those that are ours.
-        said |= set(mine) if isinstance(mine, Mapping) else set()
-        if isinstance(mine, str):
-            said |= {key for key, each in there.items() if each.all() & set(ours)}
-    meta = {key: value for key, value in inputs.items() if key in ("apiVersion", "kind", "metadata")}
+        stated_keys |= set(values) if isinstance(values, Mapping) else set()
+        if isinstance(values, str):
+            stated_keys |= {key for key, owned in live_keys.items() if owned.all() & set(own_managers)}
+    identity = {key: value for key, value in inputs.items() if key in ("apiVersion", "kind", "metadata")}
     return (
-        {**meta, "data": dict.fromkeys(sorted(said), MASK)},
-        {"metadata": live.get("metadata") or {}, "data": dict.fromkeys(sorted(there), MASK)},
+        {**identity, "data": dict.fromkeys(sorted(stated_keys), MASK)},
+        {"metadata": live.get("metadata") or {}, "data": dict.fromkeys(sorted(live_keys), MASK)},
     )

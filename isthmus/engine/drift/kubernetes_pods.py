@@ -11,80 +11,95 @@ from typing import Any
 from isthmus.contracts.reports.drift import Drifted
 from isthmus.contracts.reports.preview import PropertyChange
 from isthmus.engine.kubernetes.discovery import Kind, Live
-from isthmus.engine.kubernetes.ownership import Whose
+from isthmus.engine.kubernetes.ownership import Ownership
 from isthmus.engine.preview.masking import Masker
 
-_BOXES = ("initContainers", "containers")
-_MAKERS = {"ReplicaSet", "StatefulSet", "DaemonSet", "Job"}
+_CONTAINER_SECTIONS = ("initContainers", "containers")
+_POD_CONTROLLERS = {"ReplicaSet", "StatefulSet", "DaemonSet", "Job"}
 
 
-def strangers(
+def find_changed_pods(
     live: Live,
-    spaces: Iterable[str],
+    namespaces: Iterable[str],
     objects: Sequence[tuple[Kind, dict[str, Any]]],
-    whose: Whose,
+    ownership: Ownership,
     masker: Masker,
     where: Callable[[str], str],
 ) -> list[Drifted]:
     """Pods whose containers are not those of the template that made them. `objects`: all that stands there."""
-    foreign = {str(each["metadata"].get("uid")) for _, each in whose.foreign(objects)}
-    pods, makers = live.kind("v1", "Pod"), {kind.kind: kind for kind, _ in objects if kind.kind in _MAKERS}
+    foreign = {str(foreign_object["metadata"].get("uid")) for _, foreign_object in ownership.foreign(objects)}
+    pods, makers = (
+        live.kind("v1", "Pod"),
+        {kind.kind: kind for kind, _ in objects if kind.kind in _POD_CONTROLLERS},
+    )
     if pods is None:
         return []
-    found = []
-    for space in sorted(spaces):
+    drifts = []
+    for namespace in sorted(namespaces):
         templates = {
-            str(one["metadata"].get("uid")): (one.get("spec") or {}).get("template") or {}
+            str(maker["metadata"].get("uid")): (maker.get("spec") or {}).get("template") or {}
             for kind in makers.values()
-            for one in live.listed(kind, space, whole=True)
+            for maker in live.listed(kind, namespace, full=True)
         }
-        for pod in live.listed(pods, space, whole=True):
-            meta = pod["metadata"]
-            if str(meta.get("uid")) in foreign or meta.get("deletionTimestamp"):
+        for pod in live.listed(pods, namespace, full=True):
+            metadata = pod["metadata"]
+            if str(metadata.get("uid")) in foreign or metadata.get("deletionTimestamp"):
                 continue
-            owner = next((each for each in meta.get("ownerReferences") or [] if each.get("controller")), None)
+            owner = next(
+                (
+                    reference
+                    for reference in metadata.get("ownerReferences") or []
+                    if reference.get("controller")
+                ),
+                None,
+            )
             template = templates.get(str((owner or {}).get("uid")))
             if owner is None or template is None:
                 continue
-            told = list(_different(template.get("spec") or {}, pod.get("spec") or {}, masker))
-            if told:
-                found.append(_drifted(pod, owner, told, masker, where(space)))
-    return found
+            changes = list(_container_changes(template.get("spec") or {}, pod.get("spec") or {}, masker))
+            if changes:
+                drifts.append(_drifted(pod, owner, changes, masker, where(namespace)))
+    return drifts
 
 
-def _different(
+def _container_changes(
     template: Mapping[str, Any], pod: Mapping[str, Any], masker: Masker
 ) -> Iterator[PropertyChange]:
-    for part in _BOXES:
-        said = {each["name"]: each.get("image") for each in template.get(part) or []}
-        for each in pod.get(part) or []:
-            name, image = each["name"], masker.value(each.get("image"))
-            path = masker.text(f'spec.{part}["{name}"]')
-            if name not in said:
+    for section in _CONTAINER_SECTIONS:
+        images = {container["name"]: container.get("image") for container in template.get(section) or []}
+        for container in pod.get(section) or []:
+            name, image = container["name"], masker.value(container.get("image"))
+            path = masker.text(f'spec.{section}["{name}"]')
+            if name not in images:
                 yield PropertyChange(path=path, new={"name": masker.text(name), "image": image})
-            elif said[name] != each.get("image"):
-                yield PropertyChange(path=f"{path}.image", old=masker.value(said[name]), new=image)
-    for each in pod.get("ephemeralContainers") or []:
-        path = masker.text(f'spec.ephemeralContainers["{each["name"]}"]')
+            elif images[name] != container.get("image"):
+                yield PropertyChange(path=f"{path}.image", old=masker.value(images[name]), new=image)
+    for container in pod.get("ephemeralContainers") or []:
+        path = masker.text(f'spec.ephemeralContainers["{container["name"]}"]')
         yield PropertyChange(
-            path=path, new={"name": masker.text(each["name"]), "image": masker.value(each.get("image"))}
+            path=path,
+            new={"name": masker.text(container["name"]), "image": masker.value(container.get("image"))},
         )
 
 
 def _drifted(
-    pod: Mapping[str, Any], owner: Mapping[str, Any], told: list[PropertyChange], masker: Masker, where: str
+    pod: Mapping[str, Any],
+    owner: Mapping[str, Any],
+    changes: list[PropertyChange],
+    masker: Masker,
+    where: str,
 ) -> Drifted:
-    meta = pod["metadata"]
+    metadata = pod["metadata"]
     return Drifted(
-        urn=masker.text(f"{where}, Pod {meta['name']}"),
+        urn=masker.text(f"{where}, Pod {metadata['name']}"),
         op="update",
         what="added",
         type="kubernetes:core/v1:Pod",
-        name=masker.text(str(meta["name"])),
+        name=masker.text(str(metadata["name"])),
         component=masker.text(str(owner.get("name", ""))),
-        properties=told,
+        properties=changes,
         severity="high",
         where=where,
-        since=str(meta.get("creationTimestamp") or ""),
+        since=str(metadata.get("creationTimestamp") or ""),
         why="it runs what its template does not say: an admission webhook's, or somebody's debugging",
     )

@@ -59,46 +59,48 @@ class Refreshed:
             return "the engine's account of what stands ends before its summary"
         if self.strange:
             return f"the engine speaks of ends that are not known here: {', '.join(sorted(self.strange))}"
-        left = sorted(set(urns) - set(self.looked))
-        if not left:
+        unreported = sorted(set(urns) - set(self.looked))
+        if not unreported:
             return ""
-        name = left[0].rsplit("::", 1)[-1]
-        return f"the engine's account has no word of {len(left)} resources, {name} the first of them"
+        name = unreported[0].rsplit("::", 1)[-1]
+        return f"the engine's account has no word of {len(unreported)} resources, {name} the first of them"
 
     def gone(self) -> set[str]:
         return {urn for urn, op in self.looked.items() if op == "delete"}
 
     def changed(self, types: Mapping[str, str], masker: Masker) -> dict[str, list[PropertyChange]]:
         """What we set and is different, by URN; `types` of those that are asked for."""
-        found = {}
+        changes_by_urn = {}
         for urn in sorted(set(types) & set(self.new)):
             if self.looked[urn] not in ("update", "refresh"):
                 continue
-            told = properties(
+            changes = properties(
                 types[urn],
                 self.old.get(urn, {}),
                 self.new[urn],
                 masker,
-                said=[path for path in self.detailed.get(urn, ()) if _root(path) in self.old.get(urn, {})],
-                stands=self.stands.get(urn),
+                provider_paths=[
+                    path for path in self.detailed.get(urn, ()) if _first_key(path) in self.old.get(urn, {})
+                ],
+                outputs=self.stands.get(urn),
             )
-            if told:
-                found[urn] = told
-        return found
+            if changes:
+                changes_by_urn[urn] = changes
+        return changes_by_urn
 
-    def _looked(self, meta: Any) -> None:
-        op = str(getattr(meta.op, "value", meta.op))
+    def _looked(self, metadata: Any) -> None:
+        op = str(getattr(metadata.op, "value", metadata.op))
         if op not in _RESULTS:
             self.strange.add(op)
             return
-        self.looked[meta.urn] = op
-        if meta.old is not None:
-            self.old[meta.urn] = dict(meta.old.inputs or {})
-        if meta.new is not None:
-            self.new[meta.urn] = dict(meta.new.inputs or {})
-            self.stands[meta.urn] = dict(meta.new.outputs or {})
-        self.detailed[meta.urn] = sorted(meta.detailed_diff or {})
+        self.looked[metadata.urn] = op
+        if metadata.old is not None:
+            self.old[metadata.urn] = dict(metadata.old.inputs or {})
+        if metadata.new is not None:
+            self.new[metadata.urn] = dict(metadata.new.inputs or {})
+            self.stands[metadata.urn] = dict(metadata.new.outputs or {})
+        self.detailed[metadata.urn] = sorted(metadata.detailed_diff or {})
 
 
-def _root(path: str) -> str:
+def _first_key(path: str) -> str:
     return path.partition(".")[0].partition("[")[0]

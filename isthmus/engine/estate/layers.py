@@ -26,31 +26,31 @@ def before_up(
 
     `states`: those that were read already, by stack; more are added.
     """
-    read = {} if states is None else states
+    states_by_stack = {} if states is None else states
     if stack.member is None or stack.estate is None or stack.layer == "foundation":
         return
     for holder in stack.estate.of("serving"):
-        if holder.stack not in read:
-            read[holder.stack] = state_of(stack, holder.stack)
-        stands = [
-            *estate_migration.standing(read[holder.stack]),
-            *estate_migration.hosted(read[holder.stack]),
+        if holder.stack not in states_by_stack:
+            states_by_stack[holder.stack] = read_state(stack, holder.stack)
+        endpoints = [
+            *estate_migration.gpu_endpoints(states_by_stack[holder.stack]),
+            *estate_migration.sagemaker_endpoints(states_by_stack[holder.stack]),
         ]
-        refused = layered_moves.twice(stands, platform, stack.estate, stack.member, holder)
-        own = stack.layer == "platform" or holder == stack.member
-        if refused is None and own and not in_place:
-            refused = layered_moves.refusal(stands, platform, stack.estate, stack.member, holder)
+        refused = layered_moves.twice(endpoints, platform, stack.estate, stack.member, holder)
+        acts_on_holder = stack.layer == "platform" or holder == stack.member
+        if refused is None and acts_on_holder and not in_place:
+            refused = layered_moves.refusal(endpoints, platform, stack.estate, stack.member, holder)
         if refused is not None:
             raise refused
 
 
-def move(stands: Sequence[Standing], platform: Platform, stack: Stack) -> Move:
+def plan_move(endpoints: Sequence[Standing], platform: Platform, stack: Stack) -> Move:
     """How to come from what stands to the platform. In a layer the old goes first: its gateway has gone over."""
-    found = moves.move(stands, platform)
+    planned = moves.move(endpoints, platform)
     if stack.member is None or stack.estate is None:
-        return found
-    going = layered_moves.gone(stands, platform, stack.estate.served_by(platform, stack.member))
-    return replace(found, going=going, first=going)
+        return planned
+    removed = layered_moves.gone(endpoints, platform, stack.estate.served_by(platform, stack.member))
+    return replace(planned, going=removed, first=removed)
 
 
 def before_destroy(stack: Stack) -> None:
@@ -58,45 +58,45 @@ def before_destroy(stack: Stack) -> None:
     if stack.member is None or stack.estate is None:
         return
     for above in stack.estate.above(stack.member):
-        held = [
-            each
-            for each in state_of(stack, above.stack).get("resources") or []
-            if each.get("custom") and not each["type"].startswith("pulumi:")
+        resources = [
+            resource
+            for resource in read_state(stack, above.stack).get("resources") or []
+            if resource.get("custom") and not resource["type"].startswith("pulumi:")
         ]
-        if held:
+        if resources:
             raise Refused(
-                f"{above.stack} stands on it, with {len(held)} resources",
+                f"{above.stack} stands on it, with {len(resources)} resources",
                 where=f"stack {stack.name}",
                 fix=f"Run `isthmus destroy {above.stack}` first, or `isthmus destroy {stack.estate.name}`",
             )
 
 
-def agree(stacks: Sequence[Stack]) -> None:
+def check_same_location(stacks: Sequence[Stack]) -> None:
     """`EnvironmentFault` where stacks of one estate live in different places."""
-    first: dict[str, Stack] = {}
-    for each in stacks:
-        if each.member is None:
+    first_stacks: dict[str, Stack] = {}
+    for stack in stacks:
+        if stack.member is None:
             continue
-        one = first.setdefault(each.member.estate, each)
-        if (one.sandbox, one.kubeconfig) != (each.sandbox, each.kubeconfig):
+        first_of_estate = first_stacks.setdefault(stack.member.estate, stack)
+        if (first_of_estate.sandbox, first_of_estate.kubeconfig) != (stack.sandbox, stack.kubeconfig):
             raise EnvironmentFault(
-                f"{one.name} and {each.name} are of one estate, and say different `isthmus:sandbox` or"
+                f"{first_of_estate.name} and {stack.name} are of one estate, and say different `isthmus:sandbox` or"
                 " `isthmus:kubeconfig`",
-                where=each.member.file,
+                where=stack.member.file,
                 fix="Say the same in both",
             )
 
 
-def state_of(stack: Stack, name: str) -> dict[str, Any]:
+def read_state(stack: Stack, name: str) -> dict[str, Any]:
     """The state of another stack of the project, secrets encrypted; nothing where there is none."""
     from pulumi import automation
 
     root = str(stack.project.root)
     try:
         command = automation.LocalWorkspace(work_dir=root).pulumi_command
-        said = command.run(["stack", "export", "--stack", name, "--non-interactive"], root, {})
+        result = command.run(["stack", "export", "--stack", name, "--non-interactive"], root, {})
     except automation.StackNotFoundError:
         return {}
     except automation.CommandError as error:
         raise failures.failure([], str(error), name, None) from error
-    return json.loads(said.stdout).get("deployment") or {}
+    return json.loads(result.stdout).get("deployment") or {}

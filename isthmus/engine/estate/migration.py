@@ -71,102 +71,110 @@ class _Server:
         Where they follow the load, the most that there can be; none while KEDA is told to keep it so.
         """
         if self.scaler is not None:
-            given = self.scaler.get("inputs") or {}
-            asleep = PAUSED in ((given.get("metadata") or {}).get("annotations") or {})
-            return 0 if asleep else int(given.get("spec", {}).get("maxReplicaCount", 1))
+            inputs = self.scaler.get("inputs") or {}
+            is_paused = PAUSED in ((inputs.get("metadata") or {}).get("annotations") or {})
+            return 0 if is_paused else int(inputs.get("spec", {}).get("maxReplicaCount", 1))
         return int((self.workload.get("inputs") or {}).get("spec", {}).get("replicas", 1))
 
 
-def standing(state: dict[str, Any]) -> list[Standing]:
+def gpu_endpoints(state: dict[str, Any]) -> list[Standing]:
     """The endpoints on GPUs that a state holds, whatever plan they are of."""
-    plan = outputs_of(state).get("plan") or {}
+    plan = stack_outputs(state).get("plan") or {}
     volumes = {
-        (site_of(each.get("provider") or ""), meta.get("namespace"), meta.get("name")): each["inputs"][
-            "spec"
-        ].get("volumeName")
-        for each in state.get("resources") or []
-        if each["type"] == _CLAIM and (meta := each["inputs"].get("metadata") or {})
+        (site_of(resource.get("provider") or ""), metadata.get("namespace"), metadata.get("name")): resource[
+            "inputs"
+        ]["spec"].get("volumeName")
+        for resource in state.get("resources") or []
+        if resource["type"] == _CLAIM and (metadata := resource["inputs"].get("metadata") or {})
     }
-    found = []
+    endpoints = []
     for server in _servers(state):
-        given = server.component.get("inputs") or {}
-        class_, uri = given.get("sensitivity", ""), (given.get("weights") or {}).get("uri", "")
+        inputs = server.component.get("inputs") or {}
+        sensitivity, uri = inputs.get("sensitivity", ""), (inputs.get("weights") or {}).get("uri", "")
         claim = uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else None
-        found.append(
+        endpoints.append(
             Standing(
-                id=given["id"],
-                class_=class_,
+                id=inputs["id"],
+                class_=sensitivity,
                 site=server.site,
-                pool=given.get("pool", ""),
-                gpus=int(given.get("tensor_parallel", 1)),
-                nodes=int(given.get("nodes_per_replica", 1)),
+                pool=inputs.get("pool", ""),
+                gpus=int(inputs.get("tensor_parallel", 1)),
+                nodes=int(inputs.get("nodes_per_replica", 1)),
                 replicas=server.replicas,
-                survive=given.get("survive", "none"),
-                cpu=given.get("cpu", "8"),
-                memory=given.get("memory", "64Gi"),
+                survive=inputs.get("survive", "none"),
+                cpu=inputs.get("cpu", "8"),
+                memory=inputs.get("memory", "64Gi"),
                 claim=claim,
-                volume=volumes.get((server.site, f"isthmus-{class_}", claim)),
+                volume=volumes.get((server.site, f"isthmus-{sensitivity}", claim)),
                 fetchers=server.fetchers,
-                workloads=_workloads(plan, given["id"]),
+                workloads=_served_workloads(plan, inputs["id"]),
             )
         )
-    return found
+    return endpoints
 
 
-def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Standing]:
+def confirm_in_clusters(endpoints: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Standing]:
     """Of those that a state holds, what its cluster has: a state may be older than the cluster that answers.
 
     Without its pods' workload an endpoint holds no GPU, without its claim no volume.
     """
-    made = []
-    for each in found:
-        one, space = reached.get(each.site), f"isthmus-{each.class_}"
-        if one is None:
-            made.append(each)
+    confirmed = []
+    for endpoint in endpoints:
+        cluster, namespace = reached.get(endpoint.site), f"isthmus-{endpoint.class_}"
+        if cluster is None:
+            confirmed.append(endpoint)
             continue
-        root = _GROUPS if each.nodes > 1 else _DEPLOYMENTS
+        root = _GROUPS if endpoint.nodes > 1 else _DEPLOYMENTS
         try:
-            works = one.find(root.format(space=space, name=each.id))
-            claims = one.find(_CLAIMS.format(space=space, name=each.claim)) if each.claim else None
+            workload = cluster.find(root.format(space=namespace, name=endpoint.id))
+            claim = (
+                cluster.find(_CLAIMS.format(space=namespace, name=endpoint.claim)) if endpoint.claim else None
+            )
         except ApiRefusal as refused:
             raise EnvironmentFault(
-                f"the cluster of context `{one.context}` refuses to be asked what stands ({refused})",
+                f"the cluster of context `{cluster.context}` refuses to be asked what stands ({refused})",
                 fix="Check the credentials in the kubeconfig",
             ) from None
-        gone: dict[str, Any] = {} if works is not None else {"replicas": 0}
-        gone |= {} if claims is not None else {"claim": None, "volume": None}
-        if works is not None or claims is not None:
-            made.append(each.model_copy(update=gone))
-    return made
+        changes: dict[str, Any] = {} if workload is not None else {"replicas": 0}
+        changes |= {} if claim is not None else {"claim": None, "volume": None}
+        if workload is not None or claim is not None:
+            confirmed.append(endpoint.model_copy(update=changes))
+    return confirmed
 
 
-def hosted(state: dict[str, Any]) -> list[Standing]:
+def sagemaker_endpoints(state: dict[str, Any]) -> list[Standing]:
     """The endpoints on SageMaker that a state holds, whatever plan they are of."""
-    plan = outputs_of(state).get("plan") or {}
-    found = []
-    for each in state.get("resources") or []:
-        given = each.get("inputs") or {}
-        if each["type"] != _HOSTED or not given.get("id"):
+    plan = stack_outputs(state).get("plan") or {}
+    endpoints = []
+    for resource in state.get("resources") or []:
+        inputs = resource.get("inputs") or {}
+        if resource["type"] != _HOSTED or not inputs.get("id"):
             continue
-        found.append(
+        endpoints.append(
             Standing(
-                id=given["id"],
-                class_=given.get("sensitivity", ""),
+                id=inputs["id"],
+                class_=inputs.get("sensitivity", ""),
                 site="",
                 pool="",
-                replicas=int(given.get("replicas", 1)),
-                workloads=_workloads(plan, given["id"]),
+                replicas=int(inputs.get("replicas", 1)),
+                workloads=_served_workloads(plan, inputs["id"]),
             )
         )
-    return found
+    return endpoints
 
 
-def _workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
+def _served_workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
     """Whom an endpoint serves, by the plan in a state's outputs."""
-    return sorted({each["workload"] for each in plan.get("placements") or [] if each["endpoint"] == endpoint})
+    return sorted(
+        {
+            placement["workload"]
+            for placement in plan.get("placements") or []
+            if placement["endpoint"] == endpoint
+        }
+    )
 
 
-def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:
+def check_allowed(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:
     """Say what the move does, or raise why it may not begin. Nothing is changed."""
     refused = migration_messages.refusal(move, platform, stack, consent=in_place)
     if refused is not None:
@@ -182,9 +190,9 @@ def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Sa
 
 
 @contextlib.contextmanager
-def told(stands: Sequence[Standing]) -> Iterator[None]:
+def shared_with_program(endpoints: Sequence[Standing]) -> Iterator[None]:
     """Have the program know what stands."""
-    os.environ[UP_STANDING] = json.dumps([each.model_dump() for each in stands])
+    os.environ[UP_STANDING] = json.dumps([endpoint.model_dump() for endpoint in endpoints])
     try:
         yield
     finally:
@@ -193,24 +201,30 @@ def told(stands: Sequence[Standing]) -> Iterator[None]:
 
 def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watcher | None) -> Run:
     """Scale to none what must go first, and leave everything else as it is."""
-    names = {each.id for each in move.first}
-    servers = [each for each in _servers(state) if (each.component.get("inputs") or {}).get("id") in names]
-    touched = {
-        part["urn"]
-        for each in servers
-        for part in (each.component, each.workload, each.scaler)
-        if part is not None
+    names = {endpoint.id for endpoint in move.first}
+    servers = [
+        server for server in _servers(state) if (server.component.get("inputs") or {}).get("id") in names
+    ]
+    touched_urns = {
+        resource["urn"]
+        for server in servers
+        for resource in (server.component, server.workload, server.scaler)
+        if resource is not None
     }
-    others = [
-        each["urn"]
-        for each in state.get("resources") or []
-        if each["urn"] not in touched
-        and not each["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
+    excluded_urns = [
+        resource["urn"]
+        for resource in state.get("resources") or []
+        if resource["urn"] not in touched_urns
+        and not resource["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
     ]
-    stands = [
-        each.model_copy(update={"replicas": 0}) if each.id in names else each for each in standing(state)
+    endpoints = [
+        endpoint.model_copy(update={"replicas": 0}) if endpoint.id in names else endpoint
+        for endpoint in gpu_endpoints(state)
     ]
-    outputs = {**outputs_of(state), migration_capacity.STANDING: [each.model_dump() for each in stands]}
+    outputs = {
+        **stack_outputs(state),
+        migration_capacity.STANDING: [server.model_dump() for server in endpoints],
+    }
     os.environ[UP_STEP] = "room"
     os.environ[UP_ROOM] = json.dumps(
         {
@@ -218,50 +232,61 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
             "outputs": {name: value for name, value in outputs.items() if SIGNATURE not in json.dumps(value)},
             "servers": [
                 {
-                    "site": each.site,
-                    "name": _name(each.component),
-                    "inputs": each.component.get("inputs") or {},
-                    "type": each.workload["type"],
-                    "workload": _name(each.workload),
-                    "body": each.workload["inputs"],
+                    "site": endpoint.site,
+                    "name": _logical_name(endpoint.component),
+                    "inputs": endpoint.component.get("inputs") or {},
+                    "type": endpoint.workload["type"],
+                    "workload": _logical_name(endpoint.workload),
+                    "body": endpoint.workload["inputs"],
                     "scaler": None
-                    if each.scaler is None
+                    if endpoint.scaler is None
                     else {
-                        "type": each.scaler["type"],
-                        "name": _name(each.scaler),
-                        "body": each.scaler["inputs"],
+                        "type": endpoint.scaler["type"],
+                        "name": _logical_name(endpoint.scaler),
+                        "body": endpoint.scaler["inputs"],
                     },
                 }
-                for each in servers
+                for endpoint in servers
             ],
         }
     )
     try:
-        return engine.up(watcher, exclude=others)
+        return engine.up(watcher, exclude=excluded_urns)
     finally:
         del os.environ[UP_STEP], os.environ[UP_ROOM]
 
 
 def _servers(state: dict[str, Any]) -> list[_Server]:
-    resources = [each for each in state.get("resources") or [] if not each.get("delete")]
-    components = {each["urn"]: each for each in resources if each["type"] == _SERVER}
-    scalers = {each.get("parent"): each for each in resources if each["type"].endswith(_SCALER)}
-    fetchers = {each.get("parent"): each for each in resources if each["type"].endswith(_FETCHER)}
+    resources = [resource for resource in state.get("resources") or [] if not resource.get("delete")]
+    components = {resource["urn"]: resource for resource in resources if resource["type"] == _SERVER}
+    scalers = {
+        resource.get("parent"): resource for resource in resources if resource["type"].endswith(_SCALER)
+    }
+    fetchers = {
+        resource.get("parent"): resource for resource in resources if resource["type"].endswith(_FETCHER)
+    }
     return [
-        _Server(components[each["parent"]], each, scalers.get(each["parent"]), fetchers.get(each["parent"]))
-        for each in resources
-        if each["type"].endswith(_WORKLOADS)
-        and each.get("parent") in components
-        and each.get("id")
-        and (components[each["parent"]].get("inputs") or {}).get("id")
+        _Server(
+            components[resource["parent"]],
+            resource,
+            scalers.get(resource["parent"]),
+            fetchers.get(resource["parent"]),
+        )
+        for resource in resources
+        if resource["type"].endswith(_WORKLOADS)
+        and resource.get("parent") in components
+        and resource.get("id")
+        and (components[resource["parent"]].get("inputs") or {}).get("id")
     ]
 
 
-def outputs_of(state: Mapping[str, Any]) -> dict[str, Any]:
+def stack_outputs(state: Mapping[str, Any]) -> dict[str, Any]:
     """What a stack said of itself when it was last built."""
-    root = (each for each in state.get("resources") or [] if each["type"] == "pulumi:pulumi:Stack")
+    root = (
+        resource for resource in state.get("resources") or [] if resource["type"] == "pulumi:pulumi:Stack"
+    )
     return next(root, {}).get("outputs") or {}
 
 
-def _name(resource: dict[str, Any]) -> str:
+def _logical_name(resource: dict[str, Any]) -> str:
     return resource["urn"].split("::", 3)[-1]

@@ -48,23 +48,30 @@ def resolve(
     `mirror`: the registry to ask in place of each one's own. `update`: take the digests of moved tags too.
     """
     outcomes: list[Outcome] = []
-    found: tuple[dict[str, str], dict[str, str]] = ({}, {})
-    wanted = [(name, lock.images[name], found[0]) for name in images]
-    for name, locked, into in [*wanted, *((name, lock.charts[name], found[1]) for name in charts)]:
-        asked = name
+    new_digests: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    image_rows = [(name, lock.images[name], new_digests[0]) for name in images]
+    for name, locked, digests in [
+        *image_rows,
+        *((name, lock.charts[name], new_digests[1]) for name in charts),
+    ]:
+        reference = name
         try:
-            place = image_at(lock, name, mirror) if into is found[0] else chart_at(lock, name, mirror)
-            asked = str(place)
-            outcome = Outcome(name, asked, locked.digest, ask(place))
+            location = (
+                image_reference(lock, name, mirror)
+                if digests is new_digests[0]
+                else chart_reference(lock, name, mirror)
+            )
+            reference = str(location)
+            outcome = Outcome(name, reference, locked.digest, ask(location))
         except IsthmusError as error:
-            outcome = Outcome(name, asked, locked.digest, None, str(error))
+            outcome = Outcome(name, reference, locked.digest, None, str(error))
         outcomes.append(outcome)
         if outcome.now and (outcome.state == "new" or update):
-            into[name] = outcome.now
-    return lock.with_digests(*found), outcomes
+            digests[name] = outcome.now
+    return lock.with_digests(*new_digests), outcomes
 
 
-def image_at(lock: ImagesLock, name: Image, mirror: str | None) -> Reference:
+def image_reference(lock: ImagesLock, name: Image, mirror: str | None) -> Reference:
     """Where to ask for an image of the lock."""
     upstream = lock.images[name].upstream
     if mirror is not None:
@@ -77,7 +84,7 @@ def image_at(lock: ImagesLock, name: Image, mirror: str | None) -> Reference:
     return upstream
 
 
-def chart_at(lock: ImagesLock, name: str, mirror: str | None) -> Reference:
+def chart_reference(lock: ImagesLock, name: str, mirror: str | None) -> Reference:
     """Where to ask for a chart of the lock."""
     chart = lock.charts[name]
     if mirror is not None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from isthmus.core.errors import InputError
 
-_HUB = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
+_DOCKER_HUB_NAMES = ("https://index.docker.io/v1/", "index.docker.io", "registry-1.docker.io")
 """Further names of docker.io in such files."""
 
 
@@ -32,7 +32,7 @@ class Logins:
         return self.headers.get(registry)
 
 
-def read() -> Logins:
+def read_logins() -> Logins:
     """From `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; none where there is no such file.
 
     Raises `InputError` for a file that cannot be read; what stands in it is not repeated.
@@ -54,8 +54,8 @@ def read() -> Logins:
         ) from None
     headers: dict[str, str] = {}
     for key, value in entries:
-        if header := _basic(value):
-            headers.setdefault(_registry(key), header)
+        if header := _basic_header(value):
+            headers.setdefault(_registry_of_key(key), header)
     return Logins(headers)
 
 
@@ -68,13 +68,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _registry(key: str) -> str:
-    if key in _HUB:
+def _registry_of_key(key: str) -> str:
+    if key in _DOCKER_HUB_NAMES:
         return "docker.io"
     return urlsplit(key if "://" in key else f"//{key}").netloc
 
 
-def _basic(entry: dict[str, Any]) -> str | None:
+def _basic_header(entry: dict[str, Any]) -> str | None:
     """`auth` is base64 of `user:password`; some writers give the two apart."""
     pair = f"{entry.get('username') or ''}:{entry.get('password') or ''}"
     if isinstance(entry.get("auth"), str) and entry["auth"]:

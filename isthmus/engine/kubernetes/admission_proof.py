@@ -14,7 +14,7 @@ from typing import Any
 from isthmus.core.errors import Refused
 from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
-POLICY = "isthmus-restricted"
+POLICY_PREFIX = "isthmus-restricted"
 """How the names of our policies begin."""
 PATIENCE_S = 10.0
 """How long after their binding the policies may take; 0.4 s was measured."""
@@ -41,44 +41,46 @@ class Trial:
     media: str = "application/json"
 
 
-def trials(namespace: str, registry: str) -> list[Trial]:
+def build_trials(namespace: str, registry: str) -> list[Trial]:
     """One for each of our policies, since each takes force on its own; two for pods."""
-    named = f"{registry}isthmus-proof@{_DIGEST}"
-    with_key = _pod(named, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}])
+    allowed_image = f"{registry}isthmus-proof@{_DIGEST}"
+    with_key = _pod(allowed_image, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}])
     foreign = _pod(f"foreign.invalid/x@{_DIGEST}", [])
     template = {"metadata": {"labels": {"app": "isthmus-proof"}}, "spec": with_key["spec"]}
-    chosen = {"app": "isthmus-proof"}
+    labels = {"app": "isthmus-proof"}
     job = {"template": {**template, "spec": {**with_key["spec"], "restartPolicy": "Never"}}}
-    harmless = {"metadata": {"labels": chosen}, "spec": _pod(named, [])["spec"]}
+    harmless = {"metadata": {"labels": labels}, "spec": _pod(allowed_image, [])["spec"]}
     group = "leaderworkerset.x-k8s.io/v1"
 
-    def made(version: str, kind: str, plural: str, part: str = "", **body: Any) -> Trial:
+    def workload_trial(version: str, kind: str, plural: str, suffix: str = "", **body: Any) -> Trial:
         root = "api" if version == "v1" else "apis"
         return Trial(
-            f"a {kind} with AWS_ACCESS_KEY_ID{part}",
+            f"a {kind} with AWS_ACCESS_KEY_ID{suffix}",
             f"/{root}/{version}/namespaces/{namespace}/{plural}",
             {"apiVersion": version, "kind": kind, "metadata": {"name": "isthmus-proof"}, **body},
         )
 
-    def leader_worker_set(part: str, template: dict[str, Any], other: dict[str, Any]) -> Trial:
-        parts = {"workerTemplate": other, "leaderTemplate": other, part: template}
-        body = {"spec": {"leaderWorkerTemplate": {"size": 2, **parts}}}
-        return made(group, "LeaderWorkerSet", "leaderworkersets", f" in its {part}", **body)
+    def leader_worker_set(part: str, template: dict[str, Any], harmless_template: dict[str, Any]) -> Trial:
+        templates = {"workerTemplate": harmless_template, "leaderTemplate": harmless_template, part: template}
+        body = {"spec": {"leaderWorkerTemplate": {"size": 2, **templates}}}
+        return workload_trial(group, "LeaderWorkerSet", "leaderworkersets", f" in its {part}", **body)
 
     pods = f"/api/v1/namespaces/{namespace}/pods"
     return [
         Trial("a pod with AWS_ACCESS_KEY_ID", pods, with_key),
         Trial("a pod with an image from a registry that is not named", pods, foreign),
-        made(
+        workload_trial(
             *("apps/v1", "Deployment", "deployments"),
-            spec={"selector": {"matchLabels": chosen}, "template": template},
+            spec={"selector": {"matchLabels": labels}, "template": template},
         ),
-        made(
+        workload_trial(
             *("v1", "ReplicationController", "replicationcontrollers"),
-            spec={"selector": chosen, "template": template},
+            spec={"selector": labels, "template": template},
         ),
-        made("v1", "PodTemplate", "podtemplates", template=template),
-        made("batch/v1", "CronJob", "cronjobs", spec={"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}),
+        workload_trial("v1", "PodTemplate", "podtemplates", template=template),
+        workload_trial(
+            "batch/v1", "CronJob", "cronjobs", spec={"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}
+        ),
         leader_worker_set("workerTemplate", template, harmless),
         leader_worker_set("leaderTemplate", template, harmless),
         Trial(
@@ -105,27 +107,27 @@ def prove(
     """
     deadline = time.monotonic() + patience
     refusals: dict[str, str] = {}
-    for trial in trials(namespace, registry):
+    for trial in build_trials(namespace, registry):
         while True:
-            words, ours = _attempt(cluster, trial)
-            if ours:
-                refusals[trial.what] = words
-            if ours is not False:
+            answer, is_refused_by_policy = _attempt(cluster, trial)
+            if is_refused_by_policy:
+                refusals[trial.what] = answer
+            if is_refused_by_policy is not False:
                 break
             if time.monotonic() >= deadline:
                 raise Refused(
                     f"the cluster `{cluster.context}` does not refuse {trial.what} in namespace {namespace}"
-                    f" ({words}), so an admission policy {POLICY}-… is not in force; nothing more was built",
-                    fix=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY}-…) and the"
+                    f" ({answer}), so an admission policy {POLICY_PREFIX}-… is not in force; nothing more was built",
+                    fix=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY_PREFIX}-…) and the"
                     " namespace's label isthmus.dev/class, then run the same command again",
                 )
             sleep(0.25)
     return Proven(cluster.context, refusals)
 
 
-def in_force(cluster: Cluster, namespace: str, registry: str) -> bool:
+def is_enforced(cluster: Cluster, namespace: str, registry: str) -> bool:
     """Whether all trials are refused right now."""
-    return all(_attempt(cluster, trial)[1] is not False for trial in trials(namespace, registry))
+    return all(_attempt(cluster, trial)[1] is not False for trial in build_trials(namespace, registry))
 
 
 def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
@@ -136,7 +138,10 @@ def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
         text = refused.message
         if refused.status == 404 and "leaderworkersets" in trial.path:
             return text, None
-        return text, refused.status in (403, 422) and "ValidatingAdmissionPolicy" in text and POLICY in text
+        return text, refused.status in (
+            403,
+            422,
+        ) and "ValidatingAdmissionPolicy" in text and POLICY_PREFIX in text
     return "it was accepted in a dry run", False
 
 

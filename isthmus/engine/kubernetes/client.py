@@ -76,7 +76,7 @@ class Cluster:
             with opener.open(request, timeout=timeout) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise ApiRefusal(error.code, _message(error.read())) from None
+            raise ApiRefusal(error.code, _error_message(error.read())) from None
         except (urllib.error.URLError, TimeoutError, OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise EnvironmentFault(
@@ -107,8 +107,8 @@ class Cluster:
 
 def kubeconfig_files(environment: dict[str, str] | None = None) -> list[Path]:
     """The kubeconfig files in effect, as kubectl finds them."""
-    named = (environment if environment is not None else dict(os.environ)).get("KUBECONFIG", "")
-    files = [Path(part) for part in named.split(os.pathsep) if part]
+    variable = (environment if environment is not None else dict(os.environ)).get("KUBECONFIG", "")
+    files = [Path(part) for part in variable.split(os.pathsep) if part]
     return files or [Path.home() / ".kube" / "config"]
 
 
@@ -120,8 +120,8 @@ def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
     clusters: dict[str, tuple[Any, Path]] = {}
     users: dict[str, tuple[Any, Path]] = {}
     files = kubeconfig_files(environment)
-    found = [file for file in files if file.is_file()]
-    for file in found:
+    existing = [file for file in files if file.is_file()]
+    for file in existing:
         data = yaml_files.load(file).data
         for entry in data.get("contexts") or []:
             contexts.setdefault(entry["name"], entry.get("context") or {})
@@ -130,30 +130,30 @@ def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
         for entry in data.get("users") or []:
             users.setdefault(entry["name"], (entry.get("user") or {}, file.parent))
     where = os.pathsep.join(str(file) for file in files)
-    if not found:
+    if not existing:
         raise EnvironmentFault(
             f"there is no kubeconfig, so the cluster of context `{context}` cannot be reached",
             where=where,
             fix="Set KUBECONFIG; for the sandbox run `isthmus sandbox up`",
         )
-    chosen = contexts.get(context)
-    if chosen is None or chosen.get("cluster") not in clusters:
+    settings = contexts.get(context)
+    if settings is None or settings.get("cluster") not in clusters:
         raise EnvironmentFault(
             f"the kubeconfig has no context `{context}`",
             where=where,
             fix=f"Contexts in it: {', '.join(sorted(contexts)) or 'none'}",
         )
-    target, home = clusters[chosen["cluster"]]
-    user, user_home = users.get(chosen.get("user", ""), ({}, home))
-    return _connected(context, target, home, user, user_home)
+    target, home = clusters[settings["cluster"]]
+    user, user_home = users.get(settings.get("user", ""), ({}, home))
+    return _connect(context, target, home, user, user_home)
 
 
-def _connected(
+def _connect(
     context: str, target: dict[str, Any], home: Path, user: dict[str, Any], user_home: Path
 ) -> Cluster:
     try:
         if user.get("exec"):
-            user = {**user, **_executed(user["exec"], context)}
+            user = {**user, **_run_exec_plugin(user["exec"], context)}
         authority = _pem(target, "certificate-authority", home)
         trust = ssl.create_default_context(cadata=authority) if authority else ssl.create_default_context()
         if target.get("insecure-skip-tls-verify"):
@@ -176,9 +176,12 @@ def _connected(
     return Cluster(context, str(target.get("server", "")), trust, token)
 
 
-def _executed(spec: dict[str, Any], context: str) -> dict[str, Any]:
+def _run_exec_plugin(spec: dict[str, Any], context: str) -> dict[str, Any]:
     """Credentials from a kubeconfig's `exec` plugin."""
-    environment = {**os.environ, **{each["name"]: each["value"] for each in spec.get("env") or []}}
+    environment = {
+        **os.environ,
+        **{variable["name"]: variable["value"] for variable in spec.get("env") or []},
+    }
     try:
         run = subprocess.run(
             [spec["command"], *(spec.get("args") or [])],
@@ -190,22 +193,25 @@ def _executed(spec: dict[str, Any], context: str) -> dict[str, Any]:
             f"credential plugin `{spec.get('command')}` (context `{context}`) fails ({type(error).__name__})",
             fix="Run it by hand to see why",
         ) from None
-    found = {"token": status.get("token")}
-    for ours, theirs in (("client-certificate", "clientCertificateData"), ("client-key", "clientKeyData")):
-        if status.get(theirs):
-            found[f"{ours}-data"] = base64.b64encode(status[theirs].encode()).decode()
-    return found
+    credentials = {"token": status.get("token")}
+    for kubeconfig_name, plugin_name in (
+        ("client-certificate", "clientCertificateData"),
+        ("client-key", "clientKeyData"),
+    ):
+        if status.get(plugin_name):
+            credentials[f"{kubeconfig_name}-data"] = base64.b64encode(status[plugin_name].encode()).decode()
+    return credentials
 
 
-def _pem(part: dict[str, Any], name: str, home: Path) -> str | None:
-    if part.get(f"{name}-data"):
-        return base64.b64decode(part[f"{name}-data"]).decode("ascii")
-    if part.get(name):
-        return (home / part[name]).read_text("ascii")
+def _pem(settings: dict[str, Any], name: str, home: Path) -> str | None:
+    if settings.get(f"{name}-data"):
+        return base64.b64decode(settings[f"{name}-data"]).decode("ascii")
+    if settings.get(name):
+        return (home / settings[name]).read_text("ascii")
     return None
 
 
-def _message(text: bytes) -> str:
+def _error_message(text: bytes) -> str:
     try:
         return str(json.loads(text).get("message", ""))
     except ValueError:

@@ -17,9 +17,9 @@ from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 PAGE = 500
-_AT_ONCE = 8
+_PARALLEL_CALLS = 8
 _EXPIRED = 410
-_NO_STORE = ("metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io")
+_METRIC_GROUPS = ("metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io")
 """Groups whose objects are figures: nothing is kept there."""
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,8 +47,8 @@ class Kind:
 
     def path(self, namespace: str | None = None, name: str = "") -> str:
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        space = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return f"{root}{space}/{self.plural}" + (f"/{name}" if name else "")
+        namespace_path = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{namespace_path}/{self.plural}" + (f"/{name}" if name else "")
 
 
 @dataclass
@@ -63,9 +63,9 @@ class Live:
 
     def __post_init__(self) -> None:
         self.kinds = self._discovered()
-        for each in self.kinds:
-            self._by_kind.setdefault((each.group, each.kind), each)
-            self._by_kind[each.api_version, each.kind] = each
+        for kind in self.kinds:
+            self._by_kind.setdefault((kind.group, kind.kind), kind)
+            self._by_kind[kind.api_version, kind.kind] = kind
 
     def kind(self, api_version: str, kind: str) -> Kind | None:
         """As it is served, in another version where it must be; None where the server has no such kind."""
@@ -73,30 +73,30 @@ class Live:
         return self._by_kind.get((api_version, kind)) or self._by_kind.get((group, kind))
 
     def one(
-        self, kind: Kind, namespace: str | None, name: str, *, whole: bool = True
+        self, kind: Kind, namespace: str | None, name: str, *, full: bool = True
     ) -> dict[str, Any] | None:
         """An object, or its metadata; None where there is none. Raises `ApiRefusal`."""
         path = kind.path(namespace, name)
-        return self.cluster.find(path, accept="application/json" if whole else METADATA)
+        return self.cluster.find(path, accept="application/json" if full else METADATA)
 
     def objects(self, namespaces: Iterable[str]) -> list[tuple[Kind, dict[str, Any]]]:
         """The metadata of all that stands in these namespaces, by namespace, kind and name."""
-        asked = [
-            (kind, space)
-            for space in sorted(namespaces)
+        queries = [
+            (kind, namespace)
+            for namespace in sorted(namespaces)
             for kind in self.kinds
             if kind.namespaced and kind.listed
         ]
 
-        def listed(each: tuple[Kind, str]) -> list[tuple[Kind, dict[str, Any]]]:
-            kind, space = each
-            return [(kind, one) for one in self.listed(kind, space)]
+        def list_query(query: tuple[Kind, str]) -> list[tuple[Kind, dict[str, Any]]]:
+            kind, namespace = query
+            return [(kind, metadata) for metadata in self.listed(kind, namespace)]
 
-        return [one for each in self.each(listed, asked) for one in each]
+        return [listed_object for answer in self.each(list_query, queries) for listed_object in answer]
 
-    def listed(self, kind: Kind, namespace: str | None, *, whole: bool = False) -> list[dict[str, Any]]:
+    def listed(self, kind: Kind, namespace: str | None, *, full: bool = False) -> list[dict[str, Any]]:
         """All of a kind in a namespace; nothing, and a word of it, where we may not list them."""
-        accept = "application/json" if whole else METADATA_LIST
+        accept = "application/json" if full else METADATA_LIST
         for _ in range(3):
             try:
                 return self._pages(kind, namespace, accept)
@@ -108,23 +108,23 @@ class Live:
         self.unseen.append(self._unseen(kind.plural, namespace, "it changes faster than it can be read"))
         return []
 
-    def each(self, how: Callable[[T], R], over: Iterable[T]) -> list[R]:
+    def each(self, ask: Callable[[T], R], queries: Iterable[T]) -> list[R]:
         """Several questions at once, the answers in the order of the questions."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(pool.map(how, over))
+        with ThreadPoolExecutor(_PARALLEL_CALLS) as pool:
+            return list(pool.map(ask, queries))
 
     def _pages(self, kind: Kind, namespace: str | None, accept: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        more = ""
+        objects: list[dict[str, Any]] = []
+        continue_token = ""
         while True:
-            params = {"limit": str(PAGE)} | ({"continue": more} if more else {})
+            params = {"limit": str(PAGE)} | ({"continue": continue_token} if continue_token else {})
             answer = self.cluster.call(
                 "GET", kind.path(namespace), params=params, accept=accept, timeout=30.0
             )
-            found += answer.get("items") or []
-            more = (answer.get("metadata") or {}).get("continue") or ""
-            if not more:
-                return found
+            objects += answer.get("items") or []
+            continue_token = (answer.get("metadata") or {}).get("continue") or ""
+            if not continue_token:
+                return objects
 
     def _discovered(self) -> list[Kind]:
         try:
@@ -136,16 +136,17 @@ class Live:
             ) from None
         versions = [("", "v1")]
         for group in groups:
-            if group["name"] in _NO_STORE:
+            if group["name"] in _METRIC_GROUPS:
                 continue
             preferred = group.get("preferredVersion", {}).get("version")
-            served = [each["version"] for each in group["versions"]]
+            served = [version["version"] for version in group["versions"]]
             versions += [
-                (group["name"], each) for each in sorted(served, key=lambda one: (one != preferred, one))
+                (group["name"], version)
+                for version in sorted(served, key=lambda version: (version != preferred, version))
             ]
 
-        def read(each: tuple[str, str]) -> list[dict[str, Any]]:
-            group, version = each
+        def read(group_version: tuple[str, str]) -> list[dict[str, Any]]:
+            group, version = group_version
             path = f"/apis/{group}/{version}" if group else f"/api/{version}"
             try:
                 return self.cluster.call("GET", path).get("resources") or []
@@ -154,26 +155,31 @@ class Live:
                 self._refused(f"kinds of {group}/{version}", None, refused)
                 return []
 
-        found: dict[tuple[str, str], Kind] = {}
+        kinds: dict[tuple[str, str], Kind] = {}
         for (group, version), resources in zip(versions, self.each(read, versions), strict=True):
-            for one in resources:
-                if "/" not in one["name"]:
-                    verbs = one.get("verbs") or []
+            for resource in resources:
+                if "/" not in resource["name"]:
+                    verbs = resource.get("verbs") or []
                     kind = Kind(
-                        group, version, one["kind"], one["name"], bool(one.get("namespaced")), "list" in verbs
+                        group,
+                        version,
+                        resource["kind"],
+                        resource["name"],
+                        bool(resource.get("namespaced")),
+                        "list" in verbs,
                     )
-                    found.setdefault((group, kind.plural), kind)
-        return list(found.values())
+                    kinds.setdefault((group, kind.plural), kind)
+        return list(kinds.values())
 
-    def _refused(self, what: str, namespace: str | None, refused: ApiRefusal) -> None:
+    def _refused(self, subject: str, namespace: str | None, refused: ApiRefusal) -> None:
         if refused.status == 401:
             raise EnvironmentFault(
                 f"the cluster of context `{self.cluster.context}` does not know us ({refused})",
                 fix="Check the credentials in the kubeconfig",
             )
         if refused.status not in (404, 405):
-            self.unseen.append(self._unseen(what, namespace, str(refused)))
+            self.unseen.append(self._unseen(subject, namespace, str(refused)))
 
-    def _unseen(self, what: str, namespace: str | None, why: str) -> Unseen:
+    def _unseen(self, subject: str, namespace: str | None, why: str) -> Unseen:
         where = f"{self.cluster.context}, namespace {namespace}" if namespace else self.cluster.context
-        return Unseen(what=what, where=where, why=why)
+        return Unseen(what=subject, where=where, why=why)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Identity, Platform
     from isthmus.engine.kubernetes.client import Cluster
 
-_ISSUER = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind")
+_ISSUER_ANNOTATIONS = ("cert-manager.io/issuer-name", "cert-manager.io/issuer-kind")
 """Annotations of a Secret that cert-manager made: whom it asked."""
 
 
@@ -43,10 +43,10 @@ class Bearer:
         return f"site {self.site} (Secret {self.namespace}/{self.secret})"
 
 
-def bearers(platform: Platform) -> Iterator[Bearer]:
+def find_bearers(platform: Platform) -> Iterator[Bearer]:
     """Who shows a certificate to AWS: each gateway's translator with an identity."""
-    identities = {one.name: one for one in platform.identities}
-    trusts = {one.name: one for one in platform.trust}
+    identities = {identity.name: identity for identity in platform.identities}
+    trusts = {trust.name: trust for trust in platform.trust}
     for gateway in platform.gateways:
         identity = identities.get(gateway.identity or "")
         trust = trusts.get(identity.trust or "") if identity else None
@@ -58,77 +58,84 @@ def bearers(platform: Platform) -> Iterator[Bearer]:
         yield Bearer(gateway.site, identity, trust, namespace, secret, subject)
 
 
-def check(platform: Platform, reached: dict[str, Cluster], now: datetime.datetime | None = None) -> list[str]:
+def bearers_check(
+    platform: Platform, reached: dict[str, Cluster], now: datetime.datetime | None = None
+) -> list[str]:
     """Hold each certificate that is there to its trust; what to know besides, a line each.
 
     Raises `Refused` for one that AWS would refuse, `EnvironmentFault` for a Secret that the organisation
     was to put into a namespace that there is. What cert-manager renews after this run is only told.
     """
-    told: list[str] = []
-    for one in bearers(platform):
-        if one.site in reached:
-            line = _held(one, reached[one.site], now or datetime.datetime.now(datetime.UTC))
-            told += [line] if line else []
-    return told
+    lines: list[str] = []
+    for bearer in find_bearers(platform):
+        if bearer.site in reached:
+            line = _check_bearer(bearer, reached[bearer.site], now or datetime.datetime.now(datetime.UTC))
+            lines += [line] if line else []
+    return lines
 
 
-def _held(one: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
+def _check_bearer(bearer: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
     try:
-        found = cluster.find(f"/api/v1/namespaces/{one.namespace}/secrets/{one.secret}")
-        if found is None:
-            return _missing(one, cluster)
+        secret = cluster.find(f"/api/v1/namespaces/{bearer.namespace}/secrets/{bearer.secret}")
+        if secret is None:
+            return _missing_secret(bearer, cluster)
     except ApiRefusal as refused:
-        return f"{one.where}: its certificate cannot be looked at ({refused}), so whether AWS takes it is not known"
-    pem = _certificate(one, found)
-    if one.identity.certificate_secret is None and not _same_issuer(one, found):
-        return (
-            f"{one.where}: another issuer signed the certificate that is there; cert-manager is to replace it"
-        )
-    if one.trust.ca_certificates and one.trust.mode == "manage":
+        return f"{bearer.where}: its certificate cannot be looked at ({refused}), so whether AWS takes it is not known"
+    pem = _certificate_of(bearer, secret)
+    if bearer.identity.certificate_secret is None and not _is_same_issuer(bearer, secret):
+        return f"{bearer.where}: another issuer signed the certificate that is there; cert-manager is to replace it"
+    if bearer.trust.ca_certificates and bearer.trust.mode == "manage":
         certificate_authorities.check_signed_by(
-            certificate_authorities.first_only(pem), one.trust.ca_certificates, one.where
+            certificate_authorities.first_only(pem), bearer.trust.ca_certificates, bearer.where
         )
     try:
-        certificate_authorities.check_bearer(pem, one.subject, now, one.where)
+        certificate_authorities.check_bearer(pem, bearer.subject, now, bearer.where)
     except (Refused, InputError) as error:
-        if one.identity.certificate_secret is None:
-            return f"{one.where}: {error.what}; cert-manager is to replace it"
+        if bearer.identity.certificate_secret is None:
+            return f"{bearer.where}: {error.what}; cert-manager is to replace it"
         raise
     return None
 
 
-def _missing(one: Bearer, cluster: Cluster) -> str | None:
+def _missing_secret(bearer: Bearer, cluster: Cluster) -> str | None:
     """Of a Secret that is not there: nothing where cert-manager will make it."""
-    if one.identity.certificate_secret is None:
+    if bearer.identity.certificate_secret is None:
         return None
-    fix = f"Put a certificate for `{one.subject}` there, as a Secret of type kubernetes.io/tls"
-    if cluster.find(f"/api/v1/namespaces/{one.namespace}") is None:
+    fix = f"Put a certificate for `{bearer.subject}` there, as a Secret of type kubernetes.io/tls"
+    if cluster.find(f"/api/v1/namespaces/{bearer.namespace}") is None:
         return (
-            f"{one.where}: namespace and Secret are not there; this run makes the namespace, and the translator"
+            f"{bearer.where}: namespace and Secret are not there; this run makes the namespace, and the translator"
             f" waits for the Secret. {fix}"
         )
     raise EnvironmentFault(
-        f"identity {one.identity.name} names a Secret that is not there", where=one.where, fix=fix
+        f"identity {bearer.identity.name} names a Secret that is not there", where=bearer.where, fix=fix
     )
 
 
-def _certificate(one: Bearer, secret: dict[str, Any]) -> str:
+def _certificate_of(bearer: Bearer, secret: dict[str, Any]) -> str:
     data = secret.get("data") or {}
     for key in ("tls.crt", "tls.key"):
         if not data.get(key):
             raise EnvironmentFault(
-                f"the Secret has no {key}", where=one.where, fix="It is to be one of type kubernetes.io/tls"
+                f"the Secret has no {key}",
+                where=bearer.where,
+                fix="It is to be one of type kubernetes.io/tls",
             )
     try:
         return base64.b64decode(data["tls.crt"], validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
-        raise EnvironmentFault("its tls.crt is no text", where=one.where, fix="Put the PEM there") from None
+        raise EnvironmentFault(
+            "its tls.crt is no text", where=bearer.where, fix="Put the PEM there"
+        ) from None
 
 
-def _same_issuer(one: Bearer, secret: dict[str, Any]) -> bool:
+def _is_same_issuer(bearer: Bearer, secret: dict[str, Any]) -> bool:
     """Whether the Secret is of the issuer that the trust names: another's is replaced by this run."""
-    said = (secret.get("metadata") or {}).get("annotations") or {}
-    wanted = one.trust.issuer
-    if wanted is None or _ISSUER[0] not in said:
+    annotations = (secret.get("metadata") or {}).get("annotations") or {}
+    issuer = bearer.trust.issuer
+    if issuer is None or _ISSUER_ANNOTATIONS[0] not in annotations:
         return True
-    return (said[_ISSUER[0]], said.get(_ISSUER[1], wanted.kind)) == (wanted.name, wanted.kind)
+    return (annotations[_ISSUER_ANNOTATIONS[0]], annotations.get(_ISSUER_ANNOTATIONS[1], issuer.kind)) == (
+        issuer.name,
+        issuer.kind,
+    )

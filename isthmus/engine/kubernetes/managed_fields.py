@@ -51,19 +51,19 @@ class Owned:
     @property
     def keyed(self) -> bool:
         """Whether it is a list whose elements are each somebody's."""
-        return any(each.sort in ("k", "v") for each in self.below)
+        return any(step.sort in ("k", "v") for step in self.below)
 
     def all(self) -> set[str]:
         """Whoever set it, or something below it."""
-        return set().union(self.managers, *(each.all() for each in self.below.values()))
+        return set().union(self.managers, *(owned.all() for owned in self.below.values()))
 
     def paths(self) -> Iterator[tuple[Step, ...]]:
         """Each path at which somebody set something."""
         if self.managers:
             yield ()
-        for step, each in self.below.items():
-            for rest in each.paths():
-                yield (step, *rest)
+        for step, owned in self.below.items():
+            for subpath in owned.paths():
+                yield (step, *subpath)
 
 
 @dataclass(frozen=True)
@@ -75,47 +75,49 @@ class Fields:
     """Manager → when it last set something, as the API server says."""
 
 
-def fields(managed: Any) -> Fields:
+def parse_fields(managed: Any) -> Fields:
     """The fields of an object's `managedFields`; what controllers say in its status is left out."""
     tree, since = Owned(), dict[str, str]()
-    for each in managed if isinstance(managed, list) else []:
-        if not isinstance(each, Mapping):
+    for entry in managed if isinstance(managed, list) else []:
+        if not isinstance(entry, Mapping):
             continue
-        manager = str(each.get("manager") or "unnamed")
-        since[manager] = max(since.get(manager, ""), str(each.get("time") or ""))
-        _add(tree, each.get("fieldsV1"), manager)
+        manager = str(entry.get("manager") or "unnamed")
+        since[manager] = max(since.get(manager, ""), str(entry.get("time") or ""))
+        _add(tree, entry.get("fieldsV1"), manager)
     # Not by the subresource: who may set a status may set labels by the same call.
     tree.below.pop(Step("f", "status"), None)
     return Fields(tree, since)
 
 
-def _add(at: Owned, said: Any, manager: str) -> None:
+def _add(owned: Owned, content: Any, manager: str) -> None:
     """`{}` is a leaf, and so is what says `.` beside what is below it."""
-    if not isinstance(said, Mapping) or not said:
-        at.managers.add(manager)
+    if not isinstance(content, Mapping) or not content:
+        owned.managers.add(manager)
         return
-    for key, rest in said.items():
-        step = parsed(str(key))
+    for key, below in content.items():
+        step = parse_step(str(key))
         if step is None:
             # `.`, or a spelling that is not known here: whatever is below, it is this manager's.
-            at.managers.add(manager)
+            owned.managers.add(manager)
         else:
-            _add(at.below.setdefault(step, Owned()), rest, manager)
+            _add(owned.below.setdefault(step, Owned()), below, manager)
 
 
-def parsed(key: str) -> Step | None:
+def parse_step(key: str) -> Step | None:
     """A step by its key in FieldsV1; None for `.`, and for a spelling that is not known here."""
-    sort, mark, text = key.partition(":")
-    known: Sort | None = next((each for each in _SORTS if each == sort), None)
-    if not mark or known is None:
+    sort, colon, text = key.partition(":")
+    step_sort: Sort | None = next((candidate for candidate in _SORTS if candidate == sort), None)
+    if not colon or step_sort is None:
         return None
-    if known == "f":
-        return Step(known, text)
+    if step_sort == "f":
+        return Step(step_sort, text)
     try:
         value = json.loads(text)
     except ValueError:
         return None
-    if (known == "k" and not isinstance(value, dict)) or (known == "i" and not isinstance(value, int)):
+    if (step_sort == "k" and not isinstance(value, dict)) or (
+        step_sort == "i" and not isinstance(value, int)
+    ):
         return None
     # The order of keys is no difference.
-    return Step(known, json.dumps(value, sort_keys=True))
+    return Step(step_sort, json.dumps(value, sort_keys=True))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"
 
 
-def unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[str]:
+def warn_unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[str]:
     """A line for each site where no Prometheus selects monitors with the labels of `monitoring.labels`.
 
     Nothing is said of a cluster without such a kind (another agent may scrape), or one that does not let us look.
@@ -28,15 +28,18 @@ def unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[s
         return
     for site, cluster in reached.items():
         try:
-            found = cluster.find(PROMETHEUSES)
+            answer = cluster.find(PROMETHEUSES)
         except ApiRefusal:
             continue
-        stacks = (found or {}).get("items") or []
-        selectors = [(each.get("spec") or {}).get("podMonitorSelector") for each in stacks]
-        if not stacks or any(selects(selector, platform.monitoring.labels) for selector in selectors):
+        prometheuses = (answer or {}).get("items") or []
+        selectors = [(prometheus.get("spec") or {}).get("podMonitorSelector") for prometheus in prometheuses]
+        if not prometheuses or any(selects(selector, platform.monitoring.labels) for selector in selectors):
             continue
-        names = ", ".join(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in stacks)
-        shown = "; ".join(_shown(selector) for selector in selectors)
+        names = ", ".join(
+            f"{prometheus['metadata']['namespace']}/{prometheus['metadata']['name']}"
+            for prometheus in prometheuses
+        )
+        shown = "; ".join(_selector_text(selector) for selector in selectors)
         yield (
             f"site {site}: no Prometheus selects the platform's PodMonitors, so nothing is scraped and nothing is "
             f"scaled by load. {names} selects {shown}. Fix: name these labels in `monitoring.labels`, or "
@@ -50,10 +53,12 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(each, labels) for each in selector.get("matchExpressions") or [])
+    return all(
+        _expression_matches(expression, labels) for expression in selector.get("matchExpressions") or []
+    )
 
 
-def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+def _expression_matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     key, operator, values = expression["key"], expression["operator"], expression.get("values") or []
     match operator:
         case "In":
@@ -66,10 +71,12 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return key not in labels
 
 
-def _shown(selector: Mapping[str, Any] | None) -> str:
+def _selector_text(selector: Mapping[str, Any] | None) -> str:
     if selector is None:
         return "none"
-    wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for each in selector.get("matchExpressions") or []:
-        wanted.append(f"{each['key']} {each['operator']} {', '.join(each.get('values') or [])}".strip())
-    return " and ".join(wanted)
+    conditions = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for expression in selector.get("matchExpressions") or []:
+        conditions.append(
+            f"{expression['key']} {expression['operator']} {', '.join(expression.get('values') or [])}".strip()
+        )
+    return " and ".join(conditions)

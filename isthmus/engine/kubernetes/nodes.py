@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.model.pools import failure_domain_label
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import ApiRefusal
 
@@ -22,69 +22,77 @@ if TYPE_CHECKING:
 NODES = "/api/v1/nodes"
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 """On machines with GPUs, so that nothing else settles there; as `components.cluster.objects` tolerates it."""
-SET_BY = "isthmus.dev/tainted-by"
+TAINTED_BY = "isthmus.dev/tainted-by"
 """Annotation of a node whose taint was set here: the platform that removes it again."""
-_KEEPS_OUT = ("NoSchedule", "NoExecute")
+_REPELLING_EFFECTS = ("NoSchedule", "NoExecute")
 _ATTEMPTS = 5
 _MANAGER = "isthmus-taints"
 
 Say = Callable[[str], None]
 
 
-def domains_are_labelled(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def check_domain_labels(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
     """Raise `EnvironmentFault` where a site's nodes lack the label over which pods are spread by force.
 
     The scheduler passes over a node without the label. Where some nodes lack it, only that is said.
     """
     for site, cluster in reached.items():
-        wanted = failure_domain_label(platform, site)
-        nodes = _listed(cluster, site, say)
+        label = failure_domain_label(platform, site)
+        nodes = _list_nodes(cluster, site, say)
         if nodes is None:
             continue
         where = f"site {site} (sites[{site}].failure_domain_label)"
         fix = (
-            f"Label the nodes (`kubectl label node NAME {wanted}=DOMAIN`), or name another label that they carry, "
+            f"Label the nodes (`kubectl label node NAME {label}=DOMAIN`), or name another label that they carry, "
             "e.g. `kubernetes.io/hostname` where machines are the failure domains"
         )
-        gateways = [one.name for one in platform.gateways if one.site == site and one.runs_on == "kubernetes"]
+        gateways = [
+            gateway.name
+            for gateway in platform.gateways
+            if gateway.site == site and gateway.runs_on == "kubernetes"
+        ]
         machines = {name for pool in platform.pools if pool.site == site for name in pool.node_names}
-        free = [node for node in nodes if not _keeps_out(node) and _name(node) not in machines]
-        labelled = [node for node in free if wanted in _labels(node)]
-        if gateways and free and not labelled:
+        schedulable = [node for node in nodes if not _repels_pods(node) and _name(node) not in machines]
+        labelled = [node for node in schedulable if label in _labels(node)]
+        if gateways and schedulable and not labelled:
             raise EnvironmentFault(
-                f"no node that takes gateways carries the label `{wanted}`, over which {', '.join(gateways)} must be "
-                f"spread: {len(free)} nodes lack it, and no pod would find a place",
+                f"no node that takes gateways carries the label `{label}`, over which {', '.join(gateways)} must be "
+                f"spread: {len(schedulable)} nodes lack it, and no pod would find a place",
                 where=where,
                 fix=fix,
             )
-        if len(labelled) < len(free):
-            lacking = ", ".join(_name(node) for node in free if wanted not in _labels(node))
-            say(f"site {site}: nodes without the label `{wanted}` take no gateway: {lacking}")
+        if len(labelled) < len(schedulable):
+            lacking = ", ".join(_name(node) for node in schedulable if label not in _labels(node))
+            say(f"site {site}: nodes without the label `{label}` take no gateway: {lacking}")
         for pool in platform.pools:
             if pool.site == site:
-                _pool_has_domains(platform, pool, nodes, wanted, where, fix)
+                _check_pool_domains(platform, pool, nodes, label, where, fix)
 
 
-def _pool_has_domains(
-    platform: Platform, pool: Pool, nodes: list[dict[str, Any]], wanted: str, where: str, fix: str
+def _check_pool_domains(
+    platform: Platform, pool: Pool, nodes: list[dict[str, Any]], label: str, where: str, fix: str
 ) -> None:
     """What outlives a domain needs as many labelled domains in its pool; unnamed machines may not be there yet."""
-    outliving = [one for one in platform.endpoints if one.pool == pool.name and one.survive == "domain"]
+    surviving = [
+        endpoint
+        for endpoint in platform.endpoints
+        if endpoint.pool == pool.name and endpoint.survive == "domain"
+    ]
     machines = [node for node in nodes if _name(node) in pool.node_names]
-    if not outliving or not machines:
+    if not surviving or not machines:
         return
-    domains = {_labels(node)[wanted] for node in machines if wanted in _labels(node)}
-    needed = max(min(one.replicas, pool.failure_domains) for one in outliving)
+    domains = {_labels(node)[label] for node in machines if label in _labels(node)}
+    needed = max(min(endpoint.replicas, pool.failure_domains) for endpoint in surviving)
     if len(domains) < needed:
         raise EnvironmentFault(
-            f"the machines of pool {pool.name} carry {len(domains)} values of the label `{wanted}`, and "
-            f"{outliving[0].id} must be spread over {needed}",
+            f"the machines of pool {pool.name} carry {len(domains)} values of the label `{label}`, and "
+            f"{surviving[0].id} must be spread over {needed}",
             where=where,
             fix=fix,
         )
 
 
-def taints_are_set(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def set_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
     """Add the taint to every named machine of a pool, and remove it from machines that left their pool.
 
     Pools that say `taint: existing` are looked at only. Raises `EnvironmentFault` where such a machine lacks the
@@ -92,56 +100,56 @@ def taints_are_set(platform: Platform, reached: dict[str, Cluster], say: Say) ->
     """
     for site, cluster in reached.items():
         pools = [pool for pool in platform.pools if pool.site == site and pool.node_names]
-        ours = {name for pool in pools if pool.taint == "manage" for name in pool.node_names}
-        foreign = {name: pool for pool in pools if pool.taint == "existing" for name in pool.node_names}
-        for node in _listed(cluster, site, say) or []:
+        managed = {name for pool in pools if pool.taint == "manage" for name in pool.node_names}
+        existing = {name: pool for pool in pools if pool.taint == "existing" for name in pool.node_names}
+        for node in _list_nodes(cluster, site, say) or []:
             name = _name(node)
-            if name in foreign:
-                _is_tainted(node, foreign[name], site)
-            elif name in ours and _change(cluster, name, platform.name, add=True):
-                say(f"site {site}: machine {name} has the taint {_shown()}")
-            elif name not in ours and _annotations(node).get(SET_BY) == platform.name:
-                _change(cluster, name, platform.name, add=False)
-                say(f"site {site}: machine {name} left its pool, and the taint {_shown()} is removed")
+            if name in existing:
+                _check_tainted(node, existing[name], site)
+            elif name in managed and _change_taint(cluster, name, platform.name, add=True):
+                say(f"site {site}: machine {name} has the taint {_taint_text()}")
+            elif name not in managed and _annotations(node).get(TAINTED_BY) == platform.name:
+                _change_taint(cluster, name, platform.name, add=False)
+                say(f"site {site}: machine {name} left its pool, and the taint {_taint_text()} is removed")
 
 
-def taints_are_removed(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+def remove_taints(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
     """Remove the taints that were set for a platform, and none that others set."""
     for site, cluster in reached.items():
-        for node in _listed(cluster, site, say) or []:
-            if _annotations(node).get(SET_BY) == platform.name:
-                _change(cluster, _name(node), platform.name, add=False)
-                say(f"site {site}: the taint {_shown()} of machine {_name(node)} is removed")
+        for node in _list_nodes(cluster, site, say) or []:
+            if _annotations(node).get(TAINTED_BY) == platform.name:
+                _change_taint(cluster, _name(node), platform.name, add=False)
+                say(f"site {site}: the taint {_taint_text()} of machine {_name(node)} is removed")
 
 
-def _is_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
-    if any(_same(taint) for taint in _taints(node)):
+def _check_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
+    if any(_is_own_taint(taint) for taint in _taints(node)):
         return
-    command = f"kubectl taint nodes {_name(node)} {_shown()}"
+    command = f"kubectl taint nodes {_name(node)} {_taint_text()}"
     raise EnvironmentFault(
-        f"machine {_name(node)} of pool {pool.name} lacks the taint {_shown()}, and the pool says `taint: existing`",
+        f"machine {_name(node)} of pool {pool.name} lacks the taint {_taint_text()}, and the pool says `taint: existing`",
         where=f"site {site}",
         fix=f"Run `{command}`, or say `taint: manage`",
     )
 
 
-def _change(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
+def _change_taint(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
     """Add or remove our taint on a node, and keep every other; whether anything was changed."""
     for _ in range(_ATTEMPTS):
         node = cluster.find(f"{NODES}/{name}")
         if node is None:
             return False
         taints = _taints(node)
-        if add and any(_same(taint) for taint in taints):
-            _hold(cluster, node)
+        if add and any(_is_own_taint(taint) for taint in taints):
+            _claim_taints(cluster, node)
             return False
-        wanted = [*taints, TAINT] if add else [taint for taint in taints if not _same(taint)]
+        new_taints = [*taints, TAINT] if add else [taint for taint in taints if not _is_own_taint(taint)]
         body = {
             "metadata": {
                 "resourceVersion": node["metadata"]["resourceVersion"],
-                "annotations": {SET_BY: platform if add else None},
+                "annotations": {TAINTED_BY: platform if add else None},
             },
-            "spec": {"taints": wanted},
+            "spec": {"taints": new_taints},
         }
         try:
             cluster.call(
@@ -152,12 +160,12 @@ def _change(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
         except ApiRefusal as refused:
             if refused.status == 409:
                 continue
-            raise _not_changed(cluster, name, refused) from None
+            raise _change_fault(cluster, name, refused) from None
         return True
-    raise _not_changed(cluster, name, ApiRefusal(409, "others changed it meanwhile, five times"))
+    raise _change_fault(cluster, name, ApiRefusal(409, "others changed it meanwhile, five times"))
 
 
-def _hold(cluster: Cluster, node: dict[str, Any]) -> None:
+def _claim_taints(cluster: Cluster, node: dict[str, Any]) -> None:
     """Own the list beside a patch of an earlier version of Isthmus, which would take it along when it lets go."""
     owners = [
         field["manager"]
@@ -180,19 +188,19 @@ def _hold(cluster: Cluster, node: dict[str, Any]) -> None:
             media="application/apply-patch+yaml",
         )
     except ApiRefusal as refused:
-        raise _not_changed(cluster, _name(node), refused) from None
+        raise _change_fault(cluster, _name(node), refused) from None
 
 
-def _not_changed(cluster: Cluster, name: str, refused: ApiRefusal) -> EnvironmentFault:
+def _change_fault(cluster: Cluster, name: str, refused: ApiRefusal) -> EnvironmentFault:
     return EnvironmentFault(
-        f"machine {name} cannot be given the taint {_shown()} ({refused})",
+        f"machine {name} cannot be given the taint {_taint_text()} ({refused})",
         where=cluster.context,
-        fix=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_shown()}` and say `taint: existing` "
+        fix=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_taint_text()}` and say `taint: existing` "
         "at the pool",
     )
 
 
-def _listed(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | None:
+def _list_nodes(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | None:
     """All nodes; None, and a line, where the deployer may not list them."""
     try:
         return list(cluster.call("GET", NODES)["items"])
@@ -203,16 +211,16 @@ def _listed(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | Non
         return None
 
 
-def _keeps_out(node: dict[str, Any]) -> bool:
+def _repels_pods(node: dict[str, Any]) -> bool:
     """Whether a pod that tolerates nothing is kept out, now or for good."""
-    return any(taint.get("effect") in _KEEPS_OUT for taint in _taints(node))
+    return any(taint.get("effect") in _REPELLING_EFFECTS for taint in _taints(node))
 
 
-def _same(taint: dict[str, Any]) -> bool:
+def _is_own_taint(taint: dict[str, Any]) -> bool:
     return all(taint.get(key) == value for key, value in TAINT.items())
 
 
-def _shown() -> str:
+def _taint_text() -> str:
     return f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
 
 

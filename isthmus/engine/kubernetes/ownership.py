@@ -15,14 +15,14 @@ from isthmus.engine.kubernetes.discovery import Kind
 
 Known = tuple[str, str, str, str]
 """Group, kind, namespace (empty for what has none), name."""
-_CLUSTERS_OWN = {
+_CLUSTER_OBJECTS = {
     ("ConfigMap", "kube-root-ca.crt"),
     ("ConfigMap", "openshift-service-ca.crt"),
     ("ServiceAccount", "default"),
 }
-_PASSING = {"Event", "Lease"}
+_TRANSIENT_KINDS = {"Event", "Lease"}
 """What comes and goes by itself."""
-_MAKES: Mapping[str, frozenset[str]] = {
+_CHILDREN_OF: Mapping[str, frozenset[str]] = {
     "Deployment": frozenset({"ReplicaSet"}),
     "ReplicaSet": frozenset({"Pod"}),
     "ReplicationController": frozenset({"Pod"}),
@@ -36,18 +36,18 @@ _MAKES: Mapping[str, frozenset[str]] = {
 }
 """Of the API server's own kinds, what their controllers make. What owns by a grant of ours (a Job that ends an
 emergency access) is in the state itself."""
-_OWN_GROUPS = re.compile(
+_BUILTIN_GROUPS = re.compile(
     r"^$|^(apps|batch|autoscaling|policy|extensions)$|^([a-z]+|rbac\.authorization)\.k8s\.io$"
 )
 """The API server's own; `kueue.x-k8s.io` and `gateway.networking.k8s.io` are custom ones."""
-_OPENS = re.compile(r"Policy|Route|Binding|Gateway|Ingress|Secret|Role")
+_SENSITIVE_KINDS = re.compile(r"Policy|Route|Binding|Gateway|Ingress|Secret|Role")
 """Kinds of anybody's that no owner excuses, but for an owner that is a custom resource of ours."""
-_DEEPEST = 6
-_HELM = re.compile(r"sh\.helm\.release\.v1\.(.+)\.v\d+")
+_MAX_DEPTH = 6
+_HELM_RECORD = re.compile(r"sh\.helm\.release\.v1\.(.+)\.v\d+")
 
 
 @dataclass
-class Whose:
+class Ownership:
     """What the states know, by cluster."""
 
     known: set[Known]
@@ -64,112 +64,148 @@ class Whose:
         What a foreign one has made by its controller is told with it: its ReplicaSets and Pods are not listed again.
         """
         listed = list(objects)
-        by_uid = {str(each["metadata"].get("uid")): (kind, each) for kind, each in listed}
-        found = [(kind, each) for kind, each in listed if not self._ours(kind, each, by_uid, 0)]
-        return [(kind, each) for kind, each in found if not _made_by_another(kind, each, by_uid)]
+        by_uid = {
+            str(metadata_object["metadata"].get("uid")): (kind, metadata_object)
+            for kind, metadata_object in listed
+        }
+        foreign_objects = [
+            (kind, metadata_object)
+            for kind, metadata_object in listed
+            if not self._ours(kind, metadata_object, by_uid, 0)
+        ]
+        return [
+            (kind, metadata_object)
+            for kind, metadata_object in foreign_objects
+            if not _has_foreign_owner(kind, metadata_object, by_uid)
+        ]
 
-    def _ours(self, kind: Kind, one: dict[str, Any], by_uid: Mapping[str, Any], depth: int) -> bool:
-        meta = one["metadata"]
-        space, name = meta.get("namespace", ""), meta["name"]
-        if (kind.group, kind.kind, space, name) in self.known or kind.kind in _PASSING:
+    def _ours(
+        self, kind: Kind, metadata_object: dict[str, Any], by_uid: Mapping[str, Any], depth: int
+    ) -> bool:
+        metadata = metadata_object["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        if (kind.group, kind.kind, namespace, name) in self.known or kind.kind in _TRANSIENT_KINDS:
             return True
-        if kind.group == "" and ((kind.kind, name) in _CLUSTERS_OWN or self._beside(kind, meta)):
+        if kind.group == "" and ((kind.kind, name) in _CLUSTER_OBJECTS or self._beside(kind, metadata)):
             return True
-        if self._helms(kind, meta):
+        if self._helms(kind, metadata):
             return True
         # No owner owns itself; a ring of owners is nobody's.
-        return depth < _DEEPEST and any(
-            self._comes_of(kind, each, by_uid, depth) for each in meta.get("ownerReferences") or []
+        return depth < _MAX_DEPTH and any(
+            self._comes_of(kind, reference, by_uid, depth)
+            for reference in metadata.get("ownerReferences") or []
         )
 
-    def _comes_of(self, kind: Kind, owner: Mapping[str, Any], by_uid: Mapping[str, Any], depth: int) -> bool:
-        above = _owner(kind, owner, by_uid)
-        if above is not None:
-            return self._ours(*above, by_uid, depth + 1)
-        group, made_by = str(owner.get("apiVersion", "")).rpartition("/")[0], str(owner.get("kind"))
+    def _comes_of(
+        self, kind: Kind, reference: Mapping[str, Any], by_uid: Mapping[str, Any], depth: int
+    ) -> bool:
+        owner = _listed_owner(kind, reference, by_uid)
+        if owner is not None:
+            return self._ours(*owner, by_uid, depth + 1)
+        group, owner_kind = (
+            str(reference.get("apiVersion", "")).rpartition("/")[0],
+            str(reference.get("kind")),
+        )
         # Of no namespace, or of one that is not listed: a state must know it.
-        strange = str(owner.get("uid")) not in by_uid and not _OWN_GROUPS.search(group)
-        return strange and (group, made_by, "", str(owner.get("name"))) in self.known
+        is_unlisted = str(reference.get("uid")) not in by_uid and not _BUILTIN_GROUPS.search(group)
+        return is_unlisted and (group, owner_kind, "", str(reference.get("name"))) in self.known
 
-    def _beside(self, kind: Kind, meta: Mapping[str, Any]) -> bool:
+    def _beside(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
         """What controllers make with no word of its owner."""
-        space, name = meta.get("namespace", ""), meta["name"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
         if kind.kind == "Endpoints":
-            return ("", "Service", space, name) in self.known
+            return ("", "Service", namespace, name) in self.known
         if kind.kind == "PersistentVolumeClaim":
             stem, _, number = name.rpartition("-")
-            return number.isdigit() and (space, stem) in self.claims
+            return number.isdigit() and (namespace, stem) in self.claims
         if kind.kind == "Secret":
-            asked = (meta.get("annotations") or {}).get("cert-manager.io/certificate-name")
-            return asked is not None and self.certificates.get((space, name)) == asked
+            certificate = (metadata.get("annotations") or {}).get("cert-manager.io/certificate-name")
+            return certificate is not None and self.certificates.get((namespace, name)) == certificate
         return False
 
-    def _helms(self, kind: Kind, meta: Mapping[str, Any]) -> bool:
+    def _helms(self, kind: Kind, metadata: Mapping[str, Any]) -> bool:
         """What a release of a state's has made, and Helm's own record of it."""
-        space, notes = meta.get("namespace", ""), meta.get("annotations") or {}
-        record = _HELM.fullmatch(meta["name"]) if (kind.group, kind.kind) == ("", "Secret") else None
+        namespace, annotations = metadata.get("namespace", ""), metadata.get("annotations") or {}
+        record = (
+            _HELM_RECORD.fullmatch(metadata["name"]) if (kind.group, kind.kind) == ("", "Secret") else None
+        )
         if record:
-            return (space, record[1]) in self.releases
-        named = (notes.get("meta.helm.sh/release-namespace"), notes.get("meta.helm.sh/release-name"))
-        return named in self.releases
+            return (namespace, record[1]) in self.releases
+        release = (
+            annotations.get("meta.helm.sh/release-namespace"),
+            annotations.get("meta.helm.sh/release-name"),
+        )
+        return release in self.releases
 
 
-def _owner(
-    kind: Kind, owner: Mapping[str, Any], by_uid: Mapping[str, tuple[Kind, dict[str, Any]]]
+def _listed_owner(
+    kind: Kind, reference: Mapping[str, Any], by_uid: Mapping[str, tuple[Kind, dict[str, Any]]]
 ) -> tuple[Kind, dict[str, Any]] | None:
     """The owner that an object names, where it is there and makes such objects."""
-    above = by_uid.get(str(owner.get("uid")))
-    if above is None:
+    listed_owner = by_uid.get(str(reference.get("uid")))
+    if listed_owner is None:
         return None
-    there, one = above
-    group, made_by = str(owner.get("apiVersion", "")).rpartition("/")[0], str(owner.get("kind"))
-    if (there.group, there.kind, one["metadata"]["name"]) != (group, made_by, owner.get("name")):
+    listed_kind, listed_object = listed_owner
+    group, owner_kind = str(reference.get("apiVersion", "")).rpartition("/")[0], str(reference.get("kind"))
+    if (listed_kind.group, listed_kind.kind, listed_object["metadata"]["name"]) != (
+        group,
+        owner_kind,
+        reference.get("name"),
+    ):
         return None
-    if not _OWN_GROUPS.search(group):
-        return above
-    if made_by not in _MAKES:
+    if not _BUILTIN_GROUPS.search(group):
+        return listed_owner
+    if owner_kind not in _CHILDREN_OF:
         return None
-    builtin = bool(_OWN_GROUPS.search(kind.group))
-    fits = kind.kind in _MAKES[made_by] if builtin else not _OPENS.search(kind.kind)
-    return above if fits else None
+    builtin = bool(_BUILTIN_GROUPS.search(kind.group))
+    fits = kind.kind in _CHILDREN_OF[owner_kind] if builtin else not _SENSITIVE_KINDS.search(kind.kind)
+    return listed_owner if fits else None
 
 
-def _made_by_another(
-    kind: Kind, one: dict[str, Any], by_uid: Mapping[str, tuple[Kind, dict[str, Any]]], depth: int = 0
+def _has_foreign_owner(
+    kind: Kind,
+    metadata_object: dict[str, Any],
+    by_uid: Mapping[str, tuple[Kind, dict[str, Any]]],
+    depth: int = 0,
 ) -> bool:
     """Whether it comes of an object that stands for itself; those in a ring of owners all do."""
-    above = [_owner(kind, each, by_uid) for each in one["metadata"].get("ownerReferences") or []]
-    for each in filter(None, above):
-        owned = each[1]["metadata"].get("ownerReferences") or []
-        if depth < _DEEPEST and (not owned or _made_by_another(*each, by_uid, depth + 1)):
+    owners = [
+        _listed_owner(kind, reference, by_uid)
+        for reference in metadata_object["metadata"].get("ownerReferences") or []
+    ]
+    for listed_owner in filter(None, owners):
+        owner_references = listed_owner[1]["metadata"].get("ownerReferences") or []
+        if depth < _MAX_DEPTH and (
+            not owner_references or _has_foreign_owner(*listed_owner, by_uid, depth + 1)
+        ):
             return True
     return False
 
 
-def known(resources: Iterable[Any]) -> Whose:
+def ownership_of(resources: Iterable[Any]) -> Ownership:
     """What the states of an estate know of one cluster. `resources`: as `isthmus.graph.resources.state` has them."""
-    found, releases, certificates, claims = (
+    known_objects, releases, certificates, claims = (
         set[Known](),
         set[tuple[str, str]](),
         dict[tuple[str, str], str](),
         set(),
     )
-    for each in resources:
-        inputs = each.inputs
-        if not each.custom or not each.type.startswith("kubernetes:"):
+    for resource in resources:
+        inputs = resource.inputs
+        if not resource.custom or not resource.type.startswith("kubernetes:"):
             continue
-        if each.type.startswith("kubernetes:helm.sh/"):
+        if resource.type.startswith("kubernetes:helm.sh/"):
             # What a release is called in the cluster is its id, `NAMESPACE/NAME`.
-            space, _, name = each.id.rpartition("/")
-            releases.add((space, name))
+            namespace, _, name = resource.id.rpartition("/")
+            releases.add((namespace, name))
             continue
         group = str(inputs.get("apiVersion", "")).rpartition("/")[0]
         kind = str(inputs.get("kind", ""))
-        space, _, name = each.id.rpartition("/")
-        found.add((group, kind, space, name))
+        namespace, _, name = resource.id.rpartition("/")
+        known_objects.add((group, kind, namespace, name))
         spec = inputs.get("spec") if isinstance(inputs.get("spec"), dict) else {}
         if kind == "Certificate" and isinstance(spec.get("secretName"), str):
-            certificates[space, spec["secretName"]] = name
+            certificates[namespace, spec["secretName"]] = name
         for template in spec.get("volumeClaimTemplates") or []:
-            claims.add((space, f"{(template.get('metadata') or {}).get('name')}-{name}"))
-    return Whose(found, releases, certificates, claims)
+            claims.add((namespace, f"{(template.get('metadata') or {}).get('name')}-{name}"))
+    return Ownership(known_objects, releases, certificates, claims)

@@ -12,7 +12,7 @@ from isthmus.engine.kubernetes.client import ApiRefusal, Cluster
 
 
 @dataclass(frozen=True)
-class Seen:
+class SignResult:
     """One sign, and how many of the objects that should show it do."""
 
     pool: str
@@ -34,23 +34,23 @@ class Seen:
 
     def __str__(self) -> str:
         """As a line: `Node pool=a: status › allocatable › nvidia.com/gpu should be 8, is 7 (3 of 4 are right)`."""
-        what = f"{self.object}: {self.path}" if self.path else self.object
+        subject = f"{self.object}: {self.path}" if self.path else self.object
         if self.well:
-            return f"{what} is {self.wanted or 'there'}"
-        of = f" ({self.shown} of {self.count} are right)" if self.count > 1 else ""
-        return f"{what} should be {self.wanted or 'there'}, is {', '.join(self.instead)}{of}"
+            return f"{subject} is {self.wanted or 'there'}"
+        share = f" ({self.shown} of {self.count} are right)" if self.count > 1 else ""
+        return f"{subject} should be {self.wanted or 'there'}, is {', '.join(self.instead)}{share}"
 
 
-def look(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[Seen]:
+def check_pools(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[SignResult]:
     """Every sign of every pool, in the stack's order. Raises `EnvironmentFault` where a cluster refuses us."""
-    found: list[Seen] = []
+    results: list[SignResult] = []
     for pool in pools:
-        asked = _Asked(clusters[pool["site"]])
-        found += [_seen(asked, pool, sign) for sign in pool["signs"]]
-    return found
+        reader = _CachedReader(clusters[pool["site"]])
+        results += [_check_sign(reader, pool, sign) for sign in pool["signs"]]
+    return results
 
 
-class _Asked:
+class _CachedReader:
     """A cluster, asked once for what several signs are about."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -60,9 +60,13 @@ class _Asked:
     def objects(self, sign: dict[str, Any]) -> list[dict[str, Any]]:
         version = sign["api_version"]
         root = "/api/v1" if version == "v1" else f"/apis/{version}"
-        served = (self._get(root) or {}).get("resources") or []
+        resources = (self._get(root) or {}).get("resources") or []
         plural = next(
-            (each["name"] for each in served if each["kind"] == sign["kind"] and "/" not in each["name"]),
+            (
+                resource["name"]
+                for resource in resources
+                if resource["kind"] == sign["kind"] and "/" not in resource["name"]
+            ),
             None,
         )
         if plural is None:
@@ -71,11 +75,11 @@ class _Asked:
             f"{root}/namespaces/{sign['namespace']}/{plural}" if sign.get("namespace") else f"{root}/{plural}"
         )
         if sign.get("name"):
-            one = self._get(f"{path}/{sign['name']}")
-            return [one] if one else []
+            named_object = self._get(f"{path}/{sign['name']}")
+            return [named_object] if named_object else []
         terms = [f"{key}={value}" for key, value in sign["labels"].items()]
-        chosen = ",".join([*terms, *(f"!{key}" for key in sign.get("without", []))])
-        return (self._get(f"{path}?labelSelector={quote(chosen)}") or {}).get("items") or []
+        selector = ",".join([*terms, *(f"!{key}" for key in sign.get("without", []))])
+        return (self._get(f"{path}?labelSelector={quote(selector)}") or {}).get("items") or []
 
     def _get(self, path: str) -> Any:
         if path not in self._answers:
@@ -89,34 +93,41 @@ class _Asked:
         return self._answers[path]
 
 
-def _seen(asked: _Asked, pool: dict[str, Any], sign: dict[str, Any]) -> Seen:
+def _check_sign(reader: _CachedReader, pool: dict[str, Any], sign: dict[str, Any]) -> SignResult:
     count = 1 if sign.get("name") else int(sign["count"])
-    values = [_value(one, sign["path"]) if sign["path"] else "there" for one in asked.objects(sign)]
-    well = [value for value in values if value is not None and sign["value"] in ("", value)]
-    others = {value or "nothing" for value in values if value is None or sign["value"] not in ("", value)}
+    values = [
+        _value_at(sign_object, sign["path"]) if sign["path"] else "there"
+        for sign_object in reader.objects(sign)
+    ]
+    right_values = [value for value in values if value is not None and sign["value"] in ("", value)]
+    wrong_values = {
+        value or "nothing" for value in values if value is None or sign["value"] not in ("", value)
+    }
     if len(values) < count:
-        others.add("nothing")
-    which = sign.get("name") or ", ".join(f"{key}={value}" for key, value in sign["labels"].items())
+        wrong_values.add("nothing")
+    selector = sign.get("name") or ", ".join(f"{key}={value}" for key, value in sign["labels"].items())
     if len(values) > count:
         # As wrong as fewer: a machine bears the pool's label that is none of its.
-        others.add(f"{len(values)} objects")
-    return Seen(
+        wrong_values.add(f"{len(values)} objects")
+    return SignResult(
         pool["name"],
         pool["site"],
-        f"{sign['kind']} {sign['namespace'] + '/' if sign.get('namespace') else ''}{which}",
+        f"{sign['kind']} {sign['namespace'] + '/' if sign.get('namespace') else ''}{selector}",
         " › ".join(sign["path"]),
         sign["value"],
         count,
-        len(well),
-        tuple(sorted(others)),
+        len(right_values),
+        tuple(sorted(wrong_values)),
     )
 
 
-def _value(of: Any, path: list[str]) -> str | None:
+def _value_at(value: Any, path: list[str]) -> str | None:
     """What stands at the end of the keys; of a list of conditions, the status of the one of that type."""
     for key in path:
-        if isinstance(of, list):
-            of = next((each.get("status") for each in of if each.get("type") == key), None)
+        if isinstance(value, list):
+            value = next(
+                (condition.get("status") for condition in value if condition.get("type") == key), None
+            )
         else:
-            of = of.get(key) if isinstance(of, dict) else None
-    return None if of is None else str(of)
+            value = value.get(key) if isinstance(value, dict) else None
+    return None if value is None else str(value)

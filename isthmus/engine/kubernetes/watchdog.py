@@ -22,7 +22,7 @@ VARIABLE = "ISTHMUS_SILENCE_S"
 """Seconds for which a cluster may be silent during a run."""
 LIMIT_S = 120.0
 """More than an API server takes to restart."""
-EVERY_S = 5.0
+INTERVAL_S = 5.0
 PATIENCE_S = 30.0
 """How long an interrupted engine may take to end before it is interrupted again, and then killed."""
 _ENGINE = "pulumi"
@@ -36,7 +36,7 @@ class Watch:
     """By the site's name."""
     say: Callable[[str], None]
     limit: float
-    every: float = field(default_factory=lambda: EVERY_S)
+    every: float = field(default_factory=lambda: INTERVAL_S)
     interrupt: Callable[[int], None] = lambda turn: interrupt(turn)
     """Is told to end the engine, first with 0, then with 1 and more."""
     gone: str | None = None
@@ -50,8 +50,8 @@ class Watch:
         warned: set[str] = set()
         turn, next_turn = 0, 0.0
         while not self._ended.wait(self.every):
-            for site, one in self.clusters.items():
-                silent = self._silent(site, one)
+            for site, cluster in self.clusters.items():
+                silent = self._silent(site, cluster)
                 if silent == 0:
                     warned.discard(site)
                 elif site not in warned and silent >= min(self.every * 2, self.limit):
@@ -69,10 +69,10 @@ class Watch:
     def end(self) -> None:
         self._ended.set()
 
-    def _silent(self, site: str, one: Cluster) -> float:
+    def _silent(self, site: str, cluster: Cluster) -> float:
         """Seconds since it answered; a refusal is an answer, and what is no JSON comes from somebody else."""
         try:
-            one.call("GET", "/version", timeout=self.every)
+            cluster.call("GET", "/version", timeout=self.every)
         except ApiRefusal:
             pass
         except (EnvironmentFault, ValueError):
@@ -82,12 +82,12 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watched(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iterator[None]:
+def watch_clusters(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iterator[None]:
     """While the body runs the engine. Raises `EnvironmentFault` where a cluster's silence has ended it.
 
     `InputError` where `ISTHMUS_SILENCE_S` is no number of seconds.
     """
-    watch = Watch(clusters, say, limit())
+    watch = Watch(clusters, say, silence_limit())
     thread = threading.Thread(target=watch.run, name="isthmus-silence", daemon=True)
     thread.start()
     try:
@@ -95,9 +95,9 @@ def watched(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iter
     except IsthmusError as error:
         if watch.gone is None:
             raise
-        one = clusters[watch.gone]
+        cluster = clusters[watch.gone]
         raise EnvironmentFault(
-            f"the cluster of context `{one.context}` has not answered at {one.server} for {watch.limit:.0f} s,"
+            f"the cluster of context `{cluster.context}` has not answered at {cluster.server} for {watch.limit:.0f} s,"
             " so the run was ended",
             where=f"site {watch.gone}",
             fix="When it answers, run the same command again: what was being made is looked up, taken into the"
@@ -108,7 +108,7 @@ def watched(clusters: Mapping[str, Cluster], say: Callable[[str], None]) -> Iter
         thread.join(timeout=watch.every * 2)
 
 
-def limit() -> float:
+def silence_limit() -> float:
     """Seconds for which a cluster may be silent: the variable, else the default."""
     text = os.environ.get(VARIABLE, "")
     try:

@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 def findings(
-    stack: Stack, resources: Sequence[Resource], platform: Platform, chosen: Settings | None = None
+    stack: Stack, resources: Sequence[Resource], platform: Platform, policy_settings: Settings | None = None
 ) -> list[Finding]:
     """The worst first. `resources`: of the whole estate, since a boundary is; those of other stacks are left out."""
-    return of(stack.name, resources, platform, chosen or settings([stack]))
+    return findings_of_stack(stack.name, resources, platform, policy_settings or settings([stack]))
 
 
-def of(
+def findings_of_stack(
     stack: str,
     resources: Sequence[Resource],
     platform: Platform,
-    chosen: Settings,
-    held: Mapping[str, Sensitivity] | None = None,
+    policy_settings: Settings,
+    stricter_classes: Mapping[str, Sensitivity] | None = None,
 ) -> list[Finding]:
     """As `findings`, of a stack by its name. `held`: workloads that are judged by a stricter class."""
     from policies.evaluation import evaluation
 
-    found = evaluation.judge(resources, platform, chosen, stack, held=held)
-    own = f"urn:pulumi:{stack}::"
-    return [each for each in found if not each.urn or each.urn.startswith(own)]
+    all_findings = evaluation.judge(resources, platform, policy_settings, stack, held=stricter_classes)
+    urn_prefix = f"urn:pulumi:{stack}::"
+    return [finding for finding in all_findings if not finding.urn or finding.urn.startswith(urn_prefix)]
 
 
 def settings(stacks: Sequence[Stack]) -> Settings:
@@ -42,10 +42,10 @@ def settings(stacks: Sequence[Stack]) -> Settings:
     from isthmus.contracts.policy_settings import joined
     from policies.evaluation import settings as policy_settings_files
 
-    found = policy_settings_files.settings(stacks[0].project.root)
-    for each in stacks:
-        key = f"{each.project.name}:{policy_settings_files.KEY}"
-        if key in each.config:
-            where = f"{each.config_file.parent.name}/{each.config_file.name} ({key})"
-            found = joined(found, policy_settings_files.stated(each.config[key], where))
-    return found
+    merged = policy_settings_files.settings(stacks[0].project.root)
+    for stack in stacks:
+        key = f"{stack.project.name}:{policy_settings_files.KEY}"
+        if key in stack.config:
+            where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
+            merged = joined(merged, policy_settings_files.stated(stack.config[key], where))
+    return merged

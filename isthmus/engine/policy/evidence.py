@@ -31,39 +31,43 @@ def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
 
     platform = stack.platform()
     if of == "state":
-        resources = _standing(stack)
-        platform = _stated(resources, stack) or platform
+        resources = _deployed_resources(stack)
+        platform = _deployed_platform(resources, stack) or platform
     else:
-        resources = _asked_for(stack)
+        resources = _rendered_resources(stack)
     rows = asked(resources, platform, policy_evaluation.settings([stack]), stack.name, as_of)
     return Evidence(
         stack=stack.name,
         of=of,
         as_of=as_of,
         commit=commits.head(stack.project.root),
-        resources=sum(1 for each in resources if each.made),
+        resources=sum(1 for resource in resources if resource.made),
         digest=_digest(resources),
-        rows=list(_of_stack(rows, stack.name)),
+        rows=list(_rows_of_stack(rows, stack.name)),
         not_checked=list(NOT_CHECKED),
     )
 
 
-def _asked_for(stack: Stack) -> Sequence[Any]:
+def _rendered_resources(stack: Stack) -> Sequence[Any]:
     from isthmus.engine.render import rendering
 
-    with rendering.uncollected():
-        return [each for one in rendering.render_estate(stack).values() for each in one.resources]
+    with rendering.without_garbage_collection():
+        return [
+            resource
+            for rendered in rendering.render_estate(stack).values()
+            for resource in rendered.resources
+        ]
 
 
-def _standing(stack: Stack) -> Sequence[Any]:
+def _deployed_resources(stack: Stack) -> Sequence[Any]:
     """What the states of the stack's estate say, in the words of a rendering."""
     from isthmus.engine.estate import layers as estate_layers
-    from isthmus.engine.project.prerequisites import surroundings
+    from isthmus.engine.project.prerequisites import run_environment
     from isthmus.graph.resources import state as graph_state
 
-    names = [each.stack for each in stack.estate.members] if stack.estate else [stack.name]
-    with surroundings(stack):
-        states = {name: estate_layers.state_of(stack, name) for name in names}
+    names = [member.stack for member in stack.estate.members] if stack.estate else [stack.name]
+    with run_environment(stack):
+        states = {name: estate_layers.read_state(stack, name) for name in names}
     if not states[stack.name].get("resources"):
         raise Refused(
             "the stack does not stand, so its state is evidence of nothing",
@@ -71,11 +75,11 @@ def _standing(stack: Stack) -> Sequence[Any]:
             fix="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
         )
     return graph_state.from_state(
-        *({"deployment": each} for each in states.values() if each.get("resources"))
+        *({"deployment": deployment} for deployment in states.values() if deployment.get("resources"))
     )
 
 
-def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:
+def _deployed_platform(resources: Sequence[Any], stack: Stack) -> Platform | None:
     """The platform that was built, which may be another than the files say today."""
     from policies.plugin import resources as engine_resources
 
@@ -89,17 +93,17 @@ def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:
         ) from error
 
 
-def _of_stack(rows: Iterable[Row], name: str) -> Iterator[Row]:
+def _rows_of_stack(rows: Iterable[Row], name: str) -> Iterator[Row]:
     """Rows of the stack and of the platform as a whole; a control that was asked only of others is not applicable."""
-    own = f"urn:pulumi:{name}::"
-    for _, group in itertools.groupby(rows, key=lambda each: each.check):
-        every = list(group)
-        yield from [each for each in every if not each.urn or each.urn.startswith(own)] or [
-            _not_here(every[0])
+    urn_prefix = f"urn:pulumi:{name}::"
+    for _, group in itertools.groupby(rows, key=lambda row: row.check):
+        check_rows = list(group)
+        yield from [row for row in check_rows if not row.urn or row.urn.startswith(urn_prefix)] or [
+            _not_applicable(check_rows[0])
         ]
 
 
-def _not_here(row: Row) -> Row:
+def _not_applicable(row: Row) -> Row:
     return Row(
         control=row.control,
         supports=row.supports,
@@ -111,6 +115,9 @@ def _not_here(row: Row) -> Row:
 
 def _digest(resources: Sequence[Any]) -> str:
     """Of what was looked at: types, names and inputs, secrets under their mask."""
-    said = sorted(([each.urn, each.inputs] for each in resources if each.made), key=lambda each: each[0])
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
+    content = sorted(
+        ([resource.urn, resource.inputs] for resource in resources if resource.made),
+        key=lambda resource: resource[0],
+    )
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

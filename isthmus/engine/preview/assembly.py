@@ -57,7 +57,7 @@ class Side:
 
 
 @dataclass
-class Parts:
+class PreviewDraft:
     """What a preview is made of."""
 
     stack: str
@@ -76,35 +76,38 @@ class Parts:
     """Knows the stack's secrets once they could be read."""
 
 
-def preview(parts: Parts) -> Preview:
+def preview(draft: PreviewDraft) -> Preview:
     """The preview; partial too where something that decides is not known."""
-    open_ = undecided(parts.findings, parts.after.data_paths or [])
-    status: Status = "partial" if parts.status == "complete" and open_ else parts.status
+    open_ = has_undecided(draft.findings, draft.after.data_paths or [])
+    status: Status = "partial" if draft.status == "complete" and open_ else draft.status
     return Preview(
-        stack=parts.stack,
+        stack=draft.stack,
         status=status,
-        baseline=parts.baseline,
-        base=parts.base,
-        commit=parts.commit,
-        summary=parts.summary,
-        changes=parts.changes,
-        data_paths=DataPaths(before=parts.before.data_paths, after=parts.after.data_paths),
-        policy=[_masked(each, parts.masker) for each in parts.findings],
-        rules=parts.rules,
-        cost=Costs(before=parts.before.cost(), after=parts.after.cost()),
-        capacity=Capacities(before=parts.before.capacity(), after=parts.after.capacity()),
-        diagnostics=sorted(parts.diagnostics, key=lambda each: (each.severity, each.urn, each.message)),
+        baseline=draft.baseline,
+        base=draft.base,
+        commit=draft.commit,
+        summary=draft.summary,
+        changes=draft.changes,
+        data_paths=DataPaths(before=draft.before.data_paths, after=draft.after.data_paths),
+        policy=[_masked_finding(finding, draft.masker) for finding in draft.findings],
+        rules=draft.rules,
+        cost=Costs(before=draft.before.cost(), after=draft.after.cost()),
+        capacity=Capacities(before=draft.before.capacity(), after=draft.after.capacity()),
+        diagnostics=sorted(
+            draft.diagnostics,
+            key=lambda diagnostic: (diagnostic.severity, diagnostic.urn, diagnostic.message),
+        ),
         # What was not seen whole cannot be approved.
-        digest=digest(parts.changes) if parts.status == "complete" else "",
+        digest=digest(draft.changes) if draft.status == "complete" else "",
     )
 
 
-def _masked(finding: Finding, masker: Masker) -> Finding:
+def _masked_finding(finding: Finding, masker: Masker) -> Finding:
     return finding.model_copy(update={"message": masker.text(finding.message)})
 
 
-def undecided(findings: Sequence[Finding], paths: Sequence[DataPath]) -> bool:
+def has_undecided(findings: Sequence[Finding], paths: Sequence[DataPath]) -> bool:
     """Whether something that decides is not known before the change is made."""
-    return any(each.verdict == "undecided" and each.silenced is None for each in findings) or any(
-        each.verdict == "undecided" for each in paths
+    return any(finding.verdict == "undecided" and finding.silenced is None for finding in findings) or any(
+        path.verdict == "undecided" for path in paths
     )

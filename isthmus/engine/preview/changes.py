@@ -9,9 +9,9 @@ from typing import Any
 
 from isthmus.contracts.reports.preview import OPS, Change, Op, PropertyChange
 from isthmus.core.pulumi_values import MASK
-from isthmus.engine.preview.masking import Masker, masked
-from isthmus.engine.preview.noise import noise
-from isthmus.engine.preview.value_diff import at, differences, keys
+from isthmus.engine.preview.masking import Masker, contains_mask
+from isthmus.engine.preview.noise import is_noise
+from isthmus.engine.preview.value_diff import differences, path_keys, value_at
 
 Inputs = Mapping[str, Any]
 DEFAULTS = "__defaults"
@@ -23,8 +23,8 @@ def properties(
     new: Inputs | None,
     masker: Masker,
     *,
-    said: Iterable[str] = (),
-    stands: Inputs | None = None,
+    provider_paths: Iterable[str] = (),
+    outputs: Inputs | None = None,
 ) -> list[PropertyChange]:
     """What differs, masked. Of what is made every input is new; of what goes nothing is told.
 
@@ -32,53 +32,59 @@ def properties(
     """
     if new is None:
         return []
-    was, will = _bare(old or {}, new, created=old is None), _bare(new, old or new, created=old is None)
-    before, after = masker.inputs(type_, was), masker.inputs(type_, will)
-    found = {path: _one(type_, path, one, other) for path, one, other in differences(before, after)}
+    old_shown, new_shown = (
+        _without_generated(old or {}, new, created=old is None),
+        _without_generated(new, old or new, created=old is None),
+    )
+    before, after = masker.inputs(type_, old_shown), masker.inputs(type_, new_shown)
+    changes = {
+        path: _property_change(type_, path, old_value, new_value)
+        for path, old_value, new_value in differences(before, after)
+    }
     # Two secrets look the same under the mask. That they differ is none.
-    for path, *_ in differences(was, will):
-        if not _covered(path, found):
-            found[path] = _one(type_, path, MASK, MASK)
-    for path in said:
-        if old is not None and not path.startswith("__") and not _covered(path, found):
-            seen = masker.inputs(type_, stands or {})
-            one, other = at(seen, path), at(after, path)
-            if one != other or masked(one):
-                found[path] = _one(type_, path, one, other)
-    cleared = [each.model_copy(update={"path": masker.text(each.path)}) for each in found.values()]
-    return sorted(cleared, key=lambda each: each.path)
+    for path, *_ in differences(old_shown, new_shown):
+        if not _covered(path, changes):
+            changes[path] = _property_change(type_, path, MASK, MASK)
+    for path in provider_paths:
+        if old is not None and not path.startswith("__") and not _covered(path, changes):
+            masked_outputs = masker.inputs(type_, outputs or {})
+            old_value, new_value = value_at(masked_outputs, path), value_at(after, path)
+            if old_value != new_value or contains_mask(old_value):
+                changes[path] = _property_change(type_, path, old_value, new_value)
+    cleared = [change.model_copy(update={"path": masker.text(change.path)}) for change in changes.values()]
+    return sorted(cleared, key=lambda change: change.path)
 
 
-def _one(type_: str, path: str, old: Any, new: Any) -> PropertyChange:
-    secret = masked(old) or masked(new)
+def _property_change(type_: str, path: str, old: Any, new: Any) -> PropertyChange:
+    secret = contains_mask(old) or contains_mask(new)
     if secret and old is not None and new is not None:
         # One side in the clear may be what the other hides.
         old = new = MASK
-    return PropertyChange(path=path, old=old, new=new, secret=secret, noise=noise(type_, path))
+    return PropertyChange(path=path, old=old, new=new, secret=secret, noise=is_noise(type_, path))
 
 
-def _covered(path: str, found: Iterable[str]) -> bool:
-    mine = keys(path)
-    for each in found:
-        other = keys(each)
-        short = min(len(mine), len(other))
-        if mine[:short] == other[:short]:
+def _covered(path: str, known_paths: Iterable[str]) -> bool:
+    own_keys = path_keys(path)
+    for known_path in known_paths:
+        known_keys = path_keys(known_path)
+        shorter = min(len(own_keys), len(known_keys))
+        if own_keys[:shorter] == known_keys[:shorter]:
             return True
     return False
 
 
-def _bare(inputs: Inputs, other: Inputs, *, created: bool) -> dict[str, Any]:
+def _without_generated(inputs: Inputs, counterpart: Inputs, *, created: bool) -> dict[str, Any]:
     """Without what only a provider works by, and without the names and defaults that it has made up itself.
 
     It makes up another name each time it is asked; what a program says stays.
     """
-    made_up = set(inputs.get(DEFAULTS) or ())
+    generated = set(inputs.get(DEFAULTS) or ())
     if not created:
-        made_up &= set(other.get(DEFAULTS) or ())
+        generated &= set(counterpart.get(DEFAULTS) or ())
     return {
         key: _without_defaults(value)
         for key, value in inputs.items()
-        if not key.startswith("__") and key not in made_up
+        if not key.startswith("__") and key not in generated
     }
 
 
@@ -93,13 +99,13 @@ def _without_defaults(value: Any) -> Any:
 
 def counts(ops: Iterable[Op]) -> dict[Op, int]:
     """How many of each operation, in the order of what can hurt; those that there are none of left out."""
-    listed = list(ops)
-    return {op: number for op in OPS if (number := listed.count(op))}
+    all_ops = list(ops)
+    return {op: number for op in OPS if (number := all_ops.count(op))}
 
 
 def ordered(changes: Iterable[Change]) -> list[Change]:
     """By what can hurt, then by URN."""
-    return sorted(changes, key=lambda each: (OPS.index(each.op), each.urn))
+    return sorted(changes, key=lambda change: (OPS.index(change.op), change.urn))
 
 
 def digest(changes: Iterable[Change]) -> str:
@@ -107,15 +113,15 @@ def digest(changes: Iterable[Change]) -> str:
 
     A secret is under its mask here too: that another secret takes its place shows, and not which.
     """
-    said = [
+    content = [
         [
-            each.urn,
-            each.op,
-            [[one.path, one.old, one.new, one.secret] for one in each.properties],
-            each.replaces_because,
-            each.retained,
+            change.urn,
+            change.op,
+            [[property.path, property.old, property.new, property.secret] for property in change.properties],
+            change.replaces_because,
+            change.retained,
         ]
-        for each in sorted(changes, key=lambda each: each.urn)
+        for change in sorted(changes, key=lambda change: change.urn)
     ]
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -12,8 +12,8 @@ from typing import Any
 from isthmus.contracts.reports.preview import Change, Op, PropertyChange
 from isthmus.engine.preview.changes import ordered, properties
 from isthmus.engine.preview.masking import Masker
-from isthmus.engine.preview.replacements import forced, within
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.replacements import forced_replacements, overlaps
+from isthmus.engine.preview.stateful_types import is_stateful
 from isthmus.engine.render.recorder import Resource
 
 
@@ -21,96 +21,104 @@ def compare(
     before: Iterable[Resource], after: Iterable[Resource], masker: Masker | None = None
 ) -> list[Change]:
     """The changes that lead from the one to the other; what stays the same is left out."""
-    hide = masker or Masker()
-    was, will = ({each.urn: each for each in side} for side in (before, after))
-    parents = {urn: each.name for urn, each in {**was, **will}.items()}
-    made = []
-    for urn in sorted({*was, *will}):
-        one = _changed(was.get(urn), will.get(urn), hide, parents)
-        if one is not None:
-            made.append(one)
-    return ordered(made)
+    effective_masker = masker or Masker()
+    before_by_urn, after_by_urn = (
+        {resource.urn: resource for resource in resources} for resources in (before, after)
+    )
+    parents = {urn: resource.name for urn, resource in {**before_by_urn, **after_by_urn}.items()}
+    changes = []
+    for urn in sorted({*before_by_urn, *after_by_urn}):
+        change = _change_of(before_by_urn.get(urn), after_by_urn.get(urn), effective_masker, parents)
+        if change is not None:
+            changes.append(change)
+    return ordered(changes)
 
 
-def unchanged(before: Iterable[Resource], after: Iterable[Resource], changes: Iterable[Change]) -> int:
+def count_unchanged(before: Iterable[Resource], after: Iterable[Resource], changes: Iterable[Change]) -> int:
     """How many of what the stack makes stay as they are."""
-    there = {each.urn for each in before if each.made} & {each.urn for each in after if each.made}
-    return len(there - {each.urn for each in changes})
+    in_both = {resource.urn for resource in before if resource.made} & {
+        resource.urn for resource in after if resource.made
+    }
+    return len(in_both - {change.urn for change in changes})
 
 
-def from_json(graph: Mapping[str, Any]) -> list[Resource]:
+def resources_from_json(graph: Mapping[str, Any]) -> list[Resource]:
     """The resources of a `graph.json`, as `isthmus render` writes it."""
     return [
         Resource(
-            urn=each["urn"],
-            type=each["type"],
-            name=each["name"],
-            custom=each["custom"],
-            parent=each["parent"],
-            provider=each["provider"],
-            inputs=each["inputs"],
-            dependencies=each["dependencies"],
-            property_dependencies=each["propertyDependencies"],
-            options=each["options"],
+            urn=resource["urn"],
+            type=resource["type"],
+            name=resource["name"],
+            custom=resource["custom"],
+            parent=resource["parent"],
+            provider=resource["provider"],
+            inputs=resource["inputs"],
+            dependencies=resource["dependencies"],
+            property_dependencies=resource["propertyDependencies"],
+            options=resource["options"],
         )
-        for each in graph["resources"]
+        for resource in graph["resources"]
     ]
 
 
-def _changed(
-    was: Resource | None, will: Resource | None, masker: Masker, parents: Mapping[str, str]
+def _change_of(
+    before: Resource | None, after: Resource | None, masker: Masker, parents: Mapping[str, str]
 ) -> Change | None:
-    one = will or was
-    if one is None or not shown(one.type, custom=one.custom):
+    resource = after or before
+    if resource is None or not is_shown(resource.type, custom=resource.custom):
         return None
-    told = properties(one.type, was.inputs if was else None, will.inputs if will else None, masker)
-    if was is not None and will is not None:
-        ignored = will.options.get("ignoreChanges") or ()
-        told = [each for each in told if not any(within(each.path, key) for key in ignored)]
-    op, certain, maybe = _op(was, will, told)
-    if op is None or (one.type.startswith("pulumi:") and all(each.noise for each in told)):
+    changed = properties(
+        resource.type, before.inputs if before else None, after.inputs if after else None, masker
+    )
+    if before is not None and after is not None:
+        ignored = after.options.get("ignoreChanges") or ()
+        changed = [
+            property for property in changed if not any(overlaps(property.path, key) for key in ignored)
+        ]
+    op, certain, maybe = _operation(before, after, changed)
+    if op is None or (resource.type.startswith("pulumi:") and all(property.noise for property in changed)):
         return None
     return Change(
-        urn=one.urn,
+        urn=resource.urn,
         op=op,
-        type=one.type,
-        name=one.name,
-        component=parents.get(one.parent or "", ""),
-        properties=told,
+        type=resource.type,
+        name=resource.name,
+        component=parents.get(resource.parent or "", ""),
+        properties=changed,
         replaces_because=certain,
         may_replace=maybe,
-        stateful=stateful(one.type),
-        retained=op in ("delete", "replace") and bool((was or one).options.get("retainOnDelete")),
+        stateful=is_stateful(resource.type),
+        retained=op in ("delete", "replace") and bool((before or resource).options.get("retainOnDelete")),
     )
 
 
-def _op(
-    was: Resource | None, will: Resource | None, told: list[PropertyChange]
+def _operation(
+    before: Resource | None, after: Resource | None, properties: list[PropertyChange]
 ) -> tuple[Op | None, list[str], list[str]]:
-    if was is None or will is None:
-        there = will or was
-        if there is None or "read" in there.options:
+    if before is None or after is None:
+        resource = after or before
+        if resource is None or "read" in resource.options:
             # What others own comes and goes with them.
-            return ("read" if will is not None else None), [], []
-        imported = will is not None and "import" in will.options
-        return ("delete" if will is None else "import" if imported else "create"), [], []
-    made, makes = ("read" not in each.options for each in (was, will))
-    if not made and not makes:
+            return ("read" if after is not None else None), [], []
+        imported = after is not None and "import" in after.options
+        return ("delete" if after is None else "import" if imported else "create"), [], []
+    was_made, is_made = ("read" not in resource.options for resource in (before, after))
+    if not was_made and not is_made:
         # What others own is read again each time.
         return None, [], []
-    if made != makes:
-        return ("create" if makes else "read"), [], []
-    paths = [each.path for each in told]
-    if was.provider != will.provider:
+    if was_made != is_made:
+        return ("create" if is_made else "read"), [], []
+    paths = [property.path for property in properties]
+    if before.provider != after.provider:
         return "replace", ["provider", *paths], []
     if not paths:
         return None, [], []
-    found = forced(will.type, paths, will.options.get("replaceOnChanges") or ())
-    if found.certain:
-        return "replace", found.certain, []
-    return "update", [], found.maybe
+    forced_paths = forced_replacements(after.type, paths, after.options.get("replaceOnChanges") or ())
+    if forced_paths.certain:
+        return "replace", forced_paths.certain, []
+    return "update", [], forced_paths.maybe
 
 
-def shown(type_: str, *, custom: bool) -> bool:
+def is_shown(type_: str, *, custom: bool) -> bool:
     """Whether a change to it is one of the preview's: no component, not the stack, no provider of the engine's own."""
     return custom and not type_.startswith(("pulumi:pulumi:", "pulumi:providers:pulumi"))

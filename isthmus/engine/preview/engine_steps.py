@@ -16,9 +16,9 @@ from typing import Any
 from isthmus.contracts.reports.findings import Finding, Severity
 from isthmus.contracts.reports.preview import Change, Diagnostic, Op
 from isthmus.engine.preview.changes import DEFAULTS, counts, ordered, properties
-from isthmus.engine.preview.comparison import shown
+from isthmus.engine.preview.comparison import is_shown
 from isthmus.engine.preview.masking import Masker
-from isthmus.engine.preview.stateful_types import stateful
+from isthmus.engine.preview.stateful_types import is_stateful
 
 _OPS: dict[str, Op] = {
     "same": "same",
@@ -36,12 +36,12 @@ _OPS: dict[str, Op] = {
     "import": "import",
 }
 """A replacement is told by three steps, in whichever order."""
-_NO_STEPS = ("refresh", "remove-pending-replace")
+_REFRESH_OPS = ("refresh", "remove-pending-replace")
 """Of the look at what stands, before the plan is made."""
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
-_OF_THE_MACHINE = re.compile(r"using pulumi-[a-z-]+ from \$PATH at ")
-_RANDOM = re.compile(r"[0-9a-f]{7,}$")
-_LEVELS: dict[str, Severity] = {"mandatory": "high", "remediate": "medium", "advisory": "medium"}
+_MACHINE_MESSAGE = re.compile(r"using pulumi-[a-z-]+ from \$PATH at ")
+_RANDOM_SUFFIX = re.compile(r"[0-9a-f]{7,}$")
+_SEVERITY_OF_LEVEL: dict[str, Severity] = {"mandatory": "high", "remediate": "medium", "advisory": "medium"}
 
 
 @dataclass
@@ -89,9 +89,12 @@ class Account:
 
     def changes(self, masker: Masker) -> list[Change]:
         """All but what stays the same. For a name that a provider has made up stands whose it is."""
-        names = _made_up(self.steps.values())
-        made = (_change({**step, "new": _whose(step["new"], names)}, masker) for step in self.steps.values())
-        return ordered(each for each in made if each is not None)
+        names = _generated_names(self.steps.values())
+        changes = (
+            _change({**step, "new": _replace_names(step["new"], names)}, masker)
+            for step in self.steps.values()
+        )
+        return ordered(change for change in changes if change is not None)
 
     def summary(self) -> dict[Op, int]:
         """Counts by operation; components, providers and the stack left out."""
@@ -104,126 +107,134 @@ class Account:
 
     def diagnostics(self, masker: Masker) -> list[Diagnostic]:
         """Errors and warnings, each once, errors first."""
-        found = [
+        diagnostics = [
             Diagnostic(
                 severity="error" if level == "error" else "warning", message=masker.text(text), urn=urn
             )
             for level, text, urn in dict.fromkeys(self._diagnostics)
         ]
-        return sorted(found, key=lambda each: (each.severity, each.urn, each.message))
+        return sorted(
+            diagnostics, key=lambda diagnostic: (diagnostic.severity, diagnostic.urn, diagnostic.message)
+        )
 
     def findings(self, stack: str, masker: Masker) -> list[Finding]:
         """What policy packs said that the engine itself was told to load."""
-        return [_finding(each, stack, masker) for each in self._policies]
+        return [_finding(event, stack, masker) for event in self._policies]
 
-    def _step(self, meta: Any) -> None:
-        op = str(getattr(meta.op, "value", meta.op))
-        if op in _NO_STEPS:
+    def _step(self, metadata: Any) -> None:
+        op = str(getattr(metadata.op, "value", metadata.op))
+        if op in _REFRESH_OPS:
             return
         self.seen[op] += 1
         if op not in _OPS:
             self.unknown_ops.add(op)
             return
-        new, old = meta.new, meta.old
-        there = new or old
+        new, old = metadata.new, metadata.old
+        state = new or old
         step = {
             "op": op,
-            "urn": meta.urn,
-            "type": meta.type or getattr(there, "type", ""),
-            "custom": bool(getattr(there, "custom", False)),
-            "parent": getattr(there, "parent", "") or "",
+            "urn": metadata.urn,
+            "type": metadata.type or getattr(state, "type", ""),
+            "custom": bool(getattr(state, "custom", False)),
+            "parent": getattr(state, "parent", "") or "",
             "old": dict(getattr(old, "inputs", None) or {}) if old is not None else None,
             "stands": dict(getattr(old, "outputs", None) or {}) if old is not None else None,
             "new": dict(getattr(new, "inputs", None) or {}) if new is not None else None,
             "retained": bool(getattr(old, "retain_on_delete", False)),
-            "keys": list(meta.keys or []),
-            "diffs": list(meta.diffs or []),
+            "keys": list(metadata.keys or []),
+            "diffs": list(metadata.diffs or []),
             "detailed": {
-                path: str(getattr(each.diff_kind, "value", each.diff_kind))
-                for path, each in (meta.detailed_diff or {}).items()
+                path: str(getattr(diff.diff_kind, "value", diff.diff_kind))
+                for path, diff in (metadata.detailed_diff or {}).items()
             },
         }
-        known = self.steps.get(meta.urn)
-        self.steps[meta.urn] = step if known is None else _joined(known, step)
+        earlier = self.steps.get(metadata.urn)
+        self.steps[metadata.urn] = step if earlier is None else _merge_steps(earlier, step)
 
-    def _diagnostic(self, said: Any) -> None:
-        text = _COLOUR.sub("", said.message or "").strip()
-        if said.ephemeral or said.severity not in ("error", "warning") or not text:
+    def _diagnostic(self, event: Any) -> None:
+        text = _COLOUR.sub("", event.message or "").strip()
+        if event.ephemeral or event.severity not in ("error", "warning") or not text:
             return
-        if not _OF_THE_MACHINE.match(text):
-            self._diagnostics.append((said.severity, text, said.urn or ""))
+        if not _MACHINE_MESSAGE.match(text):
+            self._diagnostics.append((event.severity, text, event.urn or ""))
 
 
-def _made_up(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def _generated_names(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Names with a random end that providers gave to what they will make: others the next time that they are asked."""
-    found = {}
+    placeholders = {}
     for step in steps:
-        new, name = step["new"] or {}, _name(step["urn"])
+        new, name = step["new"] or {}, _logical_name(step["urn"])
         for key in new.get(DEFAULTS) or ():
             value = new.get(key)
-            if isinstance(value, str) and value != (step["old"] or {}).get(key) and _random(value, name):
-                found[value] = f"${{{name}.{key}}}"
-    return found
+            if (
+                isinstance(value, str)
+                and value != (step["old"] or {}).get(key)
+                and _is_generated(value, name)
+            ):
+                placeholders[value] = f"${{{name}.{key}}}"
+    return placeholders
 
 
-def _random(value: str, name: str) -> bool:
+def _is_generated(value: str, name: str) -> bool:
     """Whether it is a name of the engine's making: the logical one, perhaps cut short, and seven or more hexadecimal
     digits behind it."""
-    end = _RANDOM.search(value)
+    end = _RANDOM_SUFFIX.search(value)
     return end is not None and end.start() > 0 and name.startswith(value[: end.start()].rstrip("-_"))
 
 
-def _whose(value: Any, names: Mapping[str, str]) -> Any:
+def _replace_names(value: Any, names: Mapping[str, str]) -> Any:
     if not names:
         return value
     if isinstance(value, Mapping):
-        own = value.get(DEFAULTS) or ()
-        return {key: each if key in own else _whose(each, names) for key, each in value.items()}
+        defaults = value.get(DEFAULTS) or ()
+        return {
+            key: member if key in defaults else _replace_names(member, names) for key, member in value.items()
+        }
     if isinstance(value, list):
-        return [_whose(each, names) for each in value]
+        return [_replace_names(member, names) for member in value]
     if isinstance(value, str):
-        for name, whose in names.items():
-            value = value.replace(name, whose)
+        for name, placeholder in names.items():
+            value = value.replace(name, placeholder)
     return value
 
 
-def _joined(known: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
+def _merge_steps(earlier: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
     """Two steps of one resource as one: a replacement by its deletion and its creation."""
-    first, second = _OPS[known["op"]], _OPS[step["op"]]
-    both = {**step, **{key: value for key, value in known.items() if value not in (None, [], {}, "")}}
+    first, second = _OPS[earlier["op"]], _OPS[step["op"]]
+    merged = {**step, **{key: value for key, value in earlier.items() if value not in (None, [], {}, "")}}
     if "replace" in (first, second) or {first, second} == {"create", "delete"}:
-        both["op"] = "replace"
+        merged["op"] = "replace"
     else:
-        both["op"] = step["op"] if first == "same" else known["op"]
-    return both | {"retained": known["retained"] or step["retained"]}
+        merged["op"] = step["op"] if first == "same" else earlier["op"]
+    return merged | {"retained": earlier["retained"] or step["retained"]}
 
 
 def _change(step: dict[str, Any], masker: Masker) -> Change | None:
     op, type_ = _OPS[step["op"]], step["type"]
-    if op == "same" or not shown(type_, custom=step["custom"]):
+    if op == "same" or not is_shown(type_, custom=step["custom"]):
         return None
-    told = properties(
+    changes = properties(
         type_,
         step["old"] if op not in ("create", "import") else None,
         step["new"] if op != "delete" else None,
         masker,
-        said=step["detailed"],
-        stands=step["stands"],
+        provider_paths=step["detailed"],
+        outputs=step["stands"],
     )
-    quiet = all(each.noise for each in told)
+    all_noise = all(change.noise for change in changes)
     # What others own is read again each time, and the engine says of it less than the state does.
-    again = op == "read" and step["old"] is not None
-    if again or (type_.startswith("pulumi:") and quiet):
+    is_reread = op == "read" and step["old"] is not None
+    if is_reread or (type_.startswith("pulumi:") and all_noise):
         return None
     return Change(
         urn=step["urn"],
         op=op,
         type=type_,
-        name=_name(step["urn"]),
-        component="" if "::pulumi:pulumi:Stack::" in step["parent"] else _name(step["parent"]),
-        properties=told,
+        name=_logical_name(step["urn"]),
+        component="" if "::pulumi:pulumi:Stack::" in step["parent"] else _logical_name(step["parent"]),
+        properties=changes,
         replaces_because=_reasons(step) if op == "replace" else [],
-        stateful=stateful(type_),
+        stateful=is_stateful(type_),
         retained=op in ("delete", "replace") and step["retained"],
     )
 
@@ -233,9 +244,9 @@ def _reasons(step: dict[str, Any]) -> list[str]:
     return forced or sorted(step["keys"] or step["diffs"])
 
 
-def _name(urn: str) -> str:
-    parts = urn.split("::", 3)
-    return parts[3] if len(parts) == 4 else urn
+def _logical_name(urn: str) -> str:
+    segments = urn.split("::", 3)
+    return segments[3] if len(segments) == 4 else urn
 
 
 def _finding(event: Any, stack: str, masker: Masker) -> Finding:
@@ -243,10 +254,10 @@ def _finding(event: Any, stack: str, masker: Masker) -> Finding:
     return Finding(
         policy=f"{event.policy_pack_name}/{event.policy_name}",
         title=event.policy_name,
-        severity=_LEVELS.get(event.enforcement_level, "high"),
+        severity=_SEVERITY_OF_LEVEL.get(event.enforcement_level, "high"),
         stack=stack,
         urn=urn,
-        resource=_name(urn) if urn else "",
+        resource=_logical_name(urn) if urn else "",
         message=masker.text(_COLOUR.sub("", event.message or "").strip()),
         why=f"the policy pack {event.policy_pack_name} {event.policy_pack_version_tag or ''}".strip()
         + " says so",

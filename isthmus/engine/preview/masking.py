@@ -9,11 +9,11 @@ from typing import Any
 
 from isthmus.core.pulumi_values import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWNS
 
-_CIPHER = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
+_CIPHERTEXT = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
 """An encrypted value of a stack's configuration."""
-_WITHIN = 6
+_MIN_EMBEDDED_LENGTH = 6
 """A shorter secret is masked where it is the whole value only: it would be found in many a word."""
-_KEPT = {
+_SECRET_INPUTS = {
     "kubernetes:core/v1:Secret": ("data", "stringData"),
     "kubernetes:core/v1:SecretPatch": ("data", "stringData"),
     "aws:secretsmanager/secretVersion:SecretVersion": ("secretString", "secretBinary"),
@@ -25,30 +25,31 @@ _KEPT = {
 """Type → inputs that are secrets, whether their maker has marked them or not."""
 
 
-_NAMED_SO = r"passw(?:or)?d|secret|token(?!s|iz)|api[_-]?key|private[_-]?key|access[_-]?key|credential"
-_SAYS_SECRET = re.compile(_NAMED_SO, re.IGNORECASE)
-_REFERS = ("Name", "Ref", "Secrets", "Token", "Seconds", "secrets")
+_SECRET_NAMES = r"passw(?:or)?d|secret|token(?!s|iz)|api[_-]?key|private[_-]?key|access[_-]?key|credential"
+_SECRET_NAME = re.compile(_SECRET_NAMES, re.IGNORECASE)
+_REFERENCE_ENDINGS = ("Name", "Ref", "Secrets", "Token", "Seconds", "secrets")
 """How the names of fields end that say which secret, or whether: `secretName`, `automountServiceAccountToken`."""
-_A_SECRET = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}|PRIVATE KEY-----|\beyJ[\w-]{10,}\.[\w-]{10,}\.")
-_OPTION = re.compile(rf"(--?[\w-]*(?:{_NAMED_SO})[\w-]*[= ])\S+", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}|PRIVATE KEY-----|\beyJ[\w-]{10,}\.[\w-]{10,}\.")
+_SECRET_OPTION = re.compile(rf"(--?[\w-]*(?:{_SECRET_NAMES})[\w-]*[= ])\S+", re.IGNORECASE)
 
 
 class Masker:
     """Masks values; `known` are secrets in the clear, which are looked for wherever they stand."""
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        secrets = {part for each in known for part in _parts(each)}
+    def __init__(self, known_secrets: Iterable[str] = ()) -> None:
+        secrets = {part for secret in known_secrets for part in _spellings(secret)}
         self._whole = frozenset(secrets)
         within = sorted(
-            (each for each in secrets if len(each) >= _WITHIN), key=lambda each: (-len(each), each)
+            (secret for secret in secrets if len(secret) >= _MIN_EMBEDDED_LENGTH),
+            key=lambda secret: (-len(secret), secret),
         )
         self._within = re.compile("|".join(map(re.escape, within))) if within else None
 
     def inputs(self, type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """A resource's inputs; what only the provider works by (`__defaults`) is left out."""
-        secret = _KEPT.get(type_, ())
+        secret = _SECRET_INPUTS.get(type_, ())
         return {
-            key: _covered(value) if key in secret else self.value(value)
+            key: _masked_map(value) if key in secret else self.value(value)
             for key, value in sorted(inputs.items())
             if not key.startswith("__")
         }
@@ -74,7 +75,7 @@ class Masker:
 
     def field(self, path: str, value: Any) -> Any:
         """A value that anybody may have written, at a path: hidden, too, where a name says that it is a secret."""
-        return _named_secrets(self.value(value), bool(_SAYS_SECRET.search(_name_in(path))))
+        return _mask_named_secrets(self.value(value), bool(_SECRET_NAME.search(_name_in_path(path))))
 
     def text(self, text: str) -> str:
         """Text in which no known secret stands."""
@@ -85,56 +86,60 @@ class Masker:
             text = text.encode("utf-8", "replace").decode()
         if text in self._whole:
             return MASK
-        text = _CIPHER.sub(MASK, text)
+        text = _CIPHERTEXT.sub(MASK, text)
         return self._within.sub(MASK, text) if self._within else text
 
 
-def masked(value: Any) -> bool:
+def contains_mask(value: Any) -> bool:
     """Whether a secret was taken out of it."""
     if isinstance(value, str):
         return MASK in value
     if isinstance(value, Mapping):
-        return any(masked(each) for each in value.values())
-    return isinstance(value, list) and any(masked(each) for each in value)
+        return any(contains_mask(member) for member in value.values())
+    return isinstance(value, list) and any(contains_mask(member) for member in value)
 
 
-def _named_secrets(value: Any, hidden: bool = False) -> Any:
+def _mask_named_secrets(value: Any, hidden: bool = False) -> Any:
     """Without the values of variables, annotations and options that are named as secrets, and without keys."""
     if isinstance(value, Mapping):
-        named = str(value.get("name", "")) if "value" in value else ""
+        variable = str(value.get("name", "")) if "value" in value else ""
         return {
-            key: _named_secrets(
+            key: _mask_named_secrets(
                 item,
-                (key == "value" and bool(_SAYS_SECRET.search(named)))
-                or (isinstance(item, str) and bool(_SAYS_SECRET.search(key)) and not key.endswith(_REFERS)),
+                (key == "value" and bool(_SECRET_NAME.search(variable)))
+                or (
+                    isinstance(item, str)
+                    and bool(_SECRET_NAME.search(key))
+                    and not key.endswith(_REFERENCE_ENDINGS)
+                ),
             )
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_named_secrets(item) for item in value]
+        return [_mask_named_secrets(item) for item in value]
     if not isinstance(value, str):
         return value
-    if hidden or _A_SECRET.search(value):
+    if hidden or _SECRET_VALUE.search(value):
         return MASK
-    return _OPTION.sub(lambda found: f"{found[1]}{MASK}", value)
+    return _SECRET_OPTION.sub(lambda match: f"{match[1]}{MASK}", value)
 
 
-def _name_in(path: str) -> str:
+def _name_in_path(path: str) -> str:
     """The name that says what a path's value is: of `env["X"].value` it is X; a reference to a secret is none."""
-    last = re.sub(r"\.value$", "", path)
-    found = re.search(r'\["((?:[^"\\]|\\.)*)"\]$|([^.\[\]]+)$', last)
-    name = (found[1] or found[2] or "") if found else ""
-    return "" if name.endswith(_REFERS) else name
+    without_value = re.sub(r"\.value$", "", path)
+    match = re.search(r'\["((?:[^"\\]|\\.)*)"\]$|([^.\[\]]+)$', without_value)
+    name = (match[1] or match[2] or "") if match else ""
+    return "" if name.endswith(_REFERENCE_ENDINGS) else name
 
 
-def _covered(value: Any) -> Any:
+def _masked_map(value: Any) -> Any:
     """A map of secrets keeps its keys."""
     return (
         {str(key): MASK for key in value} if isinstance(value, Mapping) and SIGNATURE not in value else MASK
     )
 
 
-def _parts(secret: str) -> Iterable[str]:
+def _spellings(secret: str) -> Iterable[str]:
     """A secret as it may stand elsewhere: as a string of JSON, in base64, and each text of a structure."""
     import base64
 
@@ -144,16 +149,16 @@ def _parts(secret: str) -> Iterable[str]:
     yield json.dumps(secret)[1:-1]
     yield base64.b64encode(secret.encode()).decode()
     try:
-        inside = json.loads(secret)
+        content = json.loads(secret)
     except ValueError:
         return
-    for each in _texts(inside):
-        if each.strip():
-            yield each
+    for text in _texts_within(content):
+        if text.strip():
+            yield text
 
 
-def _texts(value: Any) -> Iterable[str]:
+def _texts_within(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(each)
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts_within(member)

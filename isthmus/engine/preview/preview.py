@@ -26,13 +26,13 @@ from isthmus.engine.kubernetes import watchdog
 from isthmus.engine.policy import evaluation as policy_evaluation
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.preview.engine_steps import Account
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import commits
 from isthmus.engine.project.prerequisites import clusters
-from isthmus.engine.run.up_and_destroy import at_work
+from isthmus.engine.state.locks import exclusive_stack_run
 from isthmus.graph.data_path import paths
 from isthmus.graph.resources import state as graph_state
 from isthmus.graph.resources.resources import Graph, Resource
@@ -48,12 +48,17 @@ if TYPE_CHECKING:
     from isthmus.engine.render.rendering import Rendered
 
 Say = Callable[[str], None]
-_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE")
+_SECRET_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "PULUMI_ACCESS_TOKEN",
+    "PULUMI_CONFIG_PASSPHRASE",
+)
 NOT_PRICED = (
     "the overrides say another number of GPUs than the plan, whose prices are not of that: what a month costs is not"
     " known. Plan it, and the override is not needed"
 )
-_RANDOM = 20
+_MIN_SECRET_LENGTH = 20
 """A variable's value that is shorter is a dummy's, or a word that stands elsewhere too."""
 
 
@@ -73,50 +78,52 @@ def preview(
     A stack that the backend does not have yet is previewed from its rendering: all of it would be made. `alone`: the
     caller is at work on the stack. `plan`: where the engine writes its update plan.
     """
-    parts = Parts(stack.name, commit=commits.head(stack.project.root))
+    draft = PreviewDraft(stack.name, commit=commits.head(stack.project.root))
     try:
         platform = stack.platform()
-        rendered = rendering(stack)
+        rendered = render_checked(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
-        parts.after = after(stack, platform, every(rendered))
-        parts.findings = policy_evaluation.findings(stack, every(rendered), platform)
-        with contextlib.nullcontext() if alone else at_work(stack):
-            _look(stack, platform, rendered, parts, say, watcher, plan)
+        draft.after = side_of_files(stack, platform, resources_of_estate(rendered))
+        draft.findings = policy_evaluation.findings(stack, resources_of_estate(rendered), platform)
+        with contextlib.nullcontext() if alone else exclusive_stack_run(stack):
+            _preview_with_engine(stack, platform, rendered, draft, say, watcher, plan)
     except IsthmusError as error:
-        shown = failed(stack, error, parts)
-        hide = parts.masker.text
+        shown = failed_preview(stack, error, draft)
+        hide = draft.masker.text
         return Previewed(shown, type(error)(hide(error.what), where=hide(error.where), fix=hide(error.fix)))
-    return Previewed(preview_assembly.preview(parts))
+    return Previewed(preview_assembly.preview(draft))
 
 
-def failed(stack: Stack, error: IsthmusError, parts: Parts | None = None) -> Preview:
+def failed_preview(stack: Stack, error: IsthmusError, draft: PreviewDraft | None = None) -> Preview:
     """The preview of a stack of which it could not be found out what would change.
 
     Where a plan is refused for where it places a class, the way that its data would have taken is drawn.
     """
-    made = parts or Parts(stack.name, commit=commits.head(stack.project.root))
-    made.status = "failed"
+    failed_draft = draft or PreviewDraft(stack.name, commit=commits.head(stack.project.root))
+    failed_draft.status = "failed"
     # Where the checkout lies is this machine's, and the report is the same on every one.
-    said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
-    made.diagnostics.insert(0, Diagnostic(severity="error", message=made.masker.text(said)))
-    if isinstance(error, Refused) and made.after.plan is None:
-        made.after = refused(stack)
-    return preview_assembly.preview(made)
+    message = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
+    failed_draft.diagnostics.insert(
+        0, Diagnostic(severity="error", message=failed_draft.masker.text(message))
+    )
+    if isinstance(error, Refused) and failed_draft.after.plan is None:
+        failed_draft.after = refused_side(stack)
+    return preview_assembly.preview(failed_draft)
 
 
-def refused(stack: Stack) -> Side:
+def refused_side(stack: Stack) -> Side:
     """What can be told of a plan that is refused: its paths that may not be, as far as its files can be read."""
     from isthmus.reports.preview import refused_paths
 
     try:
-        requirements, plan = files(stack)
+        requirements, plan = read_plan_files(stack)
     except IsthmusError:
         return Side()
     paths = refused_paths.refused_paths(plan, requirements)
     return Side(plan, requirements, paths) if paths else Side()
 
 
-def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
+def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
     """What the stack's files say, and where data may go in what they are rendered to."""
     # Read and held together already, for the platform.
     files = blueprints.read(stack.project.stacks_dir, stack.family)
@@ -125,18 +132,18 @@ def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Si
         files.requirements,
         paths.data_paths(Graph(resources), platform),
         tuple(moves.standing(platform)),
-        prices_match(files.plan, {each.id: each.gpus for each in platform.endpoints}),
+        prices_match(files.plan, {endpoint.id: endpoint.gpus for endpoint in platform.endpoints}),
     )
 
 
-def every(rendered: Mapping[str, Rendered]) -> list[Any]:
+def resources_of_estate(rendered: Mapping[str, Rendered]) -> list[Any]:
     """The resources of a whole estate."""
-    return [each for one in rendered.values() for each in one.resources]
+    return [resource for stack_rendering in rendered.values() for resource in stack_rendering.resources]
 
 
-def before(
+def side_of_state(
     state: Mapping[str, Any],
-    others: Sequence[Mapping[str, Any]],
+    other_states: Sequence[Mapping[str, Any]],
     platform: Platform,
     now: Side,
     diagnostics: list[Diagnostic],
@@ -145,51 +152,68 @@ def before(
 
     Where data may go in it is judged by what is asked for today: an old graph says nothing of residencies.
     """
-    said = next(
-        (plan for one in (state, *others) if (plan := estate_migration.outputs_of(one).get("plan"))), None
+    deployed_plan = next(
+        (
+            plan
+            for candidate in (state, *other_states)
+            if (plan := estate_migration.stack_outputs(candidate).get("plan"))
+        ),
+        None,
     )
-    states = [each for each in (state, *others) if each.get("resources")]
+    states = [candidate for candidate in (state, *other_states) if candidate.get("resources")]
     if not states:
         return Side()
-    ways = paths.data_paths(
-        Graph(graph_state.from_state(*({"deployment": each} for each in states))), platform
+    data_paths = paths.data_paths(
+        Graph(graph_state.from_state(*({"deployment": deployment} for deployment in states))), platform
     )
-    plan = _deployed(said, diagnostics)
-    same = (
+    plan = _deployed_plan(deployed_plan, diagnostics)
+    same_requirements = (
         plan is not None and now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256
     )
-    built = _built(states)
+    built = _deployed_endpoints(states)
     # What follows the load stands with the most that there may be, and the plan prices what it begins with.
-    most = {each.id: each.total for each in now.built}
-    follows = {each.id for each in platform.endpoints if most.get(each.id, each.gpus) != each.gpus}
-    told = {each.id: each.total for each in built if each.id not in follows}
+    max_gpus = {endpoint.id: endpoint.total for endpoint in now.built}
+    scaled_endpoints = {
+        endpoint.id
+        for endpoint in platform.endpoints
+        if max_gpus.get(endpoint.id, endpoint.gpus) != endpoint.gpus
+    }
+    fixed_sizes = {endpoint.id: endpoint.total for endpoint in built if endpoint.id not in scaled_endpoints}
     return Side(
-        plan, now.requirements if same else None, ways, built, plan is None or prices_match(plan, told)
+        plan,
+        now.requirements if same_requirements else None,
+        data_paths,
+        built,
+        plan is None or prices_match(plan, fixed_sizes),
     )
 
 
-def _built(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:
+def _deployed_endpoints(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:
     """What stacks said of their endpoints on GPUs when they were last built; what another version said is left out."""
     from pydantic import ValidationError
 
-    said = [each for one in states for each in estate_migration.outputs_of(one).get(moves.STANDING) or []]
+    records = [
+        record
+        for state in states
+        for record in estate_migration.stack_outputs(state).get(moves.STANDING) or []
+    ]
     try:
-        return tuple(moves.Standing.model_validate(each) for each in said)
+        return tuple(moves.Standing.model_validate(record) for record in records)
     except ValidationError:
         return ()
 
 
-def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
+def _deployed_plan(document: Any, diagnostics: list[Diagnostic]) -> Plan | None:
     """The plan that a stack's outputs have."""
     from pydantic import ValidationError
 
     from isthmus.contracts.plan.document import Plan
 
-    if not said:
+    if not document:
         return None
     try:
         # The output leaves out what is null, and an alternative must say that it has no price.
-        return Plan.model_validate_json(json.dumps({**said, "alternatives": None}))
+        return Plan.model_validate_json(json.dumps({**document, "alternatives": None}))
     except ValidationError:
         diagnostics.append(
             Diagnostic(
@@ -201,50 +225,52 @@ def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
         return None
 
 
-def _look(
+def _preview_with_engine(
     stack: Stack,
     platform: Platform,
     rendered: Mapping[str, Rendered],
-    parts: Parts,
+    draft: PreviewDraft,
     say: Say,
     watcher: Watcher | None,
     plan: Path | None,
 ) -> None:
-    reached = clusters(stack.reached(platform), stack)
-    for site, one in reached.items():
-        say(f"site {site}: the cluster answers at {one.server}")
+    clusters_by_site = clusters(stack.reached(platform), stack)
+    for site, cluster in clusters_by_site.items():
+        say(f"site {site}: the cluster answers at {cluster.server}")
     try:
         engine = Engine(stack, say, look=True)
     except NotThere:
-        _all_new(rendered[stack.name], parts)
+        _preview_new_stack(rendered[stack.name], draft)
         return
-    parts.masker = Masker([*engine.secrets(), *of_environment()])
+    draft.masker = Masker([*engine.secrets(), *environment_secrets()])
     state = engine.state()
-    others = [estate_layers.state_of(stack, each) for each in siblings(stack)]
-    if not parts.after.priced:
-        parts.diagnostics.append(Diagnostic(severity="warning", message=NOT_PRICED))
-    parts.before = before(state, others, platform, parts.after, parts.diagnostics)
-    stands = estate_migration.there(estate_migration.standing(state), reached)
-    _warn_of_move(stack, platform, stands, parts)
+    other_states = [estate_layers.read_state(stack, name) for name in sibling_names(stack)]
+    if not draft.after.priced:
+        draft.diagnostics.append(Diagnostic(severity="warning", message=NOT_PRICED))
+    draft.before = side_of_state(state, other_states, platform, draft.after, draft.diagnostics)
+    endpoints = estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state), clusters_by_site)
+    _warn_of_move(stack, platform, endpoints, draft)
     account = Account()
     try:
-        with watchdog.watched(reached, say), estate_migration.told(stands):
-            engine.preview(account.on_event, Quiet(watcher) if watcher else None, plan=plan)
+        with watchdog.watch_clusters(clusters_by_site, say), estate_migration.shared_with_program(endpoints):
+            engine.preview(account.on_event, ProgressOnlyWatcher(watcher) if watcher else None, plan=plan)
     finally:
-        parts.changes = account.changes(parts.masker)
-        parts.summary = account.summary()
-        parts.diagnostics += account.diagnostics(parts.masker)
-        parts.findings += account.findings(stack.name, parts.masker)
+        draft.changes = account.changes(draft.masker)
+        draft.summary = account.summary()
+        draft.diagnostics += account.diagnostics(draft.masker)
+        draft.findings += account.findings(stack.name, draft.masker)
     if account.missing:
-        parts.status = "partial"
-        parts.diagnostics.append(Diagnostic(severity="error", message=account.missing))
+        draft.status = "partial"
+        draft.diagnostics.append(Diagnostic(severity="error", message=account.missing))
 
 
-def _all_new(rendered: Rendered, parts: Parts) -> None:
-    parts.changes = preview_comparison.compare([], rendered.resources)
-    made = {each.urn for each in rendered.resources if each.made or "read" in each.options}
-    parts.summary = counts(each.op for each in parts.changes if each.urn in made)
-    parts.diagnostics.append(
+def _preview_new_stack(rendered: Rendered, draft: PreviewDraft) -> None:
+    draft.changes = preview_comparison.compare([], rendered.resources)
+    made_urns = {
+        resource.urn for resource in rendered.resources if resource.made or "read" in resource.options
+    }
+    draft.summary = counts(change.op for change in draft.changes if change.urn in made_urns)
+    draft.diagnostics.append(
         Diagnostic(
             severity="warning",
             message="the stack does not stand yet: this is what its program asks for, and no provider was asked",
@@ -252,22 +278,24 @@ def _all_new(rendered: Rendered, parts: Parts) -> None:
     )
 
 
-def _warn_of_move(stack: Stack, platform: Platform, stands: Sequence[Any], parts: Parts) -> None:
+def _warn_of_move(stack: Stack, platform: Platform, endpoints: Sequence[Any], draft: PreviewDraft) -> None:
     from isthmus.contracts.platform.migration import messages as migration_messages
 
     try:
         estate_layers.before_up(stack, platform, in_place=False)
-        no = migration_messages.refusal(estate_layers.move(stands, platform, stack), platform, stack.name)
+        refusal = migration_messages.refusal(
+            estate_layers.plan_move(endpoints, platform, stack), platform, stack.name
+        )
     except (Refused, InputError) as error:
-        no = error
-    if no is not None:
-        text = " ".join(str(no).split())
-        parts.diagnostics.append(
+        refusal = error
+    if refusal is not None:
+        text = " ".join(str(refusal).split())
+        draft.diagnostics.append(
             Diagnostic(severity="warning", message=f"`isthmus up` will refuse this: {text}")
         )
 
 
-def rendering(stack: Stack) -> dict[str, Rendered]:
+def render_checked(stack: Stack) -> dict[str, Rendered]:
     """The whole estate's; a program that raises what it should not is told of as its error."""
     from isthmus.engine.render import rendering as render
 
@@ -283,7 +311,7 @@ def rendering(stack: Stack) -> dict[str, Rendered]:
         ) from error
 
 
-def files(stack: Stack) -> tuple[Requirements, Plan]:
+def read_plan_files(stack: Stack) -> tuple[Requirements, Plan]:
     """The two files of its platform, each read by itself. Raises what reading them raises."""
     from isthmus.contracts.plan import document as plans
     from isthmus.contracts.requirements import document as wanted
@@ -295,19 +323,21 @@ def files(stack: Stack) -> tuple[Requirements, Plan]:
     )
 
 
-def siblings(stack: Stack) -> list[str]:
+def sibling_names(stack: Stack) -> list[str]:
     """The other stacks of its estate."""
     if stack.estate is None:
         return []
-    return [each.stack for each in stack.estate.members if each.stack != stack.name]
+    return [member.stack for member in stack.estate.members if member.stack != stack.name]
 
 
-def of_environment() -> list[str]:
+def environment_secrets() -> list[str]:
     """Secrets of this process' surroundings."""
-    return [value for name in _SECRETS if len(value := os.environ.get(name, "")) >= _RANDOM]
+    return [
+        value for name in _SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= _MIN_SECRET_LENGTH
+    ]
 
 
-class Quiet:
+class ProgressOnlyWatcher:
     """A watcher that is told how far it is, and of nothing that was done: nothing is."""
 
     def __init__(self, watcher: Watcher) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.engine.preview.value_diff import keys
+from isthmus.engine.preview.value_diff import path_keys
 
-_ANY_OBJECT = ("metadata.name", "metadata.namespace")
+_EVERY_KIND = ("metadata.name", "metadata.namespace")
 _ROLE_REF = ("roleRef",)
-_KUBERNETES: dict[str, tuple[str, ...]] = {
+_KUBERNETES_FORCING: dict[str, tuple[str, ...]] = {
     "core/v1:ConfigMap": ("data", "binaryData"),
     "core/v1:Secret": ("data", "stringData", "type"),
     "core/v1:PersistentVolumeClaim": ("spec",),
@@ -37,13 +37,13 @@ _KUBERNETES: dict[str, tuple[str, ...]] = {
     "rbac.authorization.k8s.io/v1:ClusterRoleBinding": _ROLE_REF,
     "storage.k8s.io/v1:StorageClass": ("parameters", "provisioner"),
 }
-_REFUSED: dict[str, tuple[str, ...]] = {
+_KUBERNETES_REFUSED: dict[str, tuple[str, ...]] = {
     # The provider asks for an update, and the API server has none of it: who knows how it ends.
     "apps/v1:DaemonSet": ("spec.selector",),
     "core/v1:PersistentVolume": ("spec",),
     "storage.k8s.io/v1:StorageClass": ("reclaimPolicy", "volumeBindingMode", "mountOptions"),
 }
-_DATA = Path(__file__).parent / "data" / "aws_replaces.json"
+_AWS_TABLE_FILE = Path(__file__).parent / "data" / "aws_replaces.json"
 
 
 @dataclass(frozen=True)
@@ -56,54 +56,54 @@ class Forced:
     """Nobody here knows."""
 
 
-def forced(type_: str, paths: Iterable[str], replace_on: Sequence[str] = ()) -> Forced:
+def forced_replacements(type_: str, paths: Iterable[str], replace_on: Sequence[str] = ()) -> Forced:
     """Of the changed `paths`, those that force a replacement. `replace_on`: the option `replaceOnChanges`."""
     certain, maybe = [], []
     for path in sorted(set(paths)):
-        if any(each == "*" or within(path, each) for each in replace_on):
+        if any(pattern == "*" or overlaps(path, pattern) for pattern in replace_on):
             certain.append(path)
             continue
-        known = _of_type(type_, path)
-        if known:
+        is_forced = _forces_replacement(type_, path)
+        if is_forced:
             certain.append(path)
-        elif known is None:
+        elif is_forced is None:
             maybe.append(path)
     return Forced(certain, maybe)
 
 
-def _of_type(type_: str, path: str) -> bool | None:
+def _forces_replacement(type_: str, path: str) -> bool | None:
     if type_.startswith("kubernetes:"):
-        return _of_kubernetes(type_.removeprefix("kubernetes:"), path)
+        return _kubernetes_forces(type_.removeprefix("kubernetes:"), path)
     if type_.startswith("aws:"):
-        return _of_aws(type_, path)
+        return _aws_forces(type_, path)
     # The program itself holds the others' rules: components and providers are not asked here.
     return None
 
 
-def _of_kubernetes(kind: str, path: str) -> bool | None:
-    if any(within(path, each) for each in (*_ANY_OBJECT, *_KUBERNETES.get(kind, ()))):
+def _kubernetes_forces(kind: str, path: str) -> bool | None:
+    if any(overlaps(path, pattern) for pattern in (*_EVERY_KIND, *_KUBERNETES_FORCING.get(kind, ()))):
         return True
-    return None if any(within(path, each) for each in _REFUSED.get(kind, ())) else False
+    return None if any(overlaps(path, pattern) for pattern in _KUBERNETES_REFUSED.get(kind, ())) else False
 
 
-def _of_aws(type_: str, path: str) -> bool | None:
-    known = _aws().get(type_)
-    steps = keys(path)
-    if known is None or not steps:
+def _aws_forces(type_: str, path: str) -> bool | None:
+    properties = _aws_table().get(type_)
+    steps = path_keys(path)
+    if properties is None or not steps:
         return None
-    if steps[0] in known["replaces"]:
+    if steps[0] in properties["replaces"]:
         return True
-    return False if steps[0] in known["updates"] else None
+    return False if steps[0] in properties["updates"] else None
 
 
-def within(path: str, of: str) -> bool:
+def overlaps(path: str, pattern: str) -> bool:
     """Whether the one path is the other's, lies in it, or holds it."""
-    whole, part = keys(path), keys(of)
+    own_keys, pattern_keys = path_keys(path), path_keys(pattern)
     # A change that takes the parent away takes the part with it.
-    short = min(len(whole), len(part))
-    return short > 0 and whole[:short] == part[:short]
+    short = min(len(own_keys), len(pattern_keys))
+    return short > 0 and own_keys[:short] == pattern_keys[:short]
 
 
 @functools.cache
-def _aws() -> dict[str, dict[str, list[str]]]:
-    return json.loads(_DATA.read_text("utf-8"))
+def _aws_table() -> dict[str, dict[str, list[str]]]:
+    return json.loads(_AWS_TABLE_FILE.read_text("utf-8"))

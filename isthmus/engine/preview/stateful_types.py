@@ -31,6 +31,6 @@ STATEFUL = (
 """Beginnings of types."""
 
 
-def stateful(type_: str) -> bool:
+def is_stateful(type_: str) -> bool:
     """Whether a resource of the type holds what a new one would not."""
     return type_.startswith(STATEFUL)

@@ -13,7 +13,7 @@ from typing import Any
 from isthmus.core import aws_session
 from isthmus.core.errors import EnvironmentFault
 
-_WHY = "what an earlier run has made"
+_PURPOSE = "what an earlier run has made"
 _ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized")
 
@@ -36,18 +36,18 @@ class Aws:
 
     @property
     def region(self) -> str:
-        said = self.provider.get("region")
-        return said if isinstance(said, str) else os.environ.get("AWS_REGION", "")
+        region = self.provider.get("region")
+        return region if isinstance(region, str) else os.environ.get("AWS_REGION", "")
 
     @cached_property
     def _session(self) -> Any:
-        named = self.provider.get("profile")
+        profile = self.provider.get("profile")
         return aws_session.session(
             self.region,
-            _roles(self.provider),
-            why=_WHY,
-            profile=named if isinstance(named, str) else None,
-            accounts=[str(each) for each in _listed(self.provider, "allowedAccountIds")],
+            _assumed_roles(self.provider),
+            why=_PURPOSE,
+            profile=profile if isinstance(profile, str) else None,
+            accounts=[str(account) for account in _list_input(self.provider, "allowedAccountIds")],
         )
 
     def client(self, service: str) -> Any:
@@ -86,7 +86,7 @@ class Aws:
         except BotoCoreError as error:
             reason = str(error)
         raise fault(
-            f"AWS cannot be asked {_WHY} ({service} {call.replace('_', '-')}: {reason})",
+            f"AWS cannot be asked {_PURPOSE} ({service} {call.replace('_', '-')}: {reason})",
             fix="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )
@@ -96,33 +96,33 @@ class Aws:
         words = [f"aws {'s3api' if service == 's3' else service} {call.replace('_', '-')}"]
         for name, value in params.items():
             option = "--" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
-            shown = " ".join(map(_word, value)) if isinstance(value, list) else str(value)
+            shown = " ".join(map(_shorthand, value)) if isinstance(value, list) else str(value)
             words.append(f"{option} {shown}")
         return " ".join([*words, f"--region {self.region}"])
 
 
-def _word(value: Any) -> str:
+def _shorthand(value: Any) -> str:
     """A list's member in the command line's shorthand: `Name=tag:x,Values=y`."""
     if not isinstance(value, dict):
         return str(value)
     return ",".join(
-        f"{name}={','.join(each) if isinstance(each, list) else each}" for name, each in value.items()
+        f"{name}={','.join(member) if isinstance(member, list) else member}" for name, member in value.items()
     )
 
 
-def _roles(provider: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _assumed_roles(provider: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The roles that a provider assumes, in their order."""
-    for each in _listed(provider, "assumeRoles") or _listed(provider, "assumeRole"):
-        if isinstance(each, Mapping) and isinstance(each.get("roleArn"), str):
-            yield each
+    for role in _list_input(provider, "assumeRoles") or _list_input(provider, "assumeRole"):
+        if isinstance(role, Mapping) and isinstance(role.get("roleArn"), str):
+            yield role
 
 
-def _listed(provider: Mapping[str, Any], name: str) -> list[Any]:
+def _list_input(provider: Mapping[str, Any], name: str) -> list[Any]:
     """A list among a provider's inputs; the state holds nested inputs as JSON."""
-    said = provider.get(name) or []
-    if isinstance(said, str):
+    value = provider.get(name) or []
+    if isinstance(value, str):
         try:
-            said = json.loads(said)
+            value = json.loads(value)
         except ValueError:
-            said = []
-    return said if isinstance(said, list) else [said]
+            value = []
+    return value if isinstance(value, list) else [value]

@@ -16,9 +16,9 @@ from isthmus.core.errors import EnvironmentFault, InputError
 
 _TIMEOUT_S = 300
 _NO_FILTERS = tuple(
-    word
-    for said in ("filter.lfs.smudge=cat", "filter.lfs.process=", "filter.lfs.required=false")
-    for word in ("-c", said)
+    argument
+    for setting in ("filter.lfs.smudge=cat", "filter.lfs.process=", "filter.lfs.required=false")
+    for argument in ("-c", setting)
 )
 """Large files are left as the pointers that they are: fetching one takes a network and a credential."""
 
@@ -26,29 +26,31 @@ _NO_FILTERS = tuple(
 def head(root: Path) -> str:
     """The commit that is checked out, `-dirty` behind it where tracked files differ; empty outside a repository."""
     try:
-        found = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-        if found.returncode != 0:
+        revision = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+        if revision.returncode != 0:
             return ""
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        status = _git(root, "status", "--porcelain", "--untracked-files=no")
     except EnvironmentFault:
         return ""
-    dirty = changed.returncode != 0 or bool(changed.stdout.strip())
-    return found.stdout.strip() + ("-dirty" if dirty else "")
+    dirty = status.returncode != 0 or bool(status.stdout.strip())
+    return revision.stdout.strip() + ("-dirty" if dirty else "")
 
 
-def named(root: Path, name: str) -> str:
+def resolve_commit(root: Path, name: str) -> str:
     """The whole id of a commit by its name. Raises `InputError` outside a repository and where it is not there."""
     if _git(root, "rev-parse", "--git-dir").returncode != 0:
         raise InputError(
-            f"the project is in no git repository that can be read: {_said(root)}",
+            f"the project is in no git repository that can be read: {_git_error(root)}",
             where=str(root),
             fix="Run it in a clone that has the base commit",
         )
     # A name that begins with a dash would be an option.
-    found = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if name[:1] != "-" else None
-    if found is not None and found.returncode == 0:
-        return found.stdout.strip()
-    shallow = _shallow(root)
+    revision = (
+        _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if name[:1] != "-" else None
+    )
+    if revision is not None and revision.returncode == 0:
+        return revision.stdout.strip()
+    shallow = _is_shallow(root)
     raise InputError(
         f"there is no commit `{name}`" + (" in this clone, which is shallow" if shallow else ""),
         where="--base",
@@ -58,13 +60,13 @@ def named(root: Path, name: str) -> str:
     )
 
 
-def behind(root: Path, commit: str) -> bool:
+def is_behind(root: Path, commit: str) -> bool:
     """Whether what is checked out lacks a commit; a shallow clone does not know."""
-    return _git(root, "merge-base", "--is-ancestor", commit, "HEAD").returncode == 1 and not _shallow(root)
+    return _git(root, "merge-base", "--is-ancestor", commit, "HEAD").returncode == 1 and not _is_shallow(root)
 
 
 @contextlib.contextmanager
-def laid_out(root: Path, commit: str) -> Iterator[Path]:
+def commit_files(root: Path, commit: str) -> Iterator[Path]:
     """The files that a project's folder has in a commit, in a folder that is gone afterwards.
 
     By an index of its own: what attributes of the repository keep out of its archives is here too.
@@ -74,44 +76,54 @@ def laid_out(root: Path, commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="isthmus-base-") as folder:
         files = Path(folder).resolve() / "files"
         files.mkdir()
-        own = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        index_environment = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         if prefix and _git(root, "cat-file", "-e", f"{commit}:{prefix}").returncode != 0:
             raise InputError(
                 f"commit {commit[:12]} has no folder {prefix}",
                 where="--base",
                 fix="Name a commit in which the project is: without one nothing of this change can be judged",
             )
-        _run(top, "read-tree", f"{commit}:{prefix}", env=own)
-        _run(top, *_NO_FILTERS, "checkout-index", "--all", "--quiet", f"--prefix={files}/", env=own)
+        _run(top, "read-tree", f"{commit}:{prefix}", env=index_environment)
+        _run(
+            top,
+            *_NO_FILTERS,
+            "checkout-index",
+            "--all",
+            "--quiet",
+            f"--prefix={files}/",
+            env=index_environment,
+        )
         yield files
 
 
-def _shallow(root: Path) -> bool:
+def _is_shallow(root: Path) -> bool:
     return _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
 
 
-def _run(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
-    done = _git(root, *words, env=env)
+def _run(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    done = _git(root, *arguments, env=env)
     if done.returncode != 0:
-        said = " ".join(done.stderr.split())[-300:]
+        reason = " ".join(done.stderr.split())[-300:]
         raise EnvironmentFault(
-            f"git could not read the base commit: {said or f'it ended with {done.returncode}'}",
+            f"git could not read the base commit: {reason or f'it ended with {done.returncode}'}",
             where=str(root),
             fix="Fetch the whole commit, and see that there is space for its files",
         )
     return done.stdout.strip()
 
 
-def _said(root: Path) -> str:
+def _git_error(root: Path) -> str:
     return " ".join(_git(root, "rev-parse", "--git-dir").stderr.split())[:300]
 
 
-def _git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _git(
+    root: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     # Its words are read; and looking must not write, not even what an index remembers of files' times.
     quiet = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     try:
         return subprocess.run(
-            ["git", *words],
+            ["git", *arguments],
             cwd=root,
             env={**os.environ, **quiet, **(env or {})},
             capture_output=True,

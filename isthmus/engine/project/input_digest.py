@@ -14,12 +14,12 @@ from isthmus.core.errors import EnvironmentFault, InputError
 if TYPE_CHECKING:
     from isthmus.engine.project.project import Project
 
-_CODE = Path(__file__).resolve().parents[3]
-_ROOMS = ("blueprints", "components", "isthmus", "policies")
+_CODE_ROOT = Path(__file__).resolve().parents[3]
+_CODE_FOLDERS = ("blueprints", "components", "isthmus", "policies")
 """Of the checkout that the program imports, wherever the project lies."""
-_STACK = re.compile(r"Pulumi\..+\.yaml")
+_STACK_FILE = re.compile(r"Pulumi\..+\.yaml")
 _SALT = "encryptionsalt"
-_MADE = ("__pycache__", ".pyc")
+_GENERATED = ("__pycache__", ".pyc")
 
 
 def fingerprint(project: Project) -> str:
@@ -28,39 +28,46 @@ def fingerprint(project: Project) -> str:
     Without the salt of a stack's secrets, which the engine writes into the stack's settings where it makes one. Raises
     `EnvironmentFault` where a file cannot be read.
     """
-    whole = hashlib.sha256()
-    for file in sorted(set(_files(project))):
+    digest = hashlib.sha256()
+    for file in sorted(set(_input_files(project))):
         try:
-            content = _settings(file) if _STACK.fullmatch(file.name) else file.read_bytes()
+            content = _stack_settings(file) if _STACK_FILE.fullmatch(file.name) else file.read_bytes()
         except OSError as error:
             raise EnvironmentFault(
                 f"it cannot be read ({error.strerror})",
                 where=str(file),
                 fix="Make it readable, or take it away",
             ) from error
-        for part in (str(file).encode(), content):
-            whole.update(len(part).to_bytes(8, "big") + part)
-    return whole.hexdigest()
+        for content_part in (str(file).encode(), content):
+            digest.update(len(content_part).to_bytes(8, "big") + content_part)
+    return digest.hexdigest()
 
 
-def _settings(file: Path) -> bytes:
+def _stack_settings(file: Path) -> bytes:
     """What a stack's settings say, however they are written."""
     from isthmus.core import yaml_files
 
     text = file.read_text("utf-8")
     try:
-        said = yaml_files.loads(text).data
+        settings = yaml_files.loads(text).data
     except InputError:
         return text.encode()
-    if isinstance(said, dict):
-        said.pop(_SALT, None)
-    return json.dumps(said, sort_keys=True, default=str).encode()
+    if isinstance(settings, dict):
+        settings.pop(_SALT, None)
+    return json.dumps(settings, sort_keys=True, default=str).encode()
 
 
-def _files(project: Project) -> Iterator[Path]:
-    yield from (each for each in project.root.iterdir() if each.is_file())
-    folders = [project.program_dir, project.stacks_dir, *(_CODE / room for room in _ROOMS)]
+def _input_files(project: Project) -> Iterator[Path]:
+    yield from (path for path in project.root.iterdir() if path.is_file())
+    folders = [
+        project.program_dir,
+        project.stacks_dir,
+        *(_CODE_ROOT / folder_name for folder_name in _CODE_FOLDERS),
+    ]
     for folder in folders:
-        for each in folder.rglob("*"):
-            if not any(each.name.endswith(made) or made in each.parts for made in _MADE) and each.is_file():
-                yield each
+        for path in folder.rglob("*"):
+            if (
+                not any(path.name.endswith(suffix) or suffix in path.parts for suffix in _GENERATED)
+                and path.is_file()
+            ):
+                yield path

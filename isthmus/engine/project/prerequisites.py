@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.model.aws.eks import reached_sites
+from isthmus.contracts.platform.lookups.aws import reached_sites
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.kubernetes.client import Cluster, cluster
 
@@ -30,7 +30,7 @@ def is_sandbox(stack: Stack) -> bool:
 
 
 @contextlib.contextmanager
-def surroundings(stack: Stack, home: Path | None = None) -> Iterator[None]:
+def run_environment(stack: Stack, home: Path | None = None) -> Iterator[None]:
     """The process environment of a run: the sandbox's for a sandbox stack, else the user's own.
 
     `home` is the sandbox's, where it is not the default one.
@@ -52,26 +52,26 @@ def surroundings(stack: Stack, home: Path | None = None) -> Iterator[None]:
 def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     try:
         from sandbox import api
-        from sandbox.environment import unset
+        from sandbox.environment import unset_names
     except ImportError as error:
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
             fix="Install them with `make install`",
         ) from None
     try:
-        found = api.environment(home)
+        sandbox_environment = api.environment(home)
     except EnvironmentFault as fault:
-        named = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
+        requirements = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
         with contextlib.suppress(ValueError):
-            named = named.relative_to(os.getcwd())  # noqa: PTH109 (only to write the path short)
+            requirements = requirements.relative_to(os.getcwd())  # noqa: PTH109 (only to write the path short)
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, and {fault.what}",
             where=fault.where,
-            fix=f"Run `isthmus sandbox up {named}`",
+            fix=f"Run `isthmus sandbox up {requirements}`",
         ) from None
-    for name in unset():
+    for name in unset_names():
         os.environ.pop(name, None)
-    os.environ.update(found)
+    os.environ.update(sandbox_environment)
 
 
 def _check_tools(in_sandbox: bool) -> None:
@@ -92,14 +92,14 @@ def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
     """
     sites = reached_sites(platform)
     # The program's own order: the stack's setting, then the variable.
-    named = stack.kubeconfig
-    environment = {**os.environ, "KUBECONFIG": named} if named else None
-    found = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}
+    kubeconfig = stack.kubeconfig
+    environment = {**os.environ, "KUBECONFIG": kubeconfig} if kubeconfig else None
+    clusters_by_site = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}
 
-    def asked(one: Cluster) -> Any:
-        return one.check(ANSWER_S)
+    def check_cluster(cluster: Cluster) -> Any:
+        return cluster.check(ANSWER_S)
 
-    if found:
-        with ThreadPoolExecutor(len(found)) as pool:
-            list(pool.map(asked, found.values()))
-    return found
+    if clusters_by_site:
+        with ThreadPoolExecutor(len(clusters_by_site)) as pool:
+            list(pool.map(check_cluster, clusters_by_site.values()))
+    return clusters_by_site

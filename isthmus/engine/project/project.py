@@ -65,34 +65,34 @@ class Project:
 
     def chosen(self, names: Sequence[str]) -> list[Stack]:
         """The stacks of those names, an estate's name standing for all of its stacks, each once."""
-        found: dict[str, Stack] = {}
+        stacks: dict[str, Stack] = {}
         for name in names:
             if name not in self.stacks() and (estate := self.estates().get(name)) is not None:
-                found |= {each.stack: Stack(self, each.stack) for each in estate.members}
+                stacks |= {member.stack: Stack(self, member.stack) for member in estate.members}
             else:
-                found[name] = self.stack(name)
-        return list(found.values())
+                stacks[name] = self.stack(name)
+        return list(stacks.values())
 
     def stack(self, name: str) -> Stack:
         """The stack of that name; `InputError` with the nearest name where there is none."""
         names = self.stacks()
         if name in names:
             return Stack(self, name)
-        whole = self.estates()
-        if name in whole:
+        estates_by_name = self.estates()
+        if name in estates_by_name:
             raise InputError(
                 f"`{name}` is an estate, and one stack is asked for",
                 where=str(self.stacks_dir),
-                fix=f"Its stacks are: {', '.join(each.stack for each in whole[name].members)}",
+                fix=f"Its stacks are: {', '.join(member.stack for member in estates_by_name[name].members)}",
             )
-        near = difflib.get_close_matches(name, [*names, *whole], n=1, cutoff=0.4)
-        hint = f"Did you mean `{near[0]}`? " if near else ""
-        known = f"The stacks are: {', '.join(names)}" if names else "There is no stack yet"
-        known += f"; the estates: {', '.join(sorted(whole))}" if whole else ""
+        close_names = difflib.get_close_matches(name, [*names, *estates_by_name], n=1, cutoff=0.4)
+        hint = f"Did you mean `{close_names[0]}`? " if close_names else ""
+        alternatives = f"The stacks are: {', '.join(names)}" if names else "There is no stack yet"
+        alternatives += f"; the estates: {', '.join(sorted(estates_by_name))}" if estates_by_name else ""
         raise InputError(
             f"there is no stack `{name}` (no {_PREFIX}{name}{_SUFFIX})",
             where=str(self.stacks_dir),
-            fix=f"{hint}{known}",
+            fix=f"{hint}{alternatives}",
         )
 
 
@@ -117,12 +117,14 @@ class Stack:
     @property
     def config(self) -> dict[str, Any]:
         """Configuration with whole keys (`isthmus:overrides`), values as YAML gives them."""
-        found = self.settings.get("config") or {}
-        if not isinstance(found, dict):
+        config = self.settings.get("config") or {}
+        if not isinstance(config, dict):
             raise InputError("`config` is not a mapping", where=str(self.config_file))
-        whole = {key if ":" in key else f"{self.project.name}:{key}": value for key, value in found.items()}
-        self._check(whole)
-        return whole
+        qualified = {
+            key if ":" in key else f"{self.project.name}:{key}": value for key, value in config.items()
+        }
+        self._check(qualified)
+        return qualified
 
     def _check(self, config: dict[str, Any]) -> None:
         """A setting of ours that there is not was meant for another; `sandbox` is yes or no."""
@@ -131,12 +133,12 @@ class Stack:
             if not key.startswith(prefix):
                 continue
             if (name := key.removeprefix(prefix)) not in SETTINGS:
-                near = difflib.get_close_matches(name, SETTINGS, n=1)
-                hint = f"Did you mean `{prefix}{near[0]}`? " if near else ""
+                close_names = difflib.get_close_matches(name, SETTINGS, n=1)
+                hint = f"Did you mean `{prefix}{close_names[0]}`? " if close_names else ""
                 raise InputError(
                     f"there is no setting `{key}`",
                     where=str(self.config_file),
-                    fix=f"{hint}The settings are: {', '.join(prefix + each for each in SETTINGS)}",
+                    fix=f"{hint}The settings are: {', '.join(prefix + setting for setting in SETTINGS)}",
                 )
             if name == "sandbox" and str(value).lower() not in ("true", "false"):
                 raise InputError(
@@ -179,7 +181,7 @@ class Stack:
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
         """Stacks of its estate."""
-        return [type(self)(self.project, each.stack) for each in members]
+        return [type(self)(self.project, member.stack) for member in members]
 
     @property
     def sandbox(self) -> bool:
@@ -189,27 +191,27 @@ class Stack:
     @property
     def kubeconfig(self) -> str | None:
         """What `isthmus:kubeconfig` says; None: the variable KUBECONFIG."""
-        found = self.config.get(f"{self.project.name}:kubeconfig")
-        return str(found) if found else None
+        path = self.config.get(f"{self.project.name}:kubeconfig")
+        return str(path) if path else None
 
     @property
     def overrides(self) -> dict[str, Any]:
         """What `isthmus:overrides` says; `InputError` where it is no mapping."""
         import json
 
-        found = self.config.get(f"{self.project.name}:overrides") or {}
-        if isinstance(found, str):
+        value = self.config.get(f"{self.project.name}:overrides") or {}
+        if isinstance(value, str):
             try:
-                found = json.loads(found)
+                value = json.loads(value)
             except ValueError:
-                found = None
-        if not isinstance(found, dict):
+                value = None
+        if not isinstance(value, dict):
             raise InputError(
                 "the overrides are not a mapping",
                 where=f"{self.config_file} (isthmus:overrides)",
                 fix="Write them as `key: value` lines; docs/stacks.md shows some",
             )
-        return found
+        return value
 
     def platform(self) -> Platform:
         """The validated platform: requirements and plan held together, blueprint, overrides.
@@ -222,7 +224,7 @@ class Stack:
         if self.member is None or self.estate is None:
             return blueprints.platform(folder, self.name, self.overrides, sandbox=self.sandbox, lock=lock)
         name = self.estate.name
-        found = blueprints.platform(
+        platform = blueprints.platform(
             folder,
             name,
             estates.overrides(folder, name),
@@ -231,11 +233,11 @@ class Stack:
             said_in=f"{name}{estates.OVERRIDES}",
         )
         # Every layer is held to it: a model without a stack is nobody's fault below, and still not served.
-        self.estate.served_by(found, self.member)
-        return found
+        self.estate.served_by(platform, self.member)
+        return platform
 
 
-class Looked(Stack):
+class AsSandboxStack(Stack):
     """A stack as if it were the sandbox's: to render what is not resolved yet, and never to build."""
 
     @property
@@ -243,7 +245,7 @@ class Looked(Stack):
         return {**super().config, f"{self.project.name}:sandbox": "true"}
 
 
-def find(start: Path | str | None = None) -> Project:
+def find_project(start: Path | str | None = None) -> Project:
     """The project at `start`, or the nearest one above the working folder.
 
     Raises `InputError` where there is no `Pulumi.yaml`.
@@ -257,12 +259,12 @@ def find(start: Path | str | None = None) -> Project:
                 fix="Name the folder of an Isthmus project with --project",
             )
         return Project(root)
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
+    working_folder = Path.cwd().resolve()
+    for folder in (working_folder, *working_folder.parents):
         if (folder / "Pulumi.yaml").is_file():
             return Project(folder)
     raise InputError(
         "there is no Pulumi.yaml in this folder or above it",
-        where=str(here),
+        where=str(working_folder),
         fix="Go into an Isthmus checkout, or name one with --project DIR",
     )

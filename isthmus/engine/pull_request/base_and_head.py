@@ -21,22 +21,28 @@ if TYPE_CHECKING:
     from isthmus.graph.resources.resources import Resource
 
 
-def findings(base: Iterable[Finding], own: Iterable[Finding]) -> list[Finding]:
+def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Finding]:
     """Those of both, each once, the worst first. One is silenced only where nobody else has it open."""
     from policies.evaluation.evaluation import PAST, order
 
     open_: dict[tuple[str, ...], Finding] = {}
     silent: dict[tuple[str, ...], Finding] = {}
-    for each in (*base, *own):
-        key = (each.policy, each.urn, each.resource, each.verdict, each.message.partition(PAST)[0])
-        kept = (open_ if each.silenced is None else silent).setdefault(key, each)
-        if each.silenced is None and len(each.message) > len(kept.message):
+    for finding in (*base, *head):
+        key = (
+            finding.policy,
+            finding.urn,
+            finding.resource,
+            finding.verdict,
+            finding.message.partition(PAST)[0],
+        )
+        previous = (open_ if finding.silenced is None else silent).setdefault(key, finding)
+        if finding.silenced is None and len(finding.message) > len(previous.message):
             # The one that says besides whose silence has ended.
-            open_[key] = each
+            open_[key] = finding
     return sorted(({**silent, **open_}).values(), key=order)
 
 
-def of_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
+def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
     """What the change does to what judges it, each a finding; silences are the base's alone."""
     from policies.evaluation.evaluation import judge
     from policies.evaluation.registry import CHANGES
@@ -44,39 +50,44 @@ def of_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) ->
     return judge([], None, settings, stack, rules=CHANGES, changed=changes)
 
 
-def paths(
-    before: Platform, was: Side, after: Platform, will: Side, resources: Iterable[Resource]
+def worst_paths(
+    base: Platform, base_side: Side, head: Platform, head_side: Side, resources: Iterable[Resource]
 ) -> list[DataPath]:
     """The branch's data paths, each by the worse of two verdicts, and those that its plan would not have had before."""
-    by = declared_policy.of(before, after)
-    found = {each.id: each for each in will.data_paths or []}
-    for each in ways.data_paths(Graph(resources), by.platform, held=by.held):
-        mine = found.get(each.id)
-        if mine is None or WORDS.index(each.verdict) > WORDS.index(mine.verdict):
-            found[each.id] = each
-    refused = {each.workload for each in found.values() if each.verdict == "refused"}
-    found |= {each.id: each for each in _planned(was, will) if each.workload not in refused}
-    return [found[key] for key in sorted(found)]
+    declared = declared_policy.of(base, head)
+    paths_by_id = {path.id: path for path in head_side.data_paths or []}
+    for path in ways.data_paths(Graph(resources), declared.platform, held=declared.held):
+        head_path = paths_by_id.get(path.id)
+        if head_path is None or WORDS.index(path.verdict) > WORDS.index(head_path.verdict):
+            paths_by_id[path.id] = path
+    refused = {path.workload for path in paths_by_id.values() if path.verdict == "refused"}
+    paths_by_id |= {
+        path.id: path for path in _refused_plan_paths(base_side, head_side) if path.workload not in refused
+    }
+    return [paths_by_id[key] for key in sorted(paths_by_id)]
 
 
-def _planned(was: Side, will: Side) -> list[DataPath]:
+def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
     """Ways of the branch's plan that the base's handling refuses, an organisation's stricter table included."""
     from isthmus.reports.preview import refused_paths
 
-    if was.requirements is None or will.requirements is None or will.plan is None:
+    if base_side.requirements is None or head_side.requirements is None or head_side.plan is None:
         return []
-    return refused_paths.refused_paths(will.plan, _as_before(was.requirements, will.requirements))
+    return refused_paths.refused_paths(
+        head_side.plan, _with_base_rules(base_side.requirements, head_side.requirements)
+    )
 
 
-def _as_before(was: Requirements, will: Requirements) -> Requirements:
+def _with_base_rules(base: Requirements, head: Requirements) -> Requirements:
     """The branch's requirements, with the classes, the handling and the exceptions of those before it."""
     workloads = []
-    for each in will.workloads:
-        old = was.workload(each.name)
-        strict = max(
-            (each.sensitivity, old.sensitivity if old else each.sensitivity), key=SENSITIVITIES.index
+    for workload in head.workloads:
+        base_workload = base.workload(workload.name)
+        stricter = max(
+            (workload.sensitivity, base_workload.sensitivity if base_workload else workload.sensitivity),
+            key=SENSITIVITIES.index,
         )
-        workloads.append(each.model_copy(update={"sensitivity": strict}))
-    return will.model_copy(
-        update={"workloads": workloads, "handling": was.handling, "exceptions": was.exceptions}
+        workloads.append(workload.model_copy(update={"sensitivity": stricter}))
+    return head.model_copy(
+        update={"workloads": workloads, "handling": base.handling, "exceptions": base.exceptions}
     )

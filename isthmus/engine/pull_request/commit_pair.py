@@ -15,13 +15,23 @@ from pathlib import Path
 from isthmus.core.errors import EnvironmentFault
 from isthmus.engine.seen import Answer, Order
 
-HERE = Path(__file__).resolve().parents[3]
+RUNNING_CHECKOUT = Path(__file__).resolve().parents[3]
 """The Isthmus that runs."""
-_ASKED = Path("isthmus", "engine", "seen.py")
-_JUDGES = ("isthmus", "policies")
+_PROTOCOL_MODULE = Path("isthmus", "engine", "seen.py")
+_JUDGING_FOLDERS = ("isthmus", "policies")
 """Folders of what judges: the rules, and the contracts and the graph that they judge by."""
 _TIMEOUT_S = 900
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV", "SYSTEMROOT")
+_PASSED_VARIABLES = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+)
 """Of the environment: no key, no token, no kubeconfig comes to the code of a branch."""
 _BLUEPRINTS = "ISTHMUS_BLUEPRINTS"
 
@@ -40,59 +50,63 @@ class Commit:
     @property
     def own(self) -> bool:
         """Whether its own Isthmus can be asked; where it has none, or an older one, the one that runs is."""
-        return (self.root / _ASKED).is_file()
+        return (self.root / _PROTOCOL_MODULE).is_file()
 
     @property
     def code(self) -> Path:
-        return self.root if self.own else HERE
+        return self.root if self.own else RUNNING_CHECKOUT
 
 
-def ask(orders: Mapping[Commit, Order], instead: Path | None = None) -> dict[Commit, Answer]:
+def ask_commits(orders: Mapping[Commit, Order], instead: Path | None = None) -> dict[Commit, Answer]:
     """The answers of each commit's code (or of that in `instead`); `EnvironmentFault` where one gives none.
 
     All of them have ended when this returns or raises.
     """
-    with contextlib.ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-asked-")))
+    with contextlib.ExitStack() as running_processes:
+        folder = Path(running_processes.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-asked-")))
         running = {
-            each: held.enter_context(_started(each, order, instead or each.code, folder / str(number)))
-            for number, (each, order) in enumerate(orders.items())
+            commit: running_processes.enter_context(
+                _start_process(commit, order, instead or commit.code, folder / str(number))
+            )
+            for number, (commit, order) in enumerate(orders.items())
         }
-        until = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + _TIMEOUT_S
         return {
-            each: _answer(each, process, folder / str(number), until)
-            for number, (each, process) in enumerate(running.items())
+            commit: _read_answer(commit, process, folder / str(number), deadline)
+            for number, (commit, process) in enumerate(running.items())
         }
 
 
-def rewritten(before: Commit, after: Commit) -> list[str]:
+def changed_judging_files(base: Commit, head: Commit) -> list[str]:
     """Files of what judges that differ between the two, sorted; none where neither has any of its own."""
-    was, will = (_judges(each.root) for each in (before, after))
-    return sorted(name for name in {*was, *will} if was.get(name) != will.get(name))
+    base_files, head_files = (_judging_files(commit.root) for commit in (base, head))
+    return sorted(name for name in {*base_files, *head_files} if base_files.get(name) != head_files.get(name))
 
 
-def _judges(root: Path) -> dict[str, bytes]:
-    files = (each for top in _JUDGES for each in (root / top).rglob("*") if each.is_file())
+def _judging_files(root: Path) -> dict[str, bytes]:
+    files = (path for folder in _JUDGING_FOLDERS for path in (root / folder).rglob("*") if path.is_file())
     return {
-        each.relative_to(root).as_posix(): each.read_bytes()
-        for each in files
-        if "__pycache__" not in each.parts
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in files
+        if "__pycache__" not in path.parts
     }
 
 
 @contextlib.contextmanager
-def _started(commit: Commit, order: Order, code: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _start_process(
+    commit: Commit, order: Order, code: Path, folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir()
     (folder / "order").write_text(order.model_dump_json(), "utf-8")
-    words = [sys.executable, "-m", "isthmus.engine.seen", str(folder / "order"), str(folder / "answer")]
-    with (folder / "said").open("wb") as said:
+    command = [sys.executable, "-m", "isthmus.engine.seen", str(folder / "order"), str(folder / "answer")]
+    with (folder / "said").open("wb") as stderr_file:
         process = subprocess.Popen(
-            words,
+            command,
             cwd=code,
             env=_environment(commit),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=stderr_file,
         )
         try:
             yield process
@@ -102,17 +116,17 @@ def _started(commit: Commit, order: Order, code: Path, folder: Path) -> Iterator
             process.wait()
 
 
-def _answer(commit: Commit, process: subprocess.Popen[bytes], folder: Path, until: float) -> Answer:
+def _read_answer(commit: Commit, process: subprocess.Popen[bytes], folder: Path, deadline: float) -> Answer:
     try:
-        code = process.wait(max(1.0, until - time.monotonic()))
+        code = process.wait(max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise _fault(commit, f"it took longer than {_TIMEOUT_S} s") from None
     try:
         return Answer.model_validate_json((folder / "answer").read_text("utf-8"))
     except (OSError, ValueError):
         lines = (folder / "said").read_text("utf-8", "replace").split("\n")
-        last = next((each.strip() for each in reversed(lines) if each.strip()), "")
-        raise _fault(commit, f"it ended with {code}{f': {last[:300]}' if last else ''}") from None
+        last_line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        raise _fault(commit, f"it ended with {code}{f': {last_line[:300]}' if last_line else ''}") from None
 
 
 def _fault(commit: Commit, why: str) -> EnvironmentFault:
@@ -123,18 +137,18 @@ def _fault(commit: Commit, why: str) -> EnvironmentFault:
 
 
 def _environment(commit: Commit) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    kept["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing is written into the checkout
-    return kept | ({_BLUEPRINTS: own} if (own := _blueprints(commit)) else {})
+    environment = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing is written into the checkout
+    return environment | ({_BLUEPRINTS: blueprints} if (blueprints := _blueprint_folders(commit)) else {})
 
 
-def _blueprints(commit: Commit) -> str:
+def _blueprint_folders(commit: Commit) -> str:
     """The organisation's folders of blueprints: one in the project is the commit's own."""
-    found: list[str] = []
+    folders: list[str] = []
     for text in filter(None, os.environ.get(_BLUEPRINTS, "").split(os.pathsep)):
         path = Path(text).expanduser().resolve()
         if path.is_relative_to(commit.checkout):
             path = commit.root / path.relative_to(commit.checkout)
         # A folder that this commit does not have yet, or that another names: its own Isthmus says so.
-        found += [str(path)] if path.is_dir() or commit.root == commit.checkout else []
-    return os.pathsep.join(found)
+        folders += [str(path)] if path.is_dir() or commit.root == commit.checkout else []
+    return os.pathsep.join(folders)

@@ -22,7 +22,7 @@ from isthmus.engine import seen
 from isthmus.engine.preview import assembly as preview_assembly
 from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.preview import preview
-from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.assembly import PreviewDraft, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.preview.preview import Previewed
 from isthmus.engine.project import commits
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     """A stack's requirements and plan; empty where there is no such stack, None where they cannot be read."""
 
 Say = Callable[[str], None]
-_FAULTS: Mapping[int, type[IsthmusError]] = {
-    each.exit_code: each for each in (Refused, InputError, EnvironmentFault)
+_ERROR_OF_CODE: Mapping[int, type[IsthmusError]] = {
+    error_type.exit_code: error_type for error_type in (Refused, InputError, EnvironmentFault)
 }
 
 
@@ -58,11 +58,11 @@ class Change:
     today: date
     code: tuple[RuleChange, ...] = ()
     warnings: tuple[str, ...] = ()
-    read: dict[tuple[Path, str], Looked] = field(default_factory=dict, compare=False)
+    read: dict[tuple[Path, str], StackInCommit] = field(default_factory=dict, compare=False)
     """What was read of a commit, by its folder and the estate or stack whose files it is."""
 
 
-class _Nothing(Side):
+class _AbsentStack(Side):
     """Of a stack that a commit does not have: that it cost nothing and took nothing is known."""
 
     def cost(self) -> Cost:
@@ -73,7 +73,7 @@ class _Nothing(Side):
 
 
 @dataclass(frozen=True)
-class Looked:
+class StackInCommit:
     """A stack in one commit, read."""
 
     side: Side
@@ -82,7 +82,7 @@ class Looked:
     platform: Platform | None = None
 
     def own(self, stack: str) -> list[Resource]:
-        return [each for each in self.resources if each.urn.startswith(f"urn:pulumi:{stack}::")]
+        return [resource for resource in self.resources if resource.urn.startswith(f"urn:pulumi:{stack}::")]
 
 
 def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> list[Previewed]:
@@ -90,200 +90,232 @@ def previews(project: Project, names: Sequence[str], base: str, *, say: Say) -> 
 
     Raises `InputError` for a commit or a stack that there is not; nothing of the base is left behind.
     """
-    sha = commits.named(project.root, base)
-    with _interrupted_by_end(), commits.laid_out(project.root, sha) as files:
-        before = Commit(files, f"the base commit {sha[:12]}", project.root)
-        after = Commit(project.root, "the branch", project.root)
+    sha = commits.resolve_commit(project.root, base)
+    with _interrupt_on_sigterm(), commits.commit_files(project.root, sha) as files:
+        base_commit = Commit(files, f"the base commit {sha[:12]}", project.root)
+        head_commit = Commit(project.root, "the branch", project.root)
         try:
-            stacks = _chosen(project, Project(files), names)
+            stacks = _stack_names(project, Project(files), names)
         except IsthmusError as error:
-            raise _of(before, error) if str(files) in str(error) else error from None
+            raise _base_error(base_commit, error) if str(files) in str(error) else error from None
         say(f"rendering {', '.join(stacks)} as of {sha[:12]} and as checked out")
         orders = {
-            each: Order(do="see", root=str(each.root), stacks=stacks, judging=each is after)
-            for each in (before, after)
+            commit: Order(do="see", root=str(commit.root), stacks=stacks, judging=commit is head_commit)
+            for commit in (base_commit, head_commit)
         }
-        found = commit_pair.ask(orders)
-        was, will = found[before].seen, found[after].seen
+        answers = commit_pair.ask_commits(orders)
+        base_stacks, head_stacks = answers[base_commit].seen, answers[head_commit].seen
         say("holding what changes to the rules of both")
-        by_base, judged = _by_base(before, was, will)
-        files_changed = commit_pair.rewritten(before, after)
+        by_base, judged = _base_findings(base_commit, base_stacks, head_stacks)
+        files_changed = commit_pair.changed_judging_files(base_commit, head_commit)
         change = Change(
-            before,
-            after,
+            base_commit,
+            head_commit,
             sha,
             commits.head(project.root),
             datetime.now(UTC).date(),
-            tuple(relaxed_rules.of_code(files_changed, judged=judged)),
-            tuple(_warnings(before, project, sha)),
+            tuple(relaxed_rules.code_changes(files_changed, judged=judged)),
+            tuple(_warnings(base_commit, project, sha)),
         )
-        return [of_stack(change, was[name], will[name], by_base.get(name, [])) for name in stacks]
+        return [
+            preview_stack(change, base_stacks[name], head_stacks[name], by_base.get(name, []))
+            for name in stacks
+        ]
 
 
-def _chosen(after: Project, before: Project, names: Sequence[str]) -> list[str]:
+def _stack_names(head_project: Project, base_project: Project, names: Sequence[str]) -> list[str]:
     """Every stack that is meant in either commit, in the order of the names."""
-    found: dict[str, None] = {}
+    stacks: dict[str, None] = {}
     for name in names:
-        known = [each for each in (after, before) if name in each.stacks() or name in each.estates()]
-        for project in known or [after]:
-            found |= {each.name: None for each in project.chosen([name])}
-    return list(found)
+        projects = [
+            project
+            for project in (head_project, base_project)
+            if name in project.stacks() or name in project.estates()
+        ]
+        for project in projects or [head_project]:
+            stacks |= {stack.name: None for stack in project.chosen([name])}
+    return list(stacks)
 
 
-def _by_base(
-    before: Commit, was: Mapping[str, Seen], will: Mapping[str, Seen]
+def _base_findings(
+    base_commit: Commit, base_stacks: Mapping[str, Seen], head_stacks: Mapping[str, Seen]
 ) -> tuple[dict[str, list[Finding]], bool]:
     """What the base's rules find in the branch, and whether it was its own code that looked."""
-    there = {name: each for name, each in will.items() if each.platform is not None and not was[name].fault}
-    order = Order(do="judge", root=str(before.root), of={name: was[name] for name in there}, other=there)
-    if not there:
-        return {}, before.own
-    if before.own:
+    comparable = {
+        name: head_stack
+        for name, head_stack in head_stacks.items()
+        if head_stack.platform is not None and not base_stacks[name].fault
+    }
+    order = Order(
+        do="judge",
+        root=str(base_commit.root),
+        of={name: base_stacks[name] for name in comparable},
+        other=comparable,
+    )
+    if not comparable:
+        return {}, base_commit.own
+    if base_commit.own:
         with contextlib.suppress(EnvironmentFault):
-            return commit_pair.ask({before: order})[before].findings, True
+            return commit_pair.ask_commits({base_commit: order})[base_commit].findings, True
     # It cannot read what the branch is made of: its settings and its word are held to it by the code that runs.
-    return commit_pair.ask({before: order}, instead=commit_pair.HERE)[before].findings, False
+    return commit_pair.ask_commits({base_commit: order}, instead=commit_pair.RUNNING_CHECKOUT)[
+        base_commit
+    ].findings, False
 
 
-def _warnings(before: Commit, project: Project, sha: str) -> Iterator[str]:
-    if commits.behind(project.root, sha):
+def _warnings(base_commit: Commit, project: Project, sha: str) -> Iterator[str]:
+    if commits.is_behind(project.root, sha):
         yield "the branch lacks the base commit: what others have changed since shows as taken back; merge it in first"
-    if not before.own and (before.root / "isthmus").is_dir():
+    if not base_commit.own and (base_commit.root / "isthmus").is_dir():
         yield (
             "the Isthmus of the base commit is older than `isthmus ci`: its stacks were rendered by the one that runs,"
             " so what another code makes of them is not seen"
         )
 
 
-def of_stack(change: Change, was: Seen, will: Seen, by_base: list[Finding]) -> Previewed:
+def preview_stack(change: Change, base_stack: Seen, head_stack: Seen, by_base: list[Finding]) -> Previewed:
     """The preview of one stack: what each commit's code said of it, and what the base's rules find in the branch."""
-    parts = Parts(will.stack, baseline="commit", base=change.base, commit=change.commit)
-    parts.diagnostics = [Diagnostic(severity="warning", message=each) for each in change.warnings]
-    looked: dict[Commit, Looked] = {}
+    draft = PreviewDraft(head_stack.stack, baseline="commit", base=change.base, commit=change.commit)
+    draft.diagnostics = [Diagnostic(severity="warning", message=warning) for warning in change.warnings]
+    stacks_by_commit: dict[Commit, StackInCommit] = {}
     faults: dict[Commit, IsthmusError] = {}
-    for commit, each in ((change.before, was), (change.after, will)):
+    for commit, description in ((change.before, base_stack), (change.after, head_stack)):
         try:
-            looked[commit] = _looked(change, commit, each)
+            stacks_by_commit[commit] = _read_stack(change, commit, description)
         except IsthmusError as error:
             faults[commit] = error
-    before, after = looked.get(change.before), looked.get(change.after)
+    base, head = stacks_by_commit.get(change.before), stacks_by_commit.get(change.after)
     files = [
-        _files(commit, each, looked.get(commit))
-        for commit, each in ((change.before, was), (change.after, will))
+        _files(commit, description, stacks_by_commit.get(commit))
+        for commit, description in ((change.before, base_stack), (change.after, head_stack))
     ]
-    rules = _rules(change, was, will, *files)
-    parts.rules = sorted(rules, key=lambda each: (not each.loosens, each.kind, each.what))
-    own = base_and_head.findings(by_base, will.findings)
-    parts.findings = base_and_head.findings(
-        own, base_and_head.of_changes(was.settings, parts.rules, will.stack)
+    rules = _rule_changes(change, base_stack, head_stack, *files)
+    draft.rules = sorted(
+        rules, key=lambda rule_change: (not rule_change.loosens, rule_change.kind, rule_change.what)
     )
-    if before is not None:
-        parts.before = before.side
-    if after is not None:
-        parts.after = after.side
-    if before is not None and after is not None:
-        _compare(parts, before, after)
+    combined = base_and_head.merge_findings(by_base, head_stack.findings)
+    draft.findings = base_and_head.merge_findings(
+        combined, base_and_head.judge_rule_changes(base_stack.settings, draft.rules, head_stack.stack)
+    )
+    if base is not None:
+        draft.before = base.side
+    if head is not None:
+        draft.after = head.side
+    if base is not None and head is not None:
+        _compare(draft, base, head)
     if not faults:
-        return Previewed(preview_assembly.preview(parts))
-    return _failed(change, parts, faults)
+        return Previewed(preview_assembly.preview(draft))
+    return _failed_preview(change, draft, faults)
 
 
-def _looked(change: Change, commit: Commit, told: Seen) -> Looked:
+def _read_stack(change: Change, commit: Commit, description: Seen) -> StackInCommit:
     """What the commit's code said, read by ours; raises what kept it from saying it."""
-    if told.fault is not None:
-        kind = _FAULTS.get(told.fault.code, InputError)
-        raise kind(told.fault.what, where=told.fault.where, fix=told.fault.todo)
-    if not told.there:
-        return Looked(_Nothing(data_paths=[]))
-    stack = _stack(commit, told)
+    if description.fault is not None:
+        kind = _ERROR_OF_CODE.get(description.fault.code, InputError)
+        raise kind(description.fault.what, where=description.fault.where, fix=description.fault.todo)
+    if not description.there:
+        return StackInCommit(_AbsentStack(data_paths=[]))
+    stack = _stack(commit, description)
     key = commit.root, stack.family
     if key not in change.read:
-        platform, resources = seen.platform_of(told), seen.resources_of(told)
-        change.read[key] = Looked(preview.after(stack, platform, resources), resources, platform)
+        platform, resources = seen.platform_of(description), seen.resources_of(description)
+        change.read[key] = StackInCommit(
+            preview.side_of_files(stack, platform, resources), resources, platform
+        )
     return change.read[key]
 
 
-def _stack(commit: Commit, told: Seen) -> Stack:
-    return Stack(Project(commit.root), told.stack)
+def _stack(commit: Commit, description: Seen) -> Stack:
+    return Stack(Project(commit.root), description.stack)
 
 
-def _compare(parts: Parts, before: Looked, after: Looked) -> None:
-    was, will = before.own(parts.stack), after.own(parts.stack)
-    parts.changes = preview_comparison.compare(was, will, parts.masker)
-    listed = {each.urn for each in (*was, *will) if each.made or "read" in each.options}
-    same: list[Op] = ["same"] * preview_comparison.unchanged(was, will, parts.changes)
-    parts.summary = counts([*(each.op for each in parts.changes if each.urn in listed), *same])
-    if not (before.side.priced and after.side.priced):
-        parts.diagnostics.append(Diagnostic(severity="warning", message=preview.NOT_PRICED))
-    if before.platform is None or after.platform is None:
+def _compare(draft: PreviewDraft, base: StackInCommit, head: StackInCommit) -> None:
+    base_resources, head_resources = base.own(draft.stack), head.own(draft.stack)
+    draft.changes = preview_comparison.compare(base_resources, head_resources, draft.masker)
+    counted = {
+        resource.urn
+        for resource in (*base_resources, *head_resources)
+        if resource.made or "read" in resource.options
+    }
+    unchanged: list[Op] = ["same"] * preview_comparison.count_unchanged(
+        base_resources, head_resources, draft.changes
+    )
+    draft.summary = counts([*(change.op for change in draft.changes if change.urn in counted), *unchanged])
+    if not (base.side.priced and head.side.priced):
+        draft.diagnostics.append(Diagnostic(severity="warning", message=preview.NOT_PRICED))
+    if base.platform is None or head.platform is None:
         return
-    ways = base_and_head.paths(before.platform, before.side, after.platform, after.side, after.resources)
-    parts.after = replace(after.side, data_paths=ways)
+    data_paths = base_and_head.worst_paths(base.platform, base.side, head.platform, head.side, head.resources)
+    draft.after = replace(head.side, data_paths=data_paths)
 
 
-def _rules(change: Change, was: Seen, will: Seen, before: _Files, after: _Files) -> Iterator[RuleChange]:
+def _rule_changes(
+    change: Change, base_stack: Seen, head_stack: Seen, base_files: _Files, head_files: _Files
+) -> Iterator[RuleChange]:
     """All that the change does to what judges it, as far as either commit can be read."""
     yield from change.code
-    yield from relaxed_rules.of_rules(was.rules, will.rules)
-    yield from relaxed_files.of_tables(was.handling, will.handling)
-    yield from relaxed_rules.of_settings(was.settings, will.settings, change.today)
-    if before is not None and after is not None:
-        yield from relaxed_files.of_files(before or None, after or None)
+    yield from relaxed_rules.rule_changes(base_stack.rules, head_stack.rules)
+    yield from relaxed_files.handling_changes(base_stack.handling, head_stack.handling)
+    yield from relaxed_rules.settings_changes(base_stack.settings, head_stack.settings, change.today)
+    if base_files is not None and head_files is not None:
+        yield from relaxed_files.file_changes(base_files or None, head_files or None)
 
 
-def _files(commit: Commit, told: Seen, looked: Looked | None) -> _Files:
-    if not told.there:
+def _files(commit: Commit, description: Seen, stack: StackInCommit | None) -> _Files:
+    if not description.there:
         return ()
-    if looked is not None and looked.side.requirements is not None and looked.side.plan is not None:
-        return looked.side.requirements, looked.side.plan
+    if stack is not None and stack.side.requirements is not None and stack.side.plan is not None:
+        return stack.side.requirements, stack.side.plan
     try:
-        return preview.files(_stack(commit, told))
+        return preview.read_plan_files(_stack(commit, description))
     except IsthmusError:
         return None
 
 
-def _failed(change: Change, parts: Parts, faults: Mapping[Commit, IsthmusError]) -> Previewed:
+def _failed_preview(change: Change, draft: PreviewDraft, faults: Mapping[Commit, IsthmusError]) -> Previewed:
     """The branch's fault is told as a preview tells it, with the way drawn that a refused plan would have taken."""
-    told = {each: _of(each, error) for each, error in faults.items()}
-    first = told.get(change.after) or told[change.before]
-    if change.before in told:
-        message = " ".join(str(told[change.before]).split())
-        parts.diagnostics.append(Diagnostic(severity="error", message=message))
-    if change.after in told:
-        made = preview.failed(Stack(Project(change.after.root), parts.stack), first, parts)
+    errors = {commit: _base_error(commit, error) for commit, error in faults.items()}
+    shown_error = errors.get(change.after) or errors[change.before]
+    if change.before in errors:
+        message = " ".join(str(errors[change.before]).split())
+        draft.diagnostics.append(Diagnostic(severity="error", message=message))
+    if change.after in errors:
+        failed_preview = preview.failed_preview(
+            Stack(Project(change.after.root), draft.stack), shown_error, draft
+        )
     else:
-        parts.status = "failed"
-        made = preview_assembly.preview(parts)
-    return Previewed(made, first)
+        draft.status = "failed"
+        failed_preview = preview_assembly.preview(draft)
+    return Previewed(failed_preview, shown_error)
 
 
-def _of(commit: Commit, error: IsthmusError) -> IsthmusError:
+def _base_error(commit: Commit, error: IsthmusError) -> IsthmusError:
     """An error of the base commit says that it is, and not where its files were laid out for a moment."""
     if commit.root == commit.checkout:
         return error
 
-    def bare(text: str) -> str:
+    def without_folder(text: str) -> str:
         return text.replace(f"{commit.root}{os.sep}", "").replace(str(commit.root), "the project")
 
     return InputError(
-        f"{commit.word} cannot be rendered, so nothing can be held to it: {bare(error.what)}",
-        where=bare(error.where),
-        fix=f"{bare(error.fix)} Name another base, or mend that one first".strip(),
+        f"{commit.word} cannot be rendered, so nothing can be held to it: {without_folder(error.what)}",
+        where=without_folder(error.where),
+        fix=f"{without_folder(error.fix)} Name another base, or mend that one first".strip(),
     )
 
 
 @contextlib.contextmanager
-def _interrupted_by_end() -> Iterator[None]:
+def _interrupt_on_sigterm() -> Iterator[None]:
     """A job that is cancelled is told to end (SIGTERM): what was laid out is taken away then, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    was = signal.signal(signal.SIGTERM, end)
+    previous_handler = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, was)
+        signal.signal(signal.SIGTERM, previous_handler)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from isthmus.core.errors import EnvironmentFault, InputError
-from isthmus.engine.automation.events import named
+from isthmus.engine.automation.events import resource_label
 from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.recovery.aws import types as aws_types
@@ -47,32 +47,32 @@ class Answers:
 
     def agree(self) -> None:
         """`InputError` where two answers to one creation, by its name and by its URN, contradict each other."""
-        for one in sorted(self.made):
-            for other in sorted(self.not_made):
-                if _could_be_one(one, other):
+        for first in sorted(self.made):
+            for second in sorted(self.not_made):
+                if _may_be_same(first, second):
                     raise InputError(
-                        f"`{_name(one)}` is said to be made and not made{_also(one, other)}",
+                        f"`{_logical_name(first)}` is said to be made and not made{_other_spelling(first, second)}",
                         where="--made, --not-made",
                         fix="Give one of them; where two creations have the name, give the URN of each",
                     )
-            for other in sorted(self.made):
-                if _could_be_one(one, other) and self.made[one] != self.made[other]:
+            for second in sorted(self.made):
+                if _may_be_same(first, second) and self.made[first] != self.made[second]:
                     raise InputError(
-                        f"`{_name(one)}` is said to be made with two ids{_also(one, other)}",
+                        f"`{_logical_name(first)}` is said to be made with two ids{_other_spelling(first, second)}",
                         where="--made",
                         fix="Give the one that exists",
                     )
 
-    def check(self, every: list[Creation], stack: str) -> None:
+    def check(self, creations: list[Creation], stack: str) -> None:
         """`InputError` for answers that contradict each other, or one to what nobody asked or to several creations."""
         self.agree()
         where = f"stack {stack}"
-        strange = self.unused(every)
-        if strange:
-            open_ = ", ".join(sorted({each.name for each in every})) or "nothing"
-            raise InputError(f"no creation of `{strange[0]}` is open", where=where, fix=f"Open is: {open_}")
+        unused = self.unused(creations)
+        if unused:
+            open_ = ", ".join(sorted({creation.name for creation in creations})) or "nothing"
+            raise InputError(f"no creation of `{unused[0]}` is open", where=where, fix=f"Open is: {open_}")
         for key in sorted({*self.made, *self.not_made}):
-            urns = sorted({each.urn for each in every if each.name == key})
+            urns = sorted({creation.urn for creation in creations if creation.name == key})
             if len(urns) > 1:
                 raise InputError(
                     f"`{key}` is the name of {len(urns)} open creations",
@@ -80,28 +80,28 @@ class Answers:
                     fix=f"Say which, by its URN: {', '.join(urns)}",
                 )
 
-    def unused(self, all_: list[Creation]) -> list[str]:
-        known = {key for each in all_ for key in (each.urn, each.name)}
-        return sorted({*self.made, *self.not_made} - known)
+    def unused(self, creations: list[Creation]) -> list[str]:
+        names = {key for creation in creations for key in (creation.urn, creation.name)}
+        return sorted({*self.made, *self.not_made} - names)
 
 
 NO_ANSWERS = Answers()
 
 
-def _could_be_one(one: str, other: str) -> bool:
+def _may_be_same(first: str, second: str) -> bool:
     """Whether two answers are about the same creation: by the same words, or one by its URN, one by its name."""
-    return one == other or _name(one) == other or one == _name(other)
+    return first == second or _logical_name(first) == second or first == _logical_name(second)
 
 
-def _also(one: str, other: str) -> str:
+def _other_spelling(first: str, second: str) -> str:
     """The URN that one of two answers to the same creation gave, where one did."""
-    urn = max(one, other, key=len)
-    return "" if urn == _name(urn) else f", by that name or as `{urn}`"
+    urn = max(first, second, key=len)
+    return "" if urn == _logical_name(urn) else f", by that name or as `{urn}`"
 
 
-def _name(answered: str) -> str:
+def _logical_name(key: str) -> str:
     """The logical name in a URN (`urn:pulumi:STACK::PROJECT::TYPE::NAME`; it may hold `::`), or the text itself."""
-    return answered.split("::", 3)[-1] if answered.startswith("urn:pulumi:") else answered
+    return key.split("::", 3)[-1] if key.startswith("urn:pulumi:") else key
 
 
 def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS) -> dict[str, Any]:
@@ -113,61 +113,71 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
     root, name = stack.project.root, stack.name
     exported = engine.export()
     state = exported.get("deployment") or {}
-    open_ = [
-        replace(each, since=_since(state, state_backup.before(root, name, each.urn)))
-        for each in interrupted_creations.creations(state)
+    interrupted = [
+        replace(creation, since=_since(state, state_backup.time_of_copy_before(root, name, creation.urn)))
+        for creation in interrupted_creations.find_interrupted_creations(state)
     ]
-    lost = [
-        each if each.since else replace(each, since=_since(state, None))
-        for each in unconfirmed_creations.read(root, name)
+    unconfirmed = [
+        creation if creation.since else replace(creation, since=_since(state, None))
+        for creation in unconfirmed_creations.read(root, name)
     ]
-    told = [(each.urn, each.inputs) for each in open_]
-    every = open_ + [each for each in lost if not _held(state, each) and (each.urn, each.inputs) not in told]
-    answers.check(every, name)
-    others = [
-        each["resource"]["urn"]
-        for each in state.get("pending_operations") or []
-        if each.get("type") != "creating"
+    interrupted_keys = [(creation.urn, creation.inputs) for creation in interrupted]
+    creations = interrupted + [
+        creation
+        for creation in unconfirmed
+        if not _is_in_state(state, creation) and (creation.urn, creation.inputs) not in interrupted_keys
     ]
-    if not every:
-        if lost:
+    answers.check(creations, name)
+    other_urns = [
+        operation["resource"]["urn"]
+        for operation in state.get("pending_operations") or []
+        if operation.get("type") != "creating"
+    ]
+    if not creations:
+        if unconfirmed:
             unconfirmed_creations.forget(root, name)
-        if others:
-            say(f"an earlier run was cut off in the middle of {_list(others)}; what is live decides")
+        if other_urns:
+            say(
+                f"an earlier run was cut off in the middle of {_list_resources(other_urns)}; what is live decides"
+            )
         return exported
     say(
-        f"an earlier run was cut off while it made {_list([each.urn for each in every])}; looking at what there is"
+        f"an earlier run was cut off while it made {_list_resources([creation.urn for creation in creations])}; looking at what there is"
     )
-    asked = _Asking(stack, state)
-    verdicts = [(each, answers.of(each) or asked.about(each)) for each in every]
-    undecided = [(each, verdict) for each, verdict in verdicts if isinstance(verdict, Unknown)]
+    lookup = _Lookup(stack, state)
+    verdicts = [(creation, answers.of(creation) or lookup.about(creation)) for creation in creations]
+    undecided = [(creation, verdict) for creation, verdict in verdicts if isinstance(verdict, Unknown)]
     if undecided:
-        raise _undecided(name, undecided, every)
-    for each, verdict in verdicts:
+        raise _undecided_fault(name, undecided, creations)
+    for creation, verdict in verdicts:
         if isinstance(verdict, Made):
-            say(f"{named(each.urn)} was made ({verdict.id}): taken into the state")
+            say(f"{resource_label(creation.urn)} was made ({verdict.id}): taken into the state")
         elif isinstance(verdict, NotMade):
-            say(f"{named(each.urn)} is to be made: {verdict.why}")
-    new = {**exported, "deployment": interrupted_creations.settled(state, verdicts)}
+            say(f"{resource_label(creation.urn)} is to be made: {verdict.why}")
+    new = {**exported, "deployment": interrupted_creations.apply_verdicts(state, verdicts)}
     engine.replace(new, exported)
     unconfirmed_creations.forget(root, name)
     return engine.export()
 
 
-class _Asking:
+class _Lookup:
     """The clusters and accounts of a stack, by its providers in the state."""
 
     def __init__(self, stack: Stack, state: dict[str, Any]) -> None:
         self._label = f"{stack.project.name}/{stack.name}"
         resources = state.get("resources") or []
         self._providers = {
-            each["urn"]: each for each in resources if each["type"].startswith("pulumi:providers:")
+            resource["urn"]: resource
+            for resource in resources
+            if resource["type"].startswith("pulumi:providers:")
         }
-        self._ids = frozenset((each["type"], str(each["id"])) for each in resources if each.get("id"))
+        self._ids = frozenset(
+            (resource["type"], str(resource["id"])) for resource in resources if resource.get("id")
+        )
         self._managers = {
-            str((each.get("outputs") or {}).get("__fieldManager"))
-            for each in resources
-            if (each.get("outputs") or {}).get("__fieldManager")
+            str((resource.get("outputs") or {}).get("__fieldManager"))
+            for resource in resources
+            if (resource.get("outputs") or {}).get("__fieldManager")
         }
         self._clusters: dict[str, Cluster] = {}
         self._accounts: dict[str, Aws] = {}
@@ -183,11 +193,11 @@ class _Asking:
         if provider is None and creation.provider:
             return NotMade("its provider was not made yet")
         if package == "kubernetes" and provider:
-            return kubernetes_lookup.look(
-                creation, self._cluster(provider), known=self._managers, since=creation.since
+            return kubernetes_lookup.look_up(
+                creation, self._cluster(provider), known_managers=self._managers, since=creation.since
             )
         if package == "aws" and provider:
-            return aws_types.look(self._account(provider), creation)
+            return aws_types.look_up(self._account(provider), creation)
         return Unknown(
             f"{creation.type} `{creation.name}`: nobody taught us how to look for what {package} makes",
             f"pulumi stack export --stack {self._label.rpartition('/')[2]}",
@@ -208,58 +218,62 @@ class _Asking:
 
 def _since(state: dict[str, Any], copied: str | None) -> str | None:
     """Not begun before: the stack's own entry was made by the first run after its last destruction."""
-    born = next(
+    stack_created = next(
         (
-            each.get("created")
-            for each in state.get("resources") or []
-            if each["type"] == "pulumi:pulumi:Stack"
+            resource.get("created")
+            for resource in state.get("resources") or []
+            if resource["type"] == "pulumi:pulumi:Stack"
         ),
         None,
     )
-    return max((each for each in (born, copied) if each), default=None)
+    return max((time for time in (stack_created, copied) if time), default=None)
 
 
-def _held(state: dict[str, Any], creation: Creation) -> bool:
+def _is_in_state(state: dict[str, Any], creation: Creation) -> bool:
     """Whether the state has the very thing: the engine kept it, with what failed, or a later run made it.
 
     What the state had before the run began is another one: the one that was to be replaced, perhaps for no
     change of its inputs.
     """
     return any(
-        each["urn"] == creation.urn
-        and each.get("id")
-        and _same(each, creation)
-        and not _before(each.get("created"), creation.since)
-        for each in state.get("resources") or []
+        resource["urn"] == creation.urn
+        and resource.get("id")
+        and _has_same_inputs(resource, creation)
+        and not _is_before(resource.get("created"), creation.since)
+        for resource in state.get("resources") or []
     )
 
 
-def _before(created: str | None, since: str | None) -> bool:
+def _is_before(created: str | None, since: str | None) -> bool:
     """By the same machine's clock, or another's on which the last run was; not known is no."""
     if not created or not since:
         return False
     return datetime.fromisoformat(created) < datetime.fromisoformat(since)
 
 
-def _same(entry: dict[str, Any], creation: Creation) -> bool:
+def _has_same_inputs(entry: dict[str, Any], creation: Creation) -> bool:
     return Creation(entry).inputs == creation.inputs
 
 
-def _undecided(stack: str, found: list[tuple[Creation, Unknown]], every: list[Creation]) -> EnvironmentFault:
+def _undecided_fault(
+    stack: str, undecided: list[tuple[Creation, Unknown]], creations: list[Creation]
+) -> EnvironmentFault:
     """One paragraph: what may exist, how to look, what to run then."""
-    told = [f"{verdict.may} (look: `{verdict.look}`)" for _, verdict in found if isinstance(verdict, Unknown)]
-    first = found[0][0]
-    shared = len({each.urn for each in every if each.name == first.name}) > 1
-    call = first.urn if shared else first.name
+    descriptions = [
+        f"{verdict.may} (look: `{verdict.look}`)" for _, verdict in undecided if isinstance(verdict, Unknown)
+    ]
+    first = undecided[0][0]
+    is_ambiguous = len({creation.urn for creation in creations if creation.name == first.name}) > 1
+    answer_key = first.urn if is_ambiguous else first.name
     return EnvironmentFault(
         "an earlier run was cut off, and whether what it was making exists cannot be decided from here: "
-        + "; ".join(told),
+        + "; ".join(descriptions),
         where=f"stack {stack}",
-        fix=f"Nothing was changed. Run the same command again with `--made {call}=ID` for what exists, or"
-        f" `--not-made {call}` for what does not",
+        fix=f"Nothing was changed. Run the same command again with `--made {answer_key}=ID` for what exists, or"
+        f" `--not-made {answer_key}` for what does not",
     )
 
 
-def _list(urns: list[str], most: int = 6) -> str:
-    shown = ", ".join(named(urn) for urn in urns[:most])
+def _list_resources(urns: list[str], most: int = 6) -> str:
+    shown = ", ".join(resource_label(urn) for urn in urns[:most])
     return shown if len(urns) <= most else f"{shown} and {len(urns) - most} more"

@@ -21,85 +21,103 @@ if TYPE_CHECKING:
 
 Form = Literal["argocd", "flux"]
 WAVE = "argocd.argoproj.io/sync-wave"
-_OPEN = re.compile(r"\$\{[^.${}]+\.[^${}]+\}")
-_LAST = ":PodDisruptionBudget"
-_OURS = "pulumi.com/"
+_PLACEHOLDER = re.compile(r"\$\{[^.${}]+\.[^${}]+\}")
+_LAST_TYPE = ":PodDisruptionBudget"
+_PULUMI_ANNOTATIONS = "pulumi.com/"
 """Annotations that only Pulumi's provider reads."""
 
 
-def waves(resources: Iterable[Resource]) -> dict[str, int]:
+def compute_waves(resources: Iterable[Resource]) -> dict[str, int]:
     """By URN of each object in a cluster: after how many others it comes, one after the other.
 
     From the program's own dependencies, so the order is the one in which the engine makes them.
     """
-    all_ = {each.urn: each for each in resources}
+    resources_by_urn = {resource.urn: resource for resource in resources}
     depth: dict[str, int] = {}
 
-    def of(urn: str) -> int:
+    def depth_of(urn: str) -> int:
         if urn not in depth:
             depth[urn] = 0  # a program has no cycle; a name that it knows from elsewhere has no depth
-            one = all_.get(urn)
+            resource = resources_by_urn.get(urn)
             # A part of a component waits for what its component waits for.
-            above = [one.parent] if one is not None and one.parent else []
-            needs = [of(each) for each in [*one.dependencies, *above]] if one is not None else []
-            counts = one is not None and one.made and one.type.startswith("kubernetes:")
-            depth[urn] = max(needs, default=0) + (1 if counts else 0)
+            parents = [resource.parent] if resource is not None and resource.parent else []
+            needs = (
+                [depth_of(needed_urn) for needed_urn in [*resource.dependencies, *parents]]
+                if resource is not None
+                else []
+            )
+            is_counted = resource is not None and resource.made and resource.type.startswith("kubernetes:")
+            depth[urn] = max(needs, default=0) + (1 if is_counted else 0)
         return depth[urn]
 
-    found = {each.urn: of(each.urn) for each in all_.values() if _object(each)}
-    last = max(found.values(), default=0) + 1
+    depths = {
+        resource.urn: depth_of(resource.urn)
+        for resource in resources_by_urn.values()
+        if _is_kubernetes_object(resource)
+    }
+    last = max(depths.values(), default=0) + 1
     # Flux waits for each object; a budget may not count as ready while there are none of the pods that it counts.
-    found |= {urn: last for urn in found if all_[urn].type.endswith(_LAST)}
-    order = {each: at for at, each in enumerate(sorted(set(found.values())))}
-    return {urn: order[each] for urn, each in found.items()}
+    depths |= {urn: last for urn in depths if resources_by_urn[urn].type.endswith(_LAST_TYPE)}
+    order = {depth_value: position for position, depth_value in enumerate(sorted(set(depths.values())))}
+    return {urn: order[depth_value] for urn, depth_value in depths.items()}
 
 
-def files(resources: list[Resource], stack: str, form: Form, source: str) -> tuple[dict[str, str], list[str]]:
+def build_gitops_files(
+    resources: list[Resource], stack: str, form: Form, source: str
+) -> tuple[dict[str, str], list[str]]:
     """Relative path → text, in place of `kubernetes/`; and a line for each kind of manifest that stands apart.
 
     `source`: the name of Flux's GitRepository, in whose root the folder is.
     """
-    at = waves(resources)
-    made: dict[str, str] = {}
-    apart = {"unfilled": 0, "patches": 0}
+    waves_by_urn = compute_waves(resources)
+    text_by_path: dict[str, str] = {}
+    counts = {"unfilled": 0, "patches": 0}
     levels: dict[str, set[int]] = {}
-    for each in resources:
-        if not _object(each):
+    for resource in resources:
+        if not _is_kubernetes_object(resource):
             continue
-        path, text = render_files.manifest(_plain(each, at[each.urn] if form == "argocd" else None))
-        _, site, rest = path.split("/", 2)
-        if each.type.endswith("Patch"):
-            apart["patches"] += 1
-            made[f"patches/{site}/{rest}"] = text
-        elif _OPEN.search(text) or MASK in text:
-            apart["unfilled"] += 1
-            made[f"unfilled/{site}/{rest}"] = text
+        path, text = render_files.manifest(
+            _without_pulumi_annotations(resource, waves_by_urn[resource.urn] if form == "argocd" else None)
+        )
+        _, site, below_site = path.split("/", 2)
+        if resource.type.endswith("Patch"):
+            counts["patches"] += 1
+            text_by_path[f"patches/{site}/{below_site}"] = text
+        elif _PLACEHOLDER.search(text) or MASK in text:
+            counts["unfilled"] += 1
+            text_by_path[f"unfilled/{site}/{below_site}"] = text
         else:
-            levels.setdefault(site, set()).add(at[each.urn])
-            step = f"{at[each.urn]:02d}/" if form == "flux" else ""
-            made[f"kubernetes/{site}/{step}{rest}"] = text
+            levels.setdefault(site, set()).add(waves_by_urn[resource.urn])
+            step = f"{waves_by_urn[resource.urn]:02d}/" if form == "flux" else ""
+            text_by_path[f"kubernetes/{site}/{step}{below_site}"] = text
     if form == "flux":
         for site, steps in levels.items():
-            made[f"flux-{site}.yaml"] = _kustomizations(stack, site, sorted(steps), source)
-    said = {
+            text_by_path[f"flux-{site}.yaml"] = _kustomizations(stack, site, sorted(steps), source)
+    descriptions = {
         "unfilled": "hold values that only the cluster or AWS knows: fill them in before they are applied",
         "patches": "change objects that others own, which pruning would delete: apply them by hand or by Pulumi",
     }
-    return made, [f"{count} manifests under {name}/ {said[name]}" for name, count in apart.items() if count]
+    return text_by_path, [
+        f"{count} manifests under {name}/ {descriptions[name]}" for name, count in counts.items() if count
+    ]
 
 
-def _object(each: Resource) -> bool:
-    return each.made and each.type.startswith("kubernetes:")
+def _is_kubernetes_object(resource: Resource) -> bool:
+    return resource.made and resource.type.startswith("kubernetes:")
 
 
-def _plain(each: Resource, wave: int | None) -> Resource:
-    meta: dict[str, Any] = dict(each.inputs.get("metadata") or {})
-    notes = {key: value for key, value in (meta.pop("annotations", None) or {}).items() if _OURS not in key}
+def _without_pulumi_annotations(resource: Resource, wave: int | None) -> Resource:
+    metadata: dict[str, Any] = dict(resource.inputs.get("metadata") or {})
+    annotations = {
+        key: value
+        for key, value in (metadata.pop("annotations", None) or {}).items()
+        if _PULUMI_ANNOTATIONS not in key
+    }
     if wave is not None:
-        notes[WAVE] = str(wave)
-    if notes:
-        meta["annotations"] = dict(sorted(notes.items()))
-    return replace(each, inputs={**each.inputs, "metadata": meta})
+        annotations[WAVE] = str(wave)
+    if annotations:
+        metadata["annotations"] = dict(sorted(annotations.items()))
+    return replace(resource, inputs={**resource.inputs, "metadata": metadata})
 
 
 def _kustomizations(stack: str, site: str, steps: list[int], source: str) -> str:

@@ -17,7 +17,7 @@ from pulumi.runtime import mocks
 
 from isthmus.core.pulumi_values import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
 
-_NO_STACK = "pulumi:pulumi:Stack"
+_STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class Recorder(mocks.MockMonitor):
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         """URNs as the engine makes them: the types of all parents but the stack, then the own type."""
         if parent:
-            above = parent.split("::")[2]
-            if above != _NO_STACK:
-                type_ = f"{above}${type_}"
-        place = "::".join([pulumi.get_stack(), pulumi.get_project(), type_, name])
-        return f"urn:pulumi:{place}"
+            parent_type = parent.split("::")[2]
+            if parent_type != _STACK_TYPE:
+                type_ = f"{parent_type}${type_}"
+        segments = "::".join([pulumi.get_stack(), pulumi.get_project(), type_, name])
+        return f"urn:pulumi:{segments}"
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
-        if request.type == _NO_STACK:
+        if request.type == _STACK_TYPE:
             return response
         options: dict[str, Any] = {}
         for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
@@ -112,8 +112,8 @@ class Recorder(mocks.MockMonitor):
     def ReadResource(self, request: Any) -> Any:
         """A resource that others own is looked at, not made; the option `read` holds its id."""
         response = super().ReadResource(request)
-        seen = MessageToDict(request.properties)
-        self._record(response.urn, request, True, seen, {}, {"read": request.id})
+        properties = MessageToDict(request.properties)
+        self._record(response.urn, request, True, properties, {}, {"read": request.id})
         return response
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
@@ -131,13 +131,13 @@ class Recorder(mocks.MockMonitor):
     ) -> None:
         if urn in self.recording.resources:
             raise ValueError(f"two resources have the URN {urn}")
-        above = request.parent if _NO_STACK not in request.parent.split("::")[2:3] else None
+        parent = request.parent if _STACK_TYPE not in request.parent.split("::")[2:3] else None
         self.recording.resources[urn] = Resource(
             urn=urn,
             type=request.type,
             name=request.name,
             custom=custom,
-            parent=above or None,
+            parent=parent or None,
             # What refers to a provider says `URN::ID`; the ID is no news.
             provider=(request.provider.rsplit("::", 1)[0] or None) if custom else None,
             inputs=plain(inputs),
@@ -155,14 +155,14 @@ class Placeholders(mocks.Mocks):
         if args.typ.startswith("kubernetes:"):
             return _kubernetes_id(args, state), _kubernetes_outputs(args, state)
         if args.custom and not args.typ.startswith("pulumi:providers:"):
-            for name in _promised(args.typ):
+            for name in _text_outputs(args.typ):
                 state.setdefault(name, placeholder(args.typ, args.name, name))
-            if args.typ in _LISTS:
-                state |= _LISTS[args.typ](args.name, state)
+            if args.typ in _STRUCTURED_OUTPUTS:
+                state |= _STRUCTURED_OUTPUTS[args.typ](args.name, state)
         return args.resource_id or f"${{{args.name}.id}}", state
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        answer = _INVOKES.get(args.token)
+        answer = _FUNCTION_ANSWERS.get(args.token)
         if answer is None:
             raise NotImplementedError(f"rendering knows no answer to the function {args.token}")
         return answer(args.args), []
@@ -180,24 +180,29 @@ def _endpoint_names(name: str, state: dict[str, Any]) -> dict[str, Any]:
 def _resolver_addresses(name: str, state: dict[str, Any]) -> dict[str, Any]:
     """The addresses of a resolver endpoint, which AWS chooses in each of its subnets."""
     places = state.get("ipAddresses") or []
-    return {"ipAddresses": [{**each, "ip": f"${{{name}.ip[{at}]}}"} for at, each in enumerate(places)]}
+    return {
+        "ipAddresses": [{**address, "ip": f"${{{name}.ip[{index}]}}"} for index, address in enumerate(places)]
+    }
 
 
 def _cluster(name: str, state: dict[str, Any]) -> dict[str, Any]:
     """What EKS makes with a cluster: its authority, and the security group of its API server."""
-    made = {"clusterSecurityGroupId": f"${{{name}.clusterSecurityGroupId}}"}
+    security_group = {"clusterSecurityGroupId": f"${{{name}.clusterSecurityGroupId}}"}
     authority = {"data": f"${{{name}.certificateAuthority}}"}
-    return {"certificateAuthority": authority, "vpcConfig": {**(state.get("vpcConfig") or {}), **made}}
+    return {
+        "certificateAuthority": authority,
+        "vpcConfig": {**(state.get("vpcConfig") or {}), **security_group},
+    }
 
 
-_LISTS: dict[str, Any] = {
+_STRUCTURED_OUTPUTS: dict[str, Any] = {
     "aws:eks/cluster:Cluster": _cluster,
     "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint_names,
     "aws:route53/resolverEndpoint:ResolverEndpoint": _resolver_addresses,
 }
 """Outputs of which programs take parts."""
 
-_INVOKES: dict[str, Any] = {
+_FUNCTION_ANSWERS: dict[str, Any] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
         "accountId": "${aws.accountId}",
         "arn": "arn:aws:iam::${aws.accountId}:user/${aws.caller}",
@@ -235,38 +240,38 @@ def placeholder(type_token: str, name: str, prop: str) -> str:
     return text
 
 
-def _promised(type_token: str) -> list[str]:
+def _text_outputs(type_token: str) -> list[str]:
     """The text outputs that a resource always has, as its class in the SDK declares them."""
-    cls = _classes().get(type_token)
+    cls = _resource_classes().get(type_token)
     if cls is None:
-        _classes.cache_clear()
-        cls = _classes().get(type_token)
+        _resource_classes.cache_clear()
+        cls = _resource_classes().get(type_token)
     if cls is None:
         return ["arn"]
-    found = []
+    outputs = []
     for attribute in vars(cls).values():
         getter = attribute.fget if isinstance(attribute, property) else None
-        wanted = (getattr(getter, "__annotations__", None) or {}).get("return")
-        if wanted == pulumi.Output[str] or str(wanted) in _TEXT:
-            found.append(getattr(getter, "_pulumi_name", None) or getattr(getter, "__name__", ""))
-    return found
+        return_type = (getattr(getter, "__annotations__", None) or {}).get("return")
+        if return_type == pulumi.Output[str] or str(return_type) in _TEXT_TYPES:
+            outputs.append(getattr(getter, "_pulumi_name", None) or getattr(getter, "__name__", ""))
+    return outputs
 
 
-_TEXT = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
+_TEXT_TYPES = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
 
 
 @functools.lru_cache(maxsize=1)
-def _classes() -> dict[str, type]:
+def _resource_classes() -> dict[str, type]:
     """Every resource class that is loaded, by type token."""
-    found: dict[str, type] = {}
+    classes: dict[str, type] = {}
     queue: list[type] = [pulumi.CustomResource]
     while queue:
         for cls in queue.pop().__subclasses__():
             queue.append(cls)
             token = vars(cls).get("pulumi_type")
             if token:
-                found[token] = cls
-    return found
+                classes[token] = cls
+    return classes
 
 
 def _kubernetes_id(args: mocks.MockResourceArgs, state: dict[str, Any]) -> str:

@@ -43,9 +43,11 @@ def render(stack: Stack) -> Rendered:
     A layer of an estate is rendered upon what those below it are rendered to give.
     """
     if stack.member is None or stack.estate is None:
-        return _rendered(stack, None)
-    below = [each for each in stack.estate.members if LAYERS.index(each.layer) < LAYERS.index(stack.layer)]
-    return _in_order([*stack.siblings(below), stack])[stack.name]
+        return _run_program(stack, None)
+    below = [
+        member for member in stack.estate.members if LAYERS.index(member.layer) < LAYERS.index(stack.layer)
+    ]
+    return _render_in_order([*stack.siblings(below), stack])[stack.name]
 
 
 def render_estate(stack: Stack) -> dict[str, Rendered]:
@@ -53,16 +55,20 @@ def render_estate(stack: Stack) -> dict[str, Rendered]:
     members = stack.estate.members if stack.estate is not None else None
     if members is None:
         return {stack.name: render(stack)}
-    made = _in_order(stack.siblings(members))
-    _imports_are_made(stack, made)
-    return made
+    rendered_by_stack = _render_in_order(stack.siblings(members))
+    _check_imports(stack, rendered_by_stack)
+    return rendered_by_stack
 
 
-def _imports_are_made(stack: Stack, made: Mapping[str, Rendered]) -> None:
+def _check_imports(stack: Stack, rendered_by_stack: Mapping[str, Rendered]) -> None:
     """Raise `InputError` for an import that no layer makes: each one's run knows its own part alone."""
-    wanted = stack.platform().imports
-    names = {f"{each.type.rsplit(':', 1)[-1]} {each.name}" for one in made.values() for each in one.resources}
-    for name in wanted:
+    imports = stack.platform().imports
+    names = {
+        f"{resource.type.rsplit(':', 1)[-1]} {resource.name}"
+        for rendered in rendered_by_stack.values()
+        for resource in rendered.resources
+    }
+    for name in imports:
         if name not in names:
             raise InputError(
                 f"no layer of the estate makes `{name}`",
@@ -71,24 +77,28 @@ def _imports_are_made(stack: Stack, made: Mapping[str, Rendered]) -> None:
             )
 
 
-def _in_order(stacks: Sequence[Stack]) -> dict[str, Rendered]:
-    made: dict[str, Rendered] = {}
-    for each in stacks:
-        made[each.name] = _rendered(each, {name: one.outputs for name, one in made.items()})
-    return made
+def _render_in_order(stacks: Sequence[Stack]) -> dict[str, Rendered]:
+    rendered_by_stack: dict[str, Rendered] = {}
+    for stack in stacks:
+        rendered_by_stack[stack.name] = _run_program(
+            stack, {name: rendered.outputs for name, rendered in rendered_by_stack.items()}
+        )
+    return rendered_by_stack
 
 
-def _rendered(stack: Stack, given: Mapping[str, Mapping[str, Any]] | None) -> Rendered:
-    with uncollected(), _importing_from(str(stack.project.root)):
+def _run_program(stack: Stack, lower_outputs: Mapping[str, Mapping[str, Any]] | None) -> Rendered:
+    with without_garbage_collection(), _importing_stacks_from(str(stack.project.root)):
         program = importlib.import_module("stacks.program").program
         try:
             # A project's program may be older than estates are: it is asked as it always was.
-            return record(program if given is None else functools.partial(program, given=given), stack)
+            return record_program(
+                program if lower_outputs is None else functools.partial(program, given=lower_outputs), stack
+            )
         except IsthmusError as error:
-            raise _placed(error, stack) from error
+            raise _with_place(error, stack) from error
 
 
-def record(program: Callable[[], Any], stack: Stack) -> Rendered:
+def record_program(program: Callable[[], Any], stack: Stack) -> Rendered:
     """As `render`, of any Pulumi program (a function of no arguments)."""
     import pulumi
     from pulumi import runtime
@@ -114,57 +124,59 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
     )
     # The SDK keeps the root of a program that ran before in this process, with that program's outputs and
     # what it had every resource changed by; of one that failed, what it was still waiting for and its error.
-    kept: Any = runtime.settings.SETTINGS
-    kept.rpc_manager.clear()
-    kept.outputs.clear()
+    settings: Any = runtime.settings.SETTINGS
+    settings.rpc_manager.clear()
+    settings.outputs.clear()
     root = runtime.settings.get_root_resource()
     getattr(root, "outputs", {}).clear()
     if root is not None:
         root._transformations = []
     setattr(runtime.settings.SETTINGS, "root_directory", str(stack.project.root))  # noqa: B010
-    config, secrets = configuration(stack)
+    config, secrets = program_configuration(stack)
     runtime.set_all_config(config, secrets)
     outputs: dict[str, Any] = {}
 
-    async def resolved(value: Any) -> Any:
+    async def resolve(value: Any) -> Any:
         from pulumi.runtime import rpc
 
         return plain(await rpc.serialize_property(value, [], None))
 
-    async def everything() -> None:
+    async def run_program() -> None:
         program()
 
-    async def with_outputs() -> None:
+    async def resolve_outputs() -> None:
         root = runtime.settings.get_root_resource()
         for name, value in sorted(getattr(root, "outputs", {}).items()):
-            outputs[name] = await resolved(value)
+            outputs[name] = await resolve(value)
 
     try:
-        _sync_await(run_pulumi_func(everything))
-        _sync_await(run_pulumi_func(with_outputs))
+        _sync_await(run_pulumi_func(run_program))
+        _sync_await(run_pulumi_func(resolve_outputs))
     except pulumi.RunError as error:
-        raise _cause(error) from error
-    found = recorder.recording.resources
-    return Rendered([found[urn] for urn in sorted(found)], outputs, frozenset(recorder.recording.said))
+        raise _own_error(error) from error
+    resources = recorder.recording.resources
+    return Rendered(
+        [resources[urn] for urn in sorted(resources)], outputs, frozenset(recorder.recording.said)
+    )
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """No garbage is looked for: over the SDK's million objects, which stay, that is a quarter of a rendering's time.
 
     Nor is it later, in what there is by then: some megabytes stay for good with each rendering.
     """
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if was:
+        if was_enabled:
             gc.enable()
 
 
-def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
+def program_configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
     """The stack's configuration as the engine hands it to a program (text; structures as JSON).
 
     An encrypted value cannot be read here and is not needed: a placeholder stands for it.
@@ -184,17 +196,17 @@ def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
     return values, secrets
 
 
-def _cause(error: BaseException) -> BaseException:
+def _own_error(error: BaseException) -> BaseException:
     """Our own error below Pulumi's, where there is one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, IsthmusError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, IsthmusError):
+            return current
+        current = current.__cause__ or current.__context__
     return error
 
 
-def _placed(error: IsthmusError, stack: Stack) -> IsthmusError:
+def _with_place(error: IsthmusError, stack: Stack) -> IsthmusError:
     """A component knows its arguments and no file: name the one from which they came."""
     if ".yaml" in error.where:
         return error
@@ -203,25 +215,25 @@ def _placed(error: IsthmusError, stack: Stack) -> IsthmusError:
 
 
 @contextlib.contextmanager
-def _importing_from(root: str) -> Iterator[None]:
+def _importing_stacks_from(root: str) -> Iterator[None]:
     """The project's own `stacks`, wherever Isthmus itself is imported from; afterwards what was there before."""
     loaded = sys.modules.get("stacks")
     where = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", [])), "")
     before: dict[str, ModuleType] = {}
     swapped = not str(where).startswith(root)
     if swapped:
-        before = _taken_out()
+        before = _remove_stack_modules()
     sys.path.insert(0, root)
     try:
         yield
     finally:
         sys.path.remove(root)
         if swapped:
-            _taken_out()
+            _remove_stack_modules()
             sys.modules.update(before)
 
 
-def _taken_out() -> dict[str, ModuleType]:
+def _remove_stack_modules() -> dict[str, ModuleType]:
     """The modules of `stacks`, no longer among the loaded ones."""
     names = [name for name in sys.modules if name == "stacks" or name.startswith("stacks.")]
     return {name: sys.modules.pop(name) for name in names}

@@ -1,4 +1,4 @@
 """Words that several parts of the engine's driver use; light to import."""
 
-MARKER = ".isthmus-render"
+RENDER_MARKER = ".isthmus-render"
 """The file by which a rendered folder is known, and may be replaced."""

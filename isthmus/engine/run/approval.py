@@ -16,15 +16,15 @@ from typing import Any
 
 from isthmus.contracts.reports.preview import Change, Op, Preview
 from isthmus.core.errors import InputError, Refused
-from isthmus.engine.automation.events import named
+from isthmus.engine.automation.events import resource_label
 from isthmus.engine.preview.changes import counts, digest
 from isthmus.reports.format.escaping import visible
 
 OPTION = "--approved"
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-_MOST = 5
+_SHOWN_CHANGES = 5
 """Changes that a refusal names of each kind."""
-_NO_MORE_THAN: Mapping[Op, tuple[Op, ...]] = {
+_ALLOWED_STEPS: Mapping[Op, tuple[Op, ...]] = {
     "create": ("create", "update"),
     "update": ("update",),
     "replace": ("replace", "create", "update"),
@@ -51,25 +51,25 @@ class Approval:
             return ""
         if self.changes is None:
             return f"a fresh preview comes to {fresh.digest}: {_summary(fresh.changes)}"
-        return compared(self.changes, fresh.changes)
+        return describe_differences(self.changes, fresh.changes)
 
 
-def of(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
+def parse_approvals(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
     """By stack, what `--approved` says of those that are to be built: a digest, or a file that `isthmus preview` wrote.
 
     Raises `InputError` for what is neither, and for a file of other stacks; `Refused` for a preview that was seen in
     part or failed, which has nothing that could be approved.
     """
-    if found := _DIGEST.fullmatch(text):
+    if match := _DIGEST.fullmatch(text):
         if len(stacks) != 1:
             raise InputError(
                 f"a digest is of one stack, and {len(stacks)} are to be built",
                 where=OPTION,
                 fix="Give the file of `isthmus preview --format json -o FILE` for all of them",
             )
-        return {stacks[0]: Approval(f"sha256:{found[1]}")}
-    previews = _read(Path(text))
-    names = [each.stack for each in previews]
+        return {stacks[0]: Approval(f"sha256:{match[1]}")}
+    previews = _read_previews(Path(text))
+    names = [preview.stack for preview in previews]
     if sorted(names) != sorted(stacks):
         raise InputError(
             f"it is the preview of {visible(', '.join(names))}, and {', '.join(stacks)} is to be built",
@@ -77,42 +77,74 @@ def of(text: str, stacks: Sequence[str]) -> dict[str, Approval]:
             fix="Approve a preview of the same stacks",
         )
     file = str(Path(text).resolve())
-    return {each.stack: _approval(each, file) for each in previews}
+    return {preview.stack: _approval(preview, file) for preview in previews}
 
 
-def again(file: str, stack: str, known: str) -> Approval:
+def reread_approval(file: str, stack: str, digest: str) -> Approval:
     """Of one stack of a file that was read before, in another process. `InputError` where it is another by now."""
-    found = {each.stack: _approval(each, file) for each in _read(Path(file)) if each.stack == stack}
-    if stack not in found or found[stack].digest != known:
+    approvals = {
+        preview.stack: _approval(preview, file)
+        for preview in _read_previews(Path(file))
+        if preview.stack == stack
+    }
+    if stack not in approvals or approvals[stack].digest != digest:
         raise InputError("it was changed while it was read", where=file, fix="Run the same command again")
-    return found[stack]
+    return approvals[stack]
 
 
-def within(approved: Iterable[Change], step: Iterable[Change]) -> list[str]:
+def changes_beyond(approved: Iterable[Change], step: Iterable[Change]) -> list[str]:
     """Changes of one step of a build that go beyond what was approved for the whole of it, named."""
-    may: dict[str, tuple[Op, ...]] = {each.urn: _NO_MORE_THAN.get(each.op, ()) for each in approved}
-    return [f"{each.op} {_named(each)}" for each in step if each.op not in may.get(each.urn, ())]
+    allowed: dict[str, tuple[Op, ...]] = {
+        change.urn: _ALLOWED_STEPS.get(change.op, ()) for change in approved
+    }
+    return [
+        f"{change.op} {_label(change)}" for change in step if change.op not in allowed.get(change.urn, ())
+    ]
 
 
-def compared(approved: Iterable[Change], fresh: Iterable[Change]) -> str:
+def describe_differences(approved: Iterable[Change], fresh: Iterable[Change]) -> str:
     """In words, what two accounts of a change differ in."""
-    was, now = ({each.urn: each for each in side} for side in (approved, fresh))
-    both = [(was[urn], now[urn]) for urn in now if urn in was and _told(was[urn]) != _told(now[urn])]
-    parts = (
-        ("new", [f"{each.op} {_named(each)}" for each in now.values() if each.urn not in was]),
-        ("gone", [f"{each.op} {_named(each)}" for each in was.values() if each.urn not in now]),
-        ("different", [_difference(one, other) for one, other in both]),
+    approved_by_urn, fresh_by_urn = (
+        {change.urn: change for change in changes} for changes in (approved, fresh)
     )
-    return "; ".join(f"{word}: {listed(lines)}" for word, lines in parts if lines)
+    differing = [
+        (approved_by_urn[urn], fresh_by_urn[urn])
+        for urn in fresh_by_urn
+        if urn in approved_by_urn
+        and _change_digest(approved_by_urn[urn]) != _change_digest(fresh_by_urn[urn])
+    ]
+    groups = (
+        (
+            "new",
+            [
+                f"{change.op} {_label(change)}"
+                for change in fresh_by_urn.values()
+                if change.urn not in approved_by_urn
+            ],
+        ),
+        (
+            "gone",
+            [
+                f"{change.op} {_label(change)}"
+                for change in approved_by_urn.values()
+                if change.urn not in fresh_by_urn
+            ],
+        ),
+        (
+            "different",
+            [_difference(approved_change, fresh_change) for approved_change, fresh_change in differing],
+        ),
+    )
+    return "; ".join(f"{heading}: {first_few(lines)}" for heading, lines in groups if lines)
 
 
-def listed(lines: Sequence[str]) -> str:
+def first_few(lines: Sequence[str]) -> str:
     """The first few, and how many more there are."""
-    more = len(lines) - _MOST
-    return ", ".join(lines[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    hidden_count = len(lines) - _SHOWN_CHANGES
+    return ", ".join(lines[:_SHOWN_CHANGES]) + (f" and {hidden_count} more" if hidden_count > 0 else "")
 
 
-def _read(file: Path) -> list[Preview]:
+def _read_previews(file: Path) -> list[Preview]:
     from pydantic import ValidationError
 
     if not file.is_file():
@@ -122,8 +154,11 @@ def _read(file: Path) -> list[Preview]:
             fix="Give the digest of a preview, or the file of `isthmus preview --format json -o FILE`",
         )
     try:
-        said: Any = json.loads(file.read_text("utf-8"))
-        return [Preview.model_validate(each) for each in (said if isinstance(said, list) else [said])]
+        content: Any = json.loads(file.read_text("utf-8"))
+        return [
+            Preview.model_validate(document)
+            for document in (content if isinstance(content, list) else [content])
+        ]
     except (OSError, ValueError, ValidationError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InputError(
@@ -156,25 +191,33 @@ def _approval(preview: Preview, file: str) -> Approval:
     return Approval(preview.digest, tuple(preview.changes), file)
 
 
-def _told(change: Change) -> str:
+def _change_digest(change: Change) -> str:
     """All that the digest is over."""
     return digest([change])
 
 
-def _difference(was: Change, now: Change) -> str:
-    if was.op != now.op:
-        return f"{was.op} of {_named(now)} is now {now.op}"
-    one, other = ({each.path: each for each in side.properties} for side in (was, now))
-    paths = sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
-    return f"{now.op} of {_named(now)} ({listed([visible(path) for path in paths]) or 'what forces it'})"
+def _difference(approved: Change, fresh: Change) -> str:
+    if approved.op != fresh.op:
+        return f"{approved.op} of {_label(fresh)} is now {fresh.op}"
+    approved_properties, fresh_properties = (
+        {property.path: property for property in change.properties} for change in (approved, fresh)
+    )
+    paths = sorted(
+        path
+        for path in {*approved_properties, *fresh_properties}
+        if approved_properties.get(path) != fresh_properties.get(path)
+    )
+    return (
+        f"{fresh.op} of {_label(fresh)} ({first_few([visible(path) for path in paths]) or 'what forces it'})"
+    )
 
 
-def _named(change: Change) -> str:
-    return visible(named(change.urn))
+def _label(change: Change) -> str:
+    return visible(resource_label(change.urn))
 
 
 def _summary(changes: Sequence[Change]) -> str:
     if not changes:
         return "nothing is to be changed"
-    told = [f"{number} to {op}" for op, number in counts(each.op for each in changes).items()]
-    return f"{', '.join(told)}: {listed([f'{each.op} {_named(each)}' for each in changes])}"
+    totals = [f"{number} to {op}" for op, number in counts(change.op for change in changes).items()]
+    return f"{', '.join(totals)}: {first_few([f'{change.op} {_label(change)}' for change in changes])}"

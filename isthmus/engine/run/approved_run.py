@@ -34,59 +34,61 @@ if TYPE_CHECKING:
     from isthmus.engine.run.approval import Approval
 
 Say = Callable[[str], None]
-_AGAIN = "Preview again, look at it, and approve that"
+_PREVIEW_AGAIN = "Preview again, look at it, and approve that"
 
 
-def hold(
-    stack: Stack, given: Approval, say: Say, watcher: Watcher | None = None, plan: Path | None = None
+def check_approved(
+    stack: Stack, approval: Approval, say: Say, watcher: Watcher | None = None, plan: Path | None = None
 ) -> Preview:
     """A fresh preview, which is what was approved; the caller is alone at work on the stack.
 
     `plan`: where the engine writes its update plan; it writes none for a stack that does not stand yet. Raises
     `Refused` where the preview is another, and what went wrong where it could not be made.
     """
-    found = preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
-    if found.error is not None:
-        raise found.error
+    result = preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
+    if result.error is not None:
+        raise result.error
     where = f"stack {stack.name}"
-    if found.preview.status != "complete":
-        lost = [each.message for each in found.preview.diagnostics if each.severity == "error"]
+    if result.preview.status != "complete":
+        errors = [
+            diagnostic.message for diagnostic in result.preview.diagnostics if diagnostic.severity == "error"
+        ]
         raise Refused(
             "nothing was changed: a fresh preview could not be decided"
-            f" ({'; '.join(lost) or 'a finding or a data path is undecided'}), and so cannot be what was approved",
+            f" ({'; '.join(errors) or 'a finding or a data path is undecided'}), and so cannot be what was approved",
             where=where,
-            fix=_AGAIN,
+            fix=_PREVIEW_AGAIN,
         )
-    if differs := given.differs(found.preview):
+    if differs := approval.differs(result.preview):
         raise Refused(
-            f"nothing was changed: it is no longer what was approved ({given.digest}): {differs}",
+            f"nothing was changed: it is no longer what was approved ({approval.digest}): {differs}",
             where=where,
-            fix=_AGAIN,
+            fix=_PREVIEW_AGAIN,
         )
-    say(f"{stack.name}: a fresh preview is what was approved ({given.digest})")
-    return found.preview
+    say(f"{stack.name}: a fresh preview is what was approved ({approval.digest})")
+    return result.preview
 
 
-class Approved(Engine):
+class ApprovedEngine(Engine):
     """An engine that does what was approved, and nothing else. The caller is alone at work on the stack."""
 
-    def __init__(self, stack: Stack, given: Approval, say: Say, watcher: Watcher | None) -> None:
+    def __init__(self, stack: Stack, approval: Approval, say: Say, watcher: Watcher | None) -> None:
         """Raises what `hold` raises; nothing is made or changed then, the stack neither."""
         self._folder = tempfile.TemporaryDirectory(prefix="isthmus-")
         self._files = input_digest.fingerprint(stack.project)
-        self._was = _exported(stack, say)
-        with rendering.uncollected():
+        self._was = _export_state(stack, say)
+        with rendering.without_garbage_collection():
             self._said = rendering.render(stack).said
-        whole = Path(self._folder.name) / "approved.json"
-        self._approved = hold(stack, given, say, watcher, whole).changes
-        self._whole = whole if whole.exists() else None
+        plan_file = Path(self._folder.name) / "approved.json"
+        self._approved = check_approved(stack, approval, say, watcher, plan_file).changes
+        self._whole = plan_file if plan_file.exists() else None
         """The plan of all, as long as nothing was done."""
         self._steps = 0
         super().__init__(stack, say)
 
-    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+    def replace(self, new: dict[str, Any], expected: dict[str, Any]) -> None:
         """What a cut-off run left open is decided: the state is no longer the one that was previewed as a whole."""
-        super().replace(new, was)
+        super().replace(new, expected)
         self._whole = None
 
     def up(
@@ -114,21 +116,21 @@ class Approved(Engine):
             raise EnvironmentFault(
                 account.missing, where=f"stack {self._stack.name}", fix="Run the same command again"
             )
-        beyond = approval.within(self._approved, account.changes(Masker()))
+        beyond = approval.changes_beyond(self._approved, account.changes(Masker()))
         if beyond:
-            raise self._no(f"the next step is more than was approved: {approval.listed(beyond)}")
+            raise self._no(f"the next step is more than was approved: {approval.first_few(beyond)}")
         return plan
 
     def _same_files(self) -> None:
         if input_digest.fingerprint(self._stack.project) != self._files:
             raise self._no("the project's files were changed after the fresh preview")
 
-    def _no(self, what: str) -> Refused:
-        done = "what was done until then was approved" if self._steps else "nothing was changed"
-        return Refused(f"{done}: {what}", where=f"stack {self._stack.name}", fix=_AGAIN)
+    def _no(self, reason: str) -> Refused:
+        progress = "what was done until then was approved" if self._steps else "nothing was changed"
+        return Refused(f"{progress}: {reason}", where=f"stack {self._stack.name}", fix=_PREVIEW_AGAIN)
 
 
-def _exported(stack: Stack, say: Say) -> dict[str, Any] | None:
+def _export_state(stack: Stack, say: Say) -> dict[str, Any] | None:
     """The state as it stands; None where the backend has no such stack."""
     try:
         return Engine(stack, say, look=True).export()

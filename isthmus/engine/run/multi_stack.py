@@ -63,7 +63,7 @@ class Process(Protocol):
     def interrupt(self) -> None: ...
 
 
-def tasks(
+def build_tasks(
     stacks: Sequence[Stack],
     action: Action,
     *,
@@ -82,30 +82,32 @@ def tasks(
             where="--made, --not-made",
             fix="Give it with the one stack alone, then run the others",
         )
-    names = {each.name for each in stacks}
-    made = []
-    for each in stacks:
+    names = {stack.name for stack in stacks}
+    tasks = []
+    for stack in stacks:
         needs: list[str] = []
-        if each.member is not None and each.estate is not None:
-            others = each.estate.below(each.member) if action == "up" else each.estate.above(each.member)
-            needs = [one.stack for one in others if one.stack in names]
-        given = (approvals or {}).get(each.name)
+        if stack.member is not None and stack.estate is not None:
+            required_members = (
+                stack.estate.below(stack.member) if action == "up" else stack.estate.above(stack.member)
+            )
+            needs = [member.stack for member in required_members if member.stack in names]
+        approval = (approvals or {}).get(stack.name)
         order = stack_process.Order(
             action,
-            str(each.project.root),
-            each.name,
+            str(stack.project.root),
+            stack.name,
             in_place,
-            checked=each.member is not None,
+            checked=stack.member is not None,
             made=dict(answers.made),
             not_made=tuple(sorted(answers.not_made)),
-            approved=(given.digest, given.file) if given else None,
+            approved=(approval.digest, approval.file) if approval else None,
         )
-        made.append(Task(order, tuple(needs)))
-    return made
+        tasks.append(Task(order, tuple(needs)))
+    return tasks
 
 
 def run(
-    all_: Sequence[Task], parallel: int, watcher: Watcher, start: Starter | None = None
+    tasks: Sequence[Task], parallel: int, watcher: Watcher, start: Starter | None = None
 ) -> Sequence[Task]:
     """Run them, at most `parallel` at a time. Where one fails, those that need it are not started; the others go on.
 
@@ -113,14 +115,14 @@ def run(
     """
     if parallel < 1:
         raise InputError(f"{parallel} at a time", where="--parallel", fix="Say 1 or more")
-    by_name = {each.stack: each for each in all_}
+    by_name = {task.stack: task for task in tasks}
     messages: queue.Queue[tuple[Task, dict[str, Any]]] = queue.Queue()
     running: dict[str, Process] = {}
-    begin = start or _Child.start
+    start_process = start or _Child.start
     stopped = False
     while True:
         if not stopped:
-            _start_ready(all_, by_name, parallel, running, begin, messages, watcher)
+            _start_ready(tasks, by_name, parallel, running, start_process, messages, watcher)
         if not running:
             break
         try:
@@ -140,45 +142,45 @@ def run(
         task.state = "done" if message["ended"] == 0 and not task.error else "failed"
         if task.state == "failed":
             task.code = task.code or int(message["ended"]) or 3
-            task.error = task.error or _last_words(int(message["ended"]), message.get("last") or "")
+            task.error = task.error or _failure_text(int(message["ended"]), message.get("last") or "")
         watcher.ended(task)
-    for each in all_:
+    for each in tasks:
         if each.state == "waiting":
             each.state, each.error = "not started", "interrupted before"
     if stopped:
         raise KeyboardInterrupt
-    return all_
+    return tasks
 
 
-def _last_words(code: int, line: str) -> str:
+def _failure_text(code: int, line: str) -> str:
     """What is said of a process that told no error."""
     return "interrupted" if code in (130, -signal.SIGINT) else line or f"its process ended with {code}"
 
 
 def _start_ready(
-    all_: Sequence[Task],
+    tasks: Sequence[Task],
     by_name: Mapping[str, Task],
     parallel: int,
     running: dict[str, Process],
-    begin: Starter,
+    start_process: Starter,
     messages: queue.Queue[tuple[Task, dict[str, Any]]],
     watcher: Watcher,
 ) -> None:
-    for each in all_:
-        lost = [name for name in each.after if by_name[name].state in ("failed", "not started")]
-        if each.state == "waiting" and lost:
-            each.state, each.error = "not started", f"needs {' and '.join(lost)}"
-            watcher.ended(each)
-    for each in all_:
-        ready = all(by_name[name].state == "done" for name in each.after)
-        if each.state == "waiting" and ready and len(running) < parallel:
-            each.state = "running"
-            watcher.started(each)
+    for task in tasks:
+        failed = [name for name in task.after if by_name[name].state in ("failed", "not started")]
+        if task.state == "waiting" and failed:
+            task.state, task.error = "not started", f"needs {' and '.join(failed)}"
+            watcher.ended(task)
+    for task in tasks:
+        ready = all(by_name[name].state == "done" for name in task.after)
+        if task.state == "waiting" and ready and len(running) < parallel:
+            task.state = "running"
+            watcher.started(task)
 
-            def hear(message: dict[str, Any], task: Task = each) -> None:
+            def enqueue(message: dict[str, Any], task: Task = task) -> None:
                 messages.put((task, message))
 
-            running[each.stack] = begin(each.order, hear)
+            running[task.stack] = start_process(task.order, enqueue)
 
 
 class _Child:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.graph.resources.resources import Resource
 
 
-def of_files(
+def check_files(
     stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
 ) -> dict[str, Rendered]:
     """Hold the stack's files to what only the day, or a run of its program, can tell.
@@ -37,13 +37,13 @@ def of_files(
         say(line)
     # A boundary is of the whole platform, whichever stack makes which part of it.
     rendered = rendering.render_estate(stack)
-    every = [each for one in rendered.values() for each in one.resources]
+    resources = [resource for stack_rendering in rendered.values() for resource in stack_rendering.resources]
     stacks = stack.siblings(stack.estate.members) if stack.estate else [stack]
-    boundaries_hold(every, platform, file, policy_evaluation.settings(stacks), day)
+    check_boundaries(resources, platform, file, policy_evaluation.settings(stacks), day)
     return rendered
 
 
-def boundaries_hold(
+def check_boundaries(
     resources: Iterable[Resource],
     platform: Platform,
     where: str,
@@ -55,15 +55,15 @@ def boundaries_hold(
 
     broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
     if broken:
-        said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
+        violations = dict.fromkeys(f"{finding.message} ({finding.policy})" for finding in broken)
         raise Refused(
-            "what is to be made breaks a boundary: " + "; ".join(said),
+            "what is to be made breaks a boundary: " + "; ".join(violations),
             where=where,
             fix="Take back the change to the components or the overrides that opened it",
         )
 
 
-def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
+def check_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
     """Hold what the clusters hold already to the platform.
 
     Raises `EnvironmentFault` where no node carries the label over which pods are spread, and what
@@ -73,8 +73,8 @@ def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[
     from isthmus.engine.kubernetes import monitors as kubernetes_monitors
     from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 
-    kubernetes_nodes.domains_are_labelled(platform, reached, say)
-    for line in kubernetes_monitors.unselected(platform, reached):
+    kubernetes_nodes.check_domain_labels(platform, reached, say)
+    for line in kubernetes_monitors.warn_unselected(platform, reached):
         say(line)
-    for line in identity_certificates.check(platform, reached):
+    for line in identity_certificates.bearers_check(platform, reached):
         say(line)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.core.errors import Refused
-from isthmus.engine.automation.events import named, site_of
+from isthmus.engine.automation.events import resource_label, site_of
 
 if TYPE_CHECKING:
     from isthmus.engine.automation.stack_engine import Engine
@@ -36,12 +36,12 @@ ADOPTABLE = (
     *("kubernetes:core/v1:PersistentVolumeClaim", "kubernetes:core/v1:Namespace"),
 )
 """Types of which a later life of the stack may take over what an earlier one left."""
-SETTINGS = "aws:s3/bucket"
+BUCKET_SETTINGS = "aws:s3/bucket"
 """Beginning of the types of a bucket's settings, which stay as long as it does and are not named one by one."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class RetainedResource:
     """One thing that stays."""
 
     name: str
@@ -61,49 +61,52 @@ class Kept:
 def retained(state: dict[str, Any]) -> list[dict[str, Any]]:
     """Entries of a state that a deletion leaves where they are."""
     return [
-        each for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
+        resource
+        for resource in state.get("resources") or []
+        if resource.get("custom") and resource.get("retainOnDelete")
     ]
 
 
-def kept(state: dict[str, Any]) -> list[Kept]:
+def describe_retained(state: dict[str, Any]) -> list[RetainedResource]:
     """What a destroy of this state leaves in clusters and accounts."""
     return [
-        Kept(
-            named(each["urn"]),
-            str((each.get("outputs") or {}).get("arn") or each.get("id") or "?"),
-            site_of(each.get("provider") or ""),
-            REASONS.get(each["type"], "the program says that it outlives the stack"),
-            str(each.get("id") or "") if each["type"] in ADOPTABLE else "",
+        RetainedResource(
+            resource_label(resource["urn"]),
+            str((resource.get("outputs") or {}).get("arn") or resource.get("id") or "?"),
+            site_of(resource.get("provider") or ""),
+            REASONS.get(resource["type"], "the program says that it outlives the stack"),
+            str(resource.get("id") or "") if resource["type"] in ADOPTABLE else "",
         )
-        for each in retained(state)
-        if each["type"] in REASONS or not each["type"].startswith(SETTINGS)
+        for resource in retained(state)
+        if resource["type"] in REASONS or not resource["type"].startswith(BUCKET_SETTINGS)
     ]
 
 
-def refuse_others(state: dict[str, Any], stack: str) -> None:
+def refuse_protected(state: dict[str, Any], stack: str) -> None:
     """Raise `Refused` for what somebody has protected without having it retained: it would be deleted.
 
     The engine finds that out one by one, when others are gone already.
     """
-    found = [
-        each["urn"]
-        for each in state.get("resources") or []
-        if each.get("protect") and not each.get("retainOnDelete")
+    protected = [
+        resource["urn"]
+        for resource in state.get("resources") or []
+        if resource.get("protect") and not resource.get("retainOnDelete")
     ]
-    if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    if protected:
+        more = f" and {len(protected) - 3} more" if len(protected) > 3 else ""
         raise Refused(
-            f"{', '.join(named(urn) for urn in found[:3])}{more} would be deleted, and somebody has protected it",
+            f"{', '.join(resource_label(urn) for urn in protected[:3])}{more} would be deleted,"
+            " and somebody has protected it",
             where=f"stack {stack}",
-            fix=f"Nothing was changed. Lift the protection where it may go: `pulumi state unprotect '{found[0]}'"
+            fix=f"Nothing was changed. Lift the protection where it may go: `pulumi state unprotect '{protected[0]}'"
             f" --stack {stack}`",
         )
 
 
-def let_go(
+def release_dropped(
     engine: Engine,
     exported: dict[str, Any],
-    wanted: Callable[[], Collection[str]],
+    program_urns: Callable[[], Collection[str]],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Lift the protection of what stays though the stack no longer has it, and name it; the state as it is then.
@@ -111,15 +114,23 @@ def let_go(
     `wanted`: gives the URNs that the program still makes; asked only where something is protected. What was
     protected without being retained stays protected.
     """
-    held = {each["urn"] for each in retained(exported.get("deployment") or {}) if each.get("protect")}
-    going = held - set(wanted()) if held else held
-    if not going:
+    protected = {
+        resource["urn"] for resource in retained(exported.get("deployment") or {}) if resource.get("protect")
+    }
+    released = protected - set(program_urns()) if protected else protected
+    if not released:
         return exported
     new = copy.deepcopy(exported)
-    for each in new["deployment"]["resources"]:
-        if each["urn"] in going:
-            each["protect"] = False
+    for resource in new["deployment"]["resources"]:
+        if resource["urn"] in released:
+            resource["protect"] = False
     engine.replace(new, exported)
-    for each in kept({"resources": [one for one in retained(exported["deployment"]) if one["urn"] in going]}):
-        say(f"stays, and this stack forgets it: {each}")
+    for retained_resource in describe_retained(
+        {
+            "resources": [
+                resource for resource in retained(exported["deployment"]) if resource["urn"] in released
+            ]
+        }
+    ):
+        say(f"stays, and this stack forgets it: {retained_resource}")
     return engine.export()

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from isthmus.engine.run.approval import Approval
 
 Action = Literal["up", "destroy"]
-TOLD = ("gateways", "audit", "data_paths")
+SHOWN_OUTPUTS = ("gateways", "audit", "data_paths")
 """Outputs that the parent shows."""
-_OFTEN_S = 0.2
+_MIN_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Order:
         if self.approved is None:
             return None
         digest, file = self.approved
-        return approval.again(file, self.stack, digest) if file else approval.Approval(digest)
+        return approval.reread_approval(file, self.stack, digest) if file else approval.Approval(digest)
 
     @property
     def answers(self) -> Answers:
@@ -61,17 +61,17 @@ class Order:
         return Answers(self.made, frozenset(self.not_made))
 
 
-class Teller:
+class Messenger:
     """Writes how it goes."""
 
-    def __init__(self, to: TextIO) -> None:
-        self._to = to
+    def __init__(self, stream: TextIO) -> None:
+        self._to = stream
         self._lock = threading.Lock()
         self._last = 0.0
 
-    def tell(self, **what: Any) -> None:
+    def tell(self, **message: Any) -> None:
         with self._lock:
-            self._to.write(json.dumps(what) + "\n")
+            self._to.write(json.dumps(message) + "\n")
             self._to.flush()
 
     def say(self, line: str) -> None:
@@ -79,14 +79,14 @@ class Teller:
 
     def changed(self, run: Run, line: str | None) -> None:
         """The engine moved on (`isthmus.engine.automation.events.Watcher`)."""
-        if line is None and time.monotonic() - self._last < _OFTEN_S:
+        if line is None and time.monotonic() - self._last < _MIN_INTERVAL_S:
             return
         self._last = time.monotonic()
-        others = max(0, len(run.doing) - 1)
-        self.tell(say=line, done=len(run.done), total=run.total, doing=run.oldest, others=others)
+        other_count = max(0, len(run.doing) - 1)
+        self.tell(say=line, done=len(run.done), total=run.total, doing=run.oldest, others=other_count)
 
 
-def run(order: Order, teller: Teller) -> int:
+def run(order: Order, teller: Messenger) -> int:
     """Do it and tell the outcome; the exit code."""
     from isthmus.engine.project.project import Project
     from isthmus.engine.run import up_and_destroy
@@ -103,7 +103,7 @@ def run(order: Order, teller: Teller) -> int:
                 checked=order.checked,
                 approval=order.approval,
             )
-            shown = {key: value for key, value in built.outputs.items() if key in TOLD}
+            shown = {key: value for key, value in built.outputs.items() if key in SHOWN_OUTPUTS}
             teller.tell(
                 result={
                     "counts": built.counts,
@@ -113,13 +113,13 @@ def run(order: Order, teller: Teller) -> int:
                 }
             )
         else:
-            gone = up_and_destroy.destroy(stack, say=teller.say, watcher=teller, answers=order.answers)
+            destroyed = up_and_destroy.destroy(stack, say=teller.say, watcher=teller, answers=order.answers)
             teller.tell(
                 result={
-                    "counts": gone.counts,
-                    "seconds": gone.seconds,
-                    "retained": [str(each) for each in gone.retained],
-                    "pending_keys": gone.pending_keys,
+                    "counts": destroyed.counts,
+                    "seconds": destroyed.seconds,
+                    "retained": [str(resource) for resource in destroyed.retained],
+                    "pending_keys": destroyed.pending_keys,
                 }
             )
     except IsthmusError as error:
@@ -149,12 +149,12 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
-    told = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Whatever else is printed here is no message.
     os.dup2(2, 1)
     end_with_parent()
     try:
-        return run(Order(**json.loads(sys.argv[1])), Teller(told))
+        return run(Order(**json.loads(sys.argv[1])), Messenger(messages))
     except KeyboardInterrupt:
         return 130
 

@@ -18,13 +18,12 @@ from isthmus.engine.estate import layers as estate_layers
 from isthmus.engine.estate import migration as estate_migration
 from isthmus.engine.kubernetes import admission_proof, watchdog
 from isthmus.engine.kubernetes import nodes as kubernetes_nodes
-from isthmus.engine.project.prerequisites import clusters, surroundings
+from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.project.project import Stack
 from isthmus.engine.recovery import recovery
 from isthmus.engine.recovery.recovery import NO_ANSWERS, Answers
 from isthmus.engine.run import preflight, retained_resources
-from isthmus.engine.state import backend as state_backend
-from isthmus.engine.state import locks as state_locks
+from isthmus.engine.state.locks import exclusive_stack_run
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-FIRST = ("isthmus:index:AdmissionGuard", "isthmus:index:ClassNamespace")
+FIRST_COMPONENTS = ("isthmus:index:AdmissionGuard", "isthmus:index:ClassNamespace")
 """Components built before anything else where a restricted class is in use: the policies that refuse, and the
 namespaces they refuse in."""
 
@@ -60,7 +59,7 @@ class Destroyed:
     """What `destroy` did, and what it left on purpose."""
 
     counts: dict[str, int]
-    retained: list[retained_resources.Kept]
+    retained: list[retained_resources.RetainedResource]
     """What is kept, where and why."""
     pending_keys: list[str]
     """KMS keys that AWS deletes after their waiting period."""
@@ -90,49 +89,51 @@ def up(
     platform = stack.platform()
     rendered = None
     if not checked:
-        rendered = preflight.of_files(stack, platform, say)[stack.name]
+        rendered = preflight.check_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
     if stack.layer in ("all", "platform"):
         for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
             say(line)
-    with at_work(stack):
+    with exclusive_stack_run(stack):
         reached = clusters(stack.reached(platform), stack)
-        for site, one in reached.items():
-            say(f"site {site}: the cluster answers at {one.server}")
+        for site, cluster in reached.items():
+            say(f"site {site}: the cluster answers at {cluster.server}")
         if stack.layer in ("all", "platform"):
-            preflight.of_clusters(platform, reached, say)
+            preflight.check_clusters(platform, reached, say)
         estate_layers.before_up(stack, platform, in_place=in_place)
         if stack.layer in ("all", "platform"):
             # Before anything that could settle on a machine with GPUs.
-            kubernetes_nodes.taints_are_set(platform, reached, say)
-        engine = Engine(stack, say) if approval is None else _approved(stack, approval, say, watcher)
+            kubernetes_nodes.set_taints(platform, reached, say)
+        engine = Engine(stack, say) if approval is None else _approved_engine(stack, approval, say, watcher)
         engine.keep_copy()
         exported = recovery.settle(stack, engine, say, answers)
         state = exported.get("deployment") or {}
-        stands = estate_migration.there(estate_migration.standing(state), reached)
-        move = estate_layers.move(stands, platform, stack)
-        estate_migration.allow(move, platform, stack.name, in_place=in_place, say=say)
-        retained_resources.let_go(engine, exported, lambda: _asked_for(stack, rendered), say)
+        endpoints = estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state), reached)
+        move = estate_layers.plan_move(endpoints, platform, stack)
+        estate_migration.check_allowed(move, platform, stack.name, in_place=in_place, say=say)
+        retained_resources.release_dropped(engine, exported, lambda: _program_urns(stack, rendered), say)
         runs: list[Run | None] = []
-        with _settled_after(stack, engine), watchdog.watched(reached, say):
-            with estate_migration.told(stands):
-                first, proofs = _admission(stack, engine, platform, reached, state, say, watcher)
+        with _settle_on_failure(stack, engine), watchdog.watch_clusters(reached, say):
+            with estate_migration.shared_with_program(endpoints):
+                first, proofs = _build_admission(stack, engine, platform, reached, state, say, watcher)
             runs.append(first)
             if move.first:
                 # Not before all that may be refused has been: from here on somebody gets no answers.
                 state = engine.state()
                 runs.append(estate_migration.make_room(engine, state, move, watcher))
                 state = engine.state()
-                stands = estate_migration.there(estate_migration.standing(state), reached)
-            with estate_migration.told(stands):
-                runs.append(engine.up(watcher, expected=_size(state)))
+                endpoints = estate_migration.confirm_in_clusters(
+                    estate_migration.gpu_endpoints(state), reached
+                )
+            with estate_migration.shared_with_program(endpoints):
+                runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
             if move.beside:
                 say("what is no longer in the plan is gone: quotas are the plan's own again")
-                with estate_migration.told([]):
-                    runs.append(engine.up(watcher, expected=_size(state)))
+                with estate_migration.shared_with_program([]):
+                    runs.append(engine.up(watcher, expected=_custom_resource_count(state)))
         if stack.layer in ("all", "platform"):
             # A patch of an earlier version that owned the taints has let go of them.
-            kubernetes_nodes.taints_are_set(platform, reached, say)
+            kubernetes_nodes.set_taints(platform, reached, say)
         with contextlib.suppress(IsthmusError):
             # What a later accident needs is this state; a full disk does not undo what is built.
             engine.keep_copy()
@@ -140,26 +141,26 @@ def up(
     return Built(
         platform=platform,
         outputs=outputs,
-        counts=_added(*runs),
+        counts=_sum_counts(*runs),
         changed={urn: kind for run in runs if run for urn, kind in run.changed_urns.items()},
-        replacements={urn: why for run in runs if run for urn, why in run.replacements.items()},
+        replacements={urn: properties for run in runs if run for urn, properties in run.replacements.items()},
         proofs=proofs,
         seconds=time.monotonic() - started,
         warnings=[line for run in runs if run for line in run.warnings],
     )
 
 
-def _approved(stack: Stack, approval: Approval, say: Say, watcher: Watcher | None) -> Engine:
-    from isthmus.engine.run.approved_run import Approved
+def _approved_engine(stack: Stack, approval: Approval, say: Say, watcher: Watcher | None) -> Engine:
+    from isthmus.engine.run.approved_run import ApprovedEngine
 
-    return Approved(stack, approval, say, watcher)
+    return ApprovedEngine(stack, approval, say, watcher)
 
 
-def _asked_for(stack: Stack, rendered: Rendered | None) -> frozenset[str]:
+def _program_urns(stack: Stack, rendered: Rendered | None) -> frozenset[str]:
     """The URNs of all that the stack's program makes; run here where the files were checked in another process."""
     from isthmus.engine.render import rendering
 
-    return frozenset(each.urn for each in (rendered or rendering.render(stack)).resources)
+    return frozenset(resource.urn for resource in (rendered or rendering.render(stack)).resources)
 
 
 def destroy(
@@ -167,31 +168,35 @@ def destroy(
 ) -> Destroyed:
     """Take the stack down and say what stays."""
     started = time.monotonic()
-    with at_work(stack):
+    with exclusive_stack_run(stack):
         estate_layers.before_destroy(stack)
         engine = Engine(stack, say)
         engine.keep_copy()
         exported = recovery.settle(stack, engine, say, answers)
         state = exported.get("deployment") or {}
-        retained_resources.refuse_others(state, stack.name)
-        retained_resources.let_go(engine, exported, frozenset, say)
-        there = _there(stack)
-        with watchdog.watched(there, say):
-            run = engine.destroy(watcher, expected=_size(state))
-        if there and stack.layer in ("all", "platform"):
-            kubernetes_nodes.taints_are_removed(stack.platform(), there, say)
+        retained_resources.refuse_protected(state, stack.name)
+        retained_resources.release_dropped(engine, exported, frozenset, say)
+        clusters_by_site = _answering_clusters(stack)
+        with watchdog.watch_clusters(clusters_by_site, say):
+            run = engine.destroy(watcher, expected=_custom_resource_count(state))
+        if clusters_by_site and stack.layer in ("all", "platform"):
+            kubernetes_nodes.remove_taints(stack.platform(), clusters_by_site, say)
     # The engine's step for what is retained is a deletion too, from the state alone.
-    kept = len(retained_resources.retained(state))
-    counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}
+    retained_count = len(retained_resources.retained(state))
+    counts = {
+        **run.counts,
+        "delete": max(0, run.counts.get("delete", 0) - retained_count),
+        "retain": retained_count,
+    }
     return Destroyed(
         counts=counts,
-        retained=retained_resources.kept(state),
+        retained=retained_resources.describe_retained(state),
         pending_keys=_pending_keys(state),
         seconds=time.monotonic() - started,
     )
 
 
-def _there(stack: Stack) -> dict[str, Cluster]:
+def _answering_clusters(stack: Stack) -> dict[str, Cluster]:
     """The clusters that answer before a destroy; none where the stack's files no longer say which."""
     try:
         return clusters(stack.reached(stack.platform()), stack)
@@ -200,20 +205,7 @@ def _there(stack: Stack) -> dict[str, Cluster]:
 
 
 @contextlib.contextmanager
-def at_work(stack: Stack) -> Iterator[None]:
-    """In the stack's surroundings, and alone."""
-    # One after the other: the surroundings say which backend it is.
-    with contextlib.ExitStack() as held:
-        held.enter_context(surroundings(stack))
-        project = stack.project
-        held.enter_context(
-            state_locks.turn(state_backend.url(project), project.root, project.name, stack.name)
-        )
-        yield
-
-
-@contextlib.contextmanager
-def _settled_after(stack: Stack, engine: Engine) -> Iterator[None]:
+def _settle_on_failure(stack: Stack, engine: Engine) -> Iterator[None]:
     """Decide at once what a failure left open, where cluster and account can still be asked.
 
     What cannot be decided now is written down (`unanswered`), and is the next run's; a folder that is
@@ -227,7 +219,7 @@ def _settled_after(stack: Stack, engine: Engine) -> Iterator[None]:
         raise
 
 
-def _admission(
+def _build_admission(
     stack: Stack,
     engine: Engine,
     platform: Platform,
@@ -242,48 +234,54 @@ def _admission(
     holds besides is left as it is. Not the engine's `--target`: what is not targeted and not yet made has
     outputs of None in the program, not unknown ones, and nothing that reads them can work.
     """
-    sites = {each.site for each in [*platform.endpoints, *platform.gateways] if each.class_ == "restricted"}
+    sites = {
+        server.site for server in [*platform.endpoints, *platform.gateways] if server.class_ == "restricted"
+    }
     guarded = {site: reached[site] for site in sorted(sites) if site in reached}
     if not guarded:
         return None, []
     registry = sorted(platform.images.registries)[0]
     namespace = "isthmus-restricted"
-    first = None
-    bare = next(
-        (site for site, one in guarded.items() if not admission_proof.in_force(one, namespace, registry)),
+    first_run = None
+    unguarded = next(
+        (
+            site
+            for site, cluster in guarded.items()
+            if not admission_proof.is_enforced(cluster, namespace, registry)
+        ),
         None,
     )
-    if bare is not None and stack.layer == "serving":
+    if unguarded is not None and stack.layer == "serving":
         raise EnvironmentFault(
             f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
-            where=f"site {bare}",
+            where=f"site {unguarded}",
             fix="Run `isthmus up` for the estate's platform layer first",
         )
-    if bare is not None:
+    if unguarded is not None:
         say("building the admission policies first, before anything that they guard")
         os.environ[UP_STEP] = "admission"
         try:
-            first = engine.up(watcher, exclude=_besides_first(state) or None)
+            first_run = engine.up(watcher, exclude=_urns_outside_first_step(state) or None)
         finally:
             del os.environ[UP_STEP]
     proofs = []
-    for site, one in guarded.items():
-        proofs.append(admission_proof.prove(one, namespace, registry))
+    for site, cluster in guarded.items():
+        proofs.append(admission_proof.prove(cluster, namespace, registry))
         say(f"site {site}: the cluster refuses AWS credentials and foreign images in {namespace}")
-    return first, proofs
+    return first_run, proofs
 
 
-def _besides_first(state: dict[str, Any]) -> list[str]:
+def _urns_outside_first_step(state: dict[str, Any]) -> list[str]:
     """URNs of what a state holds beyond the first step: a component's children bear its type in theirs."""
     return [
-        each["urn"]
-        for each in state.get("resources") or []
-        if not any(kind in each["urn"] for kind in FIRST)
-        and not each["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
+        resource["urn"]
+        for resource in state.get("resources") or []
+        if not any(kind in resource["urn"] for kind in FIRST_COMPONENTS)
+        and not resource["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
     ]
 
 
-def _added(*runs: Run | None) -> dict[str, int]:
+def _sum_counts(*runs: Run | None) -> dict[str, int]:
     """Counts over several runs; what stayed the same is the last run's to say."""
     counts: dict[str, int] = {}
     present = [run for run in runs if run]
@@ -296,18 +294,18 @@ def _added(*runs: Run | None) -> dict[str, int]:
     return counts
 
 
-def _size(state: dict[str, Any]) -> int:
+def _custom_resource_count(state: dict[str, Any]) -> int:
     """How many custom resources a state holds, providers aside."""
     return sum(
         1
-        for each in state.get("resources") or []
-        if each.get("custom") and not each["type"].startswith("pulumi:")
+        for resource in state.get("resources") or []
+        if resource.get("custom") and not resource["type"].startswith("pulumi:")
     )
 
 
 def _pending_keys(state: dict[str, Any]) -> list[str]:
     return [
-        str((each.get("outputs") or {}).get("arn") or each.get("id"))
-        for each in state.get("resources") or []
-        if each["type"] == "aws:kms/key:Key" and not each.get("retainOnDelete")
+        str((resource.get("outputs") or {}).get("arn") or resource.get("id"))
+        for resource in state.get("resources") or []
+        if resource["type"] == "aws:kms/key:Key" and not resource.get("retainOnDelete")
     ]

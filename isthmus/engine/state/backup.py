@@ -13,7 +13,7 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 
-KEPT = 10
+COPIES_KEPT = 10
 """How many copies of a stack stay."""
 
 
@@ -31,27 +31,27 @@ def write(root: Path, stack: str, exported: dict[str, Any], now: datetime | None
     """
     if not (exported.get("deployment") or {}).get("resources"):
         return None
-    place = folder(root, stack)
+    copies_folder = folder(root, stack)
     text = json.dumps(exported) + "\n"  # in one line: five times as fast, and a state has megabytes
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        copies = sorted(place.glob("*.json"))
+        copies_folder.mkdir(parents=True, exist_ok=True)
+        copies = sorted(copies_folder.glob("*.json"))
         if copies and copies[-1].read_text("utf-8") == text:
             return copies[-1]
-        target = place / f"{(now or datetime.now(UTC)):%Y-%m-%dT%H%M%S.%fZ}.json"
-        whole(target, text)
-        for old in [*copies, target][:-KEPT]:
+        target = copies_folder / f"{(now or datetime.now(UTC)):%Y-%m-%dT%H%M%S.%fZ}.json"
+        write_atomically(target, text)
+        for old in [*copies, target][:-COPIES_KEPT]:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(
             f"the state cannot be copied before it is changed ({error.strerror})",
-            where=str(place),
+            where=str(copies_folder),
             fix="Make room, or the folder writable, and run the same command again",
         ) from error
     return target
 
 
-def before(root: Path, stack: str, urn: str) -> str | None:
+def time_of_copy_before(root: Path, stack: str, urn: str) -> str | None:
     """When the newest copy was written that knows no cut-off creation of `urn`: the creation began later.
 
     As the engine writes times (RFC 3339, UTC); None where no copy tells.
@@ -59,15 +59,15 @@ def before(root: Path, stack: str, urn: str) -> str | None:
     for copy in sorted(folder(root, stack).glob("*.json"), reverse=True):
         try:
             state = json.loads(copy.read_text("utf-8")).get("deployment") or {}
-            when = datetime.strptime(copy.stem, "%Y-%m-%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+            written_at = datetime.strptime(copy.stem, "%Y-%m-%dT%H%M%S.%fZ").replace(tzinfo=UTC)
         except (OSError, ValueError, AttributeError):
             continue
-        if all(each["resource"]["urn"] != urn for each in state.get("pending_operations") or []):
-            return when.isoformat()
+        if all(operation["resource"]["urn"] != urn for operation in state.get("pending_operations") or []):
+            return written_at.isoformat()
     return None
 
 
-def whole(target: Path, text: str) -> None:
+def write_atomically(target: Path, text: str) -> None:
     """Write a file that is either there whole or not at all, readable by its owner only."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

@@ -82,104 +82,108 @@ class Unknown:
 Verdict = Made | NotMade | Unknown
 
 
-def creations(state: dict[str, Any]) -> list[Creation]:
+def find_interrupted_creations(state: dict[str, Any]) -> list[Creation]:
     """The creations that a state says were begun and not ended, in its order, and those that it has without an id.
 
     The engine keeps a failed creation so where it could not read what its provider said of it, and refuses
     its own state from then on ("marked as custom but has no ID").
     """
     begun = [
-        each["resource"] for each in state.get("pending_operations") or [] if each.get("type") == "creating"
+        operation["resource"]
+        for operation in state.get("pending_operations") or []
+        if operation.get("type") == "creating"
     ]
-    nameless = [each for each in state.get("resources") or [] if _nameless(each)]
-    return [Creation(each) for each in [*begun, *nameless] if each.get("custom")]
+    without_id = [resource for resource in state.get("resources") or [] if _lacks_id(resource)]
+    return [Creation(resource) for resource in [*begun, *without_id] if resource.get("custom")]
 
 
-def as_entry(step: Any) -> dict[str, Any]:
+def state_entry(step: Any) -> dict[str, Any]:
     """The state's entry of a resource, from the engine's event about it; what was masked stays a secret."""
     entry: dict[str, Any] = {"urn": step.urn, "custom": True, "type": step.type}
-    entry["inputs"] = _unmasked(dict(step.inputs or {}))
+    entry["inputs"] = _masks_to_secrets(dict(step.inputs or {}))
     if step.parent:
         entry["parent"] = step.parent
     if step.provider:
         entry["provider"] = step.provider
-    for name, said in (("protect", step.protect), ("retainOnDelete", step.retain_on_delete)):
-        if said:
+    for name, is_set in (("protect", step.protect), ("retainOnDelete", step.retain_on_delete)):
+        if is_set:
             entry[name] = True
     return entry
 
 
-def settled(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict]]) -> dict[str, Any]:
+def apply_verdicts(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict]]) -> dict[str, Any]:
     """The state with every decided creation in it, in the form in which the engine would have written it.
 
     What is made is put in with its id and read anew by the next refresh; a resource that it replaces is
     marked for deletion, or leaves where it was deleted first. No pending operation stays: an update or a
     deletion that was cut off is decided by the refresh. Raises `ValueError` for an `Unknown`.
     """
-    new = copy.deepcopy(state)
-    new.pop("pending_operations", None)
-    resources: list[dict[str, Any]] = new.setdefault("resources", [])
-    resources[:] = [each for each in resources if not _nameless(each)]
+    new_state = copy.deepcopy(state)
+    new_state.pop("pending_operations", None)
+    resources: list[dict[str, Any]] = new_state.setdefault("resources", [])
+    resources[:] = [resource for resource in resources if not _lacks_id(resource)]
     for creation, verdict in verdicts:
         if isinstance(verdict, Unknown):
             raise ValueError(f"{creation.urn} is not decided")
-        if isinstance(verdict, NotMade) or _there(resources, creation, verdict):
+        if isinstance(verdict, NotMade) or _is_present(resources, creation, verdict):
             continue
         resources[:] = [
-            each for each in resources if not (each["urn"] == creation.urn and each.get("pendingReplacement"))
+            resource
+            for resource in resources
+            if not (resource["urn"] == creation.urn and resource.get("pendingReplacement"))
         ]
-        for each in resources:
-            if each["urn"] == creation.urn:
-                each["delete"] = True
-        resources.append(_entry(resources, creation, verdict))
-    known = {each["urn"] for each in resources}
-    for each in resources:
-        _forget_strangers(each, known)
-    return new
+        for resource in resources:
+            if resource["urn"] == creation.urn:
+                resource["delete"] = True
+        resources.append(_build_entry(resources, creation, verdict))
+    urns = {resource["urn"] for resource in resources}
+    for resource in resources:
+        _drop_dangling_references(resource, urns)
+    return new_state
 
 
-def _nameless(entry: dict[str, Any]) -> bool:
+def _lacks_id(entry: dict[str, Any]) -> bool:
     """A thing that nobody can find again; what is to be deleted is left to the engine."""
-    a_thing = entry.get("custom") and not entry["type"].startswith("pulumi:")
-    return bool(a_thing and not entry.get("id") and not entry.get("delete"))
+    is_provider_resource = entry.get("custom") and not entry["type"].startswith("pulumi:")
+    return bool(is_provider_resource and not entry.get("id") and not entry.get("delete"))
 
 
-def _there(resources: list[dict[str, Any]], creation: Creation, made: Made) -> bool:
-    return any(each["urn"] == creation.urn and each.get("id") == made.id for each in resources)
+def _is_present(resources: list[dict[str, Any]], creation: Creation, verdict: Made) -> bool:
+    return any(resource["urn"] == creation.urn and resource.get("id") == verdict.id for resource in resources)
 
 
-def _entry(resources: list[dict[str, Any]], creation: Creation, made: Made) -> dict[str, Any]:
-    known = {each["urn"]: each for each in resources}
+def _build_entry(resources: list[dict[str, Any]], creation: Creation, verdict: Made) -> dict[str, Any]:
+    resources_by_urn = {resource["urn"]: resource for resource in resources}
     entry = copy.deepcopy(creation.resource)
-    entry["id"] = made.id
-    entry["outputs"] = entry.get("outputs") or {**creation.inputs, **made.outputs}
-    provider = known.get(creation.provider)
+    entry["id"] = verdict.id
+    entry["outputs"] = entry.get("outputs") or {**creation.inputs, **verdict.outputs}
+    provider = resources_by_urn.get(creation.provider)
     if provider is not None:
         entry["provider"] = f"{creation.provider}::{provider['id']}"
     return entry
 
 
-def _forget_strangers(entry: dict[str, Any], known: set[str]) -> None:
+def _drop_dangling_references(entry: dict[str, Any], urns: set[str]) -> None:
     """The engine refuses a state in which something refers to what is not there."""
-    if entry.get("parent") not in known:
+    if entry.get("parent") not in urns:
         entry.pop("parent", None)
     if entry.get("dependencies"):
-        entry["dependencies"] = [each for each in entry["dependencies"] if each in known]
+        entry["dependencies"] = [urn for urn in entry["dependencies"] if urn in urns]
     if entry.get("propertyDependencies"):
         entry["propertyDependencies"] = {
-            name: [each for each in urns or [] if each in known]
-            for name, urns in entry["propertyDependencies"].items()
+            name: [urn for urn in dependencies or [] if urn in urns]
+            for name, dependencies in entry["propertyDependencies"].items()
         }
-    if entry.get("deletedWith") not in known:
+    if entry.get("deletedWith") not in urns:
         entry.pop("deletedWith", None)
 
 
-def _unmasked(value: Any) -> Any:
+def _masks_to_secrets(value: Any) -> Any:
     """Masks as secrets of the state, so that what a refresh reads in their place is encrypted too."""
     if value == MASK:
         return {SIGNATURE: SECRET, "plaintext": f'"{MASK}"'}
     if isinstance(value, dict):
-        return {name: _unmasked(each) for name, each in value.items()}
+        return {name: _masks_to_secrets(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_unmasked(each) for each in value]
+        return [_masks_to_secrets(member) for member in value]
     return value

@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
+from isthmus.engine.project.prerequisites import run_environment
+from isthmus.engine.project.project import Stack
+from isthmus.engine.state import backend as state_backend
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Lock:
             return True
         except PermissionError:
             return False
-        return _zombie(self.pid) or _began_after(self.pid, self.since)
+        return _is_zombie(self.pid) or _began_after(self.pid, self.since)
 
 
 def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
@@ -48,14 +51,14 @@ def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
     if not backend_url.startswith("file://"):
         return []
     folder = Path(backend_url.removeprefix("file://")).expanduser() / ".pulumi" / "locks"
-    found = []
+    found_locks = []
     for file in sorted(folder.glob(f"organization/{project}/{stack}/*.json")):
         try:
-            found.append(_read(file))
+            found_locks.append(_read_lock(file))
         except (OSError, ValueError):
             # Written this moment, or gone this moment: the engine's own check decides.
             continue
-    return found
+    return found_locks
 
 
 def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
@@ -66,14 +69,14 @@ def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
     cleared = []
     for lock in locks(backend_url, project, stack):
         if not lock.dead:
-            raise _taken(lock, stack, f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`")
+            raise _busy_fault(lock, stack, f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`")
         lock.file.unlink(missing_ok=True)
         cleared.append(lock)
     return cleared
 
 
 @contextlib.contextmanager
-def turn(backend_url: str, root: Path, project: str, stack: str) -> Iterator[None]:
+def exclusive_lock(backend_url: str, root: Path, project: str, stack: str) -> Iterator[None]:
     """Be the only `isthmus` at work on the stack, from its first look at the state to its last change.
 
     The engine's lock is held for single commands; between two of them another run could come in. Ours is
@@ -101,17 +104,22 @@ def turn(backend_url: str, root: Path, project: str, stack: str) -> Iterator[Non
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise _taken(_holder(file), stack, "Wait for it") from None
+            raise _busy_fault(_lock_holder(file), stack, "Wait for it") from None
         handle.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        me = {"pid": os.getpid(), "username": _user(), "hostname": socket.gethostname(), "timestamp": since}
-        handle.write(json.dumps(me))
+        owner = {
+            "pid": os.getpid(),
+            "username": _user(),
+            "hostname": socket.gethostname(),
+            "timestamp": since,
+        }
+        handle.write(json.dumps(owner))
         handle.flush()
         yield
 
 
 @contextlib.contextmanager
-def selecting(root: Path) -> Iterator[None]:
+def selection_lock(root: Path) -> Iterator[None]:
     """One after the other: to select a stack is to write the one file of the user's that says which is selected."""
     try:
         import fcntl
@@ -127,7 +135,7 @@ def selecting(root: Path) -> Iterator[None]:
         yield
 
 
-def _taken(lock: Lock, stack: str, fix: str) -> EnvironmentFault:
+def _busy_fault(lock: Lock, stack: str, fix: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"another run is at work: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
         where=f"stack {stack}",
@@ -135,18 +143,18 @@ def _taken(lock: Lock, stack: str, fix: str) -> EnvironmentFault:
     )
 
 
-def _holder(file: Path) -> Lock:
+def _lock_holder(file: Path) -> Lock:
     try:
-        return _read(file)
+        return _read_lock(file)
     except (OSError, ValueError):
         return Lock(file, 0, "?", "?", "this moment")
 
 
-def _read(file: Path) -> Lock:
+def _read_lock(file: Path) -> Lock:
     """Raises OSError or ValueError where it is being written or taken away this moment."""
-    said = json.loads(file.read_text("utf-8"))
-    who = [str(said.get(name, "?")) for name in ("hostname", "username", "timestamp")]
-    return Lock(file, int(said.get("pid", 0)), *who)
+    content = json.loads(file.read_text("utf-8"))
+    owner = [str(content.get(name, "?")) for name in ("hostname", "username", "timestamp")]
+    return Lock(file, int(content.get("pid", 0)), *owner)
 
 
 def _user() -> str:
@@ -171,8 +179,18 @@ def _began_after(pid: int, since: str, margin_s: float = 60.0) -> bool:
     return boot + ticks / os.sysconf("SC_CLK_TCK") > written + margin_s
 
 
-def _zombie(pid: int) -> bool:
+def _is_zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (OSError, IndexError):
         return False
+
+
+@contextlib.contextmanager
+def exclusive_stack_run(stack: Stack) -> Iterator[None]:
+    """Enter the stack's process environment, and hold its lock: no other `isthmus` changes the stack meanwhile."""
+    with run_environment(stack):
+        # The environment decides which backend is used, so it comes first.
+        project = stack.project
+        with exclusive_lock(state_backend.url(project), project.root, project.name, stack.name):
+            yield

@@ -14,7 +14,7 @@ from typing import Any
 
 from isthmus.core.errors import EnvironmentFault
 
-NEWEST = 4
+NEWEST_VERSION = 4
 """The newest version of a deployment that the engine reads (`DeploymentSchemaVersionLatest` in
 pulumi/sdk/v3 v3.274.1, go/common/apitype/core.go)."""
 
@@ -27,20 +27,20 @@ class Broken(Exception):
     newer: bool = False
 
 
-def folder(backend_url: str) -> Path | None:
+def backend_folder(backend_url: str) -> Path | None:
     """The folder of a file backend, None for any other backend."""
     if not backend_url.startswith("file://"):
         return None
     return Path(backend_url.removeprefix("file://")).expanduser() / ".pulumi"
 
 
-def file_of(backend_url: str, project: str, stack: str) -> Path | None:
+def checkpoint_file(backend_url: str, project: str, stack: str) -> Path | None:
     """The stack's checkpoint in a file backend; None where there is none, or the backend is another."""
-    base = folder(backend_url)
+    base = backend_folder(backend_url)
     if base is None:
         return None
     stem = base / "stacks" / project / f"{stack}.json"
-    return next((each for each in (stem, stem.with_name(stem.name + ".gz")) if each.is_file()), None)
+    return next((path for path in (stem, stem.with_name(stem.name + ".gz")) if path.is_file()), None)
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -55,22 +55,22 @@ def read(file: Path) -> dict[str, Any]:
     if not text.strip():
         raise Broken("is empty")
     try:
-        said = json.loads(text)
+        checkpoint = json.loads(text)
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
             raise Broken(f"is cut off after {len(data)} bytes") from None
         raise Broken(f"is not JSON (line {error.lineno}: {error.msg})") from None
-    if not isinstance(said, dict) or not isinstance(said.get("checkpoint"), dict):
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("checkpoint"), dict):
         raise Broken("is JSON, but no checkpoint of Pulumi's")
-    version = said.get("version")
+    version = checkpoint.get("version")
     if not isinstance(version, int) or version < 1:
         raise Broken("names no version")
-    latest = said["checkpoint"].get("latest") or {}
-    if version > NEWEST:
-        by = (latest.get("manifest") or {}).get("version") if isinstance(latest, dict) else None
+    latest = checkpoint["checkpoint"].get("latest") or {}
+    if version > NEWEST_VERSION:
+        pulumi_version = (latest.get("manifest") or {}).get("version") if isinstance(latest, dict) else None
         raise Broken(
-            f"is of version {version}, and this engine reads none newer than {NEWEST}"
-            + (f" (Pulumi {by} wrote it)" if by else ""),
+            f"is of version {version}, and this engine reads none newer than {NEWEST_VERSION}"
+            + (f" (Pulumi {pulumi_version} wrote it)" if pulumi_version else ""),
             newer=True,
         )
     if not isinstance(latest, dict):
@@ -85,14 +85,14 @@ def drop_broken_attributes(backend_url: str, project: str, stack: str) -> list[P
     (gocloud.dev/blob/fileblob, attrs.go). Cut off, it keeps the engine from a state that is whole (`failed to
     load checkpoint: EOF`); where it is missing, the engine does without.
     """
-    base = folder(backend_url)
+    base = backend_folder(backend_url)
     if base is None:
         return []
-    found = [*(base / "stacks" / project).glob(f"{stack}.json*.attrs")]
-    for room in ("locks", "history", "backups"):
-        found += (base / room).glob(f"**/{project}/{stack}/*.attrs")
+    attribute_files = [*(base / "stacks" / project).glob(f"{stack}.json*.attrs")]
+    for subfolder in ("locks", "history", "backups"):
+        attribute_files += (base / subfolder).glob(f"**/{project}/{stack}/*.attrs")
     dropped = []
-    for file in sorted(found):
+    for file in sorted(attribute_files):
         try:
             json.loads(file.read_text("utf-8"))
         except FileNotFoundError:
@@ -108,7 +108,7 @@ def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
 
     `copies` is the folder of `isthmus.engine.state.backup`.
     """
-    file = file_of(backend_url, project, stack)
+    file = checkpoint_file(backend_url, project, stack)
     if file is None:
         return
     try:
@@ -117,31 +117,31 @@ def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
         if broken.newer:
             fix = "Use the Pulumi that wrote it, or a newer one; an older one must not write this state"
         else:
-            fix = _instead(file, stack, copies)
+            fix = _recovery_fix(file, stack, copies)
         raise EnvironmentFault(f"the state of stack {stack} {broken.why}", where=str(file), fix=fix) from None
 
 
-def _instead(file: Path, stack: str, copies: Path) -> str:
+def _recovery_fix(file: Path, stack: str, copies: Path) -> str:
     """The best copy there is, and the commands that put it in place."""
-    beside = file.with_name(file.name + ".bak")
-    ways = []
-    if beside.is_file():
+    engine_copy = file.with_name(file.name + ".bak")
+    options = []
+    if engine_copy.is_file():
         try:
-            held = len(read(beside).get("resources") or [])
-            ways.append(f"`cp {beside} {file}` (the engine's own copy, one step older, {held} resources)")
+            resource_count = len(read(engine_copy).get("resources") or [])
+            options.append(
+                f"`cp {engine_copy} {file}` (the engine's own copy, one step older, {resource_count} resources)"
+            )
         except Broken:
             pass
-    ours = sorted(copies.glob("*.json"))
-    if ours:
-        ways.append(
+    own_copies = sorted(copies.glob("*.json"))
+    if own_copies:
+        options.append(
             f"`rm {file}`, `pulumi stack init {stack}` and `pulumi stack import --stack {stack} --file"
-            f" {ours[-1]}` (our newest copy)"
+            f" {own_copies[-1]}` (our newest copy)"
         )
-    if not ways:
+    if not options:
         return (
             "There is no good copy beside it: bring one from the backup of the backend's folder, as"
             " docs/recovery.md says"
         )
-    return (
-        f"Nothing was touched. Put a copy in its place: {', or '.join(ways)}; then run the same command again"
-    )
+    return f"Nothing was touched. Put a copy in its place: {', or '.join(options)}; then run the same command again"

@@ -12,19 +12,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isthmus.core.errors import EnvironmentFault
-from isthmus.engine.state.backup import whole
+from isthmus.engine.state.backup import write_atomically
 from isthmus.engine.state.interrupted_creations import Creation
 
 
-def file_of(root: Path, stack: str) -> Path:
+def list_file(root: Path, stack: str) -> Path:
     return root / "out" / "unanswered" / f"{stack}.json"
 
 
 def read(root: Path, stack: str) -> list[Creation]:
     """What earlier runs wrote down. Raises `EnvironmentFault` where the file cannot be understood."""
-    file = file_of(root, stack)
+    file = list_file(root, stack)
     try:
-        return [Creation(each["resource"], each.get("since")) for each in json.loads(file.read_text("utf-8"))]
+        return [
+            Creation(entry["resource"], entry.get("since")) for entry in json.loads(file.read_text("utf-8"))
+        ]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -35,20 +37,20 @@ def read(root: Path, stack: str) -> list[Creation]:
         ) from error
 
 
-def add(root: Path, stack: str, found: Iterable[Creation]) -> None:
+def add(root: Path, stack: str, new_creations: Iterable[Creation]) -> None:
     """Write more down; one that stands there already, with the same inputs, is not written twice."""
-    every = read(root, stack)
-    for creation in found:
-        if all((each.urn, each.inputs) != (creation.urn, creation.inputs) for each in every):
-            every.append(creation)
-    if not every:
+    creations = read(root, stack)
+    for creation in new_creations:
+        if all((known.urn, known.inputs) != (creation.urn, creation.inputs) for known in creations):
+            creations.append(creation)
+    if not creations:
         return
-    file = file_of(root, stack)
+    file = list_file(root, stack)
     file.parent.mkdir(parents=True, exist_ok=True)
-    said = [{"resource": each.resource, "since": each.since} for each in every]
-    whole(file, json.dumps(said, indent=1) + "\n")
+    entries = [{"resource": known.resource, "since": known.since} for known in creations]
+    write_atomically(file, json.dumps(entries, indent=1) + "\n")
 
 
 def forget(root: Path, stack: str) -> None:
     """All are decided."""
-    file_of(root, stack).unlink(missing_ok=True)
+    list_file(root, stack).unlink(missing_ok=True)

@@ -21,12 +21,12 @@ from isthmus.contracts.reports.preview import Hop
 from isthmus.contracts.vocabulary import Sensitivity
 from isthmus.graph.data_path.model_services import HOSTS
 from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
+from isthmus.graph.iam.permissions import mounts_only
 from isthmus.graph.network.private_endpoints import own
 from isthmus.graph.network.reachability import CLASS, NAMESPACE, Network, Pods, overlaps, public, within
 from isthmus.graph.resources.resources import Graph, Resource, boxes, place
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads.fargate_tasks import SERVICE, rules
-from isthmus.graph.workloads.sealers import mounts_only
 from isthmus.graph.workloads.servers import Server, Servers, known, mislabelled
 from isthmus.graph.workloads.translators import ASSOCIATION, ROLE_ARN, Translator, identity
 

@@ -183,3 +183,24 @@ def _says(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bo
 def covers(pattern: str, action: str) -> bool:
     """Whether a policy's action or resource, with its wildcards, is or holds this one."""
     return fnmatch.fnmatchcase(action.lower(), pattern.lower())
+
+
+MOUNT = ("elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
+
+
+def _allowed(role: Role) -> list[dict[str, Any]]:
+    return [each for each in role.policies if each.get("Effect") == "Allow"]
+
+
+def mounts_only(graph: Graph, role: str) -> bool:
+    """Whether a role that is made here may mount shares and nothing else."""
+    found = {each.urn for each in graph.referred(role, ":Role")}
+    made = [each for each in roles(graph) if each.resource.urn in found]
+    return bool(made) and all(
+        not each.unknown
+        and not each.hidden
+        and all(
+            "NotAction" not in one and set(listed(one.get("Action"))) <= set(MOUNT) for one in _allowed(each)
+        )
+        for each in made
+    )

@@ -82,7 +82,7 @@ def identities(graph: Graph) -> list[Fault]:
 
     A gateway's mounts its share of records, and may nothing else; `isthmus.graph.workloads.sealers` judges a sealer's.
     """
-    from isthmus.graph.workloads.sealers import mounts_only
+    from isthmus.graph.iam.permissions import mounts_only
 
     said = [
         Fault(why, task.resource)

@@ -13,7 +13,7 @@ from typing import Any
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
 from isthmus.core.errors import IsthmusError
-from isthmus.graph.iam.permissions import Role, covers, roles
+from isthmus.graph.iam.permissions import MOUNT, Role, _allowed, covers, roles
 from isthmus.graph.network.private_endpoints import lets, unknown
 from isthmus.graph.resources.references import undecided
 from isthmus.graph.resources.resources import Fault, Graph, Resource, listed, place
@@ -21,7 +21,6 @@ from isthmus.graph.resources.texts import loaded
 from isthmus.graph.workloads.fargate_tasks import DEFINITION, containers, tasks
 from isthmus.graph.workloads.translators import identity
 
-MOUNT = ("elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
 TAKES = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
 """By these a seal could go before its time, or be hidden."""
 _MAY = frozenset((*SEAL_PUT, *READ_BACK, *SEALS_LISTED, *SEAL_LOCK, *SEAL_OPEN, *MOUNT))
@@ -213,10 +212,6 @@ def fixed(endpoint: Resource) -> list[str]:
     return [str(each.get("ipv4")) for each in endpoint.inputs.get("subnetConfigurations") or []]
 
 
-def _allowed(role: Role) -> list[dict[str, Any]]:
-    return [each for each in role.policies if each.get("Effect") == "Allow"]
-
-
 def _puts_or_takes(graph: Graph, role: Role) -> Iterator[Fault]:
     """What a role that is no sealer's is given to do to what is sealed, whether its boundary stops it or not."""
     for action in ("s3:PutObject", *TAKES):
@@ -239,17 +234,3 @@ def _stores(graph: Graph, resource: str) -> list[str]:
     meant = graph.referred(resource, ":Bucket")
     wide = resource == "*" or resource.startswith(("arn:aws:s3:::*", "arn:*"))
     return [each.name for each in locked if wide or each in meant]
-
-
-def mounts_only(graph: Graph, role: str) -> bool:
-    """Whether a role that is made here may mount shares and nothing else."""
-    found = {each.urn for each in graph.referred(role, ":Role")}
-    made = [each for each in roles(graph) if each.resource.urn in found]
-    return bool(made) and all(
-        not each.unknown
-        and not each.hidden
-        and all(
-            "NotAction" not in one and set(listed(one.get("Action"))) <= set(MOUNT) for one in _allowed(each)
-        )
-        for each in made
-    )

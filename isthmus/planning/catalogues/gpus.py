@@ -8,7 +8,8 @@ from typing import Any
 
 from isthmus.core.errors import InputError
 from isthmus.planning.catalogues import tables
-from isthmus.planning.sizing.roofline import Card
+
+pass
 
 LARGE_MIB = 70 * 1024
 """vLLM uses larger defaults from this memory on, except on an A100."""
@@ -121,3 +122,16 @@ def _gpu_from_row(row: dict[str, Any]) -> GpuKind:
         source=row["evidence"]["source"],
         as_of=row["evidence"]["as_of"],
     )
+
+
+@dataclass(frozen=True)
+class Card:
+    """The figures of a GPU that decide its speed. Decimal units."""
+
+    bandwidth_gb_s: float
+    bf16_tflops: float
+    fp8_tflops: float | None
+    fp4_tflops: float | None
+    link_gb_s: float
+    """To the other GPUs of its node, one direction."""
+    nvlink: bool

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.reference import jurisdictions
 from isthmus.contracts.requirements.document import AwsSite
 from isthmus.core.errors import InputError
@@ -12,6 +14,7 @@ from isthmus.planning.options.option import OnApi
 from isthmus.planning.sizing import demand
 
 if TYPE_CHECKING:
+    from isthmus.contracts.requirements.document import Requirements, Workload
     from isthmus.planning.catalogues.bedrock import Call
     from isthmus.planning.options.option import Case
     from isthmus.planning.sizing.demand import Demand
@@ -93,3 +96,12 @@ def _meets_goals(site: AwsSite, call: Call, workload_demand: Demand) -> bool | N
             workload_demand.tpot_ms is None or tpot <= workload_demand.tpot_ms
         )
     return None
+
+
+def call_needs(
+    requirements: Requirements, workload: Workload, call: Call, peak_share: float
+) -> Iterator[tuple[str, float]]:
+    """Yield the tokens and the requests a minute that `peak_share` of the workload's peak needs."""
+    requests_per_minute = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * peak_share
+    yield "tokens", requests_per_minute * bedrock_quotas.tokens_of(workload, call.model)
+    yield "requests", requests_per_minute

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.hardware import node_share
 from isthmus.contracts.reference import jurisdictions
+from isthmus.contracts.requirements import node_share
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.planning.catalogues import aws_instances, gpus, models
 from isthmus.planning.catalogues.precision import weight_bytes

@@ -11,7 +11,8 @@ from isthmus.planning.options import gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts
 from isthmus.planning.options.option import Column, OnApi
 from isthmus.planning.sizing import demand
-from isthmus.planning.solver.program import Choice, crosses_link
+from isthmus.planning.solver.problem import Choice
+from isthmus.planning.solver.program import crosses_link
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements

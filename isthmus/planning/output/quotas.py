@@ -6,7 +6,6 @@ site states. Where a site states none, the plan warns if it needs more than AWS'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan import bedrock_quotas
@@ -15,17 +14,7 @@ from isthmus.planning.catalogues import tables
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
-    from isthmus.contracts.requirements.document import Requirements, Workload
-    from isthmus.planning.catalogues.bedrock import Call
-
-
-def call_needs(
-    requirements: Requirements, workload: Workload, call: Call, peak_share: float
-) -> Iterator[tuple[str, float]]:
-    """Yield the tokens and the requests a minute that `peak_share` of the workload's peak needs."""
-    requests_per_minute = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * peak_share
-    yield "tokens", requests_per_minute * bedrock_quotas.tokens_of(workload, call.model)
-    yield "requests", requests_per_minute
+    from isthmus.contracts.requirements.document import Requirements
 
 
 def quota_warnings(plan: Plan, requirements: Requirements) -> list[str]:

@@ -11,20 +11,8 @@ import math
 from dataclasses import dataclass
 
 from isthmus.planning.catalogues.architecture import Architecture
+from isthmus.planning.catalogues.gpus import Card
 from isthmus.planning.catalogues.precision import BYTES, active_bytes
-
-
-@dataclass(frozen=True)
-class Card:
-    """The figures of a GPU that decide its speed. Decimal units."""
-
-    bandwidth_gb_s: float
-    bf16_tflops: float
-    fp8_tflops: float | None
-    fp4_tflops: float | None
-    link_gb_s: float
-    """To the other GPUs of its node, one direction."""
-    nvlink: bool
 
 
 @dataclass(frozen=True)

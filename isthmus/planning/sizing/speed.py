@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from isthmus.planning.catalogues.gpus import GpuKind, Slice
+from isthmus.planning.catalogues.gpus import Card, GpuKind, Slice
 from isthmus.planning.catalogues.models import Model
 from isthmus.planning.sizing import measured_steps
 from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
-from isthmus.planning.sizing.roofline import Card, Roofline
+from isthmus.planning.sizing.roofline import Roofline
 from isthmus.planning.sizing.step_time import StepTimes
 
 HOP_MS = 1.0

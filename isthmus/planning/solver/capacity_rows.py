@@ -23,7 +23,7 @@ from isthmus.planning.sizing.demand import HOURS_PER_MONTH
 if TYPE_CHECKING:
     from isthmus.contracts.requirements.document import Requirements
     from isthmus.planning.solver.milp import Rows
-    from isthmus.planning.solver.program import Problem
+    from isthmus.planning.solver.problem import Problem
 
 MAX_REPLICAS = 2000
 """Upper bound of an endpoint's replicas if nothing else limits them."""

@@ -6,23 +6,23 @@ score within the near tie, then for least cost again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import bedrock_quotas
 from isthmus.contracts.requirements.document import AwsSite, OnPremSite
 from isthmus.contracts.vocabulary import SURVIVES
-from isthmus.planning.options import gateway_sites, hardware, monthly_costs
+from isthmus.planning.options import bedrock, gateway_sites, hardware, monthly_costs
 from isthmus.planning.options.fixed_costs import FixedCosts, Placed
-from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Options
-from isthmus.planning.output import quotas
+from isthmus.planning.options.option import Column, OnApi, OnGpus, Option
 from isthmus.planning.sizing import demand
 from isthmus.planning.solver import capacity_rows
 from isthmus.planning.solver.milp import Rows
+from isthmus.planning.solver.problem import Choice, Problem
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements.document import Requirements, Workload
+    from isthmus.contracts.requirements.document import Workload
     from isthmus.contracts.requirements.sites import Link
 
 PEAK_PARTS = (0.75, 0.5, 0.25)
@@ -33,30 +33,6 @@ MAX_CHOICES, CHOICES_PER_WORKLOAD = 3000, 8
 SMALL_PROGRAM = 400
 """Up to this number of choices the gap is closed completely. Above it, 1 % of the cost stays open; 2 % if choices were
 pruned."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A workload's option, and optionally an API that takes the load above a part of the peak."""
-
-    option: Option
-    overflow: OnApi | None = None
-    part: float = 1.0
-    """Part of the peak that the option carries, 0 to 1."""
-    share: float = 0.0
-    """Part of the month's requests that overflow."""
-
-    @property
-    def monthly(self) -> float:
-        """USD a month of tokens and data. GPUs are counted by replica instead."""
-        return sum(option.monthly * share for option, share, _ in self.parts)
-
-    @property
-    def parts(self) -> Iterator[tuple[Option, float, float]]:
-        """Each option with its share of the month's requests and of the peak."""
-        yield self.option, 1.0 - self.share, self.part
-        if self.overflow is not None:
-            yield self.overflow, self.share, 1.0 - self.part
 
 
 @dataclass(frozen=True)
@@ -74,44 +50,6 @@ class Solution:
     """Only the most promising choices of each workload were compared."""
     large: bool = False
     """The program has more than `SMALL_PROGRAM` choices, so a gap was accepted from the start."""
-
-
-@dataclass(frozen=True)
-class CrowdedEndpoint:
-    """An endpoint whose workloads need more replicas together than the sum of their separate needs."""
-
-    column: Column
-    parts: Mapping[str, float]
-    """By workload, the part of its peak that it puts there."""
-    need: int
-    """Replicas."""
-
-
-@dataclass
-class Problem:
-    """The problem. `cuts` exclude replica counts that do not fit on nodes; `crowds` require more for sharing."""
-
-    requirements: Requirements
-    options: Options
-    stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By workload: model and place in the existing plan, which stay at equal cost."""
-    cuts: list[dict[Column, int]] = field(default_factory=list)
-    crowds: list[CrowdedEndpoint] = field(default_factory=list)
-    keep: Mapping[str, Choice] = field(default_factory=dict)
-    """Choices that are fixed while the rest of a large program is solved again."""
-    least_only: bool = False
-    """Find only the least cost, without the near tie, within a gap of 2 %."""
-    most_gpus: int | None = None
-    """Most GPUs that the blueprint supports."""
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Pools whose number of GPUs is ignored, as `SITE/GPU`."""
-        return frozenset(owner for owner, demand in self.options.rules.dropped if demand == "gpus")
-
-    def quotas(self, site: str) -> bool:
-        """Whether the quotas of the site's account apply."""
-        return self.options.rules.holds(site, "quotas")
 
 
 def solve(problem: Problem) -> Solution | None:
@@ -338,7 +276,7 @@ class _Program:
                 if not isinstance(option, OnApi) or option.site != site:
                     continue
                 crossing = option.call.profile is not None
-                for kind, amount in quotas.call_needs(self.requirements, workload, option.call, peak_part):
+                for kind, amount in bedrock.call_needs(self.requirements, workload, option.call, peak_part):
                     if quota.holds_for(option.call.model, kind, crossing=crossing):
                         terms[index] = terms.get(index, 0.0) + amount
         return terms

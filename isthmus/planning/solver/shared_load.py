@@ -15,7 +15,7 @@ from isthmus.planning.options.option import Column, OnGpus, Options
 from isthmus.planning.sizing import demand, fit
 from isthmus.planning.sizing.demand import Demand
 from isthmus.planning.solver import capacity_rows
-from isthmus.planning.solver.program import Choice, CrowdedEndpoint
+from isthmus.planning.solver.problem import Choice, CrowdedEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from isthmus.planning.options.option import Column, Options
 from isthmus.planning.solver import node_placement, program, shared_load
-from isthmus.planning.solver.program import Problem, Solution
+from isthmus.planning.solver.problem import Problem
+from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan

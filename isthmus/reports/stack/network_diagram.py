@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from isthmus.contracts.platform.model.aws.eks import kubernetes_sites
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.permissions import roles
 from isthmus.graph.network.reachability import Network, Pods, overlaps

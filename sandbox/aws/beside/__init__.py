@@ -1,4 +1,4 @@
-"""What moto lacks, or answers otherwise than AWS, served beside it: one module a service, gathered here."""
+"""AWS operations that moto lacks or answers differently from AWS. One module for each service; this one lists all."""
 
 from __future__ import annotations
 
@@ -74,4 +74,4 @@ PAGES: tuple[Page, ...] = (
     *bedrock_access.PAGES,
     *service_quotas.PAGES,
 )
-"""What no model of botocore describes: AWS's own and the sandbox's (`sandbox.aws.pages`)."""
+"""Addresses that botocore's models do not describe: AWS's and the sandbox's own (`sandbox.aws.pages`)."""

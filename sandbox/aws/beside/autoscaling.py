@@ -1,5 +1,8 @@
-"""Application Auto Scaling: targets and policies. moto's targets have no tags, and its policies another ARN at each
-change. Nothing is scaled, and the alarms that AWS makes for a policy are not made."""
+"""Application Auto Scaling: targets and policies.
+
+moto's targets have no tags, and moto changes a policy's ARN with each update. Nothing is scaled here, and the alarms
+that AWS creates for a policy are not created.
+"""
 
 from __future__ import annotations
 
@@ -10,130 +13,132 @@ from typing import Any
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import arn, now
 from sandbox.aws.resources import partition
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 Entry = dict[str, Any]
-_WHICH = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+_KEY_PARAMS = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 
 
 @dataclass
-class Held:
-    """Of one account and region: targets, their policies by name, tags by ARN."""
+class State:
+    """The resources of one account and region: targets, their policies by name, tags by ARN."""
 
     targets: dict[tuple[str, ...], Entry] = field(default_factory=dict)
     policies: dict[tuple[str, ...], Entry] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-HELD = Memory(Held)
+STATE = Memory(State)
 
 
-def registered(asked: Asked, resource: str) -> bool:
-    """Whether a resource is scaled, whatever its dimension."""
-    return any(resource == key[1] for key in HELD.of(asked).targets)
+def is_registered(request: ServiceRequest, resource: str) -> bool:
+    """Return True if a resource is a scalable target in any dimension."""
+    return any(resource == key[1] for key in STATE.of(request).targets)
 
 
-def _which(asked: Asked) -> tuple[str, ...]:
-    return tuple(asked.params[key] for key in _WHICH)
+def _target_key(request: ServiceRequest) -> tuple[str, ...]:
+    return tuple(request.params[key] for key in _KEY_PARAMS)
 
 
-def _none(what: str) -> Refused:
-    return Refused("ObjectNotFoundException", 400, f"No {what} found for these arguments.")
+def _not_found(resource_kind: str) -> Refused:
+    return Refused("ObjectNotFoundException", 400, f"No {resource_kind} found for these arguments.")
 
 
-def register(asked: Asked) -> Entry:
-    """A target, or other bounds of one that is there; tags are taken when it is made."""
-    held, given = HELD.of(asked), dict(asked.params)
-    tags = given.pop("Tags", None)
-    found = held.targets.get(_which(asked))
-    if found is None:
-        if not {"MinCapacity", "MaxCapacity"} <= set(given):
+def register(request: ServiceRequest) -> Entry:
+    """Create a target, or change the bounds of an existing one. Tags are used only for a new target."""
+    state, params = STATE.of(request), dict(request.params)
+    tags = params.pop("Tags", None)
+    existing = state.targets.get(_target_key(request))
+    if existing is None:
+        if not {"MinCapacity", "MaxCapacity"} <= set(params):
             raise Refused("ValidationException", 400, "A new target needs MinCapacity and MaxCapacity.")
-        target = arn(asked, "application-autoscaling", f"scalable-target/{secrets.token_hex(16)}")
-        iam = f"arn:{partition(asked.region)[0]}:iam::{asked.account}"
-        found = {
+        target = arn(request, "application-autoscaling", f"scalable-target/{secrets.token_hex(16)}")
+        iam = f"arn:{partition(request.region)[0]}:iam::{request.account}"
+        existing = {
             "RoleARN": f"{iam}:role/aws-service-role/application-autoscaling",
             "ScalableTargetARN": target,
             "CreationTime": now(),
         }
-        held.tags[target] = dict(tags or {})
-    merged = {**found, **given}
+        state.tags[target] = dict(tags or {})
+    merged = {**existing, **params}
     if merged["MinCapacity"] > merged["MaxCapacity"]:
         raise Refused("ValidationException", 400, "MinCapacity is above MaxCapacity.")
-    held.targets[_which(asked)] = merged
+    state.targets[_target_key(request)] = merged
     return {"ScalableTargetARN": merged["ScalableTargetARN"]}
 
 
-def describe_targets(asked: Asked) -> Entry:
-    given = asked.params
+def describe_targets(request: ServiceRequest) -> Entry:
+    params = request.params
     return {
         "ScalableTargets": [
-            one
-            for key, one in HELD.of(asked).targets.items()
-            if key[0] == given["ServiceNamespace"]
-            and key[1] in (given.get("ResourceIds") or [key[1]])
-            and key[2] == given.get("ScalableDimension", key[2])
+            target
+            for key, target in STATE.of(request).targets.items()
+            if key[0] == params["ServiceNamespace"]
+            and key[1] in (params.get("ResourceIds") or [key[1]])
+            and key[2] == params.get("ScalableDimension", key[2])
         ]
     }
 
 
-def deregister(asked: Asked) -> Entry:
-    """Its policies go with it, as in AWS."""
-    held, which = HELD.of(asked), _which(asked)
-    if which not in held.targets:
-        raise _none("scalable target")
-    held.tags.pop(held.targets.pop(which)["ScalableTargetARN"], None)
-    held.policies = {key: one for key, one in held.policies.items() if key[:3] != which}
+def deregister(request: ServiceRequest) -> Entry:
+    """Delete a target with its policies, as AWS does."""
+    state, target_key = STATE.of(request), _target_key(request)
+    if target_key not in state.targets:
+        raise _not_found("scalable target")
+    state.tags.pop(state.targets.pop(target_key)["ScalableTargetARN"], None)
+    state.policies = {key: policy for key, policy in state.policies.items() if key[:3] != target_key}
     return {}
 
 
-def put_policy(asked: Asked) -> Entry:
-    held, given = HELD.of(asked), asked.params
-    if _which(asked) not in held.targets:
-        raise _none("scalable target")
-    key = (*_which(asked), given["PolicyName"])
-    resource = f"resource/{given['ServiceNamespace']}/{given['ResourceId']}:policyName/{given['PolicyName']}"
-    policy = arn(asked, "autoscaling", f"scalingPolicy:{secrets.token_hex(16)}:{resource}")
-    found = held.policies.get(key) or {"PolicyARN": policy, "CreationTime": now()}
-    held.policies[key] = {**found, **given}
-    return {"PolicyARN": found["PolicyARN"], "Alarms": []}
+def put_policy(request: ServiceRequest) -> Entry:
+    state, params = STATE.of(request), request.params
+    if _target_key(request) not in state.targets:
+        raise _not_found("scalable target")
+    key = (*_target_key(request), params["PolicyName"])
+    resource = (
+        f"resource/{params['ServiceNamespace']}/{params['ResourceId']}:policyName/{params['PolicyName']}"
+    )
+    policy = arn(request, "autoscaling", f"scalingPolicy:{secrets.token_hex(16)}:{resource}")
+    existing = state.policies.get(key) or {"PolicyARN": policy, "CreationTime": now()}
+    state.policies[key] = {**existing, **params}
+    return {"PolicyARN": existing["PolicyARN"], "Alarms": []}
 
 
-def describe_policies(asked: Asked) -> Entry:
-    given = asked.params
+def describe_policies(request: ServiceRequest) -> Entry:
+    params = request.params
     return {
         "ScalingPolicies": [
-            one
-            for key, one in HELD.of(asked).policies.items()
-            if key[0] == given["ServiceNamespace"]
-            and key[1] == given.get("ResourceId", key[1])
-            and key[2] == given.get("ScalableDimension", key[2])
-            and key[3] in (given.get("PolicyNames") or [key[3]])
+            policy
+            for key, policy in STATE.of(request).policies.items()
+            if key[0] == params["ServiceNamespace"]
+            and key[1] == params.get("ResourceId", key[1])
+            and key[2] == params.get("ScalableDimension", key[2])
+            and key[3] in (params.get("PolicyNames") or [key[3]])
         ]
     }
 
 
-def delete_policy(asked: Asked) -> Entry:
-    if HELD.of(asked).policies.pop((*_which(asked), asked.params["PolicyName"]), None) is None:
-        raise _none("scaling policy")
+def delete_policy(request: ServiceRequest) -> Entry:
+    if STATE.of(request).policies.pop((*_target_key(request), request.params["PolicyName"]), None) is None:
+        raise _not_found("scaling policy")
     return {}
 
 
-def _tags(asked: Asked) -> dict[str, str]:
-    found = HELD.of(asked).tags.get(asked.params["ResourceARN"])
-    if found is None:
+def _tags(request: ServiceRequest) -> dict[str, str]:
+    tags = STATE.of(request).tags.get(request.params["ResourceARN"])
+    if tags is None:
         raise Refused("ResourceNotFoundException", 400, "The specified resource does not exist.")
-    return found
+    return tags
 
 
-def tag(asked: Asked) -> Entry:
-    _tags(asked).update(asked.params["Tags"])
+def tag(request: ServiceRequest) -> Entry:
+    _tags(request).update(request.params["Tags"])
     return {}
 
 
-def untag(asked: Asked) -> Entry:
-    for key in asked.params["TagKeys"]:
-        _tags(asked).pop(key, None)
+def untag(request: ServiceRequest) -> Entry:
+    for key in request.params["TagKeys"]:
+        _tags(request).pop(key, None)
     return {}
 
 
@@ -147,5 +152,5 @@ OPERATIONS = (
     Operation(_SERVICE, "DeleteScalingPolicy", delete_policy),
     Operation(_SERVICE, "TagResource", tag),
     Operation(_SERVICE, "UntagResource", untag),
-    Operation(_SERVICE, "ListTagsForResource", lambda asked: {"Tags": dict(_tags(asked))}),
+    Operation(_SERVICE, "ListTagsForResource", lambda request: {"Tags": dict(_tags(request))}),
 )

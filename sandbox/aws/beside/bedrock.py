@@ -1,9 +1,9 @@
-"""Amazon Bedrock's inference profiles, of which moto has none.
+"""Amazon Bedrock's inference profiles, which moto lacks.
 
-The system-defined profiles of a region, with the regions that each may route to, are those of
-`isthmus.contracts.reference.inference_profiles`, which carry their source and date. A profile that is missing there
-does not exist here, as it may not be used by a plan either. Application profiles copy one of them, or one
-model of the region, and bear the tags by which cost is told apart.
+The system-defined profiles of a region, with their destination regions, come from
+`isthmus.contracts.reference.inference_profiles`, which has their source and date. A profile that is missing there
+does not exist here, since a plan cannot use it either. Application profiles copy a system-defined profile or a model
+of the region, and have tags for cost allocation.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 
 from isthmus.contracts.reference import inference_profiles
 from sandbox.aws.beside import bedrock_models
-from sandbox.aws.beside.bedrock_state import HELD, arn, new_id, not_found, page, tagged
+from sandbox.aws.beside.bedrock_state import STATE, arn, new_id, not_found, paginate, start_tags
 from sandbox.aws.beside.naming import now
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 _SINCE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 _PATTERNS = {
     "inferenceProfileName": r"(?:[0-9a-zA-Z][ _-]?)+",
     "description": r"(?:[0-9a-zA-Z:.][ _-]?)+",
 }
-"""Those of botocore's model."""
+"""Patterns of botocore's model, which botocore does not check."""
 _MISSING = "The provided inference profile does not exist."
 
 
-def _profile(id: str, asked: Asked) -> dict[str, Any]:
-    known = inference_profiles.find(id, asked.region)
-    regions, model = known.destination_regions, inference_profiles.model_of(id)
+def _describe_profile(id: str, request: ServiceRequest) -> dict[str, Any]:
+    profile = inference_profiles.find(id, request.region)
+    regions, model = profile.destination_regions, inference_profiles.model_of(id)
     return {
         "inferenceProfileId": id,
         "inferenceProfileName": f"{id.split('.')[0].upper()} {model}",
-        "inferenceProfileArn": arn(asked, "inference-profile", id),
+        "inferenceProfileArn": arn(request, "inference-profile", id),
         "description": f"Routes requests to {model} in {', '.join(regions)}.",
         "models": [{"modelArn": bedrock_models.model_arn(region, model)} for region in regions],
         "status": "ACTIVE",
@@ -43,88 +43,91 @@ def _profile(id: str, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _here(asked: Asked) -> list[str]:
-    return [row.profile for row in inference_profiles.rows() if row.source_region == asked.region]
+def _regional_profiles(request: ServiceRequest) -> list[str]:
+    return [row.profile for row in inference_profiles.rows() if row.source_region == request.region]
 
 
-def _system(asked: Asked, identifier: str) -> dict[str, Any] | None:
-    """The system-defined profile of an id or ARN."""
+def _find_system_profile(request: ServiceRequest, identifier: str) -> dict[str, Any] | None:
+    """Return the system-defined profile with this id or ARN, or None."""
     id = identifier.rsplit("/", 1)[-1]
-    fits = id in _here(asked) and identifier in (id, arn(asked, "inference-profile", id))
-    return _profile(id, asked) if fits else None
+    is_match = id in _regional_profiles(request) and identifier in (id, arn(request, "inference-profile", id))
+    return _describe_profile(id, request) if is_match else None
 
 
-def _application(asked: Asked, identifier: str) -> dict[str, Any] | None:
-    found = HELD.of(asked).profiles.get(identifier.rsplit("/", 1)[-1])
-    fits = found and identifier in (found["inferenceProfileId"], found["inferenceProfileArn"])
-    return found if fits else None
+def _find_application_profile(request: ServiceRequest, identifier: str) -> dict[str, Any] | None:
+    profile = STATE.of(request).profiles.get(identifier.rsplit("/", 1)[-1])
+    is_match = profile and identifier in (profile["inferenceProfileId"], profile["inferenceProfileArn"])
+    return profile if is_match else None
 
 
-def get_inference_profile(asked: Asked) -> dict[str, Any]:
-    identifier = str(asked.params["inferenceProfileIdentifier"])
-    found = _system(asked, identifier) or _application(asked, identifier)
-    if found is None:
+def get_inference_profile(request: ServiceRequest) -> dict[str, Any]:
+    identifier = str(request.params["inferenceProfileIdentifier"])
+    profile = _find_system_profile(request, identifier) or _find_application_profile(request, identifier)
+    if profile is None:
         raise not_found(_MISSING)
-    return found
+    return profile
 
 
-def list_inference_profiles(asked: Asked) -> dict[str, Any]:
-    """Those of one type; without one, the system-defined (as of knowledge, not checked)."""
-    if asked.params.get("typeEquals") == "APPLICATION":
-        found = list(HELD.of(asked).profiles.values())
+def list_inference_profiles(request: ServiceRequest) -> dict[str, Any]:
+    """List the profiles of one type, by default the system-defined ones (AWS's default is not verified)."""
+    if request.params.get("typeEquals") == "APPLICATION":
+        profiles = list(STATE.of(request).profiles.values())
     else:
-        found = [_profile(id, asked) for id in _here(asked)]
-    return page(asked, "inferenceProfileSummaries", found)
+        profiles = [_describe_profile(id, request) for id in _regional_profiles(request)]
+    return paginate(request, "inferenceProfileSummaries", profiles)
 
 
-def create_inference_profile(asked: Asked) -> dict[str, Any]:
-    given, held = asked.params, HELD.of(asked)
-    # botocore checks no patterns: what AWS would refuse must not pass here.
+def create_inference_profile(request: ServiceRequest) -> dict[str, Any]:
+    params, state = request.params, STATE.of(request)
+    # botocore checks no patterns, but AWS does.
     for member, pattern in _PATTERNS.items():
-        if member in given and not re.fullmatch(pattern, given[member]):
+        if member in params and not re.fullmatch(pattern, params[member]):
             raise Refused("ValidationException", 400, f"{member} must fit {pattern}.")
-    if any(one["inferenceProfileName"] == given["inferenceProfileName"] for one in held.profiles.values()):
+    if any(
+        profile["inferenceProfileName"] == params["inferenceProfileName"]
+        for profile in state.profiles.values()
+    ):
         raise Refused("ConflictException", 400, "An inference profile of this name exists already.")
     id = new_id()
     entry = {
         "inferenceProfileId": id,
-        "inferenceProfileArn": arn(asked, "application-inference-profile", id),
-        "inferenceProfileName": given["inferenceProfileName"],
-        "models": _copied(asked, given["modelSource"].get("copyFrom", "")),
+        "inferenceProfileArn": arn(request, "application-inference-profile", id),
+        "inferenceProfileName": params["inferenceProfileName"],
+        "models": _copy_models(request, params["modelSource"].get("copyFrom", "")),
         "status": "ACTIVE",
         "type": "APPLICATION",
         "createdAt": now(),
         "updatedAt": now(),
     }
-    if "description" in given:
-        entry["description"] = given["description"]
-    held.profiles[id] = entry
-    tagged(asked, entry["inferenceProfileArn"])
+    if "description" in params:
+        entry["description"] = params["description"]
+    state.profiles[id] = entry
+    start_tags(request, entry["inferenceProfileArn"])
     return {"inferenceProfileArn": entry["inferenceProfileArn"], "status": "ACTIVE"}
 
 
-def _copied(asked: Asked, source: str) -> list[dict[str, str]]:
-    """The models of the profile or model whose ARN is `source`. Raises `Refused` for what is not there."""
+def _copy_models(request: ServiceRequest, source: str) -> list[dict[str, str]]:
+    """Return the models of the profile or model with the ARN `source`. Raises `Refused` if it does not exist."""
     if ":foundation-model/" in source:
         return [
-            {"modelArn": bedrock_models.model_arn(asked.region, bedrock_models.find_model(asked, source))}
+            {"modelArn": bedrock_models.model_arn(request.region, bedrock_models.find_model(request, source))}
         ]
-    found = _system(asked, source) if source.startswith("arn:") else None
-    if found is None:
+    profile = _find_system_profile(request, source) if source.startswith("arn:") else None
+    if profile is None:
         raise Refused("ValidationException", 400, "The provided model source is invalid.")
-    return list(found["models"])
+    return list(profile["models"])
 
 
-def delete_inference_profile(asked: Asked) -> dict[str, Any]:
-    identifier = str(asked.params["inferenceProfileIdentifier"])
-    found = _application(asked, identifier)
-    if found is None and _system(asked, identifier):
+def delete_inference_profile(request: ServiceRequest) -> dict[str, Any]:
+    identifier = str(request.params["inferenceProfileIdentifier"])
+    profile = _find_application_profile(request, identifier)
+    if profile is None and _find_system_profile(request, identifier):
         raise Refused("ValidationException", 400, "A system-defined inference profile cannot be deleted.")
-    if found is None:
+    if profile is None:
         raise not_found(_MISSING)
-    held = HELD.of(asked)
-    del held.profiles[found["inferenceProfileId"]]
-    held.tags.pop(found["inferenceProfileArn"], None)
+    state = STATE.of(request)
+    del state.profiles[profile["inferenceProfileId"]]
+    state.tags.pop(profile["inferenceProfileArn"], None)
     return {}
 
 

@@ -1,8 +1,8 @@
-"""Whether an account may call a foundation model of Amazon Bedrock, which moto does not know.
+"""An account's access to foundation models of Amazon Bedrock, which moto lacks.
 
-**The account may call every model that its region has, its terms agreed to**, until `PUT /isthmus/bedrock/access`
-says otherwise: a new account of AWS's has agreed to no third party's. Nothing here refuses a call by it, since
-no model is served.
+**By default the account may call every model of its region, and has accepted all terms.** `PUT /isthmus/bedrock/access`
+changes that. A new account in AWS has accepted no terms of third parties. Models are not served here, so the setting
+does not affect any call.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.aws.beside.bedrock_models import find_model
-from sandbox.aws.beside.bedrock_state import HELD, Entry, not_found
-from sandbox.aws.pages import Got, Page
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.beside.bedrock_state import STATE, Entry, not_found
+from sandbox.aws.pages import Page, PageRequest
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 _FIELDS = {
     "agreement": ("AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR"),
@@ -20,41 +20,46 @@ _FIELDS = {
     "entitlement": ("AVAILABLE", "NOT_AVAILABLE"),
     "region": ("AVAILABLE", "NOT_AVAILABLE"),
 }
-"""What can be set of a model, and to what (botocore's model of the service); the first is what holds unless set."""
+"""Settings of a model and their values (from botocore's model of the service). The first value is the default."""
 
 
-def get_availability(asked: Asked) -> Entry:
+def get_availability(request: ServiceRequest) -> Entry:
     try:
-        id = find_model(asked, asked.params["modelId"])
+        id = find_model(request, request.params["modelId"])
     except Refused:
         raise not_found("The provided model identifier was not found.") from None
-    held = {name: values[0] for name, values in _FIELDS.items()} | HELD.of(asked).access.get(id, {})
-    agreement = {"status": held["agreement"]}
-    if held["agreement"] == "ERROR":
+    access = {name: values[0] for name, values in _FIELDS.items()} | STATE.of(request).access.get(id, {})
+    agreement = {"status": access["agreement"]}
+    if access["agreement"] == "ERROR":
         agreement["errorMessage"] = "The agreement could not be made."
     return {
         "modelId": id,
         "agreementAvailability": agreement,
-        "authorizationStatus": held["authorization"],
-        "entitlementAvailability": held["entitlement"],
-        "regionAvailability": held["region"],
+        "authorizationStatus": access["authorization"],
+        "entitlementAvailability": access["entitlement"],
+        "regionAvailability": access["region"],
     }
 
 
-def put_access(got: Got) -> tuple[int, Any]:
-    """`{"region": …, "modelId": …, "access": {"agreement"?: …, "authorization"?: …, …}, "account"?}`."""
-    body = got.json()
-    given = body if isinstance(body, dict) else {}
-    region, id, access = given.get("region"), given.get("modelId"), given.get("access")
-    fits = isinstance(access, dict) and all(value in _FIELDS.get(name, ()) for name, value in access.items())
-    if not fits or not isinstance(region, str) or not isinstance(id, str):
+def put_access(page_request: PageRequest) -> tuple[int, Any]:
+    """Set an account's access to a model.
+
+    The body is `{"region": …, "modelId": …, "access": {"agreement"?: …, "authorization"?: …, …}, "account"?}`.
+    """
+    body = page_request.json()
+    fields = body if isinstance(body, dict) else {}
+    region, id, access = fields.get("region"), fields.get("modelId"), fields.get("access")
+    is_valid = isinstance(access, dict) and all(
+        value in _FIELDS.get(name, ()) for name, value in access.items()
+    )
+    if not is_valid or not isinstance(region, str) or not isinstance(id, str):
         names = ", ".join(f"{name} ({'|'.join(values)})" for name, values in _FIELDS.items())
-        wanted = f'The body must be {{"region": "…", "modelId": "…", "access": {{…}}}}, access of: {names}.'
-        raise Refused("ValidationException", 400, wanted)
-    asked = Asked({"modelId": id}, region, got.meant())
-    find_model(asked, id)
-    HELD.of(asked).access.setdefault(id, {}).update(access or {})
-    return 200, get_availability(asked)
+        message = f'The body must be {{"region": "…", "modelId": "…", "access": {{…}}}}, access of: {names}.'
+        raise Refused("ValidationException", 400, message)
+    request = ServiceRequest({"modelId": id}, region, page_request.named_account())
+    find_model(request, id)
+    STATE.of(request).access.setdefault(id, {}).update(access or {})
+    return 200, get_availability(request)
 
 
 OPERATIONS = (Operation("bedrock", "GetFoundationModelAvailability", get_availability),)

@@ -1,7 +1,7 @@
-"""AWS Budgets: changes, notifications with their subscribers, actions and tags, of which moto has little.
+"""AWS Budgets: updates, notifications with subscribers, actions and tags, most of which moto lacks.
 
-The budgets are moto's own, so what is set here is what moto's answers show. Budgets belong to an account,
-not to a region. Nothing is spent in the sandbox, so no budget is ever exceeded and no action runs.
+The budgets are moto's objects, so moto's answers show the changes. Budgets belong to an account, not to a region.
+Nothing is spent in the sandbox, so budgets are never exceeded and actions never run.
 """
 
 from __future__ import annotations
@@ -12,59 +12,59 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 Entry = dict[str, Any]
-_HOME = "us-east-1"
-"""Where what belongs to no region is kept."""
-_MOST_NOTIFICATIONS = 10
-"""For one budget (AWS Cost Management user guide, quotas; of knowledge)."""
+_GLOBAL_REGION = "us-east-1"
+"""Region under which resources without a region are stored."""
+_MAX_NOTIFICATIONS = 10
+"""Maximum for one budget (quotas in the AWS Cost Management user guide; not verified)."""
 
 
 @dataclass
-class _Held:
+class _State:
     actions: dict[str, Entry] = field(default_factory=dict)
     """By id."""
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     """By ARN."""
 
 
-_HELD = Memory(_Held)
+_STATE = Memory(_State)
 
 
-def _held(asked: Asked) -> _Held:
-    return _HELD.of(dataclasses.replace(asked, region=_HOME))
+def _account_state(request: ServiceRequest) -> _State:
+    return _STATE.of(dataclasses.replace(request, region=_GLOBAL_REGION))
 
 
-def _backend(asked: Asked) -> Any:
-    """moto's budgets of the account that is named, which must be the caller's own."""
+def _backend(request: ServiceRequest) -> Any:
+    """Return moto's budgets of the account in the request, which must be the caller's own."""
     from moto.budgets.models import budgets_backends
 
-    if asked.params.get("AccountId", asked.account) != asked.account:
+    if request.params.get("AccountId", request.account) != request.account:
         raise Refused("AccessDeniedException", 400, "Account is not authorized to access these budgets.")
-    return budgets_backends[asked.account]["aws"].budgets[asked.account]
+    return budgets_backends[request.account]["aws"].budgets[request.account]
 
 
-def _budget(asked: Asked) -> Any:
-    name = asked.params["BudgetName"]
-    found = _backend(asked).get(name)
-    if found is None:
+def _find_budget(request: ServiceRequest) -> Any:
+    name = request.params["BudgetName"]
+    budget = _backend(request).get(name)
+    if budget is None:
         raise Refused("NotFoundException", 400, f"Unable to get budget: {name} - the budget doesn't exist.")
-    return found
+    return budget
 
 
-def _arn(asked: Asked, name: str, action: str = "") -> str:
-    return f"arn:aws:budgets::{asked.account}:budget/{name}" + (f"/action/{action}" if action else "")
+def _arn(request: ServiceRequest, name: str, action: str = "") -> str:
+    return f"arn:aws:budgets::{request.account}:budget/{name}" + (f"/action/{action}" if action else "")
 
 
-def _named(tags: list[dict[str, str]] | None) -> dict[str, str]:
+def _tags_by_key(tags: list[dict[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
 
 
-def create_budget(asked: Asked) -> Entry:
+def create_budget(request: ServiceRequest) -> Entry:
     from moto.budgets.models import Budget
 
-    backend, budget = _backend(asked), dict(asked.params["Budget"])
+    backend, budget = _backend(request), dict(request.params["Budget"])
     name = budget["BudgetName"]
     if name in backend:
         raise Refused("DuplicateRecordException", 400, f"Error creating budget: {name} - already exists.")
@@ -77,37 +77,46 @@ def create_budget(asked: Asked) -> Entry:
             "InvalidParameterException", 400, "Unable to create/update budget - please provide a limit."
         )
     backend[name] = Budget(budget, [])
-    held = _held(asked)
-    held.tags[_arn(asked, name)] = _named(asked.params.get("ResourceTags"))
-    held.actions = {id: action for id, action in held.actions.items() if action["BudgetName"] != name}
-    for each in asked.params.get("NotificationsWithSubscribers", ()):
-        _notify(backend[name], each["Notification"], each["Subscribers"])
+    state = _account_state(request)
+    state.tags[_arn(request, name)] = _tags_by_key(request.params.get("ResourceTags"))
+    state.actions = {id: action for id, action in state.actions.items() if action["BudgetName"] != name}
+    for subscription in request.params.get("NotificationsWithSubscribers", ()):
+        _add_notification(backend[name], subscription["Notification"], subscription["Subscribers"])
     return {}
 
 
-def update_budget(asked: Asked) -> Entry:
-    new = dict(asked.params["NewBudget"])
-    budget = _budget(dataclasses.replace(asked, params={**asked.params, "BudgetName": new["BudgetName"]}))
-    kept = {name: budget.budget[name] for name in ("TimePeriod", "LastUpdatedTime") if name in budget.budget}
-    budget.budget = {**kept, **new}
+def update_budget(request: ServiceRequest) -> Entry:
+    new = dict(request.params["NewBudget"])
+    budget = _find_budget(
+        dataclasses.replace(request, params={**request.params, "BudgetName": new["BudgetName"]})
+    )
+    unchanged = {
+        name: budget.budget[name] for name in ("TimePeriod", "LastUpdatedTime") if name in budget.budget
+    }
+    budget.budget = {**unchanged, **new}
     return {}
 
 
-def _same(left: Entry, right: Entry) -> bool:
-    """A budget's notifications are told apart by these; a threshold without its type is a percentage."""
+def _is_same_notification(left: Entry, right: Entry) -> bool:
+    """Compare notifications by their identifying fields. The default type of a threshold is a percentage."""
 
-    def key(each: Entry) -> tuple[Any, ...]:
-        unit = each.get("ThresholdType", "PERCENTAGE")
-        return each["NotificationType"], each["ComparisonOperator"], float(each["Threshold"]), unit
+    def key(notification: Entry) -> tuple[Any, ...]:
+        unit = notification.get("ThresholdType", "PERCENTAGE")
+        return (
+            notification["NotificationType"],
+            notification["ComparisonOperator"],
+            float(notification["Threshold"]),
+            unit,
+        )
 
     return key(left) == key(right)
 
 
-def _notify(budget: Any, notification: Entry, subscribers: list[Entry]) -> None:
-    if any(_same(each.details, notification) for each in budget.notifications):
+def _add_notification(budget: Any, notification: Entry, subscribers: list[Entry]) -> None:
+    if any(_is_same_notification(existing.details, notification) for existing in budget.notifications):
         raise Refused("DuplicateRecordException", 400, "The budget has this notification already.")
-    if len(budget.notifications) >= _MOST_NOTIFICATIONS:
-        text = f"A budget has at most {_MOST_NOTIFICATIONS} notifications."
+    if len(budget.notifications) >= _MAX_NOTIFICATIONS:
+        text = f"A budget has at most {_MAX_NOTIFICATIONS} notifications."
         raise Refused("CreationLimitExceededException", 400, text)
     kinds = [subscriber["SubscriptionType"] for subscriber in subscribers]
     if not kinds or kinds.count("SNS") > 1 or kinds.count("EMAIL") > 10:
@@ -117,32 +126,34 @@ def _notify(budget: Any, notification: Entry, subscribers: list[Entry]) -> None:
     budget.add_notification(details, list(subscribers))
 
 
-def create_notification(asked: Asked) -> Entry:
-    _notify(_budget(asked), asked.params["Notification"], asked.params["Subscribers"])
+def create_notification(request: ServiceRequest) -> Entry:
+    _add_notification(_find_budget(request), request.params["Notification"], request.params["Subscribers"])
     return {}
 
 
-def _notification(asked: Asked) -> Any:
-    for each in _budget(asked).notifications:
-        if _same(each.details, asked.params["Notification"]):
-            return each
+def _find_notification(request: ServiceRequest) -> Any:
+    for notification in _find_budget(request).notifications:
+        if _is_same_notification(notification.details, request.params["Notification"]):
+            return notification
     raise Refused("NotFoundException", 400, "The budget has no such notification.")
 
 
-def delete_notification(asked: Asked) -> Entry:
-    _budget(asked).notifications.remove(_notification(asked))
+def delete_notification(request: ServiceRequest) -> Entry:
+    _find_budget(request).notifications.remove(_find_notification(request))
     return {}
 
 
-def describe_notifications(asked: Asked) -> Entry:
-    return {"Notifications": [dict(each.details) for each in _budget(asked).notifications]}
+def describe_notifications(request: ServiceRequest) -> Entry:
+    return {
+        "Notifications": [dict(notification.details) for notification in _find_budget(request).notifications]
+    }
 
 
-def describe_subscribers(asked: Asked) -> Entry:
-    return {"Subscribers": list(_notification(asked).subscribers)}
+def describe_subscribers(request: ServiceRequest) -> Entry:
+    return {"Subscribers": list(_find_notification(request).subscribers)}
 
 
-_OF_ACTION = (
+_ACTION_FIELDS = (
     "NotificationType",
     "ActionThreshold",
     "Definition",
@@ -153,14 +164,14 @@ _OF_ACTION = (
 
 
 def _check_action(action: Entry) -> None:
-    wanted = {
+    definition = {
         "APPLY_IAM_POLICY": "IamActionDefinition",
         "APPLY_SCP_POLICY": "ScpActionDefinition",
         "RUN_SSM_DOCUMENTS": "SsmActionDefinition",
     }[action["ActionType"]]
-    if set(action["Definition"]) != {wanted}:
+    if set(action["Definition"]) != {definition}:
         raise Refused(
-            "InvalidParameterException", 400, f"{action['ActionType']} wants {wanted} and nothing else."
+            "InvalidParameterException", 400, f"{action['ActionType']} wants {definition} and nothing else."
         )
     iam = action["Definition"].get("IamActionDefinition")
     if iam is not None and not any(iam.get(name) for name in ("Roles", "Groups", "Users")):
@@ -168,77 +179,81 @@ def _check_action(action: Entry) -> None:
         raise Refused("InvalidParameterException", 400, text)
 
 
-def create_action(asked: Asked) -> Entry:
-    _budget(asked)
-    name, id = asked.params["BudgetName"], str(uuid.uuid4())
-    action = {part: asked.params[part] for part in (*_OF_ACTION, "ActionType", "BudgetName")}
+def create_action(request: ServiceRequest) -> Entry:
+    _find_budget(request)
+    name, id = request.params["BudgetName"], str(uuid.uuid4())
+    action = {part: request.params[part] for part in (*_ACTION_FIELDS, "ActionType", "BudgetName")}
     _check_action(action)
-    held = _held(asked)
-    held.actions[id] = {**action, "ActionId": id, "Status": "STANDBY"}
-    held.tags[_arn(asked, name, id)] = _named(asked.params.get("ResourceTags"))
-    return {"AccountId": asked.account, "BudgetName": name, "ActionId": id}
+    state = _account_state(request)
+    state.actions[id] = {**action, "ActionId": id, "Status": "STANDBY"}
+    state.tags[_arn(request, name, id)] = _tags_by_key(request.params.get("ResourceTags"))
+    return {"AccountId": request.account, "BudgetName": name, "ActionId": id}
 
 
-def _action(asked: Asked) -> Entry:
-    _budget(asked)
-    found = _held(asked).actions.get(asked.params["ActionId"])
-    if found is None or found["BudgetName"] != asked.params["BudgetName"]:
+def _find_action(request: ServiceRequest) -> Entry:
+    _find_budget(request)
+    action = _account_state(request).actions.get(request.params["ActionId"])
+    if action is None or action["BudgetName"] != request.params["BudgetName"]:
         raise Refused("NotFoundException", 400, "The budget has no such action.")
-    return found
+    return action
 
 
-def _answer(asked: Asked, **more: Entry) -> Entry:
-    return {"AccountId": asked.account, "BudgetName": asked.params["BudgetName"], **more}
+def _answer(request: ServiceRequest, **more: Entry) -> Entry:
+    return {"AccountId": request.account, "BudgetName": request.params["BudgetName"], **more}
 
 
-def describe_action(asked: Asked) -> Entry:
-    return _answer(asked, Action=dict(_action(asked)))
+def describe_action(request: ServiceRequest) -> Entry:
+    return _answer(request, Action=dict(_find_action(request)))
 
 
-def update_action(asked: Asked) -> Entry:
-    old = _action(asked)
-    new = {**old, **{part: asked.params[part] for part in _OF_ACTION if part in asked.params}}
+def update_action(request: ServiceRequest) -> Entry:
+    old = _find_action(request)
+    new = {**old, **{part: request.params[part] for part in _ACTION_FIELDS if part in request.params}}
     _check_action(new)
-    _held(asked).actions[old["ActionId"]] = new
-    return _answer(asked, OldAction=old, NewAction=new)
+    _account_state(request).actions[old["ActionId"]] = new
+    return _answer(request, OldAction=old, NewAction=new)
 
 
-def delete_action(asked: Asked) -> Entry:
-    action = _action(asked)
-    held = _held(asked)
-    del held.actions[action["ActionId"]]
-    held.tags.pop(_arn(asked, action["BudgetName"], action["ActionId"]), None)
-    return _answer(asked, Action=action)
+def delete_action(request: ServiceRequest) -> Entry:
+    action = _find_action(request)
+    state = _account_state(request)
+    del state.actions[action["ActionId"]]
+    state.tags.pop(_arn(request, action["BudgetName"], action["ActionId"]), None)
+    return _answer(request, Action=action)
 
 
-def describe_actions(asked: Asked) -> Entry:
-    _budget(asked)
-    name = asked.params["BudgetName"]
-    return {"Actions": [each for each in _held(asked).actions.values() if each["BudgetName"] == name]}
+def describe_actions(request: ServiceRequest) -> Entry:
+    _find_budget(request)
+    name = request.params["BudgetName"]
+    return {
+        "Actions": [
+            action for action in _account_state(request).actions.values() if action["BudgetName"] == name
+        ]
+    }
 
 
-def _tags(asked: Asked) -> dict[str, str]:
-    """Of an ARN whose budget, and action, exist."""
-    arn = asked.params["ResourceARN"]
+def _tags(request: ServiceRequest) -> dict[str, str]:
+    """Return the tags of an ARN. Raises `Refused` if its budget or action does not exist."""
+    arn = request.params["ResourceARN"]
     name, _, action = arn.partition(":budget/")[2].partition("/action/")
     params = {"BudgetName": name, "ActionId": action}
-    of_it = dataclasses.replace(asked, params=params)
-    _ = _action(of_it) if action else _budget(of_it)
-    return _held(asked).tags.setdefault(arn, {})
+    resource_request = dataclasses.replace(request, params=params)
+    _ = _find_action(resource_request) if action else _find_budget(resource_request)
+    return _account_state(request).tags.setdefault(arn, {})
 
 
-def list_tags(asked: Asked) -> Entry:
-    return {"ResourceTags": [{"Key": key, "Value": value} for key, value in _tags(asked).items()]}
+def list_tags(request: ServiceRequest) -> Entry:
+    return {"ResourceTags": [{"Key": key, "Value": value} for key, value in _tags(request).items()]}
 
 
-def tag(asked: Asked) -> Entry:
-    _tags(asked).update(_named(asked.params["ResourceTags"]))
+def tag(request: ServiceRequest) -> Entry:
+    _tags(request).update(_tags_by_key(request.params["ResourceTags"]))
     return {}
 
 
-def untag(asked: Asked) -> Entry:
-    tags = _tags(asked)
-    for key in asked.params["ResourceTagKeys"]:
+def untag(request: ServiceRequest) -> Entry:
+    tags = _tags(request)
+    for key in request.params["ResourceTagKeys"]:
         tags.pop(key, None)
     return {}
 

@@ -1,9 +1,9 @@
-"""Requests signed with a certificate, and whether the certificate may be believed (IAM Roles Anywhere).
+"""Verifies requests that are signed with a certificate, and the certificate itself (IAM Roles Anywhere).
 
-The signature is AWS's Signature Version 4 with the certificate's key in place of a secret one; certificates
-must be as the user guide says ("The IAM Roles Anywhere authentication signing process", "trust model", read
-2026-11-25). The words of the refusals are AWS's where they were seen in public reports: `Invalid signature`,
-`Untrusted signing certificate`, `Untrusted certificate. Insufficient certificate`.
+The signature is AWS's Signature Version 4 with the certificate's private key. The requirements for certificates are
+those of the user guide ("The IAM Roles Anywhere authentication signing process", "trust model", read 2026-11-25).
+These messages are AWS's, from public reports: `Invalid signature`, `Untrusted signing certificate`, `Untrusted
+certificate. Insufficient certificate`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from sandbox.aws.pages import Got
+from sandbox.aws.pages import PageRequest
 from sandbox.aws.service_frame import Refused
 
 ALGORITHMS = ("AWS4-X509-RSA-SHA256", "AWS4-X509-ECDSA-SHA256")
@@ -25,10 +25,10 @@ _AUTHORIZATION = re.compile(
     r"(?P<algorithm>AWS4-X509-[A-Z0-9-]+) Credential=(?P<serial>\d+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)"
     r"/rolesanywhere/aws4_request, ?SignedHeaders=(?P<headers>[a-z0-9;-]+), ?Signature=(?P<signature>(?:[0-9a-f]{2})+)"
 )
-_SKEW = datetime.timedelta(minutes=5)
-"""How old a signature may be (IAM user guide, Signature Version 4: "within five minutes")."""
-_DEPTH = 5
-"""Authorities between a certificate and its trust anchor, at most."""
+_MAX_SKEW = datetime.timedelta(minutes=5)
+"""Maximum age of a signature (IAM user guide, Signature Version 4: "within five minutes")."""
+_MAX_DEPTH = 5
+"""Maximum number of authorities between a certificate and its trust anchor."""
 
 
 def denied(message: str) -> Refused:
@@ -36,58 +36,66 @@ def denied(message: str) -> Refused:
 
 
 @dataclass(frozen=True)
-class Signed:
-    """A request whose signature is right: who signed it is not yet known to be trusted."""
+class Signer:
+    """The signer of a request with a valid signature. `check_trusted` decides whether to trust the certificate."""
 
     certificate: Any
     chain: tuple[Any, ...]
     region: str
 
 
-def canonical(got: Got, names: list[str]) -> str:
-    """The request in Signature Version 4's one form; a header that is named and missing is empty."""
+def canonical_request(page_request: PageRequest, names: list[str]) -> str:
+    """Return the canonical request of Signature Version 4. A missing header counts as empty."""
     pairs = sorted(
         (quote(key, safe="-_.~"), quote(value, safe="-_.~"))
-        for key, value in parse_qsl(got.query, keep_blank_values=True)
+        for key, value in parse_qsl(page_request.query, keep_blank_values=True)
     )
-    headers = "".join(f"{name}:{' '.join(got.headers.get(name, '').split())}\n" for name in names)
+    headers = "".join(f"{name}:{' '.join(page_request.headers.get(name, '').split())}\n" for name in names)
     return "\n".join(
         (
-            got.method,
-            got.path,
+            page_request.method,
+            page_request.path,
             "&".join(f"{key}={value}" for key, value in pairs),
             headers,
             ";".join(names),
-            hashlib.sha256(got.body).hexdigest(),
+            hashlib.sha256(page_request.body).hexdigest(),
         )
     )
 
 
-def signed(got: Got, now: datetime.datetime) -> Signed:
-    """Who signed the request. Raises `Refused` unless the signature is of this request, by that key, and new."""
-    found = _AUTHORIZATION.fullmatch(got.headers.get("authorization", ""))
-    if found is None:
+def verify_signature(page_request: PageRequest, now: datetime.datetime) -> Signer:
+    """Return the signer. Raises `Refused` if the signature is not of this request, not by its key, or too old."""
+    authorization = _AUTHORIZATION.fullmatch(page_request.headers.get("authorization", ""))
+    if authorization is None:
         raise denied("Missing Authentication Token")
-    names = found["headers"].split(";")
-    needed = {"host", "x-amz-date", "x-amz-x509"} | ({"x-amz-x509-chain"} & set(got.headers))
-    date = got.headers.get("x-amz-date", "")
-    if not needed <= set(names) or names != sorted(names) or not date.startswith(found["date"]):
+    names = authorization["headers"].split(";")
+    needed = {"host", "x-amz-date", "x-amz-x509"} | ({"x-amz-x509-chain"} & set(page_request.headers))
+    date = page_request.headers.get("x-amz-date", "")
+    if not needed <= set(names) or names != sorted(names) or not date.startswith(authorization["date"]):
         raise denied("Invalid signature")
     try:
         moment = datetime.datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
     except ValueError:
         raise denied("Invalid signature") from None
-    certificate = _certificate(got.headers.get("x-amz-x509", ""))
+    certificate = _certificate(page_request.headers.get("x-amz-x509", ""))
     chain = tuple(
-        _certificate(part) for part in got.headers.get("x-amz-x509-chain", "").split(",") if part.strip()
+        _certificate(part)
+        for part in page_request.headers.get("x-amz-x509-chain", "").split(",")
+        if part.strip()
     )
-    scope = f"{found['date']}/{found['region']}/rolesanywhere/aws4_request"
-    digest = hashlib.sha256(canonical(got, names).encode()).hexdigest()
-    text = "\n".join((found["algorithm"], date, scope, digest))
-    fits = _verifies(certificate, found["algorithm"], bytes.fromhex(found["signature"]), text.encode())
-    if not fits or int(found["serial"]) != certificate.serial_number or abs(now - moment) > _SKEW:
+    scope = f"{authorization['date']}/{authorization['region']}/rolesanywhere/aws4_request"
+    digest = hashlib.sha256(canonical_request(page_request, names).encode()).hexdigest()
+    text = "\n".join((authorization["algorithm"], date, scope, digest))
+    is_verified = _is_signed_by(
+        certificate, authorization["algorithm"], bytes.fromhex(authorization["signature"]), text.encode()
+    )
+    if (
+        not is_verified
+        or int(authorization["serial"]) != certificate.serial_number
+        or abs(now - moment) > _MAX_SKEW
+    ):
         raise denied("Invalid signature")
-    return Signed(certificate, chain, found["region"])
+    return Signer(certificate, chain, authorization["region"])
 
 
 def _certificate(text: str) -> Any:
@@ -99,8 +107,8 @@ def _certificate(text: str) -> Any:
         raise Refused("ValidationException", 400, "The signing certificate could not be read.") from None
 
 
-def _verifies(certificate: Any, algorithm: str, signature: bytes, text: bytes) -> bool:
-    """Whether the certificate's key made the signature. The algorithm must be the key's own."""
+def _is_signed_by(certificate: Any, algorithm: str, signature: bytes, text: bytes) -> bool:
+    """Return True if the certificate's key made the signature. The algorithm must match the key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -118,27 +126,27 @@ def _verifies(certificate: Any, algorithm: str, signature: bytes, text: bytes) -
     return True
 
 
-def check_trusted(found: Signed, anchors: list[Any], now: datetime.datetime) -> None:
-    """Raises `Refused` unless a chain of valid authorities leads from the certificate to an anchor."""
+def check_trusted(signer: Signer, anchors: list[Any], now: datetime.datetime) -> None:
+    """Raise `Refused` unless a chain of valid authorities leads from the certificate to a trust anchor."""
     from cryptography.x509 import verification
 
-    _check_suitable(found.certificate)
+    _check_suitable(signer.certificate)
     ends = verification.ExtensionPolicy.permit_all()
     policy = (
         verification.PolicyBuilder()
         .store(verification.Store(anchors))
         .time(now)
-        .max_chain_depth(_DEPTH)
+        .max_chain_depth(_MAX_DEPTH)
         .extension_policies(ca_policy=_authorities(), ee_policy=ends)
     )
     try:
-        policy.build_client_verifier().verify(found.certificate, list(found.chain))
+        policy.build_client_verifier().verify(signer.certificate, list(signer.chain))
     except verification.VerificationError:
         raise denied("Untrusted signing certificate") from None
 
 
 def _authorities() -> Any:
-    """What an authority's certificate must say: that it is one, and that its key signs certificates."""
+    """Return the policy for authorities' certificates: they must be CAs, and their keys must sign certificates."""
     from cryptography import x509
     from cryptography.x509.verification import Criticality, ExtensionPolicy
 
@@ -154,7 +162,7 @@ def _authorities() -> Any:
 
 
 def _check_suitable(certificate: Any) -> None:
-    """An end's certificate: version 3, no authority, for digital signatures, signed with SHA-256 or better."""
+    """Check an end entity's certificate: version 3, not a CA, for digital signatures, signed with SHA-256 or better."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
@@ -169,29 +177,29 @@ def _check_suitable(certificate: Any) -> None:
         raise denied("Untrusted certificate. Insufficient certificate")
 
 
-def tags(certificate: Any) -> dict[str, str]:
-    """The session's tags from a certificate by the default mapping: subject, issuer and first names of each kind.
+def session_tags_of(certificate: Any) -> dict[str, str]:
+    """Return the session's tags by the default mapping: subject, issuer, and the first alternative name of each kind.
 
-    Names that occur more than once in a subject are joined by `/` (as of knowledge, not checked).
+    Repeated attributes of a subject are joined by `/` (not verified).
     """
     from cryptography import x509
 
-    made = _names("x509Subject", certificate.subject) | _names("x509Issuer", certificate.issuer)
+    session_tags = _names("x509Subject", certificate.subject) | _names("x509Issuer", certificate.issuer)
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return made
+        return session_tags
     for kind, key in ((x509.DNSName, "x509SAN/DNS"), (x509.UniformResourceIdentifier, "x509SAN/URI")):
-        found = names.get_values_for_type(kind)
-        if found:
-            made[key] = found[0]
+        values = names.get_values_for_type(kind)
+        if values:
+            session_tags[key] = values[0]
     directory = names.get_values_for_type(x509.DirectoryName)
-    return made | (_names("x509SAN/Name", directory[0]) if directory else {})
+    return session_tags | (_names("x509SAN/Name", directory[0]) if directory else {})
 
 
 def _names(prefix: str, name: Any) -> dict[str, str]:
-    made: dict[str, str] = {}
+    names: dict[str, str] = {}
     for part in name:
         key = f"{prefix}/{part.rfc4514_attribute_name}"
-        made[key] = f"{made[key]}/{part.value}" if key in made else str(part.value)
-    return made
+        names[key] = f"{names[key]}/{part.value}" if key in names else str(part.value)
+    return names

@@ -1,7 +1,7 @@
-"""AWS Cost Explorer: anomaly monitors and subscriptions, and cost-allocation tags, of which moto has none.
+"""AWS Cost Explorer: anomaly monitors, anomaly subscriptions and cost-allocation tags, which moto lacks.
 
-They belong to an account, not to a region; their tags are kept by moto's own Cost Explorer. There is no
-spending in the sandbox, so no anomaly is ever found.
+They belong to an account, not to a region. moto's Cost Explorer stores their tags. Nothing is spent in the sandbox, so
+no anomaly is found.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 Entry = dict[str, Any]
-_HOME = "us-east-1"
-"""Where what belongs to no region is kept."""
+_GLOBAL_REGION = "us-east-1"
+"""Region under which resources without a region are stored."""
 
 
 @dataclass
-class _Held:
+class _State:
     monitors: dict[str, Entry] = field(default_factory=dict)
     subscriptions: dict[str, Entry] = field(default_factory=dict)
     """Both by ARN."""
@@ -29,83 +29,88 @@ class _Held:
     """By key."""
 
 
-_HELD = Memory(_Held)
+_STATE = Memory(_State)
 
 
-def _held(asked: Asked) -> _Held:
-    return _HELD.of(dataclasses.replace(asked, region=_HOME))
+def _account_state(request: ServiceRequest) -> _State:
+    return _STATE.of(dataclasses.replace(request, region=_GLOBAL_REGION))
 
 
-def _tagged(asked: Asked, kind: str) -> str:
-    """The ARN of a new monitor or subscription, with its tags in moto's keeping."""
+def _new_arn(request: ServiceRequest, kind: str) -> str:
+    """Return the ARN of a new monitor or subscription, and store the request's tags in moto."""
     from moto.ce.models import ce_backends
 
-    arn = f"arn:aws:ce::{asked.account}:{kind}/{uuid.uuid4()}"
-    ce_backends[asked.account]["aws"].tag_resource(arn, asked.params.get("ResourceTags") or [])
+    arn = f"arn:aws:ce::{request.account}:{kind}/{uuid.uuid4()}"
+    ce_backends[request.account]["aws"].tag_resource(arn, request.params.get("ResourceTags") or [])
     return arn
 
 
-def _forget_tags(asked: Asked, arn: str) -> None:
+def _forget_tags(request: ServiceRequest, arn: str) -> None:
     from moto.ce.models import ce_backends
 
-    ce_backends[asked.account]["aws"].tagger.delete_all_tags_for_resource(arn)
+    ce_backends[request.account]["aws"].tagger.delete_all_tags_for_resource(arn)
 
 
 def _today() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _picked(entries: dict[str, Entry], arns: list[str] | None, code: str) -> list[Entry]:
-    """All, or those of these ARNs. Raises `Refused` with `code` for one that is not there."""
+def _select(entries: dict[str, Entry], arns: list[str] | None, code: str) -> list[Entry]:
+    """Return the entries with these ARNs, by default all. Raises `Refused` with `code` if one does not exist."""
     for arn in arns or ():
         if arn not in entries:
             raise Refused(code, 400, f"Unable to find {arn}.")
     return [entries[arn] for arn in arns] if arns else list(entries.values())
 
 
-def create_monitor(asked: Asked) -> Entry:
-    monitor = dict(asked.params["AnomalyMonitor"])
-    wanted = {"DIMENSIONAL": "MonitorDimension", "CUSTOM": "MonitorSpecification"}[monitor["MonitorType"]]
-    if wanted not in monitor:
+def create_monitor(request: ServiceRequest) -> Entry:
+    monitor = dict(request.params["AnomalyMonitor"])
+    required = {"DIMENSIONAL": "MonitorDimension", "CUSTOM": "MonitorSpecification"}[monitor["MonitorType"]]
+    if required not in monitor:
         raise Refused(
-            "ValidationException", 400, f"A monitor of type {monitor['MonitorType']} wants {wanted}."
+            "ValidationException", 400, f"A monitor of type {monitor['MonitorType']} wants {required}."
         )
-    arn = _tagged(asked, "anomalymonitor")
-    made = _today()
-    _held(asked).monitors[arn] = {**monitor, "MonitorArn": arn, "CreationDate": made, "LastUpdatedDate": made}
+    arn = _new_arn(request, "anomalymonitor")
+    today = _today()
+    _account_state(request).monitors[arn] = {
+        **monitor,
+        "MonitorArn": arn,
+        "CreationDate": today,
+        "LastUpdatedDate": today,
+    }
     return {"MonitorArn": arn}
 
 
-def get_monitors(asked: Asked) -> Entry:
-    arns = asked.params.get("MonitorArnList")
-    return {"AnomalyMonitors": _picked(_held(asked).monitors, arns, "UnknownMonitorException")}
+def get_monitors(request: ServiceRequest) -> Entry:
+    arns = request.params.get("MonitorArnList")
+    return {"AnomalyMonitors": _select(_account_state(request).monitors, arns, "UnknownMonitorException")}
 
 
-def update_monitor(asked: Asked) -> Entry:
-    arn = asked.params["MonitorArn"]
-    monitor = _picked(_held(asked).monitors, [arn], "UnknownMonitorException")[0]
-    monitor["MonitorName"] = asked.params.get("MonitorName", monitor["MonitorName"])
+def update_monitor(request: ServiceRequest) -> Entry:
+    arn = request.params["MonitorArn"]
+    monitor = _select(_account_state(request).monitors, [arn], "UnknownMonitorException")[0]
+    monitor["MonitorName"] = request.params.get("MonitorName", monitor["MonitorName"])
     monitor["LastUpdatedDate"] = _today()
     return {"MonitorArn": arn}
 
 
-def delete_monitor(asked: Asked) -> Entry:
-    """Subscriptions to it lose it, and those that have no other go with it (of knowledge)."""
-    arn, held = asked.params["MonitorArn"], _held(asked)
-    _picked(held.monitors, [arn], "UnknownMonitorException")
-    del held.monitors[arn]
-    _forget_tags(asked, arn)
-    for name, subscription in list(held.subscriptions.items()):
-        left = [each for each in subscription["MonitorArnList"] if each != arn]
-        subscription["MonitorArnList"] = left
-        if not left:
-            del held.subscriptions[name]
+def delete_monitor(request: ServiceRequest) -> Entry:
+    """Delete a monitor. Subscriptions without another monitor are deleted with it (not verified)."""
+    arn, state = request.params["MonitorArn"], _account_state(request)
+    _select(state.monitors, [arn], "UnknownMonitorException")
+    del state.monitors[arn]
+    _forget_tags(request, arn)
+    for name, subscription in list(state.subscriptions.items()):
+        remaining = [monitor_arn for monitor_arn in subscription["MonitorArnList"] if monitor_arn != arn]
+        subscription["MonitorArnList"] = remaining
+        if not remaining:
+            del state.subscriptions[name]
     return {}
 
 
-def _check_subscription(held: _Held, subscription: Entry) -> None:
-    """Immediate alerts go to topics, digests to addresses (of knowledge)."""
-    _picked(held.monitors, subscription["MonitorArnList"], "UnknownMonitorException")
+def _check_subscription(state: _State, subscription: Entry) -> None:
+    """Check that immediate alerts go to SNS topics, and digests to e-mail addresses (not verified)."""
+    _select(state.monitors, subscription["MonitorArnList"], "UnknownMonitorException")
     kinds = {subscriber.get("Type") for subscriber in subscription["Subscribers"]}
     immediate = subscription["Frequency"] == "IMMEDIATE"
     if immediate and kinds != {"SNS"}:
@@ -118,60 +123,60 @@ def _check_subscription(held: _Held, subscription: Entry) -> None:
         raise Refused("ValidationException", 400, "A subscription wants a threshold expression.")
 
 
-def create_subscription(asked: Asked) -> Entry:
-    subscription, held = dict(asked.params["AnomalySubscription"]), _held(asked)
-    _check_subscription(held, subscription)
-    arn = _tagged(asked, "anomalysubscription")
-    held.subscriptions[arn] = {"AccountId": asked.account, **subscription, "SubscriptionArn": arn}
+def create_subscription(request: ServiceRequest) -> Entry:
+    subscription, state = dict(request.params["AnomalySubscription"]), _account_state(request)
+    _check_subscription(state, subscription)
+    arn = _new_arn(request, "anomalysubscription")
+    state.subscriptions[arn] = {"AccountId": request.account, **subscription, "SubscriptionArn": arn}
     return {"SubscriptionArn": arn}
 
 
-def get_subscriptions(asked: Asked) -> Entry:
-    arns = asked.params.get("SubscriptionArnList")
-    found = _picked(_held(asked).subscriptions, arns, "UnknownSubscriptionException")
-    of_monitor = asked.params.get("MonitorArn")
+def get_subscriptions(request: ServiceRequest) -> Entry:
+    arns = request.params.get("SubscriptionArnList")
+    subscriptions = _select(_account_state(request).subscriptions, arns, "UnknownSubscriptionException")
+    monitor = request.params.get("MonitorArn")
     return {
         "AnomalySubscriptions": [
-            each for each in found if of_monitor is None or of_monitor in each["MonitorArnList"]
+            subscription
+            for subscription in subscriptions
+            if monitor is None or monitor in subscription["MonitorArnList"]
         ]
     }
 
 
-def update_subscription(asked: Asked) -> Entry:
-    arn, held = asked.params["SubscriptionArn"], _held(asked)
-    old = _picked(held.subscriptions, [arn], "UnknownSubscriptionException")[0]
-    new = {**old, **asked.params}
-    _check_subscription(held, new)
-    held.subscriptions[arn] = new
+def update_subscription(request: ServiceRequest) -> Entry:
+    arn, state = request.params["SubscriptionArn"], _account_state(request)
+    old = _select(state.subscriptions, [arn], "UnknownSubscriptionException")[0]
+    new = {**old, **request.params}
+    _check_subscription(state, new)
+    state.subscriptions[arn] = new
     return {"SubscriptionArn": arn}
 
 
-def delete_subscription(asked: Asked) -> Entry:
-    arn, held = asked.params["SubscriptionArn"], _held(asked)
-    _picked(held.subscriptions, [arn], "UnknownSubscriptionException")
-    del held.subscriptions[arn]
-    _forget_tags(asked, arn)
+def delete_subscription(request: ServiceRequest) -> Entry:
+    arn, state = request.params["SubscriptionArn"], _account_state(request)
+    _select(state.subscriptions, [arn], "UnknownSubscriptionException")
+    del state.subscriptions[arn]
+    _forget_tags(request, arn)
     return {}
 
 
-def list_allocation_tags(asked: Asked) -> Entry:
-    keys, status = asked.params.get("TagKeys"), asked.params.get("Status")
-    found = _held(asked).allocation_tags.values()
+def list_allocation_tags(request: ServiceRequest) -> Entry:
+    keys, status = request.params.get("TagKeys"), request.params.get("Status")
+    tags = _account_state(request).allocation_tags.values()
     return {
         "CostAllocationTags": [
-            each
-            for each in found
-            if (not keys or each["TagKey"] in keys) and status in (None, each["Status"])
+            tag for tag in tags if (not keys or tag["TagKey"] in keys) and status in (None, tag["Status"])
         ]
     }
 
 
-def update_allocation_tags(asked: Asked) -> Entry:
-    """Any key is known here; AWS knows those that were seen on a bill, a day later at the earliest."""
-    held = _held(asked)
-    for entry in asked.params["CostAllocationTagsStatus"]:
+def update_allocation_tags(request: ServiceRequest) -> Entry:
+    """Accept any key. AWS accepts only keys that have appeared on a bill, after a day at the earliest."""
+    state = _account_state(request)
+    for entry in request.params["CostAllocationTagsStatus"]:
         kind = "AWSGenerated" if entry["TagKey"].startswith("aws:") else "UserDefined"
-        held.allocation_tags[entry["TagKey"]] = {**entry, "Type": kind, "LastUpdatedDate": _today()}
+        state.allocation_tags[entry["TagKey"]] = {**entry, "Type": kind, "LastUpdatedDate": _today()}
     return {"Errors": []}
 
 

@@ -1,8 +1,8 @@
-"""AWS Direct Connect: gateways, their associations with transit gateways, transit virtual interfaces.
+"""AWS Direct Connect: gateways, their associations with transit gateways, and transit virtual interfaces.
 
-moto has connections only. A Direct Connect gateway belongs to no region; an association and an interface
-to the region of what they join. An association makes the transit gateway's attachment, which is moto's own.
-The key of an interface's BGP session is made up where none is given, and shown in every answer, as AWS does.
+moto has connections only. A Direct Connect gateway has no region; an association or interface has the region of what
+it connects. An association creates the transit gateway's attachment, a moto object. Without a BGP key for an
+interface, one is generated. As in AWS, every answer shows it.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.aws.beside.ec2_transit_gateway import attach, detach, gateway
+from sandbox.aws.beside.ec2_transit_gateway import attach, detach, find_gateway
 from sandbox.aws.beside.memory import Memory
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
-_HOME = "us-east-1"
-"""Where what belongs to no region is kept."""
+_GLOBAL_REGION = "us-east-1"
+"""Region under which resources without a region are stored."""
 _CONNECTION = re.compile(r"dxcon-[a-z0-9]{8}")
 _LINK_LOCAL = "169.254.{third}.{host}/30"
 
 
 @dataclass
-class _Kept:
+class _State:
     gateways: dict[str, dict[str, Any]] = field(default_factory=dict)
     associations: dict[str, dict[str, Any]] = field(default_factory=dict)
     interfaces: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     """By ARN."""
     attachments: dict[str, Any] = field(default_factory=dict)
-    """moto's attachment of a transit gateway, by association."""
+    """moto's attachment of the transit gateway, by association."""
 
 
-_memory: Memory[_Kept] = Memory(_Kept)
+_STATE: Memory[_State] = Memory(_State)
 
 
 def _refused(message: str, code: str = "DirectConnectClientException") -> Refused:
     return Refused(code, 400, message)
 
 
-def _global(asked: Asked) -> _Kept:
-    return _memory.of(dataclasses.replace(asked, region=_HOME))
+def _account_state(request: ServiceRequest) -> _State:
+    return _STATE.of(dataclasses.replace(request, region=_GLOBAL_REGION))
 
 
-def _given_tags(tags: Any) -> dict[str, str]:
+def _tags_by_key(tags: Any) -> dict[str, str]:
     return {tag["key"]: tag.get("value", "") for tag in tags or ()}
 
 
-def _shown_tags(tags: dict[str, str]) -> dict[str, Any]:
-    """The member `tags` of an answer, which has none where there are none."""
+def _tags_member(tags: dict[str, str]) -> dict[str, Any]:
+    """Return the member `tags` of an answer, which is omitted without tags."""
     shown = [{"key": key, "value": text} for key, text in sorted(tags.items())]
     return {"tags": shown} if shown else {}
 
@@ -63,77 +63,81 @@ def _partition(region: str) -> str:
     return get_partition(region)
 
 
-def _gateway_arn(asked: Asked, id: str) -> str:
-    return f"arn:{_partition(asked.region)}:directconnect::{asked.account}:dx-gateway/{id}"
+def _gateway_arn(request: ServiceRequest, id: str) -> str:
+    return f"arn:{_partition(request.region)}:directconnect::{request.account}:dx-gateway/{id}"
 
 
-def _interface_arn(asked: Asked, id: str) -> str:
-    return f"arn:{_partition(asked.region)}:directconnect:{asked.region}:{asked.account}:dxvif/{id}"
+def _interface_arn(request: ServiceRequest, id: str) -> str:
+    return f"arn:{_partition(request.region)}:directconnect:{request.region}:{request.account}:dxvif/{id}"
 
 
-def _asn(number: int) -> int:
-    """A private BGP number. Raises `Refused` for any other, as AWS does for its own side."""
+def _check_asn(number: int) -> int:
+    """Return a private ASN. Raises `Refused` for others, as AWS does for the Amazon side."""
     if not (64512 <= number <= 65534 or 4200000000 <= number <= 4294967294):
         raise _refused("The ASN of the Amazon side must be private: 64512-65534 or 4200000000-4294967294.")
     return number
 
 
-def _gateway(asked: Asked, id: str) -> dict[str, Any]:
-    found = _global(asked).gateways.get(id)
-    if found is None:
+def _find_gateway(request: ServiceRequest, id: str) -> dict[str, Any]:
+    dx_gateway = _account_state(request).gateways.get(id)
+    if dx_gateway is None:
         raise _refused(f"Direct Connect Gateway with ID {id} does not exist.")
-    return found
+    return dx_gateway
 
 
-def _shown_gateway(asked: Asked, made: dict[str, Any]) -> dict[str, Any]:
-    tags = _global(asked).tags.get(_gateway_arn(asked, made["directConnectGatewayId"]), {})
-    return {**made, **_shown_tags(tags)}
+def _describe_gateway(request: ServiceRequest, dx_gateway: dict[str, Any]) -> dict[str, Any]:
+    tags = _account_state(request).tags.get(_gateway_arn(request, dx_gateway["directConnectGatewayId"]), {})
+    return {**dx_gateway, **_tags_member(tags)}
 
 
-def create_gateway(asked: Asked) -> dict[str, Any]:
+def create_gateway(request: ServiceRequest) -> dict[str, Any]:
     id = str(uuid.uuid4())
-    made = {
+    dx_gateway = {
         "directConnectGatewayId": id,
-        "directConnectGatewayName": asked.params["directConnectGatewayName"],
-        "amazonSideAsn": _asn(asked.params.get("amazonSideAsn", 64512)),
-        "ownerAccount": asked.account,
+        "directConnectGatewayName": request.params["directConnectGatewayName"],
+        "amazonSideAsn": _check_asn(request.params.get("amazonSideAsn", 64512)),
+        "ownerAccount": request.account,
         "directConnectGatewayState": "available",
     }
-    _global(asked).gateways[id] = made
-    _global(asked).tags[_gateway_arn(asked, id)] = _given_tags(asked.params.get("tags"))
-    return {"directConnectGateway": _shown_gateway(asked, made)}
+    _account_state(request).gateways[id] = dx_gateway
+    _account_state(request).tags[_gateway_arn(request, id)] = _tags_by_key(request.params.get("tags"))
+    return {"directConnectGateway": _describe_gateway(request, dx_gateway)}
 
 
-def describe_gateways(asked: Asked) -> dict[str, Any]:
-    """All, or the one of the id; an unknown id is an empty list, as in AWS."""
-    wanted = asked.params.get("directConnectGatewayId")
-    kept = [one for id, one in _global(asked).gateways.items() if wanted in (None, id)]
-    return {"directConnectGateways": [_shown_gateway(asked, one) for one in kept]}
+def describe_gateways(request: ServiceRequest) -> dict[str, Any]:
+    """List all gateways, or the one with the id. As in AWS, an unknown id gives an empty list."""
+    gateway_id = request.params.get("directConnectGatewayId")
+    dx_gateways = [
+        dx_gateway for id, dx_gateway in _account_state(request).gateways.items() if gateway_id in (None, id)
+    ]
+    return {"directConnectGateways": [_describe_gateway(request, dx_gateway) for dx_gateway in dx_gateways]}
 
 
-def update_gateway(asked: Asked) -> dict[str, Any]:
-    made = _gateway(asked, asked.params["directConnectGatewayId"])
-    made["directConnectGatewayName"] = asked.params["newDirectConnectGatewayName"]
-    return {"directConnectGateway": _shown_gateway(asked, made)}
+def update_gateway(request: ServiceRequest) -> dict[str, Any]:
+    dx_gateway = _find_gateway(request, request.params["directConnectGatewayId"])
+    dx_gateway["directConnectGatewayName"] = request.params["newDirectConnectGatewayName"]
+    return {"directConnectGateway": _describe_gateway(request, dx_gateway)}
 
 
-def delete_gateway(asked: Asked) -> dict[str, Any]:
-    """Associations and interfaces hold it back."""
-    id = asked.params["directConnectGatewayId"]
-    made = _gateway(asked, id)
-    here, everywhere = _memory.of(asked), _global(asked)
-    if any(one["directConnectGatewayId"] == id for one in everywhere.associations.values()):
+def delete_gateway(request: ServiceRequest) -> dict[str, Any]:
+    """Delete a gateway. Raises `Refused` if it has associations or interfaces."""
+    id = request.params["directConnectGatewayId"]
+    dx_gateway = _find_gateway(request, id)
+    regional, account_state = _STATE.of(request), _account_state(request)
+    if any(
+        association["directConnectGatewayId"] == id for association in account_state.associations.values()
+    ):
         raise _refused(f"Direct Connect Gateway {id} has associations.")
-    if any(one["directConnectGatewayId"] == id for one in here.interfaces.values()):
+    if any(interface["directConnectGatewayId"] == id for interface in regional.interfaces.values()):
         raise _refused(f"Direct Connect Gateway {id} has virtual interfaces.")
-    del everywhere.gateways[id]
-    everywhere.tags.pop(_gateway_arn(asked, id), None)
-    return {"directConnectGateway": {**made, "directConnectGatewayState": "deleting"}}
+    del account_state.gateways[id]
+    account_state.tags.pop(_gateway_arn(request, id), None)
+    return {"directConnectGateway": {**dx_gateway, "directConnectGatewayState": "deleting"}}
 
 
-def _prefixes(parts: Any) -> list[str]:
-    """CIDRs; at most 200 to a transit gateway's association (as of knowledge, 2026-11-25, not checked)."""
-    cidrs = [part["cidr"] for part in parts or ()]
+def _check_prefixes(prefixes: Any) -> list[str]:
+    """Return the CIDRs of allowed prefixes. AWS's maximum of 200 (2026-11-25, not verified) is not checked."""
+    cidrs = [part["cidr"] for part in prefixes or ()]
     for cidr in cidrs:
         try:
             ipaddress.ip_network(cidr)
@@ -142,218 +146,225 @@ def _prefixes(parts: Any) -> list[str]:
     return cidrs
 
 
-def create_association(asked: Asked) -> dict[str, Any]:
-    """With a transit gateway of the request's region. Prefixes are required, and the numbers must differ."""
-    from sandbox.aws.beside.ec2_transit_gateway import ec2
+def create_association(request: ServiceRequest) -> dict[str, Any]:
+    """Associate a gateway with a transit gateway of the region. Prefixes are required, and the ASNs must differ."""
+    from sandbox.aws.beside.ec2_transit_gateway import moto_backend
 
-    id, hub_id = asked.params["directConnectGatewayId"], asked.params.get("gatewayId", "")
-    dx, everywhere = _gateway(asked, id), _global(asked)
-    if hub_id not in ec2(asked).transit_gateways:
-        raise _refused(f"Transit Gateway {hub_id} does not exist in {asked.region}.")
-    hub = gateway(asked, hub_id)
-    cidrs = _prefixes(asked.params.get("addAllowedPrefixesToDirectConnectGateway"))
+    id, hub_id = request.params["directConnectGatewayId"], request.params.get("gatewayId", "")
+    dx_gateway, account_state = _find_gateway(request, id), _account_state(request)
+    if hub_id not in moto_backend(request).transit_gateways:
+        raise _refused(f"Transit Gateway {hub_id} does not exist in {request.region}.")
+    transit_gateway = find_gateway(request, hub_id)
+    cidrs = _check_prefixes(request.params.get("addAllowedPrefixesToDirectConnectGateway"))
     if not cidrs:
         raise _refused("An association with a transit gateway names the prefixes that it allows.")
-    if int(hub.options["AmazonSideAsn"]) == dx["amazonSideAsn"]:
+    if int(transit_gateway.options["AmazonSideAsn"]) == dx_gateway["amazonSideAsn"]:
         raise _refused("The transit gateway and the Direct Connect gateway must have different ASNs.")
-    for one in everywhere.associations.values():
-        if one["directConnectGatewayId"] == id and one["associatedGateway"]["id"] == hub_id:
+    for other in account_state.associations.values():
+        if other["directConnectGatewayId"] == id and other["associatedGateway"]["id"] == hub_id:
             raise _refused(f"{hub_id} is already associated with {id}.")
-    made = {
+    association = {
         "directConnectGatewayId": id,
-        "directConnectGatewayOwnerAccount": asked.account,
+        "directConnectGatewayOwnerAccount": request.account,
         "associationState": "associated",
         "associationId": str(uuid.uuid4()),
         "associatedGateway": {
             "id": hub_id,
             "type": "transitGateway",
-            "ownerAccount": asked.account,
-            "region": asked.region,
+            "ownerAccount": request.account,
+            "region": request.region,
         },
         "allowedPrefixesToDirectConnectGateway": [{"cidr": cidr} for cidr in cidrs],
     }
-    everywhere.associations[made["associationId"]] = made
-    everywhere.attachments[made["associationId"]] = attach(asked, hub_id, id, "direct-connect-gateway")
-    return {"directConnectGatewayAssociation": made}
+    account_state.associations[association["associationId"]] = association
+    account_state.attachments[association["associationId"]] = attach(
+        request, hub_id, id, "direct-connect-gateway"
+    )
+    return {"directConnectGatewayAssociation": association}
 
 
-def describe_associations(asked: Asked) -> dict[str, Any]:
-    given = asked.params
-    chosen = [
-        one
-        for one in _global(asked).associations.values()
-        if given.get("associationId") in (None, one["associationId"])
-        and given.get("directConnectGatewayId") in (None, one["directConnectGatewayId"])
-        and given.get("associatedGatewayId") in (None, one["associatedGateway"]["id"])
+def describe_associations(request: ServiceRequest) -> dict[str, Any]:
+    params = request.params
+    associations = [
+        association
+        for association in _account_state(request).associations.values()
+        if params.get("associationId") in (None, association["associationId"])
+        and params.get("directConnectGatewayId") in (None, association["directConnectGatewayId"])
+        and params.get("associatedGatewayId") in (None, association["associatedGateway"]["id"])
     ]
-    return {"directConnectGatewayAssociations": chosen}
+    return {"directConnectGatewayAssociations": associations}
 
 
-def _association(asked: Asked) -> dict[str, Any]:
-    """By its own id, or by those of the two that it joins."""
-    found = describe_associations(asked)["directConnectGatewayAssociations"]
-    if not found:
+def _find_association(request: ServiceRequest) -> dict[str, Any]:
+    """Return an association by its id, or by the ids of both gateways."""
+    associations = describe_associations(request)["directConnectGatewayAssociations"]
+    if not associations:
         raise _refused("Direct Connect Gateway Association does not exist.")
-    return found[0]
+    return associations[0]
 
 
-def update_association(asked: Asked) -> dict[str, Any]:
-    made = _association(asked)
-    gone = _prefixes(asked.params.get("removeAllowedPrefixesToDirectConnectGateway"))
-    new = _prefixes(asked.params.get("addAllowedPrefixesToDirectConnectGateway"))
-    left = [part["cidr"] for part in made["allowedPrefixesToDirectConnectGateway"]]
-    left = [cidr for cidr in left if cidr not in gone] + [cidr for cidr in new if cidr not in left]
-    if not left:
+def update_association(request: ServiceRequest) -> dict[str, Any]:
+    association = _find_association(request)
+    removed = _check_prefixes(request.params.get("removeAllowedPrefixesToDirectConnectGateway"))
+    added = _check_prefixes(request.params.get("addAllowedPrefixesToDirectConnectGateway"))
+    remaining = [part["cidr"] for part in association["allowedPrefixesToDirectConnectGateway"]]
+    remaining = [cidr for cidr in remaining if cidr not in removed] + [
+        cidr for cidr in added if cidr not in remaining
+    ]
+    if not remaining:
         raise _refused("An association with a transit gateway names the prefixes that it allows.")
-    made["allowedPrefixesToDirectConnectGateway"] = [{"cidr": cidr} for cidr in left]
-    return {"directConnectGatewayAssociation": made}
+    association["allowedPrefixesToDirectConnectGateway"] = [{"cidr": cidr} for cidr in remaining]
+    return {"directConnectGatewayAssociation": association}
 
 
-def delete_association(asked: Asked) -> dict[str, Any]:
-    made, everywhere = _association(asked), _global(asked)
-    del everywhere.associations[made["associationId"]]
-    region = made["associatedGateway"]["region"]
-    attachment = everywhere.attachments.pop(made["associationId"])
-    detach(dataclasses.replace(asked, region=region), attachment)
-    return {"directConnectGatewayAssociation": {**made, "associationState": "disassociating"}}
+def delete_association(request: ServiceRequest) -> dict[str, Any]:
+    association, account_state = _find_association(request), _account_state(request)
+    del account_state.associations[association["associationId"]]
+    region = association["associatedGateway"]["region"]
+    attachment = account_state.attachments.pop(association["associationId"])
+    detach(dataclasses.replace(request, region=region), attachment)
+    return {"directConnectGatewayAssociation": {**association, "associationState": "disassociating"}}
 
 
-def _connection_there(asked: Asked, id: str) -> None:
-    """A connection is ordered by people, so any id of its form is taken to be there."""
+def _check_connection(request: ServiceRequest, id: str) -> None:
+    """Raise `Refused` for an unknown id. People order connections, so any id of the right form counts as known."""
     from moto.directconnect.models import directconnect_backends
 
-    kept = directconnect_backends[asked.account][asked.region].connections
-    if id not in kept and not _CONNECTION.fullmatch(id):
+    connections = directconnect_backends[request.account][request.region].connections
+    if id not in connections and not _CONNECTION.fullmatch(id):
         raise _refused(f"Connection ID {id} could not be found.")
 
 
-def create_interface(asked: Asked) -> dict[str, Any]:
-    wanted, kept = asked.params["newTransitVirtualInterface"], _memory.of(asked)
-    connection = asked.params["connectionId"]
-    _connection_there(asked, connection)
-    dx = _gateway(asked, wanted.get("directConnectGatewayId", ""))
-    vlan = wanted["vlan"]
+def create_interface(request: ServiceRequest) -> dict[str, Any]:
+    settings, state = request.params["newTransitVirtualInterface"], _STATE.of(request)
+    connection = request.params["connectionId"]
+    _check_connection(request, connection)
+    dx_gateway = _find_gateway(request, settings.get("directConnectGatewayId", ""))
+    vlan = settings["vlan"]
     if not 1 <= vlan <= 4094:
         raise _refused("The VLAN must be from 1 to 4094.")
-    if any(one["connectionId"] == connection and one["vlan"] == vlan for one in kept.interfaces.values()):
+    if any(
+        interface["connectionId"] == connection and interface["vlan"] == vlan
+        for interface in state.interfaces.values()
+    ):
         raise _refused(f"VLAN {vlan} is already in use on {connection}.")
-    asn = wanted.get("asnLong") or wanted.get("asn")
+    asn = settings.get("asnLong") or settings.get("asn")
     if not asn:
         raise _refused("The ASN of the site's side is missing.")
-    mtu = wanted.get("mtu", 1500)
+    mtu = settings.get("mtu", 1500)
     if mtu not in (1500, 8500):
         raise _refused("The MTU of a transit virtual interface is 1500 or 8500.")
     third, host = secrets.randbelow(240) + 8, secrets.randbelow(64) * 4
     id = f"dxvif-{secrets.token_hex(4)}"
-    kept.interfaces[id] = {
-        "ownerAccount": asked.account,
+    state.interfaces[id] = {
+        "ownerAccount": request.account,
         "virtualInterfaceId": id,
         "location": "sandbox",
         "connectionId": connection,
         "virtualInterfaceType": "transit",
-        "virtualInterfaceName": wanted["virtualInterfaceName"],
+        "virtualInterfaceName": settings["virtualInterfaceName"],
         "vlan": vlan,
         **({"asn": asn} if asn <= 2147483647 else {}),
         "asnLong": asn,
-        "amazonSideAsn": dx["amazonSideAsn"],
-        "authKey": wanted.get("authKey") or secrets.token_urlsafe(18),
-        "amazonAddress": wanted.get("amazonAddress") or _LINK_LOCAL.format(third=third, host=host + 1),
-        "customerAddress": wanted.get("customerAddress") or _LINK_LOCAL.format(third=third, host=host + 2),
-        "addressFamily": wanted.get("addressFamily", "ipv4"),
+        "amazonSideAsn": dx_gateway["amazonSideAsn"],
+        "authKey": settings.get("authKey") or secrets.token_urlsafe(18),
+        "amazonAddress": settings.get("amazonAddress") or _LINK_LOCAL.format(third=third, host=host + 1),
+        "customerAddress": settings.get("customerAddress") or _LINK_LOCAL.format(third=third, host=host + 2),
+        "addressFamily": settings.get("addressFamily", "ipv4"),
         "virtualInterfaceState": "down",
         "mtu": mtu,
         "jumboFrameCapable": True,
-        "directConnectGatewayId": dx["directConnectGatewayId"],
+        "directConnectGatewayId": dx_gateway["directConnectGatewayId"],
         "routeFilterPrefixes": [],
         "bgpPeers": [],
-        "region": asked.region,
+        "region": request.region,
         "awsDeviceV2": "sandbox",
-        "siteLinkEnabled": bool(wanted.get("enableSiteLink")),
+        "siteLinkEnabled": bool(settings.get("enableSiteLink")),
     }
-    kept.tags[_interface_arn(asked, id)] = _given_tags(wanted.get("tags"))
-    return {"virtualInterface": _shown_interface(asked, kept.interfaces[id])}
+    state.tags[_interface_arn(request, id)] = _tags_by_key(settings.get("tags"))
+    return {"virtualInterface": _describe_interface(request, state.interfaces[id])}
 
 
-def _shown_interface(asked: Asked, made: dict[str, Any]) -> dict[str, Any]:
-    tags = _memory.of(asked).tags.get(_interface_arn(asked, made["virtualInterfaceId"]), {})
-    return {**made, **_shown_tags(tags)}
+def _describe_interface(request: ServiceRequest, interface: dict[str, Any]) -> dict[str, Any]:
+    tags = _STATE.of(request).tags.get(_interface_arn(request, interface["virtualInterfaceId"]), {})
+    return {**interface, **_tags_member(tags)}
 
 
-def _interface(asked: Asked) -> dict[str, Any]:
-    id = asked.params["virtualInterfaceId"]
-    found = _memory.of(asked).interfaces.get(id)
-    if found is None:
+def _find_interface(request: ServiceRequest) -> dict[str, Any]:
+    id = request.params["virtualInterfaceId"]
+    interface = _STATE.of(request).interfaces.get(id)
+    if interface is None:
         raise _refused(f"Virtual Interface with ID {id} does not exist.")
-    return found
+    return interface
 
 
-def describe_interfaces(asked: Asked) -> dict[str, Any]:
-    given = asked.params
-    chosen = [
-        one
-        for id, one in _memory.of(asked).interfaces.items()
-        if given.get("virtualInterfaceId") in (None, id)
-        and given.get("connectionId") in (None, one["connectionId"])
+def describe_interfaces(request: ServiceRequest) -> dict[str, Any]:
+    params = request.params
+    interfaces = [
+        interface
+        for id, interface in _STATE.of(request).interfaces.items()
+        if params.get("virtualInterfaceId") in (None, id)
+        and params.get("connectionId") in (None, interface["connectionId"])
     ]
-    return {"virtualInterfaces": [_shown_interface(asked, one) for one in chosen]}
+    return {"virtualInterfaces": [_describe_interface(request, interface) for interface in interfaces]}
 
 
-def update_interface(asked: Asked) -> dict[str, Any]:
-    made, given = _interface(asked), asked.params
-    if given.get("mtu", 1500) not in (1500, 8500):
+def update_interface(request: ServiceRequest) -> dict[str, Any]:
+    interface, params = _find_interface(request), request.params
+    if params.get("mtu", 1500) not in (1500, 8500):
         raise _refused("The MTU of a transit virtual interface is 1500 or 8500.")
-    made["mtu"] = given.get("mtu", made["mtu"])
-    made["siteLinkEnabled"] = given.get("enableSiteLink", made["siteLinkEnabled"])
-    made["virtualInterfaceName"] = given.get("virtualInterfaceName", made["virtualInterfaceName"])
-    return _shown_interface(asked, made)
+    interface["mtu"] = params.get("mtu", interface["mtu"])
+    interface["siteLinkEnabled"] = params.get("enableSiteLink", interface["siteLinkEnabled"])
+    interface["virtualInterfaceName"] = params.get("virtualInterfaceName", interface["virtualInterfaceName"])
+    return _describe_interface(request, interface)
 
 
-def delete_interface(asked: Asked) -> dict[str, Any]:
-    made, kept = _interface(asked), _memory.of(asked)
-    del kept.interfaces[made["virtualInterfaceId"]]
-    kept.tags.pop(_interface_arn(asked, made["virtualInterfaceId"]), None)
+def delete_interface(request: ServiceRequest) -> dict[str, Any]:
+    interface, state = _find_interface(request), _STATE.of(request)
+    del state.interfaces[interface["virtualInterfaceId"]]
+    state.tags.pop(_interface_arn(request, interface["virtualInterfaceId"]), None)
     return {"virtualInterfaceState": "deleting"}
 
 
-def _tags(asked: Asked, arn: str) -> dict[str, str] | None:
-    """The tags of what is ours; None for what is moto's."""
-    kept = _global(asked) if ":dx-gateway/" in arn else _memory.of(asked)
-    return kept.tags.get(arn)
+def _tags(request: ServiceRequest, arn: str) -> dict[str, str] | None:
+    """Return the tags of a resource that is stored here. None: moto stores it."""
+    state = _account_state(request) if ":dx-gateway/" in arn else _STATE.of(request)
+    return state.tags.get(arn)
 
 
-def _motos(asked: Asked) -> Any:
+def _motos(request: ServiceRequest) -> Any:
     from moto.directconnect.models import directconnect_backends
 
-    return directconnect_backends[asked.account][asked.region]
+    return directconnect_backends[request.account][request.region]
 
 
-def tag(asked: Asked) -> dict[str, Any]:
-    arn, new = asked.params["resourceArn"], asked.params["tags"]
-    mine = _tags(asked, arn)
-    if mine is None:
-        _motos(asked).tag_resource(arn, _given_tags(new))
+def tag(request: ServiceRequest) -> dict[str, Any]:
+    arn, new = request.params["resourceArn"], request.params["tags"]
+    tags = _tags(request, arn)
+    if tags is None:
+        _motos(request).tag_resource(arn, _tags_by_key(new))
     else:
-        mine |= _given_tags(new)
+        tags |= _tags_by_key(new)
     return {}
 
 
-def untag(asked: Asked) -> dict[str, Any]:
-    arn, keys = asked.params["resourceArn"], asked.params["tagKeys"]
-    mine = _tags(asked, arn)
-    if mine is None:
-        _motos(asked).untag_resource(arn, keys)
+def untag(request: ServiceRequest) -> dict[str, Any]:
+    arn, keys = request.params["resourceArn"], request.params["tagKeys"]
+    tags = _tags(request, arn)
+    if tags is None:
+        _motos(request).untag_resource(arn, keys)
     else:
         for key in keys:
-            mine.pop(key, None)
+            tags.pop(key, None)
     return {}
 
 
-def describe_tags(asked: Asked) -> dict[str, Any]:
+def describe_tags(request: ServiceRequest) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
-    for arn in asked.params["resourceArns"]:
-        mine = _tags(asked, arn)
-        tags = _given_tags(_motos(asked).list_tags_for_resource(arn)) if mine is None else mine
-        shown.append({"resourceArn": arn, **_shown_tags(tags)})
+    for arn in request.params["resourceArns"]:
+        own_tags = _tags(request, arn)
+        tags = _tags_by_key(_motos(request).list_tags_for_resource(arn)) if own_tags is None else own_tags
+        shown.append({"resourceArn": arn, **_tags_member(tags)})
     return {"resourceTags": shown}
 
 

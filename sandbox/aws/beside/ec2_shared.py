@@ -1,4 +1,4 @@
-"""What is served of EC2's network beside moto works on moto's own objects, so that moto's answers show it."""
+"""Helpers for the EC2 operations beside moto. They change moto's objects, so moto's answers show the changes."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
-Answer = Callable[[Asked], dict[str, Any]]
+Answer = Callable[[ServiceRequest], dict[str, Any]]
 
 
-def backend(asked: Asked) -> Any:
-    """moto's EC2 of the request's account and region."""
+def backend(request: ServiceRequest) -> Any:
+    """Return moto's EC2 backend of the request's account and region."""
     from moto.ec2.models import ec2_backends
 
-    return ec2_backends[asked.account][asked.region]
+    return ec2_backends[request.account][request.region]
 
 
 def operation(name: str, answer: Answer) -> Operation:
-    """An operation of EC2; what moto refuses within it is refused in moto's words."""
+    """Return an EC2 operation that turns moto's exceptions into `Refused` with the same code and message."""
 
     @functools.wraps(answer)
-    def answered(asked: Asked) -> dict[str, Any]:
+    def translated_answer(request: ServiceRequest) -> dict[str, Any]:
         from moto.core.exceptions import ServiceException
 
         try:
-            return answer(asked)
+            return answer(request)
         except ServiceException as error:
             raise Refused(error.code, 400, error.message) from None
 
-    return Operation("ec2", name, answered)
+    return Operation("ec2", name, translated_answer)
 
 
-def named(asked: Asked, kind: str) -> dict[str, str]:
-    """The tags that a creating request carries for `kind`."""
-    found = asked.params.get("TagSpecifications") or []
+def requested_tags(request: ServiceRequest, kind: str) -> dict[str, str]:
+    """Return the tags for resources of `kind` in a creating request."""
+    specifications = request.params.get("TagSpecifications") or []
     return {
         tag["Key"]: tag.get("Value", "")
-        for entry in found
+        for entry in specifications
         if entry.get("ResourceType") == kind
         for tag in entry.get("Tags", [])
     }
 
 
-def tags(thing: Any) -> list[dict[str, str]]:
-    """A thing's tags as the API shows them."""
-    return [{"Key": tag["key"], "Value": tag["value"]} for tag in thing.get_tags()]
+def tags(resource: Any) -> list[dict[str, str]]:
+    """Return a resource's tags in the API's form."""
+    return [{"Key": tag["key"], "Value": tag["value"]} for tag in resource.get_tags()]
 
 
-def in_use(what: str) -> Refused:
-    return Refused("DependencyViolation", 400, f"{what} has dependencies and cannot be deleted.")
+def in_use(subject: str) -> Refused:
+    return Refused("DependencyViolation", 400, f"{subject} has dependencies and cannot be deleted.")

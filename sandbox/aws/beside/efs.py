@@ -1,14 +1,14 @@
-"""Amazon EFS: changing how a file system is throttled, and taking its policy away, which moto does not; and that of a
-file system that is gone, at whose policy moto fails inside.
+"""Amazon EFS: changing a file system's throughput mode, and reading and deleting its policy.
 
-The file systems are moto's own, so what is set here is what moto's answers show.
+moto lacks the changes, and has an internal error for the policy of a missing file system. The file systems are moto's
+objects, so moto's answers show the changes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 _SHOWN = (
     *("OwnerId", "CreationToken", "FileSystemId", "FileSystemArn", "CreationTime", "LifeCycleState", "Name"),
@@ -17,33 +17,35 @@ _SHOWN = (
 )
 
 
-def _files(asked: Asked) -> Any:
+def _find_file_system(request: ServiceRequest) -> Any:
     from moto.efs.models import efs_backends
 
-    name = asked.params.get("FileSystemId")
-    known = efs_backends[asked.account][asked.region].file_systems_by_id
-    if name not in known:
+    name = request.params.get("FileSystemId")
+    file_systems = efs_backends[request.account][request.region].file_systems_by_id
+    if name not in file_systems:
         raise Refused("FileSystemNotFound", 404, f"File system '{name}' does not exist.")
-    return known[name]
+    return file_systems[name]
 
 
-def update_file_system(asked: Asked) -> dict[str, Any]:
-    files = _files(asked)
-    if asked.params.get("ThroughputMode"):
-        files.throughput_mode = asked.params["ThroughputMode"]
-    shown = files.info_json()
+def update_file_system(request: ServiceRequest) -> dict[str, Any]:
+    file_system = _find_file_system(request)
+    if request.params.get("ThroughputMode"):
+        file_system.throughput_mode = request.params["ThroughputMode"]
+    shown = file_system.info_json()
     return {key: shown[key] for key in _SHOWN if shown.get(key) is not None}
 
 
-def describe_file_system_policy(asked: Asked) -> dict[str, Any]:
-    files = _files(asked)
-    if not files.file_system_policy:
-        raise Refused("PolicyNotFound", 404, f"No policy found for file system '{files.file_system_id}'.")
-    return {"FileSystemId": files.file_system_id, "Policy": files.file_system_policy}
+def describe_file_system_policy(request: ServiceRequest) -> dict[str, Any]:
+    file_system = _find_file_system(request)
+    if not file_system.file_system_policy:
+        raise Refused(
+            "PolicyNotFound", 404, f"No policy found for file system '{file_system.file_system_id}'."
+        )
+    return {"FileSystemId": file_system.file_system_id, "Policy": file_system.file_system_policy}
 
 
-def delete_file_system_policy(asked: Asked) -> dict[str, Any]:
-    _files(asked).file_system_policy = None
+def delete_file_system_policy(request: ServiceRequest) -> dict[str, Any]:
+    _find_file_system(request).file_system_policy = None
     return {}
 
 

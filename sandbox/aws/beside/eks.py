@@ -1,6 +1,6 @@
-"""Amazon EKS clusters: their control planes' settings, of which moto keeps few. No API server comes of one.
+"""Amazon EKS clusters: the settings of the control plane, most of which moto lacks. No API server is started.
 
-Every change is done when it is answered; AWS takes minutes. Roles, subnets and templates must be there, as in AWS.
+Changes are complete at once; AWS takes minutes. As in AWS, roles, subnets and launch templates must exist.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sandbox.aws.beside.ec2_shared import backend
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import now
 from sandbox.aws.resources import partition
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 Entry = dict[str, Any]
 AUTHORITY = "c2FuZGJveA=="
-"""Base64 of `sandbox`: there is no API server whose certificate an authority could vouch for."""
+"""Base64 of `sandbox`. There is no API server, and so no certificate authority."""
 
 
 @dataclass
-class Held:
-    """Of one account and region."""
+class State:
+    """The resources of one account and region."""
 
     clusters: dict[str, Entry] = field(default_factory=dict)
     groups: dict[tuple[str, str], Entry] = field(default_factory=dict)
@@ -36,234 +36,253 @@ class Held:
     """Pod identity associations by cluster and id."""
 
 
-HELD = Memory(Held)
+STATE = Memory(State)
 
 
-def arn(asked: Asked, kind: str, *parts: str) -> str:
-    return naming.arn(asked, "eks", "/".join((kind, *parts)))
+def arn(request: ServiceRequest, kind: str, *path: str) -> str:
+    return naming.arn(request, "eks", "/".join((kind, *path)))
 
 
-def missing(what: str) -> Refused:
-    return Refused("ResourceNotFoundException", 404, f"No {what} found.")
+def not_found(noun: str) -> Refused:
+    return Refused("ResourceNotFoundException", 404, f"No {noun} found.")
 
 
 def invalid(message: str) -> Refused:
     return Refused("InvalidParameterException", 400, message)
 
 
-def there(what: str) -> Refused:
-    return Refused("ResourceInUseException", 409, f"{what} already exists.")
+def already_exists(noun: str) -> Refused:
+    return Refused("ResourceInUseException", 409, f"{noun} already exists.")
 
 
-def cluster(asked: Asked, name: str) -> Entry:
-    found = HELD.of(asked).clusters.get(name)
-    if found is None:
-        raise missing(f"cluster for name: {name}")
-    return found
+def find_cluster(request: ServiceRequest, name: str) -> Entry:
+    cluster_entry = STATE.of(request).clusters.get(name)
+    if cluster_entry is None:
+        raise not_found(f"cluster for name: {name}")
+    return cluster_entry
 
 
-def standing(asked: Asked, parts: dict[tuple[str, str], Entry], member: str, what: str) -> Entry:
-    """What the request names by its cluster and by `member`. Refused where either is not there."""
-    key = (asked.params["clusterName"], asked.params[member])
-    cluster(asked, key[0])
-    found = parts.get(key)
-    if found is None:
-        raise missing(f"{what}: {key[1]}")
-    return found
+def find_child(
+    request: ServiceRequest, children: dict[tuple[str, str], Entry], member: str, noun: str
+) -> Entry:
+    """Return the resource that the request names by cluster and `member`. Raises `Refused` if either is missing."""
+    key = (request.params["clusterName"], request.params[member])
+    find_cluster(request, key[0])
+    child = children.get(key)
+    if child is None:
+        raise not_found(f"{noun}: {key[1]}")
+    return child
 
 
-def names(asked: Asked, parts: dict[tuple[str, str], Entry]) -> list[str]:
-    """Of those that stand in the request's cluster. Refused where it is not there."""
-    wanted = asked.params["clusterName"]
-    cluster(asked, wanted)
-    return sorted(name for of, name in parts if of == wanted)
+def list_names(request: ServiceRequest, children: dict[tuple[str, str], Entry]) -> list[str]:
+    """Return the sorted names of the resources in the request's cluster. Raises `Refused` if it does not exist."""
+    cluster_name = request.params["clusterName"]
+    find_cluster(request, cluster_name)
+    return sorted(name for cluster_of_child, name in children if cluster_of_child == cluster_name)
 
 
-def role(asked: Asked, text: str) -> None:
-    """Refused where there is no such role in the account."""
+def check_role(request: ServiceRequest, text: str) -> None:
+    """Raise `Refused` if the account has no role with this ARN."""
     from moto.iam.models import iam_backends
 
-    names = {each.arn for each in iam_backends[asked.account][partition(asked.region)[0]].roles.values()}
+    names = {
+        iam_role.arn
+        for iam_role in iam_backends[request.account][partition(request.region)[0]].roles.values()
+    }
     if text not in names:
         raise invalid(f"Role with arn: {text}, could not be assumed because it does not exist.")
 
 
-def subnets(asked: Asked, ids: list[str]) -> str:
-    """The VPC of some subnets. Refused where one is not there, or they lie in two VPCs."""
-    known = {each.id: each for each in backend(asked).describe_subnets()}
-    gone = [each for each in ids if each not in known]
-    if gone:
-        raise invalid(f"The subnet ID '{gone[0]}' does not exist.")
-    vpcs = {known[each].vpc_id for each in ids}
+def check_subnets(request: ServiceRequest, ids: list[str]) -> str:
+    """Return the VPC of the subnets. Raises `Refused` if a subnet is missing or they are in different VPCs."""
+    subnets_by_id = {subnet.id: subnet for subnet in backend(request).describe_subnets()}
+    missing_ids = [id for id in ids if id not in subnets_by_id]
+    if missing_ids:
+        raise invalid(f"The subnet ID '{missing_ids[0]}' does not exist.")
+    vpcs = {subnets_by_id[id].vpc_id for id in ids}
     if len(vpcs) != 1:
         raise invalid("Provided subnets belong to different VPCs.")
     return next(iter(vpcs))
 
 
-def zones(asked: Asked, ids: list[str]) -> int:
-    known = {each.id: each for each in backend(asked).describe_subnets()}
-    return len({known[each].availability_zone for each in ids})
+def count_zones(request: ServiceRequest, ids: list[str]) -> int:
+    subnets_by_id = {subnet.id: subnet for subnet in backend(request).describe_subnets()}
+    return len({subnets_by_id[id].availability_zone for id in ids})
 
 
-def update(kind: str, **params: Any) -> Entry:
-    """The record of a change that is done."""
-    told = [{"type": name, "value": str(value)} for name, value in params.items()]
+def update_record(kind: str, **params: Any) -> Entry:
+    """Return the answer for a completed change."""
+    param_list = [{"type": name, "value": str(value)} for name, value in params.items()]
     return {
         "update": {
             "id": str(uuid.uuid4()),
             "status": "Successful",
             "type": kind,
-            "params": told,
+            "params": param_list,
             "createdAt": now(),
             "errors": [],
         }
     }
 
 
-def create_cluster(asked: Asked) -> Entry:
-    given, held = asked.params, HELD.of(asked)
-    name, inside = given["name"], dict(given["resourcesVpcConfig"])
-    if name in held.clusters:
-        raise there(f"Cluster {name}")
-    role(asked, given["roleArn"])
-    ids = list(inside.get("subnetIds") or [])
-    vpc = subnets(asked, ids) if ids else ""
-    if not ids or zones(asked, ids) < 2:
+def create_cluster(request: ServiceRequest) -> Entry:
+    params, state = request.params, STATE.of(request)
+    name, vpc_config = params["name"], dict(params["resourcesVpcConfig"])
+    if name in state.clusters:
+        raise already_exists(f"Cluster {name}")
+    check_role(request, params["roleArn"])
+    ids = list(vpc_config.get("subnetIds") or [])
+    vpc = check_subnets(request, ids) if ids else ""
+    if not ids or count_zones(request, ids) < 2:
         raise invalid("Subnets specified must be in at least two different AZs")
-    group = backend(asked).create_security_group(
+    group = backend(request).create_security_group(
         f"eks-cluster-sg-{name}-{uuid.uuid4().hex[:9]}", f"EKS created security group of {name}", vpc
     )
-    kinds = [each for each in (given.get("logging") or {}).get("clusterLogging") or [] if each["enabled"]]
+    kinds = [
+        log_setup
+        for log_setup in (params.get("logging") or {}).get("clusterLogging") or []
+        if log_setup["enabled"]
+    ]
     id = uuid.uuid4().hex.upper()
-    held.clusters[name] = {
+    state.clusters[name] = {
         "name": name,
-        "arn": arn(asked, "cluster", name),
+        "arn": arn(request, "cluster", name),
         "createdAt": now(),
-        "version": given.get("version") or "1.36",
-        "endpoint": f"https://{id}.gr7.{asked.region}.eks.amazonaws.com",
-        "roleArn": given["roleArn"],
+        "version": params.get("version") or "1.36",
+        "endpoint": f"https://{id}.gr7.{request.region}.eks.amazonaws.com",
+        "roleArn": params["roleArn"],
         "resourcesVpcConfig": {
             "subnetIds": ids,
-            "securityGroupIds": list(inside.get("securityGroupIds") or []),
+            "securityGroupIds": list(vpc_config.get("securityGroupIds") or []),
             "clusterSecurityGroupId": group.id,
             "vpcId": vpc,
-            "endpointPublicAccess": inside.get("endpointPublicAccess", True),
-            "endpointPrivateAccess": inside.get("endpointPrivateAccess", False),
-            "publicAccessCidrs": list(inside.get("publicAccessCidrs") or ["0.0.0.0/0"]),
+            "endpointPublicAccess": vpc_config.get("endpointPublicAccess", True),
+            "endpointPrivateAccess": vpc_config.get("endpointPrivateAccess", False),
+            "publicAccessCidrs": list(vpc_config.get("publicAccessCidrs") or ["0.0.0.0/0"]),
         },
         "kubernetesNetworkConfig": {
-            "serviceIpv4Cidr": (given.get("kubernetesNetworkConfig") or {}).get("serviceIpv4Cidr")
+            "serviceIpv4Cidr": (params.get("kubernetesNetworkConfig") or {}).get("serviceIpv4Cidr")
             or "172.20.0.0/16",
-            "ipFamily": (given.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
+            "ipFamily": (params.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
         },
-        "logging": {"clusterLogging": _logging([kind for each in kinds for kind in each["types"]])},
-        "identity": {"oidc": {"issuer": f"https://oidc.eks.{asked.region}.amazonaws.com/id/{id}"}},
+        "logging": {"clusterLogging": _logging([kind for log_setup in kinds for kind in log_setup["types"]])},
+        "identity": {"oidc": {"issuer": f"https://oidc.eks.{request.region}.amazonaws.com/id/{id}"}},
         "status": "ACTIVE",
         "certificateAuthority": {"data": AUTHORITY},
         "platformVersion": "eks.1",
-        "tags": dict(given.get("tags") or {}),
-        "encryptionConfig": list(given.get("encryptionConfig") or []),
+        "tags": dict(params.get("tags") or {}),
+        "encryptionConfig": list(params.get("encryptionConfig") or []),
         "accessConfig": {
-            "bootstrapClusterCreatorAdminPermissions": (given.get("accessConfig") or {}).get(
+            "bootstrapClusterCreatorAdminPermissions": (params.get("accessConfig") or {}).get(
                 "bootstrapClusterCreatorAdminPermissions", True
             ),
-            "authenticationMode": (given.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP"),
+            "authenticationMode": (params.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP"),
         },
-        **({"remoteNetworkConfig": given["remoteNetworkConfig"]} if given.get("remoteNetworkConfig") else {}),
+        **(
+            {"remoteNetworkConfig": params["remoteNetworkConfig"]}
+            if params.get("remoteNetworkConfig")
+            else {}
+        ),
     }
-    return {"cluster": held.clusters[name]}
+    return {"cluster": state.clusters[name]}
 
 
 def _logging(kinds: list[str]) -> list[Entry]:
-    every = ("api", "audit", "authenticator", "controllerManager", "scheduler")
-    on, off = [each for each in every if each in kinds], [each for each in every if each not in kinds]
+    all_types = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+    on, off = (
+        [log_type for log_type in all_types if log_type in kinds],
+        [log_type for log_type in all_types if log_type not in kinds],
+    )
     sets: list[Entry] = [{"types": on, "enabled": True}] if on else []
     return sets + ([{"types": off, "enabled": False}] if off else [])
 
 
-def describe_cluster(asked: Asked) -> Entry:
-    return {"cluster": cluster(asked, asked.params["name"])}
+def describe_cluster(request: ServiceRequest) -> Entry:
+    return {"cluster": find_cluster(request, request.params["name"])}
 
 
-def list_clusters(asked: Asked) -> Entry:
-    return {"clusters": sorted(HELD.of(asked).clusters)}
+def list_clusters(request: ServiceRequest) -> Entry:
+    return {"clusters": sorted(STATE.of(request).clusters)}
 
 
-def update_cluster_config(asked: Asked) -> Entry:
-    """One kind of change at a time, as in AWS."""
-    given, found = asked.params, cluster(asked, asked.params["name"])
+def update_cluster_config(request: ServiceRequest) -> Entry:
+    """Change one kind of setting. As in AWS, a request cannot change several kinds."""
+    params, entry = request.params, find_cluster(request, request.params["name"])
     kinds = [
         key
         for key in ("resourcesVpcConfig", "logging", "accessConfig", "remoteNetworkConfig")
-        if key in given
+        if key in params
     ]
     if len(kinds) != 1:
         raise invalid("Only one type of update can be allowed.")
-    change = given[kinds[0]]
+    change = params[kinds[0]]
     if kinds[0] == "logging":
         on = {
-            kind for each in found["logging"]["clusterLogging"] if each["enabled"] for kind in each["types"]
+            kind
+            for log_setup in entry["logging"]["clusterLogging"]
+            if log_setup["enabled"]
+            for kind in log_setup["types"]
         }
-        for each in change["clusterLogging"]:
-            on = on | set(each["types"]) if each["enabled"] else on - set(each["types"])
-        found["logging"] = {"clusterLogging": _logging(sorted(on))}
+        for log_setup in change["clusterLogging"]:
+            on = on | set(log_setup["types"]) if log_setup["enabled"] else on - set(log_setup["types"])
+        entry["logging"] = {"clusterLogging": _logging(sorted(on))}
     elif kinds[0] == "remoteNetworkConfig":
-        found["remoteNetworkConfig"] = change
+        entry["remoteNetworkConfig"] = change
     else:
-        found[kinds[0]] = {**found[kinds[0]], **change}
-    return update("ConfigUpdate")
+        entry[kinds[0]] = {**entry[kinds[0]], **change}
+    return update_record("ConfigUpdate")
 
 
-def update_cluster_version(asked: Asked) -> Entry:
-    found, wanted = cluster(asked, asked.params["name"]), asked.params["version"]
-    here, there = (int(text.split(".")[1]) for text in (found["version"], wanted))
-    if there != here + 1:
-        raise invalid(f"Unsupported Kubernetes minor version update from {found['version']} to {wanted}")
-    found["version"] = wanted
-    return update("VersionUpdate", Version=wanted)
+def update_cluster_version(request: ServiceRequest) -> Entry:
+    entry, new_version = find_cluster(request, request.params["name"]), request.params["version"]
+    current_minor, new_minor = (int(text.split(".")[1]) for text in (entry["version"], new_version))
+    if new_minor != current_minor + 1:
+        raise invalid(f"Unsupported Kubernetes minor version update from {entry['version']} to {new_version}")
+    entry["version"] = new_version
+    return update_record("VersionUpdate", Version=new_version)
 
 
-def delete_cluster(asked: Asked) -> Entry:
-    held, name = HELD.of(asked), asked.params["name"]
-    found = cluster(asked, name)
-    if any(each == name for each, _ in held.groups):
+def delete_cluster(request: ServiceRequest) -> Entry:
+    state, name = STATE.of(request), request.params["name"]
+    entry = find_cluster(request, name)
+    if any(cluster_name == name for cluster_name, _ in state.groups):
         raise Refused("ResourceInUseException", 409, "Cluster has nodegroups attached")
-    for part in (held.addons, held.entries, held.policies, held.pods):
-        for key in [each for each in part if each[0] == name]:
-            del part[key]  # type: ignore[arg-type]
-    del held.clusters[name]
-    backend(asked).delete_security_group(group_id=found["resourcesVpcConfig"]["clusterSecurityGroupId"])
-    return {"cluster": {**found, "status": "DELETING"}}
+    for children in (state.addons, state.entries, state.policies, state.pods):
+        for key in [child_key for child_key in children if child_key[0] == name]:
+            del children[key]  # type: ignore[arg-type]
+    del state.clusters[name]
+    backend(request).delete_security_group(group_id=entry["resourcesVpcConfig"]["clusterSecurityGroupId"])
+    return {"cluster": {**entry, "status": "DELETING"}}
 
 
-def _tagged(asked: Asked) -> Entry:
-    held = HELD.of(asked)
+def _find_tagged(request: ServiceRequest) -> Entry:
+    state = STATE.of(request)
     keys = ("arn", "nodegroupArn", "addonArn", "accessEntryArn", "associationArn")
-    for part in (held.clusters, held.groups, held.addons, held.entries, held.pods):
-        for entry in part.values():
-            if asked.params["resourceArn"] in [entry.get(key) for key in keys]:
+    for entries in (state.clusters, state.groups, state.addons, state.entries, state.pods):
+        for entry in entries.values():
+            if request.params["resourceArn"] in [entry.get(key) for key in keys]:
                 return entry
     raise Refused("NotFoundException", 404, "Resource was not found.")
 
 
-def tag_resource(asked: Asked) -> Entry:
-    _tagged(asked)["tags"].update(asked.params["tags"])
+def tag_resource(request: ServiceRequest) -> Entry:
+    _find_tagged(request)["tags"].update(request.params["tags"])
     return {}
 
 
-def untag_resource(asked: Asked) -> Entry:
-    tags = _tagged(asked)["tags"]
-    for key in asked.params["tagKeys"]:
+def untag_resource(request: ServiceRequest) -> Entry:
+    tags = _find_tagged(request)["tags"]
+    for key in request.params["tagKeys"]:
         tags.pop(key, None)
     return {}
 
 
-def list_tags(asked: Asked) -> Entry:
-    return {"tags": dict(_tagged(asked)["tags"])}
+def list_tags(request: ServiceRequest) -> Entry:
+    return {"tags": dict(_find_tagged(request)["tags"])}
 
 
-def operations(named: dict[str, Callable[[Asked], Entry]]) -> tuple[Operation, ...]:
-    return tuple(Operation("eks", name, answer) for name, answer in named.items())
+def operations(answers: dict[str, Callable[[ServiceRequest], Entry]]) -> tuple[Operation, ...]:
+    return tuple(Operation("eks", name, answer) for name, answer in answers.items())
 
 
 OPERATIONS = operations(

@@ -1,4 +1,4 @@
-"""Who is let into an EKS cluster, and what its pods become: access entries, their policies, and pod identities."""
+"""Access to EKS clusters: access entries, their policies, and pod identity associations."""
 
 from __future__ import annotations
 
@@ -6,173 +6,177 @@ import uuid
 from typing import Any
 
 from sandbox.aws.beside.eks import (
-    HELD,
+    STATE,
     Entry,
+    already_exists,
     arn,
-    cluster,
-    missing,
-    names,
+    check_role,
+    find_child,
+    find_cluster,
+    list_names,
+    not_found,
     operations,
-    role,
-    standing,
-    there,
 )
 from sandbox.aws.beside.naming import now
-from sandbox.aws.service_frame import Asked, Refused
+from sandbox.aws.service_frame import Refused, ServiceRequest
 
 
-def _entry(asked: Asked) -> Entry:
-    return standing(asked, HELD.of(asked).entries, "principalArn", "access entry for principal")
+def _find_entry(request: ServiceRequest) -> Entry:
+    return find_child(request, STATE.of(request).entries, "principalArn", "access entry for principal")
 
 
-def create_access_entry(asked: Asked) -> Entry:
-    given, held = asked.params, HELD.of(asked)
-    of = cluster(asked, given["clusterName"])
-    if of["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
+def create_access_entry(request: ServiceRequest) -> Entry:
+    params, state = request.params, STATE.of(request)
+    owner_cluster = find_cluster(request, params["clusterName"])
+    if owner_cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
         raise Refused("InvalidRequestException", 400, "The cluster's authentication mode must be API.")
-    key = (given["clusterName"], given["principalArn"])
-    if key in held.entries:
-        raise there(f"Access entry {key[1]}")
-    kind = given.get("type") or "STANDARD"
+    key = (params["clusterName"], params["principalArn"])
+    if key in state.entries:
+        raise already_exists(f"Access entry {key[1]}")
+    kind = params.get("type") or "STANDARD"
     name = key[1].rsplit("/", 1)[-1]
-    made: Entry = {
+    access_entry: Entry = {
         "clusterName": key[0],
         "principalArn": key[1],
         "kubernetesGroups": list(
-            given.get("kubernetesGroups") or ([] if kind == "STANDARD" else ["system:nodes"])
+            params.get("kubernetesGroups") or ([] if kind == "STANDARD" else ["system:nodes"])
         ),
-        "accessEntryArn": arn(asked, "access-entry", key[0], "role", asked.account, name, str(uuid.uuid4())),
+        "accessEntryArn": arn(
+            request, "access-entry", key[0], "role", request.account, name, str(uuid.uuid4())
+        ),
         "createdAt": now(),
         "modifiedAt": now(),
-        "tags": dict(given.get("tags") or {}),
-        "username": given.get("username") or f"{key[1]}/{{{{SessionName}}}}",
+        "tags": dict(params.get("tags") or {}),
+        "username": params.get("username") or f"{key[1]}/{{{{SessionName}}}}",
         "type": kind,
     }
-    held.entries[key] = made
-    return {"accessEntry": made}
+    state.entries[key] = access_entry
+    return {"accessEntry": access_entry}
 
 
-def describe_access_entry(asked: Asked) -> Entry:
-    return {"accessEntry": _entry(asked)}
+def describe_access_entry(request: ServiceRequest) -> Entry:
+    return {"accessEntry": _find_entry(request)}
 
 
-def list_access_entries(asked: Asked) -> Entry:
-    return {"accessEntries": names(asked, HELD.of(asked).entries)}
+def list_access_entries(request: ServiceRequest) -> Entry:
+    return {"accessEntries": list_names(request, STATE.of(request).entries)}
 
 
-def update_access_entry(asked: Asked) -> Entry:
-    found = _entry(asked)
+def update_access_entry(request: ServiceRequest) -> Entry:
+    access_entry = _find_entry(request)
     for name in ("kubernetesGroups", "username"):
-        if name in asked.params:
-            found[name] = asked.params[name]
-    return {"accessEntry": found}
+        if name in request.params:
+            access_entry[name] = request.params[name]
+    return {"accessEntry": access_entry}
 
 
-def delete_access_entry(asked: Asked) -> Entry:
-    _entry(asked)
-    held, key = HELD.of(asked), (asked.params["clusterName"], asked.params["principalArn"])
-    del held.entries[key]
-    for each in [one for one in held.policies if one[:2] == key]:
-        del held.policies[each]
+def delete_access_entry(request: ServiceRequest) -> Entry:
+    _find_entry(request)
+    state, key = STATE.of(request), (request.params["clusterName"], request.params["principalArn"])
+    del state.entries[key]
+    for policy_key in [candidate for candidate in state.policies if candidate[:2] == key]:
+        del state.policies[policy_key]
     return {}
 
 
-def associate_policy(asked: Asked) -> Entry:
-    entry, given = _entry(asked), asked.params
+def associate_policy(request: ServiceRequest) -> Entry:
+    entry, params = _find_entry(request), request.params
     if entry["type"] != "STANDARD":
         raise Refused("InvalidRequestException", 400, f"An entry of type {entry['type']} takes no policy.")
-    key = (given["clusterName"], given["principalArn"], given["policyArn"])
-    made: Entry = {
+    key = (params["clusterName"], params["principalArn"], params["policyArn"])
+    policy: Entry = {
         "policyArn": key[2],
-        "accessScope": dict(given["accessScope"]),
+        "accessScope": dict(params["accessScope"]),
         "associatedAt": now(),
         "modifiedAt": now(),
     }
-    HELD.of(asked).policies[key] = made
-    return {"clusterName": key[0], "principalArn": key[1], "associatedAccessPolicy": made}
+    STATE.of(request).policies[key] = policy
+    return {"clusterName": key[0], "principalArn": key[1], "associatedAccessPolicy": policy}
 
 
-def list_policies(asked: Asked) -> Entry:
-    _entry(asked)
-    key = (asked.params["clusterName"], asked.params["principalArn"])
-    mine = [made for each, made in sorted(HELD.of(asked).policies.items()) if each[:2] == key]
-    return {"clusterName": key[0], "principalArn": key[1], "associatedAccessPolicies": mine}
+def list_policies(request: ServiceRequest) -> Entry:
+    _find_entry(request)
+    key = (request.params["clusterName"], request.params["principalArn"])
+    policies = [
+        policy for policy_key, policy in sorted(STATE.of(request).policies.items()) if policy_key[:2] == key
+    ]
+    return {"clusterName": key[0], "principalArn": key[1], "associatedAccessPolicies": policies}
 
 
-def disassociate_policy(asked: Asked) -> Entry:
-    _entry(asked)
-    key = (asked.params["clusterName"], asked.params["principalArn"], asked.params["policyArn"])
-    if HELD.of(asked).policies.pop(key, None) is None:
-        raise missing(f"associated access policy: {key[2]}")
+def disassociate_policy(request: ServiceRequest) -> Entry:
+    _find_entry(request)
+    key = (request.params["clusterName"], request.params["principalArn"], request.params["policyArn"])
+    if STATE.of(request).policies.pop(key, None) is None:
+        raise not_found(f"associated access policy: {key[2]}")
     return {}
 
 
-# -- what pods become
+# -- pod identity associations
 
 
-def _association(asked: Asked) -> Entry:
-    return standing(asked, HELD.of(asked).pods, "associationId", "association for id")
+def _find_association(request: ServiceRequest) -> Entry:
+    return find_child(request, STATE.of(request).pods, "associationId", "association for id")
 
 
-def create_association(asked: Asked) -> Entry:
-    given, held = asked.params, HELD.of(asked)
-    cluster(asked, given["clusterName"])
-    whose = (given["clusterName"], given["namespace"], given["serviceAccount"])
-    for each in held.pods.values():
-        if (each["clusterName"], each["namespace"], each["serviceAccount"]) == whose:
-            raise there(f"Association of {whose[1]}/{whose[2]}")
-    role(asked, given["roleArn"])
+def create_association(request: ServiceRequest) -> Entry:
+    params, state = request.params, STATE.of(request)
+    find_cluster(request, params["clusterName"])
+    pod_key = (params["clusterName"], params["namespace"], params["serviceAccount"])
+    for pod in state.pods.values():
+        if (pod["clusterName"], pod["namespace"], pod["serviceAccount"]) == pod_key:
+            raise already_exists(f"Association of {pod_key[1]}/{pod_key[2]}")
+    check_role(request, params["roleArn"])
     id = f"a-{uuid.uuid4().hex[:17]}"
-    made: Entry = {
-        "clusterName": whose[0],
-        "namespace": whose[1],
-        "serviceAccount": whose[2],
-        "roleArn": given["roleArn"],
-        "associationArn": arn(asked, "podidentityassociation", whose[0], id),
+    association: Entry = {
+        "clusterName": pod_key[0],
+        "namespace": pod_key[1],
+        "serviceAccount": pod_key[2],
+        "roleArn": params["roleArn"],
+        "associationArn": arn(request, "podidentityassociation", pod_key[0], id),
         "associationId": id,
-        "tags": dict(given.get("tags") or {}),
+        "tags": dict(params.get("tags") or {}),
         "createdAt": now(),
         "modifiedAt": now(),
-        "disableSessionTags": given.get("disableSessionTags", False),
+        "disableSessionTags": params.get("disableSessionTags", False),
     }
-    held.pods[whose[0], id] = made
-    return {"association": made}
+    state.pods[pod_key[0], id] = association
+    return {"association": association}
 
 
-def describe_association(asked: Asked) -> Entry:
-    return {"association": _association(asked)}
+def describe_association(request: ServiceRequest) -> Entry:
+    return {"association": _find_association(request)}
 
 
-def list_associations(asked: Asked) -> Entry:
-    given = asked.params
-    cluster(asked, given["clusterName"])
+def list_associations(request: ServiceRequest) -> Entry:
+    params = request.params
+    find_cluster(request, params["clusterName"])
     shown = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")
 
-    def wanted(each: Entry) -> bool:
+    def is_selected(association: Entry) -> bool:
         return all(
-            each[key] == given[key]
+            association[key] == params[key]
             for key in ("clusterName", "namespace", "serviceAccount")
-            if given.get(key)
+            if params.get(key)
         )
 
-    mine = [each for each in HELD.of(asked).pods.values() if wanted(each)]
-    return {"associations": [{key: each[key] for key in shown} for each in mine]}
+    selected = [association for association in STATE.of(request).pods.values() if is_selected(association)]
+    return {"associations": [{key: association[key] for key in shown} for association in selected]}
 
 
-def update_association(asked: Asked) -> Entry:
-    found: dict[str, Any] = _association(asked)
-    if "roleArn" in asked.params:
-        role(asked, asked.params["roleArn"])
+def update_association(request: ServiceRequest) -> Entry:
+    association: dict[str, Any] = _find_association(request)
+    if "roleArn" in request.params:
+        check_role(request, request.params["roleArn"])
     for name in ("roleArn", "disableSessionTags"):
-        if name in asked.params:
-            found[name] = asked.params[name]
-    return {"association": found}
+        if name in request.params:
+            association[name] = request.params[name]
+    return {"association": association}
 
 
-def delete_association(asked: Asked) -> Entry:
-    found = _association(asked)
-    del HELD.of(asked).pods[asked.params["clusterName"], asked.params["associationId"]]
-    return {"association": found}
+def delete_association(request: ServiceRequest) -> Entry:
+    association = _find_association(request)
+    del STATE.of(request).pods[request.params["clusterName"], request.params["associationId"]]
+    return {"association": association}
 
 
 OPERATIONS = operations(

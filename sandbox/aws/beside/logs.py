@@ -1,32 +1,32 @@
-"""Amazon CloudWatch Logs: giving an existing log group a key, which moto does only at creation.
+"""Amazon CloudWatch Logs: changing the key of an existing log group, which moto lacks.
 
-The groups are moto's own, so what is set here is what moto's answers show.
+The groups are moto's objects, so moto's answers show the changes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 
-def _group(asked: Asked) -> Any:
+def _find_group(request: ServiceRequest) -> Any:
     from moto.logs.models import logs_backends
 
-    name = asked.params.get("logGroupName")
-    groups = logs_backends[asked.account][asked.region].groups
+    name = request.params.get("logGroupName")
+    groups = logs_backends[request.account][request.region].groups
     if name not in groups:
         raise Refused("ResourceNotFoundException", 400, "The specified log group does not exist.")
     return groups[name]
 
 
-def associate_kms_key(asked: Asked) -> dict[str, Any]:
-    _group(asked).kms_key_id = asked.params["kmsKeyId"]
+def associate_kms_key(request: ServiceRequest) -> dict[str, Any]:
+    _find_group(request).kms_key_id = request.params["kmsKeyId"]
     return {}
 
 
-def disassociate_kms_key(asked: Asked) -> dict[str, Any]:
-    _group(asked).kms_key_id = None
+def disassociate_kms_key(request: ServiceRequest) -> dict[str, Any]:
+    _find_group(request).kms_key_id = None
     return {}
 
 

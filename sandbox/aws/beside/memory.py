@@ -1,4 +1,4 @@
-"""What is served here is kept as moto keeps its own: by account and region, until `POST /moto-api/reset`."""
+"""Stores resources by account and region, like moto, until `POST /moto-api/reset`."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from sandbox.aws.service_frame import Asked, Refused
+from sandbox.aws.service_frame import Refused, ServiceRequest
 
-Held = TypeVar("Held")
+State = TypeVar("State")
 
 
-class Memory(Generic[Held]):
-    """One `Held`, from `make`, for each account and region.
+class Memory(Generic[State]):
+    """One state object, created by `make`, for each account and region.
 
-    It is one of moto's own stores, so that moto's reset empties it together with moto's. moto is imported
-    when something is first kept, as it takes its time.
+    It is a moto store, so that moto's reset empties it too. moto is imported at first use, since the import is slow.
     """
 
-    def __init__(self, make: Callable[[], Held]) -> None:
+    def __init__(self, make: Callable[[], State]) -> None:
         self._make = make
         self._store: Any = None
         self._lock = threading.Lock()
 
-    def of(self, asked: Asked) -> Held:
-        """Raises `Refused` where AWS has no such region."""
+    def of(self, request: ServiceRequest) -> State:
+        """Return the state for the request's account and region. Raises `Refused` if AWS has no such region."""
         with self._lock:
-            self._store = self._store or self._made()
+            self._store = self._store or self._create_store()
             try:
-                return self._store[asked.account][asked.region].held
+                return self._store[request.account][request.region].state
             except KeyError:
-                raise Refused("ValidationException", 400, f"{asked.region} is no region of AWS.") from None
+                raise Refused("ValidationException", 400, f"{request.region} is no region of AWS.") from None
 
-    def _made(self) -> Any:
+    def _create_store(self) -> Any:
         from moto.core.base_backend import BackendDict, BaseBackend
 
         make = self._make
 
-        class Kept(BaseBackend):
+        class Store(BaseBackend):
             def __init__(self, region_name: str, account_id: str) -> None:
                 super().__init__(region_name, account_id)
-                self.held = make()
+                self.state = make()
 
-        # EC2 is in every region, of every partition.
-        return BackendDict(Kept, "ec2")
+        # EC2 exists in every region of every partition.
+        return BackendDict(Store, "ec2")

@@ -1,16 +1,16 @@
-"""What all that is served here is told apart by: its ARN, and when it was made."""
+"""ARNs and creation times of stored resources."""
 
 from __future__ import annotations
 
 import datetime
 
 from sandbox.aws.resources import partition
-from sandbox.aws.service_frame import Asked
+from sandbox.aws.service_frame import ServiceRequest
 
 
-def arn(asked: Asked, service: str, rest: str) -> str:
-    """Of something in the request's account and region."""
-    return f"arn:{partition(asked.region)[0]}:{service}:{asked.region}:{asked.account}:{rest}"
+def arn(request: ServiceRequest, service: str, path: str) -> str:
+    """Return the ARN of a resource in the request's account and region."""
+    return f"arn:{partition(request.region)[0]}:{service}:{request.region}:{request.account}:{path}"
 
 
 def now() -> datetime.datetime:

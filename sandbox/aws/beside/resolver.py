@@ -1,6 +1,6 @@
-"""Route 53 Resolver: the protocols and the kind of an endpoint, and changing a rule, of which moto has nothing.
+"""Route 53 Resolver: protocols and type of an endpoint, and changing a rule, which moto lacks.
 
-Endpoints and rules are moto's own.
+Endpoints and rules are moto's objects.
 """
 
 from __future__ import annotations
@@ -9,90 +9,90 @@ import datetime
 import ipaddress
 from typing import Any
 
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 
-def _resolver(asked: Asked) -> Any:
+def _moto_backend(request: ServiceRequest) -> Any:
     from moto.route53resolver.models import route53resolver_backends
 
-    return route53resolver_backends[asked.account][asked.region]
+    return route53resolver_backends[request.account][request.region]
 
 
-def _endpoint(asked: Asked) -> Any:
-    id = asked.params["ResolverEndpointId"]
-    made = _resolver(asked).resolver_endpoints.get(id)
-    if made is None:
+def _find_endpoint(request: ServiceRequest) -> Any:
+    id = request.params["ResolverEndpointId"]
+    endpoint = _moto_backend(request).resolver_endpoints.get(id)
+    if endpoint is None:
         code = "ResourceNotFoundException"
         raise Refused(code, 400, f"[RSLVR-00703] Resolver endpoint with ID '{id}' does not exist.")
-    return made
+    return endpoint
 
 
-def _shown(made: Any) -> dict[str, Any]:
+def _describe_endpoint(endpoint: Any) -> dict[str, Any]:
     return {
-        **{name: value for name, value in made.description().items() if value is not None},
-        "Protocols": getattr(made, "protocols", ["Do53"]),
-        "ResolverEndpointType": getattr(made, "kind", "IPV4"),
+        **{name: value for name, value in endpoint.description().items() if value is not None},
+        "Protocols": getattr(endpoint, "protocols", ["Do53"]),
+        "ResolverEndpointType": getattr(endpoint, "kind", "IPV4"),
     }
 
 
-def _settings(asked: Asked, made: Any) -> None:
-    given = asked.params
-    made.protocols = list(given.get("Protocols") or getattr(made, "protocols", ["Do53"]))
-    made.kind = given.get("ResolverEndpointType") or getattr(made, "kind", "IPV4")
+def _apply_settings(request: ServiceRequest, endpoint: Any) -> None:
+    params = request.params
+    endpoint.protocols = list(params.get("Protocols") or getattr(endpoint, "protocols", ["Do53"]))
+    endpoint.kind = params.get("ResolverEndpointType") or getattr(endpoint, "kind", "IPV4")
 
 
-def create_endpoint(asked: Asked) -> dict[str, Any]:
-    """Two addresses at least, as AWS asks for; IPv4 only."""
+def create_endpoint(request: ServiceRequest) -> dict[str, Any]:
+    """Create an endpoint. As in AWS, at least two addresses are required. IPv4 only."""
     from moto.core.exceptions import JsonRESTError
 
-    given = asked.params
-    if len(given["IpAddresses"]) < 2:
+    params = request.params
+    if len(params["IpAddresses"]) < 2:
         raise Refused("InvalidRequestException", 400, "A resolver endpoint has at least two IP addresses.")
     try:
-        made = _resolver(asked).create_resolver_endpoint(
-            region=asked.region,
-            creator_request_id=given["CreatorRequestId"],
-            name=given.get("Name"),
-            security_group_ids=given["SecurityGroupIds"],
-            direction=given["Direction"],
-            ip_addresses=[dict(each) for each in given["IpAddresses"]],
-            tags=given.get("Tags", []),
+        endpoint = _moto_backend(request).create_resolver_endpoint(
+            region=request.region,
+            creator_request_id=params["CreatorRequestId"],
+            name=params.get("Name"),
+            security_group_ids=params["SecurityGroupIds"],
+            direction=params["Direction"],
+            ip_addresses=[dict(address) for address in params["IpAddresses"]],
+            tags=params.get("Tags", []),
         )
     except JsonRESTError as error:
         raise Refused(str(error.error_type), 400, error.message) from None
-    _settings(asked, made)
-    return {"ResolverEndpoint": _shown(made)}
+    _apply_settings(request, endpoint)
+    return {"ResolverEndpoint": _describe_endpoint(endpoint)}
 
 
-def get_endpoint(asked: Asked) -> dict[str, Any]:
-    return {"ResolverEndpoint": _shown(_endpoint(asked))}
+def get_endpoint(request: ServiceRequest) -> dict[str, Any]:
+    return {"ResolverEndpoint": _describe_endpoint(_find_endpoint(request))}
 
 
-def update_endpoint(asked: Asked) -> dict[str, Any]:
-    made = _endpoint(asked)
-    if "Name" in asked.params:
-        made.update_name(asked.params["Name"])
-    _settings(asked, made)
-    return {"ResolverEndpoint": _shown(made)}
+def update_endpoint(request: ServiceRequest) -> dict[str, Any]:
+    endpoint = _find_endpoint(request)
+    if "Name" in request.params:
+        endpoint.update_name(request.params["Name"])
+    _apply_settings(request, endpoint)
+    return {"ResolverEndpoint": _describe_endpoint(endpoint)}
 
 
-def update_rule(asked: Asked) -> dict[str, Any]:
-    """Another name, other servers to ask, another outbound endpoint to ask them through."""
-    resolver, id, wanted = _resolver(asked), asked.params["ResolverRuleId"], asked.params["Config"]
+def update_rule(request: ServiceRequest) -> dict[str, Any]:
+    """Change a rule's name, target servers or outbound endpoint."""
+    resolver, id, config = _moto_backend(request), request.params["ResolverRuleId"], request.params["Config"]
     rule = resolver.resolver_rules.get(id)
     if rule is None:
         raise Refused("ResourceNotFoundException", 400, f"Resolver rule with ID '{id}' does not exist.")
-    for target in wanted.get("TargetIps", ()):
+    for target in config.get("TargetIps", ()):
         try:
             ipaddress.IPv4Address(target.get("Ip", ""))
         except ValueError:
             raise Refused("InvalidParameterException", 400, "Only IPv4 addresses may be used.") from None
-    endpoint = wanted.get("ResolverEndpointId", rule.resolver_endpoint_id)
+    endpoint = config.get("ResolverEndpointId", rule.resolver_endpoint_id)
     if endpoint and endpoint not in resolver.resolver_endpoints:
         text = f"Resolver endpoint with ID '{endpoint}' does not exist."
         raise Refused("ResourceNotFoundException", 400, text)
-    rule.name = wanted.get("Name", rule.name)
-    rule.target_ips = wanted.get("TargetIps", rule.target_ips)
+    rule.name = config.get("Name", rule.name)
+    rule.target_ips = config.get("TargetIps", rule.target_ips)
     rule.resolver_endpoint_id = endpoint
     rule.modification_time = datetime.datetime.now(datetime.UTC).isoformat()
     return {"ResolverRule": {name: value for name, value in rule.description().items() if value is not None}}

@@ -1,8 +1,8 @@
-"""Service Quotas: those of Amazon Bedrock, which moto has none of, beside moto's own of Amazon VPC.
+"""Service Quotas of Amazon Bedrock, which moto lacks, and moto's quotas of Amazon VPC.
 
-Names and codes are AWS's (its quota table and public listings of it, read 2026-11-25). **The values are not
-an account's**: AWS sets them by account, region and history, a new account's are far lower, and sources
-differ by a factor of two. `PUT /isthmus/service-quotas` sets what an account has; a reset forgets it.
+Names and codes are AWS's (its quota table and public listings of it, read 2026-11-25). **The values are examples**: AWS
+sets them by account, region and history. A new account has far lower values, and sources differ by a factor of two.
+`PUT /isthmus/service-quotas` sets an account's values until the next reset.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.beside.naming import arn
-from sandbox.aws.pages import Got, Page
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.pages import Page, PageRequest
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 Quota = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quota of Bedrock. `other` is the default outside of us-east-1, us-east-2 and us-west-2."""
+    """One quota of Bedrock. `other` is the default outside us-east-1, us-east-2 and us-west-2."""
 
     code: str
     name: str
@@ -44,20 +44,20 @@ _LARGE = ("us-east-1", "us-east-2", "us-west-2")
 
 
 @dataclass
-class Held:
-    """Of one account and region: quotas that were set, by service and code."""
+class State:
+    """Quotas that were set for one account and region, by service and code."""
 
     set: dict[tuple[str, str], Quota] = field(default_factory=dict)
 
 
-HELD = Memory(Held)
+STATE = Memory(State)
 
 
-def _entry(asked: Asked, service: str, code: str, name: str, value: float) -> Quota:
+def _quota_entry(request: ServiceRequest, service: str, code: str, name: str, value: float) -> Quota:
     return {
         "ServiceCode": service,
         "ServiceName": "Amazon Bedrock" if service == "bedrock" else service,
-        "QuotaArn": arn(asked, "servicequotas", f"{service}/{code}"),
+        "QuotaArn": arn(request, "servicequotas", f"{service}/{code}"),
         "QuotaCode": code,
         "QuotaName": name,
         "Value": float(value),
@@ -67,106 +67,112 @@ def _entry(asked: Asked, service: str, code: str, name: str, value: float) -> Qu
     }
 
 
-def _defaults(asked: Asked, service: str) -> dict[str, Quota]:
-    """A service's quotas by code. Raises `Refused` for a service that neither we nor moto know."""
+def _defaults(request: ServiceRequest, service: str) -> dict[str, Quota]:
+    """Return a service's default quotas by code. Empty for an unknown service."""
     if service == "bedrock":
-        large = asked.region in _LARGE
+        large = request.region in _LARGE
         rows = ((row.code, row.name, row.value if large else row.other) for row in _ROWS)
-        return {code: _entry(asked, service, code, name, value) for code, name, value in rows}
+        return {code: _quota_entry(request, service, code, name, value) for code, name, value in rows}
     from moto.servicequotas.resources.default_quotas.vpc import VPC_DEFAULT_QUOTAS
 
     if service == "vpc":
-        return {one["QuotaCode"]: dict(one) for one in VPC_DEFAULT_QUOTAS}
+        return {quota["QuotaCode"]: dict(quota) for quota in VPC_DEFAULT_QUOTAS}
     return {}
 
 
-def _applied(asked: Asked, service: str) -> dict[str, Quota]:
-    mine = {code: one for (of, code), one in HELD.of(asked).set.items() if of == service}
-    found = _defaults(asked, service) | mine
-    if not found:
-        raise _none()
-    return found
+def _applied(request: ServiceRequest, service: str) -> dict[str, Quota]:
+    set_quotas = {
+        code: quota
+        for (service_of_quota, code), quota in STATE.of(request).set.items()
+        if service_of_quota == service
+    }
+    applied = _defaults(request, service) | set_quotas
+    if not applied:
+        raise _not_found()
+    return applied
 
 
-def _none() -> Refused:
+def _not_found() -> Refused:
     message = "The request failed because the specified resource does not exist."
     return Refused("NoSuchResourceException", 400, message)
 
 
-def _one(quotas: dict[str, Quota], code: str) -> dict[str, Any]:
+def _quota_answer(quotas: dict[str, Quota], code: str) -> dict[str, Any]:
     if code not in quotas:
-        raise _none()
+        raise _not_found()
     return {"Quota": quotas[code]}
 
 
-def get_service_quota(asked: Asked) -> dict[str, Any]:
-    return _one(_applied(asked, asked.params["ServiceCode"]), asked.params["QuotaCode"])
+def get_service_quota(request: ServiceRequest) -> dict[str, Any]:
+    return _quota_answer(_applied(request, request.params["ServiceCode"]), request.params["QuotaCode"])
 
 
-def get_default(asked: Asked) -> dict[str, Any]:
-    """AWS's own value: one that was set for an account has none here but itself."""
-    service, code = asked.params["ServiceCode"], asked.params["QuotaCode"]
-    return _one(_applied(asked, service) | _defaults(asked, service), code)
+def get_default(request: ServiceRequest) -> dict[str, Any]:
+    """Return AWS's default value. For a quota that was only set for the account, return that value."""
+    service, code = request.params["ServiceCode"], request.params["QuotaCode"]
+    return _quota_answer(_applied(request, service) | _defaults(request, service), code)
 
 
-def _pages(asked: Asked, quotas: dict[str, Quota]) -> dict[str, Any]:
-    found = [quotas[code] for code in sorted(quotas)]
-    start = asked.params.get("NextToken") or "0"
+def _pages(request: ServiceRequest, quotas: dict[str, Quota]) -> dict[str, Any]:
+    listed = [quotas[code] for code in sorted(quotas)]
+    start = request.params.get("NextToken") or "0"
     if not start.isdigit():
         raise Refused("InvalidPaginationTokenException", 400, "Invalid input was provided.")
-    end = int(start) + int(asked.params.get("MaxResults") or 100)
-    return {"Quotas": found[int(start) : end], **({"NextToken": str(end)} if end < len(found) else {})}
+    end = int(start) + int(request.params.get("MaxResults") or 100)
+    return {"Quotas": listed[int(start) : end], **({"NextToken": str(end)} if end < len(listed) else {})}
 
 
-def list_service_quotas(asked: Asked) -> dict[str, Any]:
-    return _pages(asked, _applied(asked, asked.params["ServiceCode"]))
+def list_service_quotas(request: ServiceRequest) -> dict[str, Any]:
+    return _pages(request, _applied(request, request.params["ServiceCode"]))
 
 
-def list_defaults(asked: Asked) -> dict[str, Any]:
-    quotas = _defaults(asked, asked.params["ServiceCode"])
+def list_defaults(request: ServiceRequest) -> dict[str, Any]:
+    quotas = _defaults(request, request.params["ServiceCode"])
     if not quotas:
-        raise _none()
-    return _pages(asked, quotas)
+        raise _not_found()
+    return _pages(request, quotas)
 
 
-def put_quotas(got: Got) -> tuple[int, Any]:
-    """`{"region": …, "quotas": [{"quotaName" or "quotaCode": …, "value": …, "serviceCode"?}], "account"?}`, as given.
+def put_quotas(page_request: PageRequest) -> tuple[int, Any]:
+    """Set an account's quotas.
 
-    A name that Bedrock's quotas have keeps its code; any other quota needs name and code.
+    The body is `{"region": …, "quotas": [{"quotaName" or "quotaCode": …, "value": …, "serviceCode"?}], "account"?}`.
+    For a known quota of Bedrock, name or code is enough. Other quotas need both.
     """
-    body = got.json()
+    body = page_request.json()
     entries = body.get("quotas") if isinstance(body, dict) else None
     region = body.get("region") if isinstance(body, dict) else None
     if not isinstance(entries, list) or not isinstance(region, str):
-        wanted = 'The body must be {"region": "…", "quotas": [{"quotaName": "…", "value": 0}]}.'
-        raise Refused("ValidationException", 400, wanted)
-    asked = Asked({}, region, got.meant())
-    made: dict[tuple[str, str], Quota] = {}
-    for one in entries:
-        quota = _put(asked, one if isinstance(one, dict) else {})
-        made[(quota["ServiceCode"], quota["QuotaCode"])] = quota
-    HELD.of(asked).set |= made
-    return 200, {"quotas": list(made.values())}
+        message = 'The body must be {"region": "…", "quotas": [{"quotaName": "…", "value": 0}]}.'
+        raise Refused("ValidationException", 400, message)
+    request = ServiceRequest({}, region, page_request.named_account())
+    new_quotas: dict[tuple[str, str], Quota] = {}
+    for quota_given in entries:
+        quota = _build_quota(request, quota_given if isinstance(quota_given, dict) else {})
+        new_quotas[(quota["ServiceCode"], quota["QuotaCode"])] = quota
+    STATE.of(request).set |= new_quotas
+    return 200, {"quotas": list(new_quotas.values())}
 
 
-def _put(asked: Asked, one: dict[str, Any]) -> Quota:
-    service, value = str(one.get("serviceCode") or "bedrock"), one.get("value")
-    known = list(_defaults(asked, service).values())
+def _build_quota(request: ServiceRequest, quota_given: dict[str, Any]) -> Quota:
+    service, value = str(quota_given.get("serviceCode") or "bedrock"), quota_given.get("value")
+    defaults = list(_defaults(request, service).values())
     base = next(
         (
             quota
-            for quota in known
-            if one.get("quotaCode") == quota["QuotaCode"] or one.get("quotaName") == quota["QuotaName"]
+            for quota in defaults
+            if quota_given.get("quotaCode") == quota["QuotaCode"]
+            or quota_given.get("quotaName") == quota["QuotaName"]
         ),
         None,
     )
-    code = one.get("quotaCode") or (base or {}).get("QuotaCode")
-    name = one.get("quotaName") or (base or {}).get("QuotaName")
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    if not number or not code or not name:
+    code = quota_given.get("quotaCode") or (base or {}).get("QuotaCode")
+    name = quota_given.get("quotaName") or (base or {}).get("QuotaName")
+    is_valid_value = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    if not is_valid_value or not code or not name:
         message = "A quota needs a value of at least 0, and its name and code where the sandbox knows none."
         raise Refused("ValidationException", 400, message)
-    return _entry(asked, service, str(code), str(name), float(value or 0))
+    return _quota_entry(request, service, str(code), str(name), float(value or 0))
 
 
 OPERATIONS = (

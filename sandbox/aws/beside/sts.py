@@ -1,8 +1,8 @@
-"""AWS STS: `AssumeRole`, which moto answers whoever asks for whatever.
+"""AWS STS: `AssumeRole`, which moto allows for every caller and role.
 
-Here a role's trust policy decides, with its conditions, the external id among them. A role of another
-account that nobody made in the sandbox is taken to be there and to let its caller in: its owner's
-account is not ours to know. In the sandbox's own account such a role is refused, as in AWS.
+Here the role's trust policy decides, with its conditions and the external id. A missing role of another account
+counts as existing and as allowing the caller, since the sandbox does not manage that account. As in AWS, a missing
+role of the sandbox's own account is refused.
 """
 
 from __future__ import annotations
@@ -13,65 +13,65 @@ from typing import Any
 
 from sandbox.aws.beside import trust_policies
 from sandbox.aws.resources import partition
-from sandbox.aws.service_frame import Asked, Operation, Refused
+from sandbox.aws.service_frame import Operation, Refused, ServiceRequest
 
 _ROLE = re.compile(r"arn:[\w-]+:iam::(?P<account>\d{12}):role/(?:.+/)?[\w+=,.@-]+")
-_SHORTEST, _USUAL, _CHAINED = 900, 3600, 3600
-"""Seconds; a role assumed from a role's session ends after an hour at the latest."""
+_MIN_SECONDS, _DEFAULT_SECONDS, _MAX_CHAINED_SECONDS = 900, 3600, 3600
+"""Session lengths in seconds. A role that is assumed from a role's session ends after one hour at most."""
 
 
-def assume_role(asked: Asked) -> dict[str, Any]:
-    """A session's credentials. Raises `Refused`."""
-    params = asked.params
-    found = _ROLE.fullmatch(params["RoleArn"])
-    if not found:
+def assume_role(request: ServiceRequest) -> dict[str, Any]:
+    """Return a session's credentials. Raises `Refused` if the role or the duration is not allowed."""
+    params = request.params
+    match = _ROLE.fullmatch(params["RoleArn"])
+    if not match:
         raise Refused("ValidationError", 400, f"{params['RoleArn']} is invalid")
-    account, seconds = found["account"], int(params.get("DurationSeconds") or _USUAL)
-    caller = _session(asked)
-    role = _role(account, params["RoleArn"], asked.region)
-    if role is None and account == asked.account:
-        raise _denied(asked, caller)
-    if role is not None and not _let_in(role, asked, caller):
-        raise _denied(asked, caller)
-    longest = _CHAINED if caller else role.max_session_duration if role else seconds
-    if not _SHORTEST <= seconds <= longest:
-        which = (
+    account, seconds = match["account"], int(params.get("DurationSeconds") or _DEFAULT_SECONDS)
+    caller = _find_session(request)
+    role = _find_role(account, params["RoleArn"], request.region)
+    if role is None and account == request.account:
+        raise _denied(request, caller)
+    if role is not None and not _is_allowed(role, request, caller):
+        raise _denied(request, caller)
+    max_seconds = _MAX_CHAINED_SECONDS if caller else role.max_session_duration if role else seconds
+    if not _MIN_SECONDS <= seconds <= max_seconds:
+        limit = (
             "the 1 hour session limit for roles assumed by role chaining"
             if caller
             else ("the MaxSessionDuration set for this role")
         )
-        raise Refused("ValidationError", 400, f"The requested DurationSeconds exceeds {which}.")
-    return _answer(asked, seconds)
+        raise Refused("ValidationError", 400, f"The requested DurationSeconds exceeds {limit}.")
+    return _credential_response(request, seconds)
 
 
-def _role(account: str, arn: str, region: str) -> Any:
-    """moto's role, or None."""
+def _find_role(account: str, arn: str, region: str) -> Any:
+    """Return moto's role, or None."""
     from moto.iam.models import iam_backends
 
     roles = iam_backends[account][partition(region)[0]].roles.values()
     return next((role for role in roles if role.arn == arn), None)
 
 
-def _session(asked: Asked) -> Any:
-    """moto's session of a role whose key signed the request; None for made-up keys and users' own."""
+def _find_session(request: ServiceRequest) -> Any:
+    """Return moto's role session whose key signed the request. None for dummy keys and users' keys."""
     from moto.sts.models import sts_backends
 
-    backend = sts_backends[asked.account][partition(asked.region)[0]]
-    return backend.get_assumed_role_from_access_key(asked.access_key)
+    backend = sts_backends[request.account][partition(request.region)[0]]
+    return backend.get_assumed_role_from_access_key(request.access_key)
 
 
-def _let_in(role: Any, asked: Asked, caller: Any) -> bool:
-    """Whether the role's trust policy lets the caller in, for all that is asked."""
-    params = asked.params
-    names = {"*", asked.account, f"arn:{partition(asked.region)[0]}:iam::{asked.account}:root"}
+def _is_allowed(role: Any, request: ServiceRequest, caller: Any) -> bool:
+    """Return True if the role's trust policy allows the caller all requested actions."""
+    params = request.params
+    names = {"*", request.account, f"arn:{partition(request.region)[0]}:iam::{request.account}:root"}
     if caller:
         names |= {caller.arn, caller.role_arn}
 
-    def asks(principal: str) -> bool:
-        # Made-up keys say no more than their account, so they may be anyone of it.
-        return principal in names or (not caller and principal.split(":")[4:5] == [asked.account])
+    def is_caller(principal: str) -> bool:
+        # A dummy key identifies only the account, so it may act as any principal of the account.
+        return principal in names or (not caller and principal.split(":")[4:5] == [request.account])
 
-    context = {"sts:RoleSessionName": params["RoleSessionName"], "aws:PrincipalAccount": asked.account}
+    context = {"sts:RoleSessionName": params["RoleSessionName"], "aws:PrincipalAccount": request.account}
     if caller:
         context["aws:PrincipalArn"] = caller.role_arn
     if params.get("ExternalId"):
@@ -85,21 +85,23 @@ def _let_in(role: Any, asked: Asked, caller: Any) -> bool:
     actions += ["sts:SetSourceIdentity"] if params.get("SourceIdentity") else []
     document = role.assume_role_policy_document
     document = json.loads(document) if isinstance(document, str) else document
-    return trust_policies.allows(document, context, trust_policies.Asking("AWS", asks), actions)
+    return trust_policies.allows(document, context, trust_policies.Caller("AWS", is_caller), actions)
 
 
-def _denied(asked: Asked, caller: Any) -> Refused:
-    who = caller.arn if caller else f"arn:{partition(asked.region)[0]}:sts::{asked.account}:user/moto"
-    what = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {asked.params['RoleArn']}"
-    return Refused("AccessDenied", 403, what)
+def _denied(request: ServiceRequest, caller: Any) -> Refused:
+    principal = (
+        caller.arn if caller else f"arn:{partition(request.region)[0]}:sts::{request.account}:user/moto"
+    )
+    message = f"User: {principal} is not authorized to perform: sts:AssumeRole on resource: {request.params['RoleArn']}"
+    return Refused("AccessDenied", 403, message)
 
 
-def _answer(asked: Asked, seconds: int) -> dict[str, Any]:
+def _credential_response(request: ServiceRequest, seconds: int) -> dict[str, Any]:
     from moto.sts.models import sts_backends
 
-    params = asked.params
-    made = sts_backends[asked.account][partition(asked.region)[0]].assume_role(
-        region_name=asked.region,
+    params = request.params
+    session = sts_backends[request.account][partition(request.region)[0]].assume_role(
+        region_name=request.region,
         role_session_name=params["RoleSessionName"],
         role_arn=params["RoleArn"],
         policy=params.get("Policy", ""),
@@ -108,13 +110,13 @@ def _answer(asked: Asked, seconds: int) -> dict[str, Any]:
     )
     answer = {
         "Credentials": {
-            "AccessKeyId": made.access_key_id,
-            "SecretAccessKey": made.secret_access_key,
-            "SessionToken": made.session_token,
-            "Expiration": made.expiration,
+            "AccessKeyId": session.access_key_id,
+            "SecretAccessKey": session.secret_access_key,
+            "SessionToken": session.session_token,
+            "Expiration": session.expiration,
         },
-        "AssumedRoleUser": {"AssumedRoleId": made.user_id, "Arn": made.arn},
-        # Per cent of what AWS takes for policies and tags, packed in a way of its own: not known.
+        "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
+        # Per cent of AWS's limit for packed policies and tags. AWS's packing is not public.
         "PackedPolicySize": 0,
     }
     if params.get("SourceIdentity"):

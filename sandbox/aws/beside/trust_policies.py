@@ -1,7 +1,7 @@
-"""Whether a role's trust policy lets someone assume it: a service, or a principal of an account.
+"""Evaluates whether a role's trust policy allows a service or a principal to assume the role.
 
-Only what such policies are made of is understood; a condition that is not never holds for an `Allow` and
-always for a `Deny`, so that nothing is granted by not being understood.
+Only the usual elements of trust policies are supported. An unsupported condition counts as not met for `Allow` and as
+met for `Deny`, so that it never grants access.
 """
 
 from __future__ import annotations
@@ -14,35 +14,38 @@ from typing import Any
 
 SERVICE = "rolesanywhere.amazonaws.com"
 ACTIONS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
-"""All three are asked for in every session of IAM Roles Anywhere (user guide, "trust model")."""
+"""Actions of every session of IAM Roles Anywhere (user guide, "trust model")."""
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Who asks: the kind of principal (`Service`, `AWS`), and whether one that a policy names is they."""
+class Caller:
+    """A caller: the kind of principal (`Service`, `AWS`), and whether a principal in a policy means the caller."""
 
     kind: str
     named: Callable[[str], bool]
 
 
-ROLES_ANYWHERE = Asking("Service", lambda principal: principal == SERVICE)
+ROLES_ANYWHERE = Caller("Service", lambda principal: principal == SERVICE)
 
 
 def allows(
     document: Mapping[str, Any],
     context: Mapping[str, str],
-    asking: Asking = ROLES_ANYWHERE,
+    caller: Caller = ROLES_ANYWHERE,
     actions: Iterable[str] = ACTIONS,
 ) -> bool:
-    """`context` holds the request's condition keys, `aws:SourceArn`, `aws:PrincipalTag/x509Subject/CN`, …"""
-    return all(_allowed(document, action, context, asking) for action in actions)
+    """Return True if the policy allows all actions.
+
+    `context` holds the request's condition keys, `aws:SourceArn`, `aws:PrincipalTag/x509Subject/CN`, …
+    """
+    return all(_allowed(document, action, context, caller) for action in actions)
 
 
-def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str], asking: Asking) -> bool:
+def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str], caller: Caller) -> bool:
     allowed = False
-    for statement in _list(document.get("Statement")):
+    for statement in _as_list(document.get("Statement")):
         deny = statement.get("Effect") == "Deny"
-        if not _about(statement, action, deny, asking) or not _holds(statement, context, deny):
+        if not _applies_to(statement, action, deny, caller) or not _conditions_met(statement, context, deny):
             continue
         if deny:
             return False
@@ -50,62 +53,66 @@ def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str
     return allowed
 
 
-def _about(statement: Mapping[str, Any], action: str, deny: bool, asking: Asking) -> bool:
-    """Whether it speaks of them and the action; `Not…` is understood in a `Deny` only, as all."""
+def _applies_to(statement: Mapping[str, Any], action: str, deny: bool, caller: Caller) -> bool:
+    """Return True if a statement covers the caller and the action. `Not…` in a `Deny` covers everything."""
     if "NotAction" in statement or "NotPrincipal" in statement:
         return deny
     principal = statement.get("Principal")
-    named = _list(principal.get(asking.kind)) if isinstance(principal, dict) else []
-    anyone = principal == "*" or (isinstance(principal, dict) and "*" in _list(principal.get("AWS")))
-    # "*" as principal does not take in services' own calls, except to deny.
-    mine = any(asking.named(str(one)) for one in named) or (anyone and (deny or asking.kind == "AWS"))
-    meant = any(_like(action.lower(), str(one).lower()) for one in _list(statement.get("Action")))
-    return mine and meant
+    principals = _as_list(principal.get(caller.kind)) if isinstance(principal, dict) else []
+    is_anyone = principal == "*" or (isinstance(principal, dict) and "*" in _as_list(principal.get("AWS")))
+    # The principal "*" does not include service principals, except in a Deny.
+    is_caller = any(caller.named(str(name)) for name in principals) or (
+        is_anyone and (deny or caller.kind == "AWS")
+    )
+    is_action = any(
+        _like(action.lower(), str(pattern).lower()) for pattern in _as_list(statement.get("Action"))
+    )
+    return is_caller and is_action
 
 
-def _holds(statement: Mapping[str, Any], context: Mapping[str, str], deny: bool) -> bool:
+def _conditions_met(statement: Mapping[str, Any], context: Mapping[str, str], deny: bool) -> bool:
     for operator, keys in (statement.get("Condition") or {}).items():
-        for key, wanted in keys.items():
-            found = _condition(operator, _get(context, key), [str(one) for one in _list(wanted)])
-            if found is None:
-                found = deny
-            if not found:
+        for key, values in keys.items():
+            is_met = _evaluate(operator, _get(context, key), [str(value) for value in _as_list(values)])
+            if is_met is None:
+                is_met = deny
+            if not is_met:
                 return False
     return True
 
 
 def _get(context: Mapping[str, str], key: str) -> str | None:
-    """Condition keys have no case; the part behind the slash is a tag's name, which has none either."""
+    """Return the value of a condition key. Keys, and the tag names in them, are case-insensitive."""
     by_lower = {name.lower(): value for name, value in context.items()}
     return by_lower.get(key.lower())
 
 
-def _equal(actual: str, wanted: str) -> bool:
-    return actual == wanted
+def _equal(actual: str, expected: str) -> bool:
+    return actual == expected
 
 
-def _same_letters(actual: str, wanted: str) -> bool:
-    return actual.lower() == wanted.lower()
+def _equal_ignoring_case(actual: str, expected: str) -> bool:
+    return actual.lower() == expected.lower()
 
 
-def _like(actual: str, wanted: str) -> bool:
-    """`*` and `?` only: a bracket is a bracket."""
-    return re.fullmatch(fnmatch.translate(wanted.replace("[", "[[]")), actual) is not None
+def _like(actual: str, pattern: str) -> bool:
+    """Match a pattern with `*` and `?`. Brackets have no special meaning."""
+    return re.fullmatch(fnmatch.translate(pattern.replace("[", "[[]")), actual) is not None
 
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": _equal,
-    "StringEqualsIgnoreCase": _same_letters,
+    "StringEqualsIgnoreCase": _equal_ignoring_case,
     "StringLike": _like,
     "ArnEquals": _like,
     "ArnLike": _like,
 }
 
 
-def _condition(operator: str, actual: str | None, wanted: list[str]) -> bool | None:
-    """Whether it holds; None where the operator is not understood."""
+def _evaluate(operator: str, actual: str | None, expected_values: list[str]) -> bool | None:
+    """Return True if the condition is met. None: the operator is not supported."""
     if operator == "Null":
-        return any((one.lower() == "true") == (actual is None) for one in wanted)
+        return any((value.lower() == "true") == (actual is None) for value in expected_values)
     name, negated = operator.removesuffix("IfExists"), False
     if name.startswith(("StringNot", "ArnNot")):
         name, negated = name.replace("Not", "", 1), True
@@ -113,10 +120,10 @@ def _condition(operator: str, actual: str | None, wanted: list[str]) -> bool | N
     if compare is None:
         return None
     if actual is None:
-        # A key that is absent: `IfExists` holds, so does a negation; nothing else does.
+        # For a missing key, only `IfExists` and negated operators are met.
         return negated or operator.endswith("IfExists")
-    return any(compare(actual, one) for one in wanted) != negated
+    return any(compare(actual, value) for value in expected_values) != negated
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -12,9 +12,9 @@ from sandbox.aws.resources import partition
 
 
 def caller_identity(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    found = api.client("sts").get_caller_identity()
-    account = str(found["Account"])
-    return {"id": account, "accountId": account, "arn": found["Arn"], "userId": found["UserId"]}
+    identity = api.client("sts").get_caller_identity()
+    account = str(identity["Account"])
+    return {"id": account, "accountId": account, "arn": identity["Arn"], "userId": identity["UserId"]}
 
 
 def get_partition(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,64 +39,66 @@ _LISTS = (
 
 
 def policy_document(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy from statements, as the real function words it: one entry stands alone, lists are sorted."""
-    made: dict[str, Any] = {"Version": args.get("version") or "2012-10-17"}
+    """Return a policy document of statements, in the real function's form: single values, sorted lists."""
+    document: dict[str, Any] = {"Version": args.get("version") or "2012-10-17"}
     if args.get("policyId"):
-        made["Id"] = args["policyId"]
-    statements = [entry for text in args.get("sourcePolicyDocuments") or [] for entry in _entries(text)]
-    statements = _merged(statements, [_statement(entry) for entry in args.get("statements") or []])
+        document["Id"] = args["policyId"]
+    statements = [
+        entry for text in args.get("sourcePolicyDocuments") or [] for entry in _parse_statements(text)
+    ]
+    statements = _merged(statements, [_build_statement(entry) for entry in args.get("statements") or []])
     for text in args.get("overridePolicyDocuments") or []:
-        statements = _merged(statements, _entries(text))
-    made["Statement"] = statements
-    text = json.dumps(made, indent=2)
-    return {**args, "id": str(zlib.crc32(text.encode())), "json": text, "minifiedJson": dumps(made)}
+        statements = _merged(statements, _parse_statements(text))
+    document["Statement"] = statements
+    text = json.dumps(document, indent=2)
+    return {**args, "id": str(zlib.crc32(text.encode())), "json": text, "minifiedJson": dumps(document)}
 
 
-def _entries(text: str) -> list[dict[str, Any]]:
-    found = json.loads(text).get("Statement", [])
-    return found if isinstance(found, list) else [found]
+def _parse_statements(text: str) -> list[dict[str, Any]]:
+    statements = json.loads(text).get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
 
 
-def _merged(base: list[dict[str, Any]], over: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A statement takes the place of one with the same Sid; those without are added."""
-    made = list(base)
-    for entry in over:
-        places = [i for i, old in enumerate(made) if entry.get("Sid") and old.get("Sid") == entry["Sid"]]
+def _merged(base: list[dict[str, Any]], overrides: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return `base` with `overrides`: a statement replaces the one with the same Sid, others are added."""
+    merged = list(base)
+    for entry in overrides:
+        places = [i for i, old in enumerate(merged) if entry.get("Sid") and old.get("Sid") == entry["Sid"]]
         if places:
-            made[places[0]] = entry
+            merged[places[0]] = entry
         else:
-            made.append(entry)
-    return made
+            merged.append(entry)
+    return merged
 
 
-def _statement(entry: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+def _build_statement(entry: Mapping[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {}
     if entry.get("sid"):
-        made["Sid"] = entry["sid"]
-    made["Effect"] = entry.get("effect") or "Allow"
+        statement["Sid"] = entry["sid"]
+    statement["Effect"] = entry.get("effect") or "Allow"
     for name, api in _ENTITIES:
         if entry.get(name):
-            made[api] = _principals(entry[name])
+            statement[api] = _principals(entry[name])
     for name, api in _LISTS:
         if entry.get(name):
-            made[api] = _one_or_sorted(entry[name])
+            statement[api] = _one_or_sorted(entry[name])
     conditions: dict[str, dict[str, Any]] = {}
     for condition in entry.get("conditions") or []:
         conditions.setdefault(condition["test"], {})[condition["variable"]] = _one_or_list(
             condition["values"]
         )
     if conditions:
-        made["Condition"] = conditions
-    return made
+        statement["Condition"] = conditions
+    return statement
 
 
 def _principals(entries: list[Mapping[str, Any]]) -> Any:
     if any(entry["type"] == "*" for entry in entries):
         return "*"
-    made: dict[str, list[str]] = {}
+    identifiers_by_type: dict[str, list[str]] = {}
     for entry in entries:
-        made.setdefault(entry["type"], []).extend(entry["identifiers"])
-    return {kind: _one_or_sorted(names) for kind, names in sorted(made.items())}
+        identifiers_by_type.setdefault(entry["type"], []).extend(entry["identifiers"])
+    return {kind: _one_or_sorted(names) for kind, names in sorted(identifiers_by_type.items())}
 
 
 def _one_or_sorted(values: list[str]) -> Any:
@@ -108,29 +110,29 @@ def _one_or_list(values: list[str]) -> Any:
 
 
 def inference_profile(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """A Bedrock inference profile with the models, and so the regions, that it may route to."""
+    """Return a Bedrock inference profile with the models, and thus regions, to which it may route."""
     import botocore.exceptions as refused
 
-    wanted = args.get("inferenceProfileId")
-    if not wanted:
+    profile_id = args.get("inferenceProfileId")
+    if not profile_id:
         raise CallRefused("aws:bedrock/getInferenceProfile: `inferenceProfileId` is required and missing")
     client = api.client("bedrock", args.get("region"))
     try:
-        found = client.get_inference_profile(inferenceProfileIdentifier=wanted)
+        profile = client.get_inference_profile(inferenceProfileIdentifier=profile_id)
     except refused.ClientError as error:
         message = error.response.get("Error", {}).get("Message")
-        raise CallRefused(f"aws:bedrock/getInferenceProfile: `{wanted}`: {message}") from None
+        raise CallRefused(f"aws:bedrock/getInferenceProfile: `{profile_id}`: {message}") from None
     return {
-        "id": found["inferenceProfileId"],
-        "inferenceProfileId": found["inferenceProfileId"],
-        "inferenceProfileArn": found["inferenceProfileArn"],
-        "inferenceProfileName": found["inferenceProfileName"],
-        "description": found.get("description", ""),
-        "models": [{"modelArn": model["modelArn"]} for model in found["models"]],
-        "status": found["status"],
-        "type": found["type"],
-        "createdAt": found["createdAt"].isoformat(),
-        "updatedAt": found["updatedAt"].isoformat(),
+        "id": profile["inferenceProfileId"],
+        "inferenceProfileId": profile["inferenceProfileId"],
+        "inferenceProfileArn": profile["inferenceProfileArn"],
+        "inferenceProfileName": profile["inferenceProfileName"],
+        "description": profile.get("description", ""),
+        "models": [{"modelArn": model["modelArn"]} for model in profile["models"]],
+        "status": profile["status"],
+        "type": profile["type"],
+        "createdAt": profile["createdAt"].isoformat(),
+        "updatedAt": profile["updatedAt"].isoformat(),
         "region": args.get("region") or api.settings.region,
     }
 

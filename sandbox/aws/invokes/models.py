@@ -1,4 +1,4 @@
-"""Functions about Bedrock's models and the account's quotas: what a plan needs against what there is."""
+"""Functions about Bedrock's models and the account's quotas, which stacks check before they deploy."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ _MODEL = "aws:bedrockfoundation/getModel:getModel"
 _QUOTA = "aws:servicequotas/getServiceQuota:getServiceQuota"
 
 
-def _needed(token: str, args: Mapping[str, Any], name: str) -> str:
+def _required(token: str, args: Mapping[str, Any], name: str) -> str:
     value = args.get(name)
     if not isinstance(value, str) or not value:
         raise CallRefused(f"{token}: `{name}` is required and missing")
     return value
 
 
-def _asked(token: str, what: str, call: Callable[[], Any]) -> Any:
-    """The answer, or `CallRefused` with AWS's words."""
+def _call_aws(token: str, subject: str, call: Callable[[], Any]) -> Any:
+    """Return the answer of `call`. Raises `CallRefused` with AWS's message."""
     from botocore.exceptions import ClientError, ParamValidationError
 
     try:
         return call()
     except ParamValidationError:
-        raise CallRefused(f"{token}: `{what}` is not of the form that AWS takes") from None
+        raise CallRefused(f"{token}: `{subject}` does not have the form that AWS requires") from None
     except ClientError as error:
         detail = error.response.get("Error", {})
         code = str(detail.get("Code", ""))
-        raise CallRefused(f"{token}: `{what}`: {detail.get('Message')} ({code})", code) from None
+        raise CallRefused(f"{token}: `{subject}`: {detail.get('Message')} ({code})", code) from None
 
 
 def foundation_model(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """A model of the region; `modelId` is an id or an ARN. Refused where the region has none of it."""
-    wanted = _needed(_MODEL, args, "modelId")
+    """Return a model of the region by `modelId`, an id or ARN. Raises `CallRefused` if the region lacks it."""
+    model_id = _required(_MODEL, args, "modelId")
     client = api.client("bedrock", args.get("region"))
-    found = _asked(_MODEL, wanted, lambda: client.get_foundation_model(modelIdentifier=wanted))
-    model = found["modelDetails"]
+    response = _call_aws(_MODEL, model_id, lambda: client.get_foundation_model(modelIdentifier=model_id))
+    model = response["modelDetails"]
     return {
         "id": model["modelId"],
-        "modelId": wanted,
+        "modelId": model_id,
         "modelArn": model["modelArn"],
         "modelName": model.get("modelName", ""),
         "providerName": model.get("providerName", ""),
@@ -54,43 +54,43 @@ def foundation_model(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def service_quota(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """What the account has of one quota, by `quotaCode` or `quotaName`, and AWS's own value of it."""
-    service = _needed(_QUOTA, args, "serviceCode")
+    """Return the account's value of one quota, by `quotaCode` or `quotaName`, and AWS's default value."""
+    service = _required(_QUOTA, args, "serviceCode")
     code, name = args.get("quotaCode"), args.get("quotaName")
     if bool(code) == bool(name):
-        raise CallRefused(f"{_QUOTA}: one of `quotaCode` and `quotaName` must be given, and not both")
+        raise CallRefused(f"{_QUOTA}: set either `quotaCode` or `quotaName`, not both")
     client = api.client("service-quotas", args.get("region"))
     if name:
-        found = _named(client, service, str(name))
+        quota = _find_quota(client, service, str(name))
     else:
         names = {"ServiceCode": service, "QuotaCode": code}
-        found = _asked(_QUOTA, str(code), lambda: client.get_service_quota(**names))["Quota"]
-    names = {"ServiceCode": service, "QuotaCode": found["QuotaCode"]}
-    default = _asked(_QUOTA, found["QuotaCode"], lambda: client.get_aws_default_service_quota(**names))
+        quota = _call_aws(_QUOTA, str(code), lambda: client.get_service_quota(**names))["Quota"]
+    names = {"ServiceCode": service, "QuotaCode": quota["QuotaCode"]}
+    default = _call_aws(_QUOTA, quota["QuotaCode"], lambda: client.get_aws_default_service_quota(**names))
     return {
-        "id": found["QuotaArn"],
-        "arn": found["QuotaArn"],
-        "adjustable": found["Adjustable"],
+        "id": quota["QuotaArn"],
+        "arn": quota["QuotaArn"],
+        "adjustable": quota["Adjustable"],
         "defaultValue": default["Quota"]["Value"],
-        "globalQuota": found["GlobalQuota"],
-        "quotaCode": found["QuotaCode"],
-        "quotaName": found["QuotaName"],
-        "serviceCode": found["ServiceCode"],
-        "serviceName": found["ServiceName"],
+        "globalQuota": quota["GlobalQuota"],
+        "quotaCode": quota["QuotaCode"],
+        "quotaName": quota["QuotaName"],
+        "serviceCode": quota["ServiceCode"],
+        "serviceName": quota["ServiceName"],
         "usageMetrics": [],
-        "value": found["Value"],
+        "value": quota["Value"],
         "region": args.get("region") or api.settings.region,
     }
 
 
-def _named(client: Any, service: str, name: str) -> dict[str, Any]:
+def _find_quota(client: Any, service: str, name: str) -> dict[str, Any]:
     pages = client.get_paginator("list_service_quotas").paginate(ServiceCode=service)
-    listed = _asked(_QUOTA, name, lambda: [quota for page in pages for quota in page["Quotas"]])
-    found = [quota for quota in listed if quota["QuotaName"] == name]
-    if len(found) != 1:
-        how_many = f"{len(found)} quotas" if found else "no quota"
-        raise CallRefused(f"{_QUOTA}: {service} has {how_many} of the name `{name}`")
-    return found[0]
+    quotas = _call_aws(_QUOTA, name, lambda: [quota for page in pages for quota in page["Quotas"]])
+    matches = [quota for quota in quotas if quota["QuotaName"] == name]
+    if len(matches) != 1:
+        how_many = f"{len(matches)} quotas" if matches else "no quota"
+        raise CallRefused(f"{_QUOTA}: {service} has {how_many} with the name `{name}`")
+    return matches[0]
 
 
 INVOKES = {_MODEL: foundation_model, _QUOTA: service_quota}

@@ -1,7 +1,7 @@
-"""Functions about the network that there is: zones, VPCs, subnets, route tables, types of machines.
+"""Functions about existing networks: zones, VPCs, subnets, route tables, instance types, prefix lists.
 
-Their answers have the real functions' names. Where one thing is asked for and none or several are found, the
-function fails, in the real one's words.
+The answers have the real functions' keys. If a function for a single resource finds none or several, it fails with
+the real function's message.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from sandbox.aws.resources import partition
 Filters = list[dict[str, Any]]
 
 
-def _filters(args: Mapping[str, Any], named: Mapping[str, str]) -> Filters:
-    """EC2's filters from arguments (`named`: argument to filter), tags, and the caller's own."""
-    made = [
+def _filters(args: Mapping[str, Any], filter_names: Mapping[str, str]) -> Filters:
+    """Return EC2 filters for arguments (`filter_names`: filter by argument), tags, and the caller's own filters."""
+    filters = [
         {"Name": name, "Values": [_text(args[argument])]}
-        for argument, name in named.items()
+        for argument, name in filter_names.items()
         if args.get(argument) not in (None, "")
     ]
-    made += [{"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()]
-    made += [{"Name": each["name"], "Values": each["values"]} for each in args.get("filters") or []]
-    return made
+    filters += [{"Name": f"tag:{key}", "Values": [value]} for key, value in (args.get("tags") or {}).items()]
+    filters += [
+        {"Name": extra_filter["name"], "Values": extra_filter["values"]}
+        for extra_filter in args.get("filters") or []
+    ]
+    return filters
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _listed(
+def _describe_all(
     api: Api, token: str, args: Mapping[str, Any], operation: str, member: str, **params: Any
 ) -> list[Any]:
-    """Everything that a `describe_…` finds, over all pages. Raises `CallRefused` with AWS's reason."""
+    """Return all results of a `describe_…` operation, from all pages. Raises `CallRefused` with AWS's message."""
     from botocore.exceptions import ClientError, ParamValidationError
 
     client = api.client("ec2", args.get("region"))
@@ -44,42 +47,44 @@ def _listed(
             return client.get_paginator(operation).paginate(**params).build_full_result().get(member, [])
         return getattr(client, operation)(**params).get(member, [])
     except ParamValidationError:
-        raise CallRefused(f"{token}: {operation}: an argument is not of the form that AWS takes") from None
+        raise CallRefused(
+            f"{token}: {operation}: an argument does not have the form that AWS requires"
+        ) from None
     except ClientError as error:
         detail = error.response.get("Error", {})
         code = str(detail.get("Code", ""))
         raise CallRefused(f"{token}: {operation}: {detail.get('Message')} ({code})", code) from None
 
 
-def _only(token: str, what: str, found: list[Any]) -> Any:
-    if not found:
-        raise CallRefused(f"{token}: no matching {what} found")
-    if len(found) > 1:
+def _single(token: str, kind: str, matches: list[Any]) -> Any:
+    if not matches:
+        raise CallRefused(f"{token}: no matching {kind} found")
+    if len(matches) > 1:
         raise CallRefused(
-            f"{token}: multiple {what}s matched; use additional constraints to reduce matches to a single {what}"
+            f"{token}: multiple {kind}s matched; use additional constraints to reduce matches to a single {kind}"
         )
-    return found[0]
+    return matches[0]
 
 
-def _tags(thing: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in thing.get("Tags", [])}
+def _tags(resource: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
 
 
 def _region(api: Api, args: Mapping[str, Any]) -> str:
     return str(args.get("region") or api.settings.region)
 
 
-def _arn(api: Api, args: Mapping[str, Any], owner: str, what: str) -> str:
+def _arn(api: Api, args: Mapping[str, Any], owner: str, resource_path: str) -> str:
     region = _region(api, args)
-    return f"arn:{partition(region)[0]}:ec2:{region}:{owner}:{what}"
+    return f"arn:{partition(region)[0]}:ec2:{region}:{owner}:{resource_path}"
 
 
 _ZONES = "aws:index/getAvailabilityZones:getAvailabilityZones"
 
 
 def availability_zones(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The zones by name, in order, with their ids and groups in the same order."""
-    found = _listed(
+    """Return the zones sorted by name, with their ids in the same order, and the zone groups."""
+    zones = _describe_all(
         api,
         _ZONES,
         args,
@@ -88,9 +93,9 @@ def availability_zones(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
         Filters=_filters(args, {"state": "state"}),
         AllAvailabilityZones=args.get("allAvailabilityZones"),
     )
-    kept = [
+    selected = [
         zone
-        for zone in sorted(found, key=lambda zone: zone["ZoneName"])
+        for zone in sorted(zones, key=lambda zone: zone["ZoneName"])
         if zone["ZoneName"] not in (args.get("excludeNames") or [])
         and zone["ZoneId"] not in (args.get("excludeZoneIds") or [])
     ]
@@ -98,9 +103,9 @@ def availability_zones(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
         **args,
         "id": _region(api, args),
         "region": _region(api, args),
-        "names": [zone["ZoneName"] for zone in kept],
-        "zoneIds": [zone["ZoneId"] for zone in kept],
-        "groupNames": sorted({zone["GroupName"] for zone in kept if zone.get("GroupName")}),
+        "names": [zone["ZoneName"] for zone in selected],
+        "zoneIds": [zone["ZoneId"] for zone in selected],
+        "groupNames": sorted({zone["GroupName"] for zone in selected if zone.get("GroupName")}),
     }
 
 
@@ -108,54 +113,59 @@ _VPC = "aws:ec2/getVpc:getVpc"
 
 
 def vpc(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The one VPC that the arguments mean."""
-    named = {
+    """Return the single VPC that matches the arguments."""
+    filter_names = {
         "cidrBlock": "cidr",
         "default": "is-default",
         "dhcpOptionsId": "dhcp-options-id",
         "state": "state",
     }
-    # As the real one: `default` narrows only when it is true.
-    asked = {**args, "default": args.get("default") or None}
+    # Like in the real function, `default` has an effect only if it is true.
+    criteria = {**args, "default": args.get("default") or None}
     ids = [args["id"]] if args.get("id") else None
-    found = _listed(api, _VPC, args, "describe_vpcs", "Vpcs", VpcIds=ids, Filters=_filters(asked, named))
-    one = _only(_VPC, "EC2 VPC", found)
+    vpcs = _describe_all(
+        api, _VPC, args, "describe_vpcs", "Vpcs", VpcIds=ids, Filters=_filters(criteria, filter_names)
+    )
+    vpc_answer = _single(_VPC, "EC2 VPC", vpcs)
     client = api.client("ec2", args.get("region"))
 
     def attribute(name: str) -> bool:
-        answer = client.describe_vpc_attribute(VpcId=one["VpcId"], Attribute=name)
+        answer = client.describe_vpc_attribute(VpcId=vpc_answer["VpcId"], Attribute=name)
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
-    main = [{"Name": "vpc-id", "Values": [one["VpcId"]]}, {"Name": "association.main", "Values": ["true"]}]
-    tables = _listed(api, _VPC, args, "describe_route_tables", "RouteTables", Filters=main)
-    v6 = one.get("Ipv6CidrBlockAssociationSet", [])
+    main = [
+        {"Name": "vpc-id", "Values": [vpc_answer["VpcId"]]},
+        {"Name": "association.main", "Values": ["true"]},
+    ]
+    tables = _describe_all(api, _VPC, args, "describe_route_tables", "RouteTables", Filters=main)
+    v6 = vpc_answer.get("Ipv6CidrBlockAssociationSet", [])
     return {
-        "id": one["VpcId"],
-        "arn": _arn(api, args, one["OwnerId"], f"vpc/{one['VpcId']}"),
-        "cidrBlock": one["CidrBlock"],
+        "id": vpc_answer["VpcId"],
+        "arn": _arn(api, args, vpc_answer["OwnerId"], f"vpc/{vpc_answer['VpcId']}"),
+        "cidrBlock": vpc_answer["CidrBlock"],
         "cidrBlockAssociations": [
             {
-                "associationId": each["AssociationId"],
-                "cidrBlock": each["CidrBlock"],
-                "state": each["CidrBlockState"]["State"],
+                "associationId": association["AssociationId"],
+                "cidrBlock": association["CidrBlock"],
+                "state": association["CidrBlockState"]["State"],
             }
-            for each in one.get("CidrBlockAssociationSet", [])
+            for association in vpc_answer.get("CidrBlockAssociationSet", [])
         ],
-        "default": one["IsDefault"],
-        "dhcpOptionsId": one["DhcpOptionsId"],
+        "default": vpc_answer["IsDefault"],
+        "dhcpOptionsId": vpc_answer["DhcpOptionsId"],
         "enableDnsHostnames": attribute("enableDnsHostnames"),
         "enableDnsSupport": attribute("enableDnsSupport"),
         "enableNetworkAddressUsageMetrics": attribute("enableNetworkAddressUsageMetrics"),
         "filters": args.get("filters"),
-        "instanceTenancy": one["InstanceTenancy"],
+        "instanceTenancy": vpc_answer["InstanceTenancy"],
         "ipv6AssociationId": v6[0]["AssociationId"] if v6 else "",
         "ipv6CidrBlock": v6[0]["Ipv6CidrBlock"] if v6 else "",
         "ipv6CidrBlockAssociations": [],
         "mainRouteTableId": tables[0]["RouteTableId"] if tables else "",
-        "ownerId": one["OwnerId"],
+        "ownerId": vpc_answer["OwnerId"],
         "region": _region(api, args),
-        "state": one["State"],
-        "tags": _tags(one),
+        "state": vpc_answer["State"],
+        "tags": _tags(vpc_answer),
     }
 
 
@@ -163,13 +173,15 @@ _SUBNETS = "aws:ec2/getSubnets:getSubnets"
 
 
 def subnets(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all subnets that fit; none is no error."""
-    found = _listed(api, _SUBNETS, args, "describe_subnets", "Subnets", Filters=_filters(args, {}))
+    """Return the ids of all matching subnets, which may be none."""
+    subnets_found = _describe_all(
+        api, _SUBNETS, args, "describe_subnets", "Subnets", Filters=_filters(args, {})
+    )
     return {
         **args,
         "id": _region(api, args),
         "region": _region(api, args),
-        "ids": [each["SubnetId"] for each in found],
+        "ids": [subnet_answer["SubnetId"] for subnet_answer in subnets_found],
         "tags": args.get("tags") or {},
     }
 
@@ -178,8 +190,8 @@ _SUBNET = "aws:ec2/getSubnet:getSubnet"
 
 
 def subnet(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The one subnet that the arguments mean."""
-    named = {
+    """Return the single subnet that matches the arguments."""
+    filter_names = {
         "availabilityZone": "availability-zone",
         "availabilityZoneId": "availability-zone-id",
         "cidrBlock": "cidr-block",
@@ -187,40 +199,46 @@ def subnet(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
         "state": "state",
         "vpcId": "vpc-id",
     }
-    asked = {**args, "defaultForAz": args.get("defaultForAz") or None}
+    criteria = {**args, "defaultForAz": args.get("defaultForAz") or None}
     ids = [args["id"]] if args.get("id") else None
-    found = _listed(
-        api, _SUBNET, args, "describe_subnets", "Subnets", SubnetIds=ids, Filters=_filters(asked, named)
+    matches = _describe_all(
+        api,
+        _SUBNET,
+        args,
+        "describe_subnets",
+        "Subnets",
+        SubnetIds=ids,
+        Filters=_filters(criteria, filter_names),
     )
-    one = _only(_SUBNET, "EC2 Subnet", found)
-    options = one.get("PrivateDnsNameOptionsOnLaunch", {})
+    subnet_answer = _single(_SUBNET, "EC2 Subnet", matches)
+    options = subnet_answer.get("PrivateDnsNameOptionsOnLaunch", {})
     return {
-        "id": one["SubnetId"],
-        "arn": _arn(api, args, one["OwnerId"], f"subnet/{one['SubnetId']}"),
-        "assignIpv6AddressOnCreation": one.get("AssignIpv6AddressOnCreation", False),
-        "availabilityZone": one["AvailabilityZone"],
-        "availabilityZoneId": one["AvailabilityZoneId"],
-        "availableIpAddressCount": one["AvailableIpAddressCount"],
-        "cidrBlock": one.get("CidrBlock", ""),
+        "id": subnet_answer["SubnetId"],
+        "arn": _arn(api, args, subnet_answer["OwnerId"], f"subnet/{subnet_answer['SubnetId']}"),
+        "assignIpv6AddressOnCreation": subnet_answer.get("AssignIpv6AddressOnCreation", False),
+        "availabilityZone": subnet_answer["AvailabilityZone"],
+        "availabilityZoneId": subnet_answer["AvailabilityZoneId"],
+        "availableIpAddressCount": subnet_answer["AvailableIpAddressCount"],
+        "cidrBlock": subnet_answer.get("CidrBlock", ""),
         "customerOwnedIpv4Pool": "",
-        "defaultForAz": one["DefaultForAz"],
-        "enableDns64": one.get("EnableDns64", False),
+        "defaultForAz": subnet_answer["DefaultForAz"],
+        "enableDns64": subnet_answer.get("EnableDns64", False),
         "enableLniAtDeviceIndex": 0,
         "enableResourceNameDnsARecordOnLaunch": options.get("EnableResourceNameDnsARecord", False),
         "enableResourceNameDnsAaaaRecordOnLaunch": options.get("EnableResourceNameDnsAAAARecord", False),
         "filters": args.get("filters"),
         "ipv6CidrBlock": "",
         "ipv6CidrBlockAssociationId": "",
-        "ipv6Native": one.get("Ipv6Native", False),
+        "ipv6Native": subnet_answer.get("Ipv6Native", False),
         "mapCustomerOwnedIpOnLaunch": False,
-        "mapPublicIpOnLaunch": one["MapPublicIpOnLaunch"],
+        "mapPublicIpOnLaunch": subnet_answer["MapPublicIpOnLaunch"],
         "outpostArn": "",
-        "ownerId": one["OwnerId"],
+        "ownerId": subnet_answer["OwnerId"],
         "privateDnsHostnameTypeOnLaunch": options.get("HostnameType", ""),
         "region": _region(api, args),
-        "state": one["State"],
-        "tags": _tags(one),
-        "vpcId": one["VpcId"],
+        "state": subnet_answer["State"],
+        "tags": _tags(subnet_answer),
+        "vpcId": subnet_answer["VpcId"],
     }
 
 
@@ -228,14 +246,14 @@ _TABLES = "aws:ec2/getRouteTables:getRouteTables"
 
 
 def route_tables(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids of all route tables that fit; none is no error."""
+    """Return the ids of all matching route tables, which may be none."""
     filters = _filters(args, {"vpcId": "vpc-id"})
-    found = _listed(api, _TABLES, args, "describe_route_tables", "RouteTables", Filters=filters)
+    tables = _describe_all(api, _TABLES, args, "describe_route_tables", "RouteTables", Filters=filters)
     return {
         **args,
         "id": _region(api, args),
         "region": _region(api, args),
-        "ids": [each["RouteTableId"] for each in found],
+        "ids": [table["RouteTableId"] for table in tables],
         "tags": args.get("tags") or {},
     }
 
@@ -260,72 +278,74 @@ _ROUTE = {
 
 
 def route_table(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The one route table that the arguments mean, with its routes.
+    """Return the single route table that matches the arguments, with its routes.
 
-    By `subnetId` only a table that the subnet is associated with is found: one without follows the VPC's main
-    table (filters `vpc-id` and `association.main`). As in the real function, the route within the VPC, those of
-    gateway endpoints and those that a gateway propagated are left out.
+    `subnetId` finds only a table that the subnet is associated with. A subnet without one uses the VPC's main table
+    (filters `vpc-id` and `association.main`). Like the real function, this one omits the local route, routes of
+    gateway endpoints and propagated routes.
     """
-    named = {
+    filter_names = {
         "gatewayId": "association.gateway-id",
         "routeTableId": "route-table-id",
         "subnetId": "association.subnet-id",
         "vpcId": "vpc-id",
     }
     gateway = args.get("gatewayId")
-    # moto does not filter by gateway; what it does not know it refuses.
-    filters = _filters({**args, "gatewayId": None}, named)
-    found = _listed(api, _TABLE, args, "describe_route_tables", "RouteTables", Filters=filters)
+    # moto refuses the filter by gateway, so the filter is applied below.
+    filters = _filters({**args, "gatewayId": None}, filter_names)
+    tables = _describe_all(api, _TABLE, args, "describe_route_tables", "RouteTables", Filters=filters)
     if gateway:
-        found = [
-            each
-            for each in found
-            if any(gateway == association.get("GatewayId") for association in each.get("Associations", []))
+        tables = [
+            candidate
+            for candidate in tables
+            if any(
+                gateway == association.get("GatewayId") for association in candidate.get("Associations", [])
+            )
         ]
-    if not found:
+    if not tables:
         raise CallRefused(
             f"{_TABLE}: query returned no results. Please change your search criteria and try again"
         )
-    one = _only(_TABLE, "Route Table", found)
+    table = _single(_TABLE, "Route Table", tables)
     return {
-        "id": one["RouteTableId"],
-        "arn": _arn(api, args, one["OwnerId"], f"route-table/{one['RouteTableId']}"),
+        "id": table["RouteTableId"],
+        "arn": _arn(api, args, table["OwnerId"], f"route-table/{table['RouteTableId']}"),
         "associations": [
             {
-                "gatewayId": each.get("GatewayId", ""),
-                "main": each.get("Main", False),
-                "routeTableAssociationId": each["RouteTableAssociationId"],
-                "routeTableId": each["RouteTableId"],
-                "subnetId": each.get("SubnetId", ""),
+                "gatewayId": association.get("GatewayId", ""),
+                "main": association.get("Main", False),
+                "routeTableAssociationId": association["RouteTableAssociationId"],
+                "routeTableId": association["RouteTableId"],
+                "subnetId": association.get("SubnetId", ""),
             }
-            for each in one.get("Associations", [])
+            for association in table.get("Associations", [])
         ],
         "filters": args.get("filters"),
         "gatewayId": gateway or "",
-        "ownerId": one["OwnerId"],
+        "ownerId": table["OwnerId"],
         "region": _region(api, args),
-        "routeTableId": one["RouteTableId"],
-        "routes": [_shown(route) for route in one.get("Routes", []) if _is_told(route)],
+        "routeTableId": table["RouteTableId"],
+        "routes": [_route_properties(route) for route in table.get("Routes", []) if _is_shown(route)],
         "subnetId": args.get("subnetId") or "",
-        "tags": _tags(one),
-        "vpcId": one["VpcId"],
+        "tags": _tags(table),
+        "vpcId": table["VpcId"],
     }
 
 
-def _is_told(route: Mapping[str, Any]) -> bool:
+def _is_shown(route: Mapping[str, Any]) -> bool:
     gateway = route.get("GatewayId", "")
-    by_endpoint = bool(route.get("DestinationPrefixListId")) and gateway.startswith("vpce-")
-    return gateway != "local" and not by_endpoint and route.get("Origin") != "EnableVgwRoutePropagation"
+    is_endpoint_route = bool(route.get("DestinationPrefixListId")) and gateway.startswith("vpce-")
+    return gateway != "local" and not is_endpoint_route and route.get("Origin") != "EnableVgwRoutePropagation"
 
 
-def _shown(route: Mapping[str, Any]) -> dict[str, str]:
-    made = {name: route.get(member, "") for name, member in _ROUTE.items()}
-    # An endpoint of a load balancer is told apart by its own name.
-    by_endpoint = made["gatewayId"].startswith("vpce-")
+def _route_properties(route: Mapping[str, Any]) -> dict[str, str]:
+    target = {name: route.get(member, "") for name, member in _ROUTE.items()}
+    # Gateway Load Balancer endpoints have a property of their own.
+    is_endpoint_route = target["gatewayId"].startswith("vpce-")
     return {
-        **made,
-        "gatewayId": "" if by_endpoint else made["gatewayId"],
-        "vpcEndpointId": made["gatewayId"] if by_endpoint else "",
+        **target,
+        "gatewayId": "" if is_endpoint_route else target["gatewayId"],
+        "vpcEndpointId": target["gatewayId"] if is_endpoint_route else "",
     }
 
 
@@ -333,8 +353,8 @@ _OFFERINGS = "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings"
 
 
 def instance_type_offerings(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The types of machines that the region offers, as moto lists them; three lists in the same order."""
-    found = _listed(
+    """Return the instance types that the region offers according to moto, as three lists in the same order."""
+    offerings = _describe_all(
         api,
         _OFFERINGS,
         args,
@@ -347,9 +367,9 @@ def instance_type_offerings(api: Api, args: Mapping[str, Any]) -> dict[str, Any]
         **args,
         "id": _region(api, args),
         "region": _region(api, args),
-        "instanceTypes": [each["InstanceType"] for each in found],
-        "locations": [each["Location"] for each in found],
-        "locationTypes": [each["LocationType"] for each in found],
+        "instanceTypes": [offering["InstanceType"] for offering in offerings],
+        "locations": [offering["Location"] for offering in offerings],
+        "locationTypes": [offering["LocationType"] for offering in offerings],
     }
 
 
@@ -357,19 +377,19 @@ _PREFIXES = "aws:ec2/getPrefixList:getPrefixList"
 
 
 def prefix_list(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The one list of a service's addresses that the arguments mean."""
-    asked = _filters(args, {"name": "prefix-list-name", "prefixListId": "prefix-list-id"})
-    one = _only(
+    """Return the single prefix list that matches the arguments."""
+    filters = _filters(args, {"name": "prefix-list-name", "prefixListId": "prefix-list-id"})
+    prefixes = _single(
         _PREFIXES,
         "EC2 Prefix List",
-        _listed(api, _PREFIXES, args, "describe_prefix_lists", "PrefixLists", Filters=asked),
+        _describe_all(api, _PREFIXES, args, "describe_prefix_lists", "PrefixLists", Filters=filters),
     )
     return {
         **args,
-        "id": one["PrefixListId"],
-        "prefixListId": one["PrefixListId"],
-        "name": one["PrefixListName"],
-        "cidrBlocks": one["Cidrs"],
+        "id": prefixes["PrefixListId"],
+        "prefixListId": prefixes["PrefixListId"],
+        "name": prefixes["PrefixListName"],
+        "cidrBlocks": prefixes["Cidrs"],
         "region": _region(api, args),
     }
 

@@ -1,4 +1,4 @@
-"""The table: every resource type that the sandbox's AWS provider serves, by token."""
+"""The table of all resource types that the sandbox's AWS provider supports, by token."""
 
 from __future__ import annotations
 
@@ -78,4 +78,4 @@ _MODULES = (
 )
 TYPES: dict[str, Type] = {entry.token: entry for module in _MODULES for entry in module.TYPES}
 WHERE = "sandbox/aws/table"
-"""Where a type is added, for the error that names an unknown one."""
+"""Folder in which types are added. The error for an unknown type names it."""

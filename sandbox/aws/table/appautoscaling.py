@@ -1,4 +1,4 @@
-"""Application Auto Scaling: what is scaled, and by which policy."""
+"""Application Auto Scaling: scalable targets and scaling policies."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ TARGET = Type(
         remove=Call("untag_resource", {"ResourceARN": "$arn", "TagKeys": "$tagsGone"}),
     ),
     delete=Call("deregister_scalable_target", _WHICH, absent=_GONE),
-    unknowable="Nothing is scaled, and that what is named exists is not checked. The id is our own, "
+    limits="Nothing is scaled, and that what is named exists is not checked. The id is our own, "
     "`service|resource|dimension`, where the real plugin's is the resource.",
 )
 
@@ -116,7 +116,7 @@ POLICY = Type(
     facets=(Facet(("policyType", "targetTrackingScalingPolicyConfiguration"), put=_PUT),),
     delete=Call("delete_scaling_policy", {**_WHICH, "PolicyName": "$name"}, absent=_GONE),
     autoname=AutoName("name", None, longest=255),
-    unknowable="Nothing is scaled, and AWS's own alarms for it are not made. Target tracking by a predefined metric "
+    limits="Nothing is scaled, and AWS's own alarms for it are not made. Target tracking by a predefined metric "
     "only. The id is our own, as the target's.",
 )
 

@@ -1,4 +1,4 @@
-"""Amazon Bedrock: guardrails and their versions, application inference profiles, throughput, the log of calls."""
+"""Amazon Bedrock: guardrails and their versions, application inference profiles, provisioned throughput, invocation logs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def _read_tags(arn: str) -> Call:
 
 
 def _object(**fields: Prop) -> Prop:
-    """An object whose members the API names as Pulumi does, but for those that say otherwise."""
-    named = {name: replace(prop, api=prop.api or name) for name, prop in fields.items()}
-    return Prop("object", fields=named)
+    """Return an object whose members have the same names in the API as in Pulumi, unless `api` is set."""
+    with_api_names = {name: replace(prop, api=prop.api or name) for name, prop in fields.items()}
+    return Prop("object", fields=with_api_names)
 
 
 def _list(api: str, item: Prop) -> Prop:
@@ -53,7 +53,7 @@ _CHOSEN = {
     "outputAction": Prop(computed=True),
     "outputEnabled": Prop("flag", computed=True),
 }
-"""What a filter does on each side; absent, AWS chooses."""
+"""Actions of a filter on prompts and answers. AWS chooses missing ones."""
 
 _POLICIES = {
     "contentPolicyConfig": _object(
@@ -98,11 +98,11 @@ _READ_POLICIES = {
     "topicPolicyConfig": "topicPolicy.{topicsConfig: topics}",
     "wordPolicyConfig": "wordPolicy.{managedWordListsConfig: managedWordLists, wordsConfig: words}",
 }
-"""AWS answers what it was sent as `filtersConfig` by the name `filters`."""
+"""In answers AWS calls `filtersConfig` `filters`, and so on."""
 
 
 def _content(scope: Scope) -> Any:
-    """pulumi-aws has a list of one tier where the API has the tier."""
+    """Return the content policy for the API, which has one tier where pulumi-aws has a list of one."""
     sent = to_api(_POLICIES["contentPolicyConfig"], scope.get("contentPolicyConfig"))
     if sent and sent.get("tierConfig"):
         sent["tierConfig"] = sent["tierConfig"][0]
@@ -121,21 +121,23 @@ _SETTINGS = {
 }
 
 
-def _of_name(operation: str, listing: str, named: str, id: Callable[[Any], str], **params: Any) -> Any:
-    """A `Type.twin`: an account has one of a name in a region."""
+def _twin_by_name(
+    operation: str, listing: str, name_member: str, id: Callable[[Any], str], **params: Any
+) -> Any:
+    """Return a `Type.find_only` by name, for resources with unique names in an account and region."""
 
-    def found(call: Callable[..., Any], scope: Scope) -> str | None:
-        name, more = scope.get("provisionedModelName", scope.get("name")), dict(params)
+    def find_id(call: Callable[..., Any], scope: Scope) -> str | None:
+        name, page_params = scope.get("provisionedModelName", scope.get("name")), dict(params)
         while True:
-            listed = call(operation, **more)
-            for each in listed[listing]:
-                if each[named] == name:
-                    return id(each)
-            if not listed.get("nextToken"):
+            answer = call(operation, **page_params)
+            for summary in answer[listing]:
+                if summary[name_member] == name:
+                    return id(summary)
+            if not answer.get("nextToken"):
                 return None
-            more["nextToken"] = listed["nextToken"]
+            page_params["nextToken"] = answer["nextToken"]
 
-    return found
+    return find_id
 
 
 GUARDRAIL = Type(
@@ -167,11 +169,11 @@ GUARDRAIL = Type(
         {**_SETTINGS, "tags": _tags},
         result={"guardrailId": "guardrailId", "guardrailArn": "guardrailArn", "version": "version"},
     ),
-    twin=_of_name("list_guardrails", "guardrails", "name", lambda found: f"{found['id']},DRAFT"),
+    find_only=_twin_by_name("list_guardrails", "guardrails", "name", lambda answer: f"{answer['id']},DRAFT"),
     reads=(
         Call(
             "get_guardrail",
-            # AWS takes a number here, and gives the draft where there is none.
+            # AWS accepts a version number here. Without one it returns the draft.
             {"guardrailIdentifier": "$guardrailId"},
             result={
                 "guardrailId": "guardrailId",
@@ -209,7 +211,7 @@ GUARDRAIL = Type(
     tagging=_tagging("guardrailArn"),
     delete=Call("delete_guardrail", {"guardrailIdentifier": "$guardrailId"}, absent=_GONE),
     autoname=AutoName("name", None, longest=50),
-    unknowable="Kept and checked for form; no prompt is looked at. That the key may be used is not checked. "
+    limits="Kept and checked for form; no prompt is looked at. That the key may be used is not checked. "
     "Nor is whether a tier knows a language. Tiers of denied topics and automated reasoning are not served.",
 )
 
@@ -240,7 +242,7 @@ GUARDRAIL_VERSION = Type(
         ),
     ),
     delete=Call("delete_guardrail", _VERSION, absent=_GONE),
-    unknowable="A version is a picture of the draft when it was made: a change of the guardrail makes none. "
+    limits="A version is a picture of the draft when it was made: a change of the guardrail makes none. "
     "That nothing uses a version that goes is not checked.",
 )
 
@@ -277,11 +279,11 @@ INFERENCE_PROFILE = Type(
             "arn": "inferenceProfileArn",
         },
     ),
-    twin=_of_name(
+    find_only=_twin_by_name(
         "list_inference_profiles",
         "inferenceProfileSummaries",
         "inferenceProfileName",
-        lambda found: found["inferenceProfileId"],
+        lambda answer: answer["inferenceProfileId"],
         typeEquals="APPLICATION",
     ),
     reads=(
@@ -306,7 +308,7 @@ INFERENCE_PROFILE = Type(
     tagging=_tagging("arn"),
     delete=Call("delete_inference_profile", {"inferenceProfileIdentifier": "$_id"}, absent=_GONE),
     autoname=AutoName("name", None, longest=64),
-    unknowable="Only profiles and models of the contract's table (or added to the sandbox) can be copied; "
+    limits="Only profiles and models of the contract's table (or added to the sandbox) can be copied; "
     "whether the account may call them, or a model without a profile, is not known. No cost is counted.",
 )
 
@@ -334,11 +336,11 @@ PROVISIONED_MODEL_THROUGHPUT = Type(
         },
         result={"provisionedModelArn": "provisionedModelArn"},
     ),
-    twin=_of_name(
+    find_only=_twin_by_name(
         "list_provisioned_model_throughputs",
         "provisionedModelSummaries",
         "provisionedModelName",
-        lambda found: found["provisionedModelArn"],
+        lambda answer: answer["provisionedModelArn"],
     ),
     reads=(
         Call(
@@ -361,7 +363,7 @@ PROVISIONED_MODEL_THROUGHPUT = Type(
         {"provisionedModelId": "$provisionedModelArn"},
         absent=_GONE,
     ),
-    unknowable="It is in service at once, and whether AWS has units of the model left is not known. With a "
+    limits="It is in service at once, and whether AWS has units of the model left is not known. With a "
     "commitment it refuses to go before its end, as in AWS.",
 )
 
@@ -398,9 +400,9 @@ INVOCATION_LOGGING = Type(
         ),
     ),
     facets=(Facet(("loggingConfig",), put=_PUT_LOGGING),),
-    gone=lambda scope: not scope.get("loggingConfig"),
+    is_gone=lambda scope: not scope.get("loggingConfig"),
     delete=Call("delete_model_invocation_logging_configuration", {}),
-    unknowable="One an account and region: a second takes the place of the first without a word, as in AWS. "
+    limits="One an account and region: a second takes the place of the first without a word, as in AWS. "
     "No call is logged; that role, log group and bucket let Bedrock write is not checked.",
 )
 

@@ -1,4 +1,4 @@
-"""AWS Budgets: budgets, whom they tell, and what they do when they are exceeded. They belong to no region."""
+"""AWS Budgets: budgets, their notifications, and actions on exceeded budgets. They have no region."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.cloudwatch import same_number
 from sandbox.aws.table.kms import TAGS
 
 _GONE = ("NotFoundException",)
 _MOMENT = "%Y-%m-%d_%H:%M"
-"""How Pulumi's provider writes a budget's start and end, in UTC."""
-_TEXTS = Prop("list", item=Prop(), alike=same_members)
+"""Format of a budget's start and end in Pulumi's provider, in UTC."""
+_TEXTS = Prop("list", item=Prop(), alike=has_same_members)
 _TAGGING = Tagging(
     put=Call("tag_resource", {"ResourceARN": "$arn", "ResourceTags": "$tagsSet"}),
     remove=Call("untag_resource", {"ResourceARN": "$arn", "ResourceTagKeys": "$tagsGone"}),
@@ -30,7 +30,7 @@ _OWNER: dict[str, Callable[[Scope], Any]] = {"owner": _account}
 
 
 def _notice(value: Any) -> tuple[Any, ...]:
-    """What a notification says, whatever the order of its readers."""
+    """Return a notification in a form that does not depend on the order of subscribers."""
     mails, topics = (
         tuple(sorted(value.get(name) or ()))
         for name in ("subscriberEmailAddresses", "subscriberSnsTopicArns")
@@ -56,11 +56,13 @@ def _same_filters(left: Any, right: Any) -> bool:
 
 
 def _filters(scope: Mapping[str, Any], ordered: bool = True) -> dict[str, list[str]] | None:
-    """`[{name, values}]` as the API's map; a name that comes twice has the values of both."""
-    made: dict[str, list[str]] = {}
-    for each in scope.get("costFilters") or ():
-        made.setdefault(str(each.get("name")), []).extend(each.get("values") or ())
-    return (made if ordered else {name: sorted(values) for name, values in made.items()}) or None
+    """Return `[{name, values}]` as the API's map. The values of a repeated name are joined."""
+    values_by_name: dict[str, list[str]] = {}
+    for cost_filter in scope.get("costFilters") or ():
+        values_by_name.setdefault(str(cost_filter.get("name")), []).extend(cost_filter.get("values") or ())
+    return (
+        values_by_name if ordered else {name: sorted(values) for name, values in values_by_name.items()}
+    ) or None
 
 
 def _limit(scope: Scope) -> dict[str, str] | None:
@@ -70,18 +72,18 @@ def _limit(scope: Scope) -> dict[str, str] | None:
 
 def _period(scope: Scope) -> dict[str, datetime.datetime] | None:
     names = {"Start": "timePeriodStart", "End": "timePeriodEnd"}
-    said = {api: scope[name] for api, name in names.items() if scope.get(name)}
-    made = {
+    set_members = {api: scope[name] for api, name in names.items() if scope.get(name)}
+    members = {
         api: datetime.datetime.strptime(text, _MOMENT).replace(tzinfo=datetime.UTC)
-        for api, text in said.items()
+        for api, text in set_members.items()
     }
-    return made or None
+    return members or None
 
 
-def _moment(which: str) -> Callable[[Any], Any]:
+def _moment(member: str) -> Callable[[Any], Any]:
     def read(budget: dict[str, Any]) -> str | None:
-        found = (budget.get("TimePeriod") or {}).get(which)
-        return found.astimezone(datetime.UTC).strftime(_MOMENT) if found else None
+        value = (budget.get("TimePeriod") or {}).get(member)
+        return value.astimezone(datetime.UTC).strftime(_MOMENT) if value else None
 
     return read
 
@@ -110,52 +112,57 @@ def _subscribers(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     topics = entry.get("subscriberSnsTopicArns") or ()
     mails = entry.get("subscriberEmailAddresses") or ()
     return [
-        *({"SubscriptionType": "SNS", "Address": each} for each in topics),
-        *({"SubscriptionType": "EMAIL", "Address": each} for each in mails),
+        *({"SubscriptionType": "SNS", "Address": address} for address in topics),
+        *({"SubscriptionType": "EMAIL", "Address": address} for address in mails),
     ]
 
 
 def _all_notifications(scope: Scope) -> list[dict[str, Any]] | None:
     entries = scope.get("notifications") or ()
     return [
-        {"Notification": _notification(each), "Subscribers": _subscribers(each)} for each in entries
+        {"Notification": _notification(notification), "Subscribers": _subscribers(notification)}
+        for notification in entries
     ] or None
 
 
 def _read_notifications(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
-    """The notifications with whom they tell: a call for each."""
+    """Return the notifications with their subscribers, by one call for each notification."""
     names = {"AccountId": scope["owner"], "BudgetName": scope["name"]}
-    made: list[dict[str, Any]] = []
-    for each in call("describe_notifications_for_budget", **names).get("Notifications") or ():
-        told = call(
+    notifications: list[dict[str, Any]] = []
+    for notice in call("describe_notifications_for_budget", **names).get("Notifications") or ():
+        subscribers = call(
             "describe_subscribers_for_notification",
             **names,
-            Notification={name: value for name, value in each.items() if name != "NotificationState"},
+            Notification={name: value for name, value in notice.items() if name != "NotificationState"},
         )["Subscribers"]
         entry = {
-            "notificationType": each["NotificationType"],
-            "comparisonOperator": each["ComparisonOperator"],
-            "threshold": each["Threshold"],
-            "thresholdType": each.get("ThresholdType", "PERCENTAGE"),
+            "notificationType": notice["NotificationType"],
+            "comparisonOperator": notice["ComparisonOperator"],
+            "threshold": notice["Threshold"],
+            "thresholdType": notice.get("ThresholdType", "PERCENTAGE"),
         }
         for name, kind in (("subscriberEmailAddresses", "EMAIL"), ("subscriberSnsTopicArns", "SNS")):
-            addresses = [one["Address"] for one in told if one["SubscriptionType"] == kind]
+            addresses = [
+                subscriber["Address"] for subscriber in subscribers if subscriber["SubscriptionType"] == kind
+            ]
             entry |= {name: addresses} if addresses else {}
-        made.append(entry)
-    return {"accountId": scope["owner"], "notifications": made}
+        notifications.append(entry)
+    return {"accountId": scope["owner"], "notifications": notifications}
 
 
 def _set_notifications(call: Callable[..., Any], scope: Scope) -> None:
-    """From what there is to what is wanted, so that it can be done again after half of it."""
+    """Change the existing notifications to the wanted ones. The change can be repeated after a partial failure."""
     names = {"AccountId": scope["owner"], "BudgetName": scope["name"]}
-    wanted = list(scope.get("notifications") or ())
+    new_notifications = list(scope.get("notifications") or ())
     for entry in _read_notifications(call, scope)["notifications"]:
-        kept = [each for each in wanted if _notice(each) == _notice(entry)]
-        if kept:
-            wanted.remove(kept[0])
+        unchanged = [
+            notification for notification in new_notifications if _notice(notification) == _notice(entry)
+        ]
+        if unchanged:
+            new_notifications.remove(unchanged[0])
         else:
             call("delete_notification", **names, Notification=_notification(entry))
-    for entry in wanted:
+    for entry in new_notifications:
         call(
             "create_notification", **names, Notification=_notification(entry), Subscribers=_subscribers(entry)
         )
@@ -273,7 +280,7 @@ BUDGET = Type(
     computed={"arn": "arn:{partition}:budgets::{account}:budget/{name}"},
     derived=_OWNER,
     autoname=AutoName("name", "namePrefix", longest=100),
-    unknowable="Nothing is ever spent, so no budget is exceeded and nobody is told. That a tag of a cost filter is "
+    limits="Nothing is ever spent, so no budget is exceeded and nobody is told. That a tag of a cost filter is "
     "activated as a cost-allocation tag is not checked. Planned limits, automatic ones, billing views and filter "
     "expressions are not served.",
 )
@@ -285,7 +292,10 @@ _SUBSCRIBER_FIELDS = {"address": Prop(required=True), "subscriptionType": Prop(r
 def _same_subscribers(left: Any, right: Any) -> bool:
     if not isinstance(left, list) or not isinstance(right, list):
         return bool(left == right)
-    return same_members([sorted(each.items()) for each in left], [sorted(each.items()) for each in right])
+    return has_same_members(
+        [sorted(subscriber.items()) for subscriber in left],
+        [sorted(subscriber.items()) for subscriber in right],
+    )
 
 
 _THRESHOLD = Prop(
@@ -351,9 +361,9 @@ ACTION = Type(
         },
         result={"actionId": "ActionId"},
     ),
-    several=lambda call, scope: [
-        f"{scope['owner']}:{each['ActionId']}:{scope['budgetName']}"
-        for each in call(
+    list_all=lambda call, scope: [
+        f"{scope['owner']}:{action['ActionId']}:{scope['budgetName']}"
+        for action in call(
             "describe_budget_actions_for_budget", AccountId=_account(scope), BudgetName=scope["budgetName"]
         )["Actions"]
     ],
@@ -393,7 +403,7 @@ ACTION = Type(
     delete=Call("delete_budget_action", _ON, absent=_GONE),
     computed={"arn": "arn:{partition}:budgets::{account}:budget/{budgetName}/action/{actionId}"},
     derived=_OWNER,
-    unknowable="No action ever runs. That Budgets may take the execution role, and the role may attach the policy, is "
+    limits="No action ever runs. That Budgets may take the execution role, and the role may attach the policy, is "
     "not checked. Actions of organisations' policies and of Systems Manager are not served.",
 )
 

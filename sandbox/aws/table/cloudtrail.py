@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _NAME = {"Name": "$arn"}
-_TEXTS = Prop("list", item=Prop(), alike=same_members)
+_TEXTS = Prop("list", item=Prop(), alike=has_same_members)
 
 
 def _values(api: str) -> Prop:
-    return Prop("list", item=Prop(), alike=same_members, api=api)
+    return Prop("list", item=Prop(), alike=has_same_members, api=api)
 
 
 _ADVANCED = Prop(
@@ -64,14 +64,14 @@ _BASIC = Prop(
 
 
 def _basic(scope: Scope) -> Any:
-    """The trail's selectors unless it has advanced ones: its own, or what AWS gives a trail without any."""
+    """Return the trail's basic selectors, or AWS's default ones. None if it has advanced selectors."""
     if scope.get("advancedEventSelectors"):
         return None
     return to_api(_BASIC, scope.get("eventSelectors") or [{}])
 
 
 def _cleared(name: str) -> Callable[[Scope], Any]:
-    """A text that is no more wanted is set to an empty one: left away, it would stay."""
+    """Return an empty text for a removed setting: AWS keeps the old value if the call omits it."""
     return lambda scope: scope.get(name) or ""
 
 
@@ -84,7 +84,7 @@ _FLAGS = {
 
 
 def _start(call: Callable[..., Any], scope: Scope) -> None:
-    """A new trail records nothing until it is told to."""
+    """Start the logging of a new trail, which is off by default."""
     if scope.get("enableLogging") is not False:
         call("start_logging", Name=scope["arn"])
 
@@ -128,7 +128,7 @@ TRAIL = Type(
         },
     ),
     after_create=_start,
-    started=("enableLogging",),
+    set_after_create=("enableLogging",),
     reads=(
         Call(
             "describe_trails",
@@ -230,7 +230,7 @@ TRAIL = Type(
     delete=Call("delete_trail", _NAME, absent=("TrailNotFoundException",)),
     computed={"arn": "arn:{partition}:cloudtrail:{region}:{account}:trail/{name}"},
     autoname=AutoName("name", None, longest=128),
-    unknowable="No event is recorded or delivered. That the bucket's, the key's and the topic's policies let "
+    limits="No event is recorded or delivered. That the bucket's, the key's and the topic's policies let "
     "CloudTrail in, that the role can write to the log group, and that an organisation exists and its "
     "management account asks are not checked; AWS checks them when the trail is made.",
 )

@@ -1,19 +1,19 @@
-"""Amazon CloudWatch and EventBridge: what raises an alarm, and where it goes."""
+"""Amazon CloudWatch: alarms and metric filters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, pairs
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ResourceNotFoundException",)
-_ACTIONS = Prop("list", alike=same_members)
+_ACTIONS = Prop("list", alike=has_same_members)
 
 
 def same_number(left: Any, right: Any) -> bool:
-    """`"0"` and `0.0` are one."""
+    """Compare numbers: `"0"` and `0.0` are equal."""
     try:
         return float(left) == float(right)
     except (ValueError, TypeError):
@@ -35,20 +35,20 @@ _METRIC = Prop(
 
 
 def _transformations(scope: Scope) -> list[dict[str, Any]]:
-    """Pulumi has the default value as text, the API as a number."""
-    made = to_api(_METRIC, scope["metricTransformation"])
-    if made.get("defaultValue") in (None, ""):
-        made.pop("defaultValue", None)
+    """Return the transformations for the API, which has the default value as a number, not as text."""
+    members = to_api(_METRIC, scope["metricTransformation"])
+    if members.get("defaultValue") in (None, ""):
+        members.pop("defaultValue", None)
     else:
-        made["defaultValue"] = float(made["defaultValue"])
-    return [made]
+        members["defaultValue"] = float(members["defaultValue"])
+    return [members]
 
 
-def _transformation(found: dict[str, Any]) -> dict[str, Any]:
-    made = dict(found["metricTransformations"][0])
-    if made.get("defaultValue") is not None:
-        made["defaultValue"] = f"{made['defaultValue']:g}"
-    return made
+def _transformation(answer: dict[str, Any]) -> dict[str, Any]:
+    members = dict(answer["metricTransformations"][0])
+    if members.get("defaultValue") is not None:
+        members["defaultValue"] = f"{members['defaultValue']:g}"
+    return members
 
 
 _PUT_FILTER = Call(
@@ -88,7 +88,7 @@ METRIC_FILTER = Type(
         "delete_metric_filter", {"logGroupName": "$logGroupName", "filterName": "$name"}, absent=_GONE
     ),
     autoname=AutoName("name", None, longest=512),
-    unknowable="No event is matched and no metric counted; that AWS can parse the pattern is not checked. "
+    limits="No event is matched and no metric counted; that AWS can parse the pattern is not checked. "
     "The id is the import's form, `group:name`, where the real plugin's is the name.",
 )
 
@@ -163,8 +163,8 @@ ALARM = Type(
                 "insufficientDataActions": "InsufficientDataActions",
                 "metricName": "MetricName",
                 "namespace": "Namespace",
-                "dimensions": lambda found: {
-                    each["Name"]: each["Value"] for each in found.get("Dimensions") or ()
+                "dimensions": lambda answer: {
+                    dimension["Name"]: dimension["Value"] for dimension in answer.get("Dimensions") or ()
                 },
                 "statistic": "Statistic",
                 "extendedStatistic": "ExtendedStatistic",
@@ -212,7 +212,7 @@ ALARM = Type(
     delete=Call("delete_alarms", {"AlarmNames": ["$name"]}, absent=("ResourceNotFound",)),
     computed={"arn": "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"},
     autoname=AutoName("name", None, longest=255),
-    unknowable="Nothing is measured: no alarm ever goes off, and no action runs. Metric queries, anomaly bands "
+    limits="Nothing is measured: no alarm ever goes off, and no action runs. Metric queries, anomaly bands "
     "and PromQL criteria are not served.",
 )
 
@@ -244,7 +244,7 @@ RESOURCE_POLICY = Type(
         ),
     ),
     delete=Call("delete_resource_policy", {"policyName": "$policyName"}, absent=_GONE),
-    unknowable="Kept, not enforced. Policies of a resource (`resourceArn`) are not served.",
+    limits="Kept, not enforced. Policies of a resource (`resourceArn`) are not served.",
 )
 
 TYPES = (METRIC_FILTER, ALARM, RESOURCE_POLICY)

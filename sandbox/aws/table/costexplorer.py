@@ -1,12 +1,12 @@
-"""AWS Cost Explorer: anomaly monitors and alerts, and cost-allocation tags. They belong to no region."""
+"""AWS Cost Explorer: anomaly monitors and alerts, and cost-allocation tags. They have no region."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, every
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, list_all_ids
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import TAGS
 
 _TAGGING = Tagging(
@@ -22,28 +22,30 @@ _OF_VALUES = ("Key", "MatchOptions", "Values")
 
 def _specification(scope: Scope) -> Any:
     text = scope.get("monitorSpecification")
-    return _told(json.loads(text)) if text else None
+    return _without_absent(json.loads(text)) if text else None
 
 
-def _told(part: Any) -> Any:
-    """Without members that are null: the provider parses the text into AWS's structure, which leaves them out."""
+def _without_absent(part: Any) -> Any:
+    """Return an expression without null members: the real provider parses it into a structure that omits them."""
     if isinstance(part, dict):
-        return {name: _told(value) for name, value in part.items() if value is not None}
-    return [_told(each) for each in part] if isinstance(part, list) else part
+        return {name: _without_absent(value) for name, value in part.items() if value is not None}
+    return [_without_absent(item) for item in part] if isinstance(part, list) else part
 
 
-def _whole(part: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An expression as the provider reads it back: every member that the structure has, null where it is absent."""
+def _with_all_operators(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return an expression as the real provider reads it: with all members, null if missing."""
     if part is None:
         return None
-    whole: dict[str, Any] = {name: part.get(name) for name in _OPERATORS}
+    expression: dict[str, Any] = {name: part.get(name) for name in _OPERATORS}
     for name in ("And", "Or"):
-        whole[name] = [_whole(each) for each in whole[name]] if whole[name] else None
-    whole["Not"] = _whole(whole["Not"])
+        expression[name] = (
+            [_with_all_operators(item) for item in expression[name]] if expression[name] else None
+        )
+    expression["Not"] = _with_all_operators(expression["Not"])
     for name in ("CostCategories", "Dimensions", "Tags"):
-        values = whole[name]
-        whole[name] = {key: values.get(key) for key in _OF_VALUES} if values else None
-    return whole
+        values = expression[name]
+        expression[name] = {key: values.get(key) for key in _OF_VALUES} if values else None
+    return expression
 
 
 MONITOR = Type(
@@ -71,7 +73,7 @@ MONITOR = Type(
         },
         result={"arn": "MonitorArn"},
     ),
-    several=every("get_anomaly_monitors", "AnomalyMonitors[].MonitorArn"),
+    list_all=list_all_ids("get_anomaly_monitors", "AnomalyMonitors[].MonitorArn"),
     reads=(
         Call(
             "get_anomaly_monitors",
@@ -81,9 +83,9 @@ MONITOR = Type(
                 "name": "MonitorName",
                 "monitorType": "MonitorType",
                 "monitorDimension": "MonitorDimension",
-                "monitorSpecification": lambda found: (
-                    json.dumps(_whole(found["MonitorSpecification"]))
-                    if found.get("MonitorSpecification")
+                "monitorSpecification": lambda answer: (
+                    json.dumps(_with_all_operators(answer["MonitorSpecification"]))
+                    if answer.get("MonitorSpecification")
                     else None
                 ),
             },
@@ -97,8 +99,8 @@ MONITOR = Type(
     tagging=_TAGGING,
     delete=Call("delete_anomaly_monitor", {"MonitorArn": "$arn"}, absent=("UnknownMonitorException",)),
     autoname=AutoName("name", None, longest=1024),
-    doubles=True,
-    unknowable="Nothing is ever spent, so no anomaly is found. How many monitors an account may have (of AWS "
+    allows_duplicates=True,
+    limits="Nothing is ever spent, so no anomaly is found. How many monitors an account may have (of AWS "
     "services one) is not known here.",
 )
 
@@ -106,8 +108,8 @@ _VALUES = Prop(
     "object",
     fields={
         "key": Prop(),
-        "matchOptions": Prop("list", item=Prop(), alike=same_members),
-        "values": Prop("list", item=Prop(), alike=same_members),
+        "matchOptions": Prop("list", item=Prop(), alike=has_same_members),
+        "values": Prop("list", item=Prop(), alike=has_same_members),
     },
 )
 _TERMS = {
@@ -139,7 +141,7 @@ SUBSCRIPTION = Type(
         "accountId": Prop(replace=True, computed=True),
         "name": Prop(replace=True),
         "frequency": Prop(required=True),
-        "monitorArnLists": Prop("list", item=Prop(), required=True, alike=same_members),
+        "monitorArnLists": Prop("list", item=Prop(), required=True, alike=has_same_members),
         "subscribers": Prop(
             "list",
             required=True,
@@ -161,7 +163,7 @@ SUBSCRIPTION = Type(
         },
         result={"arn": "SubscriptionArn"},
     ),
-    several=every("get_anomaly_subscriptions", "AnomalySubscriptions[].SubscriptionArn"),
+    list_all=list_all_ids("get_anomaly_subscriptions", "AnomalySubscriptions[].SubscriptionArn"),
     reads=(
         Call(
             "get_anomaly_subscriptions",
@@ -190,8 +192,8 @@ SUBSCRIPTION = Type(
         "delete_anomaly_subscription", {"SubscriptionArn": "$arn"}, absent=("UnknownSubscriptionException",)
     ),
     autoname=AutoName("name", None, longest=1024),
-    doubles=True,
-    unknowable="Nobody is told anything. That the topic of an immediate alert lets Cost Explorer in is not checked.",
+    allows_duplicates=True,
+    limits="Nobody is told anything. That the topic of an immediate alert lets Cost Explorer in is not checked.",
 )
 
 
@@ -216,7 +218,7 @@ ALLOCATION_TAG = Type(
     ),
     facets=(Facet(("status",), put=Call("update_cost_allocation_tags_status", _status("$status"))),),
     delete=Call("update_cost_allocation_tags_status", _status("Inactive")),
-    unknowable="Any key can be activated at once. AWS knows a key only when it was seen on a bill, up to a day after "
+    limits="Any key can be activated at once. AWS knows a key only when it was seen on a bill, up to a day after "
     "the first resource with it, and only the management account of an organisation may activate it. Deleting it "
     "makes it inactive, as in AWS.",
 )

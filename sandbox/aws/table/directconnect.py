@@ -6,21 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.aws_errors import CallRefused
-from sandbox.aws.model import AutoName, Call, Facet, Hook, Scope, Tagging, Type, every, pairs
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.model import AutoName, Call, Facet, Hook, Scope, Tagging, Type, list_all_ids, pairs
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 _ENDED = ("deleting", "deleted", "disassociating", "disassociated")
 _GONE = "NoSuchThing"
-"""Direct Connect has one code for every refusal: what is not there is looked for before it is deleted."""
+"""Direct Connect has one code for all refusals, so the existence is checked before a deletion."""
 
 
-def _there(operation: str, listing: str, **params: str) -> Hook:
-    """Refuse with `_GONE` where the listing by these parameters (of the scope) is empty."""
+def _check_exists(operation: str, listing: str, **params: str) -> Hook:
+    """Return a hook that refuses with `_GONE` if the listing by these parameters from the scope is empty."""
 
     def look(call: Callable[..., Any], scope: Scope) -> None:
-        found = call(operation, **{name: scope[key] for name, key in params.items()})[listing]
-        if not found:
+        listed = call(operation, **{name: scope[key] for name, key in params.items()})[listing]
+        if not listed:
             raise CallRefused(f"{scope['id']} does not exist", _GONE)
 
     return look
@@ -62,14 +62,16 @@ GATEWAY = Type(
         },
         result={"id": "directConnectGateway.directConnectGatewayId"},
     ),
-    several=every("describe_direct_connect_gateways", "directConnectGateways[].directConnectGatewayId"),
+    list_all=list_all_ids(
+        "describe_direct_connect_gateways", "directConnectGateways[].directConnectGatewayId"
+    ),
     reads=(
         Call(
             "describe_direct_connect_gateways",
             {"directConnectGatewayId": "$id"},
             pick="directConnectGateways[0]",
             result={
-                "amazonSideAsn": lambda found: str(found["amazonSideAsn"]),
+                "amazonSideAsn": lambda answer: str(answer["amazonSideAsn"]),
                 "name": "directConnectGatewayName",
                 "ownerAccountId": "ownerAccount",
                 "tagsAll": _READ_TAGS,
@@ -86,14 +88,14 @@ GATEWAY = Type(
         ),
     ),
     tagging=_TAGGING,
-    before_delete=_there(
+    before_delete=_check_exists(
         "describe_direct_connect_gateways", "directConnectGateways", directConnectGatewayId="id"
     ),
     delete=Call("delete_direct_connect_gateway", {"directConnectGatewayId": "$id"}, absent=(_GONE,)),
     computed={"arn": "arn:{partition}:directconnect::{account}:dx-gateway/{id}"},
     autoname=AutoName("name", None, longest=100),
-    doubles=True,
-    unknowable="Nothing is routed.",
+    allows_duplicates=True,
+    limits="Nothing is routed.",
 )
 
 
@@ -102,28 +104,30 @@ def _prefixes(scope: Scope) -> list[dict[str, str]] | None:
 
 
 def _change_prefixes(call: Callable[..., Any], scope: Scope) -> None:
-    """Prefixes are added and removed one by one."""
-    id, wanted = scope["dxGatewayAssociationId"], scope.get("allowedPrefixes") or []
-    there = call("describe_direct_connect_gateway_associations", associationId=id)
-    parts = there["directConnectGatewayAssociations"][0]["allowedPrefixesToDirectConnectGateway"]
-    old = [part["cidr"] for part in parts]
+    """Add and remove prefixes: the API cannot replace the list."""
+    id, new_prefixes = scope["dxGatewayAssociationId"], scope.get("allowedPrefixes") or []
+    answer = call("describe_direct_connect_gateway_associations", associationId=id)
+    old_prefixes = answer["directConnectGatewayAssociations"][0]["allowedPrefixesToDirectConnectGateway"]
+    old = [part["cidr"] for part in old_prefixes]
     call(
         "update_direct_connect_gateway_association",
         associationId=id,
-        addAllowedPrefixesToDirectConnectGateway=[{"cidr": cidr} for cidr in wanted if cidr not in old],
-        removeAllowedPrefixesToDirectConnectGateway=[{"cidr": cidr} for cidr in old if cidr not in wanted],
+        addAllowedPrefixesToDirectConnectGateway=[{"cidr": cidr} for cidr in new_prefixes if cidr not in old],
+        removeAllowedPrefixesToDirectConnectGateway=[
+            {"cidr": cidr} for cidr in old if cidr not in new_prefixes
+        ],
     )
 
 
-def _associated(call: Callable[..., Any], scope: Scope) -> str | None:
-    """Two gateways are associated with each other once."""
+def _find_association(call: Callable[..., Any], scope: Scope) -> str | None:
+    """Return the id of the only association that two gateways can have."""
     listed = call("describe_direct_connect_gateway_associations", directConnectGatewayId=scope["dxGatewayId"])
     return next(
         (
-            str(each["associationId"])
-            for each in listed["directConnectGatewayAssociations"]
-            if each["associatedGateway"]["id"] == scope.get("associatedGatewayId")
-            and each["associationState"] not in _ENDED
+            str(association["associationId"])
+            for association in listed["directConnectGatewayAssociations"]
+            if association["associatedGateway"]["id"] == scope.get("associatedGatewayId")
+            and association["associationState"] not in _ENDED
         ),
         None,
     )
@@ -134,7 +138,7 @@ GATEWAY_ASSOCIATION = Type(
     service="directconnect",
     id="{dxGatewayAssociationId}",
     inputs={
-        "allowedPrefixes": Prop("list", computed=True, alike=same_members),
+        "allowedPrefixes": Prop("list", computed=True, alike=has_same_members),
         "associatedGatewayId": Prop(replace=True),
         "dxGatewayId": Prop(required=True, replace=True),
         "region": REGION,
@@ -154,7 +158,7 @@ GATEWAY_ASSOCIATION = Type(
         },
         result={"dxGatewayAssociationId": "directConnectGatewayAssociation.associationId"},
     ),
-    twin=_associated,
+    find_only=_find_association,
     reads=(
         Call(
             "describe_direct_connect_gateway_associations",
@@ -182,7 +186,7 @@ GATEWAY_ASSOCIATION = Type(
         ),
     ),
     facets=(Facet(("allowedPrefixes",), put=_change_prefixes),),
-    before_delete=_there(
+    before_delete=_check_exists(
         "describe_direct_connect_gateway_associations",
         "directConnectGatewayAssociations",
         associationId="dxGatewayAssociationId",
@@ -192,7 +196,7 @@ GATEWAY_ASSOCIATION = Type(
         {"associationId": "$dxGatewayAssociationId"},
         absent=(_GONE,),
     ),
-    unknowable="Nothing is announced. Only transit gateways of the same account. The id is the association's own, "
+    limits="Nothing is announced. Only transit gateways of the same account. The id is the association's own, "
     "where the real plugin's is `ga-` and both gateways' ids.",
 )
 
@@ -201,14 +205,14 @@ def _number(name: str) -> Callable[[Scope], int | None]:
     return lambda scope: int(scope[name]) if scope.get(name) else None
 
 
-def _on_its_vlan(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A VLAN of a connection carries one interface."""
+def _interface_on_vlan(call: Callable[..., Any], scope: Scope) -> str | None:
+    """Return the id of the only interface that a VLAN of a connection can have."""
     listed = call("describe_virtual_interfaces", connectionId=scope["connectionId"])["virtualInterfaces"]
     return next(
         (
-            str(each["virtualInterfaceId"])
-            for each in listed
-            if each["vlan"] == scope["vlan"] and each["virtualInterfaceState"] not in _ENDED
+            str(interface["virtualInterfaceId"])
+            for interface in listed
+            if interface["vlan"] == scope["vlan"] and interface["virtualInterfaceState"] not in _ENDED
         ),
         None,
     )
@@ -262,7 +266,7 @@ TRANSIT_VIRTUAL_INTERFACE = Type(
         },
         result={"id": "virtualInterface.virtualInterfaceId"},
     ),
-    twin=_on_its_vlan,
+    find_only=_interface_on_vlan,
     reads=(
         Call(
             "describe_virtual_interfaces",
@@ -271,10 +275,10 @@ TRANSIT_VIRTUAL_INTERFACE = Type(
             result={
                 "addressFamily": "addressFamily",
                 "amazonAddress": "amazonAddress",
-                "amazonSideAsn": lambda found: str(found["amazonSideAsn"]),
+                "amazonSideAsn": lambda answer: str(answer["amazonSideAsn"]),
                 "awsDevice": "awsDeviceV2",
                 "bgpAsn": "asn",
-                "bgpAsnLong": lambda found: str(found["asnLong"]),
+                "bgpAsnLong": lambda answer: str(answer["asnLong"]),
                 "bgpAuthKey": "authKey",
                 "connectionId": "connectionId",
                 "customerAddress": "customerAddress",
@@ -298,11 +302,11 @@ TRANSIT_VIRTUAL_INTERFACE = Type(
         ),
     ),
     tagging=_TAGGING,
-    before_delete=_there("describe_virtual_interfaces", "virtualInterfaces", virtualInterfaceId="id"),
+    before_delete=_check_exists("describe_virtual_interfaces", "virtualInterfaces", virtualInterfaceId="id"),
     delete=Call("delete_virtual_interface", {"virtualInterfaceId": "$id"}, absent=(_GONE,)),
     computed={"arn": "arn:{partition}:directconnect:{region}:{account}:dxvif/{id}"},
     autoname=AutoName("name", None, longest=255),
-    unknowable="Any connection id of the form `dxcon-` and eight characters is taken to be there, since people "
+    limits="Any connection id of the form `dxcon-` and eight characters is taken to be there, since people "
     "order connections. The interface stays down. The key of its BGP session is marked as a secret here; the real "
     "plugin (7.51.1) does not mark it.",
 )

@@ -1,12 +1,12 @@
-"""Amazon Route 53 Resolver DNS Firewall and query logging: lists of names, rules, and the VPCs that follow them."""
+"""Amazon Route 53 Resolver DNS Firewall and query logging: domain lists, rules, and associated VPCs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, fresh_token, only
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, find_only_id, fresh_token
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ResourceNotFoundException",)
@@ -20,14 +20,24 @@ _LIST, _GROUP = {"FirewallDomainListId": "$id"}, {"FirewallRuleGroupId": "$id"}
 
 
 def _write_domains(call: Callable[..., Any], scope: Scope) -> None:
-    """AWS replaces a list by a list of one name at least; an empty one takes the old names away."""
-    wanted = list(scope.get("domains") or [])
-    if wanted:
-        call("update_firewall_domains", FirewallDomainListId=scope["id"], Operation="REPLACE", Domains=wanted)
+    """Replace a domain list. AWS needs at least one name for that, so an empty list removes the old names."""
+    new_domains = list(scope.get("domains") or [])
+    if new_domains:
+        call(
+            "update_firewall_domains",
+            FirewallDomainListId=scope["id"],
+            Operation="REPLACE",
+            Domains=new_domains,
+        )
         return
-    there = call("list_firewall_domains", FirewallDomainListId=scope["id"])["Domains"]
-    if there:
-        call("update_firewall_domains", FirewallDomainListId=scope["id"], Operation="REMOVE", Domains=there)
+    old_domains = call("list_firewall_domains", FirewallDomainListId=scope["id"])["Domains"]
+    if old_domains:
+        call(
+            "update_firewall_domains",
+            FirewallDomainListId=scope["id"],
+            Operation="REMOVE",
+            Domains=old_domains,
+        )
 
 
 FIREWALL_DOMAIN_LIST = Type(
@@ -35,8 +45,8 @@ FIREWALL_DOMAIN_LIST = Type(
     service="route53resolver",
     id="{id}",
     inputs={
-        # AWS ends each name with a dot, and pulumi-aws shows a difference where the input has none.
-        "domains": Prop("list", alike=same_members),
+        # AWS adds a dot to each name. pulumi-aws shows a difference for an input without it.
+        "domains": Prop("list", alike=has_same_members),
         "name": Prop(replace=True),
         "region": REGION,
         "tags": TAGS,
@@ -62,7 +72,7 @@ FIREWALL_DOMAIN_LIST = Type(
     tagging=_TAGGING,
     delete=Call("delete_firewall_domain_list", _LIST, absent=_GONE),
     autoname=_NAMED,
-    unknowable="No query is looked at. Lists of AWS's own, and import from a file in S3, are not served.",
+    limits="No query is looked at. Lists of AWS's own, and import from a file in S3, are not served.",
 )
 
 FIREWALL_RULE_GROUP = Type(
@@ -89,7 +99,7 @@ FIREWALL_RULE_GROUP = Type(
     tagging=_TAGGING,
     delete=Call("delete_firewall_rule_group", _GROUP, absent=_GONE),
     autoname=_NAMED,
-    unknowable="No query is looked at, and no group is shared with other accounts.",
+    limits="No query is looked at, and no group is shared with other accounts.",
 )
 
 _PAIR = {"FirewallRuleGroupId": "$firewallRuleGroupId", "FirewallDomainListId": "$firewallDomainListId"}
@@ -115,7 +125,7 @@ FIREWALL_RULE = Type(
         "blockOverrideDomain": Prop(),
         "blockOverrideTtl": Prop("number"),
         "blockResponse": Prop(),
-        # Optional to pulumi-aws: a rule of DNS Firewall Advanced has none.
+        # Optional in pulumi-aws, since rules of DNS Firewall Advanced have none.
         "firewallDomainListId": Prop(replace=True),
         "firewallDomainRedirectionAction": Prop(default="INSPECT_REDIRECTION_DOMAIN"),
         "firewallRuleGroupId": Prop(required=True, replace=True),
@@ -162,17 +172,17 @@ FIREWALL_RULE = Type(
     ),
     delete=Call("delete_firewall_rule", _PAIR, absent=_GONE),
     autoname=_NAMED,
-    unknowable="No query is allowed or blocked. Rules of DNS Firewall Advanced, and by type of query, are not served.",
+    limits="No query is allowed or blocked. Rules of DNS Firewall Advanced, and by type of query, are not served.",
 )
 
 
 def _twin(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A group is associated with a VPC once."""
+    """Return the id of the only association of a group and a VPC."""
     group, vpc = scope.get("firewallRuleGroupId"), scope.get("vpcId")
     if group is None or vpc is None:
         return None
-    found = call("list_firewall_rule_group_associations", FirewallRuleGroupId=group, VpcId=vpc)
-    ids = [each["Id"] for each in found["FirewallRuleGroupAssociations"]]
+    answer = call("list_firewall_rule_group_associations", FirewallRuleGroupId=group, VpcId=vpc)
+    ids = [association["Id"] for association in answer["FirewallRuleGroupAssociations"]]
     return str(ids[0]) if len(ids) == 1 else None
 
 
@@ -203,7 +213,7 @@ FIREWALL_RULE_GROUP_ASSOCIATION = Type(
         },
         result={"id": "FirewallRuleGroupAssociation.Id"},
     ),
-    twin=_twin,
+    find_only=_twin,
     reads=(
         Call(
             "get_firewall_rule_group_association",
@@ -238,12 +248,12 @@ FIREWALL_RULE_GROUP_ASSOCIATION = Type(
     tagging=_TAGGING,
     delete=Call("disassociate_firewall_rule_group", {"FirewallRuleGroupAssociationId": "$id"}, absent=_GONE),
     autoname=_NAMED,
-    unknowable="No query of the VPC is looked at.",
+    limits="No query of the VPC is looked at.",
 )
 
 
 def _config(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A VPC has one."""
+    """Return the id of the only configuration of a VPC."""
     if scope.get("resourceId") is None:
         return None
     return call("get_firewall_config", ResourceId=scope["resourceId"])["FirewallConfig"]["Id"] or None
@@ -264,8 +274,8 @@ FIREWALL_CONFIG = Type(
         {"ResourceId": "$resourceId", "FirewallFailOpen": "$firewallFailOpen"},
         result={"id": "FirewallConfig.Id"},
     ),
-    twin=_config,
-    doubles=False,
+    find_only=_config,
+    allows_duplicates=False,
     reads=(
         Call(
             "list_firewall_configs",
@@ -290,7 +300,7 @@ FIREWALL_CONFIG = Type(
     delete=Call(
         "update_firewall_config", {"ResourceId": "$resourceId", "FirewallFailOpen": "DISABLED"}, absent=_GONE
     ),
-    unknowable="The firewall never fails.",
+    limits="The firewall never fails.",
 )
 
 QUERY_LOG_CONFIG = Type(
@@ -333,7 +343,7 @@ QUERY_LOG_CONFIG = Type(
     tagging=_TAGGING,
     delete=Call("delete_resolver_query_log_config", {"ResolverQueryLogConfigId": "$id"}, absent=_GONE),
     autoname=_NAMED,
-    unknowable="Nothing is logged, and whether Route 53 may write to the destination is not looked at.",
+    limits="Nothing is logged, and whether Route 53 may write to the destination is not looked at.",
 )
 
 QUERY_LOG_CONFIG_ASSOCIATION = Type(
@@ -351,7 +361,7 @@ QUERY_LOG_CONFIG_ASSOCIATION = Type(
         {"ResolverQueryLogConfigId": "$resolverQueryLogConfigId", "ResourceId": "$resourceId"},
         result={"id": "ResolverQueryLogConfigAssociation.Id"},
     ),
-    twin=only(
+    find_only=find_only_id(
         "list_resolver_query_log_config_associations",
         "ResolverQueryLogConfigAssociations[].Id",
         {"ResolverQueryLogConfigId": "resolverQueryLogConfigId", "ResourceId": "resourceId"},
@@ -370,7 +380,7 @@ QUERY_LOG_CONFIG_ASSOCIATION = Type(
         {"ResolverQueryLogConfigId": "$resolverQueryLogConfigId", "ResourceId": "$resourceId"},
         absent=_GONE,
     ),
-    unknowable="No query is logged.",
+    limits="No query is logged.",
 )
 
 TYPES = (

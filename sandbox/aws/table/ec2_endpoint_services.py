@@ -1,4 +1,4 @@
-"""AWS PrivateLink: services of one's own, which others' VPCs reach by an endpoint."""
+"""AWS PrivateLink: own endpoint services, which other VPCs reach by an endpoint."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, put_tags
 
 _SERVICE = {"ServiceId": "$id"}
 
 
 def _balancers(call: Callable[..., Any], scope: Scope) -> None:
-    [found] = call("describe_vpc_endpoint_service_configurations", ServiceIds=[scope["id"]])[
+    [configuration] = call("describe_vpc_endpoint_service_configurations", ServiceIds=[scope["id"]])[
         "ServiceConfigurations"
     ]
-    there, wanted = found.get("NetworkLoadBalancerArns", []), scope.get("networkLoadBalancerArns") or []
-    asked: dict[str, Any] = {"AcceptanceRequired": bool(scope["acceptanceRequired"])}
-    asked |= added_and_removed("NetworkLoadBalancerArns", there, wanted)
-    call("modify_vpc_endpoint_service_configuration", ServiceId=scope["id"], **asked)
+    old_arns, new_arns = (
+        configuration.get("NetworkLoadBalancerArns", []),
+        scope.get("networkLoadBalancerArns") or [],
+    )
+    changes: dict[str, Any] = {"AcceptanceRequired": bool(scope["acceptanceRequired"])}
+    changes |= added_and_removed("NetworkLoadBalancerArns", old_arns, new_arns)
+    call("modify_vpc_endpoint_service_configuration", ServiceId=scope["id"], **changes)
 
 
 def _principals(call: Callable[..., Any], scope: Scope) -> None:
-    found = call("describe_vpc_endpoint_service_permissions", ServiceId=scope["id"])["AllowedPrincipals"]
-    there, wanted = [one["Principal"] for one in found], scope.get("allowedPrincipals") or []
-    if asked := added_and_removed("AllowedPrincipals", there, wanted):
-        call("modify_vpc_endpoint_service_permissions", ServiceId=scope["id"], **asked)
+    permissions = call("describe_vpc_endpoint_service_permissions", ServiceId=scope["id"])[
+        "AllowedPrincipals"
+    ]
+    old_principals, new_principals = (
+        [permission["Principal"] for permission in permissions],
+        scope.get("allowedPrincipals") or [],
+    )
+    if changes := added_and_removed("AllowedPrincipals", old_principals, new_principals):
+        call("modify_vpc_endpoint_service_permissions", ServiceId=scope["id"], **changes)
 
 
 VPC_ENDPOINT_SERVICE = Type(
@@ -35,8 +43,8 @@ VPC_ENDPOINT_SERVICE = Type(
     id="{id}",
     inputs={
         "acceptanceRequired": Prop("flag", required=True),
-        "networkLoadBalancerArns": Prop("list", alike=same_members),
-        "allowedPrincipals": Prop("list", alike=same_members),
+        "networkLoadBalancerArns": Prop("list", alike=has_same_members),
+        "allowedPrincipals": Prop("list", alike=has_same_members),
         "region": REGION,
         "tags": TAGS,
     },
@@ -59,7 +67,7 @@ VPC_ENDPOINT_SERVICE = Type(
         },
         result={"id": "ServiceConfiguration.ServiceId"},
     ),
-    # moto takes no tags with the creating call.
+    # moto ignores tags in the creating call.
     after_create=put_tags,
     reads=(
         Call(
@@ -96,7 +104,7 @@ VPC_ENDPOINT_SERVICE = Type(
         absent=("InvalidVpcEndpointServiceId.NotFound",),
     ),
     computed={"arn": arn("vpc-endpoint-service")},
-    unknowable="Kept; nobody's endpoint is let in or kept out.",
+    limits="Kept; nobody's endpoint is let in or kept out.",
 )
 
 TYPES = (VPC_ENDPOINT_SERVICE,)

@@ -6,29 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, tag_specifications
 
 _ENDPOINT = {"VpcEndpointId": "$id"}
 _NO_ENDPOINT = ("InvalidVpcEndpointId.NotFound",)
-_MEMBERS = Prop("list", computed=True, alike=same_members)
+_MEMBERS = Prop("list", computed=True, alike=has_same_members)
 
 
 def _change_members(call: Callable[..., Any], scope: Scope) -> None:
-    """Endpoints are told what to add and what to remove; the two in one call, as AWS takes them."""
-    [found] = call("describe_vpc_endpoints", VpcEndpointIds=[scope["id"]])["VpcEndpoints"]
+    """Add and remove an endpoint's subnets, route tables and security groups in one call."""
+    [endpoint] = call("describe_vpc_endpoints", VpcEndpointIds=[scope["id"]])["VpcEndpoints"]
     actual = {
-        "SubnetIds": ("subnetIds", found.get("SubnetIds", [])),
-        "RouteTableIds": ("routeTableIds", found.get("RouteTableIds", [])),
-        "SecurityGroupIds": ("securityGroupIds", [group["GroupId"] for group in found.get("Groups", [])]),
+        "SubnetIds": ("subnetIds", endpoint.get("SubnetIds", [])),
+        "RouteTableIds": ("routeTableIds", endpoint.get("RouteTableIds", [])),
+        "SecurityGroupIds": ("securityGroupIds", [group["GroupId"] for group in endpoint.get("Groups", [])]),
     }
-    asked: dict[str, list[str]] = {}
-    for api, (name, there) in actual.items():
-        wanted = scope.get(name)
-        if wanted is not None:
-            asked |= added_and_removed(api, there, wanted)
-    if asked:
-        call("modify_vpc_endpoint", VpcEndpointId=scope["id"], **asked)
+    changes: dict[str, list[str]] = {}
+    for api, (name, old_ids) in actual.items():
+        new_ids = scope.get(name)
+        if new_ids is not None:
+            changes |= added_and_removed(api, old_ids, new_ids)
+    if changes:
+        call("modify_vpc_endpoint", VpcEndpointId=scope["id"], **changes)
 
 
 VPC_ENDPOINT = Type(
@@ -43,7 +43,7 @@ VPC_ENDPOINT = Type(
         "privateDnsEnabled": Prop("flag", default=False),
         "securityGroupIds": _MEMBERS,
         "subnetIds": _MEMBERS,
-        # Addresses that are asked for; the endpoint's own are moto's.
+        # Requested addresses. moto chooses the actual ones.
         "subnetConfigurations": Prop("list", local=True),
         "routeTableIds": _MEMBERS,
         "ipAddressType": Prop(computed=True),
@@ -82,7 +82,7 @@ VPC_ENDPOINT = Type(
             "ServiceName": "$serviceName",
             "VpcEndpointType": "$vpcEndpointType",
             "PolicyDocument": "$policy",
-            # Absent, AWS takes it for true with an interface endpoint; the real plugin sends false.
+            # AWS's default is true for an interface endpoint, but the real plugin sends false.
             "PrivateDnsEnabled": lambda scope: (
                 bool(scope.get("privateDnsEnabled")) if scope.get("vpcEndpointType") == "Interface" else None
             ),
@@ -148,17 +148,17 @@ VPC_ENDPOINT = Type(
         ),
     ),
     tagging=TAGGING,
-    gone=lambda scope: scope.get("state") in ("deleted", "deleting"),
+    is_gone=lambda scope: scope.get("state") in ("deleted", "deleting"),
     delete=Call("delete_vpc_endpoints", {"VpcEndpointIds": ["$id"]}, absent=_NO_ENDPOINT),
     computed={"arn": arn("vpc-endpoint")},
-    unknowable="Kept, and its names are AWS's; nothing answers at them, and no request is refused by its policy "
+    limits="Kept, and its names are AWS's; nothing answers at them, and no request is refused by its policy "
     "or security groups. In AWS it takes minutes to become available and to go. A service that AWS does not "
     "offer in the region is refused only where moto knows none of that name.",
 )
 
 
 def _resources(scope: Scope) -> tuple[str, str]:
-    """What is watched, as the API calls its kind, and its id."""
+    """Return the monitored resource: the API's name of its type, and its id."""
     kinds = {
         "vpcId": "VPC",
         "subnetId": "Subnet",
@@ -170,7 +170,7 @@ def _resources(scope: Scope) -> tuple[str, str]:
 
 
 def _same_group(left: Any, right: Any) -> bool:
-    """A log group's ARN may end in `:*`."""
+    """Compare ARNs of log groups, with or without `:*` at the end."""
     return str(left).removesuffix(":*") == str(right).removesuffix(":*")
 
 
@@ -239,7 +239,7 @@ FLOW_LOG = Type(
     tagging=TAGGING,
     delete=Call("delete_flow_logs", {"FlowLogIds": ["$id"]}, absent=("InvalidFlowLogId.NotFound",)),
     computed={"arn": arn("vpc-flow-log")},
-    unknowable="Kept; no packet moves, so nothing is written to the log group. Options of files in S3 are not "
+    limits="Kept; no packet moves, so nothing is written to the log group. Options of files in S3 are not "
     "served.",
 )
 

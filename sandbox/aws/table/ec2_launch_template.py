@@ -1,11 +1,11 @@
-"""Amazon EC2 launch templates: what a node group's machines are made after."""
+"""Amazon EC2 launch templates, which configure the machines of node groups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, find_only_id
 from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -17,7 +17,7 @@ _GONE = (
 
 
 def same_text(left: Any, right: Any) -> bool:
-    """AWS's plugin writes these truths as text."""
+    """Compare flags as text, since the AWS plugin writes them so."""
     return str(left).lower() == str(right).lower()
 
 
@@ -68,17 +68,17 @@ _DATA: dict[str, Prop] = {
 
 
 def _data(scope: Scope) -> dict[str, Any]:
-    made = {
+    data = {
         f"{name[0].upper()}{name[1:]}": to_api(prop, scope.get(name))
         for name, prop in _DATA.items()
         if scope.get(name)
     }
-    _retell(made.get("BlockDeviceMappings"), lambda told: same_text(told, "true"))
-    return made
+    _convert_flags(data.get("BlockDeviceMappings"), lambda flag: same_text(flag, "true"))
+    return data
 
 
-def _retell(mappings: list[dict[str, Any]] | None, form: Callable[[Any], Any]) -> None:
-    """The volumes' truths in another form."""
+def _convert_flags(mappings: list[dict[str, Any]] | None, form: Callable[[Any], Any]) -> None:
+    """Convert the flags of the volumes to another form, in place."""
     for mapping in mappings or []:
         for flag in ("Encrypted", "DeleteOnTermination"):
             if flag in mapping.get("Ebs", {}):
@@ -86,30 +86,34 @@ def _retell(mappings: list[dict[str, Any]] | None, form: Callable[[Any], Any]) -
 
 
 def _read(name: str) -> Callable[[Any], Any]:
-    """A part of the newest version; a truth as text, as the engine knows it."""
+    """Return a function that reads a part of the newest version, with flags as text like in the inputs."""
 
-    def found(answer: Any) -> Any:
+    def read_value(answer: Any) -> Any:
         value = answer["LaunchTemplateData"].get(f"{name[0].upper()}{name[1:]}")
         if name == "blockDeviceMappings":
-            _retell(value, lambda told: str(told).lower())
+            _convert_flags(value, lambda flag: str(flag).lower())
         if name == "tagSpecifications":
-            # moto keeps the template's own among those of what comes of it.
-            value = [each for each in value or [] if each["ResourceType"] != "launch-template"]
+            # moto stores the template's own tags among the tag specifications of its instances.
+            value = [
+                specification
+                for specification in value or []
+                if specification["ResourceType"] != "launch-template"
+            ]
         return value
 
-    return found
+    return read_value
 
 
-def _again(call: Callable[..., Any], scope: Scope) -> None:
-    """A change is a version more; AWS changes none that there is."""
-    made = call(
+def _create_version(call: Callable[..., Any], scope: Scope) -> None:
+    """Create a new version and make it the default: AWS cannot change a version."""
+    answer = call(
         "create_launch_template_version",
         LaunchTemplateId=scope["id"],
         LaunchTemplateData=_data(scope),
         VersionDescription=scope.get("description") or "",
     )["LaunchTemplateVersion"]
     if scope.get("updateDefaultVersion"):
-        number = str(made["VersionNumber"])
+        number = str(answer["VersionNumber"])
         call("modify_launch_template", LaunchTemplateId=scope["id"], DefaultVersion=number)
 
 
@@ -141,7 +145,7 @@ LAUNCH_TEMPLATE = Type(
         },
         result={"id": "LaunchTemplate.LaunchTemplateId"},
     ),
-    twin=only(
+    find_only=find_only_id(
         "describe_launch_templates", "LaunchTemplates[].LaunchTemplateId", {"launch-template-name": "name"}
     ),
     reads=(
@@ -155,7 +159,7 @@ LAUNCH_TEMPLATE = Type(
             },
             absent=_GONE,
         ),
-        # moto's template keeps the tags that it was made with.
+        # moto cannot change the tags of a template.
         Call(
             "describe_tags",
             {"Filters": [{"Name": "resource-id", "Values": ["$id"]}]},
@@ -169,12 +173,12 @@ LAUNCH_TEMPLATE = Type(
             absent=_GONE,
         ),
     ),
-    facets=(Facet((*_DATA, "description"), put=_again),),
+    facets=(Facet((*_DATA, "description"), put=_create_version),),
     tagging=TAGGING,
     delete=Call("delete_launch_template", {"LaunchTemplateId": "$id"}, absent=_GONE),
     computed={"arn": arn("launch-template")},
     autoname=AutoName("name", "namePrefix", longest=125),
-    unknowable="No machine comes of it: that image, key and reservation are there is not checked. Of a template's many "
+    limits="No machine comes of it: that image, key and reservation are there is not checked. Of a template's many "
     "settings those are served that Isthmus's components use.",
 )
 

@@ -1,4 +1,4 @@
-"""Amazon VPC: route tables, their routes, and the subnets that follow them."""
+"""Amazon VPC: route tables, routes, and associations with subnets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ROUTE_TABLE = Type(
     tagging=TAGGING,
     delete=Call("delete_route_table", {"RouteTableId": "$id"}, absent=_NO_TABLE),
     computed={"arn": arn("route-table")},
-    unknowable="Inline `routes` are refused: give each its own `Route`. No route is ever propagated by a gateway.",
+    limits="Inline `routes` are refused: give each its own `Route`. No route is ever propagated by a gateway.",
 )
 
 _DESTINATIONS = {
@@ -90,18 +90,18 @@ ROUTE = Type(
     derived={
         "destination": lambda scope: next((scope[name] for name in _DESTINATIONS if scope.get(name)), "")
     },
-    unknowable="No packet moves; a route whose target is gone stays `active` here, in AWS it becomes "
+    limits="No packet moves; a route whose target is gone stays `active` here, in AWS it becomes "
     "`blackhole`. The id is the import's form, `table_destination`, where the real plugin makes up another.",
 )
 
 
 def _association(call: Callable[..., Any], scope: Scope) -> dict[str, str]:
-    """The id of the association of a subnet or gateway. Raises `CallRefused` when it has none."""
+    """Return the id of a subnet's or gateway's association. Raises `CallRefused` if there is none."""
     target = scope["target"]
     for table in call("describe_route_tables")["RouteTables"]:
-        for found in table.get("Associations", []):
-            if target in (found.get("SubnetId"), found.get("GatewayId")):
-                return {"_association": found["RouteTableAssociationId"]}
+        for association in table.get("Associations", []):
+            if target in (association.get("SubnetId"), association.get("GatewayId")):
+                return {"_association": association["RouteTableAssociationId"]}
     raise CallRefused(f"{target} is associated with no route table", "InvalidAssociationID.NotFound")
 
 
@@ -147,7 +147,7 @@ ROUTE_TABLE_ASSOCIATION = Type(
     ),
     derived={"target": lambda scope: scope.get("subnetId") or scope["gatewayId"]},
     imports="{target}/{routeTableId}",
-    unknowable="The id is the subnet's or gateway's, as each has one association at most; the real plugin's is "
+    limits="The id is the subnet's or gateway's, as each has one association at most; the real plugin's is "
     "`rtbassoc-…`, which changes whenever the table does.",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, find_only_id
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, put_tags, tag_specifications
 
@@ -25,7 +25,7 @@ def _inline_unless_empty(rules: Any) -> str:
 
 
 def _empty(call: Callable[..., Any], scope: Scope) -> None:
-    """Take every rule out of a group."""
+    """Remove all rules of a group."""
     mine = [{"Name": "group-id", "Values": [scope["id"]]}]
     rules = call("describe_security_group_rules", Filters=mine)["SecurityGroupRules"]
     for operation, egress in (
@@ -38,7 +38,7 @@ def _empty(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _take_over(call: Callable[..., Any], scope: Scope) -> None:
-    """The group is there already: it is emptied and gets our tags beside its own."""
+    """Adopt the existing group: remove its rules and add the tags to its own."""
     _empty(call, scope)
     put_tags(call, scope)
 
@@ -82,12 +82,12 @@ SECURITY_GROUP = Type(
         },
         result={"id": "GroupId"},
     ),
-    twin=only(
+    find_only=find_only_id(
         "describe_security_groups",
         "SecurityGroups[].GroupId",
         {"group-name": "name", "vpc-id": "vpcId"},
     ),
-    # AWS lets a new group out to everywhere; the real plugin takes that rule away.
+    # A new group in AWS allows all egress. The real plugin removes that rule.
     after_create=_empty,
     reads=(
         Call(
@@ -103,7 +103,7 @@ SECURITY_GROUP = Type(
     delete=Call("delete_security_group", {"GroupId": "$id"}, absent=_GONE),
     computed={"arn": arn("security-group")},
     autoname=AutoName("name", "namePrefix", longest=255),
-    unknowable=_UNENFORCED + " Inline `ingress` and `egress` are refused: give each rule its own resource.",
+    limits=_UNENFORCED + " Inline `ingress` and `egress` are refused: give each rule its own resource.",
 )
 
 DEFAULT_SECURITY_GROUP = Type(
@@ -136,7 +136,7 @@ DEFAULT_SECURITY_GROUP = Type(
         pick="SecurityGroups[0]",
         result={"id": "GroupId"},
     ),
-    doubles=False,
+    allows_duplicates=False,
     after_create=_take_over,
     reads=(
         Call(
@@ -149,11 +149,10 @@ DEFAULT_SECURITY_GROUP = Type(
     ),
     facets=(Facet(("ingress", "egress"), put=_empty),),
     tagging=TAGGING,
-    # Deleting it lets go of it and changes nothing, as the real plugin does: the call only looks.
+    # Like in the real plugin, deletion only drops it from the state. This call changes nothing.
     delete=Call("describe_security_groups", {"GroupIds": ["$id"]}, absent=_GONE),
     computed={"arn": arn("security-group")},
-    unknowable=_UNENFORCED
-    + " It takes over the VPC's own group and empties it; deleting it leaves the group, "
+    limits=_UNENFORCED + " It takes over the VPC's own group and empties it; deleting it leaves the group, "
     "emptied. Rules in it are refused, and so is leaving out `vpcId`, which in AWS means the default VPC.",
 )
 
@@ -161,28 +160,28 @@ _PORTS = "IpProtocol != '-1' && {} || `null`"
 
 
 def _permission(scope: Scope) -> list[dict[str, Any]]:
-    """A rule as `Authorize…` takes it, its description beside its peer."""
+    """Return a rule in the form of `Authorize…`, with the description in the peer."""
     peer: Mapping[str, tuple[str, str]] = {
         "cidrIpv4": ("IpRanges", "CidrIp"),
         "cidrIpv6": ("Ipv6Ranges", "CidrIpv6"),
         "prefixListId": ("PrefixListIds", "PrefixListId"),
         "referencedSecurityGroupId": ("UserIdGroupPairs", "GroupId"),
     }
-    made: dict[str, Any] = {"IpProtocol": scope["ipProtocol"]}
+    permission: dict[str, Any] = {"IpProtocol": scope["ipProtocol"]}
     for name, (member, key) in peer.items():
         if scope.get(name):
             about = {"Description": scope["description"]} if scope.get("description") else {}
-            made[member] = [{key: scope[name], **about}]
-    return [{**made, **_ports(scope)}]
+            permission[member] = [{key: scope[name], **about}]
+    return [{**permission, **_ports(scope)}]
 
 
 def _ports(scope: Scope) -> dict[str, int]:
-    named = {"FromPort": scope.get("fromPort"), "ToPort": scope.get("toPort")}
-    return {name: port for name, port in named.items() if port is not None}
+    ports = {"FromPort": scope.get("fromPort"), "ToPort": scope.get("toPort")}
+    return {name: port for name, port in ports.items() if port is not None}
 
 
 def _modified(scope: Scope) -> list[dict[str, Any]]:
-    """A rule as `ModifySecurityGroupRules` takes it: whole."""
+    """Return a complete rule in the form of `ModifySecurityGroupRules`."""
     rule: dict[str, Any] = {
         "IpProtocol": scope["ipProtocol"],
         "CidrIpv4": scope.get("cidrIpv4"),
@@ -197,8 +196,8 @@ def _modified(scope: Scope) -> list[dict[str, Any]]:
 
 
 def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None]:
-    """A group has a rule of that direction, protocol, ports and peer once."""
-    told = {
+    """Return a `Type.find_only`: a group has at most one rule with this direction, protocol, ports and peer."""
+    expected = {
         "FromPort": "fromPort",
         "ToPort": "toPort",
         "CidrIpv4": "cidrIpv4",
@@ -206,21 +205,23 @@ def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None
         "PrefixListId": "prefixListId",
     }
 
-    def found(call: Callable[..., Any], scope: Scope) -> str | None:
+    def find_id(call: Callable[..., Any], scope: Scope) -> str | None:
         filters = [{"Name": "group-id", "Values": [scope["securityGroupId"]]}]
-        for each in call("describe_security_group_rules", Filters=filters)["SecurityGroupRules"]:
-            # All protocols have no ports: AWS says -1.
-            named = (
-                told if scope["ipProtocol"] != "-1" else {k: v for k, v in told.items() if "Port" not in k}
+        for rule in call("describe_security_group_rules", Filters=filters)["SecurityGroupRules"]:
+            # A rule for all protocols has no ports: AWS returns -1.
+            property_names = (
+                expected
+                if scope["ipProtocol"] != "-1"
+                else {k: v for k, v in expected.items() if "Port" not in k}
             )
-            same = all(each.get(theirs) == scope.get(ours) for theirs, ours in named.items())
-            peer = each.get("ReferencedGroupInfo", {}).get("GroupId")
-            same = same and each["IsEgress"] is egress and each["IpProtocol"] == scope["ipProtocol"]
+            same = all(rule.get(theirs) == scope.get(name) for theirs, name in property_names.items())
+            peer = rule.get("ReferencedGroupInfo", {}).get("GroupId")
+            same = same and rule["IsEgress"] is egress and rule["IpProtocol"] == scope["ipProtocol"]
             if same and peer == scope.get("referencedSecurityGroupId"):
-                return str(each["SecurityGroupRuleId"])
+                return str(rule["SecurityGroupRuleId"])
         return None
 
-    return found
+    return find_id
 
 
 def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
@@ -258,7 +259,7 @@ def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
             },
             result={"securityGroupRuleId": "SecurityGroupRules[0].SecurityGroupRuleId"},
         ),
-        twin=_same_rule(egress=direction == "Egress"),
+        find_only=_same_rule(egress=direction == "Egress"),
         reads=(
             Call(
                 "describe_security_group_rules",
@@ -295,7 +296,7 @@ def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
             absent=("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound", *_GONE),
         ),
         computed={"arn": arn("security-group-rule").replace("{id}", "{securityGroupRuleId}")},
-        unknowable=_UNENFORCED,
+        limits=_UNENFORCED,
     )
 
 

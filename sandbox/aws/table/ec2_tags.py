@@ -1,4 +1,4 @@
-"""What types of Amazon EC2 share: one way of tagging, one form of ARN, members that are added and removed."""
+"""Helpers for types of Amazon EC2: tags, ARNs, and lists whose members are added and removed."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ __all__ = ["REGION", "TAGGING", "TAGS", "added_and_removed", "arn", "put_tags", 
 
 
 def tag_specifications(kind: str) -> Callable[[Scope], list[dict[str, Any]] | None]:
-    """`TagSpecifications` of a creating call; `kind` as EC2 names it: `vpc`, `vpc-flow-log`, …."""
+    """Return a function for `TagSpecifications` of a creating call. `kind` is EC2's name: `vpc`, `vpc-flow-log`, …."""
 
-    def made(scope: Scope) -> list[dict[str, Any]] | None:
+    def build(scope: Scope) -> list[dict[str, Any]] | None:
         tags = to_api(Prop("tags"), scope.get("tagsAll"))
         return [{"ResourceType": kind, "Tags": tags}] if tags else None
 
-    return made
+    return build
 
 
 def put_tags(call: Callable[..., Any], scope: Scope) -> None:
-    """All tags, where the creating call carried none."""
+    """Set all tags, for types whose creating call has none."""
     if scope["tagsAll"]:
         call("create_tags", Resources=[scope["id"]], Tags=to_api(Prop("tags"), scope["tagsAll"]))
 
 
-def added_and_removed(api: str, there: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
-    """`AddNAME` and `RemoveNAME` of a call that takes a list's changes; neither where there is nothing to say."""
-    asked = {
-        f"Add{api}": [each for each in wanted if each not in there],
-        f"Remove{api}": [each for each in there if each not in wanted],
+def added_and_removed(api: str, old: Sequence[str], new: Sequence[str]) -> dict[str, list[str]]:
+    """Return the arguments `AddNAME` and `RemoveNAME` for the changes of a list. Empty arguments are omitted."""
+    changes = {
+        f"Add{api}": [value for value in new if value not in old],
+        f"Remove{api}": [value for value in old if value not in new],
     }
-    return {name: members for name, members in asked.items() if members}
+    return {name: members for name, members in changes.items() if members}
 
 
 def arn(kind: str) -> str:
-    """The template of an ARN: `arn:aws:ec2:eu-central-1:123456789012:vpc/vpc-…`."""
+    """Return the template of an ARN: `arn:aws:ec2:eu-central-1:123456789012:vpc/vpc-…`."""
     return f"arn:{{partition}}:ec2:{{region}}:{{account}}:{kind}/{{id}}"
 
 
@@ -49,4 +49,4 @@ TAGGING = Tagging(
         {"Resources": ["$id"], "Tags": lambda scope: [{"Key": key} for key in scope["tagsGone"]]},
     ),
 )
-"""Every EC2 resource is tagged by its id. A type that uses it has an output `tagsAll` of kind `tags`."""
+"""Tagging by id, for all EC2 resources. The type needs an output `tagsAll` of kind `tags`."""

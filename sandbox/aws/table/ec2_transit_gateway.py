@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type, every, only
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.model import Call, Facet, Scope, Type, find_only_id, list_all_ids
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, tag_specifications
 
 _GATEWAY_GONE = ("InvalidTransitGatewayID.NotFound",)
@@ -28,14 +28,14 @@ def _api(name: str) -> str:
 
 
 def _modify_gateway(call: Callable[..., Any], scope: Scope) -> None:
-    """Address blocks are added and removed, all else is set."""
-    there = call("describe_transit_gateways", TransitGatewayIds=[scope["id"]])["TransitGateways"][0]
-    wanted = scope.get("transitGatewayCidrBlocks") or []
-    old = there["Options"].get("TransitGatewayCidrBlocks") or []
+    """Change a gateway: add and remove address blocks, and set the other options."""
+    gateway = call("describe_transit_gateways", TransitGatewayIds=[scope["id"]])["TransitGateways"][0]
+    new_blocks = scope.get("transitGatewayCidrBlocks") or []
+    old = gateway["Options"].get("TransitGatewayCidrBlocks") or []
     options: dict[str, Any] = {
         _api(name): scope.get(name) or default for name, default in _OPTIONS.items()
     } | {"AmazonSideAsn": scope.get("amazonSideAsn") or 64512}
-    options |= added_and_removed("TransitGatewayCidrBlocks", old, wanted)
+    options |= added_and_removed("TransitGatewayCidrBlocks", old, new_blocks)
     call(
         "modify_transit_gateway",
         TransitGatewayId=scope["id"],
@@ -53,14 +53,14 @@ TRANSIT_GATEWAY = Type(
         "description": Prop(),
         **{name: Prop(default=default) for name, default in _OPTIONS.items()},
         "multicastSupport": Prop(replace=True, default="disable"),
-        "transitGatewayCidrBlocks": Prop("list", alike=same_members),
+        "transitGatewayCidrBlocks": Prop("list", alike=has_same_members),
         "region": REGION,
         "tags": TAGS,
     },
     outputs={
         "arn": Prop(),
         "ownerId": Prop(),
-        # Empty where the gateway has no default table.
+        # Empty if the gateway has no default table.
         "associationDefaultRouteTableId": Prop(computed=True),
         "propagationDefaultRouteTableId": Prop(computed=True),
         "tagsAll": Prop("tags"),
@@ -79,7 +79,7 @@ TRANSIT_GATEWAY = Type(
         },
         result={"id": "TransitGateway.TransitGatewayId"},
     ),
-    several=every("describe_transit_gateways", "TransitGateways[].TransitGatewayId"),
+    list_all=list_all_ids("describe_transit_gateways", "TransitGateways[].TransitGatewayId"),
     reads=(
         Call(
             "describe_transit_gateways",
@@ -108,15 +108,15 @@ TRANSIT_GATEWAY = Type(
     tagging=TAGGING,
     delete=Call("delete_transit_gateway", _ID, absent=_GATEWAY_GONE),
     computed={"arn": arn("transit-gateway")},
-    unknowable="Nothing is routed. Ready at once, where AWS takes minutes. Sharing with other accounts, "
+    limits="Nothing is routed. Ready at once, where AWS takes minutes. Sharing with other accounts, "
     "multicast and encryption are not served.",
 )
 
 
 def _join_default(call: Callable[..., Any], scope: Scope) -> None:
-    """Join the attachment to, or part it from, the gateway's default route tables as the properties say."""
+    """Join the attachment to the gateway's default route tables, or remove it, according to the properties."""
     hub = call("describe_transit_gateways", TransitGatewayIds=[scope["transitGatewayId"]])["TransitGateways"]
-    both = (
+    relations = (
         ("Association", "associate_transit_gateway_route_table", "disassociate_transit_gateway_route_table"),
         (
             "Propagation",
@@ -124,20 +124,20 @@ def _join_default(call: Callable[..., Any], scope: Scope) -> None:
             "disable_transit_gateway_route_table_propagation",
         ),
     )
-    for what, join, part in both:
-        target = hub[0]["Options"].get(f"{what}DefaultRouteTableId")
+    for relation, join, part in relations:
+        target = hub[0]["Options"].get(f"{relation}DefaultRouteTableId")
         if not target:
             continue
         listed = call(
-            f"get_transit_gateway_route_table_{what.lower()}s",
+            f"get_transit_gateway_route_table_{relation.lower()}s",
             TransitGatewayRouteTableId=target,
             Filters=[{"Name": "transit-gateway-attachment-id", "Values": [scope["id"]]}],
         )
         joined = bool(listed.get("Associations") or listed.get("TransitGatewayRouteTablePropagations"))
-        wanted = scope.get(f"transitGatewayDefaultRouteTable{what}")
-        if wanted is not None and wanted != joined:
+        is_wanted = scope.get(f"transitGatewayDefaultRouteTable{relation}")
+        if is_wanted is not None and is_wanted != joined:
             call(
-                join if wanted else part,
+                join if is_wanted else part,
                 TransitGatewayRouteTableId=target,
                 TransitGatewayAttachmentId=scope["id"],
             )
@@ -156,29 +156,29 @@ _DEFAULT_TABLES = (
 
 
 def _modify_attachment(call: Callable[..., Any], scope: Scope) -> None:
-    there = call("describe_transit_gateway_vpc_attachments", TransitGatewayAttachmentIds=[scope["id"]])[
+    attachment = call("describe_transit_gateway_vpc_attachments", TransitGatewayAttachmentIds=[scope["id"]])[
         "TransitGatewayVpcAttachments"
     ][0]
-    old, wanted = set(there["SubnetIds"]), set(scope["subnetIds"])
+    old, new = set(attachment["SubnetIds"]), set(scope["subnetIds"])
     call(
         "modify_transit_gateway_vpc_attachment",
         TransitGatewayAttachmentId=scope["id"],
-        AddSubnetIds=sorted(wanted - old),
-        RemoveSubnetIds=sorted(old - wanted),
+        AddSubnetIds=sorted(new - old),
+        RemoveSubnetIds=sorted(old - new),
         Options={_api(name): scope.get(name) or default for name, default in _ATTACHMENT_OPTIONS.items()},
     )
 
 
-def _default_table(what: str) -> Call:
-    """Whether the attachment is joined to the gateway's default route table; a gateway may have none."""
-    listed = {"Association": "Associations", "Propagation": "TransitGatewayRouteTablePropagations"}[what]
+def _default_table(relation: str) -> Call:
+    """Return the call that reads if the attachment is in the gateway's default route table, if there is one."""
+    listed = {"Association": "Associations", "Propagation": "TransitGatewayRouteTablePropagations"}[relation]
     return Call(
-        f"get_transit_gateway_route_table_{what.lower()}s",
+        f"get_transit_gateway_route_table_{relation.lower()}s",
         {
-            "TransitGatewayRouteTableId": f"$_{what.lower()}",
+            "TransitGatewayRouteTableId": f"$_{relation.lower()}",
             "Filters": [{"Name": "transit-gateway-attachment-id", "Values": ["$id"]}],
         },
-        result={f"transitGatewayDefaultRouteTable{what}": f"length({listed}) > `0`"},
+        result={f"transitGatewayDefaultRouteTable{relation}": f"length({listed}) > `0`"},
         absent=("ParamValidation",),
     )
 
@@ -190,7 +190,7 @@ VPC_ATTACHMENT = Type(
     inputs={
         "transitGatewayId": Prop(required=True, replace=True),
         "vpcId": Prop(required=True, replace=True),
-        "subnetIds": Prop("list", required=True, alike=same_members),
+        "subnetIds": Prop("list", required=True, alike=has_same_members),
         **{name: Prop(default=default) for name, default in _ATTACHMENT_OPTIONS.items()},
         **{name: Prop("flag", computed=True) for name in _DEFAULT_TABLES},
         "region": REGION,
@@ -208,7 +208,7 @@ VPC_ATTACHMENT = Type(
         },
         result={"id": "TransitGatewayVpcAttachment.TransitGatewayAttachmentId"},
     ),
-    twin=only(
+    find_only=find_only_id(
         "describe_transit_gateway_vpc_attachments",
         "TransitGatewayVpcAttachments[?State!='deleted' && State!='deleting'].TransitGatewayAttachmentId",
         {"transit-gateway-id": "transitGatewayId", "vpc-id": "vpcId"},
@@ -235,7 +235,7 @@ VPC_ATTACHMENT = Type(
             result={
                 "_association": "AssociationDefaultRouteTableId",
                 "_propagation": "PropagationDefaultRouteTableId",
-                # Where there is no default table, the attachment is joined to none.
+                # Without a default table the attachment is in none.
                 **{name: lambda options: False for name in _DEFAULT_TABLES},
             },
         ),
@@ -253,7 +253,7 @@ VPC_ATTACHMENT = Type(
         absent=_ATTACHMENT_GONE,
     ),
     computed={"arn": arn("transit-gateway-attachment")},
-    unknowable="No network interface is made in the subnets. Attachments of other accounts are not served.",
+    limits="No network interface is made in the subnets. Attachments of other accounts are not served.",
 )
 
 TYPES = (TRANSIT_GATEWAY, VPC_ATTACHMENT)

@@ -1,11 +1,11 @@
-"""Amazon EC2: a transit gateway's route tables, what joins attachments to them, and their static routes."""
+"""Amazon EC2: a transit gateway's route tables, associations, propagations, and static routes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Scope, Type, every
+from sandbox.aws.model import Call, Scope, Type, list_all_ids
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -35,7 +35,7 @@ ROUTE_TABLE = Type(
         },
         result={"id": "TransitGatewayRouteTable.TransitGatewayRouteTableId"},
     ),
-    several=every(
+    list_all=list_all_ids(
         "describe_transit_gateway_route_tables", "TransitGatewayRouteTables[].TransitGatewayRouteTableId"
     ),
     reads=(
@@ -57,7 +57,7 @@ ROUTE_TABLE = Type(
         "delete_transit_gateway_route_table", {"TransitGatewayRouteTableId": "$id"}, absent=_TABLE_GONE
     ),
     computed={"arn": arn("transit-gateway-route-table")},
-    unknowable="Nothing is routed by it.",
+    limits="Nothing is routed by it.",
 )
 
 _ENDS = {
@@ -81,8 +81,8 @@ def _listed(operation: str, within: str) -> Call:
     )
 
 
-def _part_first(call: Callable[..., Any], scope: Scope) -> None:
-    """With `replaceExistingAssociation`, take the attachment out of the table that it is in."""
+def _detach_first(call: Callable[..., Any], scope: Scope) -> None:
+    """With `replaceExistingAssociation`, remove the attachment's existing association first."""
     if not scope.get("replaceExistingAssociation"):
         return
     attachment = scope["transitGatewayAttachmentId"]
@@ -103,7 +103,7 @@ ROUTE_TABLE_ASSOCIATION = Type(
     id="{transitGatewayRouteTableId}_{transitGatewayAttachmentId}",
     inputs={**_JOINED_INPUTS, "replaceExistingAssociation": Prop("flag", local=True)},
     outputs={"resourceId": Prop(), "resourceType": Prop()},
-    before_create=_part_first,
+    before_create=_detach_first,
     create=Call("associate_transit_gateway_route_table", _ENDS),
     reads=(_listed("get_transit_gateway_route_table_associations", "Associations"),),
     delete=Call(
@@ -111,7 +111,7 @@ ROUTE_TABLE_ASSOCIATION = Type(
         _ENDS,
         absent=(*_TABLE_GONE, *_ATTACHMENT_GONE, "InvalidAssociation.NotFound"),
     ),
-    unknowable="Nothing is routed by it.",
+    limits="Nothing is routed by it.",
 )
 
 ROUTE_TABLE_PROPAGATION = Type(
@@ -127,7 +127,7 @@ ROUTE_TABLE_PROPAGATION = Type(
         _ENDS,
         absent=(*_TABLE_GONE, *_ATTACHMENT_GONE, "TransitGatewayRouteTablePropagation.NotFound"),
     ),
-    unknowable="No route appears in the table: neither a VPC's network nor what a site announces by BGP.",
+    limits="No route appears in the table: neither a VPC's network nor what a site announces by BGP.",
 )
 
 _ROUTE = {
@@ -170,7 +170,7 @@ ROUTE = Type(
         ),
     ),
     delete=Call("delete_transit_gateway_route", _ROUTE, absent=(*_TABLE_GONE, "InvalidRoute.NotFound")),
-    unknowable="Nothing is routed by it.",
+    limits="Nothing is routed by it.",
 )
 
 TYPES = (ROUTE_TABLE, ROUTE_TABLE_ASSOCIATION, ROUTE_TABLE_PROPAGATION, ROUTE)

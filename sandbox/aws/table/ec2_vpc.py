@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type, every, only
+from sandbox.aws.model import Call, Facet, Scope, Type, find_only_id, list_all_ids
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -13,14 +13,14 @@ _VPC = {"VpcId": "$id"}
 _SUBNET = {"SubnetId": "$id"}
 
 
-def _of_vpc(name: str, value: str) -> dict[str, Any]:
-    """The filter for what AWS makes with a VPC."""
+def _filters(name: str, value: str) -> dict[str, Any]:
+    """Return filters for resources that AWS creates with a VPC."""
     filters = {"vpc-id": "$id", name: value}
-    return {"Filters": [{"Name": each, "Values": [wanted]} for each, wanted in filters.items()]}
+    return {"Filters": [{"Name": name, "Values": [value]} for name, value in filters.items()]}
 
 
 def _flag(operation: str, target: dict[str, str], prop: str, api: str) -> Facet:
-    """An attribute of its own call: EC2 takes one at a time."""
+    """Return the facet of one attribute: EC2 changes one at a time."""
     return Facet((prop,), at_create=True, put=Call(operation, {**target, api: {"Value": f"${prop}"}}))
 
 
@@ -56,7 +56,7 @@ VPC = Type(
         },
         result={"id": "Vpc.VpcId"},
     ),
-    several=every("describe_vpcs", "Vpcs[].VpcId"),
+    list_all=list_all_ids("describe_vpcs", "Vpcs[].VpcId"),
     reads=(
         Call(
             "describe_vpcs",
@@ -81,7 +81,7 @@ VPC = Type(
         ),
         Call(
             "describe_route_tables",
-            _of_vpc("association.main", "true"),
+            _filters("association.main", "true"),
             result={
                 "mainRouteTableId": "RouteTables[0].RouteTableId",
                 "defaultRouteTableId": "RouteTables[0].RouteTableId",
@@ -89,17 +89,17 @@ VPC = Type(
         ),
         Call(
             "describe_security_groups",
-            _of_vpc("group-name", "default"),
+            _filters("group-name", "default"),
             result={"defaultSecurityGroupId": "SecurityGroups[0].GroupId"},
         ),
         Call(
             "describe_network_acls",
-            _of_vpc("default", "true"),
+            _filters("default", "true"),
             result={"defaultNetworkAclId": "NetworkAcls[0].NetworkAclId"},
         ),
     ),
     facets=(
-        # Host names need support: switched on after it.
+        # DNS host names need DNS support, so they are enabled after it.
         _flag("modify_vpc_attribute", _VPC, "enableDnsSupport", "EnableDnsSupport"),
         _flag("modify_vpc_attribute", _VPC, "enableDnsHostnames", "EnableDnsHostnames"),
         _flag(
@@ -112,7 +112,7 @@ VPC = Type(
     tagging=TAGGING,
     delete=Call("delete_vpc", _VPC, absent=("InvalidVpcID.NotFound",)),
     computed={"arn": arn("vpc")},
-    unknowable="No packet moves. IPv6 and address pools (IPAM) are not served. In AWS a change of the tenancy "
+    limits="No packet moves. IPv6 and address pools (IPAM) are not served. In AWS a change of the tenancy "
     "from `dedicated` to `default` is made in place. The default route table is taken to be the main one.",
 )
 
@@ -143,7 +143,9 @@ SUBNET = Type(
         },
         result={"id": "Subnet.SubnetId"},
     ),
-    twin=only("describe_subnets", "Subnets[].SubnetId", {"vpc-id": "vpcId", "cidr-block": "cidrBlock"}),
+    find_only=find_only_id(
+        "describe_subnets", "Subnets[].SubnetId", {"vpc-id": "vpcId", "cidr-block": "cidrBlock"}
+    ),
     reads=(
         Call(
             "describe_subnets",
@@ -184,21 +186,21 @@ SUBNET = Type(
     tagging=TAGGING,
     delete=Call("delete_subnet", _SUBNET, absent=("InvalidSubnetID.NotFound",)),
     computed={"arn": arn("subnet")},
-    unknowable="The zones are those that moto knows; AWS's are named per account, and a service is not in each. "
+    limits="The zones are those that moto knows; AWS's are named per account, and a service is not in each. "
     "IPv6, address pools and outposts are not served.",
 )
 
 
 def _attach(call: Callable[..., Any], scope: Scope) -> None:
-    """A gateway is attached to one VPC at most: it leaves the one before it comes to the next."""
+    """Detach the gateway from its old VPC: it can be attached to one VPC only."""
     _detach(call, scope)
     if scope.get("vpcId"):
         call("attach_internet_gateway", InternetGatewayId=scope["id"], VpcId=scope["vpcId"])
 
 
 def _detach(call: Callable[..., Any], scope: Scope) -> None:
-    [found] = call("describe_internet_gateways", InternetGatewayIds=[scope["id"]])["InternetGateways"]
-    for attachment in found.get("Attachments", []):
+    [gateway] = call("describe_internet_gateways", InternetGatewayIds=[scope["id"]])["InternetGateways"]
+    for attachment in gateway.get("Attachments", []):
         call("detach_internet_gateway", InternetGatewayId=scope["id"], VpcId=attachment["VpcId"])
 
 
@@ -213,7 +215,7 @@ INTERNET_GATEWAY = Type(
         {"TagSpecifications": tag_specifications("internet-gateway")},
         result={"id": "InternetGateway.InternetGatewayId"},
     ),
-    several=every("describe_internet_gateways", "InternetGateways[].InternetGatewayId"),
+    list_all=list_all_ids("describe_internet_gateways", "InternetGateways[].InternetGatewayId"),
     reads=(
         Call(
             "describe_internet_gateways",
@@ -232,7 +234,7 @@ INTERNET_GATEWAY = Type(
         absent=("InvalidInternetGatewayID.NotFound",),
     ),
     computed={"arn": arn("internet-gateway")},
-    unknowable="No packet moves. In AWS a gateway cannot be detached while public addresses of the VPC are in "
+    limits="No packet moves. In AWS a gateway cannot be detached while public addresses of the VPC are in "
     "use; here it can.",
 )
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-from sandbox.aws.model import Call, Facet, Scope, Type, every
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.model import Call, Facet, Scope, Type, list_all_ids
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
 _GATEWAY_GONE = ("InvalidCustomerGatewayID.NotFound",)
@@ -52,7 +52,7 @@ CUSTOMER_GATEWAY = Type(
         },
         result={"id": "CustomerGateway.CustomerGatewayId"},
     ),
-    several=every("describe_customer_gateways", "CustomerGateways[].CustomerGatewayId"),
+    list_all=list_all_ids("describe_customer_gateways", "CustomerGateways[].CustomerGatewayId"),
     reads=(
         Call(
             "describe_customer_gateways",
@@ -73,7 +73,7 @@ CUSTOMER_GATEWAY = Type(
     tagging=TAGGING,
     delete=Call("delete_customer_gateway", {"CustomerGatewayId": "$id"}, absent=_GATEWAY_GONE),
     computed={"arn": arn("customer-gateway")},
-    unknowable="Whether anything answers at the address. In AWS a second one of the same address, number and "
+    limits="Whether anything answers at the address. In AWS a second one of the same address, number and "
     "device name is the first one again; here it is another.",
 )
 
@@ -101,16 +101,16 @@ _LOG = Prop(
 
 
 def _any_of(values: list[Any]) -> Prop:
-    """A list of alternatives, all of AWS's where none is named; their order says nothing."""
-    return Prop("list", default=values, alike=same_members)
+    """Return a list of alternatives, in any order. Default: all that AWS supports."""
+    return Prop("list", default=values, alike=has_same_members)
 
 
 REDACTED = "REDACTED"
 
 
-def _same_key(wanted: Any, actual: Any) -> bool:
-    """What AWS does not show is taken to be as it was given."""
-    return bool(actual in (wanted, REDACTED))
+def _same_key(expected: Any, actual: Any) -> bool:
+    """Compare keys. A key that AWS does not show counts as equal."""
+    return bool(actual in (expected, REDACTED))
 
 
 _TUNNEL: dict[str, Prop] = {
@@ -134,27 +134,27 @@ _TUNNEL: dict[str, Prop] = {
     "ReplayWindowSize": Prop("number", default=1024),
     "StartupAction": Prop(default="add"),
 }
-"""A tunnel's options, as Pulumi calls them after `tunnel1` and `tunnel2`. Defaults are AWS's."""
+"""A tunnel's options, by Pulumi's names without `tunnel1` or `tunnel2`. The defaults are AWS's."""
 _ANSWERED = {
     "InsideCidr": "TunnelInsideCidr",
     "Phase1DhGroupNumbers": "Phase1DHGroupNumbers",
     "Phase2DhGroupNumbers": "Phase2DHGroupNumbers",
     "PresharedKey": "PreSharedKey",
 }
-"""The API's names, where they are not Pulumi's."""
+"""Names in answers that differ from Pulumi's."""
 _ASKED = {
     **_ANSWERED,
     "DpdTimeoutAction": "DPDTimeoutAction",
     "DpdTimeoutSeconds": "DPDTimeoutSeconds",
     "IkeVersions": "IKEVersions",
 }
-"""The same in requests, which spell some of them otherwise."""
+"""Names in requests, some of which differ from those in answers."""
 
 
 def _options(number: int, new: bool) -> Callable[[Scope], dict[str, Any]]:
-    """A tunnel's options for a request; what cannot change is only in the first."""
+    """Return a function for a tunnel's options in a request. Fixed options are only in the creating request."""
 
-    def made(scope: Scope) -> dict[str, Any]:
+    def build(scope: Scope) -> dict[str, Any]:
         options: dict[str, Any] = {}
         for name, prop in _TUNNEL.items():
             value = scope.get(f"tunnel{number}{name}")
@@ -165,11 +165,11 @@ def _options(number: int, new: bool) -> Callable[[Scope], dict[str, Any]]:
             options[_ASKED.get(name, name)] = [{"Value": part} for part in value] if many else value
         return options
 
-    return made
+    return build
 
 
 def _read(number: int) -> dict[str, str]:
-    """Where a connection's answer holds a tunnel's options."""
+    """Return the JMESPath of a tunnel's options in a connection's answer."""
     at = f"Options.TunnelOptions[{number - 1}]"
     return {
         f"tunnel{number}{name}": f"{at}.{_ANSWERED.get(name, name)}{'[].Value' if prop.kind == 'list' else ''}"
@@ -178,13 +178,13 @@ def _read(number: int) -> dict[str, str]:
 
 
 def _configured(number: int, path: str) -> Callable[[Any], Any]:
-    """A text in the configuration that AWS writes for the site's end, from a tunnel's part of it."""
+    """Return a function that reads a text of a tunnel from the configuration for the customer's end."""
 
-    def found(answer: Any) -> Any:
+    def read_value(answer: Any) -> Any:
         root = ElementTree.fromstring(answer["CustomerGatewayConfiguration"])  # noqa: S314 - the endpoint's own
         return root.findall("ipsec_tunnel")[number - 1].findtext(path)
 
-    return found
+    return read_value
 
 
 def _ends(number: int) -> dict[str, Callable[[Any], Any]]:
@@ -276,7 +276,7 @@ VPN_CONNECTION = Type(
         },
         result={"id": "VpnConnection.VpnConnectionId"},
     ),
-    several=every("describe_vpn_connections", "VpnConnections[].VpnConnectionId"),
+    list_all=list_all_ids("describe_vpn_connections", "VpnConnections[].VpnConnectionId"),
     reads=(
         Call(
             "describe_vpn_connections",
@@ -286,7 +286,7 @@ VPN_CONNECTION = Type(
                 "customerGatewayConfiguration": "CustomerGatewayConfiguration",
                 "customerGatewayId": "CustomerGatewayId",
                 "presharedKeyArn": "PreSharedKeyArn",
-                # AWS does not say it; that it shows no key does.
+                # AWS does not return the storage, but it shows no key with SecretsManager.
                 "presharedKeyStorage": f"Options.TunnelOptions[0].PreSharedKey == '{REDACTED}' && "
                 "'SecretsManager' || 'Standard'",
                 "transitGatewayId": "TransitGatewayId",
@@ -337,7 +337,7 @@ VPN_CONNECTION = Type(
     tagging=TAGGING,
     delete=Call("delete_vpn_connection", {"VpnConnectionId": "$id"}, absent=_GONE),
     computed={"arn": arn("vpn-connection")},
-    unknowable="No tunnel comes up; its addresses are from ranges for documentation (RFC 5737). Only "
+    limits="No tunnel comes up; its addresses are from ranges for documentation (RFC 5737). Only "
     "connections to a transit gateway. With the keys in Secrets Manager no key is shown, so a later change of "
     "a key that was given is not seen. Absent algorithms and times are recorded as AWS's defaults.",
 )

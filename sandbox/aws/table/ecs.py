@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, every, fresh_token, pairs
-from sandbox.aws.schema import Prop, same_members, same_tail
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, fresh_token, list_all_ids, pairs
+from sandbox.aws.schema import Prop, has_same_members, is_same_tail
 from sandbox.aws.table.kms import REGION, TAGS
 
 _TAGGING = Tagging(
@@ -26,8 +26,8 @@ def _all_tags(scope: Scope) -> list[dict[str, str]] | None:
 
 
 def _by_name(call: Callable[..., Any], scope: Scope) -> str | None:
-    found = call("describe_clusters", clusters=[scope["name"]])["clusters"]
-    return next((one["clusterArn"] for one in found if one["status"] != "INACTIVE"), None)
+    clusters = call("describe_clusters", clusters=[scope["name"]])["clusters"]
+    return next((cluster["clusterArn"] for cluster in clusters if cluster["status"] != "INACTIVE"), None)
 
 
 CLUSTER = Type(
@@ -50,9 +50,9 @@ CLUSTER = Type(
         {"clusterName": "$name", "settings": "$settings", "tags": _all_tags},
         result={"arn": "cluster.clusterArn"},
     ),
-    # A second request of the name answers with the first one's cluster.
-    doubles=False,
-    twin=_by_name,
+    # A second request with the same name returns the first cluster.
+    allows_duplicates=False,
+    find_only=_by_name,
     reads=(
         Call(
             "describe_clusters",
@@ -65,16 +65,16 @@ CLUSTER = Type(
     tagging=_TAGGING,
     delete=Call("delete_cluster", {"cluster": "$arn"}, absent=("ClusterNotFoundException",)),
     autoname=AutoName("name", None, longest=255),
-    unknowable="Kept; nothing runs in it.",
+    limits="Kept; nothing runs in it.",
 )
 
 _FILLED = {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": [], "environment": []}
-"""What ECS adds to a container's definition that does not say it."""
+"""Defaults that ECS adds to a container definition."""
 
 
 def _containers(text: Any) -> Any:
     boxes = json.loads(text) if isinstance(text, str) else text
-    made = []
+    containers = []
     for box in boxes:
         plain = {key: value for key, value in box.items() if _FILLED.get(key, ...) != value}
         plain["portMappings"] = [
@@ -82,9 +82,9 @@ def _containers(text: Any) -> Any:
             for port in box.get("portMappings", [])
         ]
         for key in ("environment", "secrets"):
-            plain[key] = sorted(box.get(key, []), key=lambda each: str(each["name"]))
-        made.append(plain)
-    return made
+            plain[key] = sorted(box.get(key, []), key=lambda entry: str(entry["name"]))
+        containers.append(plain)
+    return containers
 
 
 def _same_containers(left: Any, right: Any) -> bool:
@@ -117,12 +117,12 @@ _VOLUME = Prop(
 
 
 def _same_volumes(left: Any, right: Any) -> bool:
-    """Volumes are known by their names; their order says nothing, and none is an empty list."""
+    """Compare volumes by name, in any order. None equals an empty list."""
 
-    def known(volumes: Any) -> dict[str, Any]:
-        return {each["name"]: each for each in volumes or []}
+    def volumes_by_name(volumes: Any) -> dict[str, Any]:
+        return {volume["name"]: volume for volume in volumes or []}
 
-    return known(left) == known(right)
+    return volumes_by_name(left) == volumes_by_name(right)
 
 
 def _no_json(text: Any) -> str:
@@ -142,7 +142,7 @@ TASK_DEFINITION = Type(
         "cpu": Prop(replace=True),
         "memory": Prop(replace=True),
         "networkMode": Prop(replace=True, computed=True),
-        "requiresCompatibilities": Prop("list", replace=True, alike=same_members),
+        "requiresCompatibilities": Prop("list", replace=True, alike=has_same_members),
         "executionRoleArn": Prop(replace=True),
         "taskRoleArn": Prop(replace=True),
         "volumes": Prop("list", replace=True, item=_VOLUME, alike=_same_volumes),
@@ -180,7 +180,9 @@ TASK_DEFINITION = Type(
         },
         result={"arn": "taskDefinition.taskDefinitionArn"},
     ),
-    several=every("list_task_definitions", "taskDefinitionArns", familyPrefix=lambda scope: scope["family"]),
+    list_all=list_all_ids(
+        "list_task_definitions", "taskDefinitionArns", familyPrefix=lambda scope: scope["family"]
+    ),
     reads=(
         Call(
             "describe_task_definition",
@@ -206,45 +208,45 @@ TASK_DEFINITION = Type(
             absent=("ClientException",),
         ),
     ),
-    gone=lambda scope: scope.get("_status") == "INACTIVE",
+    is_gone=lambda scope: scope.get("_status") == "INACTIVE",
     tagging=_TAGGING,
     delete=Call("deregister_task_definition", {"taskDefinition": "$arn"}, absent=("ClientException",)),
-    unknowable="Kept; no task is started, no image fetched, no secret read. The real plugin's id is the family.",
+    limits="Kept; no task is started, no image fetched, no secret read. The real plugin's id is the family.",
 )
 
 
 def _network(scope: Scope) -> dict[str, Any] | None:
-    said = scope.get("networkConfiguration")
-    if not said:
+    configuration = scope.get("networkConfiguration")
+    if not configuration:
         return None
-    public = "ENABLED" if said.get("assignPublicIp") else "DISABLED"
-    asked = {
-        "subnets": said.get("subnets"),
-        "securityGroups": said.get("securityGroups"),
+    public = "ENABLED" if configuration.get("assignPublicIp") else "DISABLED"
+    members = {
+        "subnets": configuration.get("subnets"),
+        "securityGroups": configuration.get("securityGroups"),
         "assignPublicIp": public,
     }
-    return {"awsvpcConfiguration": {name: value for name, value in asked.items() if value is not None}}
+    return {"awsvpcConfiguration": {name: value for name, value in members.items() if value is not None}}
 
 
 def _as_network(service: Any) -> dict[str, Any] | None:
-    found = (service.get("networkConfiguration") or {}).get("awsvpcConfiguration")
-    if not found:
+    configuration = (service.get("networkConfiguration") or {}).get("awsvpcConfiguration")
+    if not configuration:
         return None
     return {
-        "Subnets": found.get("subnets", []),
-        "SecurityGroups": found.get("securityGroups", []),
-        "AssignPublicIp": found.get("assignPublicIp") == "ENABLED",
+        "Subnets": configuration.get("subnets", []),
+        "SecurityGroups": configuration.get("securityGroups", []),
+        "AssignPublicIp": configuration.get("assignPublicIp") == "ENABLED",
     }
 
 
 def _cluster_of(scope: Scope) -> str:
-    """A service's ARN ends in `service/CLUSTER/NAME`: an import says nothing else."""
+    """Return the cluster from a service's ARN, `…service/CLUSTER/NAME`, which is all that an import gives."""
     return str(scope["id"]).split("/")[-2]
 
 
 def _service_by_name(call: Callable[..., Any], scope: Scope) -> str | None:
-    found = call("describe_services", cluster=scope["cluster"], services=[scope["name"]])["services"]
-    return next((one["serviceArn"] for one in found if one["status"] != "INACTIVE"), None)
+    services = call("describe_services", cluster=scope["cluster"], services=[scope["name"]])["services"]
+    return next((service["serviceArn"] for service in services if service["status"] != "INACTIVE"), None)
 
 
 _SERVICE = {"cluster": _cluster_of, "service": "$arn"}
@@ -256,16 +258,16 @@ SERVICE = Type(
     id="{arn}",
     inputs={
         "name": Prop(replace=True),
-        "cluster": Prop(replace=True, alike=same_tail),
+        "cluster": Prop(replace=True, alike=is_same_tail),
         "launchType": Prop(replace=True, computed=True),
-        "taskDefinition": Prop(alike=same_tail),
+        "taskDefinition": Prop(alike=is_same_tail),
         "desiredCount": Prop("number"),
         "platformVersion": Prop(computed=True),
         "networkConfiguration": Prop(
             "object",
             fields={
-                "subnets": Prop("list", alike=same_members),
-                "securityGroups": Prop("list", alike=same_members),
+                "subnets": Prop("list", alike=has_same_members),
+                "securityGroups": Prop("list", alike=has_same_members),
                 "assignPublicIp": Prop("flag", default=False),
             },
         ),
@@ -310,7 +312,7 @@ SERVICE = Type(
         },
         result={"arn": "service.serviceArn"},
     ),
-    twin=_service_by_name,
+    find_only=_service_by_name,
     reads=(
         Call(
             "describe_services",
@@ -358,7 +360,7 @@ SERVICE = Type(
         absent=("ServiceNotFoundException", "ClusterNotFoundException", "ServiceNotActiveException"),
     ),
     autoname=AutoName("name", None, longest=255),
-    unknowable="Kept; no task is started, so nothing waits for a steady state, no target becomes healthy and no "
+    limits="Kept; no task is started, so nothing waits for a steady state, no target becomes healthy and no "
     "deployment fails. How it deploys, its grace period and whether commands may be executed are recorded, not kept "
     "by the endpoint.",
 )

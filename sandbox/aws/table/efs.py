@@ -1,11 +1,11 @@
-"""Amazon EFS: file systems, their policies, their addresses in a network, and access points."""
+"""Amazon EFS: file systems, their policies, mount targets, and access points."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Tagging, Type, every, fresh_token
-from sandbox.aws.schema import Prop, same_members, same_tail
+from sandbox.aws.model import Call, Facet, Scope, Tagging, Type, fresh_token, list_all_ids
+from sandbox.aws.schema import Prop, has_same_members, is_same_tail
 from sandbox.aws.table.kms import REGION, TAGS
 
 _FILES = {"FileSystemId": "$id"}
@@ -17,14 +17,15 @@ _TAGGING = Tagging(
 
 
 def _same_tags(call: Any, scope: Scope) -> str | None:
-    """The one that bears all our tags, the resource's own among them."""
-    wanted = scope.get("tagsAll") or {}
-    found = [
-        each["FileSystemId"]
-        for each in call("describe_file_systems")["FileSystems"]
-        if wanted and {tag["Key"]: tag["Value"] for tag in each.get("Tags", [])} == wanted
+    """Return the id of the only file system that has all these tags, with the resource's own."""
+    expected_tags = scope.get("tagsAll") or {}
+    matching_ids = [
+        file_system["FileSystemId"]
+        for file_system in call("describe_file_systems")["FileSystems"]
+        if expected_tags
+        and {tag["Key"]: tag["Value"] for tag in file_system.get("Tags", [])} == expected_tags
     ]
-    return found[0] if len(found) == 1 else None
+    return matching_ids[0] if len(matching_ids) == 1 else None
 
 
 FILE_SYSTEM = Type(
@@ -33,7 +34,7 @@ FILE_SYSTEM = Type(
     id="{id}",
     inputs={
         "encrypted": Prop("flag", replace=True, computed=True),
-        "kmsKeyId": Prop(replace=True, computed=True, alike=same_tail),
+        "kmsKeyId": Prop(replace=True, computed=True, alike=is_same_tail),
         "performanceMode": Prop(replace=True, computed=True),
         "throughputMode": Prop(default="bursting"),
         "region": REGION,
@@ -58,9 +59,9 @@ FILE_SYSTEM = Type(
         },
         result={"id": "FileSystemId"},
     ),
-    # The token that AWS knows already gets an error and not the first answer.
-    twin=lambda call, scope: _same_tags(call, scope),
-    doubles=False,
+    # AWS answers a repeated token with an error, not with the first answer.
+    find_only=lambda call, scope: _same_tags(call, scope),
+    allows_duplicates=False,
     reads=(
         Call(
             "describe_file_systems",
@@ -88,7 +89,7 @@ FILE_SYSTEM = Type(
     tagging=_TAGGING,
     delete=Call("delete_file_system", _FILES, absent=_NO_FILES),
     computed={"arn": "arn:{partition}:elasticfilesystem:{region}:{account}:file-system/{id}"},
-    unknowable="Kept; nothing can be mounted, and nothing is encrypted. Life cycles, backups and replication are not "
+    limits="Kept; nothing can be mounted, and nothing is encrypted. Life cycles, backups and replication are not "
     "served.",
 )
 
@@ -123,7 +124,7 @@ FILE_SYSTEM_POLICY = Type(
         {"FileSystemId": "$fileSystemId"},
         absent=(*_NO_FILES, "PolicyNotFound"),
     ),
-    unknowable="Kept, not enforced: nobody mounts anything here.",
+    limits="Kept, not enforced: nobody mounts anything here.",
 )
 
 
@@ -139,7 +140,7 @@ MOUNT_TARGET = Type(
         "fileSystemId": Prop(required=True, replace=True),
         "subnetId": Prop(required=True, replace=True),
         "ipAddress": Prop(replace=True, computed=True),
-        "securityGroups": Prop("list", computed=True, alike=same_members),
+        "securityGroups": Prop("list", computed=True, alike=has_same_members),
         "region": REGION,
     },
     outputs={
@@ -189,16 +190,20 @@ MOUNT_TARGET = Type(
         ),
     ),
     delete=Call("delete_mount_target", {"MountTargetId": "$id"}, absent=("MountTargetNotFound",)),
-    doubles=False,
-    twin=lambda call, scope: _twin(call, scope),
-    unknowable="There at once; in AWS it takes a minute or two.",
+    allows_duplicates=False,
+    find_only=lambda call, scope: _twin(call, scope),
+    limits="There at once; in AWS it takes a minute or two.",
 )
 
 
 def _twin(call: Any, scope: Scope) -> str | None:
-    """The one of this file system in this subnet: AWS takes one a zone."""
-    found = call("describe_mount_targets", FileSystemId=scope["fileSystemId"])["MountTargets"]
-    mine = [each["MountTargetId"] for each in found if each["SubnetId"] == scope["subnetId"]]
+    """Return the id of the file system's only mount target in this subnet: AWS allows one in each zone."""
+    mount_targets = call("describe_mount_targets", FileSystemId=scope["fileSystemId"])["MountTargets"]
+    mine = [
+        mount_target["MountTargetId"]
+        for mount_target in mount_targets
+        if mount_target["SubnetId"] == scope["subnetId"]
+    ]
     return mine[0] if len(mine) == 1 else None
 
 
@@ -248,7 +253,7 @@ ACCESS_POINT = Type(
         },
         result={"id": "AccessPointId"},
     ),
-    several=every(
+    list_all=list_all_ids(
         "describe_access_points",
         "AccessPoints[].AccessPointId",
         FileSystemId=lambda scope: scope["fileSystemId"],
@@ -271,7 +276,7 @@ ACCESS_POINT = Type(
     tagging=_TAGGING,
     delete=Call("delete_access_point", {"AccessPointId": "$id"}, absent=("AccessPointNotFound",)),
     computed={"arn": "arn:{partition}:elasticfilesystem:{region}:{account}:access-point/{id}"},
-    unknowable="Kept; nobody comes by it.",
+    limits="Kept; nobody comes by it.",
 )
 
 TYPES = (FILE_SYSTEM, FILE_SYSTEM_POLICY, MOUNT_TARGET, ACCESS_POINT)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, all_tags
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 GONE = ("ResourceNotFoundException",)
-_LIST = Prop("list", alike=same_members)
+_LIST = Prop("list", alike=has_same_members)
 
 
 def tagging(arn: str = "$arn") -> Tagging:
@@ -23,59 +23,68 @@ TAGGING = tagging()
 
 
 def _cidrs(api: str) -> Prop:
-    return Prop("object", api=api, fields={"cidrs": Prop("list", api="cidrs", alike=same_members)})
+    return Prop("object", api=api, fields={"cidrs": Prop("list", api="cidrs", alike=has_same_members)})
 
 
 _CLUSTER = {"name": "$name"}
 
 
 def _logging(scope: Scope) -> dict[str, Any] | None:
-    """What is on, and, for a change, what is off: AWS leaves alone what is not named."""
-    every = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-    on = [each for each in every if each in (scope.get("enabledClusterLogTypes") or [])]
-    off = [each for each in every if each not in on]
+    """Return the log types that are on and, for a change, off: AWS does not change missing ones."""
+    all_types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+    on = [log_type for log_type in all_types if log_type in (scope.get("enabledClusterLogTypes") or [])]
+    off = [log_type for log_type in all_types if log_type not in on]
     sets = [{"types": kinds, "enabled": flag} for kinds, flag in ((on, True), (off, False)) if kinds]
     return {"clusterLogging": sets}
 
 
-def _on(found: Any) -> list[str]:
-    sets = (found.get("logging") or {}).get("clusterLogging") or []
-    return [kind for each in sets if each["enabled"] for kind in each["types"]]
+def _enabled_log_types(cluster: Any) -> list[str]:
+    sets = (cluster.get("logging") or {}).get("clusterLogging") or []
+    return [kind for log_setup in sets if log_setup["enabled"] for kind in log_setup["types"]]
 
 
-def _remote(scope: Scope) -> dict[str, Any] | None:
-    given = scope.get("remoteNetworkConfig")
-    if not given:
+def _remote_network(scope: Scope) -> dict[str, Any] | None:
+    configuration = scope.get("remoteNetworkConfig")
+    if not configuration:
         return None
     names = ("remoteNodeNetworks", "remotePodNetworks")
-    return {name: [{"cidrs": given[name]["cidrs"]}] for name in names if given.get(name)}
+    return {name: [{"cidrs": configuration[name]["cidrs"]}] for name in names if configuration.get(name)}
 
 
-def _remote_found(found: Any) -> dict[str, Any] | None:
-    told = found.get("remoteNetworkConfig")
-    return {name: {"cidrs": parts[0]["cidrs"]} for name, parts in told.items() if parts} if told else None
-
-
-def _sealing(scope: Scope) -> list[dict[str, Any]] | None:
-    given = scope.get("encryptionConfig")
+def _read_remote_network(cluster: Any) -> dict[str, Any] | None:
+    configuration = cluster.get("remoteNetworkConfig")
     return (
-        [{"resources": given["resources"], "provider": {"keyArn": given["provider"]["keyArn"]}}]
-        if given
+        {name: {"cidrs": networks[0]["cidrs"]} for name, networks in configuration.items() if networks}
+        if configuration
         else None
     )
 
 
-def _inside(scope: Scope) -> dict[str, Any]:
-    wanted = (
+def _encryption(scope: Scope) -> list[dict[str, Any]] | None:
+    configuration = scope.get("encryptionConfig")
+    return (
+        [
+            {
+                "resources": configuration["resources"],
+                "provider": {"keyArn": configuration["provider"]["keyArn"]},
+            }
+        ]
+        if configuration
+        else None
+    )
+
+
+def _vpc_settings(scope: Scope) -> dict[str, Any]:
+    setting_names = (
         "subnetIds",
         "securityGroupIds",
         "endpointPrivateAccess",
         "endpointPublicAccess",
         "publicAccessCidrs",
     )
-    given = scope.get("vpcConfig") or {}
-    said = {key: given[key] for key in wanted if given.get(key) is not None}
-    return {"endpointPrivateAccess": False, "endpointPublicAccess": True, **said}
+    vpc_config = scope.get("vpcConfig") or {}
+    settings = {key: vpc_config[key] for key in setting_names if vpc_config.get(key) is not None}
+    return {"endpointPrivateAccess": False, "endpointPublicAccess": True, **settings}
 
 
 CLUSTER = Type(
@@ -101,7 +110,7 @@ CLUSTER = Type(
             replace=True,
             fields={
                 "provider": Prop("object", api="provider", fields={"keyArn": Prop(api="keyArn")}),
-                "resources": Prop("list", api="resources", alike=same_members),
+                "resources": Prop("list", api="resources", alike=has_same_members),
             },
         ),
         "kubernetesNetworkConfig": Prop(
@@ -128,9 +137,11 @@ CLUSTER = Type(
                 "clusterSecurityGroupId": Prop(api="clusterSecurityGroupId", computed=True),
                 "endpointPrivateAccess": Prop("flag", api="endpointPrivateAccess", default=False),
                 "endpointPublicAccess": Prop("flag", api="endpointPublicAccess", default=True),
-                "publicAccessCidrs": Prop("list", api="publicAccessCidrs", computed=True, alike=same_members),
-                "securityGroupIds": Prop("list", api="securityGroupIds", alike=same_members),
-                "subnetIds": Prop("list", api="subnetIds", alike=same_members),
+                "publicAccessCidrs": Prop(
+                    "list", api="publicAccessCidrs", computed=True, alike=has_same_members
+                ),
+                "securityGroupIds": Prop("list", api="securityGroupIds", alike=has_same_members),
+                "subnetIds": Prop("list", api="subnetIds", alike=has_same_members),
                 "vpcId": Prop(api="vpcId", computed=True),
             },
         ),
@@ -151,12 +162,12 @@ CLUSTER = Type(
             "name": "$name",
             "version": "$version",
             "roleArn": "$roleArn",
-            "resourcesVpcConfig": _inside,
+            "resourcesVpcConfig": _vpc_settings,
             "kubernetesNetworkConfig": "$kubernetesNetworkConfig",
             "logging": lambda scope: _logging(scope) if scope.get("enabledClusterLogTypes") else None,
-            "encryptionConfig": _sealing,
+            "encryptionConfig": _encryption,
             "accessConfig": "$accessConfig",
-            "remoteNetworkConfig": _remote,
+            "remoteNetworkConfig": _remote_network,
             "bootstrapSelfManagedAddons": lambda scope: scope.get("bootstrapSelfManagedAddons", True),
             "tags": all_tags,
         },
@@ -174,9 +185,9 @@ CLUSTER = Type(
                 "vpcConfig": "resourcesVpcConfig",
                 "kubernetesNetworkConfig": "kubernetesNetworkConfig",
                 "accessConfig": "accessConfig",
-                "enabledClusterLogTypes": _on,
+                "enabledClusterLogTypes": _enabled_log_types,
                 "encryptionConfig": "encryptionConfig[0]",
-                "remoteNetworkConfig": _remote_found,
+                "remoteNetworkConfig": _read_remote_network,
                 "certificateAuthority": "certificateAuthority",
                 "endpoint": "endpoint",
                 "platformVersion": "platformVersion",
@@ -193,7 +204,7 @@ CLUSTER = Type(
         ),
         Facet(
             ("vpcConfig",),
-            put=Call("update_cluster_config", {**_CLUSTER, "resourcesVpcConfig": _inside}),
+            put=Call("update_cluster_config", {**_CLUSTER, "resourcesVpcConfig": _vpc_settings}),
         ),
         Facet(
             ("accessConfig",),
@@ -215,7 +226,7 @@ CLUSTER = Type(
                 "update_cluster_config",
                 {
                     **_CLUSTER,
-                    "remoteNetworkConfig": lambda scope: _remote(scope) or {"remoteNodeNetworks": []},
+                    "remoteNetworkConfig": lambda scope: _remote_network(scope) or {"remoteNodeNetworks": []},
                 },
             ),
         ),
@@ -223,7 +234,7 @@ CLUSTER = Type(
     tagging=TAGGING,
     delete=Call("delete_cluster", _CLUSTER, absent=GONE),
     autoname=AutoName("name", None, longest=100),
-    unknowable="No API server comes of it: its address leads nowhere, and the cluster beside it is another program's. "
+    limits="No API server comes of it: its address leads nowhere, and the cluster beside it is another program's. "
     "Every change is done at once. In AWS a change of `bootstrapClusterCreatorAdminPermissions` makes the "
     "cluster anew; here it is not seen.",
 )

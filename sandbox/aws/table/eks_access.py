@@ -1,4 +1,4 @@
-"""Amazon EKS: who is let into a cluster, and what its pods become."""
+"""Amazon EKS: access entries and pod identity associations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, all_tags
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.eks import GONE, tagging
 from sandbox.aws.table.kms import REGION, TAGS
 
@@ -18,7 +18,7 @@ ACCESS_ENTRY = Type(
     id="{clusterName}:{principalArn}",
     inputs={
         "clusterName": Prop(replace=True, required=True),
-        "kubernetesGroups": Prop("list", computed=True, alike=same_members),
+        "kubernetesGroups": Prop("list", computed=True, alike=has_same_members),
         "principalArn": Prop(replace=True, required=True),
         "type": Prop(replace=True, default="STANDARD"),
         "userName": Prop(computed=True),
@@ -67,7 +67,7 @@ ACCESS_ENTRY = Type(
     ),
     tagging=tagging("$accessEntryArn"),
     delete=Call("delete_access_entry", _WHO, absent=GONE),
-    unknowable="Nobody is let in or kept out. That the principal exists is not checked, as in AWS.",
+    limits="Nobody is let in or kept out. That the principal exists is not checked, as in AWS.",
 )
 
 ACCESS_POLICY_ASSOCIATION = Type(
@@ -80,7 +80,7 @@ ACCESS_POLICY_ASSOCIATION = Type(
             required=True,
             replace=True,
             fields={
-                "namespaces": Prop("list", api="namespaces", alike=same_members),
+                "namespaces": Prop("list", api="namespaces", alike=has_same_members),
                 "type": Prop(api="type"),
             },
         ),
@@ -103,14 +103,14 @@ ACCESS_POLICY_ASSOCIATION = Type(
         ),
     ),
     delete=Call("disassociate_access_policy", {**_WHO, "policyArn": "$policyArn"}, absent=GONE),
-    unknowable="The policy is recorded: that there is one of this name is not checked.",
+    limits="The policy is recorded: that there is one of this name is not checked.",
 )
 
 _PODS = {"clusterName": "$clusterName", "associationId": "$associationId"}
 
 
 def _only(call: Callable[..., Any], scope: Scope) -> str | None:
-    """A service account bears one role at a time."""
+    """Return the id of the only association of a service account."""
     key = {name: scope.get(name) for name in ("clusterName", "namespace", "serviceAccount")}
     listed = call("list_pod_identity_associations", **key)["associations"]
     return f"{scope['clusterName']},{listed[0]['associationId']}" if len(listed) == 1 else None
@@ -159,7 +159,7 @@ POD_IDENTITY_ASSOCIATION = Type(
             absent=GONE,
         ),
     ),
-    twin=_only,
+    find_only=_only,
     facets=(
         Facet(
             ("roleArn", "disableSessionTags"),
@@ -175,7 +175,7 @@ POD_IDENTITY_ASSOCIATION = Type(
     ),
     tagging=tagging("$associationArn"),
     delete=Call("delete_pod_identity_association", _PODS, absent=GONE),
-    unknowable="No pod is given credentials. In AWS's plugin the id is the association's alone, and an import names "
+    limits="No pod is given credentials. In AWS's plugin the id is the association's alone, and an import names "
     "the cluster before it as here.",
 )
 

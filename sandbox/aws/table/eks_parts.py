@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, all_tags
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.eks import GONE, TAGGING
 from sandbox.aws.table.kms import REGION, TAGS
 
@@ -20,33 +20,35 @@ _SIZE = Prop(
 )
 
 
-def _relabelled(call: Callable[..., Any], scope: Scope) -> None:
-    """Labels and taints are added and taken away, so what there is must be known."""
+def _change_labels(call: Callable[..., Any], scope: Scope) -> None:
+    """Change labels and taints. The API adds and removes them, so the existing ones are read first."""
     key = {"clusterName": scope["clusterName"], "nodegroupName": scope["nodeGroupName"]}
-    there = call("describe_nodegroup", **key)["nodegroup"]
+    group = call("describe_nodegroup", **key)["nodegroup"]
     labels, taints = scope.get("labels") or {}, scope.get("taints") or []
-    kept = {(each["key"], each["effect"]) for each in taints}
+    taint_keys = {(taint["key"], taint["effect"]) for taint in taints}
     call(
         "update_nodegroup_config",
         **key,
         labels={
             "addOrUpdateLabels": labels,
-            "removeLabels": [each for each in there.get("labels") or {} if each not in labels],
+            "removeLabels": [label for label in group.get("labels") or {} if label not in labels],
         },
         taints={
             "addOrUpdateTaints": taints,
             "removeTaints": [
-                each for each in there.get("taints") or [] if (each["key"], each["effect"]) not in kept
+                taint
+                for taint in group.get("taints") or []
+                if (taint["key"], taint["effect"]) not in taint_keys
             ],
         },
     )
 
 
 def _template(scope: Scope) -> dict[str, str] | None:
-    """By id where both are known: AWS takes one of the two."""
-    given = scope.get("launchTemplate") or {}
-    key = "id" if given.get("id") else "name"
-    return {key: given[key], "version": str(given["version"])} if given.get(key) else None
+    """Return the launch template by id if that is known, else by name: AWS accepts only one of them."""
+    template = scope.get("launchTemplate") or {}
+    key = "id" if template.get("id") else "name"
+    return {key: template[key], "version": str(template["version"])} if template.get(key) else None
 
 
 NODE_GROUP = Type(
@@ -59,7 +61,7 @@ NODE_GROUP = Type(
         "clusterName": Prop(replace=True, required=True),
         "diskSize": Prop("number", replace=True, computed=True),
         "forceUpdateVersion": Prop("flag", local=True),
-        "instanceTypes": Prop("list", replace=True, computed=True, alike=same_members),
+        "instanceTypes": Prop("list", replace=True, computed=True, alike=has_same_members),
         "labels": Prop("map"),
         "launchTemplate": Prop(
             "object",
@@ -74,7 +76,7 @@ NODE_GROUP = Type(
         "nodeRoleArn": Prop(replace=True, required=True),
         "releaseVersion": Prop(computed=True),
         "scalingConfig": _SIZE,
-        "subnetIds": Prop("list", replace=True, required=True, alike=same_members),
+        "subnetIds": Prop("list", replace=True, required=True, alike=has_same_members),
         "taints": Prop("list", item=_TAINT),
         "updateConfig": Prop(
             "object",
@@ -139,7 +141,7 @@ NODE_GROUP = Type(
         ),
     ),
     facets=(
-        Facet(("labels", "taints"), put=_relabelled),
+        Facet(("labels", "taints"), put=_change_labels),
         Facet(
             ("scalingConfig",),
             put=Call("update_nodegroup_config", {**_OF, "scalingConfig": "$scalingConfig"}),
@@ -164,7 +166,7 @@ NODE_GROUP = Type(
     tagging=TAGGING,
     delete=Call("delete_nodegroup", _OF, absent=GONE),
     autoname=AutoName("nodeGroupName", "nodeGroupNamePrefix", longest=63),
-    unknowable="No machine comes of it, and none rolls: the sandbox's cluster has simulated nodes of its own. In AWS "
+    limits="No machine comes of it, and none rolls: the sandbox's cluster has simulated nodes of its own. In AWS "
     "another launch template makes the group anew; here it is taken in place.",
 )
 
@@ -172,17 +174,17 @@ _ADDON = {"clusterName": "$clusterName", "addonName": "$addonName"}
 _BEARS = Prop("object", fields={"roleArn": Prop(api="roleArn"), "serviceAccount": Prop(api="serviceAccount")})
 
 
-def _borne(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
-    """The addon names its associations by ARN; what they are is asked of each."""
-    found = []
-    for each in scope.get("_associations") or []:
-        asked = call(
+def _read_associations(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
+    """Return the addon's pod identity associations. The addon has only their ARNs, so each one is read."""
+    associations = []
+    for arn in scope.get("_associations") or []:
+        answer = call(
             "describe_pod_identity_association",
             clusterName=scope["clusterName"],
-            associationId=str(each).rsplit("/", 1)[-1],
+            associationId=str(arn).rsplit("/", 1)[-1],
         )["association"]
-        found.append({"roleArn": asked["roleArn"], "serviceAccount": asked["serviceAccount"]})
-    return {"podIdentityAssociations": found}
+        associations.append({"roleArn": answer["roleArn"], "serviceAccount": answer["serviceAccount"]})
+    return {"podIdentityAssociations": associations}
 
 
 ADDON = Type(
@@ -232,7 +234,7 @@ ADDON = Type(
             absent=GONE,
         ),
     ),
-    after_read=_borne,
+    after_read=_read_associations,
     facets=(
         Facet(
             ("addonVersion", "configurationValues", "podIdentityAssociations", "serviceAccountRoleArn"),
@@ -251,7 +253,7 @@ ADDON = Type(
     ),
     tagging=TAGGING,
     delete=Call("delete_addon", _ADDON, absent=GONE),
-    unknowable="Nothing is installed in a cluster, and no version is refused.",
+    limits="Nothing is installed in a cluster, and no version is refused.",
 )
 
 TYPES = (NODE_GROUP, ADDON)

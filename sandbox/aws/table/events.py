@@ -62,7 +62,7 @@ RULE = Type(
     delete=Call("delete_rule", {"Name": "$name", "Force": "$forceDestroy"}, absent=_GONE),
     computed={"arn": "arn:{partition}:events:{region}:{account}:rule/{name}"},
     autoname=AutoName("name", "namePrefix", longest=64),
-    unknowable="No event of AWS's own services arrives, so no rule is ever met. Buses other than the default one "
+    limits="No event of AWS's own services arrives, so no rule is ever met. Buses other than the default one "
     "are not served.",
 )
 
@@ -134,7 +134,7 @@ TARGET = Type(
     ),
     delete=Call("remove_targets", {"Rule": "$rule", "Ids": ["$targetId"]}, absent=_GONE),
     autoname=AutoName("targetId", None, longest=64),
-    unknowable="Nothing is delivered, and that the target lets EventBridge in is not checked. The id is the "
+    limits="Nothing is delivered, and that the target lets EventBridge in is not checked. The id is the "
     "import's form, `rule/target`, where the real plugin's has a hyphen; a missing `targetId` is made up from the "
     "resource's name. Targets with settings of their service (ECS, Batch, SQS, …) are not served.",
 )

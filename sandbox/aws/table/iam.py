@@ -1,4 +1,4 @@
-"""AWS Identity and Access Management: roles, policies and what joins them."""
+"""AWS Identity and Access Management: roles, policies and attachments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNENFORCED = "Kept and checked for form; no request is refused by it."
 
 
 def _detach_everything(call: Callable[..., Any], scope: Scope) -> None:
-    """With `forceDetachPolicies`, what others attached goes first; else AWS's refusal is passed on."""
+    """With `forceDetachPolicies`, detach all policies first. Otherwise AWS may refuse the deletion."""
     if not scope.get("forceDetachPolicies"):
         return
     role = scope["name"]
@@ -103,12 +103,12 @@ ROLE = Type(
     before_delete=_detach_everything,
     delete=Call("delete_role", _ROLE, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=64),
-    unknowable=_UNENFORCED + " Inline and managed policies are attached by their own types only.",
+    limits=_UNENFORCED + " Inline and managed policies are attached by their own types only.",
 )
 
 
 def _keep_four_versions(call: Callable[..., Any], scope: Scope) -> None:
-    """AWS keeps five versions of a policy: the oldest that is not in use makes room."""
+    """Delete the oldest version that is not the default: AWS allows five versions of a policy."""
     versions = call("list_policy_versions", PolicyArn=scope["id"])["Versions"]
     spare = sorted(
         (version for version in versions if not version["IsDefaultVersion"]),
@@ -119,20 +119,20 @@ def _keep_four_versions(call: Callable[..., Any], scope: Scope) -> None:
 
 
 def _delete_versions(call: Callable[..., Any], scope: Scope) -> None:
-    """A policy goes only when no version but the one in use is left."""
+    """Delete all versions except the default one, since AWS requires that."""
     for version in call("list_policy_versions", PolicyArn=scope["id"])["Versions"]:
         if not version["IsDefaultVersion"]:
             call("delete_policy_version", PolicyArn=scope["id"], VersionId=version["VersionId"])
 
 
-def _named(call: Callable[..., Any], scope: Scope) -> str | None:
-    """The policy of that name: an account has one, whatever its path."""
+def _find_by_name(call: Callable[..., Any], scope: Scope) -> str | None:
+    """Return the ARN of the policy with this name. Names are unique in an account, whatever the path."""
     marker: dict[str, Any] = {}
     while True:
         listed = call("list_policies", Scope="Local", **marker)
-        for each in listed["Policies"]:
-            if each["PolicyName"] == scope["name"]:
-                return str(each["Arn"])
+        for policy in listed["Policies"]:
+            if policy["PolicyName"] == scope["name"]:
+                return str(policy["Arn"])
         if not listed.get("IsTruncated"):
             return None
         marker = {"Marker": listed["Marker"]}
@@ -162,7 +162,7 @@ POLICY = Type(
         },
         result={"arn": "Policy.Arn"},
     ),
-    twin=_named,
+    find_only=_find_by_name,
     reads=(
         Call(
             "get_policy",
@@ -202,7 +202,7 @@ POLICY = Type(
     before_delete=_delete_versions,
     delete=Call("delete_policy", {"PolicyArn": "$arn"}, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=128),
-    unknowable=_UNENFORCED,
+    limits=_UNENFORCED,
 )
 
 _ROLE_POLICY = {"RoleName": "$role", "PolicyName": "$name"}
@@ -224,7 +224,7 @@ ROLE_POLICY = Type(
     facets=(Facet(("policy",), put=_PUT_ROLE_POLICY),),
     delete=Call("delete_role_policy", _ROLE_POLICY, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=128),
-    unknowable=_UNENFORCED,
+    limits=_UNENFORCED,
 )
 
 _ATTACHMENT = {"RoleName": "$role", "PolicyArn": "$policyArn"}
@@ -248,8 +248,7 @@ ROLE_POLICY_ATTACHMENT = Type(
         ),
     ),
     delete=Call("detach_role_policy", _ATTACHMENT, absent=_GONE),
-    unknowable=_UNENFORCED
-    + " The id is the import's form, `role/arn`, where the real plugin makes up a suffix.",
+    limits=_UNENFORCED + " The id is the import's form, `role/arn`, where the real plugin makes up a suffix.",
 )
 
 TYPES = (ROLE, POLICY, ROLE_POLICY, ROLE_POLICY_ATTACHMENT)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, every, pairs
-from sandbox.aws.schema import Prop, same_tail
+from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, list_all_ids, pairs
+from sandbox.aws.schema import Prop, is_same_tail
 
 REGION = Prop(replace=True, computed=True)
 TAGS = Prop("map")
@@ -42,7 +42,7 @@ KEY = Type(
         },
         result={"keyId": "KeyMetadata.KeyId", "arn": "KeyMetadata.Arn"},
     ),
-    several=every("list_keys", "Keys[].KeyId", Limit=1000),
+    list_all=list_all_ids("list_keys", "Keys[].KeyId", Limit=1000),
     reads=(
         Call(
             "describe_key",
@@ -110,13 +110,13 @@ KEY = Type(
         ),
         remove=Call("untag_resource", {"KeyId": "$keyId", "TagKeys": "$tagsGone"}),
     ),
-    gone=lambda scope: scope.get("_state") in ("PendingDeletion", "PendingReplicaDeletion"),
+    is_gone=lambda scope: scope.get("_state") in ("PendingDeletion", "PendingReplicaDeletion"),
     delete=Call(
         "schedule_key_deletion",
         {"KeyId": "$keyId", "PendingWindowInDays": "$deletionWindowInDays"},
         absent=("NotFoundException", "KMSInvalidStateException"),
     ),
-    unknowable="A deleted key stays, pending deletion, as in AWS; nothing ends the waiting time. "
+    limits="A deleted key stays, pending deletion, as in AWS; nothing ends the waiting time. "
     "A key policy is kept, not enforced.",
 )
 
@@ -127,7 +127,7 @@ ALIAS = Type(
     inputs={
         "name": Prop(replace=True),
         "namePrefix": Prop(replace=True, local=True),
-        "targetKeyId": Prop(required=True, alike=same_tail),
+        "targetKeyId": Prop(required=True, alike=is_same_tail),
         "region": REGION,
     },
     outputs={"arn": Prop(), "targetKeyArn": Prop(computed=True)},
@@ -159,7 +159,7 @@ ALIAS = Type(
         longest=256,
         shape=lambda name: name if name.startswith("alias/") else f"alias/{name}",
     ),
-    unknowable="That the name `alias/aws/…` is AWS's own is not checked.",
+    limits="That the name `alias/aws/…` is AWS's own is not checked.",
 )
 
 TYPES = (KEY, ALIAS)

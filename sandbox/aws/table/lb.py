@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 _BALANCER = {"LoadBalancerArn": "$arn"}
@@ -21,12 +21,14 @@ _READ_TAGS = Call(
 
 
 def _attribute(key: str) -> Callable[[Any], str | None]:
-    """One attribute of a load balancer or target group, as text."""
+    """Return a function that reads one attribute of a load balancer or target group, as text."""
 
-    def found(answer: Any) -> str | None:
-        return next((str(one["Value"]) for one in answer["Attributes"] if one["Key"] == key), None)
+    def read_value(answer: Any) -> str | None:
+        return next(
+            (str(attribute["Value"]) for attribute in answer["Attributes"] if attribute["Key"] == key), None
+        )
 
-    return found
+    return read_value
 
 
 def _flag(key: str) -> Callable[[Any], bool]:
@@ -34,16 +36,16 @@ def _flag(key: str) -> Callable[[Any], bool]:
 
 
 def _attributes(**names: tuple[str, Any]) -> Callable[[Scope], list[dict[str, str]]]:
-    """Attributes as they are set, by the properties that say them, each with what its absence means."""
+    """Return a function for attributes: API name by (property, default)."""
 
-    def made(scope: Scope) -> list[dict[str, str]]:
+    def build(scope: Scope) -> list[dict[str, str]]:
         return [
             {"Key": key.replace("__", "."), "Value": _text(value)}
             for key, (name, absent) in names.items()
             if (value := scope.get(name, absent)) is not None
         ]
 
-    return made
+    return build
 
 
 def _text(value: Any) -> str:
@@ -60,8 +62,8 @@ LOAD_BALANCER = Type(
         "name": Prop(replace=True),
         "internal": Prop("flag", replace=True, default=False),
         "loadBalancerType": Prop(replace=True, default="application"),
-        "securityGroups": Prop("list", computed=True, alike=same_members),
-        "subnets": Prop("list", computed=True, alike=same_members),
+        "securityGroups": Prop("list", computed=True, alike=has_same_members),
+        "subnets": Prop("list", computed=True, alike=has_same_members),
         "enableCrossZoneLoadBalancing": Prop("flag", default=False),
         "enableDeletionProtection": Prop("flag", default=False),
         "enforceSecurityGroupInboundRulesOnPrivateLinkTraffic": Prop(local=True),
@@ -88,11 +90,11 @@ LOAD_BALANCER = Type(
         },
         result={"arn": "LoadBalancers[0].LoadBalancerArn"},
     ),
-    doubles=True,
-    several=lambda call, scope: [
-        str(one["LoadBalancerArn"])
-        for one in call("describe_load_balancers")["LoadBalancers"]
-        if one["LoadBalancerName"] == scope["name"]
+    allows_duplicates=True,
+    list_all=lambda call, scope: [
+        str(load_balancer["LoadBalancerArn"])
+        for load_balancer in call("describe_load_balancers")["LoadBalancers"]
+        if load_balancer["LoadBalancerName"] == scope["name"]
     ],
     reads=(
         Call(
@@ -108,7 +110,7 @@ LOAD_BALANCER = Type(
                 "dnsName": "DNSName",
                 "vpcId": "VpcId",
                 "zoneId": "CanonicalHostedZoneId",
-                "arnSuffix": lambda found: str(found["LoadBalancerArn"]).partition(":loadbalancer/")[2],
+                "arnSuffix": lambda answer: str(answer["LoadBalancerArn"]).partition(":loadbalancer/")[2],
             },
             absent=("LoadBalancerNotFound",),
         ),
@@ -146,7 +148,7 @@ LOAD_BALANCER = Type(
     tagging=_TAGGING,
     delete=Call("delete_load_balancer", _BALANCER, absent=("LoadBalancerNotFound",)),
     autoname=AutoName("name", None, longest=32),
-    unknowable="Kept; its name resolves nowhere and nothing passes it. Its ARN says `app` whatever its type. Whether "
+    limits="Kept; its name resolves nowhere and nothing passes it. Its ARN says `app` whatever its type. Whether "
     "PrivateLink's traffic is held to the security groups is recorded, not kept by the endpoint. A second request of "
     "the same name makes a second one, where AWS answers with the first.",
 )
@@ -165,21 +167,21 @@ _HEALTH = {
 
 
 def _checked(key: str) -> Callable[[Scope], Any]:
-    """One setting of the health check as the API takes it, beside the target group's own."""
+    """Return a function that reads one health check setting, which the API has in the target group itself."""
 
-    def said(scope: Scope) -> Any:
+    def read_property(scope: Scope) -> Any:
         value = (scope.get("healthCheck") or {}).get(key)
         if value is None:
             return None
         return {"HttpCode": value} if key == "matcher" else int(value) if isinstance(value, float) else value
 
-    return said
+    return read_property
 
 
 def _health(group: Any) -> dict[str, Any]:
-    found = {key: group.get(api) for key, (api, _) in _HEALTH.items()}
-    found["matcher"] = (group.get("Matcher") or {}).get("HttpCode")
-    return {key[:1].upper() + key[1:]: value for key, value in found.items() if value is not None}
+    properties = {key: group.get(api) for key, (api, _) in _HEALTH.items()}
+    properties["matcher"] = (group.get("Matcher") or {}).get("HttpCode")
+    return {key[:1].upper() + key[1:]: value for key, value in properties.items() if value is not None}
 
 
 _CHECK = {api: _checked(key) for key, (api, _) in _HEALTH.items()}
@@ -222,8 +224,8 @@ TARGET_GROUP = Type(
         },
         result={"arn": "TargetGroups[0].TargetGroupArn"},
     ),
-    doubles=False,
-    twin=_by_name,
+    allows_duplicates=False,
+    find_only=_by_name,
     reads=(
         Call(
             "describe_target_groups",
@@ -236,7 +238,7 @@ TARGET_GROUP = Type(
                 "targetType": "TargetType",
                 "vpcId": "VpcId",
                 "healthCheck": _health,
-                "arnSuffix": lambda found: str(found["TargetGroupArn"]).rpartition(":")[2],
+                "arnSuffix": lambda answer: str(answer["TargetGroupArn"]).rpartition(":")[2],
             },
             absent=("TargetGroupNotFound",),
         ),
@@ -244,8 +246,8 @@ TARGET_GROUP = Type(
             "describe_target_group_attributes",
             _TARGETS,
             result={
-                "deregistrationDelay": lambda found: int(
-                    _attribute("deregistration_delay.timeout_seconds")(found) or 300
+                "deregistrationDelay": lambda answer: int(
+                    _attribute("deregistration_delay.timeout_seconds")(answer) or 300
                 ),
                 "preserveClientIp": _attribute("preserve_client_ip.enabled"),
             },
@@ -272,7 +274,7 @@ TARGET_GROUP = Type(
     tagging=_TAGGING,
     delete=Call("delete_target_group", _TARGETS, absent=("TargetGroupNotFound",)),
     autoname=AutoName("name", None, longest=32),
-    unknowable="Kept; no target is asked for its health.",
+    limits="Kept; no target is asked for its health.",
 )
 
 LISTENER = Type(
@@ -303,11 +305,11 @@ LISTENER = Type(
         },
         result={"arn": "Listeners[0].ListenerArn"},
     ),
-    doubles=True,
-    several=lambda call, scope: [
-        str(one["ListenerArn"])
-        for one in call("describe_listeners", LoadBalancerArn=scope["loadBalancerArn"])["Listeners"]
-        if one.get("Port") == scope.get("port")
+    allows_duplicates=True,
+    list_all=lambda call, scope: [
+        str(listener["ListenerArn"])
+        for listener in call("describe_listeners", LoadBalancerArn=scope["loadBalancerArn"])["Listeners"]
+        if listener.get("Port") == scope.get("port")
     ],
     reads=(
         Call(
@@ -340,7 +342,7 @@ LISTENER = Type(
     ),
     tagging=_TAGGING,
     delete=Call("delete_listener", {"ListenerArn": "$arn"}, absent=("ListenerNotFound",)),
-    unknowable="Kept; nothing listens. One target group in the default action; no rules, no certificates. A "
+    limits="Kept; nothing listens. One target group in the default action; no rules, no certificates. A "
     "second one on the port is made, where AWS refuses it.",
 )
 

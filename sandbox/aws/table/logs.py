@@ -65,7 +65,7 @@ LOG_GROUP = Type(
     delete=Call("delete_log_group", _NAME, absent=_GONE),
     computed={"arn": "arn:{partition}:logs:{region}:{account}:log-group:{name}"},
     autoname=AutoName("name", "namePrefix", longest=512),
-    unknowable="The group's class is recorded, not kept by the endpoint. Nothing is encrypted with the key, "
+    limits="The group's class is recorded, not kept by the endpoint. Nothing is encrypted with the key, "
     "and no event is removed when its retention ends.",
 )
 

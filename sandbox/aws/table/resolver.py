@@ -1,12 +1,12 @@
-"""Amazon Route 53 Resolver: endpoints, forwarding rules, and the VPCs that follow them."""
+"""Amazon Route 53 Resolver: endpoints, forwarding rules, and associated VPCs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, fresh_token, only
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, find_only_id, fresh_token
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ResourceNotFoundException",)
@@ -18,10 +18,10 @@ _TAGGING = Tagging(
 _READ_TAGS = Call("list_tags_for_resource", {"ResourceArn": "$arn"}, result={"tagsAll": "Tags"})
 
 
-def _pairs(wanted: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
-    """What is wanted and not there, and what is there and not wanted; AWS may choose a subnet's address."""
+def _pairs(expected: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return (missing, superfluous) addresses. Without an address, any address in the subnet matches."""
     left, missing = list(actual), []
-    for want in sorted(wanted, key=lambda each: not each.get("ip")):
+    for want in sorted(expected, key=lambda address: not address.get("ip")):
         match = next((have for have in left if _fits(want, have)), None)
         if match is None:
             missing.append(want)
@@ -34,24 +34,27 @@ def _fits(want: Any, have: Any) -> bool:
     return want["subnetId"] == have["subnetId"] and want.get("ip") in (None, have.get("ip"))
 
 
-def _same_addresses(wanted: Any, actual: Any) -> bool:
-    if not (isinstance(wanted, list) and isinstance(actual, list)):
-        return bool(wanted == actual)
-    if not all(isinstance(each, dict) for each in (*wanted, *actual)):
+def _same_addresses(expected: Any, actual: Any) -> bool:
+    if not (isinstance(expected, list) and isinstance(actual, list)):
+        return bool(expected == actual)
+    if not all(isinstance(address, dict) for address in (*expected, *actual)):
         return False
-    return _pairs(wanted, actual) == ([], [])
+    return _pairs(expected, actual) == ([], [])
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """Addresses are added first: an endpoint has two at all times."""
+    """Change the addresses. New ones are added first, since an endpoint must always have two."""
     listed = call("list_resolver_endpoint_ip_addresses", ResolverEndpointId=scope["id"])["IpAddresses"]
-    there = [{"subnetId": one["SubnetId"], "ip": one["Ip"], "ipId": one["IpId"]} for one in listed]
-    missing, spare = _pairs(scope["ipAddresses"], there)
-    for each in missing:
-        place = {"SubnetId": each["subnetId"], **({"Ip": each["ip"]} if each.get("ip") else {})}
+    old_addresses = [
+        {"subnetId": listed_address["SubnetId"], "ip": listed_address["Ip"], "ipId": listed_address["IpId"]}
+        for listed_address in listed
+    ]
+    missing, spare = _pairs(scope["ipAddresses"], old_addresses)
+    for address in missing:
+        place = {"SubnetId": address["subnetId"], **({"Ip": address["ip"]} if address.get("ip") else {})}
         call("associate_resolver_endpoint_ip_address", ResolverEndpointId=scope["id"], IpAddress=place)
-    for each in spare:
-        place = {"SubnetId": each["subnetId"], "IpId": each["ipId"]}
+    for address in spare:
+        place = {"SubnetId": address["subnetId"], "IpId": address["ipId"]}
         call("disassociate_resolver_endpoint_ip_address", ResolverEndpointId=scope["id"], IpAddress=place)
 
 
@@ -75,9 +78,9 @@ RESOLVER_ENDPOINT = Type(
             alike=_same_addresses,
         ),
         "name": Prop(),
-        "protocols": Prop("list", computed=True, alike=same_members),
+        "protocols": Prop("list", computed=True, alike=has_same_members),
         "resolverEndpointType": Prop(computed=True),
-        "securityGroupIds": Prop("list", required=True, replace=True, alike=same_members),
+        "securityGroupIds": Prop("list", required=True, replace=True, alike=has_same_members),
         "region": REGION,
         "tags": TAGS,
     },
@@ -88,8 +91,8 @@ RESOLVER_ENDPOINT = Type(
             "CreatorRequestId": fresh_token,
             "Direction": "$direction",
             "IpAddresses": lambda scope: [
-                {"SubnetId": each["subnetId"], **({"Ip": each["ip"]} if each.get("ip") else {})}
-                for each in scope["ipAddresses"]
+                {"SubnetId": address["subnetId"], **({"Ip": address["ip"]} if address.get("ip") else {})}
+                for address in scope["ipAddresses"]
             ],
             "Name": "$name",
             "Protocols": "$protocols",
@@ -136,7 +139,7 @@ RESOLVER_ENDPOINT = Type(
     tagging=_TAGGING,
     delete=Call("delete_resolver_endpoint", _ENDPOINT, absent=_GONE),
     autoname=AutoName("name", None, longest=64),
-    unknowable="It answers no query. DNS over HTTPS and IPv6 are not served.",
+    limits="It answers no query. DNS over HTTPS and IPv6 are not served.",
 )
 
 _TARGETS = Prop(
@@ -213,12 +216,12 @@ RESOLVER_RULE = Type(
     tagging=_TAGGING,
     delete=Call("delete_resolver_rule", {"ResolverRuleId": "$id"}, absent=_GONE),
     autoname=AutoName("name", None, longest=64),
-    unknowable="No query is forwarded.",
+    limits="No query is forwarded.",
 )
 
 
 def _zone(name: Any) -> str:
-    """AWS ends a zone with a dot; the root is the dot alone."""
+    """Return the zone's name without the dot that AWS adds. The root is a single dot."""
     return str(name).rstrip(".") or "."
 
 
@@ -238,7 +241,7 @@ RESOLVER_RULE_ASSOCIATION = Type(
         {"Name": "$name", "ResolverRuleId": "$resolverRuleId", "VPCId": "$vpcId"},
         result={"id": "ResolverRuleAssociation.Id"},
     ),
-    twin=only(
+    find_only=find_only_id(
         "list_resolver_rule_associations",
         "ResolverRuleAssociations[].Id",
         {"ResolverRuleId": "resolverRuleId", "VPCId": "vpcId"},
@@ -256,7 +259,7 @@ RESOLVER_RULE_ASSOCIATION = Type(
         "disassociate_resolver_rule", {"ResolverRuleId": "$resolverRuleId", "VPCId": "$vpcId"}, absent=_GONE
     ),
     autoname=AutoName("name", None, longest=64),
-    unknowable="No query is forwarded.",
+    limits="No query is forwarded.",
 )
 
 TYPES = (RESOLVER_ENDPOINT, RESOLVER_RULE, RESOLVER_RULE_ASSOCIATION)

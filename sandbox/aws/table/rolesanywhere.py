@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, every, pairs
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, list_all_ids, pairs
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.kms import TAGS
 
 _GONE = ("ResourceNotFoundException",)
 _OURS = "configuredBy!='rolesanywhere.amazonaws.com'"
-"""Of a trust anchor's notification settings, those that someone made; AWS adds its own defaults."""
+"""JMESPath of a trust anchor's notification settings, without AWS's defaults."""
 
 
 def _tags(scope: Scope) -> list[dict[str, str]] | None:
@@ -18,7 +18,7 @@ def _tags(scope: Scope) -> list[dict[str, str]] | None:
 
 
 def same_members(left: Any, right: Any) -> bool:
-    """Lists that AWS takes as sets."""
+    """Compare lists as sets, as AWS does."""
     return sorted(map(str, left or [])) == sorted(map(str, right or []))
 
 
@@ -87,7 +87,7 @@ TRUST_ANCHOR = Type(
         },
         result={"_id": "trustAnchor.trustAnchorId", "arn": "trustAnchor.trustAnchorArn"},
     ),
-    several=every("list_trust_anchors", "trustAnchors[].trustAnchorId"),
+    list_all=list_all_ids("list_trust_anchors", "trustAnchors[].trustAnchorId"),
     reads=(
         Call(
             "get_trust_anchor",
@@ -135,8 +135,8 @@ TRUST_ANCHOR = Type(
     tagging=_TAGGING,
     delete=Call("delete_trust_anchor", _ANCHOR, absent=_GONE),
     autoname=AutoName("name", None, longest=255),
-    doubles=True,
-    unknowable="A bundle's certificates are read; that a private authority of ACM is there is not. Nobody is "
+    allows_duplicates=True,
+    limits="A bundle's certificates are read; that a private authority of ACM is there is not. Nobody is "
     "notified before a certificate ends, and there are no revocation lists. Without `enabled` AWS's plugin and "
     "API differ in what they take: say it.",
 )
@@ -174,7 +174,7 @@ PROFILE = Type(
         },
         result={"_id": "profile.profileId", "arn": "profile.profileArn"},
     ),
-    several=every("list_profiles", "profiles[].profileId"),
+    list_all=list_all_ids("list_profiles", "profiles[].profileId"),
     reads=(
         Call(
             "get_profile",
@@ -211,7 +211,7 @@ PROFILE = Type(
                 },
             ),
         ),
-        # AWS takes no empty policy, so one cannot be taken away in place: that is said, not passed over.
+        # AWS refuses an empty policy, so a policy cannot be removed. The refusal is reported.
         Facet(
             ("sessionPolicy",),
             put=Call(
@@ -228,8 +228,8 @@ PROFILE = Type(
     tagging=_TAGGING,
     delete=Call("delete_profile", _PROFILE, absent=_GONE),
     autoname=AutoName("name", None, longest=255),
-    doubles=True,
-    unknowable="A session gets the policies recorded, not enforced. `requireInstanceProperties` is kept and "
+    allows_duplicates=True,
+    limits="A session gets the policies recorded, not enforced. `requireInstanceProperties` is kept and "
     "asks for nothing (in AWS too); a change of it makes the profile anew here, where AWS's plugin changes "
     "nothing.",
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Tagging, Type, fresh_token
-from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.schema import Prop, has_same_members, to_api
 from sandbox.aws.table.kms import TAGS
 
 _ZONE = {"Id": "$zoneId"}
@@ -15,7 +15,7 @@ _NO_ZONE = ("NoSuchHostedZone",)
 
 
 def _plain(name: Any) -> str:
-    """AWS ends a name with a dot."""
+    """Return a name without the dot that AWS adds."""
     return str(name).rstrip(".")
 
 
@@ -24,34 +24,34 @@ def _same_name(left: Any, right: Any) -> bool:
 
 
 def _pairs(vpcs: Any) -> set[tuple[str, str]]:
-    return {(one["vpcId"], one.get("vpcRegion") or "") for one in vpcs or []}
+    return {(vpc["vpcId"], vpc.get("vpcRegion") or "") for vpc in vpcs or []}
 
 
 def _same_vpcs(left: Any, right: Any) -> bool:
-    """The same networks, in any order; a region that is not said is the one that AWS knows."""
+    """Compare VPCs in any order. A missing region counts as equal."""
     if not (isinstance(left, list) and isinstance(right, list)):
         return bool(left == right)
-    if not all(isinstance(one, dict) for one in (*left, *right)):
+    if not all(isinstance(vpc, dict) for vpc in (*left, *right)):
         return False
     return {vpc for vpc, _ in _pairs(left)} == {vpc for vpc, _ in _pairs(right)}
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """A private zone has a network at all times: those that come are let in first."""
-    there = call("get_hosted_zone", Id=scope["zoneId"])["VPCs"]
-    known = {one["VPCId"] for one in there}
-    wanted = {vpc: region or scope["region"] for vpc, region in _pairs(scope.get("vpcs"))}
-    for vpc in sorted(set(wanted) - known):
-        place = {"VPCId": vpc, "VPCRegion": wanted[vpc]}
+    """Change the VPCs. New ones are associated first, since a private zone must always have one."""
+    old_vpcs = call("get_hosted_zone", Id=scope["zoneId"])["VPCs"]
+    old_ids = {vpc["VPCId"] for vpc in old_vpcs}
+    regions_by_vpc = {vpc: region or scope["region"] for vpc, region in _pairs(scope.get("vpcs"))}
+    for vpc in sorted(set(regions_by_vpc) - old_ids):
+        place = {"VPCId": vpc, "VPCRegion": regions_by_vpc[vpc]}
         call("associate_vpc_with_hosted_zone", HostedZoneId=scope["zoneId"], VPC=place)
-    for one in there:
-        if one["VPCId"] not in wanted:
+    for one in old_vpcs:
+        if one["VPCId"] not in regions_by_vpc:
             place = {"VPCId": one["VPCId"], "VPCRegion": one["VPCRegion"]}
             call("disassociate_vpc_from_hosted_zone", HostedZoneId=scope["zoneId"], VPC=place)
 
 
 def _finish(call: Callable[..., Any], scope: Scope) -> None:
-    """The creating call takes one network, and no tags."""
+    """Set what the creating call cannot: more than one VPC, and tags."""
     if len(scope.get("vpcs") or []) > 1:
         _move(call, scope)
     if scope["tagsAll"]:
@@ -66,9 +66,9 @@ def _first(scope: Scope) -> dict[str, str] | None:
     return {"VPCId": vpcs[0]["vpcId"], "VPCRegion": vpcs[0].get("vpcRegion") or scope["region"]}
 
 
-def _of_that_name(call: Callable[..., Any], scope: Scope) -> list[str]:
-    found = call("list_hosted_zones_by_name", DNSName=scope["name"])["HostedZones"]
-    return [one["Id"].rpartition("/")[2] for one in found if _same_name(one["Name"], scope["name"])]
+def _zones_of_name(call: Callable[..., Any], scope: Scope) -> list[str]:
+    zones = call("list_hosted_zones_by_name", DNSName=scope["name"])["HostedZones"]
+    return [zone["Id"].rpartition("/")[2] for zone in zones if _same_name(zone["Name"], scope["name"])]
 
 
 ZONE = Type(
@@ -113,7 +113,7 @@ ZONE = Type(
         result={"zoneId": lambda answer: str(answer["HostedZone"]["Id"]).rpartition("/")[2]},
     ),
     after_create=_finish,
-    started=("tags",),
+    set_after_create=("tags",),
     reads=(
         Call(
             "get_hosted_zone",
@@ -122,7 +122,7 @@ ZONE = Type(
                 "name": lambda answer: _plain(answer["HostedZone"]["Name"]),
                 "comment": "HostedZone.Config.Comment",
                 "vpcs": "VPCs || `[]`",
-                # A private zone's are reserved names, asked by nobody.
+                # A private zone has reserved name servers, which nobody queries.
                 "nameServers": "DelegationSet.NameServers || `[]`",
                 "primaryNameServer": "DelegationSet.NameServers[0] || ''",
             },
@@ -138,27 +138,27 @@ ZONE = Type(
         put=Call("change_tags_for_resource", {**_TAGGED, "AddTags": "$tagsSet"}),
         remove=Call("change_tags_for_resource", {**_TAGGED, "RemoveTagKeys": "$tagsGone"}),
     ),
-    several=_of_that_name,
+    list_all=_zones_of_name,
     delete=Call("delete_hosted_zone", _ZONE, absent=_NO_ZONE),
     computed={"arn": "arn:{partition}:route53:::hostedzone/{zoneId}"},
-    unknowable="Kept; no name is answered.",
+    limits="Kept; no name is answered.",
 )
 
 
 def _record(scope: Scope) -> dict[str, Any]:
-    """A record set as the API takes it."""
-    made: dict[str, Any] = {"Name": scope["name"], "Type": scope["type"]}
+    """Return a record set in the API's form."""
+    record: dict[str, Any] = {"Name": scope["name"], "Type": scope["type"]}
     if scope.get("aliases"):
         [alias] = scope["aliases"]
-        made["AliasTarget"] = {
+        record["AliasTarget"] = {
             "DNSName": alias["name"],
             "HostedZoneId": alias["zoneId"],
             "EvaluateTargetHealth": bool(alias.get("evaluateTargetHealth")),
         }
     else:
-        made["TTL"] = int(scope.get("ttl") or 300)
-        made["ResourceRecords"] = [{"Value": value} for value in scope.get("records") or []]
-    return made
+        record["TTL"] = int(scope.get("ttl") or 300)
+        record["ResourceRecords"] = [{"Value": value} for value in scope.get("records") or []]
+    return record
 
 
 def _change(action: str) -> Callable[[Scope], dict[str, Any]]:
@@ -168,8 +168,8 @@ def _change(action: str) -> Callable[[Scope], dict[str, Any]]:
 _SET = Call("change_resource_record_sets", {"HostedZoneId": "$zoneId", "ChangeBatch": _change("UPSERT")})
 
 
-def _aliases(found: Any) -> list[dict[str, Any]] | None:
-    target = found.get("AliasTarget")
+def _aliases(record_set: Any) -> list[dict[str, Any]] | None:
+    target = record_set.get("AliasTarget")
     if not target:
         return None
     return [
@@ -190,7 +190,7 @@ RECORD = Type(
         "name": Prop(required=True, replace=True, alike=_same_name),
         "type": Prop(required=True, replace=True),
         "ttl": Prop("number"),
-        "records": Prop("list", alike=same_members),
+        "records": Prop("list", alike=has_same_members),
         "aliases": Prop(
             "list",
             item=Prop(
@@ -214,7 +214,7 @@ RECORD = Type(
                 "ttl": "TTL",
                 "records": "ResourceRecords[].Value",
                 "aliases": _aliases,
-                "fqdn": lambda found: _plain(found["Name"]),
+                "fqdn": lambda record_set: _plain(record_set["Name"]),
             },
             absent=_NO_ZONE,
         ),
@@ -225,7 +225,7 @@ RECORD = Type(
         {"HostedZoneId": "$zoneId", "ChangeBatch": _change("DELETE")},
         absent=(*_NO_ZONE, "InvalidChangeBatch"),
     ),
-    unknowable="Kept; no name is answered. Simple records and aliases only: no weights, no health checks.",
+    limits="Kept; no name is answered. Simple records and aliases only: no weights, no health checks.",
 )
 
 TYPES = (ZONE, RECORD)

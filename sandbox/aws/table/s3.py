@@ -1,4 +1,4 @@
-"""Amazon S3: buckets, and the settings that are resources of their own."""
+"""Amazon S3: buckets, and bucket settings that are separate resources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_instant, same_tail, to_api
+from sandbox.aws.schema import Prop, is_same_instant, is_same_tail, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _BUCKET = {"Bucket": "$bucket"}
@@ -15,36 +15,36 @@ _GONE = ("NoSuchBucket", "404")
 
 
 def _location(scope: Scope) -> dict[str, str] | None:
-    """The one region that may not be named is the default one."""
+    """Return the location constraint. AWS refuses the default region, us-east-1, in it."""
     return None if scope["region"] == "us-east-1" else {"LocationConstraint": scope["region"]}
 
 
 def _empty(call: Callable[..., Any], scope: Scope) -> None:
-    """With `forceDestroy`, every version and marker goes first.
+    """With `forceDestroy`, delete all versions and markers first.
 
-    A lock in GOVERNANCE mode is passed over, as the real plugin does; one in COMPLIANCE mode refuses.
+    Like the real plugin, this bypasses a lock in GOVERNANCE mode. A lock in COMPLIANCE mode refuses the deletion.
     """
     if not scope.get("forceDestroy"):
         return
     bypass = {"BypassGovernanceRetention": True} if scope.get("objectLockEnabled") else {}
     while True:
-        found = call("list_object_versions", Bucket=scope["bucket"])
-        things = found.get("Versions", []) + found.get("DeleteMarkers", [])
-        for thing in things:
+        listing = call("list_object_versions", Bucket=scope["bucket"])
+        versions = listing.get("Versions", []) + listing.get("DeleteMarkers", [])
+        for version in versions:
             call(
                 "delete_object",
                 Bucket=scope["bucket"],
-                Key=thing["Key"],
-                VersionId=thing["VersionId"],
+                Key=version["Key"],
+                VersionId=version["VersionId"],
                 **bypass,
             )
-        if not things or not found.get("IsTruncated"):
+        if not versions or not listing.get("IsTruncated"):
             return
 
 
 def _born(call: Callable[..., Any], scope: Scope) -> datetime | None:
     listed = call("list_buckets", Prefix=scope["bucket"])["Buckets"]
-    return next((each["CreationDate"] for each in listed if each["Name"] == scope["bucket"]), None)
+    return next((bucket["CreationDate"] for bucket in listed if bucket["Name"] == scope["bucket"]), None)
 
 
 BUCKET = Type(
@@ -84,13 +84,13 @@ BUCKET = Type(
         ),
         Call("get_bucket_tagging", _BUCKET, result={"tagsAll": "TagSet"}, absent=("NoSuchTagSet",)),
     ),
-    # The one call replaces the whole set; taking the last tag away is another.
+    # One call replaces all tags; another one removes all.
     tagging=Tagging(
         put=Call("put_bucket_tagging", {**_BUCKET, "Tagging": {"TagSet": "$tagsAll"}}),
         remove=Call("delete_bucket_tagging", _BUCKET),
         whole=True,
     ),
-    born=_born,
+    creation_time=_born,
     before_delete=_empty,
     delete=Call("delete_bucket", _BUCKET, absent=_GONE),
     computed={
@@ -100,7 +100,7 @@ BUCKET = Type(
         "bucketRegion": "{region}",
     },
     autoname=AutoName("bucket", "bucketPrefix", longest=63, shape=str.lower),
-    unknowable="That a name is free in all of AWS. Objects under a COMPLIANCE lock refuse deletion here too.",
+    limits="That a name is free in all of AWS. Objects under a COMPLIANCE lock refuse deletion here too.",
 )
 
 
@@ -112,19 +112,19 @@ def _setting(
     read: Call,
     delete: Call,
     owner: bool = False,
-    gone: Callable[[Scope], bool] | None = None,
-    unknowable: str = "",
+    is_gone: Callable[[Scope], bool] | None = None,
+    limits: str = "",
 ) -> Type:
-    """A setting of a bucket: made and changed by the same call, named by its bucket."""
-    every: dict[str, Prop] = {"bucket": Prop(required=True, replace=True), "region": REGION, **inputs}
+    """Return the type of a bucket setting. The same call creates and changes it, and its id is the bucket."""
+    all_inputs: dict[str, Prop] = {"bucket": Prop(required=True, replace=True), "region": REGION, **inputs}
     if owner:
-        every["expectedBucketOwner"] = Prop(replace=True, local=True)
+        all_inputs["expectedBucketOwner"] = Prop(replace=True, local=True)
     lower = kind[0].lower() + kind[1:]
     return Type(
         f"aws:s3/{lower}:{kind}",
         service="s3",
         id="{bucket}",
-        inputs=every,
+        inputs=all_inputs,
         outputs={},
         create=put,
         reads=(read,),
@@ -132,8 +132,8 @@ def _setting(
             Facet(tuple(name for name, prop in inputs.items() if not (prop.local or prop.replace)), put=put),
         ),
         delete=delete,
-        gone=gone,
-        unknowable=unknowable,
+        is_gone=is_gone,
+        limits=limits,
     )
 
 
@@ -149,14 +149,14 @@ BUCKET_VERSIONING = _setting(
     owner=True,
     put=Call("put_bucket_versioning", {**_BUCKET, "VersioningConfiguration": "$versioningConfiguration"}),
     read=Call("get_bucket_versioning", _BUCKET, result={"versioningConfiguration": "@"}, absent=_GONE),
-    gone=lambda scope: not (scope.get("versioningConfiguration") or {}).get("status"),
-    # A bucket with object lock stays versioned for good.
+    is_gone=lambda scope: not (scope.get("versioningConfiguration") or {}).get("status"),
+    # Versioning of a bucket with object lock cannot be turned off.
     delete=Call(
         "put_bucket_versioning",
         {**_BUCKET, "VersioningConfiguration": {"Status": "Suspended"}},
         absent=(*_GONE, "InvalidBucketState"),
     ),
-    unknowable="Deleting it suspends versioning, as in AWS. MFA delete asks for no code.",
+    limits="Deleting it suspends versioning, as in AWS. MFA delete asks for no code.",
 )
 
 _ENCRYPTION_RULE = Prop(
@@ -166,7 +166,7 @@ _ENCRYPTION_RULE = Prop(
             "object",
             fields={
                 "sseAlgorithm": Prop(api="SSEAlgorithm", required=True),
-                "kmsMasterKeyId": Prop(api="KMSMasterKeyID", alike=same_tail),
+                "kmsMasterKeyId": Prop(api="KMSMasterKeyID", alike=is_same_tail),
             },
         ),
         "bucketKeyEnabled": Prop("flag", default=False),
@@ -185,7 +185,7 @@ BUCKET_ENCRYPTION = _setting(
         absent=(*_GONE, "ServerSideEncryptionConfigurationNotFoundError"),
     ),
     delete=Call("delete_bucket_encryption", _BUCKET, absent=_GONE),
-    unknowable="Objects are not encrypted. In AWS a bucket without it has SSE-S3; here it has none.",
+    limits="Objects are not encrypted. In AWS a bucket without it has SSE-S3; here it has none.",
 )
 
 _FOUR = {
@@ -208,7 +208,7 @@ BUCKET_PUBLIC_ACCESS_BLOCK = _setting(
         absent=(*_GONE, "NoSuchPublicAccessBlockConfiguration"),
     ),
     delete=Call("delete_public_access_block", _BUCKET, absent=_GONE),
-    unknowable="Kept; no access is blocked by it.",
+    limits="Kept; no access is blocked by it.",
 )
 
 BUCKET_OWNERSHIP_CONTROLS = _setting(
@@ -222,7 +222,7 @@ BUCKET_OWNERSHIP_CONTROLS = _setting(
         absent=(*_GONE, "OwnershipControlsNotFoundError"),
     ),
     delete=Call("delete_bucket_ownership_controls", _BUCKET, absent=_GONE),
-    unknowable="Kept; access control lists still work here.",
+    limits="Kept; access control lists still work here.",
 )
 
 BUCKET_POLICY = _setting(
@@ -236,7 +236,7 @@ BUCKET_POLICY = _setting(
         absent=(*_GONE, "NoSuchBucketPolicy"),
     ),
     delete=Call("delete_bucket_policy", _BUCKET, absent=_GONE),
-    unknowable="Kept and checked for form; no request is refused by it.",
+    limits="Kept and checked for form; no request is refused by it.",
 )
 
 _RETENTION = Prop(
@@ -271,7 +271,7 @@ BUCKET_OBJECT_LOCK = _setting(
         {**_BUCKET, "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
         absent=(*_GONE, "ObjectLockConfigurationNotFoundError"),
     ),
-    unknowable="Deleting it leaves object lock on without a default, as in AWS.",
+    limits="Deleting it leaves object lock on without a default, as in AWS.",
 )
 
 _SIZES = {"objectSizeGreaterThan": Prop("number"), "objectSizeLessThan": Prop("number")}
@@ -294,7 +294,7 @@ _LIFECYCLE_RULE = Prop(
             "object",
             fields={
                 "days": Prop("number", default=0),
-                "date": Prop(alike=same_instant),
+                "date": Prop(alike=is_same_instant),
                 "expiredObjectDeleteMarker": Prop("flag", default=False),
             },
         ),
@@ -322,7 +322,7 @@ _LIFECYCLE_RULE = Prop(
                 "object",
                 fields={
                     "days": Prop("number"),
-                    "date": Prop(alike=same_instant),
+                    "date": Prop(alike=is_same_instant),
                     "storageClass": Prop(required=True),
                 },
             ),
@@ -333,16 +333,18 @@ _LIFECYCLE_RULE = Prop(
 
 
 def _rules(scope: Scope) -> dict[str, Any]:
-    """A rule without a filter is one for the whole bucket, and zeros are absences."""
+    """Return the rules for the API: without a filter, a rule is for the whole bucket. Zeros are omitted."""
     rules = []
     for rule in scope["rules"]:
-        made = to_api(_LIFECYCLE_RULE, rule)
-        made.setdefault("Filter", {"Prefix": ""})
-        if made["Filter"] == {}:
-            made["Filter"] = {"Prefix": ""}
-        if "Expiration" in made:
-            made["Expiration"] = {name: value for name, value in made["Expiration"].items() if value}
-        rules.append(made)
+        rule_members = to_api(_LIFECYCLE_RULE, rule)
+        rule_members.setdefault("Filter", {"Prefix": ""})
+        if rule_members["Filter"] == {}:
+            rule_members["Filter"] = {"Prefix": ""}
+        if "Expiration" in rule_members:
+            rule_members["Expiration"] = {
+                name: value for name, value in rule_members["Expiration"].items() if value
+            }
+        rules.append(rule_members)
     return {"Rules": rules}
 
 
@@ -358,7 +360,7 @@ BUCKET_LIFECYCLE = _setting(
         absent=(*_GONE, "NoSuchLifecycleConfiguration"),
     ),
     delete=Call("delete_bucket_lifecycle", _BUCKET, absent=_GONE),
-    unknowable="No object expires or moves.",
+    limits="No object expires or moves.",
 )
 
 TYPES = (

@@ -10,7 +10,7 @@ from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ValidationException",)
-"""SageMaker's code for what is not there too."""
+"""SageMaker's error code, also for missing resources."""
 _MUST = Prop(required=True)
 _NUMBER = Prop("number")
 _LONGEST = 63
@@ -36,18 +36,18 @@ _CONTAINER = _object(
 
 
 def _container(scope: Scope) -> Any:
-    """Pulumi has a list of one source, the API the source."""
-    made = to_api(_CONTAINER, scope.get("primaryContainer"))
-    if made and made.get("ModelDataSource"):
-        made["ModelDataSource"] = {"S3DataSource": made["ModelDataSource"]["S3DataSource"][0]}
-    return made
+    """Return the container for the API, which has one model source where Pulumi has a list of one."""
+    container = to_api(_CONTAINER, scope.get("primaryContainer"))
+    if container and container.get("ModelDataSource"):
+        container["ModelDataSource"] = {"S3DataSource": container["ModelDataSource"]["S3DataSource"][0]}
+    return container
 
 
-def _read_container(found: dict[str, Any]) -> Any:
-    made = dict(found.get("PrimaryContainer") or {})
-    if made.get("ModelDataSource"):
-        made["ModelDataSource"] = {"S3DataSource": [made["ModelDataSource"]["S3DataSource"]]}
-    return made or None
+def _read_container(answer: dict[str, Any]) -> Any:
+    container = dict(answer.get("PrimaryContainer") or {})
+    if container.get("ModelDataSource"):
+        container["ModelDataSource"] = {"S3DataSource": [container["ModelDataSource"]["S3DataSource"]]}
+    return container or None
 
 
 MODEL = Type(
@@ -97,7 +97,7 @@ MODEL = Type(
     tagging=_TAGGING,
     delete=Call("delete_model", {"ModelName": "$name"}, absent=_GONE),
     autoname=AutoName("name", None, longest=_LONGEST),
-    unknowable="Kept, not run: that the image can be pulled, the weights fetched and the role assumed is not known. "
+    limits="Kept, not run: that the image can be pulled, the weights fetched and the role assumed is not known. "
     "One container only.",
 )
 
@@ -166,7 +166,7 @@ ENDPOINT_CONFIGURATION = Type(
     tagging=_TAGGING,
     delete=Call("delete_endpoint_config", {"EndpointConfigName": "$name"}, absent=_GONE),
     autoname=AutoName("name", "namePrefix", longest=_LONGEST),
-    unknowable="Kept and checked for form. Which types of machines take a key of ours is the contract's table, not "
+    limits="Kept and checked for form. Which types of machines take a key of ours is the contract's table, not "
     "AWS's; that the account may run any is not known. It goes while an endpoint uses it, as in AWS.",
 )
 
@@ -220,7 +220,7 @@ ENDPOINT = Type(
     tagging=_TAGGING,
     delete=Call("delete_endpoint", {"EndpointName": "$name"}, absent=_GONE),
     autoname=AutoName("name", None, longest=_LONGEST),
-    unknowable="In service at once: no machine starts, no call is answered and no traffic moves by steps. A deployment "
+    limits="In service at once: no machine starts, no call is answered and no traffic moves by steps. A deployment "
     "one of whose alarms is in ALARM is taken back, as in AWS.",
 )
 

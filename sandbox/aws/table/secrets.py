@@ -1,4 +1,4 @@
-"""AWS Secrets Manager: secrets and the values that they hold."""
+"""AWS Secrets Manager: secrets and their values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
-from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.schema import Prop, has_same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ResourceNotFoundException",)
@@ -37,7 +37,7 @@ SECRET = Type(
         },
         result={"arn": "ARN"},
     ),
-    twin=lambda call, scope: call("describe_secret", SecretId=scope["name"])["ARN"],
+    find_only=lambda call, scope: call("describe_secret", SecretId=scope["name"])["ARN"],
     reads=(
         Call(
             "describe_secret",
@@ -76,7 +76,7 @@ SECRET = Type(
         put=Call("tag_resource", {**_SECRET, "Tags": "$tagsSet"}),
         remove=Call("untag_resource", {**_SECRET, "TagKeys": "$tagsGone"}),
     ),
-    gone=lambda scope: bool(scope.get("_deleted")),
+    is_gone=lambda scope: bool(scope.get("_deleted")),
     delete=Call(
         "delete_secret",
         {
@@ -87,39 +87,39 @@ SECRET = Type(
         absent=(*_GONE, "InvalidRequestException"),
     ),
     autoname=AutoName("name", "namePrefix", longest=512),
-    unknowable="A deleted secret stays, pending deletion, and keeps its name, as in AWS (unless "
+    limits="A deleted secret stays, pending deletion, and keeps its name, as in AWS (unless "
     "`recoveryWindowInDays` is 0); nothing ends the waiting time. Nothing is encrypted. No replicas, no "
     "rotation. A policy is kept, not enforced.",
 )
 
 
-def _same_secret(wanted: Any, actual: Any) -> bool:
-    """A secret's name, or its ARN, which is the name's with six characters that AWS chooses."""
-    return bool(wanted == actual or f":secret:{wanted}-" in str(actual)[:-5])
+def _same_secret(expected: Any, actual: Any) -> bool:
+    """Compare secrets by name or ARN. The ARN ends with the name and six characters that AWS chooses."""
+    return bool(expected == actual or f":secret:{expected}-" in str(actual)[:-5])
 
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
-    """Move the labels that are wanted here, from whichever version has them; take the others off."""
+    """Move the wanted labels to this version from other versions, and remove the others."""
     secret, mine = scope["secretArn"], scope["versionId"]
-    wanted = set(scope.get("versionStages") or ["AWSCURRENT"])
+    new_stages = set(scope.get("versionStages") or ["AWSCURRENT"])
     holders = {stage: version for version, stage in _labels(call, secret)}
-    for stage in sorted(wanted - {stage for version, stage in _labels(call, secret) if version == mine}):
-        taken = {"RemoveFromVersionId": holders[stage]} if stage in holders else {}
+    for stage in sorted(new_stages - {stage for version, stage in _labels(call, secret) if version == mine}):
+        previous_holder = {"RemoveFromVersionId": holders[stage]} if stage in holders else {}
         move = {"SecretId": secret, "VersionStage": stage, "MoveToVersionId": mine}
-        call("update_secret_version_stage", **move, **taken)
-    _take_off(call, secret, mine, wanted)
+        call("update_secret_version_stage", **move, **previous_holder)
+    _take_off(call, secret, mine, new_stages)
 
 
 def _labels(call: Callable[..., Any], secret: str) -> list[tuple[str, str]]:
-    """(version, label) of all versions that have one."""
+    """Return (version, label) of all labels."""
     versions = call("describe_secret", SecretId=secret).get("VersionIdsToStages", {})
     return [(version, stage) for version, stages in versions.items() for stage in stages]
 
 
-def _take_off(call: Callable[..., Any], secret: str, mine: str, kept: set[str]) -> None:
-    """AWS lets nobody take AWSCURRENT away, only move it."""
+def _take_off(call: Callable[..., Any], secret: str, mine: str, kept_stages: set[str]) -> None:
+    """Remove labels that are not kept. AWSCURRENT stays, since AWS only allows moving it."""
     for version, stage in _labels(call, secret):
-        if version == mine and stage not in {*kept, "AWSCURRENT"}:
+        if version == mine and stage not in {*kept_stages, "AWSCURRENT"}:
             gone = {"SecretId": secret, "VersionStage": stage, "RemoveFromVersionId": mine}
             call("update_secret_version_stage", **gone)
 
@@ -131,7 +131,7 @@ SECRET_VERSION = Type(
     inputs={
         "secretId": Prop(required=True, replace=True, alike=_same_secret),
         "secretString": Prop(replace=True, secret=True),
-        "versionStages": Prop("list", computed=True, alike=same_members),
+        "versionStages": Prop("list", computed=True, alike=has_same_members),
         "region": REGION,
     },
     outputs={"arn": Prop(), "secretArn": Prop(), "versionId": Prop()},
@@ -157,9 +157,9 @@ SECRET_VERSION = Type(
     ),
     facets=(Facet(("versionStages",), put=_move),),
     before_delete=lambda call, scope: _take_off(call, scope["secretArn"], scope["versionId"], set()),
-    # A version without labels is deleted by AWS itself; there is no call for it.
+    # AWS deletes versions without labels itself. There is no call for it.
     delete=Call("describe_secret", {"SecretId": "$secretArn"}, absent=(*_GONE, "InvalidRequestException")),
-    unknowable="The current version stays until its secret goes, as in AWS. Text only; nothing is encrypted. A "
+    limits="The current version stays until its secret goes, as in AWS. Text only; nothing is encrypted. A "
     "version without labels is not deleted in time.",
 )
 

@@ -1,4 +1,4 @@
-"""Amazon Simple Notification Service: topics, their policies and who is told."""
+"""Amazon Simple Notification Service: topics, their policies and subscriptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GONE = ("NotFound", "NotFoundException")
 
 
 def _attribute(name: str, flag: bool = False) -> Callable[[Any], Any]:
-    """A topic's or a subscription's attribute: all of them are text."""
+    """Return an attribute of a topic or subscription as text, as the API needs it."""
 
     def read(answer: dict[str, Any]) -> Any:
         value = answer["Attributes"].get(name)
@@ -45,7 +45,7 @@ _SUBSCRIPTION = {
 }
 
 
-def _given(names: dict[str, str]) -> Callable[[Scope], dict[str, str]]:
+def _optional_attributes(names: dict[str, str]) -> Callable[[Scope], dict[str, str]]:
     return lambda scope: {api: _text(scope[name]) for name, api in names.items() if scope.get(name)}
 
 
@@ -82,7 +82,9 @@ TOPIC = Type(
         "tags": TAGS,
     },
     outputs={"arn": Prop(), "owner": Prop(), "tagsAll": Prop("tags")},
-    create=Call("create_topic", {"Name": "$name", "Attributes": _given(_TOPIC), "Tags": "$tagsAll"}),
+    create=Call(
+        "create_topic", {"Name": "$name", "Attributes": _optional_attributes(_TOPIC), "Tags": "$tagsAll"}
+    ),
     reads=(
         Call(
             "get_topic_attributes",
@@ -114,13 +116,13 @@ TOPIC = Type(
     delete=Call("delete_topic", {"TopicArn": "$arn"}, absent=_GONE),
     computed={"arn": "arn:{partition}:sns:{region}:{account}:{name}"},
     autoname=AutoName("name", "namePrefix", longest=256),
-    unknowable="Nothing is encrypted with the key, and nobody outside the sandbox is told anything. Feedback roles, "
+    limits="Nothing is encrypted with the key, and nobody outside the sandbox is told anything. Feedback roles, "
     "archives, signature versions and tracing are not served.",
 )
 
 
 def _default_policy(scope: Scope) -> str:
-    """What AWS gives a new topic, and what stays when a policy is taken away: its owner alone."""
+    """Return AWS's default policy of a topic, which allows its owner only. Removing a policy restores it."""
     actions = (
         "GetTopicAttributes",
         "SetTopicAttributes",
@@ -165,7 +167,7 @@ TOPIC_POLICY = Type(
     ),
     facets=(Facet(("policy",), put=Call("set_topic_attributes", _PUT_POLICY)),),
     delete=Call("set_topic_attributes", {**_PUT_POLICY, "AttributeValue": _default_policy}, absent=_GONE),
-    unknowable="Kept, not enforced. Deleting it gives the topic AWS's default policy back.",
+    limits="Kept, not enforced. Deleting it gives the topic AWS's default policy back.",
 )
 
 SUBSCRIPTION = Type(
@@ -193,7 +195,7 @@ SUBSCRIPTION = Type(
             "TopicArn": "$topic",
             "Protocol": "$protocol",
             "Endpoint": "$endpoint",
-            "Attributes": _given(_SUBSCRIPTION),
+            "Attributes": _optional_attributes(_SUBSCRIPTION),
             "ReturnSubscriptionArn": True,
         },
         result={"arn": "SubscriptionArn"},
@@ -223,8 +225,8 @@ SUBSCRIPTION = Type(
         for name, api in _SUBSCRIPTION.items()
     ),
     delete=Call("unsubscribe", {"SubscriptionArn": "$arn"}, absent=_GONE),
-    doubles=False,
-    unknowable="A subscription counts as confirmed at once and nothing is sent. In AWS one by e-mail waits until "
+    allows_duplicates=False,
+    limits="A subscription counts as confirmed at once and nothing is sent. In AWS one by e-mail waits until "
     "its reader confirms it, tells nobody anything before, and cannot be deleted by us while it waits.",
 )
 

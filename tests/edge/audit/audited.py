@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from edge.audit.chain_files import files
+from edge.audit.chain_files import record_files
 from tests.edge.audit.harness import Place
 from tests.edge.conftest import KEYS, WORKLOAD, bearer, chat
 from tests.edge.processes import Edge
@@ -85,7 +85,7 @@ class Audited:
     def records(self) -> list[dict[str, Any]]:
         found = []
         for folder in sorted(self.seen_at.iterdir(), key=lambda path: path.stat().st_mtime):
-            for _, path in files(folder):
+            for _, path in record_files(folder):
                 found += [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
         return found
 
@@ -97,7 +97,7 @@ class Audited:
 
     def seal(self) -> None:
         sealer = self.place.sealer(records=self.seen_at)
-        sealer.seal(even_if_nothing=True)
+        sealer.seal(allow_empty=True)
 
     def seal_newcomer(self) -> None:
         """Until the writer that has come is sealed, and the gateway serves."""

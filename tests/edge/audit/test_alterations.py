@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.audit.chain_files import files
+from edge.audit.chain_files import record_files
 from edge.audit.verify import Proof
 from tests.edge.audit.altering import EVERY
 from tests.edge.audit.harness import Place
@@ -144,7 +144,7 @@ def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_p
     written = sum(
         path.read_bytes().count(b"\n")
         for folder in crashed.place.records.iterdir()
-        for _, path in files(folder)
+        for _, path in record_files(folder)
     )
     assert sum(proof.tail.values()) == written - proof.records > 0
 

@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 
 from edge.audit import chain_files
-from edge.audit.chain_files import Short, Tail, Writer, alive, files, new_name, writers
+from edge.audit.chain_files import (
+    ChainTruncated,
+    Tail,
+    Writer,
+    is_alive,
+    list_writers,
+    new_name,
+    record_files,
+)
 from edge.audit.records import MAX_LINE_BYTES, Broken, Chain
 from edge.audit.seal_format import Signer
-from edge.audit.seal_status import SealWatch, clear
+from edge.audit.seal_status import SealWatch, delete_sealed_files
 from tests.edge.audit.harness import OPENING, Place, close, exchange, intent, write
 
 
@@ -35,22 +43,22 @@ def test_a_chain_is_read_whole_over_rotated_files_in_pieces_of_any_size(place: P
     writer = place.writer(rotate_bytes=900)
     for number in range(6):
         exchange(writer, str(number))
-    assert len(files(writer.folder)) > 3
+    assert len(record_files(writer.folder)) > 3
     assert len(all_of(writer.folder, at_most)) == 13
 
 
 def test_a_process_that_lives_holds_its_lock_and_nothing_else_does(place: Place):
     writer = place.writer()
-    assert alive(writer.folder)
+    assert is_alive(writer.folder)
     writer.give_up()
-    assert not alive(writer.folder)
+    assert not is_alive(writer.folder)
     (writer.folder / "lock").unlink()
-    assert alive(writer.folder), "one that has not come to its lock yet is not dead"
+    assert is_alive(writer.folder), "one that has not come to its lock yet is not dead"
 
 
 def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
     writer = place.writer()
-    path = files(writer.folder)[0][1]
+    path = record_files(writer.folder)[0][1]
     tail = Tail(writer.folder, Chain(writer.folder.name))
     line = writer.chain.write("intent", "t", intent("a"))
     with path.open("ab", buffering=0) as stream:
@@ -63,7 +71,7 @@ def test_a_line_that_is_not_finished_is_not_read_until_it_is(place: Place):
 def test_good_lines_before_a_bad_one_are_given_first(place: Place):
     writer = place.writer()
     exchange(writer, "a")
-    with files(writer.folder)[0][1].open("ab") as stream:
+    with record_files(writer.folder)[0][1].open("ab") as stream:
         stream.write(b"{}\n")
     tail = Tail(writer.folder, Chain(writer.folder.name))
     assert len(tail.read(1 << 20)) == 3
@@ -73,7 +81,7 @@ def test_good_lines_before_a_bad_one_are_given_first(place: Place):
 
 def test_a_line_without_an_end_is_not_read_for_ever(place: Place):
     writer = place.writer()
-    with files(writer.folder)[0][1].open("ab") as stream:
+    with record_files(writer.folder)[0][1].open("ab") as stream:
         stream.write(b"x" * (3 * MAX_LINE_BYTES))
     tail = Tail(writer.folder, Chain(writer.folder.name))
     assert len(tail.read(1000)) == 1
@@ -85,7 +93,7 @@ def test_files_that_end_before_the_known_place_are_short_and_a_changed_line_is_b
     writer = place.writer()
     exchange(writer, "a")
     ahead = Chain(writer.folder.name, writer.chain.seq + 1, "0" * 64)
-    with pytest.raises(Short, match="ends at record 2, and 3 was sealed"):
+    with pytest.raises(ChainTruncated, match="ends at record 2, and 3 was sealed"):
         Tail(writer.folder, ahead).read(1 << 20)
     with pytest.raises(Broken, match=r"record 1 .* is not the one that was sealed"):
         Tail(writer.folder, Chain(writer.folder.name, 1, "0" * 64)).read(1 << 20)
@@ -126,7 +134,7 @@ def test_a_pipe_in_the_place_of_a_file_stops_nobody_for_ever(place: Place):
 def test_a_linked_folder_is_no_writer(place: Place, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     (place.records / new_name("gw-0")).symlink_to(tmp_path / "elsewhere")
-    assert writers(place.records) == []
+    assert list_writers(place.records) == []
 
 
 def test_a_start_that_came_to_no_record_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch):
@@ -154,13 +162,13 @@ def test_what_is_sealed_and_older_is_cleared_and_nothing_else(place: Place):
     sealer = place.sealer()
     sealer.seal()
     exchange(own, "late")
-    unsealed = [path.name for first, path in files(own.folder) if first > 8]
-    assert clear(place.records, own.folder.name, watched(place), keep_s=3600) == []
-    gone = clear(place.records, own.folder.name, watched(place), keep_s=-1)
+    unsealed = [path.name for first, path in record_files(own.folder) if first > 8]
+    assert delete_sealed_files(place.records, own.folder.name, watched(place), keep_s=3600) == []
+    gone = delete_sealed_files(place.records, own.folder.name, watched(place), keep_s=-1)
     assert ended.folder.name in gone
     assert other.folder.is_dir()
-    assert set(unsealed) <= {path.name for _, path in files(own.folder)}
-    assert files(own.folder)[0][0] > 0
+    assert set(unsealed) <= {path.name for _, path in record_files(own.folder)}
+    assert record_files(own.folder)[0][0] > 0
     sealer.seal()
     assert place.sealer().seal() is None
     assert place.verify(records=place.records).findings == []
@@ -171,7 +179,7 @@ def test_a_sealer_goes_on_when_the_file_that_it_reads_is_cleared_away(place: Pla
     exchange(writer, "a")
     sealer.seal()
     exchange(writer, "b")
-    clear(place.records, writer.folder.name, watched(place), keep_s=-1)
+    delete_sealed_files(place.records, writer.folder.name, watched(place), keep_s=-1)
     sealer.seal()
     assert place.verify(records=place.records).findings == []
     assert place.verify().records == 5

@@ -9,7 +9,7 @@ import pytest
 
 from edge.audit import keys as key_files
 from edge.audit.content import Hmacs, decrypt, encrypt, key_name
-from edge.audit.keys import Held, Keys, erase, expire, hold, read_key, release
+from edge.audit.keys import Keys, LegalHold, erase, expire, hold, read_key, release
 
 ERIKA = "u-" + "1" * 32
 OTHER = "u-" + "2" * 32
@@ -70,7 +70,7 @@ def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Pa
     line = kept(keys)
     late = datetime.date(2027, 12, 1)
     hold(tmp_path, held, "legal", "case 7")
-    with pytest.raises(Held, match=r"a legal hold of legal since .*: case 7"):
+    with pytest.raises(LegalHold, match=r"a legal hold of legal since .*: case 7"):
         erase(tmp_path, ERIKA)
     assert expire(tmp_path, late) == 0
     assert decrypt(keys, line) is not None
@@ -87,7 +87,7 @@ def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
     hold(tmp_path, OTHER, "legal", "case 7")
     (tmp_path / "holds" / f"{OTHER}.json").write_text(text)
     assert expire(tmp_path, datetime.date(2030, 1, 1)) == 0
-    with pytest.raises(Held):
+    with pytest.raises(LegalHold):
         erase(tmp_path, ERIKA)
     assert decrypt(keys, line) is not None
 

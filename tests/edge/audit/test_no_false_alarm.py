@@ -10,9 +10,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.audit.chain_files import Writer, files
+from edge.audit.chain_files import Writer, record_files
 from edge.audit.seal_format import Signer
-from edge.audit.seal_status import SealWatch, clear
+from edge.audit.seal_status import SealWatch, delete_sealed_files
 from edge.audit.sealer import Sealer
 from edge.audit.stores import FolderStore, StoreFault
 from tests.edge.audit.harness import Place, close, exchange, intent, write
@@ -66,7 +66,7 @@ class World:
     def crash(self, which: int) -> None:
         if self.living:
             writer = self.living.pop(which % len(self.living))
-            with files(writer.folder)[-1][1].open("ab") as stream:
+            with record_files(writer.folder)[-1][1].open("ab") as stream:
                 stream.write(b'{"kind":"inte'[: which % 14])
             writer.give_up()
 
@@ -78,7 +78,7 @@ class World:
     def seal(self, which: int) -> None:
         self.store.fail = ["", "", "", "before", "after"][which % 5]
         try:
-            self.sealer.seal(even_if_nothing=which % 2 == 0)
+            self.sealer.seal(allow_empty=which % 2 == 0)
         except StoreFault:
             self.store.fail = ""
             self.sealer.restore()
@@ -91,7 +91,7 @@ class World:
         watch = SealWatch(self.place.seals, Signer(self.place.private).public)
         watch.look()
         own = self.living[which % len(self.living)].folder.name if self.living else ""
-        clear(self.place.records, own, watch, keep_s=-1)
+        delete_sealed_files(self.place.records, own, watch, keep_s=-1)
 
 
 STEPS = st.tuples(
@@ -113,7 +113,7 @@ def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: 
             act = getattr(world, step)
             act() if step in ("begin", "restart") else act(which)
         world.restart()
-        world.sealer.seal(even_if_nothing=True)
+        world.sealer.seal(allow_empty=True)
         proof = place.verify(store, records=place.records, seals=place.seals)
         assert proof.findings == []
         assert (proof.records, proof.tail) == (world.written, {})

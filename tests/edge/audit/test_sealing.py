@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.audit.chain_files import files, now
+from edge.audit.chain_files import now, record_files
 from edge.audit.content import reference
 from edge.audit.records import canonical
 from edge.audit.stores import FolderStore, StoreFault
@@ -40,7 +40,7 @@ def test_a_crash_leaves_an_unfinished_intent_and_half_a_line_and_no_false_alarm(
     exchange(writer, "a")
     write(writer, ("intent", intent("b")))
     sealer.seal()
-    with files(writer.folder)[-1][1].open("ab") as stream:
+    with record_files(writer.folder)[-1][1].open("ab") as stream:
         stream.write(b'{"half a line')
     writer.give_up()
     sealer.seal()
@@ -77,7 +77,7 @@ def test_a_writer_whose_files_went_away_is_found(place: Place):
     assert found == [
         f"seals/000000000002.seal: writer {writer.folder.name} is lost: its files are gone, and it had not ended"
     ]
-    sealer.seal(even_if_nothing=True)
+    sealer.seal(allow_empty=True)
     assert place.verify().findings == found
 
 
@@ -88,7 +88,7 @@ def test_a_writer_that_ended_may_be_cleared_away(place: Place):
     sealer.seal()
     shutil.rmtree(writer.folder)
     sealer.seal()
-    sealer.seal(even_if_nothing=True)
+    sealer.seal(allow_empty=True)
     assert place.verify(records=place.records).findings == []
 
 
@@ -97,7 +97,7 @@ def test_a_chain_changed_on_the_volume_after_it_was_sealed_is_told(place: Place,
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     sealer.seal()
-    path = files(writer.folder)[0][1]
+    path = record_files(writer.folder)[0][1]
     text = path.read_bytes().replace(b'"id":"a"', b'"id":"x"')
     path.write_bytes(text)
     if restarted:
@@ -114,7 +114,7 @@ def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
     writer, sealer = place.writer(), place.sealer()
     exchange(writer, "a")
     sealer.seal()
-    path = files(writer.folder)[0][1]
+    path = record_files(writer.folder)[0][1]
     chain = writer.chain
     writer.give_up()
     sealer.seal()
@@ -129,7 +129,7 @@ def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
 def test_a_process_that_died_before_its_first_record_is_no_newcomer_and_no_writer(place: Place):
     writer, sealer = place.writer(), place.sealer()
     assert sealer.newcomers()
-    files(writer.folder)[0][1].write_bytes(b'{"half')
+    record_files(writer.folder)[0][1].write_bytes(b'{"half')
     writer.give_up()
     assert sealer.seal() is None
     assert not sealer.newcomers()
@@ -145,7 +145,7 @@ def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
     writer = place.writer()
     exchange(writer, "a")
     place.sealer().seal()
-    path = files(writer.folder)[0][1]
+    path = record_files(writer.folder)[0][1]
     writer.give_up()
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     place.sealer().seal()
@@ -160,7 +160,7 @@ def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(pla
     for number in range(5):
         exchange(writer, f"r{number}")
         place.sealer().seal()
-    assert len(files(writer.folder)) > 5
+    assert len(record_files(writer.folder)) > 5
     close(writer)
     place.sealer().seal()
     proof = place.verify(records=place.records, seals=place.seals)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 
 from edge.audit.auditor import AuditedRequest
 from edge.audit.log import Unrecorded
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal
 
 

@@ -41,10 +41,10 @@ def install_node() -> float:
     `npm ci` takes what the lock names and hashes, and runs no script of a package. Raises EnvironmentFault.
     """
     target, began = node_folder(), time.monotonic()
-    with cache.turn(target, "another run installs the clients for Node; waiting for it", print):
+    with cache.exclusive(target, "another run installs the clients for Node; waiting for it", print):
         if target.exists():
             return 0
-        with cache.filling(target) as folder:
+        with cache.fill_folder(target) as folder:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE / name, folder / name)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.confidence.answer_scoring import Chosen, Listening
+from edge.confidence.answer_scoring import AnswerScorer, CalibrationChoice
 from edge.confidence.calibration import Calibration, Curve
 from edge.confidence.measure import MEASURE, Kind
 from edge.confidence.tokens import Tokens
@@ -47,16 +47,16 @@ def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
     return path
 
 
-def chosen(kinds: Sequence[Kind] = ("text", "fields")) -> Chosen:
+def chosen(kinds: Sequence[Kind] = ("text", "fields")) -> CalibrationChoice:
     """As a gateway finds them for one place."""
     made: dict[Kind, tuple[Calibration, str]] = {
         kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds
     }
-    return Chosen(made)
+    return CalibrationChoice(made)
 
 
-def listening(*, structured: bool = False, keeps: bool = False, **more: Any) -> Listening:
-    return Listening(chosen(**more), structured=structured, keeps=keeps)
+def listening(*, structured: bool = False, keeps: bool = False, **more: Any) -> AnswerScorer:
+    return AnswerScorer(chosen(**more), structured=structured, keeps_logprobs=keeps)
 
 
 def told(words: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
 def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("edge.confidence.answer_scoring.MOST_TEXT", 3)
+    monkeypatch.setattr("edge.confidence.answer_scoring.MAX_TEXT", 3)
     heard = listening()
     first = chunk({"content": "ab"}, logprobs=told(["ab"], [-0.1]), confidence={"score": 1})
     heard.chunk(first)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.confidence.json_values import NoLeaves, leaves
+from edge.confidence.json_values import NotJson, leaf_spans
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -34,7 +34,7 @@ def flat(value: Any, pointer: str = "") -> dict[str, Any]:
 @given(VALUES, st.sampled_from([None, 2]), st.booleans())
 def test_each_value_stands_where_its_span_says(value: Any, indent: int | None, ascii: bool):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii)
-    found = leaves(text)
+    found = leaf_spans(text)
     expected = flat(value)
     assert set(found) == set(expected)
     for pointer, (start, end) in found.items():
@@ -58,15 +58,15 @@ def test_what_python_reads_as_json_has_leaves_and_nothing_else_has(text: str):
     try:
         json.loads(text, object_pairs_hook=twice, parse_constant=no)
     except ValueError:
-        with pytest.raises(NoLeaves):
-            leaves(text)
+        with pytest.raises(NotJson):
+            leaf_spans(text)
     else:
-        leaves(text)
+        leaf_spans(text)
 
 
 @pytest.mark.parametrize(
     "text", ['{"a": 1, "a": 2}', '{"a": 1} x', '{"a": NaN}', "", '{"a"', "[1,]", "[" * 100 + "]" * 100]
 )
 def test_a_text_that_two_readers_may_take_differently_has_none(text: str):
-    with pytest.raises(NoLeaves):
-        leaves(text)
+    with pytest.raises(NotJson):
+        leaf_spans(text)

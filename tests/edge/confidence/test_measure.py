@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from edge.confidence.measure import Said, Unmeasured, measured
+from edge.confidence.measure import ChoiceContent, Unmeasured, measure_answer
 from edge.confidence.tokens import NoTokens, Tokens
 from tests.edge.confidence.making import HALF, tokens, told
 
 
 def of(words: list[str], logprobs: list[float], structured: bool = True, **more: Any) -> dict[str, float]:
     answer = {"text": "".join(words), "finish": "stop", **more}
-    return measured(Said(**answer), tokens(words, logprobs), structured=structured)
+    return measure_answer(ChoiceContent(**answer), tokens(words, logprobs), structured=structured)
 
 
 def test_a_field_counts_by_its_own_tokens_and_structure_by_none():
@@ -56,8 +56,8 @@ def test_characters_that_are_split_between_tokens_are_found_by_their_bytes():
             ]
         }
     )
-    answer = Said('{"stadt": "Zürich", "ok": true}', finish="stop")
-    assert measured(answer, made, structured=True) == {"/stadt": -16, "/ok": -4}
+    answer = ChoiceContent('{"stadt": "Zürich", "ok": true}', finish="stop")
+    assert measure_answer(answer, made, structured=True) == {"/stadt": -16, "/ok": -4}
 
 
 def test_arguments_of_tools_are_found_behind_what_was_thought_before():
@@ -74,8 +74,8 @@ def test_arguments_of_tools_are_found_behind_what_was_thought_before():
         '"}',
     ]
     logprobs = [-9, -9, -9, -9, -1.0, -9, -9, -9, -2.0, -9]
-    answer = Said("", ['{"city": "Bern"}', '{"city": "Chur"}'], "tool_calls")
-    assert measured(answer, tokens(words, logprobs), structured=False) == {
+    answer = ChoiceContent("", ['{"city": "Bern"}', '{"city": "Chur"}'], "tool_calls")
+    assert measure_answer(answer, tokens(words, logprobs), structured=False) == {
         "/tool_calls/0/city": -1,
         "/tool_calls/1/city": -2,
     }

@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from edge.confidence.selection import Scores
+from edge.confidence.selection import Scorers
 from edge.config import ConfigError, check
 from tests.edge.audit.audited import Audited, settings
 from tests.edge.audit.harness import Place
@@ -215,10 +215,10 @@ def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, 
     other = {"model": MODEL, **more}
     file = written(tmp_path, "other", other.pop("model"), **other)
     config = configured(site, tmp_path, calibrations=[str(file)])
-    Scores(_checked(config))
+    Scorers(_checked(config))
     assert f'"workload": "{WORKLOAD}"' in capsys.readouterr().out
     config = configured(site, tmp_path)
-    Scores(_checked(config))
+    Scorers(_checked(config))
     assert f'"workload": "{WORKLOAD}"' not in capsys.readouterr().out
 
 
@@ -226,7 +226,7 @@ def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path
     file = written(tmp_path, "other", MODEL, model_digest=None)
     config = configured(site, tmp_path, calibrations=[str(file)])
     config["routes"][0].pop("model_digest")
-    Scores(_checked(config))
+    Scorers(_checked(config))
     assert f'"workload": "{WORKLOAD}"' in capsys.readouterr().out
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
         file.write_text(content)
     files = [str(written(tmp_path, each, MODEL)) for each in "ab"] if content == "twice" else [str(file)]
     with pytest.raises(ConfigError, match=said) as error:
-        Scores(_checked(configured(site, tmp_path, calibrations=files)))
+        Scorers(_checked(configured(site, tmp_path, calibrations=files)))
     assert WORKLOAD in str(error.value)
 
 
@@ -256,10 +256,10 @@ def test_a_file_of_another_digest_ends_the_start(site: Site, tmp_path: Path):
     file = written(tmp_path, "a", MODEL)
     digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     stated: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}
-    Scores(_checked(configured(site, tmp_path, **stated)))
+    Scorers(_checked(configured(site, tmp_path, **stated)))
     file.write_text(file.read_text().replace('"as_of"', ' "as_of"'))
     with pytest.raises(ConfigError, match="its digest is sha256:"):
-        Scores(_checked(configured(site, tmp_path, **stated)))
+        Scorers(_checked(configured(site, tmp_path, **stated)))
 
 
 def _checked(config: dict[str, Any]) -> Any:

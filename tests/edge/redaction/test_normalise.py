@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.redaction import Detector, Held, Rules, hidden
+from edge.redaction import Detector, Rules, StreamBuffer, hide
 from edge.redaction.normalise import forms
 from edge.redaction.recogniser import Text
 from tests.edge.redaction.conftest import Seen
@@ -120,7 +120,7 @@ def test_every_form_keeps_order_and_stays_within_the_text(text: str):
 @given(TEXTS)
 def test_a_text_without_a_match_is_byte_for_byte_the_same(text: str):
     findings = _detector().detect(text).findings
-    redacted = hidden(text, findings)
+    redacted = hide(text, findings)
     if not findings:
         assert redacted.encode("utf-8", "surrogatepass") == text.encode("utf-8", "surrogatepass")
     outside, at = "", 0
@@ -166,7 +166,7 @@ def test_a_stream_gives_what_the_whole_text_gives_however_it_is_cut(
     text = f"{left} well, {character.join(value)} it is. {right}"
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
     pieces = [text[a:b] for a, b in itertools.pairwise(places)]
-    assert _streamed(pieces) == hidden(text, _detector().detect(text).findings)
+    assert _streamed(pieces) == hide(text, _detector().detect(text).findings)
 
 
 def test_a_stream_that_is_cut_anywhere_gives_the_same_in_any_writing():
@@ -177,7 +177,7 @@ def test_a_stream_that_is_cut_anywhere_gives_the_same_in_any_writing():
         "%2D" * 5 + "BEGIN%20X",
     ):
         text = f"As he said, {value} was all of it."
-        expected = hidden(text, _detector().detect(text).findings)
+        expected = hide(text, _detector().detect(text).findings)
         for at in range(len(text)):
             assert _streamed([text[:at], text[at:]]) == expected, at
 
@@ -189,7 +189,7 @@ def test_characters_that_nobody_sees_do_not_push_a_number_out_of_a_stream():
 
 def _streamed(pieces: list[str]) -> str:
     detector = _detector()
-    held, out = Held(detector.reach()), ""
+    held, out = StreamBuffer(detector.reach()), ""
     for piece in pieces:
         held.add(piece)
         seen = detector.detect(held.window)

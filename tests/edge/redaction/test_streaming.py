@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.redaction import Detector, Held, Placeholding, Rules, TooLong, hidden
-from edge.redaction.streaming import MOST
+from edge.redaction import Detector, PlaceholderBuffer, Rules, StreamBuffer, TooLong, hide
+from edge.redaction.streaming import MAX_HELD
 from tests.edge.redaction.test_identifiers import PUBLISHED, WITHOUT_CHECK
 from tests.edge.redaction.test_secrets import KEY, TOKENS
 
@@ -18,7 +18,7 @@ SECRETS = frozenset(["SECRET"])
 
 def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | None) -> list[str]:
     """What goes out for each piece, and at the end."""
-    held = Held(detector.reach(entities))
+    held = StreamBuffer(detector.reach(entities))
     out = []
     for piece in pieces:
         held.add(piece)
@@ -29,7 +29,7 @@ def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | N
 
 
 def whole(detector: Detector, text: str, entities: frozenset[str] | None) -> str:
-    return hidden(text, detector.detect(text, entities=entities).findings)
+    return hide(text, detector.detect(text, entities=entities).findings)
 
 
 def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
@@ -68,7 +68,7 @@ def test_prose_goes_out_word_by_word_where_only_secrets_are_looked_for(patterns:
 def test_names_of_a_model_are_held_by_the_line():
     from edge.redaction.streaming import Reach
 
-    held = Held(Reach(widest=50, lines=True))
+    held = StreamBuffer(Reach(widest=50, lines=True))
     held.add("Claire Dubois est partie hier soir pour ")
     assert held.release([]) == ""
     held.add("toujours vraiment.\nEnsuite")
@@ -93,7 +93,7 @@ def test_patterns_of_the_organisations_own_hold_nothing_back_that_cannot_become_
 
 
 def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
-    held = Held(own_patterns().reach(frozenset(["PROJECT"])))
+    held = StreamBuffer(own_patterns().reach(frozenset(["PROJECT"])))
     held.add("Short answer. ")
     assert held.release([]) == ""
 
@@ -127,10 +127,10 @@ def test_patterns_of_the_organisations_own_are_hidden_wherever_a_text_is_cut():
 
 
 def test_a_private_key_without_an_end_is_held_up_to_a_bound():
-    held = Held(Detector(Rules()).reach(SECRETS))
+    held = StreamBuffer(Detector(Rules()).reach(SECRETS))
     held.add("-----BEGIN PRIVATE KEY-----\n")
     with pytest.raises(TooLong):
-        held.add("M" * MOST)
+        held.add("M" * MAX_HELD)
 
 
 WORDS = [
@@ -183,9 +183,9 @@ def _shared() -> Detector:
 
 def test_a_placeholder_cut_at_every_position_comes_whole():
     text = "Dear <PERSON_1>, a < b and <c>."
-    assert Placeholding().add("if a < b") == "if a < b", "it waits for what no placeholder begins with"
+    assert PlaceholderBuffer().add("if a < b") == "if a < b", "it waits for what no placeholder begins with"
     for at in range(len(text)):
-        holding = Placeholding()
+        holding = PlaceholderBuffer()
         out = [holding.add(text[:at]), holding.add(text[at:]), holding.add("", last=True)]
         assert "".join(out) == text
         assert all(("<PERSON" in piece) == ("<PERSON_1>" in piece) for piece in out)

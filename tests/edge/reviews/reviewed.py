@@ -18,7 +18,7 @@ import httpx
 from ruamel.yaml import YAML
 
 from edge import reviewers
-from edge.audit.chain_files import files
+from edge.audit.chain_files import record_files
 from edge.config.database import DatabaseConfig
 from edge.database import Database
 from tests.edge.audit.audited import WRAPPING_KEY, settings
@@ -169,7 +169,7 @@ class Reviewed:
     def records(self, kind: str, held: str | None = None) -> list[dict[str, Any]]:
         found = []
         for folder in sorted(self.place.records.iterdir()):
-            for _, path in files(folder):
+            for _, path in record_files(folder):
                 lines = [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
                 found += [line for line in lines if line["kind"] == kind and held in (None, line["id"])]
         return sorted(found, key=lambda record: record["time"])

@@ -18,7 +18,7 @@ from edge.config import Reviews
 from edge.config.database import DatabaseConfig
 from edge.database import Database, DatabaseDown
 from edge.database.migrations import grant, migrate
-from edge.reviews.held_store import Holding, Shelf
+from edge.reviews.held_store import HeldAnswerStore, NewHeldAnswer
 from tests.edge.postgres import ADMIN, ADMIN_PASSWORD, Postgres
 
 NAME = "states"
@@ -289,9 +289,11 @@ def test_what_is_put_has_the_classs_times_and_nothing_of_it_outlives_them(tables
             escalated_h=2,
         )
         try:
-            shelf = Shelf(database, reviews, data_class, "s")
+            shelf = HeldAnswerStore(database, reviews, data_class, "s")
             name = {"internal": "e" * 32, "restricted": "f" * 32}[data_class]
-            await shelf.put(Holding(name, "w", None, "t", f"u-{data_class}", [], ["impact"], None), b"line")
+            await shelf.put(
+                NewHeldAnswer(name, "w", None, "t", f"u-{data_class}", [], ["impact"], None), b"line"
+            )
         finally:
             await database.close()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.config import DataClass, ReviewRule
 from edge.config.review import APPROVERS, KEEP_DAYS, LOW_CONFIDENCE, SAMPLE_RATE, Impact
-from edge.reviews.trigger import Demand, demand_of, draw, reasons
+from edge.reviews.trigger import Demand, demand_of, draw, find_hold_reasons
 from isthmus.contracts.reference.handling import HANDLING
 
 NEVER = 1.0
@@ -55,12 +55,12 @@ def test_impact_and_score_demand_a_person(
     data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, expected: list[str]
 ):
     given_score = None if score is None else Score(score)
-    assert reasons(demand_of(data_class, impact, rule), given_score, [], NEVER) == expected
+    assert find_hold_reasons(demand_of(data_class, impact, rule), given_score, [], NEVER) == expected
 
 
 def test_a_guards_verdict_holds_what_nothing_else_would():
     demand = demand_of("public", "low", None)
-    assert reasons(demand, None, ["secrets"], NEVER) == ["guard:secrets"]
+    assert find_hold_reasons(demand, None, ["secrets"], NEVER) == ["guard:secrets"]
 
 
 def rules() -> Any:
@@ -79,10 +79,10 @@ def test_a_workload_of_which_nothing_may_be_held_never_has_an_answer_held(
     data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, drawn: float
 ):
     demand = demand_of(data_class, impact, rule)
-    found = reasons(demand, None if score is None else Score(score), [], drawn)
+    found = find_hold_reasons(demand, None if score is None else Score(score), [], drawn)
     assert demand.any or not found, "a stream would have been let through that should be held"
-    assert reasons(demand, None, [], drawn) or not found, "a missing score is never better than one"
-    bare = reasons(demand_of(data_class, impact, None), Score(1.0), [], drawn)
+    assert find_hold_reasons(demand, None, [], drawn) or not found, "a missing score is never better than one"
+    bare = find_hold_reasons(demand_of(data_class, impact, None), Score(1.0), [], drawn)
     assert {"impact", "sampled"} & set(bare) <= set(found), "a workload's rule takes nothing away"
 
 
@@ -100,5 +100,5 @@ def test_the_draw_is_even_and_follows_from_the_key_alone():
 def test_of_internal_answers_one_in_a_hundred_is_drawn_whatever_the_workload_says():
     assert demand_of("internal", "low", ReviewRule(sample_rate=0)).sample_rate == 0.01
     assert demand_of("internal", "low", ReviewRule(sample_rate=0.2)).sample_rate == 0.2
-    assert reasons(Demand("low", False, None, 0.01), None, [], 0.0099) == ["sampled"]
-    assert reasons(Demand("low", False, None, 1.0), None, [], 1 - 2**-53) == ["sampled"]
+    assert find_hold_reasons(Demand("low", False, None, 0.01), None, [], 0.0099) == ["sampled"]
+    assert find_hold_reasons(Demand("low", False, None, 1.0), None, [], 1 - 2**-53) == ["sampled"]

@@ -12,7 +12,7 @@ from edge.audit.content import decrypt
 from edge.audit.keys import Keys, erase
 from edge.config import ConfigError, HeldKeys
 from edge.openai_api import Refusal
-from edge.reviews.corrections import corrected, texts_of
+from edge.reviews.corrections import apply_correction, texts_of
 from edge.reviews.envelope import Envelopes, Erased, correction_name
 from edge.reviews.votes import Vote, Votes
 
@@ -92,7 +92,7 @@ def test_a_correction_takes_the_place_of_words_and_of_all_that_belonged_to_them(
     said = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
     chat = answer(message=said, logprobs={"content": []}, finish_reason="tool_calls")
     assert texts_of(chat) == [None]
-    assert json.loads(corrected(chat, ["No."])) == {
+    assert json.loads(apply_correction(chat, ["No."])) == {
         "id": "c",
         "model": "credit",
         "choices": [
@@ -100,11 +100,11 @@ def test_a_correction_takes_the_place_of_words_and_of_all_that_belonged_to_them(
         ],
         "review": {"status": "corrected"},
     }
-    text = corrected(answer(text="Yes"), ["Nein, ü."])
+    text = apply_correction(answer(text="Yes"), ["Nein, ü."])
     assert texts_of(text) == ["Nein, ü."]
 
 
 @pytest.mark.parametrize("texts", [None, "No.", [], ["a", "b"], [""], [3], {"0": "a"}])
 def test_a_correction_has_a_text_for_each_choice(texts: object):
     with pytest.raises(Refusal, match="a list of 1"):
-        corrected(answer(text="Yes"), texts)
+        apply_correction(answer(text="Yes"), texts)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from edge.redaction import Rules
-from edge.sanitising import Asked, Cleaner, FolderSource, FolderTarget, Outcome, Refused, sanitise
-from edge.sanitising.kinds import kind_of, opened
+from edge.sanitising import Cleaner, FolderSource, FolderTarget, Options, Outcome, Refused, sanitise
+from edge.sanitising.kinds import kind_of, open_form
 
 IBAN, CARD, MAIL = "DE89370400440532013000", "4111111111111111", "ann@example.com"
-PUBLIC = Asked("public", names_demanded=False, keep_going=True)
+PUBLIC = Options("public", names_demanded=False, keep_going=True)
 
 
 class Quiet:
@@ -39,7 +39,7 @@ class Place:
     """Source and target of one test."""
 
     root: Path
-    asked: Asked = PUBLIC
+    asked: Options = PUBLIC
     rules: Rules = field(default_factory=Rules)
 
     def lay(self, name: str, data: str | bytes) -> None:
@@ -80,7 +80,7 @@ def cleaner() -> Cleaner:
 
 def cleaned(cleaner: Cleaner, name: str, data: bytes, fields: frozenset[str] = frozenset()) -> bytes:
     """A file's bytes, clean; raises Refused."""
-    form = opened(kind_of(name), data, fields, 1 << 20)
+    form = open_form(kind_of(name), data, fields, 1 << 20)
     made = []
     for document in form.documents():
         clean = cleaner.clean(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.redaction import Rules
 from edge.sanitising import Cleaner, Document
-from edge.sanitising.document import before_of
+from edge.sanitising.document import label_of_field
 from tests.edge.sanitising.conftest import CARD, MAIL
 
 
@@ -43,6 +43,6 @@ def test_fields_of_one_document_share_its_placeholders(cleaner: Cleaner):
 
 
 def test_a_name_of_a_field_is_words():
-    assert before_of("dateOfBirth") == "date Of Birth: "
-    assert before_of("account_holder.name") == "account holder name: "
-    assert before_of("") == ""
+    assert label_of_field("dateOfBirth") == "date Of Birth: "
+    assert label_of_field("account_holder.name") == "account holder name: "
+    assert label_of_field("") == ""

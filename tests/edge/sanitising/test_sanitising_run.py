@@ -10,7 +10,7 @@ import pytest
 
 from edge.redaction import Rules
 from edge.sanitising import BadPlace, FolderSource, FolderTarget
-from edge.sanitising.locations import apart
+from edge.sanitising.locations import require_apart
 from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, Place, Quiet
 
 GERMAN = "Herr Schulze aus der Nachbarstadt hat gestern ein neues Konto bei uns eröffnet.\n"
@@ -174,7 +174,7 @@ def test_a_folder_with_files_of_others_is_no_target(place: Place, tmp_path: Path
         (tmp_path / "in", tmp_path),
     ):
         with pytest.raises(BadPlace, match="within the other"):
-            apart(source, target)
+            require_apart(source, target)
 
 
 def test_two_runs_do_not_write_into_one_target(place: Place):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge.detection import look
+from edge.detection import detect_texts
 from edge.redaction import Detector
 from tests.edge.fake import Fake
 
@@ -57,7 +57,7 @@ class _Handler(socketserver.BaseRequestHandler):
             if behaviour == "cut":
                 self.request.sendall(b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\n{")
                 return
-            status, answer = 200, look(body, self.server.detector)
+            status, answer = 200, detect_texts(body, self.server.detector)
             if behaviour.startswith("status-"):
                 status = int(behaviour.removeprefix("status-"))
             if behaviour == "html":

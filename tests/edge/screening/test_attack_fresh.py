@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from edge.config import Guard, Limits, Screening
-from edge.journal import Exchange
+from edge.exchange import Exchange
 from edge.openai_api import Refusal
 from edge.redaction import Detector, Placeholders, Rules
 from edge.redaction.prompt_attacks import ATTACK
-from edge.screening.client import DetectorClient, Looked
+from edge.screening.client import DetectorAnswer, DetectorClient
 from edge.screening.screen import Screen
 from edge.screening.split_values import add_findings, build_seams
 from edge.screening.texts import adjacent_texts, request_texts
@@ -49,11 +49,11 @@ class _LocalDetector(DetectorClient):
 
     async def look(
         self, texts: Sequence[str], entities: Iterable[str] | None, later: Iterable[str] | None = None
-    ) -> Looked:
+    ) -> DetectorAnswer:
         wanted = None if entities is None else frozenset(entities)
         detections = [self._local.detect(text, ["de"], entities=wanted) for text in texts]
         detections = [replace(one, patterns_only=()) for one in detections]
-        return Looked(self._local.version, True, self._local.reach(), detections)
+        return DetectorAnswer(self._local.version, True, self._local.reach(), detections)
 
 
 def _screen(detector: Detector, request: dict[str, Any], *guards: Guard) -> Screen:

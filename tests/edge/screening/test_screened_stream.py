@@ -10,7 +10,7 @@ import pytest
 
 from edge.openai_api import Refusal
 from edge.redaction import Detector, Placeholders, Rules
-from edge.screening.stream import Pieces
+from edge.screening.stream import ScreenedStream
 
 SECRET = "ghp_" + "a1B2" * 9
 DETECTOR = Detector(Rules())
@@ -33,7 +33,7 @@ def through(
     chunks: list[dict[str, Any]], placeholders: Placeholders | None = None, *, looks: bool = True
 ) -> list[Any]:
     async def run() -> list[Any]:
-        pieces = Pieces(Stub(), DETECTOR.reach(SOUGHT) if looks else None, placeholders)  # type: ignore[arg-type]
+        pieces = ScreenedStream(Stub(), DETECTOR.reach(SOUGHT) if looks else None, placeholders)  # type: ignore[arg-type]
         out = [each for chunk in chunks for each in await pieces.add(chunk)]
         return out + await pieces.end()
 

@@ -12,10 +12,10 @@ from edge.chat import ChatRequest
 from edge.request_fields import HARMLESS
 from edge.screening.texts import (
     answer_texts,
+    find_unreadable,
     replace_answer,
     replace_request,
     request_texts,
-    unreadable,
     walk_arguments,
 )
 from edge.tasks import CompletionRequest, EmbeddingRequest, RerankRequest
@@ -245,7 +245,7 @@ def test_what_no_detector_reads_is_named():
     image = [
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}
     ]
-    assert unreadable({"messages": image}) == "images"
-    assert unreadable({"prompt": [1, 2]}) == "tokens"
-    assert unreadable({"input": [[1], [2]]}) == "tokens"
-    assert unreadable({"prompt": "x", "messages": []}) is None
+    assert find_unreadable({"messages": image}) == "images"
+    assert find_unreadable({"prompt": [1, 2]}) == "tokens"
+    assert find_unreadable({"input": [[1], [2]]}) == "tokens"
+    assert find_unreadable({"prompt": "x", "messages": []}) is None

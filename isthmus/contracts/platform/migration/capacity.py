@@ -17,7 +17,7 @@ from isthmus.contracts.hardware import mig
 from isthmus.contracts.hardware.packing import Replica, pack
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.model.serving import at_most
+from isthmus.contracts.platform.lookups.serving import at_most, claim_of
 from isthmus.contracts.vocabulary import SENSITIVITIES, Part
 
 if TYPE_CHECKING:
@@ -130,12 +130,6 @@ def hosted(platform: Platform) -> list[Standing]:
 def elsewhere(each: Standing, pools: dict[str, str | None]) -> bool:
     """Whether a plan no longer has what stands, or has it on another pool. `pools`: the plan's, by endpoint."""
     return each.id not in pools or pools[each.id] != (each.pool or None)
-
-
-def claim_of(endpoint: Endpoint) -> str | None:
-    """The name of the claim that an endpoint reads its weights from; None: an image, or none named."""
-    uri = endpoint.weights.uri if endpoint.weights else ""
-    return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else None
 
 
 def move(before: Iterable[Standing], platform: Platform) -> Move:

@@ -11,7 +11,7 @@ from isthmus.contracts.vocabulary import DnsLabel, Part
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    pass
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
 _CLIENT = re.compile(
@@ -68,44 +68,3 @@ class Caller(Part):
                 fix = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
                 raise FieldError(f"`{name}` is no name of a client's certificate", index, fix=fix)
         return clients
-
-
-def limits_have_where_to_be_counted(platform: Platform) -> None:
-    """What is limited is counted in a database; a client speaks for one workload, and public ones show none."""
-    for index, gateway in enumerate(platform.gateways):
-        path = ("gateways", index)
-        limited = [each.name for each in gateway.workloads if each.allowance != Allowance()]
-        limited += [team.name for team in gateway.teams]
-        if limited and gateway.database is None:
-            what = f"gateway {gateway.name} limits {limited[0]} and has no database"
-            raise FieldError(
-                what,
-                *path,
-                "database",
-                fix="Name the PostgreSQL in which its copies count, or limit nothing",
-            )
-        if gateway.database is not None and gateway.runs_on != "kubernetes":
-            what = f"gateway {gateway.name} runs on Fargate, where a database is not built for"
-            raise FieldError(what, *path, "database", fix="Leave it out: keys are in callers_secret there")
-        own = {workload.team for workload in gateway.workloads}
-        for number, team in enumerate(gateway.teams):
-            if team.name not in own:
-                what = f"no workload of gateway {gateway.name} is of team {team.name}"
-                raise FieldError(
-                    what,
-                    *path,
-                    "teams",
-                    number,
-                    "name",
-                    fix="Name it as `team` of a workload, or leave it out",
-                )
-        spoken: dict[str, str] = {}
-        for number, workload in enumerate(gateway.workloads):
-            for name in workload.clients:
-                where = (*path, "workloads", number, "clients")
-                if gateway.class_ == "public" or gateway.runs_on != "kubernetes":
-                    what = f"callers of {gateway.name} are not asked for a certificate of their own"
-                    raise FieldError(what, *where, fix="Leave clients out there: give keys")
-                if spoken.setdefault(name, workload.name) != workload.name:
-                    what = f"{name} would speak for {spoken[name]} and for {workload.name}"
-                    raise FieldError(what, *where, fix="Let each client speak for one workload")

@@ -13,7 +13,7 @@ from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    pass
 
 GroupName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/+=-]*$"), Field(max_length=200)
@@ -72,22 +72,3 @@ class People(Part):
                     refused=True,
                 )
         return self
-
-
-def classes_are_in_use(platform: Platform) -> None:
-    """A class that the platform does not have was meant for another; accounts need a way in."""
-    people = platform.people
-    if people is None:
-        return
-    used = {each.class_ for each in (*platform.gateways, *platform.endpoints)}
-    for index, each in enumerate(people.members):
-        for number, held in enumerate(each.classes):
-            if held not in used:
-                raise FieldError(
-                    f"the platform has no class {held}",
-                    *("people", "members", index, "classes", number),
-                    fix=f"It has: {', '.join(sorted(used))}",
-                )
-
-
-CHECKS = (classes_are_in_use,)

@@ -440,11 +440,3 @@ class Platform(Life):
     def site(self, name: str) -> Site:
         """The site of that name; the checks see to it that every part's is there."""
         return next(site for site in self.sites if site.name == name)
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Platform:
-        """Refuse what breaks handling or points nowhere, whoever made it: blueprint, plan or override."""
-        from isthmus.contracts.platform.rules import check as platform_rules
-
-        platform_rules.check(self)
-        return self

@@ -13,7 +13,7 @@ from isthmus.contracts.platform.model.aws.eks import NodeGroup
 from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sensitivity, Sha256
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    pass
 
 Evicts = Literal["never", "lower-priority"]
 Reclaims = Literal["never", "lower-priority", "any"]
@@ -250,19 +250,6 @@ class GpuOperatorRelease(Part):
 
 
 ZONE_LABEL, HOST_LABEL = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
-
-
-def failure_domain_label(platform: Platform, site_name: str) -> str:
-    """Key of the node label over whose values gateways, and endpoints that outlive a domain, are spread at a site.
-
-    Cloud providers set the zone's label; on bare metal nobody does, and a required spread over it places no pod. So it
-    is taken on-prem only where the platform says that there are several domains.
-    """
-    site = platform.site(site_name)
-    if site.failure_domain_label is not None:
-        return site.failure_domain_label
-    several = any(pool.site == site_name and pool.failure_domains > 1 for pool in platform.pools)
-    return ZONE_LABEL if site.kind == "aws" or several else HOST_LABEL
 
 
 def unless_said(class_: str) -> int | None:

@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints
 from isthmus.contracts.vocabulary import DnsLabel, Part, Quantity
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Endpoint, Gateway
     from isthmus.contracts.reference.handling import Redaction
 
 LEAVING: Redaction = "prompts-leaving-site"
@@ -136,15 +135,3 @@ class Screening(Part):
 def as_yaml(model: Mapping[str, str]) -> str:
     """A model as an override states it."""
     return f"{{{', '.join(f'{key}: {value}' for key, value in model.items())}}}"
-
-
-def demanded(gateway: Gateway) -> frozenset[str]:
-    """What is redacted of what passes a gateway: by its class, and by what the organisation adds."""
-    from isthmus.contracts.reference import handling
-
-    return frozenset([*handling.of(gateway.class_).redacted, *gateway.redacted])
-
-
-def leaves(gateway: Gateway, endpoint: Endpoint) -> bool:
-    """Whether what is sent to an endpoint leaves the gateway's site."""
-    return endpoint.site != gateway.site

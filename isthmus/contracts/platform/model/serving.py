@@ -14,7 +14,7 @@ from isthmus.contracts.vocabulary import DnsLabel, KubeName, Part, Sha256
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Endpoint, Platform
+    pass
 
 _HTTPS = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/?")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
@@ -236,26 +236,3 @@ class Scaling(Part):
 def is_folder(path: str) -> bool:
     """Whether a path can name a folder on machines: absolute, and nowhere back up."""
     return _FOLDER.fullmatch(path) is not None
-
-
-def scaled(platform: Platform) -> dict[str, Scaling]:
-    """What is scaled by load, by endpoint."""
-    return {each.endpoint: each for each in platform.scaling if each.by_load}
-
-
-def at_most(platform: Platform) -> Platform:
-    """The platform with every scaled endpoint at its most replicas: what quotas, queues and pools must hold."""
-    most = scaled(platform)
-    if not most:
-        return platform
-    return platform.model_copy(
-        update={"endpoints": [_at_most(each, most.get(each.id)) for each in platform.endpoints]}
-    )
-
-
-def _at_most(endpoint: Endpoint, scaling: Scaling | None) -> Endpoint:
-    if scaling is None:
-        return endpoint
-    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
-    count = scaling.max_replicas
-    return endpoint.model_copy(update={"replicas": count, "gpus": each * count})

@@ -6,21 +6,21 @@ when it is validated. Boundaries answer no (exit 1), the rest is wrong input (ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.packing import pack
+from isthmus.contracts.platform.lookups import aws as lookups_aws
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
-from isthmus.contracts.platform.migration.capacity import claim_of
-from isthmus.contracts.platform.model import callers as platform_callers
-from isthmus.contracts.platform.model import people as platform_people
-from isthmus.contracts.platform.model import records as platform_records
-from isthmus.contracts.platform.model import system_nodes as platform_system_nodes
+from isthmus.contracts.platform.lookups.names import known
+from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.rules import boundaries as boundary_rules
 from isthmus.contracts.platform.rules import gateway as gateway_rules
+from isthmus.contracts.platform.rules import gpu_sharing
 from isthmus.contracts.platform.rules import names as name_rules
 from isthmus.contracts.platform.rules import pools as pool_rules
+from isthmus.contracts.platform.rules import records as rules_records
 from isthmus.contracts.platform.rules import reviews as review_rules
 from isthmus.contracts.platform.rules import screening as screening_rules
 from isthmus.contracts.platform.rules import serving as serving_rules
@@ -29,12 +29,12 @@ from isthmus.contracts.platform.rules.aws import eks as eks_rules
 from isthmus.contracts.platform.rules.aws import fargate as fargate_rules
 from isthmus.contracts.platform.rules.aws import network as aws_network_rules
 from isthmus.contracts.platform.rules.aws import sagemaker as sagemaker_rules
+from isthmus.contracts.platform.rules.aws import system_nodes as aws_system_nodes
 from isthmus.contracts.platform.rules.serving import at_its_most
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import ON_PREM_TARGETS, VLLM_TARGETS
 from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
-from isthmus.core.validation_errors import did_you_mean
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform.model.platform import Platform
@@ -96,7 +96,7 @@ def names_exist(platform: Platform) -> None:
 def sites_are_whole(platform: Platform) -> None:
     """An on-prem site names its cluster, an AWS site its region; where there is a cluster, who may scrape."""
     if platform.monitoring.namespace is None and any(
-        fargate_rules.has_cluster(platform, site) for site in platform.sites
+        lookups_aws.has_cluster(platform, site) for site in platform.sites
     ):
         what = "no namespace is named that may scrape models and gateways"
         raise FieldError(what, *("monitoring", "namespace"), fix="Name the one that Prometheus runs in")
@@ -331,14 +331,6 @@ def audit_is_kept(platform: Platform) -> None:
                 )
 
 
-def known(name: str, names: Iterable[str], what: str, *path: str | int) -> None:
-    """Raise `FieldError` with the nearest name where `name` is none of `names`."""
-    listed = list(names)
-    if name not in listed:
-        hint = f"{did_you_mean(name, listed)} Known: {', '.join(listed) or 'none'}".strip()
-        raise FieldError(f"`{name}` is no {what}", *path, fix=hint)
-
-
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     names_are_unique,
     names_exist,
@@ -347,29 +339,29 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *boundary_rules.CHECKS,
     *eks_rules.FIRST,
     *fargate_rules.CHECKS,
-    platform_callers.limits_have_where_to_be_counted,
+    gateway_rules.limits_have_where_to_be_counted,
     targets_fit_sites,
     sagemaker_rules.settings_are_whole,
-    at_its_most(platform_mig.slices_are_one_a_replica),
+    at_its_most(gpu_sharing.slices_are_one_a_replica),
     models_have_what_they_need,
     volumes_are_claimed_once,
     *serving_rules.CHECKS,
     at_its_most(pools_have_room),
     gpus_add_up,
-    at_its_most(platform_mig.pools_state_their_cuts),
+    at_its_most(gpu_sharing.pools_state_their_cuts),
     *pool_rules.CHECKS,
     images_are_from_named_registries,
     names_have_a_resolver,
     certificates_come_from_somewhere,
     audit_is_kept,
-    *platform_records.CHECKS,
+    *rules_records.CHECKS,
     *review_rules.CHECKS,
     *gateway_rules.CHECKS,
     *aws_account_rules.CHECKS,
     *aws_network_rules.CHECKS,
-    *platform_people.CHECKS,
+    name_rules.classes_are_in_use,
     *sagemaker_rules.CHECKS,
     *eks_rules.CHECKS,
-    *platform_system_nodes.CHECKS,
+    *aws_system_nodes.CHECKS,
     *screening_rules.CHECKS,
 )

@@ -58,3 +58,19 @@ def _each(platform: Platform) -> Iterator[tuple[list[str], tuple[str | int, ...]
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (nothing_stands_twice,)
+
+
+def classes_are_in_use(platform: Platform) -> None:
+    """A class that the platform does not have was meant for another; accounts need a way in."""
+    people = platform.people
+    if people is None:
+        return
+    used = {each.class_ for each in (*platform.gateways, *platform.endpoints)}
+    for index, each in enumerate(people.members):
+        for number, held in enumerate(each.classes):
+            if held not in used:
+                raise FieldError(
+                    f"the platform has no class {held}",
+                    *("people", "members", index, "classes", number),
+                    fix=f"It has: {', '.join(sorted(used))}",
+                )

@@ -9,13 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform.lookups import slicing as platform_slicing
-from isthmus.contracts.platform.model.pools import (
-    HOST_LABEL,
-    ClassShare,
-    Pool,
-    failure_domain_label,
-    unless_said,
-)
+from isthmus.contracts.platform.lookups.pools import failure_domain_label
+from isthmus.contracts.platform.model.pools import HOST_LABEL, ClassShare, Pool, unless_said
+from isthmus.contracts.platform.rules import gpu_sharing
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.core.errors import FieldError
 from isthmus.core.quantities import amount
@@ -380,7 +376,7 @@ def pods_fit_a_machine(platform: Platform) -> None:
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    platform_slicing.shares_fit,
+    gpu_sharing.shares_fit,
     shares_add_up,
     endpoints_have_a_queue,
     nobody_waits_for_ever,

@@ -6,8 +6,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from isthmus.contracts.platform.lookups.records import Place, place_of, share_is_made
 from isthmus.contracts.platform.model.callers import whole_name
-from isthmus.contracts.platform.model.records import Place, place_of, share_is_made
 from isthmus.contracts.platform.model.reviews import KEEP_DAYS, SCORED, GatewayReviews
 from isthmus.core.errors import FieldError
 

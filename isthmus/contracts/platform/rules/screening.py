@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.platform.model.screening import ENGLISH, LEAVING, SECRETS, as_yaml, demanded, leaves
+from isthmus.contracts.platform.lookups.gateways import demanded, leaves
+from isthmus.contracts.platform.model.screening import ENGLISH, LEAVING, SECRETS, as_yaml
 from isthmus.contracts.platform.rules.serving import WRITES
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 from isthmus.core.errors import FieldError

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model import serving as platform_serving
+from isthmus.contracts.platform.lookups import serving as lookups_serving
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 from isthmus.core.errors import FieldError
 
@@ -33,7 +33,7 @@ def at_its_most(rule: Rule) -> Rule:
     """The rule, on the platform with every scaled endpoint at its most replicas."""
 
     def wrapped(platform: Platform) -> None:
-        rule(platform_serving.at_most(platform))
+        rule(lookups_serving.at_most(platform))
 
     return wrapped
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from isthmus.engine.recovery.aws.lookup import Way, child, tagged
-from isthmus.engine.recovery.aws.settings_types import put
+from isthmus.engine.recovery.aws.lookup import Lookup, by_parent, by_tags
+from isthmus.engine.recovery.aws.settings_types import setting
 
-EFS: dict[str, Way] = {
-    "aws:efs/fileSystem:FileSystem": tagged(
+EFS: dict[str, Lookup] = {
+    "aws:efs/fileSystem:FileSystem": by_tags(
         "efs",
         "describe_file_systems",
         "FileSystems",
-        "{found[FileSystemId]}",
+        "{item[FileSystemId]}",
         created="CreationTime",
         gone="LifeCycleState=='deleted' || LifeCycleState=='deleting'",
     ),
-    "aws:efs/accessPoint:AccessPoint": tagged(
+    "aws:efs/accessPoint:AccessPoint": by_tags(
         "efs",
         "describe_access_points",
         "AccessPoints",
-        "{found[AccessPointId]}",
+        "{item[AccessPointId]}",
         params={"FileSystemId": "{fileSystemId}"},
         gone="LifeCycleState=='deleted' || LifeCycleState=='deleting'",
     ),
-    "aws:efs/mountTarget:MountTarget": child(
+    "aws:efs/mountTarget:MountTarget": by_parent(
         "efs",
         "describe_mount_targets",
         {"FileSystemId": "{fileSystemId}"},
         "MountTargets[?SubnetId=='{subnetId}']",
-        "{found[MountTargetId]}",
+        "{item[MountTargetId]}",
     ),
-    "aws:efs/fileSystemPolicy:FileSystemPolicy": put(),
+    "aws:efs/fileSystemPolicy:FileSystemPolicy": setting(),
 }

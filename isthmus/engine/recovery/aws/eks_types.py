@@ -6,69 +6,69 @@ Operations and members are botocore's; ids are those of pulumi-aws 7, and of the
 from __future__ import annotations
 
 from isthmus.engine.project.aws_account import Aws
-from isthmus.engine.recovery.aws.lookup import Way, named, put, tagged
-from isthmus.engine.recovery.aws.settings_types import simulated
+from isthmus.engine.recovery.aws.lookup import Lookup, by_name, by_tags, setting
+from isthmus.engine.recovery.aws.settings_types import in_sandbox
 from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
-_OF = {"clusterName": "{clusterName}"}
+_CLUSTER_PARAMS = {"clusterName": "{clusterName}"}
 
 
-def _pods(aws: Aws, creation: Creation) -> Verdict:
+def _pod_identity(aws: Aws, creation: Creation) -> Verdict:
     """AWS's plugin takes the association's id alone; the sandbox's says the cluster before it."""
-    way = tagged(
+    find = by_tags(
         "eks",
         "list_pod_identity_associations",
         "associations",
-        "{clusterName},{found[associationId]}" if simulated() else "{found[associationId]}",
-        params={**_OF, "namespace": "{namespace}", "serviceAccount": "{serviceAccount}"},
-        tags=("list_tags_for_resource", {"resourceArn": "{found[associationArn]}"}, "tags"),
+        "{clusterName},{item[associationId]}" if in_sandbox() else "{item[associationId]}",
+        params={**_CLUSTER_PARAMS, "namespace": "{namespace}", "serviceAccount": "{serviceAccount}"},
+        tags=("list_tags_for_resource", {"resourceArn": "{item[associationArn]}"}, "tags"),
     )
-    return way(aws, creation)
+    return find(aws, creation)
 
 
-WAYS: dict[str, Way] = {
-    "aws:ec2/launchTemplate:LaunchTemplate": tagged(
+EKS: dict[str, Lookup] = {
+    "aws:ec2/launchTemplate:LaunchTemplate": by_tags(
         "ec2",
         "describe_launch_templates",
         "LaunchTemplates",
-        "{found[LaunchTemplateId]}",
+        "{item[LaunchTemplateId]}",
         tags=(
             "describe_tags",
-            {"Filters": [{"Name": "resource-id", "Values": ["{found[LaunchTemplateId]}"]}]},
+            {"Filters": [{"Name": "resource-id", "Values": ["{item[LaunchTemplateId]}"]}]},
             "Tags",
         ),
         created="CreateTime",
     ),
-    "aws:eks/cluster:Cluster": named(
-        "eks", "describe_cluster", {"name": "{name}"}, "{name}", found="cluster", tags="tags"
+    "aws:eks/cluster:Cluster": by_name(
+        "eks", "describe_cluster", {"name": "{name}"}, "{name}", item_path="cluster", tags="tags"
     ),
-    "aws:eks/nodeGroup:NodeGroup": named(
+    "aws:eks/nodeGroup:NodeGroup": by_name(
         "eks",
         "describe_nodegroup",
-        {**_OF, "nodegroupName": "{nodeGroupName}"},
+        {**_CLUSTER_PARAMS, "nodegroupName": "{nodeGroupName}"},
         "{clusterName}:{nodeGroupName}",
         name="nodeGroupName",
-        found="nodegroup",
+        item_path="nodegroup",
         tags="tags",
     ),
-    "aws:eks/addon:Addon": named(
+    "aws:eks/addon:Addon": by_name(
         "eks",
         "describe_addon",
-        {**_OF, "addonName": "{addonName}"},
+        {**_CLUSTER_PARAMS, "addonName": "{addonName}"},
         "{clusterName}:{addonName}",
         name="addonName",
-        found="addon",
+        item_path="addon",
         tags="tags",
     ),
-    "aws:eks/accessEntry:AccessEntry": named(
+    "aws:eks/accessEntry:AccessEntry": by_name(
         "eks",
         "describe_access_entry",
-        {**_OF, "principalArn": "{principalArn}"},
+        {**_CLUSTER_PARAMS, "principalArn": "{principalArn}"},
         "{clusterName}:{principalArn}",
         name="principalArn",
-        found="accessEntry",
+        item_path="accessEntry",
         tags="tags",
     ),
-    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": put(),
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _pods,
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": setting(),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _pod_identity,
 }

@@ -20,73 +20,73 @@ RESOURCE_TAG = "isthmus-resource"
 """The logical name, last in the URN."""
 SKEW = timedelta(seconds=60)
 """How far AWS's clock may be from ours."""
-Way = Callable[[Aws, Creation], Verdict]
+Lookup = Callable[[Aws, Creation], Verdict]
 
 
-def search(expression: str, answer: Any) -> Any:
+def search_json(expression: str, answer: Any) -> Any:
     """JMESPath, as boto3 brings it."""
     import jmespath
 
     return jmespath.search(expression, answer)
 
 
-def named(
+def by_name(
     service: str,
     call: str,
     params: Mapping[str, Any],
     id: str,
     *,
     name: str = "name",
-    found: str = "@",
+    item_path: str = "@",
     tags: str | tuple[str, Mapping[str, Any], str] | None = None,
-    prefixed: Way | None = None,
-) -> Way:
+    prefixed: Lookup | None = None,
+) -> Lookup:
     """By the name among the inputs.
 
     `params` and `id` are templates over the inputs, `{account}`, `{region}` and `{partition}`, and `id`
-    over the answer's part `found` (JMESPath, templated too) as `{found[Arn]}`. `tags` is JMESPath over that part, or a
+    over the answer's part `found` (JMESPath, templated too) as `{item[Arn]}`. `tags` is JMESPath over that part, or a
     further call (operation, params as templates, JMESPath). A name that Pulumi made up is ours alone;
     another's thing is told by its tags. `prefixed` is the way where only a `namePrefix` is given.
     """
 
-    def way(aws: Aws, creation: Creation) -> Verdict:
+    def find(aws: Aws, creation: Creation) -> Verdict:
         scope = _scope(aws, creation)
         if not scope.get(name):
             # Made up by AWS's plugin from a prefix, and known to nobody else.
-            found_by = prefixed if prefixed and scope.get("namePrefix") else unheard
-            return found_by(aws, creation)
-        asked = _filled(params, scope)
-        part = search(_fill(found, scope), aws.ask(service, call, **asked) or {})
+            fallback = prefixed if prefixed and scope.get("namePrefix") else undecidable
+            return fallback(aws, creation)
+        call_params = _fill_params(params, scope)
+        part = search_json(_fill(item_path, scope), aws.ask(service, call, **call_params) or {})
         if not part:
             return NotMade()
         scope = scope.of(part if isinstance(part, dict) else {})
-        made = Made(_fill(id, scope))
-        if (creation.type, made.id) in aws.known:
-            return NotMade(f"{made.id} is in the state already")
+        existing = Made(_fill(id, scope))
+        if (creation.type, existing.id) in aws.known:
+            return NotMade(f"{existing.id} is in the state already")
         if creation.made_up(name):
-            return made
-        said: Any = None
+            return existing
+        raw_tags: Any = None
         if isinstance(tags, str):
-            said = search(tags, part)
+            raw_tags = search_json(tags, part)
         elif tags:
-            said = search(tags[2], aws.ask(service, tags[0], **_filled(tags[1], scope)))
-        bears = plain(said).get(STACK_TAG)
-        if bears == aws.stack and plain(said).get(RESOURCE_TAG) in (creation.name, None):
-            return made
-        if bears:
-            return NotMade(f"{made.id} exists and bears the tag of {bears}")
+            raw_tags = search_json(tags[2], aws.ask(service, tags[0], **_fill_params(tags[1], scope)))
+        owner = tags_as_mapping(raw_tags).get(STACK_TAG)
+        if owner == aws.stack and tags_as_mapping(raw_tags).get(RESOURCE_TAG) in (creation.name, None):
+            return existing
+        if owner:
+            return NotMade(f"{existing.id} exists and bears the tag of {owner}")
         if not tags:
-            return made
+            return existing
         return Unknown(
-            f"{creation.type} `{creation.name}`: {made.id} exists without our tags, so it may be this one, its"
+            f"{creation.type} `{creation.name}`: {existing.id} exists without our tags, so it may be this one, its"
             " tags not yet set, or somebody else's",
-            aws.line(service, call, **asked),
+            aws.line(service, call, **call_params),
         )
 
-    return way
+    return find
 
 
-def tagged(
+def by_tags(
     service: str,
     call: str,
     items: str,
@@ -98,107 +98,107 @@ def tagged(
     gone: str | None = None,
     filtered: bool = False,
     more: tuple[str, Mapping[str, Any], str] | None = None,
-) -> Way:
+) -> Lookup:
     """By our tags, among all that the service lists.
 
     `items`, `created` and `gone` are JMESPath, `gone` true means as good as deleted; `id` is a template over
-    the inputs and the item, as `{found[Arn]}`. `more` is a further call for each item (operation, params,
+    the inputs and the item, as `{item[Arn]}`. `more` is a further call for each item (operation, params,
     JMESPath), whose part is merged into the item. `filtered`: the service filters by tag itself, as EC2 does.
     """
 
-    def way(aws: Aws, creation: Creation) -> Verdict:
+    def find(aws: Aws, creation: Creation) -> Verdict:
         base = _scope(aws, creation)
-        asked = _filled(params or {}, base)
+        call_params = _fill_params(params or {}, base)
         if filtered:
-            asked["Filters"] = [{"Name": f"tag:{RESOURCE_TAG}", "Values": [creation.name]}]
-        found, closed = [], 0
-        for item in search(items, aws.ask(service, call, **asked)) or []:
+            call_params["Filters"] = [{"Name": f"tag:{RESOURCE_TAG}", "Values": [creation.name]}]
+        ids, unreadable = [], 0
+        for item in search_json(items, aws.ask(service, call, **call_params)) or []:
             item = item if isinstance(item, dict) else {"_": item}
             scope = base.of(item)
-            said = search(tags, item) if isinstance(tags, str) else None
+            raw_tags = search_json(tags, item) if isinstance(tags, str) else None
             if not isinstance(tags, str):
                 try:
-                    said = search(tags[2], aws.ask(service, tags[0], **_filled(tags[1], scope)))
+                    raw_tags = search_json(tags[2], aws.ask(service, tags[0], **_fill_params(tags[1], scope)))
                 except Denied:
-                    closed += 1
+                    unreadable += 1
                     continue
-            if not _ours(plain(said), aws, creation):
+            if not _has_own_tags(tags_as_mapping(raw_tags), aws, creation):
                 continue
             if more:
                 item = {
                     **item,
-                    **(search(more[2], aws.ask(service, more[0], **_filled(more[1], scope))) or {}),
+                    **(search_json(more[2], aws.ask(service, more[0], **_fill_params(more[1], scope))) or {}),
                 }
-            one = _fill(id, base.of(item))
-            if (gone and search(gone, item)) or (creation.type, one) in aws.known:
+            resource_id = _fill(id, base.of(item))
+            if (gone and search_json(gone, item)) or (creation.type, resource_id) in aws.known:
                 continue
-            if created and _older(search(created, item), creation.since):
+            if created and _older(search_json(created, item), creation.since):
                 continue
-            found.append(one)
-        if closed and not found:
+            ids.append(resource_id)
+        if unreadable and not ids:
             return Unknown(
                 f"{creation.type} `{creation.name}`: none that we may read bears our tags, and the tags of"
-                f" {closed} we may not read",
-                aws.line(service, call, **asked),
+                f" {unreadable} we may not read",
+                aws.line(service, call, **call_params),
             )
-        return _one(found, creation, aws.line(service, call, **asked))
+        return _single(ids, creation, aws.line(service, call, **call_params))
 
-    return way
+    return find
 
 
-def child(
-    service: str, call: str, params: Mapping[str, Any], found: str, id: str, *, created: str | None = None
-) -> Way:
+def by_parent(
+    service: str, call: str, params: Mapping[str, Any], item_path: str, id: str, *, created: str | None = None
+) -> Lookup:
     """Through the parent: what `found` (JMESPath, templated) picks of the answer about it is this one."""
 
-    def way(aws: Aws, creation: Creation) -> Verdict:
+    def find(aws: Aws, creation: Creation) -> Verdict:
         scope = _scope(aws, creation)
-        asked = _filled(params, scope)
-        part = search(_fill(found, scope), aws.ask(service, call, **asked) or {})
-        part = part if isinstance(part, list) else [part] if part else []
+        call_params = _fill_params(params, scope)
+        items = search_json(_fill(item_path, scope), aws.ask(service, call, **call_params) or {})
+        items = items if isinstance(items, list) else [items] if items else []
         if created:
-            part = [each for each in part if not _older(search(created, each), creation.since)]
-        ids = [_fill(id, scope.of(each)) for each in part]
-        return _one(
-            [each for each in ids if (creation.type, each) not in aws.known],
+            items = [item for item in items if not _older(search_json(created, item), creation.since)]
+        ids = [_fill(id, scope.of(item)) for item in items]
+        return _single(
+            [resource_id for resource_id in ids if (creation.type, resource_id) not in aws.known],
             creation,
-            aws.line(service, call, **asked),
+            aws.line(service, call, **call_params),
         )
 
-    return way
+    return find
 
 
-def again(why: str) -> Way:
+def repeatable(why: str) -> Lookup:
     """Making it once more makes no second one."""
     return lambda aws, creation: NotMade(why)
 
 
-def put(name: str | None = None, by_name: Way | None = None) -> Way:
+def setting(name: str | None = None, by_generated_name: Lookup | None = None) -> Lookup:
     """A setting of its parent: set again it is the same, if the input `name` says which one is meant.
 
     A name that was made up is another one in the next run, and what bears the first stays: it is looked for.
     """
 
-    def way(aws: Aws, creation: Creation) -> Verdict:
+    def find(aws: Aws, creation: Creation) -> Verdict:
         if name is None or (creation.inputs.get(name) and not creation.made_up(name)):
             return NotMade("it is a setting of its parent: set again, it is the same")
-        return (by_name or unheard)(aws, creation)
+        return (by_generated_name or undecidable)(aws, creation)
 
-    return way
+    return find
 
 
-def _one(found: list[str], creation: Creation, line: str) -> Verdict:
-    if len(found) == 1:
-        return Made(str(found[0]))
-    if not found:
+def _single(ids: list[str], creation: Creation, line: str) -> Verdict:
+    if len(ids) == 1:
+        return Made(str(ids[0]))
+    if not ids:
         return NotMade()
     return Unknown(
-        f"{creation.type} `{creation.name}`: {len(found)} may be this one ({', '.join(map(str, found))})",
+        f"{creation.type} `{creation.name}`: {len(ids)} may be this one ({', '.join(map(str, ids))})",
         line,
     )
 
 
-def unheard(aws: Aws, creation: Creation) -> Verdict:
+def undecidable(aws: Aws, creation: Creation) -> Verdict:
     """A type without a way: what bears our tags is named, and nothing is concluded."""
     filters = [
         {"Key": STACK_TAG, "Values": [aws.stack]},
@@ -210,18 +210,18 @@ def unheard(aws: Aws, creation: Creation) -> Verdict:
     )
 
 
-def plain(tags: Any) -> dict[str, str]:
+def tags_as_mapping(tags: Any) -> dict[str, str]:
     """Tags in whichever of AWS's forms, as a mapping."""
     if isinstance(tags, Mapping):
         return {str(name): str(value) for name, value in tags.items()}
-    out = {}
-    for each in tags or []:
-        low = {name.lower().removeprefix("tag"): value for name, value in each.items()}
-        out[str(low.get("key"))] = str(low.get("value"))
-    return out
+    mapping = {}
+    for tag in tags or []:
+        lowered = {name.lower().removeprefix("tag"): value for name, value in tag.items()}
+        mapping[str(lowered.get("key"))] = str(lowered.get("value"))
+    return mapping
 
 
-def _ours(tags: dict[str, str], aws: Aws, creation: Creation) -> bool:
+def _has_own_tags(tags: dict[str, str], aws: Aws, creation: Creation) -> bool:
     return tags.get(STACK_TAG) == aws.stack and tags.get(RESOURCE_TAG) == creation.name
 
 
@@ -249,9 +249,9 @@ class _Scope(dict[str, Any]):
         super().__init__(values)
         self._aws = aws
 
-    def of(self, found: Any) -> _Scope:
+    def of(self, item: Any) -> _Scope:
         """The same, and what was found."""
-        return _Scope(self._aws, {**self, "found": found})
+        return _Scope(self._aws, {**self, "item": item})
 
     def __missing__(self, key: str) -> Any:
         if key in ("account", "partition", "region"):
@@ -267,15 +267,15 @@ def _fill(template: str, scope: Mapping[str, Any]) -> str:
     return template.format_map(scope)
 
 
-def _filled(params: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _deep(value, scope) for name, value in params.items()}
+def _fill_params(params: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _fill_value(value, scope) for name, value in params.items()}
 
 
-def _deep(value: Any, scope: Mapping[str, Any]) -> Any:
+def _fill_value(value: Any, scope: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         return _fill(value, scope)
     if isinstance(value, list):
-        return [_deep(each, scope) for each in value]
+        return [_fill_value(member, scope) for member in value]
     if isinstance(value, dict):
-        return {name: _deep(each, scope) for name, each in value.items()}
+        return {name: _fill_value(member, scope) for name, member in value.items()}
     return value

@@ -10,196 +10,198 @@ from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.recovery.aws import eks_types
 from isthmus.engine.recovery.aws.efs_types import EFS
 from isthmus.engine.recovery.aws.fargate_types import FARGATE
-from isthmus.engine.recovery.aws.lookup import Way, again, child, named, tagged, unheard
-from isthmus.engine.recovery.aws.settings_types import SETTINGS, simulated
+from isthmus.engine.recovery.aws.lookup import Lookup, by_name, by_parent, by_tags, repeatable, undecidable
+from isthmus.engine.recovery.aws.settings_types import SETTINGS, in_sandbox
 from isthmus.engine.state.interrupted_creations import Creation, Verdict
 
 
-def look(aws: Aws, creation: Creation) -> Verdict:
+def look_up(aws: Aws, creation: Creation) -> Verdict:
     """The fate of a creation. Raises `EnvironmentFault` where AWS cannot be asked."""
-    return WAYS.get(creation.type, unheard)(aws, creation)
+    return LOOKUPS.get(creation.type, undecidable)(aws, creation)
 
 
-def _ec2(call: str, items: str, id: str, *, gone: str | None = None, created: str | None = None) -> Way:
-    return tagged("ec2", call, items, f"{{found[{id}]}}", gone=gone, created=created, filtered=True)
+def _ec2(call: str, items: str, id: str, *, gone: str | None = None, created: str | None = None) -> Lookup:
+    return by_tags("ec2", call, items, f"{{item[{id}]}}", gone=gone, created=created, filtered=True)
 
 
 def _association(aws: Aws, creation: Creation) -> Verdict:
     """A subnet's or gateway's place in a route table."""
-    way = child(
+    find = by_parent(
         "ec2",
         "describe_route_tables",
         {"RouteTableIds": ["{routeTableId}"]},
         "RouteTables[].Associations[] | [?(SubnetId && SubnetId=='{subnetId}') ||"
         " (GatewayId && GatewayId=='{gatewayId}')]",
-        "{subnetId}{gatewayId}" if simulated() else "{found[RouteTableAssociationId]}",
+        "{subnetId}{gatewayId}" if in_sandbox() else "{item[RouteTableAssociationId]}",
     )
-    return way(aws, creation)
+    return find(aws, creation)
 
 
 def _dx_association(aws: Aws, creation: Creation) -> Verdict:
     """A transit gateway's place at a Direct Connect gateway."""
-    way = child(
+    find = by_parent(
         "directconnect",
         "describe_direct_connect_gateway_associations",
         {"directConnectGatewayId": "{dxGatewayId}"},
         "directConnectGatewayAssociations[?associatedGateway.id=='{associatedGatewayId}' &&"
         " associationState!='disassociated' && associationState!='disassociating']",
-        "{found[associationId]}" if simulated() else "ga-{dxGatewayId}{associatedGatewayId}",
+        "{item[associationId]}" if in_sandbox() else "ga-{dxGatewayId}{associatedGatewayId}",
     )
-    return way(aws, creation)
+    return find(aws, creation)
 
 
 def _budget_action(aws: Aws, creation: Creation) -> Verdict:
     """AWS's plugin joins account, action and budget to the id."""
-    way = tagged(
+    find = by_tags(
         "budgets",
         "describe_budget_actions_for_budget",
         "Actions",
-        "{account}:{found[ActionId]}:{budgetName}",
+        "{account}:{item[ActionId]}:{budgetName}",
         params={"AccountId": "{account}", "BudgetName": "{budgetName}"},
         tags=(
             "list_tags_for_resource",
-            {"ResourceARN": f"{_BUDGET}/{{budgetName}}/action/{{found[ActionId]}}"},
+            {"ResourceARN": f"{_BUDGET}/{{budgetName}}/action/{{item[ActionId]}}"},
             "ResourceTags",
         ),
     )
-    return way(aws, creation)
+    return find(aws, creation)
 
 
-def _hosted(call: str, name: str, arn: str) -> Way:
+def _sagemaker(call: str, name: str, arn: str) -> Lookup:
     """What SageMaker has one of by a name; where there is none it says that the request is not valid."""
-    return named(
+    return by_name(
         "sagemaker",
         call,
         {name: "{name}"},
         "{name}",
-        tags=("list_tags", {"ResourceArn": f"{{found[{arn}]}}"}, "Tags"),
+        tags=("list_tags", {"ResourceArn": f"{{item[{arn}]}}"}, "Tags"),
     )
 
 
 _DELETED = "State=='deleted' || State=='deleting'"
 _TGW_PAIR = "{transitGatewayRouteTableId}_{transitGatewayAttachmentId}"
-_DX_GATEWAY = "arn:{partition}:directconnect::{account}:dx-gateway/{found[directConnectGatewayId]}"
+_DX_GATEWAY = "arn:{partition}:directconnect::{account}:dx-gateway/{item[directConnectGatewayId]}"
 _BUDGET = "arn:{partition}:budgets::{account}:budget"
-_RESOLVER_TAGS = ("list_tags_for_resource", {"ResourceArn": "{found[Arn]}"}, "Tags")
+_RESOLVER_TAGS = ("list_tags_for_resource", {"ResourceArn": "{item[Arn]}"}, "Tags")
 _TGW_TABLE = {"TransitGatewayRouteTableId": "{transitGatewayRouteTableId}"}
 
-WAYS: dict[str, Way] = {
+LOOKUPS: dict[str, Lookup] = {
     # IAM
-    "aws:iam/role:Role": named(
-        "iam", "get_role", {"RoleName": "{name}"}, "{name}", found="Role", tags="Tags"
+    "aws:iam/role:Role": by_name(
+        "iam", "get_role", {"RoleName": "{name}"}, "{name}", item_path="Role", tags="Tags"
     ),
-    "aws:iam/policy:Policy": named(
+    "aws:iam/policy:Policy": by_name(
         "iam",
         "list_policies",
         {"Scope": "Local"},
-        "{found[Arn]}",
-        found="Policies[?PolicyName=='{name}'] | [0]",
-        tags=("list_policy_tags", {"PolicyArn": "{found[Arn]}"}, "Tags"),
+        "{item[Arn]}",
+        item_path="Policies[?PolicyName=='{name}'] | [0]",
+        tags=("list_policy_tags", {"PolicyArn": "{item[Arn]}"}, "Tags"),
     ),
     # Keys and secrets
-    "aws:kms/key:Key": tagged(
+    "aws:kms/key:Key": by_tags(
         "kms",
         "list_keys",
         "Keys",
-        "{found[KeyId]}",
-        tags=("list_resource_tags", {"KeyId": "{found[KeyId]}"}, "Tags"),
-        more=("describe_key", {"KeyId": "{found[KeyId]}"}, "KeyMetadata"),
+        "{item[KeyId]}",
+        tags=("list_resource_tags", {"KeyId": "{item[KeyId]}"}, "Tags"),
+        more=("describe_key", {"KeyId": "{item[KeyId]}"}, "KeyMetadata"),
         created="CreationDate",
         gone="KeyState=='PendingDeletion' || KeyState=='PendingReplicaDeletion'",
     ),
-    "aws:kms/alias:Alias": named(
+    "aws:kms/alias:Alias": by_name(
         "kms",
         "list_aliases",
         {},
         "{name}",
         # It bears no tags; an alias of that name of another key is not ours.
-        found="Aliases[?AliasName=='{name}' && TargetKeyId && ends_with('/{targetKeyId}',"
+        item_path="Aliases[?AliasName=='{name}' && TargetKeyId && ends_with('/{targetKeyId}',"
         " join('', ['/', TargetKeyId]))] | [0]",
     ),
-    "aws:secretsmanager/secret:Secret": tagged(
+    "aws:secretsmanager/secret:Secret": by_tags(
         "secretsmanager",
         "list_secrets",
         "SecretList",
-        "{found[ARN]}",
+        "{item[ARN]}",
         created="CreatedDate",
         gone="DeletedDate",
     ),
-    "aws:secretsmanager/secretVersion:SecretVersion": again(
+    "aws:secretsmanager/secretVersion:SecretVersion": repeatable(
         "a version more is the current one, with the same value"
     ),
     # Storage
-    "aws:s3/bucket:Bucket": named(
+    "aws:s3/bucket:Bucket": by_name(
         "s3",
         "list_buckets",
         {},
         "{bucket}",
         name="bucket",
-        found="Buckets[?Name=='{bucket}'] | [0]",
+        item_path="Buckets[?Name=='{bucket}'] | [0]",
         tags=("get_bucket_tagging", {"Bucket": "{bucket}"}, "TagSet"),
     ),
     # Logs, trail, alarms
-    "aws:cloudwatch/logGroup:LogGroup": named(
+    "aws:cloudwatch/logGroup:LogGroup": by_name(
         "logs",
         "describe_log_groups",
         {"logGroupNamePrefix": "{name}"},
         "{name}",
-        found="logGroups[?logGroupName=='{name}'] | [0]",
+        item_path="logGroups[?logGroupName=='{name}'] | [0]",
         tags=("list_tags_log_group", {"logGroupName": "{name}"}, "tags"),
-        prefixed=tagged(
+        prefixed=by_tags(
             "logs",
             "describe_log_groups",
             "logGroups",
-            "{found[logGroupName]}",
+            "{item[logGroupName]}",
             params={"logGroupNamePrefix": "{namePrefix}"},
-            tags=("list_tags_for_resource", {"resourceArn": "{found[logGroupArn]}"}, "tags"),
+            tags=("list_tags_for_resource", {"resourceArn": "{item[logGroupArn]}"}, "tags"),
             created="creationTime",
         ),
     ),
-    "aws:cloudtrail/trail:Trail": named(
+    "aws:cloudtrail/trail:Trail": by_name(
         "cloudtrail",
         "describe_trails",
         {"trailNameList": ["{name}"]},
-        "{found[TrailARN]}",
-        found="trailList[?Name=='{name}'] | [0]",
-        tags=("list_tags", {"ResourceIdList": ["{found[TrailARN]}"]}, "ResourceTagList[0].TagsList"),
+        "{item[TrailARN]}",
+        item_path="trailList[?Name=='{name}'] | [0]",
+        tags=("list_tags", {"ResourceIdList": ["{item[TrailARN]}"]}, "ResourceTagList[0].TagsList"),
     ),
-    "aws:sns/topic:Topic": named(
+    "aws:sns/topic:Topic": by_name(
         "sns",
         "list_topics",
         {},
-        "{found[TopicArn]}",
-        found="Topics[?ends_with(TopicArn, ':{name}')] | [0]",
-        tags=("list_tags_for_resource", {"ResourceArn": "{found[TopicArn]}"}, "Tags"),
+        "{item[TopicArn]}",
+        item_path="Topics[?ends_with(TopicArn, ':{name}')] | [0]",
+        tags=("list_tags_for_resource", {"ResourceArn": "{item[TopicArn]}"}, "Tags"),
     ),
-    "aws:sns/topicSubscription:TopicSubscription": again(
+    "aws:sns/topicSubscription:TopicSubscription": repeatable(
         "subscribing an address again gives the same subscription"
     ),
     # Money
-    "aws:budgets/budget:Budget": named(
+    "aws:budgets/budget:Budget": by_name(
         "budgets",
         "describe_budgets",
         {"AccountId": "{account}"},
         "{account}:{name}",
-        found="Budgets[?BudgetName=='{name}'] | [0]",
+        item_path="Budgets[?BudgetName=='{name}'] | [0]",
         tags=("list_tags_for_resource", {"ResourceARN": f"{_BUDGET}/{{name}}"}, "ResourceTags"),
     ),
     "aws:budgets/budgetAction:BudgetAction": _budget_action,
-    "aws:costexplorer/costAllocationTag:CostAllocationTag": again("an active tag that is activated stays so"),
-    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": tagged(
+    "aws:costexplorer/costAllocationTag:CostAllocationTag": repeatable(
+        "an active tag that is activated stays so"
+    ),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": by_tags(
         "ce",
         "get_anomaly_monitors",
         "AnomalyMonitors",
-        "{found[MonitorArn]}",
-        tags=("list_tags_for_resource", {"ResourceArn": "{found[MonitorArn]}"}, "ResourceTags"),
+        "{item[MonitorArn]}",
+        tags=("list_tags_for_resource", {"ResourceArn": "{item[MonitorArn]}"}, "ResourceTags"),
     ),
-    "aws:costexplorer/anomalySubscription:AnomalySubscription": tagged(
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": by_tags(
         "ce",
         "get_anomaly_subscriptions",
         "AnomalySubscriptions",
-        "{found[SubscriptionArn]}",
-        tags=("list_tags_for_resource", {"ResourceArn": "{found[SubscriptionArn]}"}, "ResourceTags"),
+        "{item[SubscriptionArn]}",
+        tags=("list_tags_for_resource", {"ResourceArn": "{item[SubscriptionArn]}"}, "ResourceTags"),
     ),
     # Network
     "aws:ec2/vpc:Vpc": _ec2("describe_vpcs", "Vpcs", "VpcId"),
@@ -218,11 +220,11 @@ WAYS: dict[str, Way] = {
     "aws:ec2/vpnConnection:VpnConnection": _ec2(
         "describe_vpn_connections", "VpnConnections", "VpnConnectionId", gone=_DELETED
     ),
-    "aws:ec2/flowLog:FlowLog": tagged(
+    "aws:ec2/flowLog:FlowLog": by_tags(
         "ec2",
         "describe_flow_logs",
         "FlowLogs",
-        "{found[FlowLogId]}",
+        "{item[FlowLogId]}",
         created="CreationTime",
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _ec2(
@@ -231,10 +233,10 @@ WAYS: dict[str, Way] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _ec2(
         "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
     ),
-    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": again("it is adopted, not made"),
-    "aws:ec2/defaultRouteTable:DefaultRouteTable": again("it is adopted, not made"),
-    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl": again("it is adopted, not made"),
-    "aws:ec2/route:Route": child(
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": repeatable("it is adopted, not made"),
+    "aws:ec2/defaultRouteTable:DefaultRouteTable": repeatable("it is adopted, not made"),
+    "aws:ec2/defaultNetworkAcl:DefaultNetworkAcl": repeatable("it is adopted, not made"),
+    "aws:ec2/route:Route": by_parent(
         "ec2",
         "describe_route_tables",
         {"RouteTableIds": ["{routeTableId}"]},
@@ -266,7 +268,7 @@ WAYS: dict[str, Way] = {
         gone=_DELETED,
         created="CreationTime",
     ),
-    "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation": child(
+    "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation": by_parent(
         "ec2",
         "get_transit_gateway_route_table_associations",
         _TGW_TABLE,
@@ -274,7 +276,7 @@ WAYS: dict[str, Way] = {
         " State!='disassociated' && State!='disassociating']",
         _TGW_PAIR,
     ),
-    "aws:ec2transitgateway/routeTablePropagation:RouteTablePropagation": child(
+    "aws:ec2transitgateway/routeTablePropagation:RouteTablePropagation": by_parent(
         "ec2",
         "get_transit_gateway_route_table_propagations",
         _TGW_TABLE,
@@ -282,7 +284,7 @@ WAYS: dict[str, Way] = {
         " State!='disabled' && State!='disabling']",
         _TGW_PAIR,
     ),
-    "aws:ec2transitgateway/route:Route": child(
+    "aws:ec2transitgateway/route:Route": by_parent(
         "ec2",
         "search_transit_gateway_routes",
         {**_TGW_TABLE, "Filters": [{"Name": "type", "Values": ["static"]}]},
@@ -290,158 +292,158 @@ WAYS: dict[str, Way] = {
         "{transitGatewayRouteTableId}_{destinationCidrBlock}",
     ),
     # Resolvers
-    "aws:route53/resolverEndpoint:ResolverEndpoint": tagged(
+    "aws:route53/resolverEndpoint:ResolverEndpoint": by_tags(
         "route53resolver",
         "list_resolver_endpoints",
         "ResolverEndpoints",
-        "{found[Id]}",
-        tags=("list_tags_for_resource", {"ResourceArn": "{found[Arn]}"}, "Tags"),
+        "{item[Id]}",
+        tags=("list_tags_for_resource", {"ResourceArn": "{item[Arn]}"}, "Tags"),
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverRule:ResolverRule": tagged(
+    "aws:route53/resolverRule:ResolverRule": by_tags(
         "route53resolver",
         "list_resolver_rules",
         "ResolverRules[?OwnerId!='Route 53 Resolver']",
-        "{found[Id]}",
-        tags=("list_tags_for_resource", {"ResourceArn": "{found[Arn]}"}, "Tags"),
+        "{item[Id]}",
+        tags=("list_tags_for_resource", {"ResourceArn": "{item[Arn]}"}, "Tags"),
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverRuleAssociation:ResolverRuleAssociation": child(
+    "aws:route53/resolverRuleAssociation:ResolverRuleAssociation": by_parent(
         "route53resolver",
         "list_resolver_rule_associations",
         {"Filters": [{"Name": "VPCId", "Values": ["{vpcId}"]}]},
         "ResolverRuleAssociations[?ResolverRuleId=='{resolverRuleId}' && Status!='DELETING']",
-        "{found[Id]}",
+        "{item[Id]}",
     ),
-    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": tagged(
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": by_tags(
         "route53resolver",
         "list_firewall_domain_lists",
         # Lists of AWS's own have an owner, and no tags.
         "FirewallDomainLists[?!ManagedOwnerName]",
-        "{found[Id]}",
+        "{item[Id]}",
         tags=_RESOLVER_TAGS,
     ),
-    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": tagged(
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": by_tags(
         "route53resolver",
         "list_firewall_rule_groups",
         "FirewallRuleGroups[?ShareStatus!='SHARED_WITH_ME']",
-        "{found[Id]}",
+        "{item[Id]}",
         tags=_RESOLVER_TAGS,
     ),
-    "aws:route53/resolverFirewallRule:ResolverFirewallRule": child(
+    "aws:route53/resolverFirewallRule:ResolverFirewallRule": by_parent(
         "route53resolver",
         "list_firewall_rules",
         {"FirewallRuleGroupId": "{firewallRuleGroupId}"},
         "FirewallRules[?FirewallDomainListId=='{firewallDomainListId}']",
         "{firewallRuleGroupId}:{firewallDomainListId}",
     ),
-    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": tagged(
+    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": by_tags(
         "route53resolver",
         "list_firewall_rule_group_associations",
         "FirewallRuleGroupAssociations",
-        "{found[Id]}",
+        "{item[Id]}",
         params={"VpcId": "{vpcId}"},
         tags=_RESOLVER_TAGS,
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": tagged(
+    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": by_tags(
         "route53resolver",
         "list_resolver_query_log_configs",
         "ResolverQueryLogConfigs",
-        "{found[Id]}",
+        "{item[Id]}",
         tags=_RESOLVER_TAGS,
         created="CreationTime",
         gone="Status=='DELETING'",
     ),
-    "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation": child(
+    "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation": by_parent(
         "route53resolver",
         "list_resolver_query_log_config_associations",
         {"Filters": [{"Name": "ResourceId", "Values": ["{resourceId}"]}]},
         "ResolverQueryLogConfigAssociations[?ResolverQueryLogConfigId=='{resolverQueryLogConfigId}' &&"
         " Status!='DELETING']",
-        "{found[Id]}",
+        "{item[Id]}",
     ),
     # Direct Connect
-    "aws:directconnect/gateway:Gateway": tagged(
+    "aws:directconnect/gateway:Gateway": by_tags(
         "directconnect",
         "describe_direct_connect_gateways",
         "directConnectGateways",
-        "{found[directConnectGatewayId]}",
+        "{item[directConnectGatewayId]}",
         tags=("describe_tags", {"resourceArns": [_DX_GATEWAY]}, "resourceTags[0].tags"),
         gone="directConnectGatewayState=='deleted' || directConnectGatewayState=='deleting'",
     ),
-    "aws:directconnect/transitVirtualInterface:TransitVirtualInterface": tagged(
+    "aws:directconnect/transitVirtualInterface:TransitVirtualInterface": by_tags(
         "directconnect",
         "describe_virtual_interfaces",
         "virtualInterfaces",
-        "{found[virtualInterfaceId]}",
+        "{item[virtualInterfaceId]}",
         params={"connectionId": "{connectionId}"},
         tags="tags",
         gone="virtualInterfaceState=='deleted' || virtualInterfaceState=='deleting'",
     ),
     "aws:directconnect/gatewayAssociation:GatewayAssociation": _dx_association,
     # Bedrock
-    "aws:bedrock/guardrail:Guardrail": tagged(
+    "aws:bedrock/guardrail:Guardrail": by_tags(
         "bedrock",
         "list_guardrails",
         "guardrails",
-        "{found[id]},{found[version]}",
-        tags=("list_tags_for_resource", {"resourceARN": "{found[arn]}"}, "tags"),
+        "{item[id]},{item[version]}",
+        tags=("list_tags_for_resource", {"resourceARN": "{item[arn]}"}, "tags"),
         created="createdAt",
         gone="status=='DELETING'",
     ),
-    "aws:bedrock/guardrailVersion:GuardrailVersion": child(
+    "aws:bedrock/guardrailVersion:GuardrailVersion": by_parent(
         "bedrock",
         "list_guardrails",
         {"guardrailIdentifier": "{guardrailArn}"},
         "guardrails[?version!='DRAFT']",
-        "{guardrailArn},{found[version]}",
+        "{guardrailArn},{item[version]}",
         created="createdAt",
     ),
-    "aws:bedrock/inferenceProfile:InferenceProfile": tagged(
+    "aws:bedrock/inferenceProfile:InferenceProfile": by_tags(
         "bedrock",
         "list_inference_profiles",
         "inferenceProfileSummaries",
-        "{found[inferenceProfileId]}",
+        "{item[inferenceProfileId]}",
         params={"typeEquals": "APPLICATION"},
-        tags=("list_tags_for_resource", {"resourceARN": "{found[inferenceProfileArn]}"}, "tags"),
+        tags=("list_tags_for_resource", {"resourceARN": "{item[inferenceProfileArn]}"}, "tags"),
         created="createdAt",
     ),
-    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": tagged(
+    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": by_tags(
         "bedrock",
         "list_provisioned_model_throughputs",
         "provisionedModelSummaries",
-        "{found[provisionedModelArn]}",
-        tags=("list_tags_for_resource", {"resourceARN": "{found[provisionedModelArn]}"}, "tags"),
+        "{item[provisionedModelArn]}",
+        tags=("list_tags_for_resource", {"resourceARN": "{item[provisionedModelArn]}"}, "tags"),
         created="creationTime",
     ),
     # SageMaker
-    "aws:sagemaker/model:Model": _hosted("describe_model", "ModelName", "ModelArn"),
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": _hosted(
+    "aws:sagemaker/model:Model": _sagemaker("describe_model", "ModelName", "ModelArn"),
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": _sagemaker(
         "describe_endpoint_config", "EndpointConfigName", "EndpointConfigArn"
     ),
-    "aws:sagemaker/endpoint:Endpoint": _hosted("describe_endpoint", "EndpointName", "EndpointArn"),
+    "aws:sagemaker/endpoint:Endpoint": _sagemaker("describe_endpoint", "EndpointName", "EndpointArn"),
     # Roles Anywhere
-    "aws:rolesanywhere/trustAnchor:TrustAnchor": tagged(
+    "aws:rolesanywhere/trustAnchor:TrustAnchor": by_tags(
         "rolesanywhere",
         "list_trust_anchors",
         "trustAnchors",
-        "{found[trustAnchorId]}",
-        tags=("list_tags_for_resource", {"resourceArn": "{found[trustAnchorArn]}"}, "tags"),
+        "{item[trustAnchorId]}",
+        tags=("list_tags_for_resource", {"resourceArn": "{item[trustAnchorArn]}"}, "tags"),
         created="createdAt",
     ),
-    "aws:rolesanywhere/profile:Profile": tagged(
+    "aws:rolesanywhere/profile:Profile": by_tags(
         "rolesanywhere",
         "list_profiles",
         "profiles",
-        "{found[profileId]}",
-        tags=("list_tags_for_resource", {"resourceArn": "{found[profileArn]}"}, "tags"),
+        "{item[profileId]}",
+        tags=("list_tags_for_resource", {"resourceArn": "{item[profileArn]}"}, "tags"),
         created="createdAt",
     ),
-    **eks_types.WAYS,
+    **eks_types.EKS,
     **FARGATE,
     **EFS,
     **SETTINGS,

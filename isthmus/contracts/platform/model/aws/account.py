@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from isthmus.contracts.vocabulary import Cidr, DnsLabel, KubeName, Mode, Part, Sensitivity
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform
+    pass
 
 RoleArn = Annotated[
     str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$")
@@ -329,11 +329,3 @@ class Provisioned(Part):
     endpoint: DnsLabel
     model_units: int = Field(ge=1)
     commitment: Literal["none", "one-month", "six-months"] = "none"
-
-
-def network_for(platform: Platform, site: str, class_: Sensitivity) -> Network | None:
-    """The network of an AWS site that carries a class; None where there is none, or it is off."""
-    found = (
-        one for one in platform.networks if one.site == site and class_ in one.classes and one.mode != "off"
-    )
-    return next(found, None)

@@ -14,7 +14,7 @@ from isthmus.contracts.platform.model.aws.account import Days, RoleArn, Zone
 from isthmus.contracts.vocabulary import AccountId, Cidr, DnsLabel, KeyArn, Part
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Platform, Site
+    pass
 
 ReservationId = Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-f]+$")]
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")]
@@ -121,33 +121,3 @@ class Cluster(Part):
     """Versions; absent, AWS's default for the cluster's version."""
     endpoints: bool = True
     """Private endpoints of what nodes call; false where the network has them already."""
-
-
-def cluster_at(platform: Platform, site: str) -> Cluster | None:
-    """The cluster of an AWS site."""
-    return next((each for each in platform.clusters if each.site == site), None)
-
-
-def kubernetes_sites(platform: Platform) -> list[Site]:
-    """Sites whose cluster the platform lives in: on-prem ones, and those in AWS with a cluster that is ready."""
-    found: list[Site] = []
-    for site in platform.sites:
-        cluster = cluster_at(platform, site.name)
-        if site.kind == "on-prem" or (cluster is not None and cluster.stage == "platform"):
-            found.append(site)
-    return found
-
-
-def reached_sites(platform: Platform) -> list[Site]:
-    """Of those, the ones that a kubeconfig's context leads to; a new cluster's address is known in the stack only."""
-    return [site for site in kubernetes_sites(platform) if site.kind == "on-prem" or site.kube_context]
-
-
-def provider_key(site: Site) -> str:
-    """Under what a site's Kubernetes provider is found: an AWS site has one of AWS under its own name."""
-    return site.name if site.kind == "on-prem" else f"{site.name}/kubernetes"
-
-
-def nodes_by_zone(nodes: int, zones: list[str]) -> dict[str, int]:
-    """How many machines of a pool stand in each zone: as even as can be, the first ones with one more."""
-    return {zone: nodes // len(zones) + (at < nodes % len(zones)) for at, zone in enumerate(zones)}

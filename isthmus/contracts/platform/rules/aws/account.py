@@ -29,7 +29,7 @@ PARTS = ("networks", "links", "trust", "guardrails", "invocation_logging", "trai
 
 def aws_names(platform: Platform) -> None:
     """Names are unique; each part stands at a site of the right kind; what it names is there."""
-    from isthmus.contracts.platform.rules.check import known
+    from isthmus.contracts.platform.lookups.names import known
 
     for part in PARTS:
         unique(getattr(platform, part), "name", part)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.hardware.aws_instances import INSTANCES
-from isthmus.contracts.platform.model.aws.eks import RESERVED, cluster_at
+from isthmus.contracts.platform.lookups.aws import cluster_at, network_of
+from isthmus.contracts.platform.model.aws.eks import RESERVED
 from isthmus.contracts.platform.rules.aws.fargate import ECR
 from isthmus.contracts.reference import handling
 from isthmus.core import ip_addresses
@@ -17,7 +18,6 @@ from isthmus.core.errors import FieldError
 from isthmus.core.uniqueness import unique
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.aws.account import Network
     from isthmus.contracts.platform.model.aws.eks import Cluster, NodeGroup
     from isthmus.contracts.platform.model.platform import Platform
 
@@ -26,7 +26,7 @@ POD_IDENTITY = "eks-pod-identity"
 
 def clusters_are_whole(platform: Platform) -> None:
     """One cluster an AWS site, with what its mode needs, in a network of the site."""
-    from isthmus.contracts.platform.rules.check import known
+    from isthmus.contracts.platform.lookups.names import known
 
     unique(platform.clusters, "name", "clusters")
     aws = {site.name: site for site in platform.sites if site.kind == "aws"}
@@ -56,23 +56,6 @@ def clusters_are_whole(platform: Platform) -> None:
             )
             raise FieldError(f"nobody may administer cluster {cluster.name}", *path, "admins", fix=fix)
         _addresses(platform, index)
-
-
-def network_of(platform: Platform, cluster: Cluster) -> Network:
-    """The network of a managed cluster. Raises `FieldError` where there is none, or its site has several."""
-    from isthmus.contracts.platform.rules.check import known
-
-    path = ("clusters", platform.clusters.index(cluster), "network")
-    there = {one.name: one for one in platform.networks if one.site == cluster.site and one.mode != "off"}
-    if cluster.network is not None:
-        known(cluster.network, there, f"network of {cluster.site}", *path)
-        return there[cluster.network]
-    if len(there) != 1:
-        what = f"cluster {cluster.name} lies in a network of {cluster.site}, which has {len(there) or 'none'}"
-        raise FieldError(
-            what, *path, fix=f"Name one of {', '.join(there)}" if there else "Add one to `networks`"
-        )
-    return next(iter(there.values()))
 
 
 def _addresses(platform: Platform, index: int) -> None:

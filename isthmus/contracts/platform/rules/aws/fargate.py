@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.aws.account import network_for
-from isthmus.contracts.platform.model.aws.eks import cluster_at
+from isthmus.contracts.platform.lookups.aws import cluster_at, has_cluster, network_for
 from isthmus.contracts.platform.model.aws.fargate import SERVICES, SIZES
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import CALLED_TARGETS
@@ -18,7 +17,7 @@ from isthmus.core import ip_addresses
 from isthmus.core.errors import FieldError
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
+    from isthmus.contracts.platform.model.platform import Gateway, Platform
 
 ECR = re.compile(
     r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.(?:com(?:\.cn)?|eu)/([a-z0-9._/-]+?)(?::[^@]*)?@"
@@ -26,21 +25,6 @@ ECR = re.compile(
 """An image in Amazon ECR: account, region, repository."""
 _ELSEWHERE = "Add a cluster for it to `clusters`, or say `runs_on: fargate`, with `fargate` settings"
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){2,}[a-z]{2,63}")
-
-
-def has_cluster(platform: Platform, site: Site) -> bool:
-    """Whether a site has a Kubernetes cluster for a gateway to run in."""
-    return site.kind == "on-prem" or cluster_at(platform, site.name) is not None
-
-
-def on_fargate(platform: Platform, class_: str, site: str) -> Gateway | None:
-    """The gateway of a class at a site, if it runs on Fargate."""
-    found = (
-        one
-        for one in platform.gateways
-        if one.runs_on == "fargate" and (one.class_, one.site) == (class_, site)
-    )
-    return next(found, None)
 
 
 def gateways_run_somewhere(platform: Platform) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.aws.account import network_for
+from isthmus.contracts.platform.lookups.aws import network_for
 from isthmus.contracts.platform.model.aws.sagemaker import LONGEST_START_S, S3_PREFIX, has_disks
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import FieldError

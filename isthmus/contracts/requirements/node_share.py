@@ -40,8 +40,8 @@ def node_requests(pool: Pool, model: str, gpus: int, mig_profile: str | None = N
     asks for.
 
     A replica takes the part of the node that its GPUs are, so replicas that fit the GPUs fit the CPU and the memory.
-    Empty where the requirements do not state the node, or where the part is large enough. Raises `At` for a slice that
-    the GPU does not make.
+    Empty where the requirements do not state the node, or where the part is large enough. Raises `FieldError` for a
+    slice that the GPU does not make.
     """
     size, part, requests = size_of(model), _part(pool, gpus, mig_profile), {}
     if pool.cpus_per_node is not None and (cpus := cpus_of(pool.cpus_per_node, part)) < size.cpus(gpus):
@@ -56,7 +56,7 @@ def node_requests(pool: Pool, model: str, gpus: int, mig_profile: str | None = N
 def node_lacks(pool: Pool, gpus: int, mig_profile: str | None = None) -> str | None:
     """Why a node cannot hold such a replica beside others of its kind on all of its GPUs; None where it can.
 
-    Raises `At` for a slice that the GPU does not make.
+    Raises `FieldError` for a slice that the GPU does not make.
     """
     part = _part(pool, gpus, mig_profile)
     devices = f"{gpus} of {pool.gpus_per_node} GPUs" if mig_profile is None else f"a slice {mig_profile}"

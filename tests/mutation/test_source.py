@@ -1,0 +1,45 @@
+"""The program that breaks the product's source: which mutants it makes, and what they change."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutation import source
+
+
+def texts(tmp_path: Path, text: str) -> dict[str, str]:
+    """Kind of mutant → the text with the last mutant of that kind."""
+    file = tmp_path / "code.py"
+    file.write_text(text, "utf-8")
+    return {mutant.kind: source.changed(text, mutant) for mutant in source.mutants_of(file, tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "mutated"),
+    [
+        ("x = 1 if a else 2\n", "if-false", "x = 1 if False else 2\n"),
+        ("x = not a\n", "not", "x = a\n"),
+        ("x = (a) == (b)\n", "compare", "x = (a) != (b)\n"),
+        ("x = a <= 3\n", "compare", "x = a < 3\n"),
+        ("x = é in b\n", "compare", "x = é not in b\n"),
+        ("x = (a or\n     b)\n", "boolop", "x = (a and b)\n"),
+        ("x = a * 2\n", "binop", "x = a / 2\n"),
+    ],
+)
+def test_a_mutant_changes_one_place(tmp_path: Path, text: str, kind: str, mutated: str):
+    assert texts(tmp_path, text)[kind] == mutated
+
+
+def test_imports_for_types_and_joined_texts_are_left_alone(tmp_path: Path):
+    assert texts(tmp_path, "if TYPE_CHECKING:\n    import x\nname = a + 'b'\n") == {}
+
+
+def test_the_same_seed_draws_the_same_sample():
+    folder = ["isthmus/core"]
+    assert source.draw(folder, 5, "seed") == source.draw(folder, 5, "seed") != source.draw(folder, 5, "other")
+
+
+def test_every_package_with_fast_tests_is_mapped_to_folders_that_exist():
+    for folder, tests in source.TESTS.items():
+        assert (source.ROOT / folder).is_dir()
+        assert all((source.ROOT / name).is_dir() for name in tests)
