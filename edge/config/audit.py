@@ -74,10 +74,10 @@ class AuditSettings(Strict):
             and self.max_unsealed_s is not None
             and self.max_unsealed_s > max_unsealed_s
         ):
-            return f"audit.max_unsealed_s: class {data_class} takes {max_unsealed_s} or less"
+            return f"audit.max_unsealed_s: class {data_class} allows {max_unsealed_s} or less"
         max_days = CONTENT_DAYS[data_class]
         for workload, days in self.content.days.items() if self.content else ():
             if max_days is not None and days > max_days:
-                retention = f"at most {max_days} days" if max_days else "not"
-                return f"audit.content.days.{workload}: class {data_class} keeps content {retention}"
+                retention = f"for at most {max_days} days" if max_days else "for no time"
+                return f"audit.content.days.{workload}: class {data_class} allows content {retention}"
         return None

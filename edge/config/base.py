@@ -64,11 +64,11 @@ class Listen(TlsListen):
     @model_validator(mode="after")
     def _bundles_add_to_one(self) -> Listen:
         if self.client_ca_bundles and self.client_ca is None:
-            raise ValueError(
-                "client_ca_bundles add to client_ca, and there is none. Set client_ca, or leave them out"
-            )
+            raise ValueError("client_ca_bundles needs client_ca. Set client_ca, or remove client_ca_bundles")
         if self.crl is not None and self.client_ca is None:
-            raise ValueError("crl needs client_ca: it says which client certificates are revoked")
+            raise ValueError(
+                "crl needs client_ca, because it lists revoked client certificates. Set client_ca, or remove crl"
+            )
         return self
 
 

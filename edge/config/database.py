@@ -25,9 +25,13 @@ class DatabaseConfig(Strict):
     @model_validator(mode="after")
     def _nobody_listens(self) -> DatabaseConfig:
         if self.ca is None and not self._is_here:
-            raise ValueError("ca is needed: digests and counts go to another machine under TLS only")
+            raise ValueError(
+                "ca is needed for a database on another machine. Set ca to the CA file of the server"
+            )
         if self.password is None and not self.host.startswith("/"):
-            raise ValueError("password is needed: only a socket's peer is known without one")
+            raise ValueError(
+                "password is needed unless host is a socket. Set password to a file with the password"
+            )
         return self
 
     @property

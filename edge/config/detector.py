@@ -32,5 +32,7 @@ class DetectorConfig(Strict):
         except ValueError:
             loopback = False
         if not loopback:
-            raise ValueError("host must be a loopback address: the detector speaks no TLS")
+            raise ValueError(
+                "host must be a loopback address such as 127.0.0.1, because the detector has no TLS"
+            )
         return listen

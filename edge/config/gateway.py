@@ -63,7 +63,7 @@ class Workload(Strict):
     def _whole_names(cls, clients: list[str]) -> list[str]:
         for name in clients:
             if "*" in name or ("://" in name and not name.startswith("spiffe://")):
-                raise ValueError(f"{name!r} is neither a whole DNS name nor a spiffe:// id")
+                raise ValueError(f"{name!r} is neither a DNS name without wildcards nor a spiffe:// id")
         return [name if "://" in name else name.lower() for name in clients]
 
 
@@ -121,13 +121,15 @@ class GatewayConfig(Strict):
         )
         if self.reviews is None:
             if reviewed_names:
-                raise ValueError(f"reviews is needed: answers of {reviewed_names[0]!r} are to be looked at")
+                raise ValueError(
+                    f"reviews is needed: {reviewed_names[0]!r} asks for human review. Add `reviews`"
+                )
             return self
         if problem := self.reviews.problem(self.data_class):
             raise ValueError(problem)
         if self.database is None or self.audit is None:
             raise ValueError(
-                "reviews: held answers are in a database, and who decided is in the audit record"
+                "reviews needs `database`, for held answers, and `audit`, for decisions. Add both"
             )
         content = self.audit.content
         if content is not None and (content.keys, content.wrapping_key) != (
@@ -135,19 +137,23 @@ class GatewayConfig(Strict):
             self.reviews.wrapping_key,
         ):
             raise ValueError(
-                "reviews.keys must be those of audit.content: who erases a subject erases all of it"
+                "reviews.keys and wrapping_key must equal those of audit.content, so that one erasure covers both"
             )
         if unknown := {route.workload for route in self.routes} - {
             workload.name for workload in self.workloads
         }:
-            raise ValueError(f"reviews: workloads lacks {min(unknown)!r}, whose impact must be stated")
+            raise ValueError(
+                f"reviews: workload {min(unknown)!r} of a route is not in `workloads`. Add it with its impact"
+            )
         for workload in self.workloads:
             if workload.impact is None:
-                raise ValueError(f"workloads: {workload.name!r} states no impact, and reviews go by it")
+                raise ValueError(
+                    f"workloads: {workload.name!r} has no impact. With `reviews`, set impact to low, material or high"
+                )
             by_score = LOW_CONFIDENCE[self.data_class] or workload.impact == "material"
             if by_score and (workload.review is None or workload.review.below_confidence is None):
                 raise ValueError(
-                    f"workloads: {workload.name!r} needs review.below_confidence, which says what score is low"
+                    f"workloads: {workload.name!r} needs review.below_confidence. Set it to the lowest score to accept"
                 )
         return self
 
@@ -160,33 +166,31 @@ class GatewayConfig(Strict):
     @model_validator(mode="after")
     def _callers_are_known(self) -> GatewayConfig:
         if self.listen.client_ca is None and self.data_class != "public":
-            raise ValueError(f"listen.client_ca is needed: class {self.data_class} demands mutual TLS")
+            raise ValueError(
+                f"listen.client_ca is needed, because class {self.data_class} requires mutual TLS"
+            )
         if (self.callers is None) == (self.database is None):
-            raise ValueError("callers or database: keys are looked up in one of the two")
+            raise ValueError("set either callers or database, as the store of keys")
         workload_names = require_distinct("workloads", [workload.name for workload in self.workloads])
         teams = require_distinct("teams", [team.name for team in self.teams])
         by_client: dict[str, str] = {}
         for workload in self.workloads:
             if workload.team is not None and workload.team not in teams:
-                raise ValueError(
-                    f"workloads: {workload.name!r} is of team {workload.team!r}, which teams lacks"
-                )
+                raise ValueError(f"workloads: team {workload.team!r} of {workload.name!r} is not in `teams`")
             if workload.clients and self.listen.client_ca is None:
-                raise ValueError(f"workloads: {workload.name!r} has clients, and listen.client_ca is not set")
+                raise ValueError(f"workloads: {workload.name!r} has clients, so listen.client_ca is needed")
             for name in workload.clients:
                 if by_client.setdefault(name, workload.name) != workload.name:
-                    raise ValueError(f"workloads: client {name!r} would speak for two of them")
+                    raise ValueError(f"workloads: client {name!r} belongs to two workloads. Keep it at one")
         limited_names = [
             limited.name for limited in (*self.teams, *self.workloads) if limited.allowance != Allowance()
         ]
         if limited_names and self.database is None:
-            raise ValueError(
-                f"database is needed: copies of the gateway count there what {limited_names[0]!r} uses"
-            )
+            raise ValueError(f"database is needed to count the allowance of {limited_names[0]!r}")
         for workload in self.workloads:
             self._priced(workload)
         if workload_names and (unknown := {route.workload for route in self.routes} - workload_names):
-            raise ValueError(f"routes: workloads lacks {min(unknown)!r}")
+            raise ValueError(f"routes: workload {min(unknown)!r} is not in `workloads`")
         return self
 
     def _priced(self, workload: Workload) -> None:
@@ -198,7 +202,7 @@ class GatewayConfig(Strict):
             for place in route.places if route.workload == workload.name else []:
                 if place.usd_per_gpu_hour is None and place.usd_per_million_tokens is None:
                     raise ValueError(
-                        f"routes: {workload.name!r} has a budget in USD, and {place.server_name!r} has no price"
+                        f"routes: {workload.name!r} has a budget in USD, so {place.server_name!r} needs a price"
                     )
 
     @model_validator(mode="after")
@@ -208,7 +212,7 @@ class GatewayConfig(Strict):
             and self.traces.endpoint.startswith("http:")
             and self.data_class != "public"
         ):
-            raise ValueError(f"traces.endpoint: class {self.data_class} demands https://")
+            raise ValueError(f"traces.endpoint: class {self.data_class} requires https://")
         return self
 
     @model_validator(mode="after")
@@ -223,19 +227,20 @@ class GatewayConfig(Strict):
         for route in self.routes:
             if route.overflow is not None:
                 raise ValueError(
-                    f"routes: restricted workload {route.workload!r} has an overflow; there is none"
+                    f"routes: restricted workload {route.workload!r} must have no overflow. Remove it"
                 )
             for place in route.places:
                 if is_cloud_host(place.host) or is_cloud_host(place.server_name):
                     raise ValueError(
-                        f"routes leads restricted workload {route.workload!r} out of the site, to {place.host!r}"
+                        f"routes: restricted workload {route.workload!r} must stay on the site, but goes to"
+                        f" {place.host!r}"
                     )
         guards = self.screening.guards if self.screening else []
         models = [(f"guard {guard.name}", guard.model) for guard in guards]
         for key, settings in (("database", self.database), ("traces", self.traces), *models):
             if settings is not None and is_cloud_host(settings.host):
                 raise ValueError(
-                    f"{key}: nothing of restricted requests goes out of the site, to {settings.host!r}"
+                    f"{key}: restricted data must stay on the site, but {settings.host!r} is a cloud host"
                 )
         return self
 

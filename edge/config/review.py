@@ -71,9 +71,9 @@ class Reviews(HeldKeys):
         """The first setting that the class forbids, as a message, or None."""
         max_days = KEEP_DAYS[data_class]
         if max_days is not None and self.keep_days > max_days:
-            return f"reviews.keep_days: class {data_class} takes {max_days} or less"
+            return f"reviews.keep_days: class {data_class} allows {max_days} or less"
         if self.decide_h + self.escalated_h > self.keep_days * 24:
-            return "reviews.keep_days: answers would be deleted before decide_h and escalated_h are over"
+            return "reviews.keep_days must be at least decide_h and escalated_h together"
         return None
 
 
@@ -112,14 +112,14 @@ class ReviewsConfig(Strict):
     def _one_person_each(self) -> ReviewsConfig:
         clients = [reviewer.client for reviewer in self.reviewers]
         if len(set(clients)) < len(clients):
-            raise ValueError("reviewers: one certificate would speak for two people")
+            raise ValueError("reviewers: two people have the same client. Give each a certificate")
         for reviewer in self.reviewers:
             if "*" in reviewer.client:
-                raise ValueError(f"reviewers: {reviewer.client!r} is no whole name")
+                raise ValueError(f"reviewers: client {reviewer.client!r} must not have a wildcard")
         if self.audit.content is not None:
-            raise ValueError("audit.content: the gateways keep content, this mode keeps none")
+            raise ValueError("audit.content is for gateways only. Remove it")
         if self.data_class == "restricted" and is_cloud_host(self.database.host):
             raise ValueError(
-                f"database: nothing of restricted requests goes out of the site, to {self.database.host!r}"
+                f"database: restricted data must stay on the site, but {self.database.host!r} is a cloud host"
             )
         return self

@@ -33,7 +33,7 @@ class Server(Strict):
         if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
             raise ValueError("must be https://host:port without a path")
         if address.username or address.password or address.query or address.fragment:
-            raise ValueError("must hold no user, query or fragment")
+            raise ValueError("must not have a user, query or fragment")
         return url.rstrip("/")
 
     @property
@@ -70,7 +70,7 @@ class Place(Server):
         if self.usd_per_gpu_hour is not None and self.gpus is None:
             raise ValueError("usd_per_gpu_hour needs gpus")
         if self.usd_per_gpu_hour is not None and self.usd_per_million_tokens is not None:
-            raise ValueError("a place costs by the GPU or by the token, not by both")
+            raise ValueError("set either usd_per_gpu_hour or usd_per_million_tokens, not both")
         return self
 
 
@@ -109,9 +109,9 @@ class Route(Place):
         if self.task != "chat":
             for key in ("cache_salt", "overflow"):
                 if getattr(self, key) is not None:
-                    raise ValueError(f"{key}: only chat requests take one")
+                    raise ValueError(f"{key} is for task chat only")
             if self.completions:
-                raise ValueError("completions: only a model that chats completes text")
+                raise ValueError("completions is for task chat only")
         return self
 
     @property

@@ -46,11 +46,11 @@ class Guard(Strict):
     def _of_one_kind(self) -> Guard:
         kinds = (self.entities, self.max_characters, self.model)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError(f"{self.name}: entities, max_characters or model, one of the three")
+            raise ValueError(f"{self.name}: set exactly one of entities, max_characters and model")
         if self.then == "redact" and (self.entities is None or self.on != "outputs"):
-            raise ValueError(f"{self.name}: only entities in outputs are redacted by a guard")
+            raise ValueError(f"{self.name}: `then: redact` needs entities and `on: outputs`")
         if self.max_characters is not None and self.on != "outputs":
-            raise ValueError(f"{self.name}: max_characters is of outputs")
+            raise ValueError(f"{self.name}: max_characters needs `on: outputs`")
         return self
 
 
@@ -80,7 +80,7 @@ class Screening(Strict):
     def _named_once(self) -> Screening:
         names = [guard.name for guard in self.guards]
         if duplicate := next((name for name in names if names.count(name) > 1 or name == SECRETS), None):
-            raise ValueError(f"guards: {duplicate!r} is taken")
+            raise ValueError(f"guards: the name {duplicate!r} is used twice or reserved. Rename the guard")
         return self
 
     def demanded(self, data_class: DataClass) -> frozenset[Redacted]:

@@ -64,10 +64,8 @@ class SealerConfig(Strict):
         host = (urlsplit(self.store.endpoint).hostname or "") if self.store.endpoint else "amazonaws.com"
         if self.data_class == "restricted" and is_cloud_host(host.rstrip(".")):
             raise ValueError(
-                f"store.endpoint: records of class restricted are sealed on-prem, not at {host!r}"
+                f"store.endpoint: records of class restricted must stay on-prem, but {host!r} is a cloud host"
             )
         if self.data_class == "restricted" and self.store.credentials is None:
-            raise ValueError(
-                "store.credentials: a restricted sealer bears no identity of a cloud's; name a file"
-            )
+            raise ValueError("store.credentials is needed for class restricted. Set it to a credentials file")
         return self

@@ -95,9 +95,11 @@ class TranslatorConfig(Strict):
     @model_validator(mode="after")
     def _named_ways(self) -> TranslatorConfig:
         if self.data_class == "confidential" and self.outbound != Outbound():
-            raise ValueError("outbound: confidential requests go to named addresses only")
+            raise ValueError(
+                "outbound is not allowed for class confidential, whose requests go to private endpoints only"
+            )
         if self.data_class != "public" and self.outbound.proxy:
-            raise ValueError("outbound.proxy: it is for public requests only, others go to private endpoints")
+            raise ValueError("outbound.proxy is for class public only. Other classes use private endpoints")
         return self
 
     @model_validator(mode="after")
@@ -110,5 +112,7 @@ class TranslatorConfig(Strict):
             if isinstance(model, SageMakerModel):
                 continue
             if model.inference_profile.startswith("global.") and self.data_class != "public":
-                raise ValueError(f"models: {model.inference_profile!r} can leave every residency")
+                raise ValueError(
+                    f"models: {model.inference_profile!r} may serve from any region. Only class public may use it"
+                )
         return self

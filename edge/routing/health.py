@@ -12,7 +12,7 @@ IN_A_ROW = 3
 
 
 class Health:
-"""First and longest pause of an endpoint that accepts no request, in seconds. The pause doubles."""
+    """Health of one endpoint. It orders upstreams but excludes none: the last one left is tried in any case."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -113,7 +113,7 @@ def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
 
 
 def walk_choices(choices: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
-    """A copy of an answer's choices in which `put` has replaced each text, except log-probabilities and field scores."""
+    """A copy of an answer's choices in which `put` has replaced each text, but no log-probabilities or field scores."""
     return [_choice(choice, put) for choice in choices]
 
 

@@ -31,11 +31,11 @@ class Tries(threading.local):
     count = 0
     unanswered = 0
     """Tries without an answer, or with HTTP 5xx: AWS may have executed the call."""
-    again = False
+    will_retry = False
     """True if the last try failed in a way that botocore retries."""
 
     def begin(self) -> None:
-        self.count, self.unanswered, self.again = 0, 0, False
+        self.count, self.unanswered, self.will_retry = 0, 0, False
 
     def note(self, response: Any = None, caught_exception: Any = None, attempts: int = 1, **_: Any) -> None:
         """Handle botocore's event `needs-retry`, which comes after every try. Does not decide about the retry."""
@@ -43,14 +43,14 @@ class Tries(threading.local):
             self.begin()
         self.count = attempts
         if caught_exception is not None:
-            self.again = _transient(caught_exception)
-            self.unanswered += self.again and type(caught_exception).__name__ not in _NEVER_SENT
+            self.will_retry = _transient(caught_exception)
+            self.unanswered += self.will_retry and type(caught_exception).__name__ not in _NEVER_SENT
             return
         status = response[0].status_code if response else 200
         code = response[1].get("Error", {}).get("Code", "") if response else ""
         throttled = code in _throttled()
-        self.again = throttled or status in (500, 502, 503, 504)
-        self.unanswered += self.again and not throttled
+        self.will_retry = throttled or status in (500, 502, 503, 504)
+        self.unanswered += self.will_retry and not throttled
 
 
 def _transient(error: Exception) -> bool:
@@ -83,7 +83,7 @@ def refusal(token: str, service: str, operation: str, error: Exception, tries: T
         code = type(error).__name__
         reason = _redacted_message(str(error)).rstrip(".")
     unsure = bool(tries.unanswered)
-    if not tries.again:
+    if not tries.will_retry:
         if unsure:
             reason += f". An earlier try of {tries.count} had no answer: AWS may have executed that one"
         return CallRefused(f"{token}: {operation}: {reason}", code, unsure)

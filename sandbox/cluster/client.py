@@ -105,14 +105,13 @@ class KubeClient:
         content: str | None = None,
         content_type: str = "application/json",
         params: dict[str, str] | None = None,
-        accept: str = "application/json",
         timeout: float = 30.0,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """Make one call and return the response, whatever its status. `body` is sent as JSON, `content` as is."""
         payload = content if content is not None else (json.dumps(body) if body is not None else None)
         request_headers = (
-            {"accept": accept}
+            {"accept": "application/json"}
             | ({"content-type": content_type} if payload is not None else {})
             | (headers or {})
         )
@@ -155,7 +154,10 @@ class KubeClient:
 
     def names(self, collection: str) -> set[str]:
         """Return the names of the objects in a collection, without reading the objects."""
-        return {item["metadata"]["name"] for item in self.get(collection, accept=_NAMES_ONLY)["items"] or []}
+        return {
+            item["metadata"]["name"]
+            for item in self.get(collection, headers={"accept": _NAMES_ONLY})["items"] or []
+        }
 
     def create(self, collection: str, body: Any) -> Any:
         return self.call("POST", collection, body=body, params={"fieldManager": MANAGER})
@@ -183,7 +185,7 @@ class KubeClient:
             path,
             body=body,
             content=content,
-            media="application/apply-patch+yaml",
+            content_type="application/apply-patch+yaml",
             params={"fieldManager": manager, "force": str(force).lower()},
         )
 
@@ -205,7 +207,7 @@ class KubeClient:
 
     def resources(self) -> set[str]:
         """Return every resource type that the API server serves in a group, as `PLURAL.GROUP`."""
-        groups = self.get("/apis", accept=_DISCOVERY)["items"]
+        groups = self.get("/apis", headers={"accept": _DISCOVERY})["items"]
         return {
             f"{resource['resource']}.{group['metadata']['name']}"
             for group in groups

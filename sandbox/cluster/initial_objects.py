@@ -101,7 +101,7 @@ def _desired_crd(client: KubeClient, definition: Definition) -> _DesiredObject:
                 "POST",
                 CRDS,
                 content=definition.text,
-                media="application/yaml",
+                content_type="application/yaml",
                 params={"fieldManager": MANAGER},
             )
         except ApiError as error:
@@ -131,7 +131,7 @@ def _desired_with_status(client: KubeClient, collection: str, manifest: dict[str
             "PATCH",
             f"{path}/status",
             body={"status": manifest["status"]},
-            media="application/merge-patch+json",
+            content_type="application/merge-patch+json",
         )
 
     return _DesiredObject(collection, name, _digest(manifest), apply)

@@ -16,26 +16,26 @@ class Guard:
     """Watches the parent process and the engine's address. Calls `on_engine_gone` once."""
 
     def __init__(self, on_engine_gone: Callable[[], None], interval_s: float = INTERVAL_S) -> None:
-        self.gone = on_engine_gone
-        self.every = interval_s
+        self.on_engine_gone = on_engine_gone
+        self.interval_s = interval_s
         self.engine: str | None = None
         """Address `host:port` of the engine. None or empty: only the parent process is watched."""
         self._parent = os.getppid()
-        self._over = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="engine guard", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopping.set()
 
     def _watch(self) -> None:
         misses = 0
-        while not self._over.wait(self.every):
+        while not self._stopping.wait(self.interval_s):
             misses = 0 if is_listening(self.engine) else misses + 1
             if os.getppid() != self._parent or misses >= MAX_MISSES:
-                self.gone()
+                self.on_engine_gone()
                 return
 
 

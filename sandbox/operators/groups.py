@@ -262,7 +262,7 @@ class _Set:
                 "PATCH",
                 f"/apis/{GROUP_VERSION}/namespaces/{self.namespace}/leaderworkersets/{self.name}/status",
                 body={"status": status},
-                media="application/merge-patch+json",
+                content_type="application/merge-patch+json",
             )
 
 

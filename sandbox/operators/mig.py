@@ -82,7 +82,7 @@ class Manager:
         self._patch(f"{NODES}/{node['metadata']['name']}/status", status)
 
     def _patch(self, path: str, body: dict[str, Any]) -> None:
-        self.client.call("PATCH", path, body=body, media="application/merge-patch+json")
+        self.client.call("PATCH", path, body=body, content_type="application/merge-patch+json")
 
 
 def _apply_time_slicing(devices: dict[str, str], config: str | None) -> dict[str, str]:

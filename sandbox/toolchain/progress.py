@@ -65,14 +65,14 @@ class LineProgress(Progress):
 
     def __init__(self, stream: TextIO | None = None, interval_s: float = 30.0) -> None:
         self.stream = stream or sys.stderr
-        self.every = interval_s
+        self.interval_s = interval_s
         self.tools: list[Tool] = []
         self.position = 0
-        self.started = self.told = time.monotonic()
+        self.started = self.last_line_at = time.monotonic()
 
     def _say(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
-        self.told = time.monotonic()
+        self.last_line_at = time.monotonic()
 
     def note(self, text: str) -> None:
         self._say(text)
@@ -90,7 +90,7 @@ class LineProgress(Progress):
         self._say(f"[{position + 1}/{len(self.tools)}] {tool.name} {tool.version}: {tool.purpose}")
 
     def compiled(self, packages: int, total: int) -> None:
-        if time.monotonic() - self.told >= self.every:
+        if time.monotonic() - self.last_line_at >= self.interval_s:
             self._say(f"    {self.state(packages, total)}")
 
     def state(self, packages: int, total: int) -> str:

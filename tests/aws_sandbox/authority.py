@@ -62,14 +62,14 @@ class Authority:
         self.key = key or ec_key()
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._above = above
-        said = (usage or usage_of(key_cert_sign=True, crl_sign=True),) if says_usage else ()
+        usages = (usage or usage_of(key_cert_sign=True, crl_sign=True),) if says_usage else ()
         self.certificate = _build(
             self.name,
             self.key.public_key(),
             above or self,
             before,
             after,
-            (x509.BasicConstraints(ca=is_authority, path_length=None), *said),
+            (x509.BasicConstraints(ca=is_authority, path_length=None), *usages),
         )
 
     @property
@@ -109,7 +109,7 @@ class Authority:
         return Identity(certificate, key, chain)
 
 
-def usage_of(**said: bool) -> x509.KeyUsage:
+def usage_of(**allowed: bool) -> x509.KeyUsage:
     names = (
         "digital_signature",
         "content_commitment",
@@ -121,7 +121,7 @@ def usage_of(**said: bool) -> x509.KeyUsage:
         "encipher_only",
         "decipher_only",
     )
-    return x509.KeyUsage(**{name: said.get(name, False) for name in names})
+    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
 
 
 def _build(
@@ -132,7 +132,7 @@ def _build(
     after: datetime.timedelta,
     extensions: tuple[Any, ...],
 ) -> x509.Certificate:
-    made = (
+    created = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(by.name)
@@ -142,8 +142,8 @@ def _build(
         .not_valid_after(_now() + after)
     )
     for extension in extensions:
-        made = made.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-    return made.sign(by.key, hashes.SHA256())
+        created = created.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    return created.sign(by.key, hashes.SHA256())
 
 
 def encoded(certificate: x509.Certificate) -> str:

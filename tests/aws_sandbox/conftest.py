@@ -86,7 +86,7 @@ def client(bare: Client, world: World) -> Client:
 @pytest.fixture(scope="session")
 def standing(world: World) -> Iterator[Client]:
     """The same provider for many tests: it holds nothing but its connections, which take long to make."""
-    made = Client()
-    at_work(made, world)
-    yield made
-    made.close()
+    new_client = Client()
+    at_work(new_client, world)
+    yield new_client
+    new_client.close()

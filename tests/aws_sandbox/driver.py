@@ -76,13 +76,13 @@ class World:
     def role_arn(self, service: str = "rolesanywhere.amazonaws.com") -> str:
         """A role that a service may assume."""
         name = self.name("role")
-        made = self.boto("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
-        return made["Role"]["Arn"]
+        role = self.boto("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
+        return role["Role"]["Arn"]
 
     def policy(self) -> str:
         name = self.name("policy")
-        made = self.boto("iam").create_policy(PolicyName=name, PolicyDocument=document("s3:GetObject"))
-        return made["Policy"]["Arn"]
+        policy = self.boto("iam").create_policy(PolicyName=name, PolicyDocument=document("s3:GetObject"))
+        return policy["Policy"]["Arn"]
 
 
 def trust(service: str = "rolesanywhere.amazonaws.com") -> str:

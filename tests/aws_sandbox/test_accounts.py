@@ -47,16 +47,16 @@ def theirs(world: World, service: str) -> Any:
 
 
 def lets_in(principal: Any, condition: Any = None, effect: str = "Allow") -> dict[str, Any]:
-    made = {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole"}
-    return {**made, **({"Condition": condition} if condition else {})}
+    created = {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole"}
+    return {**created, **({"Condition": condition} if condition else {})}
 
 
 def role(world: World, *statements: dict[str, Any], account: str = THEIRS, **more: Any) -> str:
     """The ARN of a role in that account, with that trust policy."""
     iam = theirs(world, "iam") if account == THEIRS else world.boto("iam")
     document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-    made = iam.create_role(RoleName=world.name("deploy"), AssumeRolePolicyDocument=document, **more)
-    return str(made["Role"]["Arn"])
+    role = iam.create_role(RoleName=world.name("deploy"), AssumeRolePolicyDocument=document, **more)
+    return str(role["Role"]["Arn"])
 
 
 # -- whose it is
@@ -67,7 +67,7 @@ def test_what_a_provider_with_a_role_makes_is_in_the_role_s_account(bare: Client
     assert client.invoke("aws:index/getCallerIdentity:getCallerIdentity")["accountId"] == THEIRS
 
     bucket, _ = client.create(BUCKET, client.checked(BUCKET, {"bucket": world.name("theirs")}))
-    made, state = client.create(ROLE, client.checked(ROLE, {"assumeRolePolicy": trust()}))
+    created, state = client.create(ROLE, client.checked(ROLE, {"assumeRolePolicy": trust()}))
     filters = {
         "name": world.name("guard"),
         "blockedInputMessaging": "no",
@@ -79,16 +79,20 @@ def test_what_a_provider_with_a_role_makes_is_in_the_role_s_account(bare: Client
 
     assert state["arn"].startswith(f"arn:aws:iam::{THEIRS}:role/")
     assert guarded["guardrailArn"].startswith(f"arn:aws:bedrock:{REGION}:{THEIRS}:guardrail/")
-    found = {name: _names(theirs, world, name) for name in ("s3", "iam", "bedrock")}
-    assert bucket in found["s3"]
-    assert made in found["iam"]
-    assert guardrail in found["bedrock"]
-    ours = {name: _names(lambda world, name: world.boto(name), world, name) for name in found}
+    actual = {name: _names(theirs, world, name) for name in ("s3", "iam", "bedrock")}
+    assert bucket in actual["s3"]
+    assert created in actual["iam"]
+    assert guardrail in actual["bedrock"]
+    ours = {name: _names(lambda world, name: world.boto(name), world, name) for name in actual}
     assert bucket not in ours["s3"]
-    assert made not in ours["iam"]
+    assert created not in ours["iam"]
     assert guardrail not in ours["bedrock"]
-    for token, id, kept in ((BUCKET, bucket, {}), (ROLE, made, state), (GUARDRAIL, guarded_by, guarded)):
-        client.delete(token, id, kept)
+    for token, id, retained in (
+        (BUCKET, bucket, {}),
+        (ROLE, created, state),
+        (GUARDRAIL, guarded_by, guarded),
+    ):
+        client.delete(token, id, retained)
     assert bucket not in _names(theirs, world, "s3")
     assert guardrail not in _names(theirs, world, "bedrock")
 
@@ -96,10 +100,10 @@ def test_what_a_provider_with_a_role_makes_is_in_the_role_s_account(bare: Client
 def _names(clients: Any, world: World, service: str) -> list[str]:
     client = clients(world, service)
     if service == "s3":
-        return [each["Name"] for each in client.list_buckets()["Buckets"]]
+        return [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
     if service == "iam":
-        return [each["RoleName"] for each in client.list_roles()["Roles"]]
-    return [each["id"] for each in client.list_guardrails()["guardrails"]]
+        return [role["RoleName"] for role in client.list_roles()["Roles"]]
+    return [role["id"] for role in client.list_guardrails()["guardrails"]]
 
 
 def test_without_a_role_it_works_in_the_sandbox_s_own_account(client: Client) -> None:
@@ -129,19 +133,19 @@ def test_a_session_that_is_about_to_end_is_made_anew(bare: Client, world: World)
 
     client = assuming(bare, world, duration="15m")
     sessions = sts_backends[OWN]["aws"].assumed_roles + sts_backends[THEIRS]["aws"].assumed_roles
-    kept = [each for each in sessions if each.session_name == "isthmus"]
-    left = kept[-1].expiration - datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    retained = [session for session in sessions if session.session_name == "isthmus"]
+    left = retained[-1].expiration - datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     assert 890 < left.total_seconds() <= 900, "asked for as long as was said"
     # botocore renews a session in its last quarter of an hour.
     assert client.create(BUCKET, {"bucket": world.name("renewed")})[0] in _names(theirs, world, "s3")
     later = sts_backends[THEIRS]["aws"].assumed_roles
-    assert len([each for each in later if each.session_name == "isthmus"]) > len(kept)
+    assert len([session for session in later if session.session_name == "isthmus"]) > len(retained)
 
 
 def test_a_token_of_one_account_is_not_taken_for_another_s(world: World) -> None:
-    asked = {"Name": world.name("secret"), "SecretString": "x", "ClientRequestToken": "t" * 32}
-    assert f":{OWN}:" in world.boto("secretsmanager").create_secret(**asked)["ARN"]
-    assert f":{THEIRS}:" in theirs(world, "secretsmanager").create_secret(**asked)["ARN"]
+    request = {"Name": world.name("secret"), "SecretString": "x", "ClientRequestToken": "t" * 32}
+    assert f":{OWN}:" in world.boto("secretsmanager").create_secret(**request)["ARN"]
+    assert f":{THEIRS}:" in theirs(world, "secretsmanager").create_secret(**request)["ARN"]
 
 
 def test_the_header_by_which_moto_chooses_an_account_chooses_none(world: World) -> None:
@@ -155,8 +159,8 @@ def test_a_quota_can_be_set_in_another_account(world: World) -> None:
     name = "Cross-region model inference tokens per minute for Amazon Nova Lite"
 
     def quota(client: Any) -> float:
-        found = client.list_service_quotas(ServiceCode="bedrock")["Quotas"]
-        return next(each["Value"] for each in found if each["QuotaName"] == name)
+        actual = client.list_service_quotas(ServiceCode="bedrock")["Quotas"]
+        return next(quota["Value"] for quota in actual if quota["QuotaName"] == name)
 
     before = quota(world.boto("service-quotas"))
     world.put(
@@ -221,7 +225,7 @@ def test_whom_the_role_s_trust_policy_names_gets_in(
 
 
 @pytest.mark.parametrize(
-    ("statements", "given"),
+    ("statements", "values"),
     [
         ([lets_in({"AWS": OWN}, EXTERNAL)], {}),
         ([lets_in({"AWS": OWN}, EXTERNAL)], {"externalId": "bank-0815"}),
@@ -234,15 +238,15 @@ def test_whom_the_role_s_trust_policy_names_gets_in(
     ids=["no-id", "wrong-id", "another-account", "a-service", "denied", "not-understood", "no-tags"],
 )
 def test_whom_it_does_not_name_is_refused_in_aws_s_words_and_told_where_to_look(
-    bare: Client, world: World, statements: list[dict[str, Any]], given: dict[str, Any]
+    bare: Client, world: World, statements: list[dict[str, Any]], values: dict[str, Any]
 ) -> None:
     arn = role(world, *statements)
     with pytest.raises(Refusal) as refusal:
-        assuming(bare, world, arn, **given)
-    said = str(refusal.value)
-    assert f"is not authorized to perform: sts:AssumeRole on resource: {arn} (AccessDenied)" in said
-    assert "Check the role's trust policy" in said
-    assert "bank-" not in said, "an external id is not repeated"
+        assuming(bare, world, arn, **values)
+    message = str(refusal.value)
+    assert f"is not authorized to perform: sts:AssumeRole on resource: {arn} (AccessDenied)" in message
+    assert "Check the role's trust policy" in message
+    assert "bank-" not in message, "an external id is not repeated"
     with pytest.raises(Refusal, match="not configured"):
         bare.create(BUCKET, {"bucket": world.name("never")})
 
@@ -277,9 +281,9 @@ def test_a_role_is_assumed_again_when_aws_fails_and_its_failing_is_said(
     put(world, "sts", "AssumeRole", kind, times=9)
     with pytest.raises(Refusal) as refusal:
         assuming(bare, world)
-    said = str(refusal.value)
-    assert "assume_role of sts failed at each of 2 tries" in said
-    assert ARN in said
+    message = str(refusal.value)
+    assert "assume_role of sts failed at each of 2 tries" in message
+    assert ARN in message
 
 
 # -- what is no role
@@ -298,9 +302,9 @@ def test_a_role_is_assumed_again_when_aws_fails_and_its_failing_is_said(
 def test_what_is_no_role_is_named_before_anything_is_asked(
     bare: Client, world: World, roles: list[Any], reason: str
 ) -> None:
-    ((name, said),) = bare.check_config(region=REGION, assumeRoles=roles)
+    ((name, output),) = bare.check_config(region=REGION, assumeRoles=roles)
     assert name == "assumeRoles"
-    assert reason in said
+    assert reason in output
     with pytest.raises(Refusal):
         bare.configure(region=REGION, endpoints=[{"sts": world.url}], assumeRoles=roles)
 

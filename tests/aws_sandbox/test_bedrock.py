@@ -32,8 +32,8 @@ def guardrail(bedrock: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_a_version_stays_as_it_was_when_the_draft_changes(bedrock: Any) -> None:
-    made = guardrail(bedrock)
-    names = {"guardrailIdentifier": made["guardrailArn"]}
+    created = guardrail(bedrock)
+    names = {"guardrailIdentifier": created["guardrailArn"]}
     assert bedrock.create_guardrail_version(**names)["version"] == "1"
     other = {"contentPolicyConfig": {"filtersConfig": [_filter("HATE", "LOW", "LOW")]}}
     bedrock.update_guardrail(**names, name="internal", **BLOCKED, **other)
@@ -51,18 +51,18 @@ def test_no_number_of_a_version_comes_twice(bedrock: Any) -> None:
     bedrock.delete_guardrail(**names, guardrailVersion="2")
     assert bedrock.create_guardrail_version(**names)["version"] == "3"
     listed = bedrock.list_guardrails(guardrailIdentifier=names["guardrailIdentifier"])["guardrails"]
-    assert [one["version"] for one in listed] == ["DRAFT", "1", "3"]
+    assert [version["version"] for version in listed] == ["DRAFT", "1", "3"]
 
 
 def test_a_guardrail_goes_with_its_versions(bedrock: Any) -> None:
-    made = guardrail(bedrock)
-    names = {"guardrailIdentifier": made["guardrailId"]}
+    created = guardrail(bedrock)
+    names = {"guardrailIdentifier": created["guardrailId"]}
     bedrock.create_guardrail_version(**names)
     bedrock.delete_guardrail(**names)
     with pytest.raises(bedrock.exceptions.ResourceNotFoundException):
         bedrock.get_guardrail(**names, guardrailVersion="1")
     with pytest.raises(bedrock.exceptions.ResourceNotFoundException):
-        bedrock.list_tags_for_resource(resourceARN=made["guardrailArn"])
+        bedrock.list_tags_for_resource(resourceARN=created["guardrailArn"])
     assert bedrock.list_guardrails()["guardrails"] == []
 
 
@@ -117,20 +117,20 @@ def test_a_guardrail_of_another_region_or_account_is_not_found(bedrock: Any) -> 
 
 
 def profile(bedrock: Any, name: str = "chat-payments", source: str = SYSTEM, **more: Any) -> str:
-    made = bedrock.create_inference_profile(
+    profile = bedrock.create_inference_profile(
         inferenceProfileName=name, modelSource={"copyFrom": source}, **more
     )
-    return made["inferenceProfileArn"]
+    return profile["inferenceProfileArn"]
 
 
 def test_a_workload_s_profile_routes_where_its_source_does(bedrock: Any) -> None:
     arn = profile(bedrock)
     assert arn.startswith(f"arn:aws:bedrock:{REGION}:{ACCOUNT}:application-inference-profile/")
-    found = bedrock.get_inference_profile(inferenceProfileIdentifier=arn)
+    answer = bedrock.get_inference_profile(inferenceProfileIdentifier=arn)
     source = bedrock.get_inference_profile(inferenceProfileIdentifier=SYSTEM)
-    assert (found["type"], source["type"]) == ("APPLICATION", "SYSTEM_DEFINED")
-    assert found["models"] == source["models"]
-    short = bedrock.get_inference_profile(inferenceProfileIdentifier=found["inferenceProfileId"])
+    assert (answer["type"], source["type"]) == ("APPLICATION", "SYSTEM_DEFINED")
+    assert answer["models"] == source["models"]
+    short = bedrock.get_inference_profile(inferenceProfileIdentifier=answer["inferenceProfileId"])
     assert short["inferenceProfileArn"] == arn
 
 
@@ -144,12 +144,14 @@ def test_application_profiles_are_listed_by_their_type_alone(bedrock: Any) -> No
     pages = bedrock.get_paginator("list_inference_profiles").paginate(
         typeEquals="APPLICATION", PaginationConfig={"PageSize": 2}
     )
-    found = [one["inferenceProfileArn"] for page in pages for one in page["inferenceProfileSummaries"]]
-    assert set(found) == arns
-    assert len(found) == 3
-    for wanted in ({}, {"typeEquals": "SYSTEM_DEFINED"}):
-        listed = bedrock.list_inference_profiles(**wanted)["inferenceProfileSummaries"]
-        assert {one["type"] for one in listed} == {"SYSTEM_DEFINED"}
+    actual = [
+        profile["inferenceProfileArn"] for page in pages for profile in page["inferenceProfileSummaries"]
+    ]
+    assert set(actual) == arns
+    assert len(actual) == 3
+    for expected in ({}, {"typeEquals": "SYSTEM_DEFINED"}):
+        listed = bedrock.list_inference_profiles(**expected)["inferenceProfileSummaries"]
+        assert {resource["type"] for resource in listed} == {"SYSTEM_DEFINED"}
 
 
 @pytest.mark.parametrize(
@@ -193,9 +195,9 @@ def test_two_profiles_cannot_have_one_name_and_aws_s_own_cannot_go(bedrock: Any)
 
 def test_a_program_finds_a_workload_s_profile_too(bedrock: Any, client: Client) -> None:
     token = "aws:bedrock/getInferenceProfile:getInferenceProfile"
-    found = client.invoke(token, inferenceProfileId=profile(bedrock))
-    assert found["type"] == "APPLICATION"
-    assert len(found["models"]) == 4
+    answer = client.invoke(token, inferenceProfileId=profile(bedrock))
+    assert answer["type"] == "APPLICATION"
+    assert len(answer["models"]) == 4
 
 
 def test_another_source_makes_the_profile_anew(bedrock: Any, client: Client) -> None:
@@ -215,8 +217,8 @@ def test_throughput_with_a_commitment_stays_until_its_end(bedrock: Any, client: 
     inputs = {"provisionedModelName": "chat", "modelArn": MODEL, "modelUnits": 1}
     inputs = client.checked(THROUGHPUT, {**inputs, "commitmentDuration": "OneMonth"})
     id, state = client.create(THROUGHPUT, inputs)
-    found = bedrock.get_provisioned_model_throughput(provisionedModelId="chat")
-    length = found["commitmentExpirationTime"] - found["creationTime"]
+    answer = bedrock.get_provisioned_model_throughput(provisionedModelId="chat")
+    length = answer["commitmentExpirationTime"] - answer["creationTime"]
     assert 28 <= length.days <= 31
     with pytest.raises(Refusal, match="cannot be deleted before"):
         client.delete(THROUGHPUT, id, state)
@@ -230,10 +232,10 @@ def test_throughput_of_a_model_that_is_not_there_is_refused(bedrock: Any, model:
 
 
 def test_throughput_is_renamed_and_its_name_is_its_own(bedrock: Any) -> None:
-    made = {"modelId": MODEL, "modelUnits": 2}
-    bedrock.create_provisioned_model_throughput(provisionedModelName="chat", **made)
+    created = {"modelId": MODEL, "modelUnits": 2}
+    bedrock.create_provisioned_model_throughput(provisionedModelName="chat", **created)
     with pytest.raises(bedrock.exceptions.ValidationException):
-        bedrock.create_provisioned_model_throughput(provisionedModelName="chat", **made)
+        bedrock.create_provisioned_model_throughput(provisionedModelName="chat", **created)
     bedrock.update_provisioned_model_throughput(provisionedModelId="chat", desiredProvisionedModelName="b")
     assert bedrock.get_provisioned_model_throughput(provisionedModelId="b")["modelUnits"] == 2
 

@@ -20,10 +20,10 @@ ALL = {
 }
 
 
-def told(world: World, model: str = LITE) -> dict[str, Any]:
-    found = world.boto("bedrock").get_foundation_model_availability(modelId=model)
-    del found["ResponseMetadata"]
-    return found
+def availability(world: World, model: str = LITE) -> dict[str, Any]:
+    answer = world.boto("bedrock").get_foundation_model_availability(modelId=model)
+    del answer["ResponseMetadata"]
+    return answer
 
 
 def put(world: World, **access: str) -> None:
@@ -31,32 +31,32 @@ def put(world: World, **access: str) -> None:
 
 
 def test_an_account_may_call_what_its_region_has_until_it_is_told_otherwise(world: World) -> None:
-    assert told(world) == ALL
+    assert availability(world) == ALL
     put(world, agreement="NOT_AVAILABLE")
     put(world, entitlement="NOT_AVAILABLE")
-    found = told(world)
-    assert found["agreementAvailability"] == {"status": "NOT_AVAILABLE"}
-    assert found["entitlementAvailability"] == "NOT_AVAILABLE"
-    assert found["authorizationStatus"] == "AUTHORIZED"
+    actual = availability(world)
+    assert actual["agreementAvailability"] == {"status": "NOT_AVAILABLE"}
+    assert actual["entitlementAvailability"] == "NOT_AVAILABLE"
+    assert actual["authorizationStatus"] == "AUTHORIZED"
     world.forget()
-    assert told(world) == ALL
+    assert availability(world) == ALL
 
 
 def test_another_account_s_access_is_its_own(world: World) -> None:
     body = {"region": REGION, "modelId": LITE, "access": {"agreement": "PENDING"}, "account": "210987654321"}
     world.put("/isthmus/bedrock/access", body)
-    assert told(world) == ALL
+    assert availability(world) == ALL
 
 
 def test_an_agreement_that_failed_says_why(world: World) -> None:
     put(world, agreement="ERROR")
-    assert told(world)["agreementAvailability"]["errorMessage"]
+    assert availability(world)["agreementAvailability"]["errorMessage"]
     world.forget()
 
 
 def test_a_model_that_the_region_has_not_is_not_found(world: World) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        told(world, "amazon.titan-embed-text-v2:0")
+        availability(world, "amazon.titan-embed-text-v2:0")
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_wrong_setting_changes_nothing(world: World, body: Any) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
         world.put("/isthmus/bedrock/access", body)
     assert refusal.value.code == 400
-    assert told(world) == ALL
+    assert availability(world) == ALL

@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "sandbox-aws.md"
 
 
 def _row(kind: Type) -> str:
-    def names(chosen: list[str]) -> str:
-        return ", ".join(f"`{name}`" for name in sorted(chosen)) or "–"
+    def names(selector: list[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(selector)) or "–"
 
     inputs = kind.inputs.items()
     changed = [name for name, prop in inputs if not prop.replace and not prop.local]
@@ -41,9 +41,9 @@ def tables() -> dict[str, str]:
     types = f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n"
     beside = "| service | operation |\n|---|---|\n"
     return {
-        "beside": beside + "\n".join(f"| {each.service} | {each.name} |" for each in OPERATIONS),
+        "beside": beside + "\n".join(f"| {entry.service} | {entry.name} |" for entry in OPERATIONS),
         "pages": "| what | address |\n|---|---|\n"
-        + "\n".join(f"| {each.what} | `{each.method} {each.path}` |" for each in PAGES),
+        + "\n".join(f"| {page.what} | `{page.method} {page.path}` |" for page in PAGES),
         "types": types + "\n".join(_row(kind) for _, kind in sorted(TYPES.items())),
         "twice": "\n".join(f"- `{token}`" for token in sorted(TWICE)),
         "untold": "\n".join(f"- `{token}`" for token in sorted(UNTOLD)),
@@ -57,9 +57,9 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("name", ["beside", "pages", "types", "twice", "untold", "functions"])
 def test_the_page_s_table_is_the_code_s(name: str) -> None:
-    found = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
-    assert found is not None
-    assert found[2].strip() == tables()[name], "run `python -m tests.aws_sandbox.test_docs`"
+    actual = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
+    assert actual is not None
+    assert actual[2].strip() == tables()[name], "run `python -m tests.aws_sandbox.test_docs`"
 
 
 def test_every_type_says_what_the_sandbox_cannot_know() -> None:
@@ -84,5 +84,5 @@ def test_the_page_names_every_member_and_every_kind_of_a_fault() -> None:
 if __name__ == "__main__":
     page = PAGE.read_text(encoding="utf-8")
     for name, table in tables().items():
-        page = _pattern(name).sub(lambda found, table=table: f"{found[1]}{table}\n{found[3]}", page)
+        page = _pattern(name).sub(lambda value, table=table: f"{value[1]}{table}\n{value[3]}", page)
     PAGE.write_text(page, encoding="utf-8")

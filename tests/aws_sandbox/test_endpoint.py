@@ -65,7 +65,7 @@ def test_what_moto_has_too_is_not_said_to_be_lacking() -> None:
     from moto.sts.responses import TokenResponse
 
     assert hasattr(TokenResponse, "assume_role")
-    (ours,) = [each for each in sandbox.aws.simulated() if each["what"].startswith("sts: ")]
+    (ours,) = [entry for entry in sandbox.aws.simulated() if entry["what"].startswith("sts: ")]
     assert "AssumeRole" in ours["what"]
     assert ours["note"] == "moto has none, or answers otherwise than AWS"
 
@@ -146,7 +146,8 @@ def test_a_profile_of_another_geography_does_not_exist_here(running: str) -> Non
     with pytest.raises(bedrock.exceptions.ResourceNotFoundException):
         bedrock.get_inference_profile(inferenceProfileIdentifier="us.amazon.nova-lite-v1:0")
     ids = [
-        one["inferenceProfileId"] for one in bedrock.list_inference_profiles()["inferenceProfileSummaries"]
+        inference_profile["inferenceProfileId"]
+        for inference_profile in bedrock.list_inference_profiles()["inferenceProfileSummaries"]
     ]
     assert ids
     assert all(id.startswith("eu.") for id in ids)
@@ -155,10 +156,14 @@ def test_a_profile_of_another_geography_does_not_exist_here(running: str) -> Non
 def test_the_list_comes_in_pages(running: str) -> None:
     bedrock = client(running, "bedrock")
     pages = list(bedrock.get_paginator("list_inference_profiles").paginate(PaginationConfig={"PageSize": 2}))
-    found = [one["inferenceProfileId"] for page in pages for one in page["inferenceProfileSummaries"]]
+    actual = [
+        inference_profile["inferenceProfileId"]
+        for page in pages
+        for inference_profile in page["inferenceProfileSummaries"]
+    ]
     assert len(pages) > 1
     whole = bedrock.list_inference_profiles()["inferenceProfileSummaries"]
-    assert found == [one["inferenceProfileId"] for one in whole]
+    assert actual == [inference_profile["inferenceProfileId"] for inference_profile in whole]
 
 
 @pytest.mark.parametrize("wrong", [{"typeEquals": "NONE"}, {"maxResults": 100_000}])

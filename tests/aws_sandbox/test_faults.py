@@ -102,12 +102,12 @@ def test_beyond_the_bounds_the_error_says_all_and_the_next_run_completes(
     put(world, "logs", "CreateLogGroup", kind, times=9)
     with pytest.raises(Refusal) as refusal:
         twice.create(GROUP, inputs)
-    said = str(refusal.value).splitlines()[0]
-    assert said == str(refusal.value).split("\n()")[0].strip(), "one paragraph"
-    assert f"{GROUP}: create_log_group of logs failed at each of 2 tries" in said
-    assert heard in said
-    assert "Run the same command again" in said
-    assert ("is not known" in said) == (kind != "throttle")
+    message = str(refusal.value).splitlines()[0]
+    assert message == str(refusal.value).split("\n()")[0].strip(), "one paragraph"
+    assert f"{GROUP}: create_log_group of logs failed at each of 2 tries" in message
+    assert heard in message
+    assert "Run the same command again" in message
+    assert ("is not known" in message) == (kind != "throttle")
     assert ask(world, "GET")[1][0]["times"] == 7
     ask(world, "DELETE")
     id, state = twice.create(GROUP, inputs)

@@ -126,10 +126,10 @@ def _read(value: Any) -> list[Fault] | str:
 
 @given(_JSON | some.lists(_NEARLY, max_size=3))
 def test_any_document_is_faults_or_is_refused_in_words(value: Any) -> None:
-    found = _read(value)
-    if isinstance(found, str):
-        assert found.endswith((".", "?"))
+    actual = _read(value)
+    if isinstance(actual, str):
+        assert actual.endswith((".", "?"))
         return
     assert isinstance(value, list)
-    assert len(found) == len(value)
-    assert all(fault.kind in KINDS and fault.times >= 1 and fault.after >= 0 for fault in found)
+    assert len(actual) == len(value)
+    assert all(fault.kind in KINDS and fault.times >= 1 and fault.after >= 0 for fault in actual)

@@ -21,7 +21,7 @@ def behind(environ: Any, start_response: Any) -> list[bytes]:
 def ask(
     frame: Frame, path: str, more: dict[str, str] | None = None, *, method: str = "GET", body: bytes = b""
 ) -> tuple[str, bytes]:
-    said: list[str] = []
+    lines: list[str] = []
     path, _, query = path.partition("?")
     environ = {
         "REQUEST_METHOD": method,
@@ -32,33 +32,33 @@ def ask(
         "wsgi.input": io.BytesIO(body),
         **(more or {}),
     }
-    answer = b"".join(frame(environ, lambda status, headers: said.append(status)))
-    return said[0], answer
+    answer = b"".join(frame(environ, lambda status, headers: lines.append(status)))
+    return lines[0], answer
 
 
-def profiles(answer: dict[str, Any], seen: list[ServiceRequest] | None = None) -> Frame:
-    def served(asked: ServiceRequest) -> dict[str, Any]:
-        if seen is not None:
-            seen.append(asked)
+def profiles(answer: dict[str, Any], requests: list[ServiceRequest] | None = None) -> Frame:
+    def served(request: ServiceRequest) -> dict[str, Any]:
+        if requests is not None:
+            requests.append(request)
         return answer
 
     return Frame([Operation("bedrock", "ListInferenceProfiles", served)], behind, "123456789012")
 
 
 def test_a_parameter_comes_as_its_shape_wants_it() -> None:
-    seen: list[ServiceRequest] = []
-    status, _ = ask(profiles({"inferenceProfileSummaries": []}, seen), "/inference-profiles?maxResults=5")
+    requests: list[ServiceRequest] = []
+    status, _ = ask(profiles({"inferenceProfileSummaries": []}, requests), "/inference-profiles?maxResults=5")
     assert status.startswith("200")
-    assert seen == [ServiceRequest({"maxResults": 5}, "eu-central-1", "123456789012")]
+    assert requests == [ServiceRequest({"maxResults": 5}, "eu-central-1", "123456789012")]
 
 
 @pytest.mark.parametrize("query", ["maxResults=many", "maxResults=0", "maxResults=1001", "type=NONE"])
 def test_a_wrong_parameter_never_reaches_the_operation(query: str) -> None:
-    seen: list[ServiceRequest] = []
-    status, body = ask(profiles({}, seen), f"/inference-profiles?{query}")
+    requests: list[ServiceRequest] = []
+    status, body = ask(profiles({}, requests), f"/inference-profiles?{query}")
     assert status.startswith("400")
     assert json.loads(body)["__type"] == "ValidationException"
-    assert seen == []
+    assert requests == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_not_ours_goes_on(more: dict[str, str]) -> None:
 
 
 def test_a_body_that_is_no_json_is_refused() -> None:
-    def served(asked: ServiceRequest) -> dict[str, Any]:
+    def served(request: ServiceRequest) -> dict[str, Any]:
         raise AssertionError("never reached")
 
     frame = Frame([Operation("logs", "AssociateKmsKey", served)], behind, "123456789012")
@@ -101,10 +101,10 @@ def test_a_body_that_is_no_json_is_refused() -> None:
     assert "kmsKeyId" in json.loads(answer)["message"], "a required member is missing"
 
 
-def gateways(answer: dict[str, Any], seen: list[ServiceRequest] | None = None) -> Frame:
-    def served(asked: ServiceRequest) -> dict[str, Any]:
-        if seen is not None:
-            seen.append(asked)
+def gateways(answer: dict[str, Any], requests: list[ServiceRequest] | None = None) -> Frame:
+    def served(request: ServiceRequest) -> dict[str, Any]:
+        if requests is not None:
+            requests.append(request)
         return answer
 
     return Frame([Operation("ec2", "DeleteVpnConnection", served)], behind, "123456789012")
@@ -115,19 +115,19 @@ def of(service: str) -> dict[str, str]:
 
 
 def test_an_operation_of_a_form_is_found_by_its_action_and_answered_in_xml() -> None:
-    seen: list[ServiceRequest] = []
+    requests: list[ServiceRequest] = []
     body = b"Action=DeleteVpnConnection&Version=2016-11-15&VpnConnectionId=vpn-1&DryRun=true"
-    status, answer = ask(gateways({}, seen), "/", of("ec2"), method="POST", body=body)
+    status, answer = ask(gateways({}, requests), "/", of("ec2"), method="POST", body=body)
     assert status.startswith("200")
     assert b"<DeleteVpnConnectionResponse" in answer
-    assert seen == [
+    assert requests == [
         ServiceRequest({"VpnConnectionId": "vpn-1", "DryRun": True}, "eu-central-1", "123456789012")
     ]
 
 
 def test_an_answer_of_parts_is_written_as_xml() -> None:
     answer = {"CustomerGateway": {"CustomerGatewayId": "cgw-1", "Tags": [{"Key": "a", "Value": "<&>"}]}}
-    frame = Frame([Operation("ec2", "CreateCustomerGateway", lambda asked: answer)], behind, "1")
+    frame = Frame([Operation("ec2", "CreateCustomerGateway", lambda request: answer)], behind, "1")
     body = b"Action=CreateCustomerGateway&Type=ipsec.1"
     status, text = ask(frame, "/", of("ec2"), method="POST", body=body)
     assert status.startswith("200")
@@ -136,18 +136,18 @@ def test_an_answer_of_parts_is_written_as_xml() -> None:
 
 
 def test_a_form_without_a_required_member_is_refused_in_xml() -> None:
-    seen: list[ServiceRequest] = []
+    requests: list[ServiceRequest] = []
     status, answer = ask(
-        gateways({}, seen), "/", of("ec2"), method="POST", body=b"Action=DeleteVpnConnection"
+        gateways({}, requests), "/", of("ec2"), method="POST", body=b"Action=DeleteVpnConnection"
     )
     assert status.startswith("400")
     assert b"<Errors><Error><Code>InvalidParameterValue</Code>" in answer
     assert b"VpnConnectionId" in answer
-    assert seen == []
+    assert requests == []
 
 
 def test_a_word_where_a_number_belongs_is_refused_in_xml() -> None:
-    def served(asked: ServiceRequest) -> dict[str, Any]:
+    def served(request: ServiceRequest) -> dict[str, Any]:
         raise AssertionError("never reached")
 
     frame = Frame([Operation("ec2", "CreateCustomerGateway", served)], behind, "1")
@@ -165,7 +165,7 @@ def test_a_form_that_is_not_ours_goes_on_with_its_body() -> None:
         read.append(environ["wsgi.input"].read())
         return [b"moto"]
 
-    frame = Frame([Operation("ec2", "DeleteVpnConnection", lambda asked: {})], reads, "1")
+    frame = Frame([Operation("ec2", "DeleteVpnConnection", lambda request: {})], reads, "1")
     body = b"Action=DescribeVpcs&Version=2016-11-15"
     assert ask(frame, "/", of("ec2"), method="POST", body=body)[1] == b"moto"
     assert read == [body]
@@ -173,4 +173,4 @@ def test_a_form_that_is_not_ours_goes_on_with_its_body() -> None:
 
 def test_a_service_of_another_protocol_cannot_be_added() -> None:
     with pytest.raises(ValueError, match="s3 speaks rest-xml"):
-        Frame([Operation("s3", "ListBuckets", lambda asked: {})], behind, "1")
+        Frame([Operation("s3", "ListBuckets", lambda request: {})], behind, "1")

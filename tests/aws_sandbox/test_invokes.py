@@ -21,7 +21,7 @@ def test_who_and_where(client: Client) -> None:
 
 
 def test_a_policy_document_is_worded_as_the_real_function_does(client: Client) -> None:
-    made = client.invoke(
+    created = client.invoke(
         DOCUMENT,
         statements=[
             {
@@ -39,7 +39,7 @@ def test_a_policy_document_is_worded_as_the_real_function_does(client: Client) -
             },
         ],
     )
-    document = json.loads(made["json"])
+    document = json.loads(created["json"])
     assert document == {
         "Version": "2012-10-17",
         "Statement": [
@@ -57,25 +57,25 @@ def test_a_policy_document_is_worded_as_the_real_function_does(client: Client) -
             },
         ],
     }
-    assert json.loads(made["minifiedJson"]) == document
-    assert made["id"] == client.invoke(DOCUMENT, statements=made["statements"])["id"]
+    assert json.loads(created["minifiedJson"]) == document
+    assert created["id"] == client.invoke(DOCUMENT, statements=created["statements"])["id"]
 
 
 def test_a_statement_overrides_the_one_of_its_sid(client: Client) -> None:
     base = json.dumps({"Statement": {"Sid": "A", "Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
-    made = client.invoke(
+    created = client.invoke(
         DOCUMENT,
         sourcePolicyDocuments=[base],
         statements=[{"sid": "A", "actions": ["s3:Put*"], "resources": ["*"]}],
     )
-    [statement] = json.loads(made["json"])["Statement"]
+    [statement] = json.loads(created["json"])["Statement"]
     assert statement["Action"] == "s3:Put*"
 
 
 def test_an_inference_profile_names_the_regions_that_it_may_route_to(client: Client) -> None:
     token = "aws:bedrock/getInferenceProfile:getInferenceProfile"
-    found = client.invoke(token, inferenceProfileId="eu.amazon.nova-lite-v1:0")
-    regions = {model["modelArn"].split(":")[3] for model in found["models"]}
+    answer = client.invoke(token, inferenceProfileId="eu.amazon.nova-lite-v1:0")
+    regions = {model["modelArn"].split(":")[3] for model in answer["models"]}
     assert regions == {"eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"}
     with pytest.raises(Refusal, match="does not exist"):
         client.invoke(token, inferenceProfileId="eu.amazon.none-v1:0")

@@ -34,7 +34,7 @@ def tables(world: World, gateway: str) -> list[Any]:
 
 def joined(world: World, id: str, within: str) -> bool:
     listed = world.boto("ec2").get_transit_gateway_route_table_associations(TransitGatewayRouteTableId=within)
-    return any(each["TransitGatewayAttachmentId"] == id for each in listed["Associations"])
+    return any(attachment["TransitGatewayAttachmentId"] == id for attachment in listed["Associations"])
 
 
 # -- transit gateways
@@ -46,10 +46,10 @@ def test_a_gateway_has_a_default_table_only_where_it_was_asked_for(
 ) -> None:
     inputs = {"defaultRouteTableAssociation": default, "defaultRouteTablePropagation": default}
     id, state = client.create(HUB, client.checked(HUB, inputs))
-    found = tables(world, id)
-    assert len(found) == count
+    actual = tables(world, id)
+    assert len(actual) == count
     assert state["associationDefaultRouteTableId"] == "".join(
-        each["TransitGatewayRouteTableId"] for each in found
+        transit_gateway_route_table["TransitGatewayRouteTableId"] for transit_gateway_route_table in actual
     )
     client.delete(HUB, id, state)
     assert tables(world, id) == [], "the default table goes with its gateway"
@@ -62,24 +62,24 @@ def test_an_attachment_joins_the_default_table_unless_it_is_told_not_to(client: 
     inputs = client.checked(
         ATTACHMENT, {"transitGatewayId": gateway, "vpcId": id, "subnetIds": subnets, JOIN[0]: False}
     )
-    made, state = client.create(ATTACHMENT, inputs)
+    created, state = client.create(ATTACHMENT, inputs)
     assert (state[JOIN[0]], state[JOIN[1]]) == (False, True)
-    assert not joined(world, made, default)
-    after = client.update(ATTACHMENT, made, state, {**inputs, JOIN[0]: True, JOIN[1]: False})
+    assert not joined(world, created, default)
+    after = client.update(ATTACHMENT, created, state, {**inputs, JOIN[0]: True, JOIN[1]: False})
     assert (after[JOIN[0]], after[JOIN[1]]) == (True, False)
-    assert joined(world, made, default)
+    assert joined(world, created, default)
 
 
 def test_what_hangs_on_a_gateway_holds_it_back(client: Client, world: World) -> None:
     id, state = client.create(HUB, client.checked(HUB, {"defaultRouteTableAssociation": "disable"}))
-    own, kept = client.create(TABLE, client.checked(TABLE, {"transitGatewayId": id}))
+    own, retained = client.create(TABLE, client.checked(TABLE, {"transitGatewayId": id}))
     with pytest.raises(Refusal, match="non-deleted Transit Gateway Route Tables"):
         client.delete(HUB, id, state)
-    held = attachment(world, id)
+    sensitivity = attachment(world, id)
     with pytest.raises(Refusal, match="non-deleted Transit Gateway Attachments"):
         client.delete(HUB, id, state)
-    world.boto("ec2").delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=held)
-    client.delete(TABLE, own, kept)
+    world.boto("ec2").delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=sensitivity)
+    client.delete(TABLE, own, retained)
     client.delete(HUB, id, state)
     assert client.read(HUB, id, state)[0] == ""
 
@@ -102,7 +102,7 @@ def test_a_table_in_use_stays_and_an_attachment_follows_one_table(client: Client
 def test_several_attachments_announce_themselves_into_one_table(client: Client, world: World) -> None:
     gateway = hub(world)
     into, ends = table(world, gateway), [attachment(world, gateway) for _ in range(2)]
-    made = [
+    created = [
         client.create(
             PROPAGATION,
             client.checked(
@@ -111,9 +111,12 @@ def test_several_attachments_announce_themselves_into_one_table(client: Client, 
         )
         for end in ends
     ]
-    client.delete(PROPAGATION, *made[0])
+    client.delete(PROPAGATION, *created[0])
     listed = world.boto("ec2").get_transit_gateway_route_table_propagations(TransitGatewayRouteTableId=into)
-    left = [each["TransitGatewayAttachmentId"] for each in listed["TransitGatewayRouteTablePropagations"]]
+    left = [
+        transit_gateway_attachment["TransitGatewayAttachmentId"]
+        for transit_gateway_attachment in listed["TransitGatewayRouteTablePropagations"]
+    ]
     assert left == ends[1:], "taking one back leaves the other"
 
 
@@ -132,11 +135,11 @@ def test_a_route_has_one_end_of_its_own_gateway(
     gateway = hub(world)
     own = {"transitGatewayRouteTableId": table(world, gateway), "destinationCidrBlock": "10.30.0.0/16"}
     ends = {"own": lambda: attachment(world, gateway), "other": lambda: attachment(world, hub(world))}
-    asked = {
+    request = {
         name: ends[value]() if name == "transitGatewayAttachmentId" else value for name, value in more.items()
     }
     with pytest.raises(Refusal, match=why):
-        client.create(ROUTE, client.checked(ROUTE, {**own, **asked}))
+        client.create(ROUTE, client.checked(ROUTE, {**own, **request}))
 
 
 def test_a_route_whose_end_goes_is_a_black_hole_and_is_seen_to_have_changed(
@@ -158,7 +161,7 @@ def test_a_route_whose_end_goes_is_a_black_hole_and_is_seen_to_have_changed(
         TransitGatewayRouteTableId=inputs["transitGatewayRouteTableId"],
         Filters=[{"Name": "state", "Values": ["blackhole"]}],
     )["Routes"]
-    assert [each["DestinationCidrBlock"] for each in routes] == ["10.30.0.0/16"]
+    assert [route["DestinationCidrBlock"] for route in routes] == ["10.30.0.0/16"]
     assert client.read(ROUTE, id, state, inputs)[0] == id
 
 
@@ -250,7 +253,9 @@ def test_a_tunnel_s_option_that_aws_does_not_take_is_refused_by_its_name(
         client.create(VPN, client.checked(VPN, inputs))
     assert option.lower()[7:] in str(refusal.value).lower()
     listed = world.boto("ec2").describe_vpn_connections()["VpnConnections"]
-    assert inputs["customerGatewayId"] not in [each["CustomerGatewayId"] for each in listed]
+    assert inputs["customerGatewayId"] not in [
+        customer_gateway["CustomerGatewayId"] for customer_gateway in listed
+    ]
 
 
 def test_two_tunnels_never_share_an_inside_network(client: Client, world: World) -> None:
@@ -280,18 +285,18 @@ def test_an_endpoint_that_moves_has_two_addresses_at_all_times(client: Client, w
     inputs, id, state = _made(client, world, ENDPOINT)
     resolver, change = world.boto("route53resolver"), RESOLVER[ENDPOINT].change
     assert change is not None
-    wanted = change(world, inputs)
+    expected = change(world, inputs)
     put(world, "route53resolver", "DisassociateResolverEndpointIpAddress", "drop", times=99)
     with pytest.raises(Refusal, match="disassociate_resolver_endpoint_ip_address"):
-        client.update(ENDPOINT, id, state, wanted)
+        client.update(ENDPOINT, id, state, expected)
     assert len(resolver.list_resolver_endpoint_ip_addresses(ResolverEndpointId=id)["IpAddresses"]) == 3
     ask(world, "DELETE")
     _, now, _ = client.read(ENDPOINT, id, state, inputs)
-    after = client.update(ENDPOINT, id, now, wanted)
+    after = client.update(ENDPOINT, id, now, expected)
     there = resolver.list_resolver_endpoint_ip_addresses(ResolverEndpointId=id)["IpAddresses"]
-    assert {each["Ip"] for each in there} == {each["ip"] for each in after["ipAddresses"]}
+    assert {entry["Ip"] for entry in there} == {entry["ip"] for entry in after["ipAddresses"]}
     assert (
-        len({each["ip"] for each in after["ipAddresses"]} & {each["ip"] for each in state["ipAddresses"]})
+        len({alias["ip"] for alias in after["ipAddresses"]} & {alias["ip"] for alias in state["ipAddresses"]})
         == 1
     )
 
@@ -306,9 +311,9 @@ def test_an_address_that_aws_chose_is_no_difference_and_one_that_was_given_is_ke
     client: Client, world: World
 ) -> None:
     inputs, id, state = _made(client, world, ENDPOINT)
-    assert [bool(each.get("ip")) for each in inputs["ipAddresses"]] == [True, False]
-    assert all(each["ip"] for each in state["ipAddresses"])
-    assert inputs["ipAddresses"][0]["ip"] in [each["ip"] for each in state["ipAddresses"]]
+    assert [bool(ip_address.get("ip")) for ip_address in inputs["ipAddresses"]] == [True, False]
+    assert all(resource["ip"] for resource in state["ipAddresses"])
+    assert inputs["ipAddresses"][0]["ip"] in [ip["ip"] for ip in state["ipAddresses"]]
     assert not client.diff(ENDPOINT, id, state, inputs).diffs
 
 

@@ -46,8 +46,8 @@ def creating(token: str) -> tuple[str, str]:
 def is_the_first(token: str, id: str, inputs: dict[str, Any], first: str) -> bool:
     """Whether the id is the lost answer's; where the inputs tell it all, there cannot be two."""
     parts = TYPES[token].parse_id(id) or {}
-    said = str(inputs)
-    new = [text for text in parts.values() if text not in said]
+    output = str(inputs)
+    new = [text for text in parts.values() if text not in output]
     return all(text in first for text in new)
 
 
@@ -78,15 +78,15 @@ def test_of_what_is_there_twice_the_state_keeps_one_and_names_the_other(
     put(world, *creating(token), "drop", also_done=True)
     with pytest.raises(Refusal) as refusal:
         client.create(token, inputs)
-    kept = unfinished(refusal.value)
-    assert not is_the_first(token, kept.id, inputs, lost[0]), "it is there once: take it out of the list"
-    other = re.search(r"is created, but `(.+?)` exists too, with the same settings", kept.reasons[0])
-    assert other, f"the other is not named: {kept.reasons[0]}"
-    assert other[1] != kept.id
+    retained = unfinished(refusal.value)
+    assert not is_the_first(token, retained.id, inputs, lost[0]), "it is there once: take it out of the list"
+    other = re.search(r"is created, but `(.+?)` exists too, with the same settings", retained.reasons[0])
+    assert other, f"the other is not named: {retained.reasons[0]}"
+    assert other[1] != retained.id
     assert is_the_first(token, other[1], inputs, lost[0])
-    state = plain(kept.properties)
-    after = client.update(token, kept.id, state, inputs)
-    assert client.diff(token, kept.id, after, inputs).changes == pb.DiffResponse.DIFF_NONE
+    state = plain(retained.properties)
+    after = client.update(token, retained.id, state, inputs)
+    assert client.diff(token, retained.id, after, inputs).changes == pb.DiffResponse.DIFF_NONE
 
 
 @pytest.mark.parametrize("token", sorted(TWICE))

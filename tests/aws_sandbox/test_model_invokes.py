@@ -25,10 +25,10 @@ LITE = "Cross-region model inference tokens per minute for Amazon Nova Lite"
 
 
 def test_a_model_that_a_profile_of_the_region_calls_is_there(client: Client) -> None:
-    found = client.invoke(MODEL, modelId="amazon.nova-lite-v1:0")
+    answer = client.invoke(MODEL, modelId="amazon.nova-lite-v1:0")
     arn = f"arn:aws:bedrock:{REGION}::foundation-model/amazon.nova-lite-v1:0"
-    assert found["modelArn"] == arn
-    assert found["providerName"] == "Amazon"
+    assert answer["modelArn"] == arn
+    assert answer["providerName"] == "Amazon"
     assert client.invoke(MODEL, modelId=arn)["id"] == "amazon.nova-lite-v1:0"
 
 
@@ -39,9 +39,9 @@ def test_a_model_is_where_the_table_calls_or_routes_to_it_and_nowhere_else(
     for row in inference_profiles.rows():
         model = inference_profiles.model_of(row.profile)
         for region in (row.source_region, *row.destination_regions):
-            found = client.invoke(MODEL, modelId=model, region=region)
+            answer = client.invoke(MODEL, modelId=model, region=region)
             partition = "aws-us-gov" if region.startswith("us-gov-") else "aws"
-            assert found["modelArn"] == f"arn:{partition}:bedrock:{region}::foundation-model/{model}"
+            assert answer["modelArn"] == f"arn:{partition}:bedrock:{region}::foundation-model/{model}"
     with pytest.raises(Refusal, match="ResourceNotFoundException"):
         client.invoke(MODEL, modelId="amazon.nova-lite-v1:0", region="sa-east-1")
 
@@ -62,10 +62,10 @@ def test_a_model_can_be_added_to_a_region_until_the_sandbox_forgets(client: Clie
     titan = "amazon.titan-embed-text-v2:0"
     entry = {"modelId": titan, "modelName": "Titan Embeddings", "inputModalities": ["TEXT"]}
     world.put("/isthmus/bedrock/models", {"region": REGION, "models": [entry]})
-    found = client.invoke(MODEL, modelId=titan)
-    assert (found["modelName"], found["inputModalities"]) == ("Titan Embeddings", ["TEXT"])
+    answer = client.invoke(MODEL, modelId=titan)
+    assert (answer["modelName"], answer["inputModalities"]) == ("Titan Embeddings", ["TEXT"])
     listed = world.boto("bedrock").list_foundation_models(byProvider="amazon")["modelSummaries"]
-    assert titan in [one["modelId"] for one in listed]
+    assert titan in [model["modelId"] for model in listed]
     with pytest.raises(Refusal):
         client.invoke(MODEL, modelId=titan, region="eu-west-1")
     world.forget()
@@ -89,11 +89,11 @@ def test_a_wrong_list_of_models_changes_nothing(world: World, body: Any) -> None
 
 def test_a_quota_is_found_by_its_name_and_by_its_code(client: Client, world: World) -> None:
     world.forget()
-    found = client.invoke(QUOTA, serviceCode="bedrock", quotaName=HAIKU)
-    assert found["quotaCode"] == "L-58BE175A"
-    assert found["value"] == found["defaultValue"] > 0
-    assert found["arn"] == f"arn:aws:servicequotas:{REGION}:123456789012:bedrock/L-58BE175A"
-    assert client.invoke(QUOTA, serviceCode="bedrock", quotaCode="L-58BE175A") == found
+    answer = client.invoke(QUOTA, serviceCode="bedrock", quotaName=HAIKU)
+    assert answer["quotaCode"] == "L-58BE175A"
+    assert answer["value"] == answer["defaultValue"] > 0
+    assert answer["arn"] == f"arn:aws:servicequotas:{REGION}:123456789012:bedrock/L-58BE175A"
+    assert client.invoke(QUOTA, serviceCode="bedrock", quotaCode="L-58BE175A") == answer
 
 
 def test_a_quota_is_what_was_set_for_the_region_until_the_sandbox_forgets(
@@ -101,8 +101,8 @@ def test_a_quota_is_what_was_set_for_the_region_until_the_sandbox_forgets(
 ) -> None:
     before = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
     world.put("/isthmus/service-quotas", {"region": REGION, "quotas": [{"quotaName": LITE, "value": 4000}]})
-    found = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
-    assert found == {**before, "value": 4000}, "AWS's own value stays"
+    answer = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
+    assert answer == {**before, "value": 4000}, "AWS's own value stays"
     assert client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE, region="eu-west-1")["value"] != 4000
     world.forget()
     assert client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE) == before
@@ -111,19 +111,19 @@ def test_a_quota_is_what_was_set_for_the_region_until_the_sandbox_forgets(
 def test_a_quota_that_the_sandbox_does_not_know_can_be_added(client: Client, world: World) -> None:
     entry = {"serviceCode": "ec2", "quotaCode": "L-ABCDEF01", "quotaName": "P instances", "value": 0}
     world.put("/isthmus/service-quotas", {"region": REGION, "quotas": [entry]})
-    found = client.invoke(QUOTA, serviceCode="ec2", quotaName="P instances")
-    assert (found["value"], found["quotaCode"], found["defaultValue"]) == (0, "L-ABCDEF01", 0)
+    answer = client.invoke(QUOTA, serviceCode="ec2", quotaName="P instances")
+    assert (answer["value"], answer["quotaCode"], answer["defaultValue"]) == (0, "L-ABCDEF01", 0)
 
 
 def test_moto_s_quotas_are_still_there(client: Client, world: World) -> None:
-    found = client.invoke(QUOTA, serviceCode="vpc", quotaCode="L-45FE3B85")
-    assert found["value"] == 5
+    answer = client.invoke(QUOTA, serviceCode="vpc", quotaCode="L-45FE3B85")
+    assert answer["value"] == 5
     listed = world.boto("service-quotas").list_aws_default_service_quotas(ServiceCode="vpc")["Quotas"]
     assert len(listed) > 5
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "message"),
     [
         ({"quotaName": HAIKU}, "`serviceCode` is required"),
         ({"serviceCode": "bedrock"}, "set either `quotaCode` or `quotaName`"),
@@ -134,9 +134,9 @@ def test_moto_s_quotas_are_still_there(client: Client, world: World) -> None:
     ],
 )
 def test_a_quota_that_is_not_there_is_refused_in_words(
-    client: Client, args: dict[str, str], words: str
+    client: Client, args: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(Refusal, match=message):
         client.invoke(QUOTA, **args)
 
 
@@ -166,8 +166,8 @@ def test_the_list_of_quotas_comes_in_pages(world: World) -> None:
     pages = boto.get_paginator("list_service_quotas").paginate(
         ServiceCode="bedrock", PaginationConfig={"PageSize": 3}
     )
-    found = [quota["QuotaCode"] for page in pages for quota in page["Quotas"]]
-    assert found == sorted(row.code for row in _ROWS)
+    actual = [quota["QuotaCode"] for page in pages for quota in page["Quotas"]]
+    assert actual == sorted(row.code for row in _ROWS)
 
 
 @settings(max_examples=25, deadline=None)
@@ -179,5 +179,5 @@ def test_any_value_that_is_set_is_answered(value: float, row: Any) -> None:
 
     body = {"region": "eu-west-3", "quotas": [{"quotaCode": row.code, "value": value}]}
     put_quotas(PageRequest("PUT", "/", "", {}, json.dumps(body).encode(), "123456789012"))
-    asked = ServiceRequest({"ServiceCode": "bedrock", "QuotaCode": row.code}, "eu-west-3", "123456789012")
-    assert get_service_quota(asked)["Quota"]["Value"] == value
+    request = ServiceRequest({"ServiceCode": "bedrock", "QuotaCode": row.code}, "eu-west-3", "123456789012")
+    assert get_service_quota(request)["Quota"]["Value"] == value

@@ -23,17 +23,17 @@ def test_a_name_is_made_up_and_kept(client: Client, world: World) -> None:
     first, _ = client.check(BUCKET, {}, name="Audit")
     assert first["bucket"].startswith("audit-")
     assert len(first["bucket"]) == len("audit-") + 7
-    kept, _ = client.check(BUCKET, {}, first, name="Audit")
-    assert kept["bucket"] == first["bucket"]
+    retained, _ = client.check(BUCKET, {}, first, name="Audit")
+    assert retained["bucket"] == first["bucket"]
     replaced, _ = client.check(BUCKET, {}, None, name="Audit")
     assert replaced["bucket"] != first["bucket"]
 
 
 def test_the_engine_s_seed_decides_the_made_up_name(client: Client) -> None:
-    one, _ = client.check(ROLE, {"assumeRolePolicy": trust()}, seed=b"seed" * 8)
+    entry, _ = client.check(ROLE, {"assumeRolePolicy": trust()}, seed=b"seed" * 8)
     two, _ = client.check(ROLE, {"assumeRolePolicy": trust()}, seed=b"seed" * 8)
     other, _ = client.check(ROLE, {"assumeRolePolicy": trust()}, seed=b"root" * 8)
-    assert one["name"] == two["name"] != other["name"]
+    assert entry["name"] == two["name"] != other["name"]
 
 
 def test_a_made_up_name_that_is_longer_than_aws_takes_is_refused_as_the_real_plugin_does(
@@ -53,8 +53,8 @@ def test_a_made_up_name_begins_as_the_type_s_names_must(client: Client) -> None:
 
 
 def test_a_name_that_the_user_takes_away_is_made_up_anew(client: Client) -> None:
-    given, _ = client.check(BUCKET, {"bucket": "given"})
-    now, _ = client.check(BUCKET, {}, given, name="audit")
+    values, _ = client.check(BUCKET, {"bucket": "given"})
+    now, _ = client.check(BUCKET, {}, values, name="audit")
     assert now["bucket"].startswith("audit-")
 
 
@@ -78,10 +78,10 @@ def test_a_name_and_a_prefix_exclude_each_other(client: Client) -> None:
 
 
 def test_a_made_up_name_is_replaced_beside_the_old_and_a_fixed_one_after_it(client: Client) -> None:
-    for given, expected in (({}, False), ({"name": "fixed-role"}, True)):
-        inputs = client.checked(ROLE, {"assumeRolePolicy": trust(), **given})
+    for values, expected in (({}, False), ({"name": "fixed-role"}, True)):
+        inputs = client.checked(ROLE, {"assumeRolePolicy": trust(), **values})
         state = {**inputs, "path": "/"}
-        news = client.checked(ROLE, {"assumeRolePolicy": trust(), "path": "/x/", **given}, inputs)
+        news = client.checked(ROLE, {"assumeRolePolicy": trust(), "path": "/x/", **values}, inputs)
         assert client.diff(ROLE, "r", state, news).deleteBeforeReplace is expected
 
 
@@ -125,16 +125,16 @@ def test_ignored_changes_are_no_difference(client: Client, world: World) -> None
 def test_an_unknown_value_where_a_change_replaces_is_shown_as_a_replacement(client: Client) -> None:
     token = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
     state = {"role": "r", "policyArn": "arn:aws:iam::aws:policy/A"}
-    found = client.diff(token, "r/arn", state, {**state, "policyArn": UNKNOWN})
-    assert list(found.replaces) == ["policyArn"]
+    actual = client.diff(token, "r/arn", state, {**state, "policyArn": UNKNOWN})
+    assert list(actual.replaces) == ["policyArn"]
 
 
 def test_a_difference_says_where_it_is(client: Client) -> None:
     token = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
     state = {"bucket": "b", "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 1}}}
     news = {"bucket": "b", "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 1}}}
-    found = client.diff(token, "b", state, news)
-    assert list(found.detailedDiff) == ["rule.defaultRetention.mode"]
+    actual = client.diff(token, "b", state, news)
+    assert list(actual.detailedDiff) == ["rule.defaultRetention.mode"]
 
 
 # -- tags
@@ -144,19 +144,19 @@ def test_the_provider_s_tags_are_on_every_resource(bare: Client, world: World) -
     services = ("s3", "kms", "iam", "logs", "sts")
     tags = {"tags": {"owner": "isthmus", "class": "public"}}
     bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)], defaultTags=tags)
-    for token, given in (
+    for token, values in (
         (BUCKET, {}),
         (KEY, {}),
         (ROLE, {"assumeRolePolicy": trust()}),
         ("aws:iam/policy:Policy", {"policy": document("s3:*")}),
         (LOGS, {}),
     ):
-        inputs = bare.checked(token, {**given, "tags": {"class": "internal"}})
+        inputs = bare.checked(token, {**values, "tags": {"class": "internal"}})
         id, state = bare.create(token, inputs)
         assert state["tags"] == {"class": "internal"}
         assert state["tagsAll"] == {"owner": "isthmus", "class": "internal"}
-        _, fresh, kept = bare.read(token, id, state, inputs)
-        assert (fresh, kept) == (state, inputs)
+        _, fresh, retained = bare.read(token, id, state, inputs)
+        assert (fresh, retained) == (state, inputs)
         news = {name: value for name, value in inputs.items() if name != "tags"}
         after = bare.update(token, id, state, news)
         assert after["tagsAll"] == {"owner": "isthmus", "class": "public"}

@@ -31,9 +31,9 @@ def refused(operation: Any, code: str, **params: Any) -> str:
     """What AWS says when it refuses the call with this code."""
     with pytest.raises(ClientError) as error:
         operation(**params)
-    found = error.value.response["Error"]
-    assert found["Code"] == code
-    return found["Message"]
+    actual = error.value.response["Error"]
+    assert actual["Code"] == code
+    return actual["Message"]
 
 
 # -- what is in use
@@ -47,8 +47,8 @@ def test_what_an_endpoint_uses_cannot_be_deleted_before_it(client: Client, world
     refused(ec2.delete_security_group, "DependencyViolation", GroupId=inputs["securityGroupIds"][0])
     refused(ec2.delete_vpc, "DependencyViolation", VpcId=inputs["vpcId"])
     client.delete(ENDPOINT, id, state)
-    for each in inputs["subnetIds"]:
-        ec2.delete_subnet(SubnetId=each)
+    for subnet_id in inputs["subnetIds"]:
+        ec2.delete_subnet(SubnetId=subnet_id)
     ec2.delete_security_group(GroupId=inputs["securityGroupIds"][0])
     ec2.delete_vpc(VpcId=inputs["vpcId"])
 
@@ -66,12 +66,12 @@ def test_a_vpc_with_a_gateway_or_a_group_of_ours_stays(world: World) -> None:
 
 def test_a_group_that_another_s_rule_names_stays(client: Client, world: World) -> None:
     network = vpc(world)
-    named, naming = group(world, network), group(world, network)
-    rule = {"securityGroupId": naming, "ipProtocol": "-1", "referencedSecurityGroupId": named}
+    arguments, naming = group(world, network), group(world, network)
+    rule = {"securityGroupId": naming, "ipProtocol": "-1", "referencedSecurityGroupId": arguments}
     id, state = make(client, INGRESS, rule)
-    refused(world.boto("ec2").delete_security_group, "DependencyViolation", GroupId=named)
+    refused(world.boto("ec2").delete_security_group, "DependencyViolation", GroupId=arguments)
     client.delete(INGRESS, id, state)
-    world.boto("ec2").delete_security_group(GroupId=named)
+    world.boto("ec2").delete_security_group(GroupId=arguments)
 
 
 # -- security groups
@@ -79,9 +79,9 @@ def test_a_group_that_another_s_rule_names_stays(client: Client, world: World) -
 
 def test_a_new_group_lets_nothing_in_and_nothing_out(client: Client, world: World) -> None:
     id, _ = make(client, GROUP, {"name": world.name("shut"), "vpcId": vpc(world)})
-    [found] = world.boto("ec2").describe_security_groups(GroupIds=[id])["SecurityGroups"]
-    assert found["Description"] == "Managed by Pulumi"
-    assert (found["IpPermissions"], found["IpPermissionsEgress"]) == ([], [])
+    [answer] = world.boto("ec2").describe_security_groups(GroupIds=[id])["SecurityGroups"]
+    assert answer["Description"] == "Managed by Pulumi"
+    assert (answer["IpPermissions"], answer["IpPermissionsEgress"]) == ([], [])
 
 
 def test_the_vpc_s_own_group_is_emptied_and_stays_so(client: Client, world: World) -> None:
@@ -123,7 +123,9 @@ def test_a_rule_keeps_its_description_whatever_its_peer(client: Client, world: W
     network = vpc(world)
     ours = group(world, network)
     lists = world.boto("ec2").describe_prefix_lists()["PrefixLists"]
-    s3 = next(each for each in lists if each["PrefixListName"] == f"com.amazonaws.{REGION}.s3")
+    s3 = next(
+        domain_list for domain_list in lists if domain_list["PrefixListName"] == f"com.amazonaws.{REGION}.s3"
+    )
     for peer in (
         {"cidrIpv4": "10.9.0.0/16"},
         {"cidrIpv6": "2001:db8::/32"},
@@ -172,8 +174,8 @@ def test_an_association_is_imported_by_the_real_plugin_s_form_too(client: Client
     network = vpc(world)
     place, table = subnet(world, network, "10.20.1.0/24"), route_table(world, network)
     id, state = make(client, ASSOCIATION, {"subnetId": place, "routeTableId": table})
-    found, read, _ = client.read(ASSOCIATION, f"{place}/{table}")
-    assert (found, read) == (id, state)
+    read_id, read, _ = client.read(ASSOCIATION, f"{place}/{table}")
+    assert (read_id, read) == (id, state)
 
 
 def test_a_route_has_one_destination_and_one_target(client: Client, world: World) -> None:
@@ -209,8 +211,8 @@ def test_a_vpc_reaches_a_transit_gateway_only_when_attached(client: Client, worl
 def test_a_route_s_id_can_be_read_back(table: str, destination: str) -> None:
     kind = TYPES[ROUTE]
     prop = "destinationIpv6CidrBlock" if ":" in destination else "destinationCidrBlock"
-    made = {name: part({prop: destination}) for name, part in kind.derived.items()}
-    id = kind.id.format_map({"routeTableId": table, **made})
+    created = {name: part({prop: destination}) for name, part in kind.derived.items()}
+    id = kind.id.format_map({"routeTableId": table, **created})
     assert kind.parse_id(id) == {"routeTableId": table, "destination": destination}
     assert kind.canonical_id(id) == id
 
@@ -221,11 +223,11 @@ def test_a_route_s_id_can_be_read_back(table: str, destination: str) -> None:
 def test_a_subnet_named_by_its_zone_s_id_is_no_default_one(client: Client, world: World) -> None:
     token = "aws:ec2/subnet:Subnet"
     zones = world.boto("ec2").describe_availability_zones()["AvailabilityZones"]
-    zone = {each["ZoneId"]: each["ZoneName"] for each in zones}
+    zone = {zone["ZoneId"]: zone["ZoneName"] for zone in zones}
     id, name = sorted(zone.items())[0]
     inputs = {"vpcId": vpc(world), "cidrBlock": "10.20.1.0/24", "availabilityZoneId": id}
-    made, state = make(client, token, inputs)
+    created, state = make(client, token, inputs)
     assert (state["availabilityZone"], state["mapPublicIpOnLaunch"]) == (name, False)
-    assert not client.diff(token, made, state, client.checked(token, inputs)).diffs
+    assert not client.diff(token, created, state, client.checked(token, inputs)).diffs
     with pytest.raises(Refusal, match="is invalid"):
         make(client, token, {**inputs, "availabilityZoneId": "no1-az1", "cidrBlock": "10.20.2.0/24"})

@@ -21,8 +21,8 @@ def _endpoint(network: str, service: str = "sts", **more: Any) -> dict[str, Any]
 
 
 def _gateway_routes(world: World, table: str) -> list[str]:
-    [found] = world.boto("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"]
-    return [route["GatewayId"] for route in found["Routes"] if "DestinationPrefixListId" in route]
+    [answer] = world.boto("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    return [route["GatewayId"] for route in answer["Routes"] if "DestinationPrefixListId" in route]
 
 
 def test_an_interface_endpoint_is_named_as_aws_names_it(client: Client, world: World) -> None:
@@ -53,27 +53,28 @@ def test_a_service_of_two_words_is_turned_round_in_a_name(
     world: World, service: str, host: str, private: str
 ) -> None:
     network = vpc(world, dns=True)
-    made = world.boto("ec2").create_vpc_endpoint(**_endpoint(network, service))["VpcEndpoint"]
-    names = [entry["DnsName"] for entry in made["DnsEntries"]]
+    endpoint = world.boto("ec2").create_vpc_endpoint(**_endpoint(network, service))["VpcEndpoint"]
+    names = [entry["DnsName"] for entry in endpoint["DnsEntries"]]
     assert names[0].split(".", 1)[1] == f"{host}.{REGION}.vpce.amazonaws.com"
     assert names[-1] == f"{private}.{REGION}.amazonaws.com"
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_of_the_platform_has_an_endpoint(world: World, service: str) -> None:
-    made = world.boto("ec2").create_vpc_endpoint(**_endpoint(vpc(world, dns=True), service))
-    assert made["VpcEndpoint"]["State"] == "available"
+    endpoint = world.boto("ec2").create_vpc_endpoint(**_endpoint(vpc(world, dns=True), service))
+    assert endpoint["VpcEndpoint"]["State"] == "available"
 
 
 def test_an_endpoint_s_interfaces_stand_in_its_subnets_with_its_groups(client: Client, world: World) -> None:
     inputs = interface_endpoint(world)
     _, state = make(client, ENDPOINT, inputs)
-    found = world.boto("ec2").describe_network_interfaces(NetworkInterfaceIds=state["networkInterfaceIds"])
-    interfaces = found["NetworkInterfaces"]
-    assert {each["SubnetId"] for each in interfaces} == set(inputs["subnetIds"])
-    assert all(each["PrivateIpAddress"].startswith("10.20.") for each in interfaces)
+    answer = world.boto("ec2").describe_network_interfaces(NetworkInterfaceIds=state["networkInterfaceIds"])
+    interfaces = answer["NetworkInterfaces"]
+    assert {interface["SubnetId"] for interface in interfaces} == set(inputs["subnetIds"])
+    assert all(subnet["PrivateIpAddress"].startswith("10.20.") for subnet in interfaces)
     assert all(
-        [each["GroupId"] for each in one["Groups"]] == inputs["securityGroupIds"] for one in interfaces
+        [security_group["GroupId"] for security_group in group["Groups"]] == inputs["securityGroupIds"]
+        for group in interfaces
     )
 
 
@@ -110,8 +111,8 @@ def test_a_gateway_endpoint_is_a_route_in_each_of_its_tables(client: Client, wor
     assert state["cidrBlocks"]
     assert state["dnsEntries"] == state["networkInterfaceIds"] == []
     assert (_gateway_routes(world, first), _gateway_routes(world, second)) == ([id], [])
-    found, fresh, _ = client.read(ENDPOINT, id, state, client.checked(ENDPOINT, inputs))
-    assert (found, fresh) == (id, state)
+    read_id, fresh, _ = client.read(ENDPOINT, id, state, client.checked(ENDPOINT, inputs))
+    assert (read_id, fresh) == (id, state)
     after = client.update(
         ENDPOINT, id, state, client.checked(ENDPOINT, {**inputs, "routeTableIds": [second]})
     )
@@ -131,8 +132,8 @@ def test_private_names_need_the_network_s_dns_and_one_endpoint_alone(world: Worl
     second = ec2.create_vpc_endpoint(**_endpoint(network, PrivateDnsEnabled=False))["VpcEndpoint"]
     id = second["VpcEndpointId"]
     refused(ec2.modify_vpc_endpoint, "InvalidParameter", VpcEndpointId=id, PrivateDnsEnabled=True)
-    [kept] = ec2.describe_vpc_endpoints(VpcEndpointIds=[id])["VpcEndpoints"]
-    assert kept["PrivateDnsEnabled"] is False, "what was refused was not done"
+    [retained] = ec2.describe_vpc_endpoints(VpcEndpointIds=[id])["VpcEndpoints"]
+    assert retained["PrivateDnsEnabled"] is False, "what was refused was not done"
 
 
 def test_an_endpoint_that_aws_would_not_make_is_not_made(world: World) -> None:
@@ -155,16 +156,16 @@ def test_an_endpoint_that_aws_would_not_make_is_not_made(world: World) -> None:
 
 def test_a_table_has_one_gateway_endpoint_a_service(world: World) -> None:
     ec2, network = world.boto("ec2"), vpc(world)
-    asked = {**_endpoint(network, "s3"), "VpcEndpointType": "Gateway"}
-    asked["RouteTableIds"] = [route_table(world, network)]
-    ec2.create_vpc_endpoint(**asked)
-    refused(ec2.create_vpc_endpoint, "RouteAlreadyExists", **asked)
+    request = {**_endpoint(network, "s3"), "VpcEndpointType": "Gateway"}
+    request["RouteTableIds"] = [route_table(world, network)]
+    ec2.create_vpc_endpoint(**request)
+    refused(ec2.create_vpc_endpoint, "RouteAlreadyExists", **request)
 
 
 def test_deleting_an_endpoint_that_is_not_there_is_listed_not_refused(world: World) -> None:
     answer = world.boto("ec2").delete_vpc_endpoints(VpcEndpointIds=["vpce-0123456789abcdef0"])
-    [told] = answer["Unsuccessful"]
-    assert told["Error"]["Code"] == "InvalidVpcEndpoint.NotFound"
+    [output] = answer["Unsuccessful"]
+    assert output["Error"]["Code"] == "InvalidVpcEndpoint.NotFound"
 
 
 def test_a_flow_log_of_the_same_configuration_is_refused(client: Client, world: World) -> None:
@@ -185,9 +186,9 @@ def test_a_flow_log_that_cannot_be_delivered_says_so(client: Client, world: Worl
     inputs = flow_log(world)
     good, _ = make(client, FLOW_LOG, inputs)
     bad, _ = make(client, FLOW_LOG, {**inputs, missing: inputs[missing] + "-none"})
-    found = world.boto("ec2").describe_flow_logs(FlowLogIds=[good, bad])["FlowLogs"]
-    told = {each["FlowLogId"]: each["DeliverLogsStatus"] for each in found}
-    assert told == {good: "SUCCESS", bad: "FAILED"}
+    answer = world.boto("ec2").describe_flow_logs(FlowLogIds=[good, bad])["FlowLogs"]
+    output = {log["FlowLogId"]: log["DeliverLogsStatus"] for log in answer}
+    assert output == {good: "SUCCESS", bad: "FAILED"}
 
 
 def test_what_is_served_beside_moto_is_forgotten_with_the_rest(client: Client, world: World) -> None:

@@ -22,14 +22,14 @@ OFFERINGS = "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings"
 
 
 def _tagged(world: World, id: str, **tags: str) -> None:
-    made = [{"Key": key, "Value": value} for key, value in tags.items()]
-    world.boto("ec2").create_tags(Resources=[id], Tags=made)
+    created = [{"Key": key, "Value": value} for key, value in tags.items()]
+    world.boto("ec2").create_tags(Resources=[id], Tags=created)
 
 
 def test_the_zones_of_a_region_are_named_in_order(client: Client) -> None:
-    found = client.invoke(ZONES, state="available")
-    assert found["names"] == [f"{REGION}{letter}" for letter in "abc"]
-    assert len(found["zoneIds"]) == len(found["names"])
+    answer = client.invoke(ZONES, state="available")
+    assert answer["names"] == [f"{REGION}{letter}" for letter in "abc"]
+    assert len(answer["zoneIds"]) == len(answer["names"])
     fewer = client.invoke(ZONES, excludeNames=[f"{REGION}b"])
     assert fewer["names"] == [f"{REGION}a", f"{REGION}c"]
     assert client.invoke(ZONES, region="eu-west-1")["names"][0] == "eu-west-1a"
@@ -38,16 +38,16 @@ def test_the_zones_of_a_region_are_named_in_order(client: Client) -> None:
 def test_a_vpc_is_found_by_id_by_tag_and_by_range(client: Client, world: World) -> None:
     id, name = vpc(world, "10.77.0.0/16", dns=True), world.name("net")
     _tagged(world, id, Name=name)
-    found = client.invoke(VPC, id=id)
-    assert found["cidrBlock"] == found["cidrBlockAssociations"][0]["cidrBlock"] == "10.77.0.0/16"
-    assert found["default"] is False
-    assert (found["enableDnsSupport"], found["enableDnsHostnames"]) == (True, True)
-    assert found["arn"] == f"arn:aws:ec2:{REGION}:123456789012:vpc/{id}"
-    assert client.invoke(VPC, tags={"Name": name}) == found
+    answer = client.invoke(VPC, id=id)
+    assert answer["cidrBlock"] == answer["cidrBlockAssociations"][0]["cidrBlock"] == "10.77.0.0/16"
+    assert answer["default"] is False
+    assert (answer["enableDnsSupport"], answer["enableDnsHostnames"]) == (True, True)
+    assert answer["arn"] == f"arn:aws:ec2:{REGION}:123456789012:vpc/{id}"
+    assert client.invoke(VPC, tags={"Name": name}) == answer
     by_filter = client.invoke(VPC, filters=[{"name": "tag:Name", "values": [name]}])
     assert by_filter["id"] == id
     tables = client.invoke(TABLES, vpcId=id)["ids"]
-    assert tables == [found["mainRouteTableId"]]
+    assert tables == [answer["mainRouteTableId"]]
 
 
 def test_the_account_s_default_vpc_is_found_as_such(client: Client) -> None:
@@ -70,9 +70,9 @@ def test_subnets_are_listed_by_vpc_and_none_is_no_error(client: Client, world: W
     network = vpc(world)
     mine = [{"name": "vpc-id", "values": [network]}]
     assert client.invoke(SUBNETS, filters=mine)["ids"] == []
-    made = {subnet(world, network, "10.20.1.0/24"), subnet(world, network, "10.20.2.0/24", "b")}
-    assert set(client.invoke(SUBNETS, filters=mine)["ids"]) == made
-    first = next(iter(made))
+    created = {subnet(world, network, "10.20.1.0/24"), subnet(world, network, "10.20.2.0/24", "b")}
+    assert set(client.invoke(SUBNETS, filters=mine)["ids"]) == created
+    first = next(iter(created))
     _tagged(world, first, tier=world.name("private"))
     [tag] = world.boto("ec2").describe_subnets(SubnetIds=[first])["Subnets"][0]["Tags"]
     assert client.invoke(SUBNETS, tags={"tier": tag["Value"]})["ids"] == [first]
@@ -83,13 +83,13 @@ def test_a_subnet_says_its_zone_its_range_and_whether_it_gives_public_addresses(
 ) -> None:
     network = vpc(world)
     id = subnet(world, network, "10.20.1.0/24", "c")
-    found = client.invoke(SUBNET, id=id)
-    assert (found["vpcId"], found["cidrBlock"], found["availabilityZone"]) == (
+    answer = client.invoke(SUBNET, id=id)
+    assert (answer["vpcId"], answer["cidrBlock"], answer["availabilityZone"]) == (
         network,
         "10.20.1.0/24",
         f"{REGION}c",
     )
-    assert found["mapPublicIpOnLaunch"] is False
+    assert answer["mapPublicIpOnLaunch"] is False
     assert client.invoke(SUBNET, vpcId=network, cidrBlock="10.20.1.0/24")["id"] == id
     with pytest.raises(Refusal, match="no matching EC2 Subnet found"):
         client.invoke(SUBNET, vpcId=network, cidrBlock="10.20.9.0/24")
@@ -109,11 +109,11 @@ def test_the_routes_tell_a_public_subnet_from_a_private_one(client: Client, worl
     )
     ec2.associate_route_table(RouteTableId=out, SubnetId=public)
     ec2.associate_route_table(RouteTableId=within, SubnetId=private)
-    found = client.invoke(TABLE, subnetId=public)
-    assert found["routeTableId"] == found["id"] == out
-    [route] = found["routes"]
+    answer = client.invoke(TABLE, subnetId=public)
+    assert answer["routeTableId"] == answer["id"] == out
+    [route] = answer["routes"]
     assert (route["cidrBlock"], route["gatewayId"]) == ("0.0.0.0/0", gateway)
-    assert [each["subnetId"] for each in found["associations"]] == [public]
+    assert [association["subnetId"] for association in answer["associations"]] == [public]
     assert client.invoke(TABLE, subnetId=private)["routes"] == [], "the route within the VPC is not told"
 
 
@@ -135,11 +135,11 @@ def test_a_subnet_without_a_table_of_its_own_follows_the_main_one(client: Client
         {"name": "vpc-id", "values": [network]},
         {"name": "association.main", "values": ["true"]},
     ]
-    found = client.invoke(TABLE, filters=main)
-    assert found["vpcId"] == network
-    assert [each["main"] for each in found["associations"]] == [True]
+    answer = client.invoke(TABLE, filters=main)
+    assert answer["vpcId"] == network
+    assert [each["main"] for each in answer["associations"]] == [True]
     table = route_table(world, network)
-    assert set(client.invoke(TABLES, vpcId=network)["ids"]) == {table, found["id"]}
+    assert set(client.invoke(TABLES, vpcId=network)["ids"]) == {table, answer["id"]}
     with pytest.raises(Refusal, match="multiple Route Tables matched"):
         client.invoke(TABLE, vpcId=network)
 
@@ -154,12 +154,12 @@ def test_a_table_is_found_by_the_gateway_that_it_is_for(client: Client, world: W
 
 
 def test_a_region_says_which_machines_it_offers(client: Client) -> None:
-    wanted = [{"name": "instance-type", "values": ["p4d.24xlarge", "m5.large", "made.up"]}]
-    found = client.invoke(OFFERINGS, filters=wanted, locationType="region", region="us-east-1")
-    assert sorted(found["instanceTypes"]) == ["m5.large", "p4d.24xlarge"]
-    assert set(found["locations"]) == {"us-east-1"}
-    assert len(found["locationTypes"]) == 2
-    zones = client.invoke(OFFERINGS, filters=[wanted[0]], locationType="availability-zone")
+    expected = [{"name": "instance-type", "values": ["p4d.24xlarge", "m5.large", "made.up"]}]
+    answer = client.invoke(OFFERINGS, filters=expected, locationType="region", region="us-east-1")
+    assert sorted(answer["instanceTypes"]) == ["m5.large", "p4d.24xlarge"]
+    assert set(answer["locations"]) == {"us-east-1"}
+    assert len(answer["locationTypes"]) == 2
+    zones = client.invoke(OFFERINGS, filters=[expected[0]], locationType="availability-zone")
     assert all(place.startswith(REGION) for place in zones["locations"])
 
 
@@ -179,9 +179,9 @@ def test_every_answer_has_names_that_pulumi_aws_knows(client: Client, world: Wor
     network = vpc(world)
     place = subnet(world, network, "10.20.1.0/24")
     world.boto("ec2").associate_route_table(RouteTableId=route_table(world, network), SubnetId=place)
-    asked: dict[str, Any] = {VPC: {"id": network}, SUBNET: {"id": place}, TABLE: {"subnetId": place}}
-    asked["aws:ec2/getPrefixList:getPrefixList"] = {"name": f"com.amazonaws.{REGION}.s3"}
-    answer = client.invoke(token, **asked.get(token, {}))
+    request: dict[str, Any] = {VPC: {"id": network}, SUBNET: {"id": place}, TABLE: {"subnetId": place}}
+    request["aws:ec2/getPrefixList:getPrefixList"] = {"name": f"com.amazonaws.{REGION}.s3"}
+    answer = client.invoke(token, **request.get(token, {}))
     snake = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in answer}
     assert snake <= _result(token)
     unsaid = _result(token) - snake

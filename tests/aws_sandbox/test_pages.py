@@ -20,10 +20,10 @@ def behind(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def ask(
-    seen: list[PageRequest], path: str, host: str = "127.0.0.1:4566", signed: str = SIGNED
+    requests: list[PageRequest], path: str, host: str = "127.0.0.1:4566", signed: str = SIGNED
 ) -> tuple[str, bytes]:
     def answer(got: PageRequest) -> tuple[int, Any]:
-        seen.append(got)
+        requests.append(got)
         if got.body == b"{}":
             raise Refused("ValidationException", 400, "nothing asked")
         return 201, got.json()
@@ -36,7 +36,7 @@ def ask(
         behind,
         "123456789012",
     )
-    said: list[str] = []
+    lines: list[str] = []
     body = b'{"a": 1}' if "empty" not in path else b"{}"
     body = b"[" if "broken" in path else body
     path, _, query = path.partition("?")
@@ -50,16 +50,16 @@ def ask(
         "CONTENT_TYPE": "application/json",
         "wsgi.input": io.BytesIO(body),
     }
-    answered = b"".join(pages(environ, lambda status, headers: said.append(status)))
-    return said[0], answered
+    answered = b"".join(pages(environ, lambda status, headers: lines.append(status)))
+    return lines[0], answered
 
 
 def test_a_page_gets_the_request_as_it_came() -> None:
-    seen: list[PageRequest] = []
-    status, body = ask(seen, "/sessions?roleArn=a%2Fb")
+    requests: list[PageRequest] = []
+    status, body = ask(requests, "/sessions?roleArn=a%2Fb")
     assert status.startswith("201")
     assert json.loads(body) == {"a": 1}
-    [got] = seen
+    [got] = requests
     assert (got.method, got.path, got.query, got.account) == (
         "POST",
         "/sessions",
@@ -71,11 +71,11 @@ def test_a_page_gets_the_request_as_it_came() -> None:
 
 
 def test_the_same_path_of_another_service_goes_on() -> None:
-    seen: list[PageRequest] = []
-    assert ask(seen, "/sessions", signed=SIGNED.replace("rolesanywhere", "athena"))[1] == b"moto"
-    assert ask(seen, "/sessions", signed="")[1] == b"moto"
-    assert ask(seen, "/session")[1] == b"moto"
-    assert seen == []
+    requests: list[PageRequest] = []
+    assert ask(requests, "/sessions", signed=SIGNED.replace("rolesanywhere", "athena"))[1] == b"moto"
+    assert ask(requests, "/sessions", signed="")[1] == b"moto"
+    assert ask(requests, "/session")[1] == b"moto"
+    assert requests == []
 
 
 def test_a_refusal_bears_its_code_and_words() -> None:
@@ -88,7 +88,7 @@ def test_a_refusal_bears_its_code_and_words() -> None:
 
 
 def test_the_sandbox_s_own_addresses_are_for_this_machine_only() -> None:
-    seen: list[PageRequest] = []
-    assert ask(seen, "/isthmus/models", signed="")[0].startswith("201")
-    assert ask(seen, "/isthmus/models", host="evil.example", signed="")[0].startswith("403")
-    assert len(seen) == 1
+    requests: list[PageRequest] = []
+    assert ask(requests, "/isthmus/models", signed="")[0].startswith("201")
+    assert ask(requests, "/isthmus/models", host="evil.example", signed="")[0].startswith("403")
+    assert len(requests) == 1

@@ -44,7 +44,7 @@ def _environ(request: Any) -> dict[str, Any]:
     parts = urlsplit(request.url)
     body: Any = request.body or b""
     raw = body.encode() if isinstance(body, str) else body.read() if hasattr(body, "read") else body
-    made = {
+    created = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": f"{parts.path}?{parts.query}",
         "QUERY_STRING": parts.query,
@@ -54,8 +54,8 @@ def _environ(request: Any) -> dict[str, Any]:
     for name, value in request.headers.items():
         value = value.decode() if isinstance(value, bytes) else value
         key = name.upper().replace("-", "_")
-        made["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-    return made
+        created["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    return created
 
 
 def requests(service: str) -> list[tuple[str, dict[str, Any]]]:
@@ -72,26 +72,26 @@ def requests(service: str) -> list[tuple[str, dict[str, Any]]]:
         aws_secret_access_key="x",
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
-    seen: list[Any] = []
+    observed: list[Any] = []
 
     def catch(request: Any, **_: Any) -> Any:
-        seen.append(request)
+        observed.append(request)
         return AWSResponse(request.url, 404, {}, io.BytesIO(b""))
 
     client.meta.events.register("before-send", catch)
-    made: list[tuple[str, dict[str, Any]]] = []
+    created: list[tuple[str, dict[str, Any]]] = []
     for method, name in client.meta.method_to_api_mapping.items():
         model = client.meta.service_model.operation_model(name)
         if model.has_event_stream_input or model.auth_type == "none" or model.deprecated:
             continue
         if name in _SIGNED_FOR_ANOTHER:
             continue
-        seen.clear()
+        observed.clear()
         with contextlib.suppress(Exception):  # what the answer was read as does not matter
             getattr(client, method)(**(_least(model.input_shape) if model.input_shape else {}))
-        if seen and "Authorization" in seen[-1].headers:
-            made.append((name, _environ(seen[-1])))
-    return made
+        if observed and "Authorization" in observed[-1].headers:
+            created.append((name, _environ(observed[-1])))
+    return created
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -101,9 +101,9 @@ def test_every_operation_of_a_service_in_use_is_recognised(service: str) -> None
     for name, environ in asked:
         request = parse_request(environ)
         assert request is not None
-        found = find_operation(request, service)
-        if found != name:
-            wrong.append((name, found))
+        actual = find_operation(request, service)
+        if actual != name:
+            wrong.append((name, actual))
     assert len(asked) >= 5
     assert wrong == []
 

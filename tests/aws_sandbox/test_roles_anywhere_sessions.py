@@ -48,9 +48,9 @@ class Site:
     def ask(self, identity: Identity, **more: Any) -> tuple[int, dict[str, Any], str]:
         return create_session(self.world.url, identity, {**self.arns, **more.pop("arns", {})}, **more)
 
-    def refused(self, identity: Identity, words: str, code: int = 403, **more: Any) -> None:
+    def refused(self, identity: Identity, fragments: str, code: int = 403, **more: Any) -> None:
         status, answer, kind = self.ask(identity, **more)
-        assert (status, answer.get("message", "").split("\n")[0]) == (code, words)
+        assert (status, answer.get("message", "").split("\n")[0]) == (code, fragments)
         assert "credentialSet" not in answer
         assert kind == "AccessDeniedException" or code != 403
 
@@ -91,9 +91,9 @@ def site(world: World) -> Site:
         durationSeconds=1800,
         sessionPolicy=document("bedrock:InvokeModel"),
     )["profile"]
-    made = Site(world, authority, anchor, profile, role, role_arn)
-    made.trusting(statement(anchor["trustAnchorArn"]))
-    return made
+    new_site = Site(world, authority, anchor, profile, role, role_arn)
+    new_site.trusting(statement(anchor["trustAnchorArn"]))
+    return new_site
 
 
 # -- whom they are due
@@ -107,14 +107,14 @@ def test_a_certificate_of_the_anchor_gets_the_role_s_credentials(
     identity = site.authority.issue(NAME, key=key())
     status, answer, _ = site.ask(identity, in_query=in_query)
     assert status == 201
-    [found] = answer["credentialSet"]
+    [actual] = answer["credentialSet"]
     serial = f"{identity.certificate.serial_number:x}"
-    assert found["roleArn"] == site.role_arn
-    assert found["sourceIdentity"] == NAME
-    assert found["assumedRoleUser"]["arn"].endswith(f":assumed-role/{site.role}/{serial}")
+    assert actual["roleArn"] == site.role_arn
+    assert actual["sourceIdentity"] == NAME
+    assert actual["assumedRoleUser"]["arn"].endswith(f":assumed-role/{site.role}/{serial}")
     assert answer["subjectArn"].startswith(f"arn:aws:rolesanywhere:{REGION}:123456789012:subject/")
-    assert found["credentials"]["accessKeyId"].startswith("ASIA")
-    end = datetime.datetime.fromisoformat(found["credentials"]["expiration"])
+    assert actual["credentials"]["accessKeyId"].startswith("ASIA")
+    end = datetime.datetime.fromisoformat(actual["credentials"]["expiration"])
     left = end - datetime.datetime.now(datetime.UTC)
     assert 1700 < left.total_seconds() <= 1800, "the profile's duration"
 
@@ -146,16 +146,16 @@ def test_an_authority_between_is_followed_when_the_request_brings_it(site: Site)
 def test_a_renewed_certificate_gets_a_session_of_its_own(site: Site) -> None:
     first, second = (site.ask(site.authority.issue(NAME))[1] for _ in range(2))
     assert first["subjectArn"] == second["subjectArn"], "one subject"
-    users = [one["credentialSet"][0]["assumedRoleUser"]["arn"] for one in (first, second)]
+    users = [subject["credentialSet"][0]["assumedRoleUser"]["arn"] for subject in (first, second)]
     assert users[0] != users[1], "named by serial number"
 
 
 def test_a_shorter_session_is_given_and_a_longer_one_is_the_profile_s(site: Site) -> None:
-    for wanted, given in ((900, 900), (3600, 1800)):
-        _, answer, _ = site.ask(site.authority.issue(NAME), body={"durationSeconds": wanted})
+    for expected, values in ((900, 900), (3600, 1800)):
+        _, answer, _ = site.ask(site.authority.issue(NAME), body={"durationSeconds": expected})
         end = datetime.datetime.fromisoformat(answer["credentialSet"][0]["credentials"]["expiration"])
         left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
-        assert given - 100 < left <= given
+        assert values - 100 < left <= values
 
 
 # -- certificates that prove nothing
@@ -206,8 +206,8 @@ def test_an_end_s_certificate_cannot_vouch_for_another(site: Site) -> None:
     false = Authority("false")
     false.key, false.certificate = mine.key, mine.certificate
     false.name = mine.certificate.subject
-    made = false.issue(NAME)
-    site.refused(Identity(made.certificate, made.key, (mine.certificate,)), UNTRUSTED)
+    created = false.issue(NAME)
+    site.refused(Identity(created.certificate, created.key, (mine.certificate,)), UNTRUSTED)
 
 
 # -- requests that are not what was signed

@@ -27,21 +27,25 @@ def anchor(boto: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_an_anchor_has_aws_s_notices_until_someone_sets_others(boto: Any) -> None:
-    made = anchor(boto)
-    assert {one["event"]: one["threshold"] for one in made["notificationSettings"]} == dict.fromkeys(
-        EVENTS, 45
-    )
-    assert {one["configuredBy"] for one in made["notificationSettings"]} == {"rolesanywhere.amazonaws.com"}
-    id = made["trustAnchorId"]
+    created = anchor(boto)
+    assert {
+        notice["event"]: notice["threshold"] for notice in created["notificationSettings"]
+    } == dict.fromkeys(EVENTS, 45)
+    assert {notice["configuredBy"] for notice in created["notificationSettings"]} == {
+        "rolesanywhere.amazonaws.com"
+    }
+    id = created["trustAnchorId"]
     mine = [{"event": EVENTS[1], "enabled": False}]
     after = boto.put_notification_settings(trustAnchorId=id, notificationSettings=mine)["trustAnchor"]
-    by_event = {one["event"]: one for one in after["notificationSettings"]}
+    by_event = {notice["event"]: notice for notice in after["notificationSettings"]}
     assert by_event[EVENTS[1]]["enabled"] is False
     assert by_event[EVENTS[1]]["configuredBy"] == "123456789012"
     assert by_event[EVENTS[0]]["configuredBy"] == "rolesanywhere.amazonaws.com"
     keys = [{"event": EVENTS[1]}]
     again = boto.reset_notification_settings(trustAnchorId=id, notificationSettingKeys=keys)["trustAnchor"]
-    assert {one["configuredBy"] for one in again["notificationSettings"]} == {"rolesanywhere.amazonaws.com"}
+    assert {notice["configuredBy"] for notice in again["notificationSettings"]} == {
+        "rolesanywhere.amazonaws.com"
+    }
 
 
 _SETTINGS = st.lists(
@@ -53,21 +57,21 @@ _SETTINGS = st.lists(
 )
 
 
-@given(given=_SETTINGS)
-def test_every_event_has_one_notice_and_the_last_that_was_given_holds(given: list[dict[str, Any]]) -> None:
-    made = _merge_notices(given, _default_notices())
-    assert sorted(one["event"] for one in made) == sorted(EVENTS)
-    for one in given:
-        last = [other for other in given if other["event"] == one["event"]][-1]
-        [found] = [other for other in made if other["event"] == one["event"]]
-        assert found["enabled"] == last["enabled"]
-        assert found["threshold"] == last.get("threshold", 45)
+@given(values=_SETTINGS)
+def test_every_event_has_one_notice_and_the_last_that_was_given_holds(values: list[dict[str, Any]]) -> None:
+    created = _merge_notices(values, _default_notices())
+    assert sorted(event["event"] for event in created) == sorted(EVENTS)
+    for event in values:
+        last = [other for other in values if other["event"] == event["event"]][-1]
+        [actual] = [other for other in created if other["event"] == event["event"]]
+        assert actual["enabled"] == last["enabled"]
+        assert actual["threshold"] == last.get("threshold", 45)
 
 
 def test_what_was_made_is_listed_in_pages_until_it_is_deleted(boto: Any) -> None:
     ids = [anchor(boto, name=f"site-{at}")["trustAnchorId"] for at in range(3)]
     pages = boto.get_paginator("list_trust_anchors").paginate(pageSize=2)
-    assert [one["trustAnchorId"] for page in pages for one in page["trustAnchors"]] == ids
+    assert [trust_anchor["trustAnchorId"] for page in pages for trust_anchor in page["trustAnchors"]] == ids
     boto.delete_trust_anchor(trustAnchorId=ids[0])
     assert len(boto.list_trust_anchors()["trustAnchors"]) == 2
     with pytest.raises(boto.exceptions.ResourceNotFoundException):

@@ -14,24 +14,24 @@ _ARN = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-4000-8000-000000
 
 
 def variant(world: World, **more: Any) -> dict[str, Any]:
-    named = {"VariantName": "primary", "ModelName": model_of(world)}
-    return {**named, "InitialInstanceCount": 1, "InstanceType": "ml.g6e.2xlarge", **more}
+    arguments = {"VariantName": "primary", "ModelName": model_of(world)}
+    return {**arguments, "InitialInstanceCount": 1, "InstanceType": "ml.g6e.2xlarge", **more}
 
 
 @pytest.mark.parametrize(
-    ("more", "shadows", "words"),
+    ("more", "shadows", "message"),
     [
         ({"KmsKeyId": _ARN}, False, "KmsKeyId is not supported for instance type ml.g6e.2xlarge"),
         ({}, True, "Variant names must be unique"),
     ],
 )
 def test_a_configuration_that_aws_would_refuse_is_refused(
-    world: World, more: dict[str, Any], shadows: bool, words: str
+    world: World, more: dict[str, Any], shadows: bool, message: str
 ) -> None:
     one = variant(world)
     if shadows:
         more = {"ShadowProductionVariants": [one]}
-    with pytest.raises(ClientError, match=words):
+    with pytest.raises(ClientError, match=message):
         world.boto("sagemaker").create_endpoint_config(
             EndpointConfigName=world.name("c"), ProductionVariants=[one], **more
         )

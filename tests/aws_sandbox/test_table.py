@@ -123,9 +123,9 @@ def test_the_required_properties_are_pulumi_aws_s(token: str) -> None:
     assert required <= set(kind.inputs)
     assert required <= served
     # Of a zone's name it would make one up from the resource's; ours is always said.
-    named = {"name"} if token == "aws:route53/zone:Zone" else set()
+    arguments = {"name"} if token == "aws:route53/zone:Zone" else set()
     # pulumi-aws lists a few as optional that AWS's plugin demands all the same.
-    assert served - required - named <= {
+    assert served - required - arguments <= {
         "rules",
         "rule",
         "policy",

@@ -25,33 +25,33 @@ def test_another_token_and_another_request_are_done(world: World) -> None:
     ec2 = world.boto("ec2")
     vpcs = [ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
     token = str(uuid.uuid4())
-    made = {
+    created = {
         ec2.create_route_table(VpcId=vpc, ClientToken=each)["RouteTable"]["RouteTableId"]
         for vpc in vpcs
         for each in (token, str(uuid.uuid4()))
     }
-    assert len(made) == 4
+    assert len(created) == 4
 
 
 def test_a_refusal_is_not_remembered(world: World) -> None:
     secrets, name, token = world.boto("secretsmanager"), world.name("secret"), str(uuid.uuid4())
-    asked = {"Name": name, "SecretString": "x", "ClientRequestToken": token}
+    request = {"Name": name, "SecretString": "x", "ClientRequestToken": token}
     secrets.create_secret(Name=name, SecretString="taken")
     for _ in range(2):
         try:
-            secrets.create_secret(**asked)
+            secrets.create_secret(**request)
         except secrets.exceptions.ResourceExistsException:
             continue
         raise AssertionError("the name was taken")
     secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
-    assert secrets.create_secret(**asked)["Name"] == name
+    assert secrets.create_secret(**request)["Name"] == name
 
 
 def test_a_reset_forgets_the_answers_with_what_they_made(world: World) -> None:
     secrets, name, token = world.boto("secretsmanager"), world.name("secret"), str(uuid.uuid4())
-    asked = {"Name": name, "SecretString": "x", "ClientRequestToken": token}
-    secrets.create_secret(**asked)
+    request = {"Name": name, "SecretString": "x", "ClientRequestToken": token}
+    secrets.create_secret(**request)
     world.forget()
     assert _secrets(world) == 0
-    secrets.create_secret(**asked)
+    secrets.create_secret(**request)
     assert _secrets(world) == 1

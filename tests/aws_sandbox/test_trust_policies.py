@@ -20,8 +20,8 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
 
 
 def allow(condition: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    made = {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": list(ACTIONS)}
-    return {**made, **({"Condition": condition} if condition else {}), **more}
+    created = {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": list(ACTIONS)}
+    return {**created, **({"Condition": condition} if condition else {}), **more}
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_a_condition_that_does_not_hold_or_is_not_understood_keeps_out(condition
     ],
 )
 def test_a_statement_about_something_else_keeps_out(more: dict[str, Any]) -> None:
-    made = allow(**more)
+    created = allow(**more)
     for name in ("Principal", "Action"):
         if f"Not{name}" in more:
-            del made[name]
-    assert not allows(policy(made), CONTEXT)
+            del created[name]
+    assert not allows(policy(created), CONTEXT)
 
 
 def test_actions_may_be_spread_and_have_no_case() -> None:
@@ -118,20 +118,20 @@ def test_a_deny_of_others_leaves_in() -> None:
 _NAMES = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=20)
 
 
-@given(mine=_NAMES, wanted=_NAMES)
-def test_an_exact_name_lets_in_itself_and_nothing_else(mine: str, wanted: str) -> None:
-    condition = {"StringEquals": {CN: wanted}}
-    assert allows(policy(allow(condition)), {**CONTEXT, CN: mine}) == (mine == wanted)
+@given(mine=_NAMES, expected=_NAMES)
+def test_an_exact_name_lets_in_itself_and_nothing_else(mine: str, expected: str) -> None:
+    condition = {"StringEquals": {CN: expected}}
+    assert allows(policy(allow(condition)), {**CONTEXT, CN: mine}) == (mine == expected)
 
 
-@given(operator=st.text(max_size=20), wanted=_NAMES)
-def test_no_operator_that_aws_has_not_lets_anyone_in(operator: str, wanted: str) -> None:
+@given(operator=st.text(max_size=20), expected=_NAMES)
+def test_no_operator_that_aws_has_not_lets_anyone_in(operator: str, expected: str) -> None:
     from sandbox.aws.beside.trust_policies import _OPERATORS
 
     base = operator.removesuffix("IfExists").replace("Not", "", 1)
     if base in _OPERATORS or operator == "Null":
         return
-    assert not allows(policy(allow({operator: {CN: wanted}})), CONTEXT)
+    assert not allows(policy(allow({operator: {CN: expected}})), CONTEXT)
 
 
 @pytest.mark.parametrize("document", [{}, {"Statement": []}, {"Statement": {"Effect": "Allow"}}])

@@ -25,7 +25,7 @@ def client(standing: Client) -> Client:
     return standing
 
 
-def made(client: Client, world: World, token: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def create_resource(client: Client, world: World, token: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """A live resource: its id, inputs and state."""
     inputs = client.checked(token, CASES[token].make(world))
     id, state = client.create(token, inputs)
@@ -38,16 +38,18 @@ def test_every_type_of_the_table_has_its_case() -> None:
 
 @every_type
 def test_what_was_made_is_found_unchanged(client: Client, world: World, token: str) -> None:
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     assert id
     assert CASES[token].left(world, {**state, **inputs})
     assert set(TYPES[token].outputs) <= set(state), "an output is missing"
     assert client.diff(token, id, state, inputs).changes == NONE
-    found, fresh, kept = client.read(token, id, state, inputs)
-    assert (found, fresh) == (id, state), "a refresh of what nobody touched shows a difference"
-    assert kept == inputs
+    read_id, fresh, retained = client.read(token, id, state, inputs)
+    assert (read_id, fresh) == (id, state), "a refresh of what nobody touched shows a difference"
+    assert retained == inputs
     assert (
-        client.diff(token, id, fresh, client.checked(token, CASES[token].make(world) | inputs, kept)).changes
+        client.diff(
+            token, id, fresh, client.checked(token, CASES[token].make(world) | inputs, retained)
+        ).changes
         == NONE
     )
 
@@ -61,7 +63,7 @@ def test_a_change_in_place_is_made_in_aws(client: Client, world: World, token: s
         ]
         assert not changeable, "the type can be changed in place: give it a `change`"
         return
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     news = client.checked(token, case.change(world, inputs), inputs)
     difference = client.diff(token, id, state, news)
     assert difference.changes == SOME
@@ -69,8 +71,8 @@ def test_a_change_in_place_is_made_in_aws(client: Client, world: World, token: s
     shown = client.update(token, id, state, news, preview=True)
     after = client.update(token, id, state, news)
     assert client.diff(token, id, after, news).changes == NONE
-    found, fresh, _ = client.read(token, id, after, news)
-    assert (found, fresh) == (id, after)
+    read_id, fresh, _ = client.read(token, id, after, news)
+    assert (read_id, fresh) == (id, after)
     known = {name: value for name, value in shown.items() if value != UNKNOWN}
     assert known == {name: after.get(name) for name in known}, "the preview promised something else"
 
@@ -93,7 +95,7 @@ def test_a_change_that_cannot_be_made_in_place_forces_a_replacement(
         replacing = [name for name, prop in TYPES[token].inputs.items() if prop.replace]
         assert not replacing, "the type can be forced anew: give it a `replace`"
         return
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     news = client.checked(token, case.replace(world, inputs), inputs)
     difference = client.diff(token, id, state, news)
     changed = {name for name in news if news.get(name) != inputs.get(name)}
@@ -118,15 +120,15 @@ def test_a_change_that_cannot_be_made_in_place_forces_a_replacement(
 
 @half
 def test_a_change_by_another_hand_is_found_and_mended(client: Client, world: World, token: str) -> None:
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     drifted = CASES[token].behind(world, {**state, **inputs})
-    found, fresh, kept = client.read(token, id, state, inputs)
+    read_id, fresh, retained = client.read(token, id, state, inputs)
     if not drifted:
-        assert found == "", "what another hand deleted is gone"
+        assert read_id == "", "what another hand deleted is gone"
         return
-    assert found == id
+    assert read_id == id
     assert fresh[drifted] != state[drifted]
-    assert kept[drifted] == fresh[drifted]
+    assert retained[drifted] == fresh[drifted]
     assert drifted in client.diff(token, id, fresh, inputs).diffs
     mended = client.update(token, id, fresh, inputs)
     assert mended == state
@@ -134,20 +136,20 @@ def test_a_change_by_another_hand_is_found_and_mended(client: Client, world: Wor
 
 @other_half
 def test_a_resource_can_be_imported_by_its_id_alone(client: Client, world: World, token: str) -> None:
-    id, inputs, state = made(client, world, token)
-    found, read, proposed = client.read(token, id)
-    assert found == id
+    id, inputs, state = create_resource(client, world, token)
+    read_id, read, proposed = client.read(token, id)
+    assert read_id == id
     local = {name for name, prop in TYPES[token].inputs.items() if prop.local}
     for name in set(state) - local:
         assert not differences(TYPES[token].prop(name), state[name], read.get(name), name)
-    wanted = {name: value for name, value in inputs.items() if name not in local}
-    assert client.diff(token, id, read, wanted).changes == NONE
+    expected = {name: value for name, value in inputs.items() if name not in local}
+    assert client.diff(token, id, read, expected).changes == NONE
     assert client.diff(token, id, read, client.checked(token, proposed)).changes == NONE
 
 
 @half
 def test_deleting_removes_it_and_deleting_again_is_no_error(client: Client, world: World, token: str) -> None:
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     client.delete(token, id, state)
     assert CASES[token].left(world, {**state, **inputs}) == CASES[token].stays
     client.delete(token, id, state)
@@ -193,7 +195,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(client: Client, world: Wor
 def test_what_the_sandbox_forgot_is_gone_and_can_still_be_deleted(
     client: Client, world: World, token: str
 ) -> None:
-    id, inputs, state = made(client, world, token)
+    id, inputs, state = create_resource(client, world, token)
     world.forget()
     assert client.read(token, id, state, inputs)[0] == ""
     client.delete(token, id, state)

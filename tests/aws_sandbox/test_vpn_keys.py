@@ -31,8 +31,8 @@ def keys(world: World, arn: str) -> dict[str, str]:
 
 def shown(world: World, id: str) -> Any:
     """The connection as AWS shows it, and its text whole."""
-    found = world.boto("ec2").describe_vpn_connections(VpnConnectionIds=[id])["VpnConnections"][0]
-    return found, json.dumps(found, default=str)
+    answer = world.boto("ec2").describe_vpn_connections(VpnConnectionIds=[id])["VpnConnections"][0]
+    return answer, json.dumps(answer, default=str)
 
 
 def in_the_clear(value: Any) -> str:
@@ -52,23 +52,23 @@ def test_with_its_keys_in_secrets_manager_nothing_that_the_provider_says_holds_o
 ) -> None:
     inputs = client.checked(VPN, vpn(world))
     id, state = client.create(VPN, inputs)
-    made = keys(world, state["presharedKeyArn"])
-    assert sorted(made) == ["tunnel1", "tunnel2"]
-    assert len({*made.values()}) == 2, "each tunnel has a key of its own"
-    assert all(len(key) == 32 for key in made.values())
-    _, read, found = client.read(VPN, id, state, inputs)
+    created = keys(world, state["presharedKeyArn"])
+    assert sorted(created) == ["tunnel1", "tunnel2"]
+    assert len({*created.values()}) == 2, "each tunnel has a key of its own"
+    assert all(len(key) == 32 for key in created.values())
+    _, read, read_id = client.read(VPN, id, state, inputs)
     _, imported, importing = client.read(VPN, id)
-    said = json.dumps([state, read, found, imported, importing]) + shown(world, id)[1]
-    assert "REDACTED" in said
-    assert not [key for key in made.values() if key in said]
+    document = json.dumps([state, read, read_id, imported, importing]) + shown(world, id)[1]
+    assert "REDACTED" in document
+    assert not [key for key in created.values() if key in document]
 
 
 def test_the_secret_is_the_service_s_own_and_goes_with_the_connection(client: Client, world: World) -> None:
     id, state = client.create(VPN, client.checked(VPN, vpn(world)))
     secrets = world.boto("secretsmanager")
-    found = secrets.describe_secret(SecretId=state["presharedKeyArn"])
-    assert found["Name"] == f"s2svpn!{id}"
-    assert {"Key": "aws:secretsmanager:owningService", "Value": "s2svpn"} in found["Tags"]
+    answer = secrets.describe_secret(SecretId=state["presharedKeyArn"])
+    assert answer["Name"] == f"s2svpn!{id}"
+    assert {"Key": "aws:secretsmanager:owningService", "Value": "s2svpn"} in answer["Tags"]
     client.delete(VPN, id, state)
     with pytest.raises(secrets.exceptions.ResourceNotFoundException):
         secrets.describe_secret(SecretId=state["presharedKeyArn"])
@@ -77,9 +77,9 @@ def test_the_secret_is_the_service_s_own_and_goes_with_the_connection(client: Cl
 def test_a_key_of_our_own_goes_into_the_secret_and_is_not_shown(client: Client, world: World) -> None:
     inputs = client.checked(VPN, {**vpn(world), "tunnel1PresharedKey": OWN})
     id, state = client.create(VPN, inputs)
-    made = keys(world, state["presharedKeyArn"])
-    assert made["tunnel1"] == OWN
-    assert made["tunnel2"] != OWN
+    created = keys(world, state["presharedKeyArn"])
+    assert created["tunnel1"] == OWN
+    assert created["tunnel2"] != OWN
     assert OWN not in json.dumps(state) + shown(world, id)[1]
     diff = client.diff(VPN, id, state, inputs)
     assert diff.changes == pb.DiffResponse.DIFF_NONE, "what AWS does not show is taken to be as it was given"
@@ -105,8 +105,8 @@ def test_keys_that_move_to_secrets_manager_are_new_ones(client: Client, world: W
     after = client.update(VPN, id, state, {**inputs, "presharedKeyStorage": "SecretsManager"})
     new = keys(world, after["presharedKeyArn"])
     assert not {*old} & {*new.values()}
-    said = json.dumps(after) + shown(world, id)[1]
-    assert not [key for key in (*old, *new.values()) if key in said]
+    document = json.dumps(after) + shown(world, id)[1]
+    assert not [key for key in (*old, *new.values()) if key in document]
     back = client.update(VPN, id, after, {**inputs, "presharedKeyStorage": "Standard"})
     assert "presharedKeyArn" not in back
     assert back["tunnel1PresharedKey"] not in (*old, *new.values())
@@ -116,15 +116,15 @@ def test_keys_that_move_to_secrets_manager_are_new_ones(client: Client, world: W
 
 
 def test_keys_that_aws_shows_are_marked_as_secrets_whoever_asks(client: Client, world: World) -> None:
-    given = client.checked(VPN, plain(world, tunnel1PresharedKey=OWN))
+    values = client.checked(VPN, plain(world, tunnel1PresharedKey=OWN))
     urn = client.urn(VPN)
-    made = client.stub.Create(pb.CreateRequest(urn=urn, properties=struct(given)))
-    state = made.properties
-    read = client.stub.Read(pb.ReadRequest(id=made.id, urn=urn, properties=state, inputs=struct(given)))
-    imported = client.stub.Read(pb.ReadRequest(id=made.id, urn=urn))
-    news = struct({**given, "tags": {"class": "internal"}})
-    updated = client.stub.Update(pb.UpdateRequest(id=made.id, urn=urn, olds=state, news=news))
-    other = shown(world, made.id)[0]["Options"]["TunnelOptions"][1]["PreSharedKey"]
+    created = client.stub.Create(pb.CreateRequest(urn=urn, properties=struct(values)))
+    state = created.properties
+    read = client.stub.Read(pb.ReadRequest(id=created.id, urn=urn, properties=state, inputs=struct(values)))
+    imported = client.stub.Read(pb.ReadRequest(id=created.id, urn=urn))
+    news = struct({**values, "tags": {"class": "internal"}})
+    updated = client.stub.Update(pb.UpdateRequest(id=created.id, urn=urn, olds=state, news=news))
+    other = shown(world, created.id)[0]["Options"]["TunnelOptions"][1]["PreSharedKey"]
     answers = {
         "create": state,
         "read": read.properties,
@@ -134,10 +134,10 @@ def test_keys_that_aws_shows_are_marked_as_secrets_whoever_asks(client: Client, 
         "update": updated.properties,
     }
     for what, answer in answers.items():
-        said = in_the_clear(json_format.MessageToDict(answer))
-        assert said, what
-        assert OWN not in said, f"{what} shows a key that was given"
-        assert other not in said, f"{what} shows a key that AWS made"
+        output = in_the_clear(json_format.MessageToDict(answer))
+        assert output, what
+        assert OWN not in output, f"{what} shows a key that was given"
+        assert other not in output, f"{what} shows a key that AWS made"
     for answer in (state, read.properties, imported.properties, updated.properties):
         marked = json_format.MessageToDict(answer)
         assert all(marked[name][_SIGNATURE] == _SECRET for name in HOLDING)
@@ -155,12 +155,12 @@ def test_the_configuration_for_the_site_holds_the_key_and_is_a_secret_with_it(
 def test_a_key_that_aws_does_not_take_is_refused_and_not_repeated(
     client: Client, world: World, key: str, storage: str
 ) -> None:
-    asked = plain(world, tunnel1PresharedKey=key, presharedKeyStorage=storage)
+    request = plain(world, tunnel1PresharedKey=key, presharedKeyStorage=storage)
     with pytest.raises(Refusal, match="PreSharedKey") as refusal:
-        client.create(VPN, asked)
+        client.create(VPN, request)
     assert key not in str(refusal.value)
     assert not [
-        each
-        for each in world.boto("ec2").describe_vpn_connections()["VpnConnections"]
-        if each["CustomerGatewayId"] == asked["customerGatewayId"]
+        vpn_connection
+        for vpn_connection in world.boto("ec2").describe_vpn_connections()["VpnConnections"]
+        if vpn_connection["CustomerGatewayId"] == request["customerGatewayId"]
     ]

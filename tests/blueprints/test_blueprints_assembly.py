@@ -123,7 +123,7 @@ def test_a_misspelt_override_is_named_with_its_path_and_the_nearest_key():
         platform(imagess={"edge": "x"})
 
 
-def test_an_override_of_a_part_that_is_not_there_is_not_taken_for_a_new_one():
+def test_an_override_of_an_unknown_part_is_refused():
     misspelt = RESTRICTED.replace("restricted", "restrictd")
     with pytest.raises(InputError, match=rf"no `{misspelt}`.*Did you mean `{RESTRICTED}`"):
         platform(endpoints=[{"id": misspelt, "replicas": 2}])
@@ -164,7 +164,7 @@ def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: 
         platform(tmp_path, audit=[{"name": "frankfurt", "retention_days": 400}])
 
 
-def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redacted(tmp_path: Path):
+def test_additional_redactions_of_the_organisation_are_applied(tmp_path: Path):
     data = requirements_data()
     own_redactions = ["secrets-in-outputs"]
     data["handling"] = {"public": {"redacted": [*own_redactions, "prompts-leaving-site"]}}
@@ -195,13 +195,13 @@ def test_a_workload_that_an_override_drops_is_missed():
         platform(gateways=[{"name": "restricted-fra1", "workloads": []}])
 
 
-def test_an_unknown_blueprint_in_a_plan_is_answered_with_the_nearest_name(tmp_path: Path):
+def test_an_unknown_blueprint_in_a_plan_is_refused_with_the_nearest_name(tmp_path: Path):
     write(tmp_path, requirements_data(), {**plan_data(), "blueprint": "regulated-hibrid"})
     with pytest.raises(InputError, match="Did you mean `regulated-hybrid`"):
         platform(tmp_path)
 
 
-def test_one_replica_more_changes_that_endpoint_and_nothing_else(tmp_path: Path):
+def test_an_additional_replica_changes_only_its_endpoint(tmp_path: Path):
     plan = by_hand.plan_data()
     write(tmp_path, requirements_data(), plan)
     before = assembled(by_hand.overrides(), tmp_path).model_dump()

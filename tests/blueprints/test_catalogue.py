@@ -46,7 +46,7 @@ def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
         assert blueprint.header.builds
 
 
-def test_every_readme_says_what_an_architect_asks():
+def test_every_readme_answers_the_questions_of_an_architect():
     for blueprint in blueprints.blueprints():
         for heading in ("## For whom", "## Boundaries", "## What it costs to leave", "```mermaid"):
             assert heading in blueprint.readme, f"{blueprint.name}: no {heading}"
@@ -61,7 +61,7 @@ def test_the_readme_and_the_header_name_the_same_costs():
             )
 
 
-def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
+def test_an_unknown_blueprint_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match="Did you mean `regulated-hybrid`"):
         blueprints.show("regulated-hybrd")
 
@@ -82,7 +82,7 @@ def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
         ("[bedrock, several-nodes]", "onprem-vllm or eks-vllm"),
     ],
 )
-def test_what_a_header_says_that_it_builds_is_checked(tmp_path: Path, builds: str, message: str):
+def test_the_targets_of_a_blueprint_header_are_checked(tmp_path: Path, builds: str, message: str):
     shelf(tmp_path, HEADER.replace("[onprem-vllm, bedrock]", builds))
     with pytest.raises(InputError, match=message):
         blueprints.show("tiny", tmp_path)

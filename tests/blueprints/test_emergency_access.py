@@ -69,9 +69,7 @@ def record(keys: Path, folder: Path, signers: tuple[str, str] = ("ann", "bob"), 
     yaml_files.dump({"isthmus": "v1", "accesses": [fields]}, "", emergency_access.file_of(folder, "bank"))
 
 
-def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(
-    keys: Path, tmp_path: Path
-) -> None:
+def test_an_access_with_two_signatures_is_in_force(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
     (access,) = emergency_access.read(tmp_path, "bank", platform(keys), NOON).now
     assert (access.requester, access.approver) == ("oidc:ann@bank.example", "oidc:bob@bank.example")
@@ -79,7 +77,7 @@ def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(-3, "begins at"), (2, "ended at"), (24, "ended at")])
-def test_before_and_after_it_grants_nothing_and_says_so(
+def test_an_access_grants_nothing_outside_its_period(
     keys: Path, tmp_path: Path, hours: int, expected: str
 ) -> None:
     record(keys, tmp_path)
@@ -90,7 +88,7 @@ def test_before_and_after_it_grants_nothing_and_says_so(
 
 
 @pytest.mark.parametrize("signers", [("ann", "ann"), ("ann", "eve"), ("bob", "ann"), ("eve", "bob")])
-def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
+def test_two_signatures_of_one_person_or_of_a_stranger_are_refused(
     keys: Path, tmp_path: Path, signers: tuple[str, str]
 ) -> None:
     record(keys, tmp_path, signers)
@@ -99,7 +97,7 @@ def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
     assert "ssh-keygen -Y sign" in refused.value.fix
 
 
-def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: Path) -> None:
+def test_an_access_changed_after_signing_is_refused(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
     file = emergency_access.file_of(tmp_path, "bank")
     file.write_text(file.read_text().replace("class: restricted", "class: internal"))
@@ -115,7 +113,7 @@ def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: P
         ({"class": "public", "site": "fra2"}, "no class public"),
     ],
 )
-def test_an_access_by_strangers_or_to_what_is_not_there_is_refused(
+def test_an_access_of_unknown_people_or_to_unknown_classes_is_refused(
     keys: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     record(keys, tmp_path, **change)
@@ -131,7 +129,7 @@ def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path
         emergency_access.read(tmp_path, "bank", CheckedPlatform.model_validate(bank()), NOON)
 
 
-def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: Path) -> None:
+def test_a_wrong_truncated_or_missing_signature_is_refused(keys: Path) -> None:
     key = (keys / "ann.pub").read_text().strip()
     good = signed(keys, "ann", "text\n")
     ssh_signatures.verify(good, "text\n", NAMESPACE, key)

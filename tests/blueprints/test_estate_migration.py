@@ -26,14 +26,14 @@ def old(**more: object) -> Standing:
     return stand.model_copy(update={"id": "restricted-old", **more})
 
 
-def test_what_stands_as_planned_is_in_nobodys_way():
+def test_a_running_endpoint_as_planned_blocks_nothing():
     for stack in (BELOW, ONE, OTHER):
         for holder in (ONE, OTHER):
             assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, stack, holder) is None
             assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, stack, holder) is None
 
 
-def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
+def test_a_leaving_model_is_reported_with_its_workloads():
     for stack in (BELOW, ONE):
         refused = estate_migration.refusal([old()], PLATFORM, ESTATE, stack, ONE)
         assert "the plan takes restricted-old from one" in str(refused)
@@ -47,15 +47,15 @@ def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
     assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
 
 
-def test_what_has_no_replica_left_holds_up_nothing():
+def test_an_endpoint_without_replicas_blocks_nothing():
     assert estate_migration.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
 
 
-def test_the_foundation_cuts_nobody_off():
+def test_the_foundation_interrupts_no_endpoint():
     assert estate_migration.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
 
 
-def test_a_model_handed_from_one_stack_to_another_stands_in_the_first_until_it_has_let_go():
+def test_a_moved_model_belongs_to_the_first_stack_until_it_is_released():
     handed = stands(ONE)
     refused = estate_migration.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
     assert f"{handed[0].id} stands in other, and one would make it a second time" in str(refused)

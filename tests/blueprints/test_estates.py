@@ -42,7 +42,7 @@ def shared(**more: Any) -> Platform:
     return platform.model_copy(update={"endpoints": [*endpoints, first, second]})
 
 
-def test_a_stack_that_says_nothing_owns_all():
+def test_a_stack_without_layer_owns_everything():
     assert member() is None
     assert member(layer="all") is None
 
@@ -115,7 +115,7 @@ def test_one_claim_on_weights_has_one_stack():
     assert len(class_estate.served_by(shared(), class_estate.of("serving")[1])) == 2
 
 
-def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every_model_is_told():
+def test_a_bedrock_only_platform_has_no_models_to_serve():
     platform = parse(platform_data())
     all_on_bedrock = platform.model_copy(
         update={"endpoints": [endpoint for endpoint in platform.endpoints if endpoint.target == "bedrock"]}

@@ -116,7 +116,7 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     )
 
 
-def test_who_named_somebody_else_for_answers_is_not_asked_for_a_database_before_one_of_the_two_is_taken_out():
+def test_conflicting_review_settings_are_refused_before_a_database_is_required():
     platform = blueprints.render("cloud-private", *planned("examples/cloud-private"))
     (gateway,) = [gateway for gateway in platform["gateways"] if gateway["name"] == "confidential-frankfurt"]
     gateway["workloads"][0]["reviewed_by"] = "claims-desk"
@@ -131,7 +131,7 @@ def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     assert alternative.rejected_because == ["it supports AWS sites only, and fra1 is an on-prem site"]
 
 
-def test_what_only_the_organisation_knows_of_sagemaker_is_asked_for():
+def test_unknown_sagemaker_settings_are_requested():
     platform = blueprints.render("regulated-hybrid", *planned("examples/hosted"))
     with pytest.raises(InputError, match=r"`images\.sagemaker`, e\.g\. `<account>\.dkr\.ecr") as caught:
         missing_values.require(platform, "here")
@@ -145,7 +145,7 @@ def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
     assert "h100-sxm-80gb: 33 of 40 GPUs in use, 1 cut" in plan_page.page(plan, requirements)
 
 
-def test_what_a_blueprint_does_not_build_it_does_not_render():
+def test_a_blueprint_renders_only_its_own_parts():
     with pytest.raises(Refused, match="lets nothing overflow, and workload `policy-assistant` does"):
         blueprints.render("regulated-hybrid", *planned("examples/bank-overflow"))
     with pytest.raises(Refused, match="does not build `bedrock`"):

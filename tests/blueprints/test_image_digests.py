@@ -64,7 +64,7 @@ def test_outside_the_sandbox_each_image_without_a_digest_is_named_with_what_mend
     assert f"isthmus images {bank.STACK} --resolve" in message
 
 
-def test_in_the_sandbox_what_is_not_resolved_has_a_made_up_digest_of_its_own():
+def test_in_the_sandbox_an_unresolved_image_has_a_placeholder_digest():
     first = images({"registry": "registry.bank.example"}, sandbox=True)
     again = images({"registry": "registry.bank.example"}, sandbox=True)
     assert first == again
@@ -85,7 +85,7 @@ def test_admission_does_not_let_in_what_lies_outside_the_named_registries(resolv
         images(images_given, resolved)
 
 
-def test_a_lock_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_lock_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"images\.lock\.yaml: there is no such file"):
         images({"registry": "registry.bank.example"}, tmp_path / images_lock.FILE)
 
@@ -94,9 +94,7 @@ def test_a_lock_that_is_not_there_is_named(tmp_path: Path):
     ("endpoint", "name"),
     [({"engine": "cpu"}, "vllm_cpu"), ({"weights": {"uri": "s3://models/llama"}}, "translator")],
 )
-def test_an_image_that_an_endpoint_runs_is_needed_and_else_it_is_not(
-    endpoint: dict[str, Any], name: str
-) -> None:
+def test_only_images_of_endpoints_are_needed(endpoint: dict[str, Any], name: str) -> None:
     assert name in image_digests.needed({"endpoints": [endpoint]})
     assert name not in image_digests.needed(
         {"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]}

@@ -64,7 +64,7 @@ def test_the_locks_chart_is_taken_from_the_organisations_registry_by_its_digest(
     )
 
 
-def test_what_is_given_goes_before_the_lock(resolved: Path):
+def test_a_given_chart_overrides_the_lock(resolved: Path):
     release_found = release(resolved, {"version": "v26.8.0", "driver": "host"})
     assert (release_found.version, release_found.driver) == ("v26.8.0", "host")
 

@@ -87,7 +87,7 @@ def test_no_text_of_the_requirements_can_break_the_platform(text: str):
 
 
 @given(st.recursive(st.text() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3)))
-def test_whatever_a_template_emits_is_read_back_as_it_was(value: object):
+def test_template_output_reads_back_the_same(value: object):
     assert yaml_files.loads(f"key: {template_filters.quoted(value)}\nother: 1\n").data == {
         "key": value,
         "other": 1,

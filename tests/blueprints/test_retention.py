@@ -12,13 +12,13 @@ from isthmus.core.errors import Refused
 from tests.components.platforms import bank
 
 
-def test_a_sandbox_is_disposable_and_everything_else_durable_unless_it_says_so() -> None:
+def test_a_sandbox_is_disposable_and_other_stacks_are_durable_by_default() -> None:
     assert retention.fill({}, sandbox=True)["lifecycle"] == "disposable"
     assert retention.fill({}, sandbox=False)["lifecycle"] == "durable"
     assert retention.fill({"lifecycle": "durable"}, sandbox=True)["lifecycle"] == "durable"
 
 
-def test_a_store_whose_records_nobody_can_delete_is_not_disposable() -> None:
+def test_a_store_with_locked_records_is_not_disposable() -> None:
     disposable: dict[str, Any] = {**bank(), "lifecycle": "disposable"}
     with pytest.raises(Refused, match="frankfurt-audit") as refused:
         retention.check(CheckedPlatform.model_validate(disposable), "stacks/Pulumi.bank.yaml")

@@ -66,7 +66,7 @@ def test_an_override_cannot_say_what_is_reviewed(review: dict[str, Any], message
         platform(**workload(review=review))
 
 
-def test_an_override_that_takes_the_reviews_away_is_answered_with_no() -> None:
+def test_an_override_that_removes_reviews_is_refused() -> None:
     overrides_given = overrides()
     next(gateway for gateway in overrides_given["gateways"] if gateway["name"] == "restricted-fra1")[
         "reviews"
@@ -75,7 +75,7 @@ def test_an_override_that_takes_the_reviews_away_is_answered_with_no() -> None:
         assembled(overrides_given)
 
 
-def test_where_answers_are_held_and_from_where_they_are_seen_only_the_organisation_knows() -> None:
+def test_review_settings_are_required_from_the_organisation() -> None:
     overrides_given = overrides()
     overrides_given.pop("gateways")
     with pytest.raises(InputError) as error:
@@ -84,7 +84,7 @@ def test_where_answers_are_held_and_from_where_they_are_seen_only_the_organisati
         assert f"`gateways[restricted-fra1].{path}`" in error.value.what
 
 
-def test_no_gateway_holds_what_nobody_asks_to_see(tmp_path: Path) -> None:
+def test_a_gateway_holds_only_answers_that_need_review(tmp_path: Path) -> None:
     data = requirements_data()
     (assistant,) = [workload for workload in data["workloads"] if workload["name"] == "policy-assistant"]
     assistant.pop("review")
@@ -160,7 +160,7 @@ def test_a_calibration_that_no_gateway_would_use_is_refused(
     assert f"gateways[confidential-fra1].workloads[{KYC}].calibrations[llama]" in error.value.where
 
 
-def test_a_calibration_that_is_not_there_is_named_with_what_makes_it(tmp_path: Path) -> None:
+def test_a_missing_calibration_is_named_with_the_command_that_creates_it(tmp_path: Path) -> None:
     overrides_given = calibrated(tmp_path)
     (tmp_path / "calibrations" / "llama.json").unlink()
     with pytest.raises(InputError, match=r"llama.json cannot be read: .*isthmus calibrate"):

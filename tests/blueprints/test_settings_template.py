@@ -30,7 +30,7 @@ def test_paths_become_a_tree_whose_lists_go_by_id_or_name():
     }
 
 
-def test_an_answer_stands_in_place_of_the_example():
+def test_a_given_value_replaces_the_example():
     tree = settings_template.overrides(WANTED[:1], lambda path, example: f"{path} was {example}")
     assert tree == {"images": {"registry": "images.registry was registry.example"}}
 
@@ -40,7 +40,7 @@ def test_a_path_that_is_none_is_refused():
         settings_template.overrides([("images..registry", "a")])
 
 
-def test_settings_of_the_sandbox_are_in_force_and_others_stand_as_lines_to_complete():
+def test_sandbox_settings_are_active_and_others_are_placeholders():
     tree = settings_template.overrides(WANTED)
     closed = yaml_files.loads(settings_template.text("s", tree, sandbox=True)).data["config"]
     assert closed["isthmus:overrides"] == tree

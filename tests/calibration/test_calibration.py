@@ -115,7 +115,7 @@ def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
         calibration.calibrate(replace(drawn, answers=turned), "x", 0.1, AS_OF)
 
 
-def test_no_threshold_is_no_and_the_best_that_was_tried_is_said():
+def test_without_a_threshold_the_calibration_is_refused_with_the_best_try():
     drawn = judged(1, 1500, "honest")
     _, reliability = calibration.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
     refusal = calibration.refusal(reliability, "answers.jsonl")

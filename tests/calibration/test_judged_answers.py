@@ -88,7 +88,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("line", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, line: Any, message: str):
+def test_a_wrong_line_is_reported_with_its_number_and_a_fix(tmp_path: Path, line: Any, message: str):
     path = file(tmp_path, "", line)
     with pytest.raises(InputError) as error:
         judged_answers.read(path)

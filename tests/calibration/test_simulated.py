@@ -47,13 +47,13 @@ def test_the_interval_holds_the_true_error():
     )
 
 
-def test_what_no_curve_follows_is_mostly_refused_and_what_one_follows_is_not():
+def test_data_that_fit_no_curve_are_mostly_refused():
     assert sum(outcome.refused for outcome in outcomes_of("two kinds")) >= SEEDS * 2 / 3
     assert sum(outcome.refused for shape in FOLLOWED for outcome in outcomes_of(shape)) <= SEEDS / 4
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_measure_that_tells_nothing_gives_no_useful_score(seed: int):
+def test_an_uninformative_measure_gives_no_useful_score(seed: int):
     drawn = judged(seed, COUNT, "honest", rate=0.8)
     try:
         _, reliability = calibration.calibrate(drawn, "drawn", 0.1, AS_OF)

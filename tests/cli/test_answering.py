@@ -20,20 +20,20 @@ def test_names_and_urns_are_taken_with_their_ids():
 @pytest.mark.parametrize(
     ("made_name", "not_made"), [("bank-vpc", "bank-vpc"), (URN, URN), (URN, "bank-vpc"), ("bank-vpc", URN)]
 )
-def test_what_is_said_to_be_made_and_not_made_is_refused(made_name: str, not_made: str):
+def test_contradictory_answers_are_refused(made_name: str, not_made: str):
     with pytest.raises(InputError, match="made and not made") as refused:
         answers([f"{made_name}=vpc-0a"], ["key", not_made])
     assert refused.value.fix
     assert not_made in str(refused.value)
 
 
-def test_two_ids_of_one_thing_are_refused_and_the_same_twice_is_not():
+def test_two_different_ids_of_one_creation_are_refused():
     with pytest.raises(InputError, match="made with two ids"):
         answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0b"], None)
     assert answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0a"], None).made == {"bank-vpc": "vpc-0a"}
 
 
 @pytest.mark.parametrize("argument", ["bank-vpc", "=vpc-0a", "bank-vpc="])
-def test_what_is_no_name_with_an_id_is_refused(argument: str):
+def test_an_answer_without_name_and_id_is_refused(argument: str):
     with pytest.raises(InputError, match="is not NAME=ID"):
         answers([argument], None)

@@ -58,7 +58,7 @@ def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_loo
     }
 
 
-def test_an_altered_store_is_no_proof_and_no_report(isthmus: Isthmus, place: Place):
+def test_an_altered_store_is_not_proven_and_not_reported(isthmus: Isthmus, place: Place):
     EVERY["flip"](place.root / "store", random.Random(3))
     ran = isthmus("audit", "verify", *audit_arguments(place))
     assert ran.code == 1
@@ -180,7 +180,7 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     assert legal_acts == [("erase", "legal"), ("hold", "legal"), ("release", "legal")]
 
 
-def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
+def test_an_action_that_cannot_be_recorded_is_refused(isthmus: Isthmus, tmp_path: Path):
     key = tmp_path / "keys/2026-11-26" / f"u-{'1' * 32}.30d.key"
     key.parent.mkdir(parents=True)
     key.write_bytes(b"wrapped")
@@ -190,7 +190,7 @@ def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
     assert key.exists()
 
 
-def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, tmp_path: Path):
+def test_the_documented_commands_work(isthmus: Isthmus, tmp_path: Path):
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/audit.md").read_text(), re.M | re.S)
     preparing, shown = ([shlex.split(line) for line in block.splitlines()] for block in blocks)
     for arguments in preparing:

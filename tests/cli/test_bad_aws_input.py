@@ -78,7 +78,7 @@ def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 @pytest.mark.usefixtures("nothing_around")
 @pytest.mark.parametrize("name", CASES)
-def test_wrong_input_of_the_aws_half_is_told_in_one_paragraph_and_nothing_is_made(project, capsys, name):
+def test_wrong_aws_input_is_reported_in_one_paragraph_before_anything_is_created(project, capsys, name):
     case = CASES[name]
     change(project, case)
     code = main(["up", "bank-dev", "--project", str(project), "--yes"])
@@ -94,7 +94,7 @@ def test_wrong_input_of_the_aws_half_is_told_in_one_paragraph_and_nothing_is_mad
 
 
 @pytest.mark.parametrize("name", ["no such personal data", "a site that answers for AWS"])
-def test_render_says_the_same_of_what_a_component_refuses(isthmus, project, name):
+def test_render_reports_the_refusal_of_a_component(isthmus, project, name):
     case = CASES[name]
     change(project, case)
     ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
@@ -104,7 +104,7 @@ def test_render_says_the_same_of_what_a_component_refuses(isthmus, project, name
     assert not (project / "made").exists()
 
 
-def test_what_stands_around_a_certificate_is_let_be_and_not_sent_to_aws(isthmus, project):
+def test_text_around_a_certificate_is_accepted_and_not_sent_to_aws(isthmus, project):
     pem = f"Bank CA\n{ISSUED}kept by team pki\n"
     override(project, {"trust": [{"name": "frankfurt", "ca_certificates": pem}]})
     ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")

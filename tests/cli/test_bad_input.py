@@ -88,7 +88,7 @@ CASES = [
 
 @pytest.mark.parametrize("command", ["render", "up"])
 @pytest.mark.parametrize(("break_it", "code", "phrases"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
+def test_bad_input_is_reported_in_one_paragraph_before_anything_is_created(
     isthmus, project, command, break_it, code, phrases
 ):
     break_it(project)
@@ -105,7 +105,7 @@ def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
     assert not (project / "out").exists()
 
 
-def test_without_a_sandbox_up_says_how_to_get_one(isthmus, project):
+def test_up_without_a_sandbox_names_the_fix(isthmus, project):
     ran = isthmus("up", "bank-dev", "--yes", "--project", project)
     assert ran.code == 3
     assert "isthmus sandbox up" in ran.err
@@ -113,7 +113,7 @@ def test_without_a_sandbox_up_says_how_to_get_one(isthmus, project):
     assert not (project / "out").exists()
 
 
-def test_nobody_to_ask_is_an_error_that_names_the_option(isthmus, project):
+def test_without_a_terminal_the_error_names_the_option(isthmus, project):
     ran = isthmus("up", "bank-dev", "--project", project)
     assert ran.code == 2
     assert "--yes" in ran.err
@@ -173,7 +173,7 @@ def test_a_kubeconfig_that_every_folder_would_find_elsewhere_is_refused(isthmus,
     assert "`kube/config` is not an absolute path" in ran.err
 
 
-def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):
+def test_a_missing_context_is_refused_with_the_known_ones(isthmus, project, tmp_path, tools):
     in_earnest(project)
     file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")
     ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)

@@ -29,7 +29,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_commands_of_its_page_do_what_the_page_says(tmp_path: Path):
+def test_the_documented_calibration_commands_work(tmp_path: Path):
     (block,) = BLOCK.findall((ROOT / "docs" / "confidence.md").read_text())
     (tmp_path / "out").mkdir()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -76,14 +76,14 @@ def test_the_same_answers_give_the_same_file(isthmus, answers: Path, tmp_path: P
     assert read(files[0])[0].as_of.isoformat() == "2026-11-26"
 
 
-def test_where_no_threshold_keeps_the_rate_nothing_is_written(isthmus, answers: Path, tmp_path: Path):
+def test_without_a_valid_threshold_nothing_is_written(isthmus, answers: Path, tmp_path: Path):
     ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.0001", "-o", str(tmp_path / "c.json"))
     assert ran.code == 1
     assert "no threshold keeps wrong answers under 0.0001" in ran.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_no_gateway_will_use_is_said(isthmus, answers: Path, tmp_path: Path):
+def test_a_calibration_that_no_gateway_can_use_is_reported(isthmus, answers: Path, tmp_path: Path):
     path = tmp_path / "nameless.jsonl"
     rows = [json.loads(line) | {"model_digest": None} for line in answers.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in rows))

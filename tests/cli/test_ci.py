@@ -107,7 +107,7 @@ def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: d
     )
 
 
-def test_what_it_loosens_comes_first_and_is_a_finding_that_it_cannot_silence(shown: dict[str, Preview]):
+def test_loosened_rules_are_listed_first_and_cannot_be_silenced_by_the_branch(shown: dict[str, Preview]):
     preview = shown[STACK]
     loosened = [rule[:2] for rule in rules(preview) if rule[2]]
     assert loosened == [

@@ -97,7 +97,7 @@ def test_a_plan_that_is_refused_by_its_own_class_is_drawn(failing: dict[str, Pre
     )
 
 
-def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path: Path, capsys: Any):
+def test_failing_settings_and_program_are_both_reported_with_exit_code_2(tmp_path: Path, capsys: Any):
     lay(tmp_path, bank=True)
     file = tmp_path / "stacks" / "program.py"
     sound = file.read_text()
@@ -126,7 +126,7 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
         ((STACK,), "--base", 2),
     ],
 )
-def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
+def test_invalid_options_end_before_anything_runs(
     arguments: tuple[str, ...],
     expected: str,
     code: int,
@@ -171,7 +171,7 @@ def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
     assert (ended, "no git repository" in err) == (2, True)
 
 
-def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkeypatch: pytest.MonkeyPatch):
+def test_a_branch_unreadable_by_the_rules_of_the_base_is_undecided(monkeypatch: pytest.MonkeyPatch):
     instead: list[Path | None] = []
 
     def ask(orders: Any, instead_: Path | None = None, **options: Any) -> Any:
@@ -188,7 +188,9 @@ def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkey
     assert instead == [None, commit_pair.RUNNING_CHECKOUT]
 
 
-def test_a_base_whose_isthmus_is_older_is_said_to_be_rendered_by_another(project: Path, tmp_path: Path):
+def test_a_base_with_an_older_isthmus_is_reported_as_rendered_by_another_version(
+    project: Path, tmp_path: Path
+):
     older = tmp_path / "older"
     (older / "isthmus" / "engine").mkdir(parents=True)
     before = commit_pair.Commit(older, "the base commit", project)

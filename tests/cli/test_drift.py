@@ -71,7 +71,7 @@ LOST = Diagnostic(severity="error", message="it ends before its summary")
         (drift(diagnostics=[LOST], status="partial"), ["--fail-on", "gone"], 3),
     ],
 )
-def test_the_exit_code_says_what_was_found_and_the_report_is_given_all_the_same(
+def test_the_exit_code_shows_the_result_and_the_report_is_always_printed(
     call: Call, gives: Any, drift_report: Drift, arguments: list[str], code: int
 ):
     gives(drift_report)
@@ -93,7 +93,7 @@ def test_a_failure_is_in_every_report_and_never_ends_with_0(
     assert "NO DRIFT" not in out
 
 
-def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
+def test_unknown_thresholds_and_stacks_end_before_anything_runs(
     call: Call, monkeypatch: pytest.MonkeyPatch, project: Path
 ):
     monkeypatch.setattr(drifting, "find_drift", lambda *_, **__: pytest.fail("it was run"))
@@ -122,7 +122,7 @@ def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: p
     assert len(json.loads(capsys.readouterr().out)) == 4
 
 
-def test_surroundings_that_are_not_there_are_a_failed_look(
+def test_a_missing_environment_is_a_failed_drift_check(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))

@@ -39,7 +39,7 @@ def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
         (("up", "bank", "--yes", "--parallel", "0"), 2, "--parallel"),
     ],
 )
-def test_what_is_asked_wrongly_is_told_and_nothing_begins(
+def test_invalid_options_are_reported_before_anything_begins(
     isthmus: Isthmus, estate: Path, arguments: tuple[str, ...], code: int, expected: str
 ):
     ran = isthmus(*arguments, "--project", estate)

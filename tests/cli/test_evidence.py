@@ -14,7 +14,7 @@ from tests.cli.conftest import Isthmus
 DAY = ("--as-of", "2026-11-26")
 
 
-def test_the_bank_is_asked_by_every_rule_and_says_the_same_twice(isthmus: Isthmus, tmp_path: Path):
+def test_every_rule_judges_the_bank_and_the_result_is_reproducible(isthmus: Isthmus, tmp_path: Path):
     first = isthmus("evidence", "bank-dev", *DAY, "--format", "json")
     assert first.code == 0, first.err
     evidence = Evidence.model_validate(json.loads(first.out))

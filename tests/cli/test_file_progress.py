@@ -13,7 +13,7 @@ from isthmus.cli.file_progress import FileProgress
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_how_far_it_is_is_said_in_files_and_bytes(monkeypatch: pytest.MonkeyPatch, terminal: bool):
+def test_progress_is_reported_in_files_and_bytes(monkeypatch: pytest.MonkeyPatch, terminal: bool):
     out = io.StringIO()
     monkeypatch.setattr(
         console, "err", lambda: Console(file=out, force_terminal=terminal, width=100, highlight=False)

@@ -62,7 +62,7 @@ def test_a_chart_alone_without_a_digest_is_one_too(isthmus: Isthmus, project):
     assert isthmus("images", "bank-dev", "--project", project).code == 0
 
 
-def test_what_is_not_resolved_is_not_rendered_outside_the_sandbox(isthmus: Isthmus, project):
+def test_unresolved_images_are_rendered_only_in_the_sandbox(isthmus: Isthmus, project):
     real(project)
     ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
     assert ran.code == 2
@@ -71,7 +71,7 @@ def test_what_is_not_resolved_is_not_rendered_outside_the_sandbox(isthmus: Isthm
     assert not (project / "made").exists()
 
 
-def test_in_the_sandbox_no_made_up_digest_gets_into_a_list(isthmus: Isthmus, project):
+def test_placeholder_digests_of_the_sandbox_are_not_listed(isthmus: Isthmus, project):
     ran = isthmus("images", "bank-dev", "--format", "zarf", "--project", project)
     [package] = YAML(typ="safe", pure=True).load_all(ran.out)
     assert "docker.io/vllm/vllm-openai:v0.33.0" in package["components"][0]["images"]
@@ -99,7 +99,7 @@ def test_a_mirror_without_tls_on_another_machine_is_refused(isthmus: Isthmus, pr
     assert "no registry over TLS" in ran.err
 
 
-def test_registries_that_cannot_be_reached_leave_the_lock_as_it_is(isthmus: Isthmus, project):
+def test_unreachable_registries_leave_the_lock_unchanged(isthmus: Isthmus, project):
     before = (project / images_lock.FILE).read_bytes()
     ran = isthmus("images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project)
     assert (ran.code, ran.out) == (3, "")
@@ -107,7 +107,7 @@ def test_registries_that_cannot_be_reached_leave_the_lock_as_it_is(isthmus: Isth
     assert (project / images_lock.FILE).read_bytes() == before
 
 
-def test_a_lock_with_a_fault_is_told_with_its_line(isthmus: Isthmus, project):
+def test_a_faulty_lock_is_reported_with_its_line(isthmus: Isthmus, project):
     file = project / images_lock.FILE
     data = yaml_files.load(file).data
     data["images"]["vllm"]["referense"] = data["images"]["vllm"].pop("reference")

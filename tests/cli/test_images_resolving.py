@@ -80,7 +80,7 @@ def test_the_digest_of_an_image_and_of_an_index_is_the_registrys(mirror):
     assert image != index
 
 
-def test_a_tag_that_is_not_there_is_told_as_such(mirror):
+def test_a_missing_tag_is_reported(mirror):
     with pytest.raises(EnvironmentFault, match="has no such tag"):
         resolve(mirror, "one/image", tag="v9")
 
@@ -137,7 +137,7 @@ def test_the_command_fills_the_lock_from_a_mirror_and_lists_by_digest(
     assert images_lock.load(project / images_lock.FILE) == lock
 
 
-def test_a_moved_tag_is_told_and_taken_only_when_asked_to(isthmus: Isthmus, project, mirror, locked):
+def test_a_moved_tag_is_reported_and_accepted_only_on_request(isthmus: Isthmus, project, mirror, locked):
     arguments = ("images", "bank-dev", "--project", project, "--resolve", "--registry", f"http://{mirror}")
     assert isthmus(*arguments).code == 0
     before = (project / images_lock.FILE).read_bytes()

@@ -19,7 +19,7 @@ def begin(isthmus, project: Path, stack: str, example: str, *args: str):
 
 
 @pytest.mark.parametrize("example", ["pilot", "bank-overflow", "cloud-managed"])
-def test_a_stack_begun_for_the_sandbox_renders_as_it_is(isthmus, project, tmp_path, example):
+def test_a_new_sandbox_stack_renders_without_edits(isthmus, project, tmp_path, example):
     begun = begin(isthmus, project, "fresh", example, "--sandbox")
     assert begun.code == 0, begun.err
     assert "next: isthmus sandbox up" in begun.err
@@ -27,7 +27,7 @@ def test_a_stack_begun_for_the_sandbox_renders_as_it_is(isthmus, project, tmp_pa
     assert ran.code == 0, ran.err
 
 
-def test_its_settings_name_all_that_only_the_organisation_knows_as_lines_to_complete(isthmus, project):
+def test_init_writes_placeholders_for_values_of_the_organisation(isthmus, project):
     begun = begin(isthmus, project, "fresh", "pilot")
     assert begun.code == 0, begun.err
     file = project / "stacks" / "Pulumi.fresh.yaml"
@@ -52,7 +52,7 @@ def test_the_plan_is_the_one_that_isthmus_plan_makes(isthmus, project, tmp_path)
     assert (project / "stacks" / "fresh.plan.yaml").read_bytes() == (tmp_path / "p.yaml").read_bytes()
 
 
-def test_nothing_that_is_there_is_overwritten(isthmus, project):
+def test_existing_files_are_not_overwritten(isthmus, project):
     before = (project / "stacks" / "bank-dev.plan.yaml").read_bytes()
     ran = begin(isthmus, project, "bank-dev", "pilot")
     assert ran.code == 2
@@ -60,7 +60,7 @@ def test_nothing_that_is_there_is_overwritten(isthmus, project):
     assert (project / "stacks" / "bank-dev.plan.yaml").read_bytes() == before
 
 
-def test_requirements_that_stand_in_the_folder_already_are_taken_where_they_are(isthmus, project):
+def test_requirements_in_the_folder_are_used_in_place(isthmus, project):
     file = project / "stacks" / "fresh.requirements.yaml"
     file.write_bytes((EXAMPLES / "pilot.requirements.yaml").read_bytes())
     ran = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
@@ -76,7 +76,7 @@ def test_without_a_feasible_plan_nothing_is_written_and_the_answer_is_no(isthmus
 
 
 @pytest.mark.parametrize("name", ["a.b", "-a", "../x", "a b"])
-def test_a_name_that_is_no_stacks_is_refused(isthmus, project, name):
+def test_an_unknown_stack_name_is_refused(isthmus, project, name):
     file = EXAMPLES / "pilot.requirements.yaml"
     ran = isthmus("init", "--requirements", file, "--project", project, "--", name)
     assert ran.code == 2

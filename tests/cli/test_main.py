@@ -72,7 +72,7 @@ def test_an_unknown_stack_names_the_nearest_and_lists_all(isthmus, project):
     assert "The stacks are: bank-dev" in ran.err
 
 
-def test_outside_a_project_the_error_says_where_to_go(isthmus, tmp_path):
+def test_outside_a_project_the_error_names_the_fix(isthmus, tmp_path):
     ran = isthmus("render", "bank-dev", cwd=tmp_path)
     assert ran.code == 2
     assert "--project" in ran.err
@@ -115,7 +115,7 @@ def test_an_interrupt_ends_quietly_with_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_unforeseen_fault_is_told_without_a_traceback(monkeypatch, capsys):
+def test_an_unexpected_fault_is_reported_without_a_traceback(monkeypatch, capsys):
     import isthmus.cli.app as app
 
     def broken(_args):

@@ -26,7 +26,7 @@ def managed(project: Path) -> Path:
     return project
 
 
-def test_a_release_is_rendered_beside_the_manifests_as_helm_is_told_it(isthmus: Isthmus, managed: Path):
+def test_a_helm_release_is_rendered_beside_the_manifests(isthmus: Isthmus, managed: Path):
     ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
     assert ran.code == 0, ran.err
     helm_values = YAML(typ="safe").load(

@@ -50,7 +50,7 @@ def test_the_plan_that_is_written_can_be_built(isthmus, bank, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".yaml",)] == []
 
 
-def test_with_nothing_changed_the_same_bytes_stay_and_that_is_said(isthmus, bank, tmp_path):
+def test_unchanged_requirements_keep_the_same_bytes(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
     isthmus("plan", bank, "-o", target, *AS_OF)
     first = target.read_bytes()
@@ -59,7 +59,7 @@ def test_with_nothing_changed_the_same_bytes_stay_and_that_is_said(isthmus, bank
     assert f"{target}: nothing changed" in again.err
 
 
-def test_the_age_of_prices_is_told_and_never_written(isthmus, bank):
+def test_the_age_of_prices_is_reported_and_never_stored(isthmus, bank):
     young, old = (
         isthmus("plan", bank, "--format", "yaml", "--as-of", day) for day in ("2026-11-25", "2027-06-01")
     )

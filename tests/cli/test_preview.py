@@ -78,7 +78,7 @@ def test_nothing_to_change_ends_with_0(call: Call, gives: Any):
         ({"data_paths": DataPaths()}, [], 1),
     ],
 )
-def test_what_is_met_ends_with_1_and_the_report_is_given_all_the_same(
+def test_a_met_threshold_exits_with_1_and_prints_the_report(
     call: Call, gives: Any, more: Any, arguments: list[str], code: int
 ):
     gives(shown(**more))
@@ -114,13 +114,13 @@ def test_an_account_that_was_cut_off_ends_with_3_whatever_one_fails_on(call: Cal
     assert "ends before its summary" in err
 
 
-def test_a_stack_that_there_is_not_is_named_with_the_nearest(call: Call):
+def test_an_unknown_stack_is_refused_with_the_nearest(call: Call):
     code, out, err = call(stack="bank-dve")
     assert (code, out) == (2, "")
     assert "Did you mean `bank-dev`?" in err
 
 
-def test_a_word_that_there_is_not_ends_before_anything_is_run(call: Call, monkeypatch: pytest.MonkeyPatch):
+def test_an_unknown_threshold_ends_before_anything_runs(call: Call, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(previewing, "preview", lambda *_, **__: pytest.fail("it was run"))
     code, _, err = call("--fail-on", "cost>lots")
     assert code == 2
@@ -174,7 +174,7 @@ def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: p
     ]
 
 
-def test_surroundings_that_are_not_there_are_a_failed_preview(
+def test_a_missing_environment_is_a_failed_preview(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))
@@ -200,7 +200,7 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
 
 
 @pytest.mark.parametrize("where", ["policies.yaml", "the stack's settings"])
-def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path, where: str):
+def test_an_unknown_rule_is_a_failed_preview(call: Call, project: Path, where: str):
     policy_settings = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
     if where == "policies.yaml":
         yaml_files.dump({"isthmus": "v1", **policy_settings}, "", project / where)

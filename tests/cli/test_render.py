@@ -101,7 +101,7 @@ def test_a_folder_of_other_origin_is_left_alone(isthmus, project):
     assert tree(own_folder) == {"thesis.txt": b"years of work"}
 
 
-def test_the_platform_is_written_as_it_was_validated(rendered):
+def test_the_validated_platform_is_written(rendered):
     body = YAML(typ="safe", pure=True).load(rendered / "platform.yaml")
     assert [endpoint["id"] for endpoint in body["endpoints"]] == [
         endpoint.id for endpoint in bank.requirements_and_plan()[1].endpoints

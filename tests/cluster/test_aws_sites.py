@@ -32,15 +32,15 @@ def planned(folder: Path) -> Path:
 def test_machines_are_those_of_the_plan_labelled_and_tainted_in_aws_s_own_zones(tmp_path: Path) -> None:
     (site,) = sites.read(planned(tmp_path)).sites
     assert site.context == "frankfurt"
-    made = {node["metadata"]["name"]: node for node in nodes.build_nodes(site)}
-    gpu = [node for name, node in made.items() if "qwen3" in name]
+    created = {node["metadata"]["name"]: node for node in nodes.build_nodes(site)}
+    gpu = [node for name, node in created.items() if "qwen3" in name]
     assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in gpu] == [
         *("eu-central-1a", "eu-central-1b"),
     ]
     for node in gpu:
         assert node["metadata"]["labels"]["isthmus.dev/pool"] == "frankfurt-confidential-qwen3-14b"
         assert node["spec"]["taints"][0]["key"] == "nvidia.com/gpu"
-    assert any("cpu" in name for name in made)
+    assert any("cpu" in name for name in created)
 
 
 def test_without_a_plan_a_cluster_stands_in_aws_for_those_alone_who_have_no_other(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_without_a_plan_a_cluster_stands_in_aws_for_those_alone_who_have_no_othe
 @pytest.mark.parametrize("first", ["frankfurt", "fra1"])
 def test_a_context_called_as_an_aws_site_with_a_cluster_is_refused(tmp_path: Path, first: str) -> None:
     file = planned(tmp_path)
-    wanted = yaml_files.load(file).data
-    [site] = [each for each in yaml_files.loads(REQUIREMENTS, "bank").data["sites"] if each["name"] == "fra1"]
+    expected = yaml_files.load(file).data
+    [site] = [site for site in yaml_files.loads(REQUIREMENTS, "bank").data["sites"] if site["name"] == "fra1"]
     own = {**site, "kube_context": "frankfurt"}
-    wanted["sites"] = sorted([*wanted["sites"], own], key=lambda each: each["name"] != first)
-    yaml_files.dump(wanted, "", file)
+    expected["sites"] = sorted([*expected["sites"], own], key=lambda entry: entry["name"] != first)
+    yaml_files.dump(expected, "", file)
     with pytest.raises(InputError, match="have the same kube_context, `frankfurt`"):
         sites.read(file)

@@ -19,19 +19,19 @@ BANK = ROOT / "stacks" / "bank-dev.requirements.yaml"
 
 
 def test_the_banks_requirements_become_one_cluster_with_two_pools():
-    wanted = sites.read(BANK)
-    [site] = wanted.sites
+    expected = sites.read(BANK)
+    [site] = expected.sites
     assert (site.name, site.context) == ("fra1", "fra1")
     assert [(pool.name, pool.nodes, pool.gpus_per_node) for pool in site.pools] == [
         ("fra1-h100-sxm-80gb", 2, 8),
         ("fra1-l40s-48gb", 2, 4),
     ]
-    assert wanted.region == "eu-central-1"
+    assert expected.region == "eu-central-1"
 
 
 def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
-    wanted = sites.read(BANK)
-    names = [volume["metadata"]["name"] for volume in weight_volumes.build_volumes(wanted.models)]
+    expected = sites.read(BANK)
+    names = [volume["metadata"]["name"] for volume in weight_volumes.build_volumes(expected.models)]
     assert len(names) == len(set(names))
     assert "weights-meta-llama-llama-3-3-70b-instruct" in names
     # Candidate of restricted, confidential and public work.
@@ -40,8 +40,8 @@ def test_only_models_that_run_on_gpus_have_volumes_one_for_each_class():
 
 
 def test_two_models_never_share_a_volumes_name():
-    made = weight_volumes.build_volumes({"a/m": 2, "a/m-2": 1})
-    assert {v["metadata"]["name"]: v["metadata"]["annotations"]["isthmus.dev/model"] for v in made} == {
+    created = weight_volumes.build_volumes({"a/m": 2, "a/m-2": 1})
+    assert {v["metadata"]["name"]: v["metadata"]["annotations"]["isthmus.dev/model"] for v in created} == {
         "weights-a-m": "a/m",
         "weights-a-m-2": "a/m-2",
     }
@@ -60,20 +60,20 @@ def test_two_sites_with_one_context_are_refused(tmp_path):
 @pytest.mark.parametrize("gpu", GPUS)
 def test_every_gpu_makes_a_node_whose_labels_kubernetes_accepts(gpu):
     site = OnPremSite("s", "s", (Pool(f"s-{gpu}", gpu, 3, 8, 2),))
-    made = nodes.build_nodes(site)
-    assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in made[:3]] == [
+    created = nodes.build_nodes(site)
+    assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in created[:3]] == [
         "s-a",
         "s-b",
         "s-a",
     ]
-    labels = made[0]["metadata"]["labels"]
+    labels = created[0]["metadata"]["labels"]
     assert labels["nvidia.com/gpu.product"] == GPUS[gpu].product
     assert labels["nvidia.com/gpu.memory"] == str(GPUS[gpu].memory_mib)
     assert ("nvidia.com/mig.config" in labels) == GPUS[gpu].mig_capable
     for value in labels.values():
         assert re.fullmatch(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", value), value
-    assert made[0]["status"]["allocatable"]["nvidia.com/gpu"] == "8"
-    plain = [node for node in made if "nvidia.com/gpu" not in node["status"]["capacity"]]
+    assert created[0]["status"]["allocatable"]["nvidia.com/gpu"] == "8"
+    plain = [node for node in created if "nvidia.com/gpu" not in node["status"]["capacity"]]
     assert len({node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in plain}) == 2
 
 
@@ -106,11 +106,11 @@ def test_a_folder_of_definitions_is_completed_by_stand_ins(tmp_path):
         text.format("certificates.cert-manager.io") + "---\n" + text.format("things.example.org")
     )
     (tmp_path / "other.yaml").write_text("kind: ConfigMap\nmetadata:\n  name: x\n")
-    found = {entry.name: entry.source for entry in crds.definitions(tmp_path)}
-    assert {name for name, source in found.items() if source == "real"} == {
+    actual = {entry.name: entry.source for entry in crds.definitions(tmp_path)}
+    assert {name for name, source in actual.items() if source == "real"} == {
         "certificates.cert-manager.io", "things.example.org",
     }  # fmt: skip
-    assert found["localqueues.kueue.x-k8s.io"] == "stand-in"
+    assert actual["localqueues.kueue.x-k8s.io"] == "stand-in"
 
 
 def test_a_folder_without_definitions_is_refused(tmp_path):

@@ -18,17 +18,19 @@ from sandbox.home import Home
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home that looks up: one recorded process (this one) and no site."""
-    made = Home.at(tmp_path / "it's a home")
-    made.make()
-    environment.prepare(made)
-    made.write_state({"sites": {}, "aws": {"port": 20001, "region": "eu-west-1"}, "requirements": "r.yaml"})
-    processes.record(made, {NAME: os.getpid()})
+    created = Home.at(tmp_path / "it's a home")
+    created.make()
+    environment.prepare(created)
+    created.write_state(
+        {"sites": {}, "aws": {"port": 20001, "region": "eu-west-1"}, "requirements": "r.yaml"}
+    )
+    processes.record(created, {NAME: os.getpid()})
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "no-pulumi"))
-    return made
+    return created
 
 
 def test_a_shell_that_evaluates_it_has_every_variable(home):
-    wanted = environment.variables(home)
+    expected = environment.variables(home)
     script = environment.shell(home) + "env -0"
     printed = subprocess.run(
         ["sh", "-c", script],
@@ -36,13 +38,13 @@ def test_a_shell_that_evaluates_it_has_every_variable(home):
         check=True,
         env=os.environ | {"PULUMI_CONFIG_PASSPHRASE": "other"},
     ).stdout.decode()
-    found = {
+    actual = {
         name: value for name, _, value in (entry.partition("=") for entry in printed.split("\0") if entry)
     }
-    assert {name: found.get(name) for name in wanted} == wanted
-    assert "PULUMI_CONFIG_PASSPHRASE" not in found
-    assert found["ISTHMUS_AWS_ENDPOINT"] == "http://127.0.0.1:20001"
-    assert found["AWS_REGION"] == "eu-west-1"
+    assert {name: actual.get(name) for name in expected} == expected
+    assert "PULUMI_CONFIG_PASSPHRASE" not in actual
+    assert actual["ISTHMUS_AWS_ENDPOINT"] == "http://127.0.0.1:20001"
+    assert actual["AWS_REGION"] == "eu-west-1"
 
 
 def test_an_address_of_one_aws_service_alone_does_not_outlive_it(home, monkeypatch):

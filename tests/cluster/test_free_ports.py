@@ -10,8 +10,8 @@ from sandbox.cluster import kwok
 
 
 def test_a_process_does_not_give_a_port_twice_while_its_program_may_still_be_starting() -> None:
-    given = [port for _ in range(100) for port in kwok.free_ports(3)]
-    assert len({*given}) == len(given)
+    values = [port for _ in range(100) for port in kwok.free_ports(3)]
+    assert len({*values}) == len(values)
 
 
 def test_processes_take_ports_of_their_own_parts_of_the_range(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ SLEEP = "import time; time.sleep(60)"
 
 @pytest.fixture
 def home(tmp_path):
-    made = Home.at(tmp_path / "home")
-    made.make()
-    return made
+    created = Home.at(tmp_path / "home")
+    created.make()
+    return created
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def adopting(engine: Engine, platform: dict[str, Any]) -> Engine:
     return engine
 
 
-def test_what_exists_is_labelled_sealed_with_or_taken_over_and_not_made(adopting: Engine) -> None:
+def test_existing_resources_are_adopted_and_not_created(adopting: Engine) -> None:
     labelled = adopting.only("NamespacePatch")
     assert labelled.meta["name"] == "isthmus-confidential"
     assert labelled.meta["labels"]["isthmus.dev/class"] == "confidential"

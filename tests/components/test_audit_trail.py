@@ -57,7 +57,7 @@ def test_records_go_once_their_lock_has_ended_and_not_before(engine: Engine) -> 
     assert all(rule["status"] == "Enabled" for rule in rules(engine).values())
 
 
-def test_records_stay_where_the_organisation_says_so(engine: Engine) -> None:
+def test_records_are_retained_as_stated(engine: Engine) -> None:
     audit(engine, delete_after_retention=False)
     assert set(rules(engine)) == {"drop-unfinished-uploads"}
 
@@ -134,7 +134,7 @@ def test_a_record_is_sealed_under_the_stores_key_or_not_taken(
     assert allowed(policy, "s3:PutObject", f"{bucket}/any/record", **headers) is allowed_expected
 
 
-def test_the_trails_digests_are_taken_whoever_seals_them(engine: Engine) -> None:
+def test_digests_of_the_trail_are_accepted_with_any_sealing(engine: Engine) -> None:
     """They prove the records unaltered; CloudTrail has sealed them by S3's own key."""
     trailed(engine)
     policy = json.loads(engine.only("BucketPolicy").inputs["policy"])
@@ -145,7 +145,7 @@ def test_the_trails_digests_are_taken_whoever_seals_them(engine: Engine) -> None
     assert not allowed(policy, "s3:PutObject", digest, aws_SourceArn=other_arn, **context)
 
 
-def test_all_of_an_audit_store_stays_when_the_stack_goes(engine: Engine) -> None:
+def test_an_audit_store_is_retained_when_the_stack_is_destroyed(engine: Engine) -> None:
     audit(engine)
     assert engine.made
     for resource in engine.made:
@@ -295,7 +295,7 @@ def test_the_role_of_cloudtrail_is_bounded_and_writes_to_its_own_streams_only(en
         assert writes["Resource"] == [streams]
 
 
-def test_a_boundary_that_is_given_takes_the_place_of_ours(engine: Engine) -> None:
+def test_a_given_boundary_replaces_the_default(engine: Engine) -> None:
     trailed(engine, permissions_boundary="arn:aws:iam::1:policy/edge")
     assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
     assert not engine.all("Policy")
@@ -326,7 +326,7 @@ def test_a_trail_into_an_existing_bucket_brings_a_key_of_its_own(engine: Engine)
     assert engine.only("Key", "t-key").retained
 
 
-def test_all_that_holds_records_stays_and_is_named(engine: Engine) -> None:
+def test_all_resources_with_records_are_retained_and_named(engine: Engine) -> None:
     trailed(engine)
     assert engine.outputs["retained"] == [
         "arn:aws:s3/bucket:::t-bucket",
@@ -357,7 +357,7 @@ def test_a_trail_that_exists_or_is_off_is_not_made(engine: Engine) -> None:
     assert not engine.all("Trail") + engine.all("Topic") + engine.all("LogGroup")
 
 
-def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
+def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
     trailed(engine, store={"tags": {"owner": "llm"}})
     bare = {
         *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
@@ -388,7 +388,7 @@ def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
         ({"mode": "existing"}, {"organization": True}, "names no bucket"),
     ],
 )
-def test_a_trail_that_cannot_be_is_refused_with_what_to_do(
+def test_an_impossible_trail_is_refused_with_its_fix(
     engine: Engine, store: dict[str, Any], trail: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as refused:

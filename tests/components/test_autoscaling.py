@@ -31,7 +31,7 @@ def test_keda_scales_the_deployment_between_the_bounds(engine: Engine) -> None:
     assert scaled_object.meta["namespace"] == "isthmus-restricted"
 
 
-def test_what_waits_and_what_fills_the_cache_is_measured_for_this_endpoint_alone(engine: Engine) -> None:
+def test_queue_and_cache_metrics_are_selected_by_endpoint(engine: Engine) -> None:
     spec = deploy(engine, {"waiting": 3, "kv_cache": 0.7})
     selector = '{job="isthmus-restricted/llama"}'
     assert queries(spec) == {
@@ -124,7 +124,7 @@ def test_without_scaling_there_is_no_scaled_object(engine: Engine) -> None:
         ({"min_replicas": 0, "woken_by": ["a"], "cold_start_s": 1799}, {}, "no answer"),
     ],
 )
-def test_what_cannot_be_scaled_is_refused(
+def test_an_endpoint_that_cannot_scale_is_refused(
     engine: Engine, scaling: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

@@ -26,7 +26,7 @@ def test_every_name_fits_with_a_long_platform_and_a_long_site(
     assert not [reason for reason in reasons if "longer than" in reason]
 
 
-def test_a_name_that_fits_is_let_be_and_two_that_do_not_stay_apart() -> None:
+def test_a_short_name_is_kept_and_two_long_names_stay_different() -> None:
     assert for_auto_name("bank-frankfurt-bucket", 63) == "bank-frankfurt-bucket"
     assert for_auto_name("x" * 55, 63) == "x" * 55
     first, second = for_auto_name("x" * 56, 63), for_auto_name("x" * 57, 63)

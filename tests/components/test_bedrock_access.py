@@ -42,7 +42,7 @@ def test_each_workload_calls_a_model_by_a_profile_that_bears_its_name_on_the_bil
     assert engine.outputs["model_ids"] == {"haiku--claims": CLAIMS, "haiku--letters": LETTERS}
 
 
-def test_names_are_such_as_aws_takes(engine: Engine) -> None:
+def test_names_are_valid_in_aws(engine: Engine) -> None:
     long = model(id="haiku-" + "x" * 34, workload="a--b-" + "y" * 35)
     access(engine, name="isthmus-frankfurt-internal", models=[long], guardrail=MANAGED)
     profile = engine.only("InferenceProfile").inputs
@@ -84,7 +84,7 @@ def test_a_model_without_a_profile_is_called_in_its_region_alone(engine: Engine)
     assert engine.outputs["model_arns"] == sorted([profile_arn, nova])
 
 
-def test_one_workloads_profile_is_no_way_to_anothers_model(engine: Engine) -> None:
+def test_a_workload_cannot_use_the_profile_of_another(engine: Engine) -> None:
     access(engine, models=[model(), {**PLAIN, "workload": "letters"}])
     nova = foundation("eu-central-1", "amazon.nova-lite-v1:0")
     assert not may(engine, nova, bedrock_InferenceProfileArn=CLAIMS)
@@ -108,7 +108,7 @@ def test_no_allowance_has_a_wildcard_and_no_key_is_made(engine: Engine) -> None:
     assert written.inputs["name"] == aws_name(written.name, 128)
 
 
-def test_all_that_may_be_invoked_is_told_for_the_private_endpoint(engine: Engine) -> None:
+def test_all_invokable_models_are_output_for_the_private_endpoint(engine: Engine) -> None:
     access(engine, models=[model(), model(workload="letters")], guardrail=MANAGED)
     assert engine.outputs["model_arns"] == sorted(
         [CLAIMS, LETTERS, SYSTEM, foundation("eu-central-1"), foundation("eu-west-1"), GUARDRAIL]
@@ -194,7 +194,7 @@ def test_throughput_that_workloads_share_bears_no_ones_name(engine: Engine) -> N
     assert len(set(engine.outputs["model_ids"].values())) == 1
 
 
-def test_committed_throughput_is_left_when_the_stack_goes_and_said_so(engine: Engine) -> None:
+def test_committed_throughput_is_retained_and_reported(engine: Engine) -> None:
     access(engine, models=[PLAIN], provisioned=[bought(commitment="six-months")])
     throughput = engine.only("ProvisionedModelThroughput")
     assert throughput.inputs["commitmentDuration"] == "SixMonths"
@@ -271,7 +271,9 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
         ),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_made(engine: Engine, more: dict[str, Any], match: str) -> None:
+def test_a_wrong_setting_is_named_before_anything_is_created(
+    engine: Engine, more: dict[str, Any], match: str
+) -> None:
     with pytest.raises(InputError, match=match):
         access(engine, **more)
     assert not engine.made

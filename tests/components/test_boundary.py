@@ -22,7 +22,7 @@ INVOKE = {
 }
 
 
-def test_what_is_not_allowed_by_name_is_not_allowed() -> None:
+def test_only_named_actions_are_allowed() -> None:
     policy = boundary_policy([INVOKE])
     assert allowed(policy, "bedrock:InvokeModel", "arn:aws:bedrock:eu-central-1::foundation-model/m")
     assert not allowed(policy, "bedrock:InvokeModel", "arn:aws:s3:::b")
@@ -52,7 +52,7 @@ def test_what_is_not_allowed_by_name_is_not_allowed() -> None:
         "sts:AssumeRole",
     ],
 )
-def test_a_denial_stands_above_whatever_the_roles_own_policy_says(action: str) -> None:
+def test_a_denial_overrides_the_policy_of_the_role(action: str) -> None:
     everything = {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}
     policy = boundary_policy([INVOKE])
     policy["Statement"].append(everything)
@@ -136,7 +136,7 @@ def test_the_role_that_budgets_act_by_may_attach_policies_to_the_named_roles_onl
         assert not allowed(policy, action, role)
 
 
-def test_a_boundary_that_is_given_is_used_and_none_is_made(engine: Engine) -> None:
+def test_a_given_boundary_is_used_and_none_is_created(engine: Engine) -> None:
     arn = make_boundary(engine, "arn:aws:iam::1:policy/edge")
     assert arn == "arn:aws:iam::1:policy/edge"
     assert not engine.made

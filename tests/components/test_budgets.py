@@ -133,7 +133,7 @@ def test_a_used_up_budget_denies_its_role_every_call_of_a_model(engine: Engine) 
     assert "b-internal-role-policy" in engine.only("BudgetAction").depends_on
 
 
-def test_what_is_denied_is_every_call_that_costs_by_use(engine: Engine) -> None:
+def test_a_used_up_budget_denies_every_paid_call(engine: Engine) -> None:
     denied(engine)
     deny = statement(engine, "Policy", "b-internal-deny")
     assert (deny["Effect"], deny["Resource"]) == ("Deny", "*")
@@ -169,7 +169,7 @@ def test_the_role_trusts_this_accounts_budget_and_is_bounded(engine: Engine) -> 
     }
 
 
-def test_a_boundary_that_is_given_takes_the_place_of_ours(engine: Engine) -> None:
+def test_a_given_boundary_replaces_the_default(engine: Engine) -> None:
     budgets(engine, {"action": "deny", "role_name": "r"}, permissions_boundary="arn:aws:iam::1:policy/edge")
     assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
     assert [policy.name for policy in engine.all("Policy")] == ["b-internal-deny"]
@@ -205,7 +205,7 @@ def test_each_budget_denies_by_a_policy_of_its_own(engine: Engine) -> None:
     assert len(arns) == 2, "lifting one would lift the other"
 
 
-def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine) -> None:
+def test_unusual_spend_is_reported_at_once_and_daily(engine: Engine) -> None:
     budgets(engine, anomaly_usd=250)
     monitor = engine.only("AnomalyMonitor").inputs
     assert monitor["monitorType"] == "CUSTOM", "an account has one of all services, often already"
@@ -227,7 +227,7 @@ def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine)
         assert limit["values"] == ["250"]
 
 
-def test_a_member_account_is_told_what_its_own_monitor_finds(engine: Engine) -> None:
+def test_a_member_account_receives_the_findings_of_its_own_monitor(engine: Engine) -> None:
     own_monitor = f"arn:aws:ce::{ACCOUNT}:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
     budgets(engine, anomaly_usd=250, anomaly_monitor=own_monitor)
     assert not engine.all("AnomalyMonitor"), "AWS makes monitors of tags in management accounts only"
@@ -270,7 +270,7 @@ def test_only_cost_services_of_this_account_publish_to_the_topic(engine: Engine)
     assert engine.only("Topic").inputs["kmsMasterKeyId"] == "arn:aws:kms/key:::b-alerts-key"
 
 
-def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
+def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
     budgets(engine, {"action": "deny", "role_name": "r"}, anomaly_usd=100)
     bare = {"TopicPolicy", "RolePolicy", "CostAllocationTag"}
     for resource in engine.made:
@@ -301,7 +301,7 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
         ({"alert_pct": list(range(1, 11))}, "cannot be made"),
     ],
 )
-def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
+def test_an_impossible_budget_is_refused_with_its_fix(
     engine: Engine, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as refused:
@@ -311,7 +311,7 @@ def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
     assert not engine.made
 
 
-def test_budgets_that_nobody_hears_of_are_refused(engine: Engine) -> None:
+def test_budgets_without_recipients_are_refused(engine: Engine) -> None:
     with pytest.raises(InputError, match="nobody would hear"):
         budgets(engine, {}, notify=[])
 
@@ -328,7 +328,7 @@ def test_an_amount_of_unusual_spend_that_is_none_is_refused(engine: Engine, usd:
 
 
 @given(st.floats(min_value=0.01, max_value=1e9), st.sampled_from(sorted(TAG_KEYS)))
-def test_any_amount_is_told_to_the_cent(usd: float, scope: str) -> None:
+def test_any_amount_is_given_to_the_cent(usd: float, scope: str) -> None:
     engine = Engine()
     budgets(engine, {"monthly_usd": usd, "scope": scope})
     text = engine.only("Budget").inputs["limitAmount"]

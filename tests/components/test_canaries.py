@@ -82,7 +82,7 @@ TRANSLATOR = {
 OVERFLOW = {"endpoint": "haiku--kyc", "when_waiting": 4}
 
 
-def test_what_overflows_goes_to_the_classs_own_translator(engine: Engine, tmp_path: Any) -> None:
+def test_overflow_goes_to_the_translator_of_the_class(engine: Engine, tmp_path: Any) -> None:
     arguments = {**args("internal", overflow=OVERFLOW, cache_salt="team/risk"), "translator": TRANSLATOR}
     engine.deploy(InferenceGateway, "g", {**arguments, "destinations": []})
     gateway_config = config(engine)
@@ -95,9 +95,7 @@ def test_what_overflows_goes_to_the_classs_own_translator(engine: Engine, tmp_pa
     assert [place.host for place in read.routes[0].places] == ["llama.isthmus-internal.svc", behind]
 
 
-def test_whose_a_workload_is_stands_in_the_file_and_the_edge_accounts_by_it(
-    engine: Engine, tmp_path: Any
-) -> None:
+def test_the_gateway_file_names_the_team_of_a_workload(engine: Engine, tmp_path: Any) -> None:
     arguments = args(team="risk")
     arguments["routes"].append({"workload": "other", "endpoint": "llama", "model": "meta-llama/v1"})
     engine.deploy(InferenceGateway, "g", arguments)
@@ -160,7 +158,7 @@ def served(engine: Engine, platform: dict[str, Any]) -> Engine:
     return engine
 
 
-def test_the_platform_makes_canary_salt_and_scaling_of_what_it_says(served: Engine) -> None:
+def test_the_platform_passes_on_canary_salt_and_scaling(served: Engine) -> None:
     (route,) = config(served, "isthmus-fra1-confidential-gateway-config")["routes"]
     assert route["canary"]["percent"] == 1
     assert route["canary"]["model"] == "kyc-fields", "the workload's adapter, which the canary has too"

@@ -39,7 +39,7 @@ def test_a_restricted_namespace_asks_the_sites_resolvers_only(engine: Engine) ->
     assert all({port["port"] for port in rule["ports"]} == {53} for rule in egress)
 
 
-def test_a_restricted_namespace_without_resolvers_asks_nobody(engine: Engine) -> None:
+def test_a_restricted_namespace_without_resolvers_has_no_dns(engine: Engine) -> None:
     deploy(engine, "restricted")
     assert [network_policy.name for network_policy in engine.all("NetworkPolicy")] == ["n-default-deny"]
 
@@ -64,7 +64,7 @@ def test_a_namespace_has_a_quota_and_limits(engine: Engine) -> None:
     assert limit["default"]["memory"]
 
 
-def test_what_is_inside_waits_for_the_namespace(engine: Engine) -> None:
+def test_objects_in_a_namespace_wait_for_it(engine: Engine) -> None:
     deploy(engine, "internal")
     for resource in engine.made:
         if resource.kind != "Namespace":

@@ -84,7 +84,9 @@ def test_the_folder_is_there_before_the_pods_that_mount_it(engine: Engine) -> No
         {"weights": {"digest": "sha256:" + "b" * 64}},
     ],
 )
-def test_another_image_and_other_weights_begin_anew(engine: Engine, change: dict[str, Any]) -> None:
+def test_another_image_or_other_weights_start_a_new_compile_cache(
+    engine: Engine, change: dict[str, Any]
+) -> None:
     assert folder(on_disk(engine)) != folder(on_disk(engine, **change))
 
 
@@ -161,7 +163,7 @@ def test_a_disk_may_be_left_out(engine: Engine) -> None:
         ),
     ],
 )
-def test_a_place_that_is_not_there_or_not_safe_is_refused(
+def test_a_missing_or_unsafe_cache_place_is_refused(
     engine: Engine, more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -179,7 +181,7 @@ def test_an_image_by_tag_keeps_nothing_by_itself(engine: Engine) -> None:
         ({"place": "volume"}, "no storage class is known"),
     ],
 )
-def test_a_platform_names_a_place_that_it_has(cache: dict[str, Any], message: str) -> None:
+def test_a_compile_cache_place_must_exist(cache: dict[str, Any], message: str) -> None:
     def change(data: dict[str, Any]) -> None:
         data["endpoints"][0]["compile_cache"] = cache
 

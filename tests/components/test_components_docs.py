@@ -80,7 +80,7 @@ def test_each_component_has_a_section() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTED)
-def test_arguments_and_outputs_stand_in_the_docs_as_in_the_package(schema: dict[str, Any], name: str) -> None:
+def test_the_docs_list_the_arguments_and_outputs_of_the_package(schema: dict[str, Any], name: str) -> None:
     resource = schema["resources"][f"isthmus:index:{name}"]
     expected = [
         rows(resource["inputProperties"], resource.get("requiredInputs", [])),
@@ -90,7 +90,7 @@ def test_arguments_and_outputs_stand_in_the_docs_as_in_the_package(schema: dict[
     assert [row for row in expected if row not in present_rows] == [], "write these rows"
 
 
-def test_the_fields_of_every_named_type_stand_in_the_docs_as_in_the_package(schema: dict[str, Any]) -> None:
+def test_the_docs_list_the_fields_of_every_named_type(schema: dict[str, Any]) -> None:
     text = "\n".join(sections().values())
     for token, definition in schema["types"].items():
         name = token.rsplit(":", 1)[-1]

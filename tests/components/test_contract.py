@@ -245,7 +245,7 @@ def base(hint: Any) -> str:
 
 
 @pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda cls: cls.__name__)
-def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type[BaseModel]) -> None:
+def test_a_component_takes_the_fields_of_the_contract(arguments: Any, contract: type[BaseModel]) -> None:
     hints = get_type_hints(arguments, localns=vars(sys.modules["pulumi.output"]))
     missing = {
         RENAMED.get(field, field)
@@ -267,7 +267,9 @@ def test_a_field_is_of_the_same_kind_on_both_sides(arguments: Any, contract: typ
 
 
 @pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda cls: cls.__name__)
-def test_what_the_component_demands_the_contract_has(arguments: Any, contract: type[BaseModel]) -> None:
+def test_the_contract_has_the_required_fields_of_the_component(
+    arguments: Any, contract: type[BaseModel]
+) -> None:
     """A required argument is a required field, or one with a default that is no None."""
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:

@@ -23,7 +23,7 @@ def cpu_args(**more: Any) -> dict[str, Any]:
     return {**plain, "sensitivity": "internal", "engine": "cpu", "vllm_image": CPU_IMAGE, **more}
 
 
-def test_it_asks_for_no_gpu_and_stands_on_any_machine_but_a_gpus(engine: Engine) -> None:
+def test_a_cpu_engine_needs_no_gpu_and_avoids_gpu_machines(engine: Engine) -> None:
     engine.deploy(ModelServer, "m", cpu_args())
     pod = engine.only("Deployment").pod
     (vllm,) = pod["containers"]
@@ -34,7 +34,7 @@ def test_it_asks_for_no_gpu_and_stands_on_any_machine_but_a_gpus(engine: Engine)
     assert vllm["image"] == CPU_IMAGE
 
 
-def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
+def test_a_cpu_engine_has_the_same_sidecar_and_policy(engine: Engine) -> None:
     engine.deploy(ModelServer, "m", cpu_args())
     assert [box["name"] for box in engine.only("Deployment").pod["initContainers"]] == ["edge"]
     assert "egress" not in engine.only("NetworkPolicy").spec
@@ -52,7 +52,7 @@ def test_it_stands_behind_the_same_sidecar_and_policy(engine: Engine) -> None:
         ({"engine": "gpu"}, InputError, "no GPU is named"),
     ],
 )
-def test_what_cpus_may_not_or_cannot_do_is_refused(
+def test_impossible_cpu_settings_are_refused(
     engine: Engine, more: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):

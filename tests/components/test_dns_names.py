@@ -91,7 +91,7 @@ def with_firewall(**settings: Any) -> Platform:
     return overrides.validate(data)
 
 
-def test_names_that_the_organisation_adds_are_answered() -> None:
+def test_additional_names_of_the_organisation_are_resolved() -> None:
     platform = with_firewall(names=["licence.vendor.example", "*.tools.bank.example"])
     listed = names(platform, platform.networks[0].name)
     assert is_answered(listed, "licence.vendor.example")
@@ -100,7 +100,7 @@ def test_names_that_the_organisation_adds_are_answered() -> None:
 
 
 @pytest.mark.parametrize("name", ["*", "*.com", "vendor", "vendor.example.", "a.*.example"])
-def test_what_is_no_name_or_every_name_is_refused(name: str) -> None:
+def test_an_invalid_or_catch_all_name_is_refused(name: str) -> None:
     def change(data: dict[str, Any]) -> None:
         data["networks"][0]["dns_firewall"] = {"names": [name]}
 

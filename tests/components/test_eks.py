@@ -69,7 +69,7 @@ def test_a_key_that_is_given_is_used_and_none_is_made_beside(engine: Engine) -> 
     assert [key.name for key in engine.all("Key")] == ["eks-log-key"]
 
 
-def test_whoever_is_named_administers_it_and_nobody_else(engine: Engine) -> None:
+def test_only_named_principals_administer_the_cluster(engine: Engine) -> None:
     make_cluster(engine)
     (entry,) = engine.all("AccessEntry")
     assert (entry.inputs["principalArn"], entry.inputs["type"]) == (private.ADMIN, "STANDARD")
@@ -77,7 +77,7 @@ def test_whoever_is_named_administers_it_and_nobody_else(engine: Engine) -> None
     assert may.inputs["policyArn"].endswith("cluster-access-policy/AmazonEKSClusterAdminPolicy")
 
 
-def test_nobody_at_all_is_refused(engine: Engine) -> None:
+def test_a_cluster_without_administrators_is_refused(engine: Engine) -> None:
     with pytest.raises(InputError, match="nobody may administer the cluster"):
         make_cluster(engine, admins=[])
 
@@ -148,7 +148,7 @@ def test_a_cluster_deletes_interfaces_of_the_network_plugin_and_no_others(engine
     assert not allowed(cluster, "ec2:DeleteNetworkInterface", interface)
 
 
-def test_the_organisations_boundary_takes_the_place_of_ours(engine: Engine) -> None:
+def test_the_boundary_of_the_organisation_replaces_the_default(engine: Engine) -> None:
     make_cluster(engine, permissions_boundary="arn:own")
     assert {role.inputs["permissionsBoundary"] for role in engine.all("Role")} == {"arn:own"}
     assert not engine.all("Policy")
@@ -190,7 +190,7 @@ def test_machines_are_launched_into_what_is_reserved(
     assert engine.only("NodeGroup").inputs["capacityType"] == capacity
 
 
-def test_spot_is_a_choice_and_machines_without_gpus_are_nobodys_pool(engine: Engine) -> None:
+def test_spot_is_optional_and_system_nodes_belong_to_no_pool(engine: Engine) -> None:
     machines(engine, purchase="spot", gpu=False, addons={"coredns": ""})
     for node_group in engine.all("NodeGroup"):
         assert node_group.inputs["capacityType"] == "SPOT"
@@ -206,7 +206,7 @@ def test_bottlerocket_keeps_its_data_on_a_volume_of_its_own(engine: Engine) -> N
     assert {node_group.inputs["releaseVersion"] for node_group in engine.all("NodeGroup")} == {"1.50.0-1"}
 
 
-def test_a_group_that_is_scaled_starts_with_what_is_said(engine: Engine) -> None:
+def test_a_scaled_node_group_starts_with_its_stated_size(engine: Engine) -> None:
     machines(engine, max_nodes={"eu-central-1a": 4, "eu-central-1b": 4})
     sizes = sorted(node_group.inputs["scalingConfig"]["maxSize"] for node_group in engine.all("NodeGroup"))
     assert sizes == [4, 4]
@@ -331,7 +331,7 @@ def test_models_wait_for_machines_and_machines_for_the_endpoints_they_call(servi
     assert last["NodeGroup"] < min(order.index("ResourceFlavor"), order.index("Deployment"))
 
 
-def test_no_helper_stands_beside_a_translator_in_the_cluster(serving_platform: Engine) -> None:
+def test_a_translator_in_eks_has_no_credential_helper(serving_platform: Engine) -> None:
     (translator,) = [
         deployment for deployment in serving_platform.all("Deployment") if "translator" in deployment.name
     ]
@@ -341,7 +341,7 @@ def test_no_helper_stands_beside_a_translator_in_the_cluster(serving_platform: E
     assert annotations["isthmus.dev/aws-role"].endswith("insurer-internal-frankfurt-identity-role")
 
 
-def test_at_its_first_stage_a_cluster_has_machines_and_nothing_in_them(engine: Engine) -> None:
+def test_a_cluster_in_its_first_stage_has_machines_and_no_pods(engine: Engine) -> None:
     data = private.data()
     data["clusters"][0]["stage"] = "cluster"
     platform = type(private.platform()).model_validate(data)

@@ -70,7 +70,7 @@ def test_speculative_decoding_is_one_json_argument(settings: dict[str, Any], par
         ({"speculative": {"method": "ngram", "tokens": 1}, "nodes_per_replica": 2}, "one machine only"),
     ],
 )
-def test_what_the_engine_cannot_do_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_settings_that_the_engine_cannot_run_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         server_args(**settings)
 

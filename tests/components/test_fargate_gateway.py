@@ -72,7 +72,7 @@ def test_tasks_run_rootless_with_nothing_to_write_to_and_no_capability(engine: E
         assert "@sha256:" in container["image"]
 
 
-def test_secrets_come_from_secrets_manager_and_stand_in_no_variable(engine: Engine):
+def test_secrets_come_from_secrets_manager_and_not_from_variables(engine: Engine):
     deploy(engine)
     secrets = {variable["name"]: variable["valueFrom"] for variable in box(engine, "edge")["secrets"]}
     tls = secret("internal-gateway-tls")
@@ -158,7 +158,7 @@ def test_the_only_ways_out_are_the_private_endpoints_and_the_next_hop(engine: En
         assert service.inputs["networkConfiguration"]["assignPublicIp"] is False
 
 
-def test_a_deployment_that_fails_is_taken_back_and_old_tasks_serve_until_then(engine: Engine):
+def test_a_failed_deployment_is_rolled_back_while_old_tasks_serve(engine: Engine):
     deploy(engine, replicas=3)
     assert len(engine.all("Service")) == 2
     for service in engine.all("Service"):

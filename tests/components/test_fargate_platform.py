@@ -43,7 +43,7 @@ def test_nothing_of_kubernetes_and_no_certificate_of_an_identity_is_made(built: 
     assert not [resource.type for resource in built.made if "rolesanywhere" in resource.type]
 
 
-def test_the_gateway_is_told_by_name_address_and_service(built: Engine):
+def test_the_outputs_hold_name_address_and_service_of_the_gateway(built: Engine):
     (gateway,) = built.outputs["gateways"]
     assert (gateway["class"], gateway["site"]) == ("internal", "frankfurt")
     assert gateway["address"] == f"https://{HOST}"
@@ -112,7 +112,7 @@ def test_the_identity_is_the_tasks_and_bound_as_one_by_certificate_is(built: Eng
     assert definition.inputs["taskRoleArn"].endswith(role.name)
 
 
-def test_what_a_destroy_leaves_holds_the_gateways_logs(built: Engine):
+def test_a_destroy_retains_the_logs_of_the_gateway(built: Engine):
     left = built.outputs["retained"]
     assert [line for line in left if f"{NAME}-tasks-logs" in line]
     assert [line for line in left if f"{NAME}-tasks-log-key" in line]
@@ -133,7 +133,7 @@ def test_each_task_mounts_its_own_folders_in_its_roles_name_and_the_translator_n
     assert "volumes" not in built.only("TaskDefinition", f"{NAME}-translator-task").inputs
 
 
-def test_the_sealer_is_one_task_that_nobody_reaches_with_a_role_and_a_secret_of_its_own(built: Engine):
+def test_the_sealer_is_one_unreachable_task_with_its_own_role_and_secret(built: Engine):
     service = built.only("Service", f"{NAME}-sealer-service").inputs
     assert (service["desiredCount"], service["deploymentMaximumPercent"]) == (1, 100), "never two at once"
     assert "loadBalancers" not in service

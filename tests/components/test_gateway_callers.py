@@ -39,7 +39,9 @@ def counted(engine: Engine, platform: dict[str, Any]) -> Engine:
     return engine
 
 
-def test_the_file_says_what_the_platform_does_and_the_edge_reads_it(counted: Engine, tmp_path: Any) -> None:
+def test_the_gateway_file_holds_the_caller_settings_and_the_edge_reads_it(
+    counted: Engine, tmp_path: Any
+) -> None:
     read = read_config(counted, "isthmus-fra1-restricted-gateway-config", tmp_path)
     assert read.callers is None
     assert (read.database.host, read.database.port, read.database.user) == (DATABASE["host"], 5432, "gateway")
@@ -52,7 +54,7 @@ def test_the_file_says_what_the_platform_does_and_the_edge_reads_it(counted: Eng
     assert (confidential.database, confidential.workloads) == (None, [])
 
 
-def test_its_pods_reach_the_database_by_its_address_and_nothing_more(counted: Engine) -> None:
+def test_gateway_pods_reach_the_database_by_its_address(counted: Engine) -> None:
     policy = counted.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-network")
     (rule,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
     assert rule == {
@@ -75,7 +77,7 @@ def test_a_restricted_gateway_alone_takes_no_database_outside_the_site(engine: E
         engine.deploy(InferenceGateway, "g", {**args, "database": {**DATABASE, "address": "52.94.1.1"}})
 
 
-def test_accounts_are_told_on_what_each_place_runs_and_what_it_costs(
+def test_accounting_knows_the_hardware_and_cost_of_each_place(
     engine: Engine, platform: dict[str, Any], tmp_path: Any
 ) -> None:
     gateway = platform["gateways"][1]
@@ -95,7 +97,7 @@ def test_accounts_are_told_on_what_each_place_runs_and_what_it_costs(
     assert cloud.usd_per_million_tokens.model_dump() == tokens
 
 
-def test_of_slices_and_shares_accounts_count_the_gpus_that_they_are_parts_of(
+def test_accounting_counts_the_whole_gpus_of_slices_and_shares(
     platform: dict[str, Any],
 ) -> None:
     shared = {**platform["pools"][1], "sharing": None}

@@ -237,7 +237,7 @@ def test_a_restricted_gateway_asks_no_cluster_dns(engine: Engine) -> None:
     assert pod["hostAliases"] == [{"ip": "10.96.0.7", "hostnames": ["llama.isthmus-restricted.svc"]}]
 
 
-def test_a_restricted_gateway_without_resolvers_asks_nobody(engine: Engine) -> None:
+def test_a_restricted_gateway_without_resolvers_has_no_dns(engine: Engine) -> None:
     deploy(engine)
     assert engine.only("Deployment").pod["dnsConfig"] == {"nameservers": ["127.0.0.1"]}
 
@@ -357,7 +357,7 @@ def test_a_gateways_certificate_serves_and_identifies_it(engine: Engine) -> None
     assert "client auth" not in usages["internal-translator-tls"]
 
 
-def test_gateways_stand_in_different_zones(engine: Engine) -> None:
+def test_gateways_are_spread_over_zones(engine: Engine) -> None:
     deploy(engine)
     first = engine.only("Deployment").pod["topologySpreadConstraints"][0]
     assert (first["topologyKey"], first["whenUnsatisfiable"]) == (

@@ -26,7 +26,7 @@ def test_helm_fetches_the_chart_by_its_digest(engine: Engine) -> None:
     assert release.inputs["atomic"], "a failed update goes back"
 
 
-def test_its_namespace_is_open_to_the_privileged_pods_that_load_drivers(engine: Engine) -> None:
+def test_the_operator_namespace_allows_privileged_driver_pods(engine: Engine) -> None:
     deploy(engine, namespace="nvidia")
     namespace = engine.only("Namespace")
     assert namespace.meta["name"] == "nvidia"
@@ -34,7 +34,7 @@ def test_its_namespace_is_open_to_the_privileged_pods_that_load_drivers(engine: 
     assert engine.only("Release").depends_on == ("o-namespace",)
 
 
-def test_slices_have_names_of_their_own_and_nothing_else_is_told(engine: Engine) -> None:
+def test_slices_have_their_own_resource_names(engine: Engine) -> None:
     values = deploy(engine).inputs["values"]
     assert values["mig"] == {"strategy": "mixed"}
     assert values["driver"] == {"enabled": True}
@@ -64,7 +64,7 @@ def test_slices_have_names_of_their_own_and_nothing_else_is_told(engine: Engine)
         ({"taints": True}, "node-feature-discovery", {"master": {"config": {"enableTaints": True}}}),
     ],
 )
-def test_the_chart_is_told_what_the_pools_need(
+def test_the_chart_values_follow_from_the_pools(
     engine: Engine, more: dict[str, Any], key: str, expected: Any
 ) -> None:
     assert deploy(engine, **more).inputs["values"][key] == expected

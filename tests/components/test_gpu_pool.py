@@ -95,7 +95,7 @@ def test_every_gpu_of_the_table_has_pci_devices_of_its_own() -> None:
     ],
     ids=["a class's queue", "one queue", "no queue"],
 )
-def test_what_waits_for_a_pool_names_its_queue_and_not_every_machine(
+def test_resources_wait_for_the_queue_of_a_pool_and_not_every_machine(
     engine: Engine, more: dict[str, Any], names: list[str], waited: set[str]
 ) -> None:
     """A state lists what each endpoint waits for: with every machine it would grow as endpoints times machines."""

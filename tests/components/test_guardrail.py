@@ -102,7 +102,7 @@ def test_a_guardrail_filters_attacks_content_and_personal_data_in_its_own_region
     assert guardrail["tags"] == {"team": "ml", "isthmus.dev/class": "internal"}
 
 
-def test_what_is_not_asked_for_is_not_filtered(engine: Engine) -> None:
+def test_only_requested_content_is_filtered(engine: Engine) -> None:
     access(engine, guardrail={"mode": "manage", "content_strength": "none"})
     guardrail = engine.only("Guardrail").inputs
     assert [
@@ -164,12 +164,12 @@ def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: En
 
 
 @pytest.mark.parametrize("id", ["arn:x", "arn:aws:s3:::g7", "My Guardrail", f"{OWN}:guardrail/"])
-def test_what_is_no_guardrails_name_is_refused(engine: Engine, id: str) -> None:
+def test_an_invalid_guardrail_name_is_refused(engine: Engine, id: str) -> None:
     with pytest.raises(InputError, match="no guardrail's id or ARN"):
         access(engine, guardrail={"mode": "existing", "guardrail_id": id, "version": "4"})
 
 
-def test_who_calls_through_a_guardrail_under_a_key_may_open_that_key_and_no_other(engine: Engine) -> None:
+def test_a_caller_of_an_encrypted_guardrail_may_use_only_its_key(engine: Engine) -> None:
     key = "arn:aws:kms:eu-central-1:1:key/k"
     access(engine, guardrail={**MANAGED, "kms_key": key}, source_vpc="vpc-1")
     assert engine.only("Guardrail").inputs["kmsKeyArn"] == key

@@ -32,7 +32,7 @@ def test_whole_numbers_are_whole_wherever_they_stand() -> None:
     ), "dollars are no whole numbers, percents are"
 
 
-def test_what_is_known_later_is_made_whole_then() -> None:
+def test_late_outputs_are_converted_to_whole_numbers() -> None:
     async def later() -> Any:
         later = whole(
             {"retentionDays": pulumi.Output.from_input(400.0)}, inputs("AuditTrail"), SCHEMA["types"]
@@ -43,7 +43,7 @@ def test_what_is_known_later_is_made_whole_then() -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()))
-def test_what_is_no_whole_number_is_left_for_the_component_to_refuse(number: float) -> None:
+def test_a_fractional_number_is_left_to_the_component(number: float) -> None:
     assert whole(number, INTEGER, {}) == number
 
 

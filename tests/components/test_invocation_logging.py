@@ -30,7 +30,7 @@ def settings(engine: Engine) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", [True, False])
-def test_content_is_logged_only_where_it_is_said(engine: Engine, text: bool) -> None:
+def test_content_is_logged_only_if_stated(engine: Engine, text: bool) -> None:
     logging(engine, text=text)
     logging_settings = settings(engine)
     assert logging_settings["textDataDeliveryEnabled"] is text
@@ -86,14 +86,14 @@ def test_a_boundary_that_is_given_bounds_the_role(engine: Engine) -> None:
     assert not engine.all("Policy")
 
 
-def test_bedrock_is_told_after_the_role_may_write(engine: Engine) -> None:
+def test_bedrock_logging_is_configured_after_the_role_policy(engine: Engine) -> None:
     logging(engine)
     invocation_logging_configuration = engine.only("InvocationLoggingConfiguration")
     assert "l-policy" in invocation_logging_configuration.depends_on
     assert invocation_logging_configuration.inputs["region"] == "eu-central-1"
 
 
-def test_all_that_bears_tags_has_them(engine: Engine) -> None:
+def test_all_taggable_resources_are_tagged(engine: Engine) -> None:
     logging(engine, tags={"team": "ml"})
     tagged = {resource.kind for resource in engine.made if resource.inputs.get("tags") == {"team": "ml"}}
     assert tagged == {"Key", "LogGroup", "Role", "Policy"}
@@ -109,7 +109,7 @@ def test_a_log_that_others_keep_is_not_touched(engine: Engine, mode: str) -> Non
 @pytest.mark.parametrize(
     ("more", "match"), [({"retention_days": 0}, "0 days"), ({"mode": "on"}, "not known")]
 )
-def test_what_is_wrong_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
+def test_a_wrong_setting_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
     with pytest.raises(InputError, match=match):
         logging(engine, **more)
     assert not engine.all("InvocationLoggingConfiguration")

@@ -18,7 +18,7 @@ NETWORKS = st.builds(
 
 
 @given(text=st.one_of(st.text(), st.ip_addresses(v=6).map(str), ADDRESSES.map(lambda ip: f"{ip}/33")))
-def test_what_is_no_network_is_refused_with_its_place(text: str) -> None:
+def test_an_invalid_network_is_refused_with_its_place(text: str) -> None:
     try:
         ipaddress.IPv4Network(text)
     except ValueError:

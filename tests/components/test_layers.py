@@ -212,7 +212,7 @@ def test_a_store_that_is_no_plain_https_address_is_refused_at_the_door(engine: E
         engine.deploy(ModelDoor, "wide", {**DOOR_ARGS, "fetched_from": {**STORE, "endpoint": "http://s3"}})
 
 
-def test_what_a_layer_keeps_is_what_it_makes():
+def test_a_layer_retains_only_its_own_resources():
     def retained_kinds(scope: Scope) -> list[str]:
         return sorted(
             line.partition(" ")[0] for line in build(scope).outputs["retained"] if " at fra1" in line
@@ -223,7 +223,7 @@ def test_what_a_layer_keeps_is_what_it_makes():
     assert retained_kinds(Scope("serving", frozenset({RESTRICTED}), doors=DOORS)) == ["PersistentVolumeClaim"]
 
 
-def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it():
+def test_the_serving_layer_uses_the_cluster_access_of_the_platform():
     from pulumi_aws import Provider as Aws
     from pulumi_kubernetes import Provider as Kubernetes
 

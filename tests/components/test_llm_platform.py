@@ -53,7 +53,7 @@ def test_each_endpoint_is_named_with_its_model_and_place(built: Engine) -> None:
     }
 
 
-def test_a_line_says_where_each_workloads_data_may_go(built: Engine) -> None:
+def test_each_workload_has_a_line_about_its_data_path(built: Engine) -> None:
     lines = built.outputs["data_paths"]
     assert lines[0] == "transaction-narratives (restricted): fra1/restricted-llama-70b only; never AWS", lines
     assert "never AWS" not in lines[2]
@@ -110,7 +110,7 @@ def test_gateways_wait_for_the_taints_of_gpu_machines(built: Engine) -> None:
             )
 
 
-def test_one_replica_more_changes_the_deployment_and_the_quota_only(
+def test_adding_a_replica_changes_only_the_deployment_and_the_quota(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     # A table and its association bear one name, so do a topic's key and the rule that watches the trail's.
@@ -142,7 +142,7 @@ def test_twice_the_same_contract_gives_the_same_resources(
     assert len(first) == len(engine.made) == len(built.made)
 
 
-def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole_account_shares(
+def test_records_their_keys_and_account_wide_settings_are_retained(
     built: Engine,
 ) -> None:
     assert sorted(built.outputs["retained"]) == [
@@ -165,7 +165,7 @@ def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole
     ]
 
 
-def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
+def test_retained_resources_are_named(varied: Engine) -> None:
     bucket_settings = {  # not things of their own, but settings of a bucket that is named
         *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
         *(

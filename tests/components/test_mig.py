@@ -59,7 +59,7 @@ def test_mig_manager_finds_what_the_machines_labels_mean(engine: Engine) -> None
     assert engine.outputs["config_map"] == "isthmus-mig"
 
 
-def test_each_machine_of_a_pool_that_cuts_says_its_layout_and_whose_slices_it_holds(engine: Engine) -> None:
+def test_each_mig_machine_is_labelled_with_its_layout_and_owner(engine: Engine) -> None:
     pool(engine, [cut(2, owner="kyc"), cut(1, SMALL, 7, owner="public-1g.10gb")])
     first, second = (engine.only("NodePatch", f"p-node-{node}").meta["labels"] for node in "ab")
     assert first == {
@@ -93,7 +93,7 @@ def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine)
         ("13 are not reserved", {"cuts": [cut(8), cut(8, node="b")], "reserved_gpus": 3}),
     ],
 )
-def test_cuts_that_nobody_could_make_are_refused(engine: Engine, message: str, more: dict[str, Any]) -> None:
+def test_impossible_mig_layouts_are_refused(engine: Engine, message: str, more: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=message):
         pool(engine, **more)
 
@@ -162,7 +162,7 @@ def test_replicas_are_as_uneven_as_the_cut_gpus(engine: Engine, platform: dict[s
     assert spread["maxSkew"] == 2, "two GPUs on one machine and one on the other: four slices and two"
 
 
-def test_a_pool_whose_machines_are_cut_alike_needs_no_layouts_of_ours(
+def test_a_pool_with_equal_mig_layouts_needs_no_layout_config(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     on_slices(platform, replicas=32, gpus=32)

@@ -285,7 +285,7 @@ def test_a_hung_sidecar_is_started_again_and_not_the_engine_behind_it(engine: En
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-def test_the_engines_probe_says_what_its_health_says(engine: Engine, status: int, code: int) -> None:
+def test_the_engine_probe_returns_its_health(engine: Engine, status: int, code: int) -> None:
     import http.server
     import subprocess
     import sys

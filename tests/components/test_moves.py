@@ -93,7 +93,7 @@ def test_a_quota_holds_what_goes_beside_what_comes() -> None:
     )
 
 
-def test_a_class_keeps_its_way_into_a_pool_until_its_last_pod_there_is_gone() -> None:
+def test_a_class_keeps_its_queue_in_a_pool_until_its_last_pod_is_gone() -> None:
     platform = CheckedPlatform.model_validate(bank())
     h100, l40s = platform.pools
     assert pool_args(platform, h100).get("classes") == ["restricted"]

@@ -149,7 +149,7 @@ def test_the_flow_logs_role_has_a_boundary_named_or_made(engine: Engine) -> None
     assert not fresh_engine.all("Policy")
 
 
-def test_whatever_bears_tags_has_them(engine: Engine) -> None:
+def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
     build(engine, internet=True)
     bare = {
         resource.kind for resource in engine.made if resource.inputs.get("tags", {}).get("owner") != "bank"
@@ -276,9 +276,7 @@ def answer(engine: Engine, name: str) -> tuple[str, str]:
         ("attackerfra1.bank.example", ("BLOCK", "NXDOMAIN")),
     ],
 )
-def test_names_of_the_list_are_answered_and_all_others_do_not_exist(
-    engine: Engine, name: str, decided: tuple[str, str]
-) -> None:
+def test_only_listed_names_are_resolved(engine: Engine, name: str, decided: tuple[str, str]) -> None:
     build(engine, dns_names=NAMES)
     assert answer(engine, name) == decided
 
@@ -332,6 +330,6 @@ def test_an_existing_network_whose_firewall_is_made_here(engine: Engine) -> None
 @pytest.mark.parametrize(
     "name", ["*", "*.", "*.com", "bank", "bank.example.", "Bank.example", "a.*.example", ""]
 )
-def test_what_is_no_name_or_every_name_is_refused(engine: Engine, name: str) -> None:
+def test_an_invalid_or_catch_all_name_is_refused(engine: Engine, name: str) -> None:
     with pytest.raises(InputError, match="neither a whole DNS name nor a zone"):
         build(engine, dns_names=[*NAMES, name])

@@ -62,7 +62,7 @@ def test_the_volume_is_the_classs_folder_on_every_machine_of_the_pool_and_of_non
     assert "hostPath" not in str([resource.inputs for resource in engine.made]), "Pod Security forbids it"
 
 
-def test_claim_and_volume_are_each_others_and_nobody_elses(engine: Engine) -> None:
+def test_claim_and_volume_are_bound_to_each_other(engine: Engine) -> None:
     deploy(engine)
     volume, claim = (
         engine.only("PersistentVolume", "m-disks"),
@@ -87,7 +87,7 @@ def test_claim_and_volume_are_each_others_and_nobody_elses(engine: Engine) -> No
         ({}, {"id": "qwen"}),
     ],
 )
-def test_what_cannot_change_has_another_name_so_that_the_old_stands_until_pods_have_rolled(
+def test_immutable_objects_get_a_new_name_so_that_old_ones_stay_during_a_roll(
     weights: dict[str, Any], more: dict[str, Any]
 ) -> None:
     before, again, after = built(), built(), built(weights, **more)
@@ -151,7 +151,7 @@ def test_credentials_are_a_file_of_what_fetches_and_not_of_what_stays_or_serves(
     assert "s3" not in [volume.get("secret", {}).get("secretName") for volume in serving(engine)["volumes"]]
 
 
-def test_it_reaches_the_store_alone_by_the_jobs_own_way(engine: Engine) -> None:
+def test_the_fetch_daemon_reaches_only_the_store(engine: Engine) -> None:
     deploy(engine)
     job = built({"cache": {"storage_class": "shared"}})
     for kind, name in (("NetworkPolicy", "m-fetch-network"), ("ServiceAccount", "m-fetch-account")):
@@ -166,7 +166,7 @@ def test_it_reaches_the_store_alone_by_the_jobs_own_way(engine: Engine) -> None:
     assert pod["securityContext"] == job_pod["securityContext"]
 
 
-def test_it_stands_where_the_model_may_and_waits_in_no_queue(engine: Engine) -> None:
+def test_the_fetch_daemon_runs_on_the_pool_without_a_queue(engine: Engine) -> None:
     deploy(engine, queue="h100-restricted", priority_class="h100-restricted")
     pod = engine.only("DaemonSet").pod
     assert pod["nodeSelector"] == serving(engine)["nodeSelector"]
@@ -220,7 +220,7 @@ def test_pods_read_their_own_folder_of_the_classs_read_only(engine: Engine) -> N
         {"device_class": "isthmus-h100"},
     ],
 )
-def test_slices_shares_and_claimed_gpus_stand_where_their_weights_are(
+def test_pods_with_slices_shares_or_claims_run_where_their_weights_are(
     engine: Engine, more: dict[str, Any]
 ) -> None:
     deploy(engine, **more)
@@ -272,7 +272,7 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
         ),
     ],
 )
-def test_what_no_disk_can_be_is_refused(
+def test_an_impossible_disk_is_refused(
     engine: Engine, weights: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -314,7 +314,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
     assert grown == [1, 8], "GiB"
 
 
-def test_what_stands_of_an_earlier_plan_counts_until_it_goes(platform: dict[str, Any]) -> None:
+def test_endpoints_of_an_earlier_plan_count_until_they_leave(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
     stands = next(move for move in migration_capacity.standing(checked) if move.id == checked.endpoints[1].id)
     assert stands.fetchers > 1

@@ -29,7 +29,7 @@ def test_every_public_name_can_be_imported() -> None:
         assert getattr(components, name).__name__ == name
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_a_missing_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'GpuPol'"):
         components.GpuPol  # noqa: B018
 
@@ -61,7 +61,7 @@ def test_no_module_bears_a_name_of_the_standard_library() -> None:
     assert not (modules | folders) & sys.stdlib_module_names
 
 
-def test_its_main_puts_the_root_on_the_path_in_place_of_its_folder() -> None:
+def test_the_package_main_puts_the_root_on_the_path() -> None:
     program = (
         "import runpy, sys; sys.path.insert(0, 'components');"
         "runpy.run_path('components/__main__.py', run_name='looked_at');"

@@ -8,7 +8,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 from components.__main__ import HOSTED
 
 
-def test_every_component_argument_output_and_type_says_what_it_is() -> None:
+def test_every_component_argument_output_and_type_has_a_description() -> None:
     schema: dict[str, Any] = json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
     bare = [
         f"{token.rsplit(':', 1)[-1]}.{name}"

@@ -120,7 +120,7 @@ def test_a_role_in_aws_is_bounded_taken_by_its_permission_sets_only_and_has_no_w
 
 
 @pytest.mark.parametrize("role", ["platform", "model-owner", "reviewer", "auditor"])
-def test_what_the_table_allows_is_allowed_and_all_else_denied_by_two_evaluators(role: roles.RoleName) -> None:
+def test_two_evaluators_allow_only_the_actions_of_the_table(role: roles.RoleName) -> None:
     policy = statements(role)
     iampolicy = IAMPolicy(json.dumps(policy))
     all_actions = {
@@ -174,7 +174,7 @@ def test_a_saml_provider_is_trusted_for_its_audience_only(engine: Engine) -> Non
         ({"role": "platform", "groups": []}, "a role without groups is nobody's"),
     ],
 )
-def test_a_component_refuses_who_is_nobody(engine: Engine, change: dict[str, Any], message: str) -> None:
+def test_a_component_refuses_unknown_people(engine: Engine, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         engine.deploy(ClusterRoles, "people", {"members": [change], "classes": []})
 
@@ -212,9 +212,7 @@ def test_an_emergency_access_belongs_to_a_timer_and_is_one_persons(engine: Engin
     assert "glass-policy-binding" in job.depends_on, "nobody is bound before the policy is there"
 
 
-def test_the_policy_and_the_role_of_an_emergency_are_there_only_where_there_are_keyholders(
-    engine: Engine, peopled: Engine
-) -> None:
+def test_emergency_policy_and_role_exist_only_with_keyholders(engine: Engine, peopled: Engine) -> None:
     assert not [resource for resource in peopled.made if "break-glass" in resource.name]
     keys = ["ssh-ed25519 " + letter * 68 for letter in "ab"]
     holders = [{"name": n, "user": f"oidc:{n}", "key": k} for n, k in zip(("ann", "bob"), keys, strict=True)]

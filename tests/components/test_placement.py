@@ -82,7 +82,7 @@ def test_gateways_without_zones_are_spread_over_machines_by_force() -> None:
     ], "a node without the zone's label would take no gateway"
 
 
-def test_where_machines_are_the_domains_nothing_asks_for_a_label_that_no_node_has() -> None:
+def test_with_machines_as_domains_no_zone_label_is_needed() -> None:
     host = "kubernetes.io/hostname"
     alone = placement("node", CHOSEN, replicas=2, failure_domains=1, surge=False, domain=host)
     group = [

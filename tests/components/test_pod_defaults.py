@@ -153,7 +153,7 @@ def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engin
                 assert box[probe]["httpGet"] == {"path": path, "port": 9090, "scheme": "HTTP"}, name
 
 
-def test_every_object_is_taken_back_from_other_managers(bank: Engine) -> None:
+def test_every_object_forces_its_patches(bank: Engine) -> None:
     for resource in bank.made:
         if resource.type.startswith("kubernetes:"):
             assert resource.meta["annotations"]["pulumi.com/patchForce"] == "true", resource.name
@@ -162,7 +162,7 @@ def test_every_object_is_taken_back_from_other_managers(bank: Engine) -> None:
             )
 
 
-def test_every_object_has_a_fixed_name_and_says_whose_it_is(bank: Engine) -> None:
+def test_every_object_has_a_fixed_name_and_ownership_labels(bank: Engine) -> None:
     for resource in bank.made:
         if resource.type.startswith("kubernetes:"):
             assert resource.meta["name"], resource.name

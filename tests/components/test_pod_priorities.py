@@ -40,13 +40,13 @@ def test_every_pod_bears_the_priority_of_its_kind(built: Engine) -> None:
         assert pod["priorityClassName"] == expected, name
 
 
-def test_what_fetches_weights_goes_with_the_models_that_wait_for_it(engine: Engine) -> None:
+def test_fetch_jobs_have_the_priority_of_their_models(engine: Engine) -> None:
     more = {"weights": S3, "fetch_image": TRANSLATOR, "pod_priority": "isthmus-model"}
     engine.deploy(ModelServer, "m", args(**more))
     assert engine.only("Job").pod["priorityClassName"] == "isthmus-model"
 
 
-def test_kueues_order_stands_beside_it(built: Engine) -> None:
+def test_kueue_priorities_are_set_beside_pod_priorities(built: Engine) -> None:
     models = {endpoint["id"] for endpoint in bank()["endpoints"]}
     queued = [deployment for deployment in built.all("Deployment") if deployment.meta["name"] in models]
     assert queued

@@ -147,7 +147,7 @@ def test_a_precompiled_driver_goes_by_its_branch(engine: Engine) -> None:
         ({"version": "595.91.07"}, {"gpu_operator": "off"}, "no GPU Operator that would install it"),
     ],
 )
-def test_a_driver_that_cannot_be_is_refused(
+def test_an_impossible_driver_is_refused(
     engine: Engine, driver: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -173,7 +173,7 @@ def test_gpus_by_claim_are_a_device_class_of_the_pools_product(engine: Engine) -
         ({"allocation": "dra", "product": 'H100" || true || "'}, "is no product's name"),
     ],
 )
-def test_claims_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], message: str) -> None:
+def test_impossible_claims_are_refused(engine: Engine, more: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         deploy(engine, **more)
 
@@ -239,7 +239,7 @@ def test_a_group_joins_its_classs_rdma_network_and_shares_nvlink_memory(engine: 
         {"compute_domain": True},
     ],
 )
-def test_what_joins_machines_is_for_groups_only(engine: Engine, more: dict[str, Any]) -> None:
+def test_machine_fabric_is_only_for_groups(engine: Engine, more: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="a replica on one machine needs none"):
         serve(engine, **more)
 

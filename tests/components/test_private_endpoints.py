@@ -168,9 +168,7 @@ def test_a_list_of_resources_that_is_known_later_ends_in_the_policy(engine: Engi
         ({"resources": []}, "names no resources"),
     ],
 )
-def test_what_names_too_much_or_nothing_is_refused_when_it_shows_later_too(
-    later: dict[str, list[str]], message: str
-) -> None:
+def test_a_late_grant_that_is_too_wide_or_empty_is_refused(later: dict[str, list[str]], message: str) -> None:
     async def document() -> Any:
         resources_later = {
             key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"
@@ -236,7 +234,7 @@ def test_an_endpoint_without_a_name_is_an_error_not_an_empty_url(
         build(engine, BEDROCK)
 
 
-def test_whatever_bears_tags_has_them(engine: Engine) -> None:
+def test_every_taggable_resource_is_tagged(engine: Engine) -> None:
     build(engine, BEDROCK, PULLS)
     assert all(resource.inputs["tags"]["owner"] == "bank" for resource in engine.made)
 
@@ -339,7 +337,7 @@ def admits(engine: Engine, service: str, action: str, role: str, **context: str)
     return allowed(document, action, "arn:aws:x:::y", aws_PrincipalArn=role, **context)
 
 
-def test_who_runs_up_in_the_network_is_admitted_where_infrastructure_is_made(engine: Engine) -> None:
+def test_the_deployer_is_admitted_to_infrastructure_endpoints(engine: Engine) -> None:
     build(
         engine, BEDROCK, STORE, deployers=[DEPLOYER], deployment_services=["eks", "kms", "cloudtrail", "s3"]
     )
@@ -355,7 +353,7 @@ def test_who_runs_up_in_the_network_is_admitted_where_infrastructure_is_made(eng
     assert not admits(engine, "s3", "s3:PutObject", DEPLOYER, aws_ResourceAccount="999999999999")
 
 
-def test_who_runs_up_is_not_admitted_where_prompts_pass(engine: Engine) -> None:
+def test_the_deployer_is_not_admitted_to_model_endpoints(engine: Engine) -> None:
     build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
     assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
     assert [statement["Sid"] for statement in statements(engine, "rolesanywhere")] == ["Grant0"]

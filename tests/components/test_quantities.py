@@ -17,7 +17,7 @@ def test_a_quantity_is_a_number_of_its_base_unit(quantity: str, expected: Decima
 
 
 @pytest.mark.parametrize("quantity", ["", "64GB", "-1", "1e3", "many", "Gi"])
-def test_what_is_no_quantity_is_an_error_that_names_it(quantity: str) -> None:
+def test_an_invalid_quantity_is_an_error_with_its_value(quantity: str) -> None:
     with pytest.raises(InputError, match="is not a quantity"):
         amount(quantity)
 

@@ -58,7 +58,7 @@ def test_each_class_has_a_queue_with_its_gpus_in_the_pools_cohort(engine: Engine
     assert engine.only("Cohort").spec == {}, "what the classes have is all there is"
 
 
-def test_restricted_neither_borrows_nor_lends_unless_said(engine: Engine) -> None:
+def test_restricted_gpus_are_not_borrowed_or_lent_by_default(engine: Engine) -> None:
     deploy(engine, share("internal", 10), share("restricted", 6))
     queues = queues_by_name(engine, "ClusterQueue")
     for quota in quotas(queues["h100-restricted"]).values():
@@ -90,12 +90,12 @@ def test_a_queue_covers_what_groups_take_of_the_fabric_or_kueue_would_never_admi
     assert quota["nvidia.com/compute-domain-channel"] == {"nominalQuota": 10, "lendingLimit": 1}
 
 
-def test_what_no_class_has_is_the_cohorts_for_any_to_borrow(engine: Engine) -> None:
+def test_unassigned_gpus_belong_to_the_cohort(engine: Engine) -> None:
     deploy(engine, share("internal", 8), share("restricted", 6), reserved_gpus=1)
     assert quotas(engine.only("Cohort"))["nvidia.com/gpu"] == {"nominalQuota": 1}
 
 
-def test_a_teams_queue_stands_in_its_classs_cohort_which_holds_the_classs_limits(engine: Engine) -> None:
+def test_a_team_queue_is_in_the_cohort_of_its_class(engine: Engine) -> None:
     teams = [{"name": "pay", "gpus": 4, "borrow": 1, "weight": 2}, {"name": "kyc", "gpus": 3, "lend": 0}]
     deploy(engine, share("internal", 8, borrow=0, lend=2, teams=teams), share("restricted", 6))
     cohort = queues_by_name(engine, "Cohort")["h100-internal"]
@@ -127,7 +127,7 @@ def test_slices_and_shares_of_gpus_stay_with_their_class(engine: Engine) -> None
     assert quota["cpu"]["nominalQuota"] == (8 + 16) * 32
 
 
-def test_who_lends_takes_back_and_nobody_else_is_evicted_unless_said(engine: Engine) -> None:
+def test_lenders_reclaim_gpus_and_no_other_pod_is_evicted_by_default(engine: Engine) -> None:
     deploy(engine, share("internal", 8), share("restricted", 6))
     for cluster_queue in engine.all("ClusterQueue"):
         assert cluster_queue.spec["preemption"] == {
@@ -136,7 +136,7 @@ def test_who_lends_takes_back_and_nobody_else_is_evicted_unless_said(engine: Eng
         }
 
 
-def test_preemption_is_as_said(engine: Engine) -> None:
+def test_preemption_follows_the_settings(engine: Engine) -> None:
     preemption = {
         "within_queue": "lower-priority",
         "reclaim": "lower-priority",
@@ -160,7 +160,7 @@ def test_a_pool_may_have_priorities_of_its_own(engine: Engine) -> None:
     assert priorities == {"h100-internal": 2000, "h100-restricted": 4000, "h100-batch": 10}
 
 
-def test_a_local_queue_that_leads_elsewhere_is_made_anew(engine: Engine) -> None:
+def test_a_local_queue_with_another_target_is_replaced(engine: Engine) -> None:
     deploy(engine)
     before = {local_queue.meta["name"]: local_queue.spec for local_queue in engine.all("LocalQueue")}
     assert before == {"h100": {"clusterQueue": "h100"}}

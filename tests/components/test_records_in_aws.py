@@ -75,7 +75,7 @@ def test_a_sealers_role_puts_below_its_prefix_through_the_network_and_takes_noth
     assert not allowed(identity, "s3:PutBucketPolicy", BUCKET, **vpc)
 
 
-def test_a_gateways_role_on_fargate_mounts_by_the_shares_word_alone_and_does_nothing_else(
+def test_a_fargate_gateway_role_only_mounts_its_share(
     engine: Engine,
 ) -> None:
     engine.deploy(
@@ -213,7 +213,7 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
     assert all("r-policy" in mount_target.depends_on for mount_target in engine.all("MountTarget"))
 
 
-def test_a_share_for_restricted_work_or_that_nobody_mounts_is_refused(engine: Engine) -> None:
+def test_a_share_for_restricted_work_or_without_mounts_is_refused(engine: Engine) -> None:
     with pytest.raises(InputError, match="restricted work are kept on-prem"):
         engine.deploy(RecordsShare, "r", {**SHARE, "sensitivity": "restricted"})
     with pytest.raises(InputError, match="nobody may mount sealer-seals"):
@@ -249,7 +249,7 @@ def test_the_sealers_endpoint_has_addresses_known_beforehand_and_lets_sealers_in
         engine.deploy(SealingEndpoint, "g", {**args, "subnet_cidrs": cidrs[:1]})
 
 
-def test_in_a_cluster_the_sealer_bears_a_role_by_its_own_account_and_its_gateway_bears_none(
+def test_in_eks_the_sealer_has_a_role_and_its_gateway_has_none(
     eks_platform: Engine,
 ) -> None:
     bound = {
@@ -268,7 +268,7 @@ def test_in_a_cluster_the_sealer_bears_a_role_by_its_own_account_and_its_gateway
     assert secrets == {"confidential-sealer"}
 
 
-def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_points(
+def test_in_eks_gateway_and_sealer_claim_volumes_of_their_own_access_points(
     eks_platform: Engine,
 ) -> None:
     for role, namespace, name in (
@@ -302,7 +302,7 @@ def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_point
             assert volume["mountOptions"] == ["tls", "iam"]
 
 
-def test_in_a_cluster_a_sealer_reaches_its_store_and_what_hands_out_its_identity(
+def test_in_eks_a_sealer_reaches_only_its_store_and_the_identity_agent(
     eks_platform: Engine,
 ) -> None:
     (policy,) = [
@@ -360,7 +360,7 @@ def test_the_store_takes_seals_from_the_sealers_roles_whichever_stack_makes_them
     )
 
 
-def test_where_nobody_seals_only_services_of_aws_put(engine: Engine) -> None:
+def test_without_sealers_only_aws_services_may_put_objects(engine: Engine) -> None:
     account = Account()
     audit(account)
     bucket_policy = document(account, "BucketPolicy", "t-policy")

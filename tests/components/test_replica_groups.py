@@ -32,7 +32,7 @@ def vllm(pod: dict[str, Any]) -> dict[str, Any]:
     return box
 
 
-def test_one_machine_is_a_deployment_several_are_a_set_of_groups(engine: Engine) -> None:
+def test_a_one_machine_replica_is_a_deployment_and_a_larger_one_a_leader_worker_set(engine: Engine) -> None:
     deploy(engine)
     assert not engine.all("Deployment")
     leader_worker_set = engine.only("LeaderWorkerSet")
@@ -143,7 +143,7 @@ def test_every_pod_of_a_group_has_gpus_and_weights_only_the_leader_the_sidecar(e
     )
 
 
-def test_the_digest_of_the_weights_stands_on_every_pod(engine: Engine) -> None:
+def test_every_pod_has_the_digest_of_its_weights(engine: Engine) -> None:
     deploy(engine)
     template = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
     for part in ("leaderTemplate", "workerTemplate"):
@@ -170,7 +170,7 @@ def test_a_worker_is_asked_whether_it_reaches_its_leader(engine: Engine) -> None
     assert start["periodSeconds"] * start["failureThreshold"] >= 3600
 
 
-def test_the_probe_says_what_is_true(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_result_is_correct(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     code = vllm(deploy(engine)[1])["livenessProbe"]["exec"]["command"][2]
@@ -235,7 +235,7 @@ def test_up_waits_for_every_pod_of_the_new_templates(engine: Engine) -> None:
     )
 
 
-def test_one_group_more_touches_no_pod(engine: Engine) -> None:
+def test_adding_a_group_changes_no_running_pod(engine: Engine) -> None:
     before = deploy(engine)
     fresh_engine = Engine()
     after = deploy(fresh_engine, replicas=3)

@@ -39,7 +39,7 @@ def test_a_disposable_platform_leaves_what_the_whole_account_shares_and_nothing_
     assert sorted(engine.outputs["retained"]) == SHARED
 
 
-def test_what_the_two_make_differs_in_how_it_is_kept_only(
+def test_durable_and_disposable_platforms_differ_only_in_retention(
     engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
     platform["lifecycle"] = "disposable"

@@ -65,7 +65,9 @@ def test_the_gateway_holds_what_the_requirements_say_and_reads_its_calibrations(
     assert mounted == config_map.meta["name"]
 
 
-def test_people_decide_by_the_gateways_keys_and_database_under_another_user(reviewing: Engine) -> None:
+def test_the_review_service_uses_the_keys_and_database_of_the_gateway_with_another_user(
+    reviewing: Engine,
+) -> None:
     gateway = read_config(reviewing, "isthmus-fra1-confidential-gateway-config")
     read = read_config(reviewing, "isthmus-fra1-confidential-reviews-config")
     assert isinstance(read, ReviewsConfig)
@@ -108,7 +110,7 @@ def test_reviewers_alone_get_in_and_nothing_but_the_database_is_reached(reviewin
     assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
 
 
-def test_it_stands_apart_from_the_gateway(reviewing: Engine) -> None:
+def test_the_review_service_is_separate_from_the_gateway(reviewing: Engine) -> None:
     pods = reviewing.pods()
     confidential_gateway, confidential_reviews = pods["confidential-gateway"], pods["confidential-reviews"]
 
@@ -137,7 +139,7 @@ def test_it_stands_apart_from_the_gateway(reviewing: Engine) -> None:
     }
 
 
-def test_two_copies_outlive_a_machine_and_fit_their_namespace_while_they_are_rolled(
+def test_two_copies_survive_a_machine_loss_and_fit_their_quota_during_a_roll(
     reviewing: Engine,
 ) -> None:
     server = reviewing.only("Deployment", "isthmus-fra1-confidential-reviews-server")
@@ -166,7 +168,7 @@ def test_two_copies_outlive_a_machine_and_fit_their_namespace_while_they_are_rol
         )
 
 
-def test_with_kept_content_there_is_one_folder_of_keys() -> None:
+def test_with_kept_content_the_keys_share_one_folder() -> None:
     engine, platform = Engine(), reviewed(bank())
     platform["gateways"][1]["audit"]["content"] = {"volume": "content-keys", "days": {"kyc-extraction": 30}}
     platform["gateways"][1]["reviews"].pop("gateway_keys_volume")
@@ -219,7 +221,7 @@ def test_a_calibration_that_is_another_than_stated_is_not_mounted(engine: Engine
         engine.deploy(InferenceGateway, "g", {**GATEWAY, "routes": [scored]})
 
 
-def test_reviews_alone_let_nobody_in_whom_nobody_names_and_reach_no_database_elsewhere(
+def test_the_review_service_admits_only_named_namespaces_and_local_databases(
     engine: Engine,
 ) -> None:
     with pytest.raises(InputError, match="nobody is named who may reach it"):

@@ -54,7 +54,9 @@ def volumes_of(engine: Engine, name: str, namespace: str) -> dict[str, Made]:
     return {key: volumes[claim] for key, claim in claims.items() if claim in volumes}
 
 
-def test_who_decides_has_the_gateways_database_and_keys_under_a_user_of_its_own(reviewing: Engine) -> None:
+def test_the_review_service_uses_the_database_and_keys_of_the_gateway_with_its_own_user(
+    reviewing: Engine,
+) -> None:
     gateway, desk = (
         read_config(reviewing, f"{NAME}-gateway-config"),
         read_config(reviewing, f"{NAME}-reviews-config"),
@@ -70,7 +72,7 @@ def test_who_decides_has_the_gateways_database_and_keys_under_a_user_of_its_own(
     assert gateway.workloads[0].impact == "high"
 
 
-def test_its_records_lie_among_the_gateways_and_its_seals_are_the_sealers_to_write(reviewing: Engine) -> None:
+def test_the_review_service_writes_records_and_the_sealer_writes_seals(reviewing: Engine) -> None:
     volumes = volumes_of(reviewing, "confidential-reviews", SPACE)
     gateway = volumes_of(reviewing, "confidential-gateway", "isthmus-confidential")
     assert volumes.keys() == gateway.keys() == {"audit-records", "audit-seals"}
@@ -100,7 +102,7 @@ def test_the_keys_of_held_answers_are_on_the_organisations_own_share_for_both(re
     }
 
 
-def test_it_reaches_the_database_alone_and_bears_no_identity(reviewing: Engine) -> None:
+def test_the_review_service_reaches_only_the_database_and_has_no_identity(reviewing: Engine) -> None:
     policies = {
         network_policy.meta["name"]: network_policy
         for network_policy in reviewing.all("NetworkPolicy")
@@ -131,13 +133,13 @@ def test_it_reaches_the_database_alone_and_bears_no_identity(reviewing: Engine) 
     ]
 
 
-def test_it_waits_for_its_volumes_and_for_whoever_seals_there(reviewing: Engine) -> None:
+def test_the_review_service_waits_for_its_volumes_and_sealer(reviewing: Engine) -> None:
     awaited = set(reviewing.only("Deployment", f"{NAME}-reviews-server").depends_on)
     folders = {f"{NAME}-reviews-records-{folder}" for folder in ("records", "seals")}
     assert {*folders, *(f"{folder}-volume" for folder in folders), f"{NAME}-sealer-server"} <= awaited
 
 
-def test_on_a_share_of_the_organisations_it_claims_a_volume_by_name() -> None:
+def test_on_an_existing_share_the_review_service_claims_a_named_volume() -> None:
     data = private.reviewed(records_volume="records-confidential-reviews")
     data["audit"][0]["address"] = "10.80.9.9"
     for gateway in data["gateways"]:
@@ -154,7 +156,7 @@ def test_on_a_share_of_the_organisations_it_claims_a_volume_by_name() -> None:
     assert claim.spec["volumeName"] == "records-confidential-reviews"
 
 
-def test_where_nobody_asks_for_people_nothing_of_it_is_made() -> None:
+def test_without_reviews_no_review_service_is_created() -> None:
     deployed_engine = deployed(private.data())
     assert SPACE not in {namespace.meta["name"] for namespace in deployed_engine.all("Namespace")}
 

@@ -110,7 +110,7 @@ def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(e
     assert to["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "they cannot look up istiod"
 
 
-def test_its_service_is_no_load_balancer_and_its_proxies_bear_class_and_role(engine: Engine) -> None:
+def test_the_router_service_is_internal_and_its_proxies_are_labelled(engine: Engine) -> None:
     deploy(engine)
     gateway = engine.only("Gateway")
     inside = {"networking.istio.io/service-type": "ClusterIP"}
@@ -132,7 +132,7 @@ def test_another_implementation_takes_its_settings_from_an_object(
     assert engine.only("Gateway").spec["infrastructure"]["parametersRef"] == settings
 
 
-def test_proxies_look_names_up_where_the_site_says(engine: Engine, platform: dict[str, Any]) -> None:
+def test_proxies_use_the_resolvers_of_the_site(engine: Engine, platform: dict[str, Any]) -> None:
     platform["sites"][0]["cluster_dns"] = {"presets": ["openshift"]}
     platform["gateways"][1]["router"] = ROUTER
     build(engine, platform)
@@ -140,7 +140,7 @@ def test_proxies_look_names_up_where_the_site_says(engine: Engine, platform: dic
     assert [port["port"] for port in egress[-1]["ports"]] == [5353, 5353]
 
 
-def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine) -> None:
+def test_old_pods_end_only_when_the_router_has_a_target(engine: Engine) -> None:
     deploy(engine)
     assert {"g-router", "g-router-kyc", "g-router-tls-llama"} <= set(engine.only("Deployment").depends_on)
 
@@ -152,7 +152,7 @@ def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine
         ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
     ],
 )
-def test_what_a_router_may_not_or_cannot_do_is_refused(
+def test_an_impossible_router_setting_is_refused(
     engine: Engine, sensitivity: str, route: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):

@@ -69,7 +69,7 @@ def test_nothing_comes_in_and_out_to_s3_alone(engine: Engine) -> None:
     assert not engine.all("SecurityGroupIngressRule")
 
 
-def test_the_container_is_told_vllms_arguments_as_variables(engine: Engine) -> None:
+def test_the_container_gets_vllm_arguments_as_variables(engine: Engine) -> None:
     make(
         engine,
         tensor_parallel=2,
@@ -93,7 +93,7 @@ def test_the_container_is_told_vllms_arguments_as_variables(engine: Engine) -> N
 
 
 @pytest.mark.parametrize("argument", ["--seed", "7", "--seed=1\n2", f"--seed={'1' * 1025}"])
-def test_an_argument_that_is_no_variable_is_refused(engine: Engine, argument: str) -> None:
+def test_an_argument_without_a_variable_is_refused(engine: Engine, argument: str) -> None:
     engine_args = ["--seed=1", argument] if argument == "--seed" else [argument]
     with pytest.raises(InputError, match=r"given twice|cannot be handed"):
         make(engine, engine_args=engine_args)
@@ -122,7 +122,7 @@ def test_the_role_reads_these_weights_and_this_image_and_assumes_nothing(engine:
     assert role["permissionsBoundary"] == "arn:aws:iam/policy:::bank-qwen-execution-boundary"
 
 
-def test_the_organisations_own_boundary_takes_the_place_of_ours(engine: Engine) -> None:
+def test_the_boundary_of_the_organisation_replaces_the_default(engine: Engine) -> None:
     make(engine, permissions_boundary="arn:aws:iam::123456789012:policy/llm")
     assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::123456789012:policy/llm"
     assert not engine.all("Policy")
@@ -143,7 +143,7 @@ def test_a_key_that_exists_is_used_and_none_is_made(engine: Engine) -> None:
     assert not engine.all("Key")
 
 
-def test_the_log_is_ours_before_sagemaker_would_make_its_own(engine: Engine) -> None:
+def test_the_log_group_exists_before_sagemaker_creates_one(engine: Engine) -> None:
     make(engine, log_days=100)
     group = engine.only("LogGroup")
     assert group.inputs["name"] == f"/aws/sagemaker/Endpoints/{engine.only('Endpoint').inputs['name']}"
@@ -180,7 +180,7 @@ def test_a_shadow_has_its_own_model_and_its_part_of_the_calls(engine: Engine) ->
     ]
 
 
-def test_what_is_captured_is_sealed_erased_and_kept_when_the_stack_goes(engine: Engine) -> None:
+def test_captured_data_is_encrypted_expired_and_retained(engine: Engine) -> None:
     make(engine, capture={"sampling_pct": 10, "days": 30})
     capture = config(engine)["dataCaptureConfig"]
     assert (capture["enableCapture"], capture["initialSamplingPercentage"]) == (True, 10)
@@ -226,7 +226,7 @@ def test_two_alarms_take_a_deployment_back(engine: Engine) -> None:
         ("all-at-once", "ALL_AT_ONCE", ""),
     ],
 )
-def test_calls_move_as_it_is_said(engine: Engine, kind: str, type_: str, size: str) -> None:
+def test_calls_move_by_the_stated_share(engine: Engine, kind: str, type_: str, size: str) -> None:
     make(engine, rollout={"kind": kind, "step_pct": 20, "wait_s": 240, "keep_old_s": 600}, load_timeout_s=600)
     policy = deployment(engine)["blueGreenUpdatePolicy"]
     routing = policy["trafficRoutingConfiguration"]
@@ -240,7 +240,7 @@ def test_calls_move_as_it_is_said(engine: Engine, kind: str, type_: str, size: s
     assert policy["maximumExecutionTimeoutInSeconds"] == 2 * 600 + steps * 240 + 600 + 600
 
 
-def test_instances_follow_the_load_where_it_is_said(engine: Engine) -> None:
+def test_instances_scale_with_the_load_if_stated(engine: Engine) -> None:
     make(engine)
     assert not engine.all("Target")
     fresh_engine = Engine()
@@ -266,7 +266,7 @@ def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
     assert engine.only("Endpoint").inputs["name"] == fresh_engine.only("Endpoint").inputs["name"]
 
 
-def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
+def test_a_rolled_back_deployment_is_an_error() -> None:
     from components.aws.sagemaker.endpoint import _moved
 
     assert _moved("new", "new", "endpoints.qwen") == "new"
@@ -283,7 +283,7 @@ def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
         ({"capture": {"sampling_pct": 1, "days": 31}}, "would be kept for 31 days"),
     ],
 )
-def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: Any, message: str) -> None:
+def test_a_setting_that_breaks_a_boundary_is_refused(engine: Engine, wrong: Any, message: str) -> None:
     with pytest.raises(Refused, match=message):
         make(engine, **wrong)
     assert not engine.made

@@ -52,7 +52,7 @@ def test_the_identity_may_call_this_endpoint_and_from_its_network_alone(hosted: 
     assert attached == hosted.only("Role", "hosted-confidential-frankfurt-identity-role").inputs["name"]
 
 
-def test_its_sessions_and_its_boundary_allow_no_more(hosted: Engine) -> None:
+def test_sessions_and_boundary_allow_only_the_endpoint_calls(hosted: Engine) -> None:
     most = json.loads(hosted.only("Profile").inputs["sessionPolicy"])["Statement"]
     (bound,) = [
         [statement for statement in statements if statement["Effect"] == "Allow"]
@@ -93,14 +93,14 @@ def test_the_s3_endpoint_lets_sagemakers_role_fetch_these_weights_and_write_capt
     assert (write["Action"], write["Resource"]) == (["s3:PutObject"], [f"arn:aws:s3:::{bucket}-*/{name}/*"])
 
 
-def test_a_capture_goes_to_a_bucket_of_this_account_whoever_else_has_one_of_the_name(hosted: Engine) -> None:
+def test_a_capture_goes_to_a_bucket_of_this_account_only(hosted: Engine) -> None:
     vpc_endpoint = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
     fetch, write = json.loads(vpc_endpoint["policy"])["Statement"]
     assert write["Condition"]["StringEquals"] == {"aws:ResourceAccount": ACCOUNT}
     assert "StringEquals" not in fetch["Condition"], "weights may lie in another account of the organisation"
 
 
-def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> None:
+def test_the_translator_config_holds_endpoint_model_and_address(hosted: Engine) -> None:
     (config,) = [
         config_map.inputs["data"]["config.yaml"]
         for config_map in hosted.all("ConfigMap")
@@ -129,12 +129,12 @@ def test_a_used_up_budget_denies_calls_of_sagemaker_too(hosted: Engine) -> None:
     assert set(CALLS) <= set(denial[0]["Action"])
 
 
-def test_what_it_costs_is_its_workloads_where_it_is_alone_on_it(hosted: Engine) -> None:
+def test_the_cost_of_an_endpoint_belongs_to_its_only_workload(hosted: Engine) -> None:
     tags = hosted.only("Endpoint").inputs["tags"]
     assert (tags["isthmus.dev/class"], tags["isthmus.dev/workload"]) == ("confidential", "policy-letters")
 
 
-def test_where_its_data_goes_is_said_in_one_line() -> None:
+def test_the_data_path_is_reported_in_one_line() -> None:
     lines = data_paths(CheckedPlatform.model_validate(platform()))
     assert lines[-1] == (
         f"policy-letters (confidential): frankfurt/{HOSTED} on Amazon SageMaker, processed in eu-central-1"

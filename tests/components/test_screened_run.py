@@ -227,9 +227,7 @@ def test_unless_more_is_stated_secrets_are_taken_out_of_answers(plain: Standing,
     assert content == f"Which key has {IBAN}?", "a prompt of class public leaves as it came"
 
 
-def test_by_patterns_alone_a_detector_stays_within_the_memory_that_it_asks_for(
-    plain: Standing, built: Engine
-) -> None:
+def test_a_detector_with_patterns_only_stays_within_its_memory_limit(plain: Standing, built: Engine) -> None:
     plain.cloud.reset()
     plain.cloud.words = [
         "The password is hunter2-of-the-tests. ",

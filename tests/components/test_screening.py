@@ -64,14 +64,14 @@ def test_without_languages_it_goes_by_its_models(built: Engine) -> None:
     assert Screening().spoken == ["en"]
 
 
-def test_each_place_says_where_it_stands(built: Engine) -> None:
+def test_each_place_names_its_site_and_target(built: Engine) -> None:
     (away,) = read_config(built, f"{GATEWAY}-config")["routes"]
     assert (away["site"], away["target"]) == ("frankfurt", "bedrock")
     (route,) = read_config(built, "isthmus-fra1-confidential-gateway-config")["routes"]
     assert (route["site"], route["target"]) == ("fra1", "onprem-vllm")
 
 
-def test_it_is_there_before_the_gateway_and_ends_after_it(built: Engine) -> None:
+def test_a_detector_starts_before_the_gateway_and_ends_after_it(built: Engine) -> None:
     detector = box(built)
     assert detector["restartPolicy"] == "Always"
     assert detector["image"] == f"{REGISTRY}detector@{DIGEST}"
@@ -79,7 +79,7 @@ def test_it_is_there_before_the_gateway_and_ends_after_it(built: Engine) -> None
         assert detector[probe]["httpGet"]["port"] == 9091, probe
 
 
-def test_it_is_bare_as_every_container_and_has_no_secret(built: Engine) -> None:
+def test_a_detector_has_the_pod_defaults_and_no_secret(built: Engine) -> None:
     detector = box(built)
     (gateway,) = built.only("Deployment", f"{GATEWAY}-server").pod["containers"]
     assert detector["securityContext"] == gateway["securityContext"]
@@ -88,7 +88,7 @@ def test_it_is_bare_as_every_container_and_has_no_secret(built: Engine) -> None:
     assert not {mount["name"] for mount in gateway["volumeMounts"]} & {"detector-config", "detector-tmp"}
 
 
-def test_its_ports_are_its_own_and_only_metrics_are_reached(built: Engine) -> None:
+def test_a_detector_exposes_only_its_metrics(built: Engine) -> None:
     policy = built.only("NetworkPolicy", f"{GATEWAY}-network").spec
     ports = {port["port"]: rule["from"] for rule in policy["ingress"] for port in rule["ports"]}
     assert set(ports) == {8443, 9090, 9091}, "who reached the detector would see what nobody has redacted"
@@ -97,7 +97,7 @@ def test_its_ports_are_its_own_and_only_metrics_are_reached(built: Engine) -> No
     assert [port["port"] for port in scraped] == ["health", "detector"]
 
 
-def test_its_configuration_is_named_by_its_content_and_rolls_the_pods() -> None:
+def test_a_changed_detector_configuration_rolls_the_pods() -> None:
     names = []
     for limit in (1, 2):
         engine = Engine()
@@ -111,7 +111,7 @@ def test_its_configuration_is_named_by_its_content_and_rolls_the_pods() -> None:
     assert len({*names}) == 2
 
 
-def test_a_gateway_without_one_is_as_it_was(built: Engine) -> None:
+def test_a_gateway_without_a_detector_is_unchanged(built: Engine) -> None:
     name = "isthmus-fra1-restricted-gateway"
     assert "initContainers" not in built.only("Deployment", f"{name}-server").pod
     assert "screening" not in read_config(built, f"{name}-config")
@@ -119,7 +119,9 @@ def test_a_gateway_without_one_is_as_it_was(built: Engine) -> None:
     assert [port["port"] for port in scraped] == ["health"]
 
 
-def test_what_the_organisation_adds_is_redacted_too(engine: Engine, platform: dict[str, Any]) -> None:
+def test_additional_entities_of_the_organisation_are_redacted(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
     public = next(gateway for gateway in platform["gateways"] if gateway["class"] == "public")
     public |= {"redacted": ["prompts-leaving-site"], "screening": internal(platform)["screening"]}
     build(engine, platform)
@@ -180,7 +182,7 @@ def test_a_gateway_waits_for_its_guards_model(engine: Engine, platform: dict[str
         ({"cpu": "500m", "memory": "3Gi"}, "500m", "3Gi"),
     ],
 )
-def test_it_asks_for_what_its_processes_and_models_take(
+def test_a_detector_requests_cpu_and_memory_for_its_processes_and_models(
     engine: Engine, platform: dict[str, Any], settings: dict[str, Any], cpu: str, memory: str
 ) -> None:
     public = next(gateway for gateway in platform["gateways"] if gateway["class"] == "public")

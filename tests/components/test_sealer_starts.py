@@ -111,7 +111,7 @@ def eventually(holds: Callable[[], Any], *processes: Running) -> Any:
     return outcome
 
 
-def test_on_fargate_what_the_edge_records_is_sealed_under_the_tasks_role_into_a_locked_store(
+def test_on_fargate_records_are_sealed_with_the_task_role_into_a_locked_store(
     engine: Engine, tmp_path: Path, store: Store, role: TaskRole
 ):
     authority = Authority(tmp_path / "ca")
@@ -162,7 +162,7 @@ def test_on_fargate_what_the_edge_records_is_sealed_under_the_tasks_role_into_a_
     assert b"Is hail covered" not in b"".join(store.objects)
 
 
-def test_in_a_cluster_the_sealer_seals_by_its_pods_identity_as_its_configuration_says(
+def test_in_eks_the_sealer_seals_with_its_pod_identity(
     engine: Engine, tmp_path: Path, store: Store, role: TaskRole
 ):
     platform = private.platform()
@@ -194,7 +194,7 @@ def test_in_a_cluster_the_sealer_seals_by_its_pods_identity_as_its_configuration
     assert set(role.asked) == {"/v1/credentials"}
 
 
-def test_without_an_identity_nothing_is_sealed_whatever_else_lies_about(tmp_path: Path, store: Store):
+def test_without_an_identity_nothing_is_sealed(tmp_path: Path, store: Store):
     private_key, _ = new_key()
     (tmp_path / "sealer.key.pem").write_bytes(private_key)
     for name in ("records", "seals"):

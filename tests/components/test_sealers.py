@@ -35,7 +35,7 @@ def mounts(deployment: Made) -> dict[str, tuple[str, bool]]:
     }
 
 
-def test_the_sealer_is_told_the_sites_store_and_seals_for_its_class(built: Engine) -> None:
+def test_the_sealer_uses_the_store_of_the_site_for_its_class(built: Engine) -> None:
     read = read_config(built, "isthmus-fra1-restricted-sealer-config")
     assert isinstance(read, SealerConfig)
     assert (read.data_class, read.site) == ("restricted", "fra1")
@@ -97,7 +97,7 @@ def test_kubelet_gives_no_group_the_folders_of_the_share(built: Engine) -> None:
     assert users == {"gateway": 2000, "sealer": 2001}
 
 
-def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: Engine) -> None:
+def test_a_sealer_reaches_only_its_store_by_address(built: Engine) -> None:
     policies = {
         network_policy.meta["name"]: network_policy.spec
         for network_policy in built.all("NetworkPolicy")
@@ -130,7 +130,7 @@ def test_no_role_of_people_reaches_the_sealers_namespace(engine: Engine) -> None
     assert not [rule for rule in cluster_roles if {"pods", "secrets", "deployments"} & set(rule["resources"])]
 
 
-def test_a_gateway_waits_for_whoever_seals_its_records(built: Engine) -> None:
+def test_a_gateway_waits_for_its_sealer(built: Engine) -> None:
     waits = built.only("Deployment", "isthmus-fra1-restricted-gateway-server").depends_on
     assert "isthmus-fra1-restricted-sealer-server" in waits
 
@@ -152,7 +152,7 @@ def test_another_route_is_another_version_in_the_records(engine: Engine, platfor
     assert policies[3] == "v12"
 
 
-def test_content_is_kept_for_whom_the_platform_says_under_keys_on_a_volume_of_its_own(
+def test_content_is_kept_for_named_workloads_with_keys_on_a_separate_volume(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     content = {"volume": "content-keys", "days": {"transaction-narratives": 1825}}

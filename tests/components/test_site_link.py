@@ -260,7 +260,7 @@ def test_without_zones_nothing_leaves_the_vpc_for_a_name(engine: Engine) -> None
 
 
 @pytest.mark.parametrize("mode", ["existing", "off"])
-def test_resolvers_that_are_not_ours_are_not_made(engine: Engine, mode: str) -> None:
+def test_existing_resolvers_are_not_created(engine: Engine, mode: str) -> None:
     build(engine, resolvers=mode, site_dns=[])
     assert not resources_of(engine, "aws:route53/")
     assert engine.outputs["inbound_resolver_ips"] == []
@@ -281,7 +281,7 @@ def test_a_link_that_is_off_makes_nothing(engine: Engine) -> None:
     assert engine.outputs["transit_gateway_id"] == ""
 
 
-def test_whatever_bears_tags_has_them_and_the_class_where_there_is_one(engine: Engine) -> None:
+def test_every_taggable_resource_is_tagged_with_its_class(engine: Engine) -> None:
     build(engine, classes=["internal"])
     bare = {resource.kind for resource in engine.made if "tags" not in resource.inputs}
     assert bare == {"RouteTableAssociation", "Route", "ResolverRuleAssociation"}

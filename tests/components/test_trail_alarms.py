@@ -28,7 +28,7 @@ def rules(engine: Engine) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_whoever_switches_the_trail_off_is_seen_by_two_ways(engine: Engine) -> None:
+def test_switching_the_trail_off_is_detected_in_two_ways(engine: Engine) -> None:
     trailed(engine)
     calls = {
         call

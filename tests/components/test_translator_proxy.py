@@ -54,7 +54,7 @@ def test_pull_secrets_are_each_named_once_and_the_old_key_still_counts() -> None
     assert images.all_pull_secrets == ["a", "b"]
 
 
-def test_a_translators_proxy_is_told_to_it_and_to_its_helper_and_the_network_opens_to_its_address(
+def test_a_proxy_is_configured_for_translator_helper_and_network_policy(
     engine,
 ) -> None:
     public(engine, translator=translator(proxy=PROXY))

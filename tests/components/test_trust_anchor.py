@@ -18,7 +18,7 @@ def anchor(engine: Engine, **more: Any) -> None:
     engine.deploy(TrustAnchor, "t", {"name": "bank", "region": REGION, "mode": "manage", **more})
 
 
-def test_an_authoritys_certificates_are_trusted_and_what_stands_around_them_is_not_sent(
+def test_only_the_certificates_of_an_authority_are_sent(
     engine: Engine,
 ) -> None:
     anchor(engine, ca_certificates=f"# the bank's\n{authority.pem()}", tags={"team": "ml"})
@@ -51,7 +51,7 @@ def test_aws_tells_of_the_authoritys_end_and_of_bearers_only_where_asked(engine:
     )
 
 
-def test_bearers_certificates_of_months_are_told_of(engine: Engine) -> None:
+def test_long_lived_certificates_are_reported(engine: Engine) -> None:
     anchor(engine, acm_pca=PCA, notice_days=60, bearer_notice_days=14)
     notices = {
         notification_setting["event"]: notification_setting
@@ -91,7 +91,7 @@ def test_off_names_nothing(engine: Engine) -> None:
         ({"mode": "on"}, "'on' is not known"),
     ],
 )
-def test_what_cannot_be_trusted_is_named_and_nothing_is_made(
+def test_an_untrustworthy_certificate_is_refused_before_anything_is_created(
     engine: Engine, more: dict[str, Any], match: str
 ) -> None:
     with pytest.raises(InputError, match=match):

@@ -141,7 +141,7 @@ def test_a_signature_is_checked_by_the_job_and_in_each_pod(engine: Engine) -> No
         assert {"name": "weights-key", "configMap": {"name": "signers", "defaultMode": 0o440}} in volumes
 
 
-def test_a_claims_weights_are_verified_where_that_is_said(engine: Engine) -> None:
+def test_weights_on_a_claim_are_verified_if_stated(engine: Engine) -> None:
     weights = {"uri": "pvc://llama/base", "digest": DIGEST, "verify": True}
     engine.deploy(ModelServer, "m", args(weights=weights))
     (first, _) = engine.only("Deployment").pod["initContainers"]
@@ -178,7 +178,7 @@ def test_other_weights_make_another_job_and_the_same_ones_the_same(engine: Engin
         ({"store": {**STORE, "endpoint": "https://a:b@s3"}}, {}, "no plain https address"),
     ],
 )
-def test_what_cannot_be_fetched_is_refused(
+def test_unfetchable_weights_are_refused(
     engine: Engine, weights: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

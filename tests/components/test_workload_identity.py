@@ -69,7 +69,7 @@ def test_calls_from_another_network_are_outside_boundary_and_session(engine: Eng
         assert not allowed(policy, "bedrock:InvokeModel", profile)
 
 
-def test_what_bedrock_routes_on_is_inside_boundary_and_session_in_its_destinations_only(
+def test_cross_region_calls_are_allowed_only_in_the_destinations_of_the_profile(
     engine: Engine,
 ) -> None:
     model = "arn:aws:bedrock:*::foundation-model/m"
@@ -125,7 +125,7 @@ def test_without_one_a_boundary_of_its_own_bounds_the_role(engine: Engine) -> No
     assert engine.only("Role").inputs["permissionsBoundary"] == f"arn:aws:iam/policy:::{policy.name}"
 
 
-def test_all_that_is_made_bears_class_and_tags_and_is_no_access_key(engine: Engine) -> None:
+def test_all_resources_have_class_and_tags_and_none_is_an_access_key(engine: Engine) -> None:
     identity(engine, tags={"team": "ml"})
     assert {resource.kind for resource in engine.made} == {"Role", "Policy", "Profile"}
     for resource in engine.made:
@@ -190,7 +190,7 @@ def test_a_recorded_exception_lets_a_confidential_class(engine: Engine) -> None:
         ),
     ],
 )
-def test_what_would_be_wide_or_refused_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
+def test_a_wide_or_refused_setting_is_named(engine: Engine, more: dict[str, Any], match: str) -> None:
     with pytest.raises((InputError, Refused), match=match):
         identity(engine, **more)
     assert not engine.all("Profile")

@@ -90,7 +90,7 @@ def test_a_pod_that_is_accepted_ends_everything_and_names_the_policy(server):
         prove(server)
 
 
-def test_a_refusal_by_something_else_is_no_proof(server):
+def test_a_refusal_by_another_policy_does_not_prove_admission(server):
     Api.answers = [(403, "exceeded quota: isthmus")]
     with pytest.raises(Refused, match="exceeded quota"):
         prove(server)

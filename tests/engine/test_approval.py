@@ -44,7 +44,7 @@ def test_a_digest_is_of_the_one_stack_that_is_built(text: str):
 
 
 @pytest.mark.parametrize("text", ["", HEX[:-1], f"sha512:{HEX}", f"sha256:{HEX.upper()}", "no-such-file"])
-def test_what_is_neither_a_digest_nor_a_file_is_wrong_input(text: str):
+def test_an_approval_must_be_a_digest_or_a_file(text: str):
     with pytest.raises(InputError, match="neither a digest"):
         approval.parse_approvals(text, ["dev"])
 
@@ -68,14 +68,14 @@ def test_a_file_of_other_stacks_is_wrong_input(tmp_path: Path, names: list[str])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]]", '{"stack": "dev"}', '{"stack": 1}', "3", "\x00"])
-def test_a_file_that_is_no_preview_is_wrong_input(tmp_path: Path, text: str):
+def test_a_file_that_is_not_a_preview_is_invalid_input(tmp_path: Path, text: str):
     (tmp_path / "it").write_text(text)
     with pytest.raises(InputError, match="no preview of this version"):
         approval.parse_approvals(str(tmp_path / "it"), ["dev"])
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
-def test_what_was_not_seen_whole_cannot_be_approved(tmp_path: Path, status: str):
+def test_an_incomplete_preview_cannot_be_approved(tmp_path: Path, status: str):
     for digest_text in ("", f"sha256:{HEX}"):
         file = written(tmp_path, preview(status=status, digest=digest_text))
         with pytest.raises(Refused, match=f"the preview is {status}"):
@@ -94,7 +94,7 @@ def test_a_file_that_was_changed_by_hand_is_wrong_input(tmp_path: Path):
         approval.parse_approvals(written(tmp_path, forged), ["dev"])
 
 
-def test_a_preview_of_two_commits_says_nothing_of_what_stands(tmp_path: Path):
+def test_a_preview_of_two_commits_does_not_read_the_deployed_state(tmp_path: Path):
     with pytest.raises(InputError, match="compares two commits"):
         approval.parse_approvals(written(tmp_path, preview(baseline="commit")), ["dev"])
 

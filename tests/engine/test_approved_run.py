@@ -112,7 +112,7 @@ def opened(stack: Stack, world: World, approved: Preview | None = None) -> Appro
     return ApprovedEngine(stack, approved_changes, lambda _: None, None)
 
 
-def test_what_was_approved_is_built_by_the_fresh_previews_own_plan(stack: Stack, world: World):
+def test_an_approved_change_is_built_with_the_plan_of_the_fresh_preview(stack: Stack, world: World):
     opened(stack, world).up()
     assert world.built == ["whole"]
 
@@ -127,7 +127,7 @@ def test_another_preview_is_refused_before_the_stack_is_even_made(stack: Stack, 
     assert world.built == []
 
 
-def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why(stack: Stack, world: World):
+def test_an_undecided_preview_is_refused_and_a_failed_one_gives_the_reason(stack: Stack, world: World):
     fresh = world.fresh
     diagnostics = [Diagnostic(severity="error", message="the account has gaps")]
     world.fresh = preview(status="partial", digest="", diagnostics=diagnostics)
@@ -158,9 +158,7 @@ def test_a_file_that_somebody_changed_after_the_preview_is_refused(stack: Stack,
     assert world.built == []
 
 
-def test_a_stack_that_does_not_stand_is_made_after_the_comparison_and_previewed_by_the_engine(
-    stack: Stack, world: World
-):
+def test_a_new_stack_is_created_after_the_comparison_and_previewed_by_the_engine(stack: Stack, world: World):
     world.state = None
     engine = opened(stack, world)
     assert world.made
@@ -168,7 +166,7 @@ def test_a_stack_that_does_not_stand_is_made_after_the_comparison_and_previewed_
     assert world.built == ["step"]
 
 
-def test_what_a_cut_off_run_left_is_decided_and_no_more_is_done_than_was_approved(stack: Stack, world: World):
+def test_interrupted_creations_are_decided_within_the_approval(stack: Stack, world: World):
     engine = opened(stack, world)
     engine.replace({"deployment": {"resources": []}}, world.state or {})
     engine.up()

@@ -35,7 +35,7 @@ def test_a_component_is_not_counted_as_a_resource():
     assert (run.total, dict(run.counts)) == (0, {})
 
 
-def test_a_replacement_is_told_once_with_the_property_that_forces_it():
+def test_a_replacement_is_reported_once_with_the_property_that_forces_it():
     lines = Lines()
     run = Run(watcher=lines)
     forced = {"spec.selector": {"diffKind": "update-replace", "inputDiff": True}}
@@ -48,7 +48,7 @@ def test_a_replacement_is_told_once_with_the_property_that_forces_it():
     assert run.counts == {"replace": 1}
 
 
-def test_what_stays_the_same_is_counted_and_not_told():
+def test_unchanged_resources_are_counted_and_not_listed():
     lines = Lines()
     run = Run(watcher=lines)
     run.on_event(event("resourcePreEvent", "same"))
@@ -66,7 +66,7 @@ def test_a_resource_goes_by_kind_and_name():
     assert resource_label(URN) == "Deployment model-server"
 
 
-def test_a_creation_that_fails_is_told_at_once_and_kept():
+def test_a_failed_creation_is_reported_at_once_and_recorded():
     reported: list[str] = []
     run = Run(on_lost=lambda creation: reported.append(creation.urn))
     run.on_event(event("resourcePreEvent", "create"))

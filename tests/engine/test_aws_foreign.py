@@ -106,7 +106,7 @@ ALLOWED = {
 }
 
 
-def test_what_the_state_has_is_no_stray():
+def test_a_resource_in_the_state_is_not_a_stray():
     strays, account = look(**ALLOWED)
     assert (strays, account.unseen) == ([], [])
 
@@ -172,7 +172,7 @@ def test_what_the_state_has_is_no_stray():
         ("get_resources", tagged("arn:aws:s3:::theirs"), "aws:s3", "theirs", "medium"),
     ],
 )
-def test_what_hangs_on_ours_or_bears_our_tags_is_found(
+def test_resources_attached_to_ours_or_with_our_tags_are_found(
     call: str, answer: Any, type_: str, name: str, severity: str
 ):
     (stray,), _ = look(**{**ALLOWED, call: answer})
@@ -180,7 +180,7 @@ def test_what_hangs_on_ours_or_bears_our_tags_is_found(
     assert stray.where == "AWS, eu-central-1"
 
 
-def test_what_we_may_not_ask_for_is_named_and_the_rest_is_looked_at():
+def test_denied_lookups_are_named_and_the_others_continue():
     no = Denied("AWS cannot be asked (AccessDenied)")
     strays, account = look(
         **{**ALLOWED, "describe_internet_gateways": no, "list_role_policies": {"PolicyNames": ["x"]}}

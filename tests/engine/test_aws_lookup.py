@@ -87,7 +87,7 @@ class TestByName:
             "arn:thing"
         )
 
-    def test_what_aws_does_not_know_was_not_made(self):
+    def test_a_resource_unknown_to_aws_was_not_created(self):
         for code in ("NoSuchEntity", "ResourceNotFoundException", "404", "InvalidVpcID.NotFound"):
             assert BY_NAME(aws(get_thing=refused(code)), creation(name="a")) == NotMade()
 
@@ -97,7 +97,7 @@ class TestByName:
         assert isinstance(verdict, NotMade)
         assert "isthmus/prod" in verdict.why
 
-    def test_a_thing_without_tags_is_nobodys_guess(self):
+    def test_an_untagged_resource_is_never_guessed(self):
         verdict = BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), creation(name="a"))
         assert isinstance(verdict, Unknown)
         assert verdict.look == "aws some get-thing --name a --region eu-central-1"
@@ -109,7 +109,7 @@ class TestByName:
     def test_a_name_that_only_aws_plugin_knew_cannot_be_looked_up(self):
         assert isinstance(BY_NAME(aws(), creation(namePrefix="a")), Unknown)
 
-    def test_what_the_state_has_is_not_decided_anew(self):
+    def test_a_resource_in_the_state_is_not_decided_again(self):
         account = aws(frozenset({("aws:some/thing:Thing", "arn:thing")}), get_thing=THING)
         assert isinstance(BY_NAME(account, creation(name="a")), NotMade)
 
@@ -119,19 +119,19 @@ class TestByTags:
         listed = [{"Id": f"t-{number}", "Tags": tags(), **item} for number, item in enumerate(items)]
         return aws(list_things={"Things": listed}, **kind)
 
-    def test_one_with_our_tags_is_the_one(self):
+    def test_a_resource_with_our_tags_is_the_match(self):
         foreign = {"Tags": tags(**{RESOURCE_TAG: "another"})}
         assert BY_TAGS(self.things(foreign, {}), creation()) == Made("t-1")
 
-    def test_two_are_named_with_their_ids_and_none_is_chosen(self):
+    def test_two_matches_are_named_with_their_ids_and_neither_is_adopted(self):
         verdict = BY_TAGS(self.things({}, {}), creation())
         assert isinstance(verdict, Unknown)
         assert "2 may be this one (t-0, t-1)" in verdict.may
 
-    def test_what_is_being_deleted_does_not_count(self):
+    def test_objects_being_deleted_do_not_count(self):
         assert BY_TAGS(self.things({"State": "going"}, {}), creation()) == Made("t-1")
 
-    def test_what_was_there_before_the_run_does_not_count_but_clocks_may_differ_a_little(self):
+    def test_resources_older_than_the_run_do_not_count_within_clock_tolerance(self):
         account = self.things(
             {"Created": NOON - timedelta(minutes=5)}, {"Created": (NOON - timedelta(seconds=30)).isoformat()}
         )
@@ -151,7 +151,7 @@ class TestByTags:
         assert look_up(some, creation()) == Made("t-1")
 
 
-def test_a_child_is_found_through_its_parent_and_by_nothing_else():
+def test_a_child_is_found_only_through_its_parent():
     look_up = by_parent(
         "some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{item[Name]}"
     )

@@ -85,7 +85,7 @@ def test_the_tags_are_those_that_the_program_sets():
 
 
 @every_type
-def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world, token):
+def test_only_created_resources_are_found_by_their_id(client, world, token):
     creation = begun(client, world, token)
     before = look_up(account(), creation)
     assert isinstance(before, NotMade), before
@@ -106,7 +106,7 @@ tagged_type = pytest.mark.parametrize(
 
 
 @tagged_type
-def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
+def test_a_resource_with_tags_of_another_stack_is_never_adopted(client, world, token):
     creation = begun(client, world, token)
     foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
     client.create(token, client.checked(token, foreign))
@@ -115,7 +115,7 @@ def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
 
 
 @tagged_type
-def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
+def test_an_untagged_resource_is_reported_and_not_adopted(client, world, token):
     creation = begun(client, world, token)
     inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}
     id, _ = client.create(token, client.checked(token, inputs))
@@ -130,9 +130,7 @@ def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
 @pytest.mark.parametrize(
     "token", ["aws:iam/rolePolicy:RolePolicy", "aws:cloudwatch/logMetricFilter:LogMetricFilter"]
 )
-def test_a_setting_whose_name_was_made_up_is_looked_for_since_the_next_run_makes_up_another(
-    client, world, token
-):
+def test_a_setting_with_a_generated_name_is_looked_up_again(client, world, token):
     inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
     creation = with_inputs(token, client.checked(token, inputs))
     assert creation.made_up("name")
@@ -160,7 +158,7 @@ def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world,
         ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "namePrefix": "p"}),
     ],
 )
-def test_a_setting_whose_name_is_not_known_is_never_said_to_be_the_same_again(token, inputs):
+def test_a_setting_with_an_unknown_name_is_never_reported_as_unchanged(token, inputs):
     assert isinstance(look_up(account(), with_inputs(token, inputs)), Unknown)
 
 

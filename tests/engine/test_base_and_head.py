@@ -44,18 +44,18 @@ OPEN, SILENT = finding(), finding(silenced=True)
         ([], [], []),
     ],
 )
-def test_a_finding_is_silenced_only_where_nobody_has_it_open(base: Any, own_findings: Any, expected: Any):
+def test_a_finding_is_silenced_only_if_no_side_has_it_open(base: Any, own_findings: Any, expected: Any):
     assert base_and_head.merge_findings(base, own_findings) == expected
 
 
-def test_the_one_that_says_whose_silence_ended_is_kept():
+def test_the_finding_that_names_the_ended_silence_is_kept():
     past = finding(f"m{PAST}ana until 2026-01-01, which is past)")
     assert (
         base_and_head.merge_findings([OPEN], [past]) == [past] == base_and_head.merge_findings([past], [OPEN])
     )
 
 
-def test_the_worst_comes_first_whoever_found_it():
+def test_the_most_severe_drift_is_listed_first():
     grave = finding(severity="critical", policy="z/z")
     assert base_and_head.merge_findings([OPEN], [grave]) == [grave, OPEN]
 
@@ -91,7 +91,7 @@ def refused(before: Platform) -> dict[str, str]:
     return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
-def test_by_the_same_word_nothing_is_refused():
+def test_the_same_pattern_refuses_no_valid_name():
     assert refused(bank.platform()) == {}
 
 

@@ -36,9 +36,7 @@ def alive(number: int) -> bool:
     return True
 
 
-def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_code_of_a_commit_answers_and_receives_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in (
         "AWS_SECRET_ACCESS_KEY",
         "GITHUB_TOKEN",
@@ -69,7 +67,7 @@ def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
         ("os.kill(os.getpid(), 9)", "it ended with -9"),
     ],
 )
-def test_code_that_gives_no_answer_is_a_fault_that_says_how_it_ended(tmp_path: Path, code: str, message: str):
+def test_code_without_answer_is_a_fault_with_its_exit_status(tmp_path: Path, code: str, message: str):
     with pytest.raises(EnvironmentFault, match="the code of the base commit could not be asked") as caught:
         ask(commit(tmp_path, code))
     assert message in str(caught.value)
@@ -86,7 +84,7 @@ def test_code_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
     assert not alive(int(number.read_text()))
 
 
-def test_where_one_fails_the_other_is_ended(tmp_path: Path):
+def test_a_failed_side_ends_the_other(tmp_path: Path):
     number = tmp_path / "number"
     wait = f"while not Path({str(number)!r}).exists(): time.sleep(0.01)\nsys.exit(1)"
     slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
@@ -102,7 +100,7 @@ def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Pa
     assert own_commit.code == own_commit.root
 
 
-def test_what_judges_is_compared_file_by_file(tmp_path: Path):
+def test_policy_code_is_compared_file_by_file(tmp_path: Path):
     first, second = commit(tmp_path / "one"), commit(tmp_path / "other")
     assert commit_pair.changed_judging_files(first, second) == []
     (second.root / "policies").mkdir()

@@ -69,7 +69,7 @@ def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
     assert not checkouts[0].parent.exists()
 
 
-def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(
+def test_only_the_project_folder_of_the_repository_is_checked_out(
     repository: tuple[Path, str],
 ):
     root, first = repository
@@ -77,7 +77,7 @@ def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_ou
         assert [path.name for path in files.iterdir()] == ["Pulumi.yaml"]
 
 
-def test_a_folder_that_the_commit_does_not_have_is_said(repository: tuple[Path, str]):
+def test_a_folder_missing_in_the_commit_is_reported(repository: tuple[Path, str]):
     root, first = repository
     (root / "later").mkdir(exist_ok=True)
     with pytest.raises(InputError, match="has no folder later"), commits.commit_files(root / "later", first):
@@ -98,13 +98,13 @@ def test_a_commit_goes_by_any_of_its_names(repository: tuple[Path, str]):
 
 
 @pytest.mark.parametrize("name", ["nobody", "f" * 40, "", "--all", "HEAD:sub", "HEAD~9"])
-def test_a_commit_that_there_is_not_is_an_error(repository: tuple[Path, str], name: str):
+def test_a_missing_commit_is_an_error(repository: tuple[Path, str], name: str):
     with pytest.raises(InputError, match="there is no commit") as caught:
         commits.resolve_commit(repository[0], name)
     assert caught.value.where == "--base"
 
 
-def test_a_shallow_clone_says_how_to_fetch_the_commit(repository: tuple[Path, str], tmp_path: Path):
+def test_a_shallow_clone_error_gives_the_fetch_command(repository: tuple[Path, str], tmp_path: Path):
     root, first = repository
     subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{root}", str(tmp_path / "clone")], check=True)
     with pytest.raises(InputError, match="which is shallow") as caught:
@@ -112,12 +112,12 @@ def test_a_shallow_clone_says_how_to_fetch_the_commit(repository: tuple[Path, st
     assert f"git fetch --depth=1 origin {first}" in caught.value.fix
 
 
-def test_outside_a_repository_it_is_said(tmp_path: Path):
+def test_a_folder_outside_a_repository_is_reported(tmp_path: Path):
     with pytest.raises(InputError, match="no git repository"):
         commits.resolve_commit(tmp_path, "HEAD")
 
 
-def test_without_git_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_git_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="git is not there"):
         commits.resolve_commit(tmp_path, "HEAD")

@@ -92,7 +92,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
     return make
 
 
-def test_a_stack_that_is_as_it_was_left_has_no_drift_and_nothing_is_written(looked: Make, tmp_path: Path):
+def test_an_unchanged_stack_has_no_drift_and_writes_nothing(looked: Make, tmp_path: Path):
     drift = looked().drift
     assert (drift.status, drift.drifts, drift.policy, drift.unseen, drift.diagnostics) == (
         "complete",
@@ -121,9 +121,7 @@ def test_an_opened_policy_is_a_way_of_data_that_is_refused_now(looked: Make, api
     assert [(drift.what, drift.severity) for drift in drift.drifts] == [("added", "high")]
 
 
-def test_what_the_engine_finds_in_aws_is_ranked_with_what_the_cluster_says(
-    looked: Make, state: dict[str, Any], api: Api
-):
+def test_drift_in_aws_and_in_the_cluster_is_ranked_together(looked: Make, state: dict[str, Any], api: Api):
     api.one("Deployment", "restricted-qwen3-32b")["metadata"]["labels"]["isthmus.dev/endpoint"] = "x"
     drift_run = looked(
         *events(state, Trail=("delete", None), BucketVersioning=("update", {"expectedBucketOwner": "eve"}))
@@ -146,7 +144,7 @@ def test_an_account_of_the_engines_that_is_not_whole_is_partial_and_never_no_dri
     assert "no word of 1 resources" in drift.diagnostics[0].message
 
 
-def test_what_may_not_be_listed_is_named_and_the_answer_is_partial(looked: Make, api: Api):
+def test_kinds_that_may_not_be_listed_are_named_and_the_result_is_partial(looked: Make, api: Api):
     api.refused["rolebindings"] = 403
     drift = looked().drift
     assert (drift.status, drift_wording.verdict(drift)) == ("partial", "PARTIAL")
@@ -154,7 +152,7 @@ def test_what_may_not_be_listed_is_named_and_the_answer_is_partial(looked: Make,
 
 
 @pytest.mark.parametrize("more", [{"there": False}, {"state": {}}, {"state": {"resources": []}}])
-def test_a_stack_that_was_never_up_is_an_error_that_says_so(looked: Make, more: Any):
+def test_a_stack_that_was_never_deployed_is_an_error(looked: Make, more: Any):
     drift_run = looked(SUMMARY, **more)
     assert drift_run.error is not None
     assert (drift_run.error.exit_code, drift_run.drift.status) == (2, "failed")
@@ -172,7 +170,7 @@ def test_a_cluster_that_does_not_answer_is_never_no_drift(looked: Make, monkeypa
     assert drift_wording.verdict(drift_run.drift) == "FAILED"
 
 
-def test_an_engine_that_fails_is_a_failed_look_that_says_no_secret(looked: Make):
+def test_a_failed_engine_gives_a_failed_drift_check_without_secrets(looked: Make):
     drift_run = looked(SUMMARY, code=255, stderr="error: with hunter2-0123456789")
     assert drift_run.error is not None
     assert drift_run.error.exit_code == 3

@@ -44,19 +44,19 @@ OLD = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Deny"}]}'}
 NEW = {"bucket": "b", "policy": '{"Statement": [{"Effect": "Allow"}]}'}
 
 
-def test_what_a_provider_reads_differently_is_told_within_a_policys_text():
+def test_a_changed_policy_document_is_reported_by_its_parts():
     refresh = heard(ended("update", old=OLD, new=NEW), summary(update=1))
     (change,) = refresh.changed({urn(): POLICY}, Masker())[urn()]
     assert (change.path, change.old, change.new) == ("policy.Statement[0].Effect", "Deny", "Allow")
 
 
-def test_what_stands_and_what_a_provider_alone_works_by_is_no_change():
+def test_existing_values_and_provider_internals_are_not_changes():
     same = {**OLD, "__defaults": ["x"]}
     refresh = heard(ended("update", old=OLD, new=same), ended("same", "other", OLD, OLD), summary(same=2))
     assert refresh.changed({urn(): POLICY, urn("other"): POLICY}, Masker()) == {}
 
 
-def test_a_difference_in_what_nobody_set_is_no_change():
+def test_a_difference_in_an_unset_property_is_not_a_change():
     differs = {"etag": {"diffKind": "update", "inputDiff": False}}
     refresh = heard(ended("update", old=OLD, new=OLD, detailedDiff=differs), summary(update=1))
     assert refresh.changed({urn(): POLICY}, Masker()) == {}
@@ -68,7 +68,7 @@ def test_a_secret_is_hidden_on_both_sides():
     assert (change.secret, change.old, change.new) == (True, "[secret]", "[secret]")
 
 
-def test_what_is_gone_is_told():
+def test_a_removed_resource_is_reported():
     assert heard(ended("delete", old=OLD), summary(delete=1)).gone() == {urn()}
 
 

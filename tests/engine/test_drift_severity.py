@@ -41,12 +41,14 @@ DEPLOYMENT = "kubernetes:apps/v1:Deployment"
         ("added", "kubernetes:core/v1:NodePatch", "metadata.labels.x", "low"),
     ],
 )
-def test_a_drift_is_as_grave_as_what_it_opens_or_loses(message: Any, type_: str, path: str, expected: str):
+def test_the_severity_of_a_drift_follows_from_what_it_opens_or_loses(
+    message: Any, type_: str, path: str, expected: str
+):
     property_changes = [PropertyChange(path=path)] if path else []
     assert severity_of(message, type_, property_changes) == expected
 
 
-def test_the_gravest_of_several_properties_counts():
+def test_the_most_severe_property_decides_the_severity():
     property_changes = [
         PropertyChange(path="metadata.labels.x"),
         PropertyChange(path="spec.template.spec.hostNetwork"),
@@ -81,7 +83,7 @@ def test_replicas_within_what_scales_them_were_asked_for():
         ("spec.replicas", 3, {**KEDA, "spec": {**KEDA["spec"], "scaleTargetRef": {"name": "other"}}}),
     ],
 )
-def test_what_no_scaler_of_ours_does_was_not(path: str, new: Any, scaler: Any):
+def test_replicas_outside_the_bounds_of_our_scaler_are_drift(path: str, new: Any, scaler: Any):
     assert reason_for_scaling(DEPLOYMENT, SCALED, path, new, [scaler]) == ""
     assert reason_for_scaling(DEPLOYMENT, SCALED, path, new, []) == ""
 

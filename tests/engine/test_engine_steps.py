@@ -81,7 +81,7 @@ def only(*events: EngineEvent) -> Change:
     return change
 
 
-def test_an_update_says_what_was_and_will_be_and_whose_it_is():
+def test_an_update_shows_old_and_new_values_and_the_owner():
     resource = only(step("update", old={"spec": {"replicas": 2}}, new={"spec": {"replicas": 3}}))
     assert (resource.op, resource.name, resource.component) == ("update", "it", "whole")
     assert [(property.path, property.old, property.new) for property in resource.properties] == [
@@ -118,7 +118,7 @@ def test_a_replacement_is_one_change_in_whatever_order_its_steps_come(order: tup
     assert account(*events).summary() == {"replace": 1}
 
 
-def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
+def test_foreign_changes_are_seen_even_if_our_inputs_are_unchanged():
     inputs = {"blockPublicAcls": True}
     event = step("update", old=inputs, new=inputs, detailedDiff={"blockPublicAcls": {"diffKind": "update"}})
     meta: Any = event.resource_pre_event
@@ -128,7 +128,7 @@ def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
     ]
 
 
-def test_what_stays_the_same_is_counted_and_is_no_change():
+def test_unchanged_resources_are_counted_and_are_not_changes():
     recorded = account(
         step("same", old={}, new={}),
         step("read", name="other", old={"kind": "Theirs"}, new={}),
@@ -141,12 +141,12 @@ def test_what_stays_the_same_is_counted_and_is_no_change():
     )
 
 
-def test_the_look_at_what_stands_is_no_step():
+def test_a_refresh_is_not_counted_as_a_step():
     recorded = account(step("refresh", old={"a": 1}, new={"a": 2}), summary())
     assert (recorded.changes(Masker()), recorded.summary(), recorded.missing) == ([], {}, "")
 
 
-def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_region_is():
+def test_a_provider_changes_with_its_region_and_not_with_its_file():
     kind = "pulumi:providers:aws"
     assert account(step("update", kind, old={"version": "1"}, new={"version": "2"})).changes(Masker()) == []
     assert only(step("update", kind, old={"region": "a"}, new={"region": "b"})).op == "update"
@@ -166,14 +166,14 @@ def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], rea
     assert reason in account(*events).missing
 
 
-def test_an_operation_that_nobody_knows_is_a_gap():
+def test_an_unknown_operation_is_a_gap():
     event = step("same", old={}, new={})
     meta: Any = event.resource_pre_event
     meta.metadata.op = "transmogrify"
     assert "transmogrify" in account(event, summary(transmogrify=1)).missing
 
 
-def test_errors_come_first_once_and_without_secrets_and_without_the_machines_own_words():
+def test_errors_are_listed_first_without_duplicates_and_secrets():
     recorded = account(
         diagnostic("warning", "using pulumi-resource-aws from $PATH at /home/me/bin"),
         diagnostic("warning", "slow"),
@@ -214,7 +214,7 @@ def digest_of(*events: EngineEvent) -> str:
     return preview_assembly.preview(PreviewDraft("dev", changes=account(*events).changes(Masker()))).digest
 
 
-def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
+def test_a_digest_covers_only_the_planned_steps():
     first = step("update", old={"a": 1}, new={"a": 2})
     second = step("create", name="other", new={"b": 1})
     assert digest_of(first, second) == digest_of(second, first)
@@ -227,7 +227,7 @@ def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
 
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
-def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
+def test_an_incomplete_preview_cannot_be_approved(status: Any):
     shown: Preview = preview_assembly.preview(PreviewDraft("dev", status=status))
     assert (shown.status, shown.digest) == (status, "")
 
@@ -251,7 +251,7 @@ def release(random: str) -> list[Change]:
     ).changes(Masker())
 
 
-def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_one_digest():
+def test_references_to_generated_names_are_stable_between_previews():
     from isthmus.engine.preview.changes import digest
 
     first, again = release("1234567"), release("fedcba9")
@@ -263,7 +263,7 @@ def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_o
     ]
 
 
-def test_a_name_that_the_program_gives_is_no_ones_making_though_it_looks_so():
+def test_a_name_set_by_the_program_is_not_treated_as_generated():
     inputs = {"name": "bank-model-1234567"}
     [config] = [
         change

@@ -60,7 +60,7 @@ def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Proje
         states[INVESTIGATIONS] = holding("restricted-qwen3-32b")
 
 
-def test_a_gateway_is_not_led_away_from_a_model_that_stands_without_consent(project: Project, states: Any):
+def test_a_gateway_leaves_a_running_model_only_with_consent(project: Project, states: Any):
     states[INVESTIGATIONS] = holding("restricted-old")
     for stack in (PLATFORM, INVESTIGATIONS):
         with pytest.raises(Refused, match=f"takes restricted-old from {INVESTIGATIONS}"):
@@ -99,7 +99,7 @@ def test_no_consent_makes_a_model_twice(project: Project, states: Any):
             before_up(project, INVESTIGATIONS, in_place=in_place)
 
 
-def test_in_a_layer_what_goes_goes_first(project: Project):
+def test_an_endpoint_that_leaves_a_layer_goes_first(project: Project):
     stack = project.stack(INVESTIGATIONS)
     platform = stack.platform()
     (model,) = [move for move in moves.standing(platform) if move.class_ == "restricted"]
@@ -108,7 +108,7 @@ def test_in_a_layer_what_goes_goes_first(project: Project):
     assert (plan_move.going, plan_move.first, plan_move.beside) == ((old,), (old,), ())
 
 
-def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states: Any):
+def test_a_layer_is_destroyed_when_no_layer_depends_on_it(project: Project, states: Any):
     states[PLATFORM] = {"resources": [{"urn": "x", "type": "pulumi:pulumi:Stack"}]}
     estate_layers.before_destroy(project.stack(FOUNDATION))
     states[PLATFORM] = holding("restricted-old")

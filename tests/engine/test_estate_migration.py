@@ -100,11 +100,11 @@ def test_replicas_over_several_machines_are_seen_too():
     assert [gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(state(kind=kind))] == [2]
 
 
-def test_what_was_scaled_to_none_holds_nothing_whatever_its_component_says():
+def test_an_endpoint_scaled_to_zero_holds_no_gpus():
     assert [gpu_endpoint.total for gpu_endpoint in estate_migration.gpu_endpoints(state(replicas=0))] == [0]
 
 
-def test_a_server_whose_pods_were_never_made_does_not_stand():
+def test_a_server_without_pods_does_not_count_as_running():
     deployed_state = state()
     deployed_state["resources"] = [
         resource for resource in deployed_state["resources"] if "bank-a-server" not in resource["urn"]
@@ -140,7 +140,7 @@ def scaled(paused: bool = False) -> dict[str, Any]:
     return deployed_state
 
 
-def test_an_endpoint_scaled_by_load_stands_with_all_that_it_can_have_until_it_is_paused():
+def test_an_autoscaled_endpoint_counts_its_maximum_until_it_is_paused():
     assert [gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(scaled())] == [5]
     assert [
         gpu_endpoint.replicas for gpu_endpoint in estate_migration.gpu_endpoints(scaled(paused=True))
@@ -167,7 +167,7 @@ def test_a_secret_output_is_not_put_into_the_environment():
     assert set(engine.room["outputs"]) == {"plan", "audit", "standing"}
 
 
-def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
+def test_the_program_receives_the_deployed_endpoints_while_it_runs():
     with estate_migration.shared_with_program(estate_migration.gpu_endpoints(state())):
         assert json.loads(os.environ[UP_STANDING])[0]["id"] == "restricted-a"
     assert UP_STANDING not in os.environ
@@ -186,7 +186,7 @@ class Asked(Cluster):
         raise ApiRefusal(self.status, "no")
 
 
-def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():
+def test_an_endpoint_missing_in_the_cluster_does_not_count_as_running():
     gpu_endpoints = estate_migration.gpu_endpoints(state())
 
     def left(*existing: str) -> list[tuple[int, str | None]]:
@@ -203,7 +203,7 @@ def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():
     assert estate_migration.confirm_in_clusters(gpu_endpoints, {}) == gpu_endpoints
 
 
-def test_a_cluster_that_may_not_be_asked_is_no_cluster_without_endpoints():
+def test_a_cluster_that_denies_access_may_still_have_endpoints():
     cluster: Any = Asked(status=403)
     with pytest.raises(EnvironmentFault, match="refuses to be asked what stands"):
         estate_migration.confirm_in_clusters(estate_migration.gpu_endpoints(state()), {"fra1": cluster})

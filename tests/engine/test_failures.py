@@ -53,7 +53,7 @@ NOT_ADMISSION = (
         ),
     ],
 )
-def test_each_known_failure_says_what_to_do(message, code, fix):
+def test_each_known_failure_has_a_fix(message, code, fix):
     error = failure([Failure(STACK, "update failed"), Failure(URN, message)], "", "dev", Path("some.log"))
     text = str(error)
     assert error.exit_code == code
@@ -74,7 +74,7 @@ def test_an_error_of_the_program_is_shown_without_its_traceback():
 
 
 @pytest.mark.parametrize("kind", [Refused, InputError, EnvironmentFault])
-def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
+def test_an_error_of_the_program_keeps_its_kind_and_message(kind):
     told_error = kind("no such zone: exceeded quota", where="networks[x].zones", fix="Name another. " * 60)
     program_failure = Failure(STACK, f"{told_error.verdict}: {told_error}\n")
     error = failure([Failure(URN, "boom"), program_failure], "", "dev", Path("some.log"))
@@ -93,7 +93,7 @@ def test_a_program_that_the_engine_ended_is_not_asked_why():
     assert "aws frankfurt: could not read plugin" in str(error)
 
 
-def test_words_in_the_middle_of_an_error_are_no_verdict():
+def test_words_inside_an_error_are_not_a_verdict():
     error = failure([Failure(STACK, "boom, and the answer is no: 5")], "", "dev", None)
     assert error.exit_code == 3
 

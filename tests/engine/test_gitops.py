@@ -45,7 +45,7 @@ def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, st
     assert sorted(path.split("/", 2)[2] for path in argocd) == names
 
 
-def test_nothing_that_is_applied_holds_a_secret_or_an_open_value_or_a_word_for_pulumi(
+def test_applied_manifests_hold_no_secret_no_unknown_value_and_no_pulumi_annotation(
     argocd: dict[str, str], flux: dict[str, str]
 ):
     for files in (argocd, flux):
@@ -56,7 +56,7 @@ def test_nothing_that_is_applied_holds_a_secret_or_an_open_value_or_a_word_for_p
             assert "pulumi.com" not in str(body["metadata"]), name
 
 
-def test_what_only_the_cluster_knows_and_what_others_own_stands_apart_and_is_told():
+def test_unknown_values_and_patches_are_in_folders_of_their_own_and_reported():
     files, messages = laid("argocd")
     apart = {path.rpartition("/")[2] for path in files if path.startswith("unfilled/")}
     assert "deployment-restricted-gateway.yaml" in apart, "its model's address is the cluster's to choose"
@@ -75,7 +75,7 @@ def wave(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
     return int(bodies[key]["metadata"]["annotations"][gitops.WAVE])  # type: ignore[index]
 
 
-def test_what_refuses_comes_before_what_it_guards_and_that_before_pods(argocd: dict[str, str]):
+def test_admission_policies_are_applied_before_namespaces_and_pods(argocd: dict[str, str]):
     bodies = applied(argocd)
     namespace = "isthmus-confidential"
     order = [

@@ -80,7 +80,7 @@ def check(
     return identity_certificates.bearers_check(platform(stated_name, **trust), {"fra1": cluster})
 
 
-def test_what_is_looked_for_is_what_the_components_make():
+def test_lookups_cover_the_types_that_components_create():
     built = platform(None)
     (bearer,) = identity_certificates.find_bearers(built)
     assert bearer.subject == identity_mapping.subject(built.identities[0]) == SUBJECT
@@ -90,7 +90,7 @@ def test_what_is_looked_for_is_what_the_components_make():
     )
 
 
-def test_a_certificate_of_the_anchors_authority_for_that_translator_is_let_be():
+def test_a_valid_certificate_of_the_translator_is_accepted():
     assert check(secret(issued())) == []
     assert check(secret(issued(), ISSUED), stated_name=None) == []
 
@@ -125,7 +125,7 @@ def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_
         ({"signs": False}, "is not for signatures"),
     ],
 )
-def test_a_certificate_that_aws_would_refuse_is_said_before(certificate: dict[str, Any], message: str):
+def test_a_certificate_that_aws_would_refuse_is_reported_first(certificate: dict[str, Any], message: str):
     with pytest.raises(Refused, match=message):
         check(secret(issued(**certificate)))
     (warning,) = check(secret(issued(**certificate), ISSUED), stated_name=None)
@@ -156,12 +156,12 @@ def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_ther
     assert "this run makes the namespace, and the translator waits for the Secret" in warning
 
 
-def test_what_cert_manager_will_make_is_not_missed():
+def test_a_secret_that_cert_manager_creates_may_be_missing():
     assert check(None, stated_name=None) == []
     assert check(None, stated_name=None, namespace=False) == []
 
 
-def test_a_cluster_that_does_not_show_secrets_is_told_of():
+def test_a_cluster_that_hides_secrets_is_reported():
     (warning,) = check(secret(issued()), status=403)
     assert "cannot be looked at (403: forbidden), so whether AWS takes it is not known" in warning
 

@@ -97,7 +97,7 @@ def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_change
 
 
 @pytest.mark.parametrize("kind", ["application/vnd.docker.distribution.manifest.v1+prettyjws", "text/html"])
-def test_what_is_no_manifest_is_refused(server, kind: str):
+def test_a_document_that_is_not_a_manifest_is_refused(server, kind: str):
     server.answer = lambda _m, _p: (200, {"Content-Type": kind}, BODY)
     with pytest.raises(EnvironmentFault, match="no manifest"):
         resolve(server)
@@ -151,7 +151,7 @@ def test_redirects_in_a_circle_end(server):
         resolve(server)
 
 
-def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
+def test_an_unreachable_registry_is_reported_with_what_to_check():
     registries = Registries(Logins(), timeout_s=2)
     with pytest.raises(
         EnvironmentFault, match=r"127\.0\.0\.1:1: the registry cannot be reached.*HTTPS_PROXY"
@@ -207,7 +207,7 @@ def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypa
     assert "c2VjcmV0" not in str(caught.value)
 
 
-def test_without_such_a_file_nobody_is_logged_in(monkeypatch, tmp_path):
+def test_without_a_credentials_file_there_is_no_login(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
     assert registry_logins.read_logins() == Logins()
 
@@ -215,7 +215,7 @@ def test_without_such_a_file_nobody_is_logged_in(monkeypatch, tmp_path):
 LOCK = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)
 
 
-def test_what_cannot_be_asked_does_not_keep_the_others_from_being_resolved():
+def test_an_image_that_cannot_be_resolved_does_not_stop_the_others():
     def ask(reference: Reference) -> str:
         if "kueue" in reference.name:
             raise EnvironmentFault("nobody answers", where=str(reference))

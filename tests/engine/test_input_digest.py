@@ -44,7 +44,7 @@ def test_a_file_that_comes_or_goes_is_seen_and_the_same_files_give_the_same(proj
     assert fingerprint(project) == before
 
 
-def test_what_the_run_itself_writes_is_no_change(project: Project):
+def test_values_that_the_run_itself_writes_are_not_changes(project: Project):
     before = fingerprint(project)
     for name in ("out/logs/dev.log", "stacks/__pycache__/x.pyc"):
         (project.root / name).parent.mkdir(parents=True)

@@ -48,7 +48,7 @@ def state(*resources: dict, pending: tuple[dict, ...] = ()) -> dict:
     }
 
 
-def test_what_exists_is_put_in_with_its_id_under_the_provider_of_today():
+def test_an_existing_resource_is_adopted_with_its_id_and_the_current_provider():
     before = state(pending=(entry(),))
     after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
     assert "pending_operations" not in after
@@ -57,7 +57,7 @@ def test_what_exists_is_put_in_with_its_id_under_the_provider_of_today():
     assert adopted["outputs"] == {"cidrBlock": "10.0.0.0/16"}, "the next reading knows it by its inputs"
 
 
-def test_what_does_not_exist_is_forgotten():
+def test_a_creation_that_does_not_exist_is_forgotten():
     before = state(pending=(entry(),))
     assert (
         apply_verdicts(before, [(find_interrupted_creations(before)[0], NotMade())])["resources"]
@@ -65,7 +65,7 @@ def test_what_does_not_exist_is_forgotten():
     )
 
 
-def test_what_was_made_in_place_of_another_marks_the_other_for_deletion():
+def test_an_adopted_replacement_marks_the_old_resource_for_deletion():
     before = state(entry(id="vpc-0"), pending=(entry(),))
     after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
     assert [(resource["id"], resource.get("delete")) for resource in after["resources"][2:]] == [
@@ -74,19 +74,19 @@ def test_what_was_made_in_place_of_another_marks_the_other_for_deletion():
     ]
 
 
-def test_what_was_deleted_before_its_replacement_was_made_leaves_the_state():
+def test_a_resource_deleted_before_its_replacement_leaves_the_state():
     before = state(entry(id="vpc-0", pendingReplacement=True), pending=(entry(),))
     after = apply_verdicts(before, [(find_interrupted_creations(before)[0], Made("vpc-1"))])
     assert [resource["id"] for resource in after["resources"][2:]] == ["vpc-1"]
 
 
-def test_what_the_state_has_already_is_not_put_in_twice():
+def test_a_resource_in_the_state_is_not_adopted_twice():
     before = state(entry(id="vpc-1"))
     after = apply_verdicts(before, [(Creation(entry()), Made("vpc-1"))])
     assert after["resources"] == before["resources"]
 
 
-def test_what_the_state_has_without_an_id_is_an_open_creation_too():
+def test_a_resource_without_id_in_the_state_is_an_interrupted_creation():
     """The engine refuses its own state then, until somebody deletes the entry by hand."""
     rule = f"{PREFIX}aws:ec2/route:Route::rule"
     before = state(entry(), entry(rule, id="r-1", dependencies=[VPC], propertyDependencies={"vpcId": [VPC]}))
@@ -100,7 +100,7 @@ def test_what_the_state_has_without_an_id_is_an_open_creation_too():
     assert (gone[2]["dependencies"], gone[2]["propertyDependencies"]) == ([], {"vpcId": []})
 
 
-def test_what_is_to_be_deleted_is_the_engines_to_delete():
+def test_a_resource_marked_for_deletion_is_left_to_the_engine():
     before = state(entry(delete=True))
     assert not find_interrupted_creations(before)
     assert apply_verdicts(before, [])["resources"] == before["resources"]

@@ -36,18 +36,18 @@ def cluster() -> Iterator[Cluster]:
         thread.join(5)
 
 
-def test_an_answer_is_data_and_a_refusal_has_its_words(cluster: Cluster):
+def test_an_answer_is_data_and_a_refusal_keeps_its_message(cluster: Cluster):
     assert cluster.check() == "v1"
     with pytest.raises(ApiRefusal, match="401: who are you"):
         cluster.call("GET", "/no")
 
 
-def test_an_answer_that_is_cut_off_is_none(cluster: Cluster):
+def test_a_truncated_answer_is_not_an_answer(cluster: Cluster):
     """As of an API server that is killed while it speaks."""
     with pytest.raises(EnvironmentFault, match="does not answer at http://127"):
         cluster.call("GET", "/cut")
 
 
-def test_where_nobody_listens_the_context_and_the_address_are_named():
+def test_an_unreachable_cluster_is_reported_with_context_and_address():
     with pytest.raises(EnvironmentFault, match=r"context `fra1` does not answer at http://127\.0\.0\.1:9"):
         Cluster("fra1", "http://127.0.0.1:9", None).check()

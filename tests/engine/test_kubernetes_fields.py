@@ -58,7 +58,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON, min_size=1, max_size=4))
-def test_what_stands_as_it_was_said_is_no_drift(stated_fields):
+def test_an_object_as_stated_has_no_drift(stated_fields):
     assert looked({"spec": stated_fields}, {"spec": stated_fields, "status": {"phase": "Running"}}) == {}
 
 
@@ -83,7 +83,7 @@ def test_a_changed_value_names_who_changed_it():
     assert differences == {"spec.replicas": ("changed", 2, 3, {THEIRS})}
 
 
-def test_a_sidecar_is_found_wherever_it_stands_and_whoever_put_it_there():
+def test_an_added_sidecar_is_found_in_any_position():
     stated_fields = pod(BOX)
     side = {"name": "side", "image": "evil"}
     at = 'spec.template.spec.containers["side"]'
@@ -107,19 +107,19 @@ def test_a_rule_more_in_a_policy_is_found_though_all_before_it_stand():
     }
 
 
-def test_a_rule_that_is_made_wider_within_is_found_where_others_had_the_last_word():
+def test_a_widened_rule_is_found_even_if_another_manager_wrote_it():
     stated_fields = {"spec": {"egress": [{"ports": [{"port": 443}]}]}}
     live = {"spec": {"egress": [{"ports": [{"port": 443, "protocol": "TCP", "endPort": 65535}]}]}}
     differences = looked(stated_fields, live, {"f:spec": {"f:egress": {}}}, own_fields={"spec": {}})
     assert set(differences) == {"spec.egress[0].ports[0].endPort"}
 
 
-def test_the_order_of_rules_is_no_drift():
+def test_the_order_of_rules_is_not_drift():
     first, second = {"to": [{"a": 1}]}, {"to": [{"b": 2}]}
     assert looked({"spec": {"egress": [first, second]}}, {"spec": {"egress": [second, first]}}) == {}
 
 
-def test_what_the_api_server_writes_otherwise_is_the_same():
+def test_values_normalised_by_the_api_server_are_equal():
     stated_fields = {
         "spec": {
             "limits": {"memory": "1024Mi", "cpu": 1, "nvidia.com/gpu": "2"},
@@ -148,7 +148,7 @@ def test_a_switch_that_defaults_to_on_is_missed_when_it_is_gone():
     )
 
 
-def test_a_secret_value_is_told_by_who_has_the_last_word_and_never_shown():
+def test_a_changed_secret_value_is_reported_by_its_manager_and_never_shown():
     stated_fields, live = {"data": {"config": MASK}}, {"data": {"config": "hunter2"}}
     assert looked(stated_fields, live) == {}
     differences = looked(stated_fields, live, {"f:data": {"f:config": {}}}, own_fields={})

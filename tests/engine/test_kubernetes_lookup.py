@@ -71,7 +71,7 @@ def live(*claims: dict[str, Any], labels: dict[str, str] = LABELS, **metadata: A
     }
 
 
-def test_what_is_not_there_was_not_made():
+def test_a_missing_object_was_not_created():
     assert look_up(creation(), Api()) == NotMade()
 
 
@@ -83,7 +83,7 @@ def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
     assert verdict.outputs["__initialApiVersion"] == "apps/v1"
 
 
-def test_an_object_of_somebody_else_is_not_taken_whatever_its_labels():
+def test_an_object_of_another_manager_is_never_adopted():
     for foreign_objects in (
         live(),
         live(claim("kubectl-apply")),
@@ -93,12 +93,12 @@ def test_an_object_of_somebody_else_is_not_taken_whatever_its_labels():
         assert isinstance(look_up(creation(), Api(**{PATH: foreign_objects})), NotMade)
 
 
-def test_an_object_whose_manager_the_state_knows_is_another_resources():
+def test_an_object_with_a_known_manager_belongs_to_another_resource():
     verdict = look_up(creation(), Api(**{PATH: live(claim())}), known_managers=[MANAGER])
     assert isinstance(verdict, NotMade)
 
 
-def test_a_name_that_was_made_up_is_ours_even_before_fields_are_read():
+def test_a_generated_name_is_ours_even_before_fields_are_read():
     autonamed = creation(annotations={"pulumi.com/autonamed": "true"})
     assert isinstance(look_up(autonamed, Api(**{PATH: live()})), Made)
 
@@ -129,7 +129,7 @@ def test_a_kind_that_the_cluster_lacks_cannot_have_been_made():
     assert isinstance(look_up(creation("StatefulSet"), Api()), NotMade)
 
 
-def test_a_patch_is_told_by_a_manager_that_the_state_does_not_know():
+def test_a_patch_is_recognised_by_a_manager_unknown_to_the_state():
     patch = creation("Node", patch=True, name="fra1-a", namespace=None)
     assert isinstance(look_up(patch, Api(**{NODE: live()})), NotMade), "the node is there anyway"
     verdict = look_up(
@@ -141,7 +141,7 @@ def test_a_patch_is_told_by_a_manager_that_the_state_does_not_know():
     assert (verdict.id, verdict.outputs["__fieldManager"]) == ("fra1-a", MANAGER)
 
 
-def test_two_patches_that_may_each_be_it_are_named_and_none_is_chosen():
+def test_two_possible_patches_are_named_and_neither_is_adopted():
     patch = creation("Node", patch=True, name="fra1-a", namespace=None)
     verdict = look_up(patch, Api(**{NODE: live(claim(), claim("pulumi-kubernetes-ffff"))}))
     assert isinstance(verdict, Unknown)
@@ -149,7 +149,7 @@ def test_two_patches_that_may_each_be_it_are_named_and_none_is_chosen():
     assert verdict.look == "kubectl --context fra1 get nodes fra1-a -o yaml --show-managed-fields"
 
 
-def test_a_patch_that_names_its_manager_is_told_by_it():
+def test_a_patch_with_a_named_manager_is_recognised_by_it():
     patch = creation(
         "Node", patch=True, name="fra1-a", namespace=None,
         annotations={"pulumi.com/patchFieldManager": "isthmus"},
@@ -164,12 +164,12 @@ def test_a_patch_that_names_its_manager_is_told_by_it():
     assert isinstance(verdict, Made)
 
 
-def test_a_refusal_to_answer_is_no_answer():
+def test_a_denied_lookup_is_not_an_answer():
     with pytest.raises(EnvironmentFault, match="refuses to be asked"):
         look_up(creation(), Api(**{PATH: ApiRefusal(403, "forbidden")}))
 
 
-def test_a_provider_without_a_context_says_so():
+def test_a_provider_without_a_context_is_reported():
     with pytest.raises(EnvironmentFault, match="fra1 names no context"):
         kubernetes_lookup.cluster_of(
             {"urn": "urn:pulumi:dev::isthmus::pulumi:providers:kubernetes::fra1", "inputs": {}}

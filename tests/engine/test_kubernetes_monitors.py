@@ -35,7 +35,7 @@ def lines(cluster: Cluster, **labels: str) -> list[str]:
     return list(kubernetes_monitors.warn_unselected(parse(data), {"fra1": cluster}))
 
 
-def test_a_prometheus_that_selects_its_release_is_told_with_the_label_to_say() -> None:
+def test_a_prometheus_that_selects_by_release_is_reported_with_the_label_to_set() -> None:
     (line,) = lines(Watched(RELEASE))
     assert "no Prometheus selects the platform's PodMonitors" in line
     assert "monitoring/main selects release=kube-prometheus-stack" in line
@@ -59,5 +59,5 @@ def test_selectors_are_read_as_kubernetes_reads_them(selector: Any, silent: bool
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_nothing_is_said_of_a_cluster_that_has_no_such_kind_or_does_not_tell(status: int) -> None:
+def test_a_cluster_without_that_kind_is_not_reported(status: int) -> None:
     assert lines(Watched(status=status)) == []

@@ -142,7 +142,7 @@ def test_some_nodes_without_the_label_are_named_and_go_on() -> None:
     assert look(Nodes(node("one", zone="a"), node("two", zone="b"))) == []
 
 
-def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_be_outlived() -> None:
+def test_a_pool_in_one_domain_is_refused_if_endpoints_must_survive_a_domain_loss() -> None:
     two_domains = platform("a", "b")
     machines = [node("a", zone="x"), node("b", zone="x"), node("one", zone="x")]
     with pytest.raises(
@@ -153,6 +153,6 @@ def test_a_pool_whose_machines_lie_in_one_domain_is_refused_where_a_domain_must_
     assert look(Nodes(*machines), two_domains) == []
 
 
-def test_a_deployer_who_may_not_look_is_told_and_goes_on() -> None:
+def test_a_deployer_without_read_access_is_warned_and_continues() -> None:
     (line,) = look(Nodes(status=403))
     assert "its nodes cannot be looked at" in line

@@ -37,14 +37,14 @@ def put(kind: str, name: str, version: str = "v1", **more: Any) -> dict[str, Any
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": RESTRICTED}, **more}
 
 
-def test_a_cluster_that_is_as_it_was_left_shows_nothing(api: Api):
+def test_an_unchanged_cluster_shows_no_drift(api: Api):
     live = looked(api)
     assert (live.drifts, live.unseen, live.foreign, live.gone, live.inputs) == ([], [], [], set(), {})
     assert len(live.looked) > 80
 
 
 @pytest.mark.parametrize("snapshot", OTHERS)
-def test_so_do_the_clusters_of_other_stacks(snapshot: str):
+def test_unchanged_clusters_of_other_stacks_show_no_drift(snapshot: str):
     other_stack = state(snapshot)
     live = looked(Api(other_stack["resources"]), other_stack)
     assert (live.drifts, live.unseen) == ([], [])
@@ -74,7 +74,7 @@ def test_replicas_that_somebody_changed_are_found_with_who_and_when(api: Api):
     assert "status" not in live.inputs[drift.urn]
 
 
-def test_replicas_within_a_scaler_of_ours_were_asked_for(api: Api):
+def test_replicas_within_the_bounds_of_our_scaler_are_expected(api: Api):
     built = state()
     scaler = {
         "apiVersion": "keda.sh/v1alpha1",
@@ -123,7 +123,7 @@ def test_a_secret_of_the_stack_is_hidden_wherever_somebody_writes_it(api: Api):
     assert "hunter2" not in looked(api, None, "hunter2-0123456789").drifts[0].model_dump_json()
 
 
-def test_an_opened_network_policy_is_grave_and_stands_in_the_live_graph(api: Api):
+def test_an_opened_network_policy_is_critical_and_is_in_the_live_graph(api: Api):
     policy = next(
         resource
         for key, resource in api.objects.items()
@@ -137,7 +137,7 @@ def test_an_opened_network_policy_is_grave_and_stands_in_the_live_graph(api: Api
     assert live.inputs[drift.urn]["spec"]["egress"][-1] == {}
 
 
-def test_who_wipes_the_claims_on_an_object_is_seen_by_that(api: Api):
+def test_wiping_managed_fields_is_reported(api: Api):
     api.one("Deployment", MODEL)["metadata"]["managedFields"] = []
     (drift,) = looked(api).drifts
     assert (drift.severity, [property.path for property in drift.properties]) == (
@@ -146,7 +146,7 @@ def test_who_wipes_the_claims_on_an_object_is_seen_by_that(api: Api):
     )
 
 
-def test_what_is_gone_is_missed(api: Api):
+def test_a_deleted_object_is_reported(api: Api):
     name = next(key[3] for key in api.objects if key[1] == "ConfigMap" and key[2] == RESTRICTED)
     api.remove("ConfigMap", name)
     live = looked(api)
@@ -154,14 +154,14 @@ def test_what_is_gone_is_missed(api: Api):
     assert (drift.what, drift.op, drift.urn) == ("gone", "delete", next(iter(live.gone)))
 
 
-def test_what_is_being_deleted_is_as_good_as_gone_and_stands_in_the_graph(api: Api):
+def test_an_object_being_deleted_is_reported_as_gone_and_stays_in_the_graph(api: Api):
     api.one("Deployment", MODEL)["metadata"]["deletionTimestamp"] = "2026-11-26T15:00:00Z"
     live = looked(api)
     assert [(drift.what, drift.why) for drift in live.drifts] == [("gone", "it is being deleted")]
     assert live.gone == set()
 
 
-def test_what_is_not_ours_is_found_and_joins_the_graph(api: Api):
+def test_foreign_objects_are_found_and_join_the_graph(api: Api):
     spec = {"template": {"spec": {"containers": [{"name": "x", "image": "miner"}]}}}
     api.add(put("Deployment", "miner", "apps/v1", spec=spec), kubectl={"f:spec": {}})
     group = "rbac.authorization.k8s.io"
@@ -181,7 +181,7 @@ def test_what_is_not_ours_is_found_and_joins_the_graph(api: Api):
     )
 
 
-def test_what_a_cluster_brings_by_itself_is_no_drift(api: Api):
+def test_built_in_objects_of_a_cluster_are_not_drift(api: Api):
     server = api.one("Deployment", MODEL)
     for kind, name, version, owner in (
         ("ReplicaSet", f"{MODEL}-1", "apps/v1", server),
@@ -218,7 +218,7 @@ def test_a_pod_is_held_to_the_template_that_made_it(api: Api):
     ]
 
 
-def test_a_kind_that_may_not_be_listed_is_named_and_is_no_absence(api: Api):
+def test_a_kind_that_may_not_be_listed_is_reported_as_unseen(api: Api):
     api.refused["rolebindings"] = 403
     live = looked(api)
     assert live.drifts == []
@@ -228,7 +228,7 @@ def test_a_kind_that_may_not_be_listed_is_named_and_is_no_absence(api: Api):
     assert all("403" in unseen.why for unseen in live.unseen)
 
 
-def test_an_object_of_ours_that_may_not_be_read_is_not_gone(api: Api):
+def test_an_unreadable_object_is_not_reported_as_deleted(api: Api):
     api.refused["networkpolicys"] = 403
     live = looked(api)
     assert live.gone == set()
@@ -236,14 +236,14 @@ def test_an_object_of_ours_that_may_not_be_read_is_not_gone(api: Api):
     assert not any("NetworkPolicy" in urn for urn in live.looked)
 
 
-def test_a_group_whose_server_is_down_is_named_and_its_objects_are_not_gone(api: Api):
+def test_objects_of_an_unreachable_api_group_are_reported_as_unseen_not_deleted(api: Api):
     api.refused["networking.k8s.io/v1"] = 503
     live = looked(api)
     assert live.gone == set()
     assert "kinds of networking.k8s.io/v1" in {unseen.what for unseen in live.unseen}
 
 
-def test_who_is_not_known_to_the_server_learns_nothing(api: Api):
+def test_an_unauthenticated_caller_learns_nothing(api: Api):
     api.refused["rolebindings"] = 401
     with pytest.raises(EnvironmentFault, match="does not know us"):
         looked(api)
@@ -256,7 +256,7 @@ def test_every_page_is_read(api: Api):
     assert {drift.name for drift in looked(api).drifts} == {f"r{index}" for index in range(7)}
 
 
-def test_a_list_that_expires_is_begun_anew_and_one_that_always_does_is_named(api: Api):
+def test_an_expired_list_is_restarted_and_one_that_always_expires_is_reported(api: Api):
     live = Live(api)
     kind = live.kind("v1", "Pod")
     assert kind is not None
@@ -266,7 +266,7 @@ def test_a_list_that_expires_is_begun_anew_and_one_that_always_does_is_named(api
     assert sum(path.endswith("/pods") for path, _ in api.asked) == 3
 
 
-def test_a_secret_of_ours_whose_key_somebody_changed_is_told_by_the_key(api: Api):
+def test_a_changed_key_of_our_secret_is_reported_by_its_name(api: Api):
     built = state()
     like = next(
         resource for resource in built["resources"] if resource["type"] == "kubernetes:core/v1:ConfigMap"

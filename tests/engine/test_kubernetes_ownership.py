@@ -103,7 +103,7 @@ HELM = {"meta.helm.sh/release-name": "keda-1", "meta.helm.sh/release-namespace":
     ],
     ids=lambda case: case[-1][0].kind,
 )
-def test_what_comes_of_ours_or_of_the_cluster_is_no_drift(brought):
+def test_objects_owned_by_our_objects_or_the_cluster_are_not_drift(brought):
     assert foreign(*brought) == set()
 
 
@@ -128,7 +128,7 @@ def test_what_comes_of_ours_or_of_the_cluster_is_no_drift(brought):
     ],
     ids=lambda case: f"{case[0].kind}-{case[1]['metadata']['name']}",
 )
-def test_what_somebody_put_there_is_foreign(put):
+def test_an_object_created_by_hand_is_foreign(put):
     assert foreign(put) == {f"{put[0].kind} {put[1]['metadata']['name']}"}
 
 
@@ -141,7 +141,7 @@ def test_an_owner_must_have_the_uid_that_is_named():
     assert foreign(set_, pod) == {"ReplicaSet r", "Pod p"}
 
 
-def test_what_something_foreign_makes_is_told_with_it_and_owners_in_a_ring_are_nobodys():
+def test_objects_of_a_foreign_owner_are_reported_with_it_and_owner_cycles_are_foreign():
     chain = [object_of("Deployment", "d"), object_of("ReplicaSet", "r", ("Deployment", "d"))]
     assert foreign(*chain, object_of("Pod", "p", ("ReplicaSet", "r"))) == {"Deployment d"}
     assert foreign(*chain, object_of("Secret", "s", ("Deployment", "d"))) == {"Deployment d", "Secret s"}

@@ -138,9 +138,7 @@ def outputs_of(rendered: rendering.Rendered) -> dict[str, Any]:
     return {resource.urn: resource.as_json() for resource in rendered.resources}
 
 
-def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_says(
-    estate: Rendered, after_a_release: Rendered
-):
+def test_a_model_release_changes_only_its_own_stack(estate: Rendered, after_a_release: Rendered):
     for name in (FOUNDATION, PLATFORM):
         assert outputs_of(after_a_release[name]) == outputs_of(estate[name])
         assert after_a_release[name].outputs == estate[name].outputs
@@ -156,7 +154,7 @@ def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_sa
     }
 
 
-def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rendered):
+def test_each_stack_outputs_its_layer_and_only_serving_outputs_the_plan(estate: Rendered):
     assert {name: set(layer.outputs) for name, layer in estate.items()} == {
         FOUNDATION: {"audit", "retained", "links", "layer"},
         PLATFORM: {"gateways", "endpoints", "pools", "data_paths", "retained", "layer"},
@@ -169,5 +167,5 @@ def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rend
     assert estate[PLATFORM].outputs["layer"]["estate"] == ESTATE
 
 
-def test_one_layer_is_rendered_upon_those_below_it(project: Project, after_a_release: Rendered):
+def test_a_layer_is_rendered_with_the_outputs_of_lower_layers(project: Project, after_a_release: Rendered):
     assert outputs_of(rendering.render(project.stack(PLATFORM))) == outputs_of(after_a_release[PLATFORM])

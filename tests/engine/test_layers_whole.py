@@ -189,7 +189,7 @@ def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
         assert set(layers.values()) == {"platform"}, kind
 
 
-def test_what_fetches_weights_is_servings_and_its_way_out_the_platforms(bank: Case):
+def test_fetch_jobs_belong_to_serving_and_their_network_policies_to_the_platform(bank: Case):
     assert layers_of_kind(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
     assert layers_of_kind(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
     assert layers_of_kind(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
@@ -210,7 +210,7 @@ def test_each_import_is_the_layers_that_makes_it(bank: Case):
     }
 
 
-def test_an_import_that_no_layer_makes_is_told_with_the_nearest_name(bank: Case):
+def test_an_import_without_a_resource_is_refused_with_the_nearest_name(bank: Case):
     with pytest.raises(
         InputError, match=r"no layer of the estate makes `Vpc bank-frankfurt-vpc`.*network-vpc"
     ):
@@ -344,7 +344,7 @@ def test_a_release_of_a_model_in_eks_is_its_stacks_alone(private: Case):
     assert "insurer-confidential-qwen3-14b-server" in changed["private-models"]
 
 
-def test_in_its_first_stage_a_cluster_has_machines_and_no_model(private: Case):
+def test_a_cluster_in_its_first_stage_has_machines_and_no_model(private: Case):
     after = private.release(lambda data: data["clusters"][0].update(stage="cluster"))
     assert {"NodeGroup", "Cluster"} <= kinds(after["private-platform"])
     assert not [

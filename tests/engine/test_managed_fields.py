@@ -82,7 +82,7 @@ def test_no_key_stumbles_and_what_is_none_is_its_managers(text):
 
 
 @given(st.dictionaries(NAMES, VALUES, min_size=2, max_size=3))
-def test_the_order_of_keys_is_no_difference(keys):
+def test_the_order_of_keys_does_not_matter(keys):
     turned = dict(reversed(keys.items()))
     assert parse_step("k:" + json.dumps(keys)) == parse_step("k:" + json.dumps(turned))
 
@@ -92,11 +92,11 @@ def test_a_name_may_hold_colons_dots_and_slashes():
     assert parse_step("f:") == Step("f", "")
 
 
-def test_what_is_no_key_of_its_sort_is_none():
+def test_an_invalid_field_key_is_ignored():
     assert [parse_step(part) for part in (".", "spec", "k:[1]", "k:{", 'i:"x"', "z:1")] == [None] * 6
 
 
-def test_what_controllers_say_in_a_status_is_left_out_and_what_they_set_besides_is_not():
+def test_controller_status_is_ignored_and_other_controller_fields_are_not():
     label = {"f:metadata": {"f:labels": {"f:x": {}}}}
     ownership = parse_fields(
         [
@@ -113,6 +113,6 @@ def test_the_last_time_of_a_manager_counts():
     assert parse_fields([later, managed("a", {"f:x": {}})]).since == {"a": "2026-11-26T16:00:00Z"}
 
 
-def test_an_object_without_a_word_of_managers_is_nobodys():
+def test_an_object_without_managed_fields_has_no_owner():
     for managers in (None, [], "x", [None]):
         assert managed_fields.parse_fields(managers).tree.all() == set()

@@ -27,13 +27,13 @@ def shown(old: Any, new: Any, kind: str = "aws:x/y:Z", known_secrets: tuple[str,
     return json.dumps([change.model_dump() for change in changes])
 
 
-def test_what_the_engine_marks_hides_both_sides():
+def test_a_value_marked_secret_by_the_engine_is_masked_on_both_sides():
     changes = properties("aws:x/y:Z", {"it": MARKED}, {"it": SECRET}, Masker())
     assert [(change.old, change.new, change.secret) for change in changes] == [(MASK, MASK, True)]
     assert SECRET not in shown(SECRET, MARKED)
 
 
-def test_what_a_cluster_keeps_as_a_secret_is_hidden_though_nobody_marked_it():
+def test_values_of_kubernetes_secrets_are_masked():
     old, new = {"data": {"key": "b2xk"}}, {"data": {"key": "bmV3"}}
     changes = properties("kubernetes:core/v1:Secret", old, new, Masker())
     assert [(change.path, change.old, change.new) for change in changes] == [("data.key", MASK, MASK)]
@@ -78,7 +78,7 @@ def test_a_short_secret_hides_no_part_of_other_words():
     assert Masker(["test"]).text("test") == MASK
 
 
-def test_that_a_known_secret_changes_is_seen():
+def test_a_change_of_a_known_secret_is_shown():
     other_secret = "correct-horse-battery"
     changes = properties("aws:x/y:Z", {"it": SECRET}, {"it": other_secret}, Masker([SECRET, other_secret]))
     assert [(change.old, change.new, change.secret) for change in changes] == [(MASK, MASK, True)]
@@ -89,7 +89,7 @@ def test_names_that_a_provider_makes_up_are_no_part_of_what_would_be_made():
     assert [property.path for property in properties("aws:x/y:Z", None, new, Masker())] == ["kept"]
 
 
-def test_half_of_a_pair_is_no_text():
+def test_half_of_a_surrogate_pair_is_not_text():
     assert Masker().value({"a": ["x\ud800y"]}) == {"a": ["x?y"]}
 
 
@@ -106,7 +106,7 @@ def test_half_of_a_pair_is_no_text():
         ("spec", {"password": "hunter2"}),
     ],
 )
-def test_what_somebody_wrote_is_hidden_where_a_name_says_that_it_is_a_secret(path: str, value: Any):
+def test_values_with_secret_names_are_masked(path: str, value: Any):
     shown = json.dumps(Masker().field(path, value))
     assert MASK in shown
     assert "hunter2" not in shown
@@ -124,5 +124,5 @@ def test_what_somebody_wrote_is_hidden_where_a_name_says_that_it_is_a_secret(pat
         ("spec.replicas", 3),
     ],
 )
-def test_what_only_refers_to_a_secret_is_shown(path: str, value: Any):
+def test_a_reference_to_a_secret_is_shown(path: str, value: Any):
     assert Masker().field(path, value) == value

@@ -102,7 +102,7 @@ def test_no_more_run_at_a_time_than_were_asked_for():
         multi_stack.run([], 0, Nobody(), children.start)
 
 
-def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
+def test_stacks_that_need_a_failed_stack_are_skipped_and_others_continue():
     children, watcher = Children(p=2), Nobody()
     done = multi_stack.run(estate(), 4, watcher, children.start)
     assert states(done) == {
@@ -115,7 +115,7 @@ def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
     assert "a" not in children.begun
 
 
-def test_what_needs_a_stack_that_was_not_started_is_not_started_either():
+def test_stacks_that_need_a_skipped_stack_are_skipped_too():
     done = multi_stack.run(estate(), 4, Nobody(), Children(f=3).start)
     assert [(outcome.state, outcome.error) for outcome in done[1:4]] == [
         ("not started", "needs f"),
@@ -154,14 +154,14 @@ def test_a_child_tells_its_error_and_its_exit_code(tmp_path: Path):
     assert "Pulumi.yaml: there is no such file" in done.error
 
 
-def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkeypatch: pytest.MonkeyPatch):
+def test_a_process_that_ends_without_result_fails_with_its_last_line(monkeypatch: pytest.MonkeyPatch):
     code = "import sys; print('not a message'); print('first\\nout of memory', file=sys.stderr); sys.exit(7)"
     monkeypatch.setattr(stack_process, "command", lambda _: [sys.executable, "-c", code])
     (done,) = multi_stack.run([task("x")], 1, Nobody())
     assert (done.state, done.code, done.error) == ("failed", 7, "out of memory")
 
 
-def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: pytest.MonkeyPatch):
+def test_resources_left_by_a_destroy_are_reported_to_the_parent(monkeypatch: pytest.MonkeyPatch):
     bucket = retained_resources.RetainedResource("Bucket audit", "audit-id", "frankfurt", "records lie in it")
     gone = up_and_destroy.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
     monkeypatch.setattr(up_and_destroy, "destroy", lambda *_, **__: gone)

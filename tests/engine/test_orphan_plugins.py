@@ -73,7 +73,7 @@ def test_a_plugin_that_does_not_end_when_asked_is_killed(start, dead_process, mo
     assert not psutil.pid_exists(process.pid)
 
 
-def test_what_has_a_living_engine_another_backend_or_is_no_plugin_is_left_alone(start, dead_process, engine):
+def test_only_orphan_plugins_of_this_backend_are_ended(start, dead_process, engine):
     others_running = [
         start(engine),
         start(dead_process, backend="file:///another"),

@@ -50,7 +50,7 @@ def machines(*nodes: dict[str, Any]) -> Fake:
     return Fake({"/api/v1/nodes?labelSelector=pool%3Da": {"items": list(nodes)}})
 
 
-def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
+def test_all_machines_are_checked_with_one_request() -> None:
     cluster = machines(node(), node())
     gpus = {**NODE, "path": ["status", "allocatable", "nvidia.com/gpu"], "value": "8"}
     checks = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
@@ -67,7 +67,7 @@ def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
         ([], 0, ("nothing",)),
     ],
 )
-def test_one_that_differs_lacks_or_is_too_many_is_told(
+def test_a_machine_that_differs_is_missing_or_surplus_is_reported(
     nodes: list[dict[str, Any]], shown: int, instead: tuple[str, ...]
 ) -> None:
     (check,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
@@ -99,7 +99,7 @@ def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
     assert look(Fake({}), queue)[0].object == "Queue n/q"
 
 
-def test_a_cluster_that_does_not_let_us_look_is_no_healthy_one() -> None:
+def test_a_cluster_that_denies_access_is_not_reported_as_healthy() -> None:
     cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": ApiRefusal(403, "no")})
     with pytest.raises(EnvironmentFault, match="does not let us look"):
         look(cluster, {**NODE, "path": READY, "value": "True"})

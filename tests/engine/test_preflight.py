@@ -54,7 +54,7 @@ def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(chec
     assert "Pulumi.bank-dev.yaml" in str(caught.value)
 
 
-def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_ends(
+def test_a_silenced_boundary_is_not_refused_until_the_silence_ends(
     check: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered = bank.rendered()
@@ -75,7 +75,7 @@ def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_en
             check(Rendered(bare, rendered.outputs))
 
 
-def test_a_medium_finding_that_is_no_boundary_keeps_nothing_from_being_built(check: Prepare) -> None:
+def test_a_medium_finding_does_not_block_the_build(check: Prepare) -> None:
     rendered = bank.rendered()
     remaining = [
         replace(resource, inputs={**resource.inputs, "retentionInDays": 1})

@@ -34,7 +34,7 @@ def side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Dia
     ), diagnostics
 
 
-def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state: dict[str, Any]):
+def test_the_deployed_side_has_the_paths_and_cost_of_its_plan(state: dict[str, Any]):
     before, diagnostics = side(state)
     after = previews.side(previews.resources())
     assert diagnostics == []
@@ -84,11 +84,11 @@ def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
     assert [diagnostic.message for diagnostic in shown.diagnostics] == ["[secret] is refused."]
 
 
-def test_nothing_stands_of_a_stack_without_resources():
+def test_a_stack_without_resources_has_no_endpoints():
     assert side({"resources": []}) == (Side(), [])
 
 
-def test_a_plan_of_another_version_is_said_not_to_be_known(state: dict[str, Any]):
+def test_a_plan_of_another_version_is_reported_as_unknown(state: dict[str, Any]):
     old = json.loads(json.dumps(state))
     root = next(resource for resource in old["resources"] if resource["type"] == "pulumi:pulumi:Stack")
     root["outputs"]["plan"]["invented_later"] = True

@@ -45,7 +45,7 @@ def test_a_graph_is_read_back_as_it_was_written():
     assert preview_comparison.resources_from_json(json.loads(graph_json)) == rendered().resources
 
 
-def test_what_comes_and_what_goes():
+def test_added_and_removed_resources_are_compared():
     key = "aws:kms/key:Key"
     compare = preview_comparison.compare(
         [resource(key, {}, "old", retainOnDelete=True)], [resource(key, {"a": 1}, "new")]
@@ -70,7 +70,9 @@ def test_what_comes_and_what_goes():
         ("aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, {"cidrBlock": "10.1.0.0/16"}, "cidrBlock"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_changed_in_place_is_replaced(type_: str, old: Any, new: Any, because: str):
+def test_properties_that_cannot_change_in_place_replace_the_resource(
+    type_: str, old: Any, new: Any, because: str
+):
     change_found = change(type_, old, new)
     assert (change_found.op, change_found.replaces_because, change_found.may_replace) == (
         "replace",
@@ -87,7 +89,7 @@ def test_what_cannot_be_changed_in_place_is_replaced(type_: str, old: Any, new: 
         ("aws:kms/key:Key", {"description": "a"}, {"description": "b"}),
     ],
 )
-def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
+def test_properties_that_allow_it_are_updated_in_place(type_: str, old: Any, new: Any):
     change_found = change(type_, old, new)
     assert (change_found.op, change_found.replaces_because, change_found.may_replace) == ("update", [], [])
 
@@ -101,7 +103,7 @@ def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
         ("azure:x/y:Z", "size"),
     ],
 )
-def test_where_nobody_knows_it_may_be_replaced(type_: str, path: str):
+def test_an_unknown_property_may_replace_the_resource(type_: str, path: str):
     assert replacements.forced_replacements(type_, [path]) == replacements.Forced([], [path])
     change_found = change(
         type_,
@@ -119,7 +121,7 @@ def test_options_count():
     assert preview_comparison.compare(ignored[:1], ignored[1:]) == []
 
 
-def test_what_others_own_is_read_again_and_is_no_change():
+def test_an_object_owned_elsewhere_is_read_and_not_changed():
     kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
     assert (
         preview_comparison.compare([resource(kind, {"a": 1}, read="x")], [resource(kind, {"a": 2}, read="x")])
@@ -131,13 +133,13 @@ def test_what_others_own_is_read_again_and_is_no_change():
     assert change_found.op == "read", "it is theirs from now on"
 
 
-def test_another_provider_makes_it_anew():
+def test_another_provider_replaces_the_resource():
     before = resource("aws:kms/key:Key", {})
     (change_found,) = preview_comparison.compare([before], [replace(before, provider=f"{HEAD}::other")])
     assert (change_found.op, change_found.replaces_because) == ("replace", ["provider"])
 
 
-def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
+def test_the_aws_type_table_equals_that_of_the_sandbox():
     assert aws_replaces.FILE.read_text() == aws_replaces.text(), "run `python -m scripts.aws_replaces`"
 
 
@@ -153,7 +155,7 @@ def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
         ("kubernetes:x/v1:Y", "spec.tags", False),
     ],
 )
-def test_what_decides_something_is_no_noise(type_: str, path: str, noise: bool):
+def test_changes_that_matter_are_not_noise(type_: str, path: str, noise: bool):
     from isthmus.engine.preview.noise import is_noise as judged
 
     assert judged(type_, path) is noise

@@ -101,7 +101,7 @@ def test_a_step_that_was_lost_is_a_gap(previewed: Make):
     assert "1 to update, of which 0 were told" in shown.diagnostics[0].message
 
 
-def test_an_engine_that_fails_is_a_failed_preview_that_says_why_and_no_secret(previewed: Make):
+def test_a_failed_engine_gives_a_failed_preview_with_reason_and_without_secrets(previewed: Make):
     result = previewed(UPDATE, ERROR, CANCEL, code=255, stderr=f"error: preview failed with {SECRET}")
     assert result.error is not None
     assert result.error.exit_code == 3
@@ -111,7 +111,7 @@ def test_an_engine_that_fails_is_a_failed_preview_that_says_why_and_no_secret(pr
     assert len(result.preview.changes) == 1, "what was seen until then is told"
 
 
-def test_a_stack_that_does_not_stand_yet_is_previewed_from_its_rendering(previewed: Make):
+def test_a_new_stack_is_previewed_from_its_rendering(previewed: Make):
     shown = previewed(there=False).preview
     assert (shown.status, set(shown.summary)) == ("complete", {"create", "read"})
     assert shown.summary["create"] > 200

@@ -42,7 +42,7 @@ def test_urns_bear_the_types_of_all_parents(stack):
     }
 
 
-def test_what_a_component_says_of_itself_is_known_by_name_whatever_it_will_be(stack):
+def test_outputs_of_a_component_are_known_by_name_before_they_have_values(stack):
     import pulumi_kubernetes as k8s
 
     def program():
@@ -129,7 +129,7 @@ def test_a_program_that_failed_does_not_fail_the_next(stack):
     assert [resource.name for resource in resources if resource.type == "aws:s3/bucket:Bucket"] == ["records"]
 
 
-def test_what_one_program_changes_does_not_reach_the_next(stack):
+def test_changes_of_one_program_do_not_reach_the_next(stack):
     import pulumi_aws as aws
 
     from stacks.tagging import tag_everything

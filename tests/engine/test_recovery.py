@@ -95,7 +95,7 @@ def test_a_run_that_ended_well_leaves_nothing_to_do(stack, world):
     assert (engine.written, world.asked) == (0, [])
 
 
-def test_what_exists_is_taken_into_the_state_and_what_does_not_is_made_again(stack, world):
+def test_existing_creations_are_adopted_and_missing_ones_are_created_again(stack, world):
     world.verdicts["key"] = Made("k-1")
     engine = Engine(entry(KEY), entry(POD))
     messages = settled(stack, engine)
@@ -108,7 +108,7 @@ def test_what_exists_is_taken_into_the_state_and_what_does_not_is_made_again(sta
     ]
 
 
-def test_one_that_cannot_be_decided_stops_all_and_changes_nothing(stack, world):
+def test_an_undecided_creation_stops_the_run_and_changes_nothing(stack, world):
     world.verdicts = {"key": Made("k-1"), "pod": Unknown("Pod `pod` may be there", "kubectl get pod")}
     engine = Engine(entry(KEY), entry(POD))
     with pytest.raises(EnvironmentFault) as caught:
@@ -133,7 +133,7 @@ def test_an_answer_decides_what_cannot_be_looked_up(stack, world):
     assert not_made.ids() == []
 
 
-def test_an_answer_to_what_nobody_asked_is_refused_with_what_is_open(stack, world):
+def test_an_unrelated_answer_is_refused_with_the_open_creations(stack, world):
     with pytest.raises(InputError, match=r"no creation of `kay` is open.*Open is: key"):
         settled(stack, Engine(entry(KEY)), Answers(made={"kay": "k-1"}))
     with pytest.raises(InputError, match="Open is: nothing"):
@@ -173,7 +173,7 @@ def test_two_answers_to_one_creation_under_its_name_and_its_urn_are_refused(stac
     assert engine.written == 0
 
 
-def test_what_failed_without_an_answer_is_decided_like_what_was_cut_off(stack, world):
+def test_unanswered_creations_are_decided_like_interrupted_ones(stack, world):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
     world.verdicts["key"] = Made("k-1")
     engine = Engine()
@@ -182,7 +182,7 @@ def test_what_failed_without_an_answer_is_decided_like_what_was_cut_off(stack, w
     assert unconfirmed_creations.read(stack.project.root, "dev") == [], "decided once"
 
 
-def test_what_could_not_be_decided_is_still_there_for_the_next_run(stack, world):
+def test_undecided_creations_are_kept_for_the_next_run(stack, world):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
     world.verdicts["key"] = Unknown("a key", "aws kms list-keys")
     with pytest.raises(EnvironmentFault):
@@ -190,14 +190,14 @@ def test_what_could_not_be_decided_is_still_there_for_the_next_run(stack, world)
     assert len(unconfirmed_creations.read(stack.project.root, "dev")) == 1
 
 
-def test_what_a_later_run_has_made_is_not_asked_for_again(stack, world):
+def test_resources_of_a_later_run_are_not_looked_up_again(stack, world):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
     engine = Engine(resources=(entry(KEY, id="k-1"),))
     settled(stack, engine)
     assert (world.asked, engine.written, unconfirmed_creations.read(stack.project.root, "dev")) == ([], 0, [])
 
 
-def test_what_its_replacement_left_open_is_asked_for_though_the_old_one_is_in_the_state(stack, world):
+def test_an_interrupted_replacement_is_looked_up_although_the_old_resource_is_in_the_state(stack, world):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY, inputs={"a": 2}))])
     world.verdicts["key"] = Made("k-2")
     engine = Engine(resources=(entry(KEY, id="k-1"),))
@@ -215,7 +215,7 @@ def test_a_replacement_without_a_change_is_asked_for_when_what_the_state_has_is_
     assert engine.held["deployment"]["resources"][3]["delete"] is True
 
 
-def test_what_the_run_itself_or_a_later_one_made_is_not_asked_for(stack, world):
+def test_resources_created_by_this_or_a_later_run_are_not_looked_up(stack, world):
     unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
     settled(stack, Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T06:00:01Z"),)))
     assert (world.asked, unconfirmed_creations.read(stack.project.root, "dev")) == ([], [])
@@ -233,17 +233,17 @@ def test_providers_and_what_hangs_from_one_that_was_not_made_were_not_made(stack
     assert (world.asked, engine.ids()) == ([], [])
 
 
-def test_a_kind_of_thing_that_nobody_can_look_for_is_named(stack, world):
+def test_a_kind_that_cannot_be_looked_up_is_named(stack, world):
     with pytest.raises(EnvironmentFault, match=r"random:index:Id `seed`.*pulumi stack export --stack dev"):
         settled(stack, Engine({**entry(f"{PREFIX}random:index:Id::seed"), "provider": f"{AWS}::id"}))
 
 
-def test_what_names_no_provider_is_not_taken_for_not_made(stack, world):
+def test_a_creation_without_provider_is_not_reported_as_missing(stack, world):
     with pytest.raises(EnvironmentFault, match="Key `key`"):
         settled(stack, Engine({**entry(KEY), "provider": ""}))
 
 
-def test_an_update_that_was_cut_off_is_told_and_left_to_the_refresh(stack, world):
+def test_an_interrupted_update_is_reported_and_left_to_the_refresh(stack, world):
     engine = Engine()
     engine.held["deployment"]["pending_operations"] = [{"resource": entry(KEY, id="k-1"), "type": "updating"}]
     messages = settled(stack, engine)

@@ -81,7 +81,7 @@ def exception(until: str) -> Edit:
     return lambda requirements: requirements.update(exceptions=[exception])
 
 
-def test_nothing_is_told_of_what_stays_as_it_is():
+def test_unchanged_settings_are_not_reported():
     assert list(relaxed_files.file_changes(files(), files())) == []
     assert list(relaxed_rules.settings_changes(Settings(), Settings(), TODAY)) == []
 
@@ -108,7 +108,9 @@ REVIEW = {"domain": "financial-crime", "below_confidence": 0.5, "sample_rate": 0
         (exception("2027-03-31"), "kyc-extraction: bedrock by exception", "", "until 2027-03-31 by ana: trial"),
     ],
 )  # fmt: skip
-def test_what_is_loosened_is_told_and_taken_back_it_is_stricter(edit: Edit, message: str, old: str, new: str):
+def test_a_loosened_requirement_is_reported_and_counts_as_stricter_when_reverted(
+    edit: Edit, message: str, old: str, new: str
+):
     (loosened,), (back,) = both_ways(edit)
     assert (loosened.what, loosened.old, loosened.new, loosened.loosens) == (message, old, new, True)
     assert (back.what, back.old, back.new, back.loosens) == (message, new, old, False)
@@ -125,7 +127,7 @@ def test_review_that_is_taken_away_loosens_each_of_its_figures():
     assert not any(change.loosens for change in back)
 
 
-def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
+def test_a_changed_jurisdiction_of_a_site_counts_as_loosened_in_both_directions():
     loosened, back = both_ways(site("fra1", jurisdiction="us"))
     assert [change for change in kinds_of(loosened) if change[0] == "handling"] == [
         ("handling", "site fra1", True)
@@ -134,7 +136,7 @@ def test_a_site_that_is_said_to_lie_elsewhere_loosens_whichever_way():
     assert (loosened[0].old, loosened[0].new) == ("on-prem in de", "on-prem in us")
 
 
-def test_a_service_that_a_site_allows_is_told():
+def test_an_allowed_service_is_reported():
     less = files(site("frankfurt", allow=["bedrock"]))
     assert kinds_of(relaxed_files.file_changes(less, files())) == [
         ("handling", "site frankfurt: allow", True)
@@ -150,7 +152,7 @@ def test_an_exception_that_lasts_longer_loosens_and_one_that_ends_sooner_does_no
     assert [of_file.loosens for of_file in relaxed_files.file_changes(long, short)] == [False]
 
 
-def test_work_that_comes_back_under_another_name_with_less_of_a_class_is_told():
+def test_renamed_work_with_a_lower_class_is_reported():
     loosened, _ = both_ways(work("transaction-narratives", name="tx", sensitivity="internal"))
     assert kinds_of(loosened) == [
         ("sensitivity", "transaction-narratives", False),
@@ -167,7 +169,7 @@ def test_new_work_and_work_that_goes_change_no_class():
     assert kinds_of(loosened) == [("sensitivity", "more", False)] == kinds_of(back)
 
 
-def test_a_stack_that_one_commit_does_not_have_has_its_work_told_and_its_exceptions():
+def test_a_stack_in_one_commit_only_reports_its_workloads_and_exceptions():
     assert {of_file.loosens for of_file in relaxed_files.file_changes(None, files())} == {False}
     (last,) = [
         of_file
@@ -193,14 +195,14 @@ def place(plan: Any, workload: str, **fields: Any) -> None:
         ({"inference_profile": "nobody.knows"}, True),
     ],
 )
-def test_a_placement_that_moves_is_told_and_whether_it_is_guarded_less(fields: Any, loosens: bool):
+def test_a_moved_placement_is_reported_with_its_change_of_protection(fields: Any, loosens: bool):
     moved = files(replan=lambda plan: place(plan, "policy-assistant", **fields))
     (of_file,) = relaxed_files.file_changes(files(), moved)
     assert (of_file.kind, of_file.what, of_file.loosens) == ("placement", "policy-assistant", loosens)
     assert of_file.old == "bedrock at frankfurt (de es fr ie it se)"
 
 
-def test_from_our_own_machines_to_a_cloud_is_guarded_less():
+def test_a_move_from_own_machines_to_a_cloud_counts_as_loosened():
     cloud = {"site": "frankfurt", "target": "sagemaker"}
     (of_file,) = relaxed_files.file_changes(
         files(), files(replan=lambda plan: place(plan, "kyc-extraction", **cloud))
@@ -230,7 +232,7 @@ def table(**demands: Any) -> dict[str, Any]:
         ({"erasable": True}, "confidential.erasable"),
     ],
 )
-def test_what_a_class_demands_is_told_field_by_field(demands: Any, message: str):
+def test_changed_demands_of_a_class_are_reported_by_field(demands: Any, message: str):
     assert kinds_of(relaxed_files.handling_changes(table(**demands), table())) == [
         ("handling", message, True)
     ]
@@ -274,7 +276,7 @@ def figure(**figures: Any) -> Settings:
         (figure(registries=["a/"]), figure(registries=["a/", "b/"]), "figure registries"),
     ],
 )
-def test_settings_that_are_loosened_are_told_and_taken_back_they_are_stricter(
+def test_loosened_settings_are_reported_and_count_as_stricter_when_reverted(
     before: Any, after: Any, message: str
 ):
     (of_setting,) = relaxed_rules.settings_changes(before, after, TODAY)
@@ -297,7 +299,7 @@ def test_a_silence_that_is_past_silences_nothing_and_a_wider_one_is_a_new_one():
     assert kinds_of(owner) == [("silence", "cost/tags of bank-*", False)]
 
 
-def test_rules_that_go_or_weigh_less_are_told():
+def test_removed_or_weakened_rules_are_reported():
     before, after = (
         {"a/gone": "low", "a/less": "high", "a/more": "low"},
         {"a/less": "low", "a/more": "high", "a/new": "low"},

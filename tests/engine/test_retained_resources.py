@@ -61,7 +61,7 @@ def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() ->
     assert key.startswith("Key key at frankfurt (arn:aws:kms:k): without it")
 
 
-def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -> None:
+def test_dropped_retained_resources_are_released_and_others_stay_protected() -> None:
     engine: Any = Engine({"version": 3, "deployment": state()})
     bucket = state()["resources"][0]["urn"]
     messages: list[str] = []
@@ -78,7 +78,7 @@ def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -
     assert (engine.written, again) == (1, after), "there is nothing more to lift"
 
 
-def test_what_somebody_else_protected_is_refused_before_anything_is_deleted() -> None:
+def test_a_resource_protected_by_hand_is_refused_before_anything_is_deleted() -> None:
     deployed_state = state()
     retained_resources.refuse_protected(deployed_state, "dev")
     deployed_state["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))

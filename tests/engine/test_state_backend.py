@@ -24,7 +24,7 @@ def login(tmp_path: Path) -> dict[str, str]:
     return {"PULUMI_HOME": str(tmp_path)}
 
 
-def test_a_login_is_the_backend_where_nothing_else_says_one(project: Project, login: dict[str, str]) -> None:
+def test_a_login_sets_the_backend_if_no_other_setting_does(project: Project, login: dict[str, str]) -> None:
     assert state_backend.url(project, login) == "file:///srv/states"
 
 
@@ -49,7 +49,7 @@ def test_credentials_elsewhere_are_found_by_their_variable(project: Project, tmp
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"current": 1}'])
-def test_no_login_is_no_backend(project: Project, tmp_path: Path, text: str | None) -> None:
+def test_without_a_login_there_is_no_backend(project: Project, tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "credentials.json").write_text(text)
     assert state_backend.url(project, {"PULUMI_HOME": str(tmp_path)}) == ""

@@ -49,7 +49,7 @@ def message_for(backend: Path) -> str:
         (json.dumps({**GOOD, "version": "3"}), "names no version"),
     ],
 )
-def test_what_is_wrong_with_a_state_file_is_named(tmp_path, text, error_text):
+def test_a_problem_of_a_state_file_is_named(tmp_path, text, error_text):
     file = place(tmp_path, text)
     message = message_for(tmp_path)
     assert error_text in message
@@ -120,5 +120,5 @@ def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path
     state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 
-def test_another_backend_has_no_attributes_of_ours(tmp_path):
+def test_another_backend_has_no_attribute_files(tmp_path):
     assert state_file.drop_broken_attributes("s3://bucket", "isthmus", "dev") == []

@@ -53,7 +53,7 @@ def test_a_lock_from_another_host_is_never_called_dead(tmp_path, dead):
     assert file.exists()
 
 
-def test_a_lock_of_another_stack_is_not_ours(tmp_path, dead):
+def test_a_lock_of_another_stack_is_ignored(tmp_path, dead):
     lock(tmp_path, dead)
     assert state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "other") == []
 
@@ -82,7 +82,7 @@ def test_a_living_process_keeps_its_lock(tmp_path):
     assert file.exists()
 
 
-def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
+def test_the_second_run_is_told_who_holds_the_lock(tmp_path):
     backend = f"file://{tmp_path}"
     with state_locks.exclusive_lock(backend, tmp_path, "isthmus", "dev"):
         with (

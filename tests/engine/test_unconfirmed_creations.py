@@ -18,7 +18,7 @@ def lost(mark: int = 0, urn: str = URN) -> Creation:
     return Creation(resource, "2026-11-25T04:00:00+00:00")
 
 
-def test_what_is_written_down_is_read_again_by_its_owner_only(tmp_path):
+def test_a_recorded_creation_is_read_only_by_its_owner(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [lost()])
     assert unconfirmed_creations.read(tmp_path, "dev") == [lost()]
     assert unconfirmed_creations.read(tmp_path, "prod") == []
@@ -34,12 +34,12 @@ def test_further_runs_add_to_it_and_the_same_creation_stays_one(tmp_path):
     )
 
 
-def test_nothing_lost_is_no_file(tmp_path):
+def test_without_lost_creations_no_file_is_written(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [])
     assert not unconfirmed_creations.list_file(tmp_path, "dev").parent.exists()
 
 
-def test_what_is_decided_is_forgotten(tmp_path):
+def test_decided_creations_are_forgotten(tmp_path):
     unconfirmed_creations.add(tmp_path, "dev", [lost()])
     unconfirmed_creations.forget(tmp_path, "dev")
     unconfirmed_creations.forget(tmp_path, "dev")

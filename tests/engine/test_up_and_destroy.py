@@ -30,7 +30,7 @@ def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
     assert _urns_outside_first_step(first) == []
 
 
-def test_everything_else_is_left_as_it_is():
+def test_other_resources_stay_unchanged():
     deployed_state = state(
         PLATFORM,
         f"{PLATFORM}$isthmus:index:ModelServer",

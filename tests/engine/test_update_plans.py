@@ -29,7 +29,7 @@ def diff_of(plan: dict[str, Any], urn: str, diff: str = "inputDiff") -> dict[str
     return plan["resourcePlans"][urn]["goal"][diff]
 
 
-def test_what_hangs_on_what_the_run_will_make_is_unknown_and_all_else_is_bound():
+def test_inputs_from_new_resources_are_unknown_and_all_others_are_bound():
     needs = {"spec": ["service"], "metadata": ["space"]}
     input_diff = {"adds": {"spec": {"ip": "10.0.0.0"}, "metadata": {"a": 1}, "kind": "Pod"}}
     plan = loosened(
@@ -51,7 +51,7 @@ def test_what_hangs_on_what_the_run_will_make_is_unknown_and_all_else_is_bound()
 @pytest.mark.parametrize(
     ("step", "value"), [("update", UNKNOWN_TEXT), ("replace", UNKNOWN_TEXT), ("same", "x"), ("read", "x")]
 )
-def test_a_value_of_what_stays_as_it_is_is_bound(step: str, value: str):
+def test_a_value_of_an_unchanged_resource_is_bound(step: str, value: str):
     user = planned(
         "update", needs={"name": ["other"]}, inputDiff={"updates": {"name": "x"}, "deletes": ["gone"]}
     )
@@ -59,7 +59,7 @@ def test_a_value_of_what_stays_as_it_is_is_bound(step: str, value: str):
     assert diff_of(plan, "user") == {"updates": {"name": value}, "deletes": ["gone"]}
 
 
-def test_what_a_component_says_of_itself_is_not_bound_though_the_engine_left_it_out():
+def test_outputs_of_a_component_are_not_bound():
     part = planned(
         "same", custom=False, inputDiff={"adds": {"a": 1}}, outputDiff={"updates": {"ip": "10.0.0.0"}}
     )
@@ -71,7 +71,7 @@ def test_what_a_component_says_of_itself_is_not_bound_though_the_engine_left_it_
     }
 
 
-def test_what_a_component_is_given_of_what_will_be_made_is_not_bound_and_the_rest_is():
+def test_component_inputs_from_new_resources_are_not_bound():
     input_diff = {"adds": {"mine": 1}, "updates": {"other": "x"}}
     part = planned("same", custom=False, needs={"ip": ["new"], "other": ["new"]}, inputDiff=input_diff)
     plan = loosened({"resourcePlans": {"part": part, "new": planned("create")}})
@@ -87,7 +87,7 @@ def test_a_deletion_stays_one():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"resourcePlans": [1]}', '{"resourcePlans": {"a": 1}}'])
-def test_what_is_no_plan_is_refused_and_never_taken_for_one_that_binds(tmp_path: Path, text: str):
+def test_a_file_that_is_not_an_update_plan_is_refused(tmp_path: Path, text: str):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(EnvironmentFault, match="update plan cannot be read"):
         loosen(tmp_path / "plan.json", ())

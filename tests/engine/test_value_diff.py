@@ -16,17 +16,17 @@ VALUE = st.recursive(
 )
 
 
-def test_a_change_is_told_at_the_deepest_place_that_both_have():
+def test_a_change_is_reported_at_the_deepest_common_path():
     old = {"spec": {"replicas": 2, "template": {"a": 1}}, "kind": "Deployment"}
     new = {"spec": {"replicas": 3, "template": {"a": 1, "b": {"c": 2}}}, "kind": "Deployment"}
     assert list(differences(old, new)) == [("spec.replicas", 2, 3), ("spec.template.b", None, {"c": 2})]
 
 
-def test_one_element_more_at_the_front_is_one_difference():
+def test_an_element_added_at_the_front_is_one_difference():
     assert list(differences({"args": ["a", "b"]}, {"args": ["new", "a", "b"]})) == [("args[0]", None, "new")]
 
 
-def test_a_key_that_is_no_name_is_quoted_and_read_again():
+def test_a_key_with_special_characters_is_quoted_and_read_back():
     path = path_step("metadata.labels", 'app."kubernetes".io/[name]')
     assert path_keys(path) == ["metadata", "labels", 'app."kubernetes".io/[name]']
 
@@ -37,7 +37,7 @@ def test_a_policy_kept_as_text_is_looked_into():
     assert value_at(new, "policy.Statement[0].Action") == "s3:*"
 
 
-def test_another_layout_of_the_same_document_is_no_sameness():
+def test_another_layout_of_a_document_is_a_change():
     assert list(differences({"policy": '{"a":1}'}, {"policy": '{"a": 1}'})) == [
         ("policy", '{"a":1}', '{"a": 1}')
     ]
@@ -48,7 +48,7 @@ def test_yes_and_one_are_not_the_same():
 
 
 @given(VALUE, VALUE)
-def test_what_is_not_the_same_differs_and_what_is_does_not(old: Any, new: Any):
+def test_only_different_values_are_reported_as_different(old: Any, new: Any):
     same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
     assert (not list(differences({"it": old}, {"it": new}))) == same
 

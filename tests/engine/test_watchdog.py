@@ -51,7 +51,7 @@ def during(watching: watchdog.Watch, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("does", [EnvironmentFault, ValueError])
-def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception]):
+def test_an_unanswering_cluster_is_reported_and_ends_the_run_after_the_limit(does: type[Exception]):
     messages: list[str] = []
     turns: list[int] = []
     watching = watch(Cluster(does), messages, turns)
@@ -64,7 +64,7 @@ def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception])
 
 
 @pytest.mark.parametrize("does", [None, ApiRefusal])
-def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
+def test_any_answer_counts_as_an_answer(does: type[Exception] | None):
     cluster, turns = Cluster(does), []
     watching = watch(cluster, [], turns)
     during(watching, 0.5)
@@ -72,7 +72,7 @@ def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
     assert (watching.gone, turns) == (None, [])
 
 
-def test_a_cluster_that_answers_again_begins_anew():
+def test_a_cluster_that_answers_again_resets_the_watchdog():
     cluster, messages, turns = Cluster(EnvironmentFault), [], []
     watching = watch(cluster, messages, turns)
     thread = threading.Thread(target=watching.run)
@@ -93,7 +93,7 @@ def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
     assert turns[:3] == [0, 1, 2]
 
 
-def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
+def test_a_run_ended_by_the_watchdog_gives_the_reason(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(watchdog.VARIABLE, "1")
     monkeypatch.setattr(watchdog, "INTERVAL_S", 0.05)
     ended = threading.Event()

@@ -37,7 +37,7 @@ def test_a_pod_that_no_policy_selects_is_open():
     assert all_pods["a/two"] == all_pods["b/three"] == Closed(None, None)
 
 
-def test_without_types_a_policy_is_about_what_comes_in_and_about_what_goes_out_if_it_says_so():
+def test_a_policy_without_types_covers_ingress_and_stated_egress():
     assert of_one(policy()) == Closed((), None)
     assert of_one(policy(egress=[])) == Closed((), ())
 
@@ -97,7 +97,7 @@ def test_a_selectors_expressions(expression: dict[str, Any], is_selected: bool):
         {"except": []},
     ],
 )
-def test_what_is_not_understood_is_an_error_and_no_opening(rule: dict[str, Any]):
+def test_an_unknown_policy_part_is_an_error_and_opens_nothing(rule: dict[str, Any]):
     with pytest.raises(NotImplementedError):
         of_one(policy(ingress=[rule]))
 
@@ -138,7 +138,7 @@ def test_a_protocol_without_ports_is_open_at_all_of_them(network: Network):
     assert {attempt.protocol for attempt in passing(network.hosts["a/one"], tries)} == {"UDP"}
 
 
-def test_an_answer_comes_back_through_a_closed_door_and_nothing_else_does(network: Network):
+def test_a_closed_direction_passes_only_answers(network: Network):
     """What comes in to `one` may only answer what it asked."""
     Fence(network).build(closed([policy()], PODS))
     assert passing(network.hosts["a/one"], [Try("10.244.1.2", "TCP", 80)])

@@ -90,9 +90,7 @@ def pairs(site: Site) -> Iterator[tuple[str, str]]:
     )
 
 
-def test_the_kernel_lets_through_exactly_what_the_analyser_says_of_every_pair_of_hosts(
-    site: Site, tmp_path: Path
-):
+def test_the_kernel_allows_exactly_the_connections_of_the_analyser(site: Site, tmp_path: Path):
     analysed = network.analysed([*network.renamed(site.bodies), *site.around], tmp_path)
     ends = {name: Ends(name, site.outside.get(name)) for name in site.addresses}
     passed, expected_ways = set(), set()

@@ -11,7 +11,7 @@ from tests.fixed_interfaces.samples import RENDERED, SAMPLES
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_fixed_interface_is_as_its_sample_says(name: str):
+def test_a_fixed_interface_equals_its_sample(name: str):
     lines = tables.differences(tables.read(name), SAMPLES[name]())
     assert not lines, tables.complaint(name, lines)
 

@@ -92,7 +92,7 @@ class Cluster:
             "PATCH",
             self._path(body),
             body=body,
-            media="application/apply-patch+yaml",
+            content_type="application/apply-patch+yaml",
             params={"fieldManager": "grader", "force": "true", "fieldValidation": "Strict", **params},
         )
 

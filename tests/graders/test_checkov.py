@@ -134,7 +134,7 @@ def test_the_docs_tell_of_every_exception_and_of_what_was_not_tried():
     assert "No network plugin and no IAM was exercised." in " ".join(text.split())
 
 
-def test_exceptions_and_controls_name_checks_that_there_are():
+def test_exceptions_and_controls_name_existing_checks():
     known_checks = {check for framework in checkov.all_checks().values() for check in framework["checks"]}
     named_checks = {exception["check"] for exception in EXCEPTIONS} | {
         check for control in CONTROLS for check in control["checks"]
@@ -152,7 +152,7 @@ def test_every_type_was_translated_to_one_that_terraform_has(rendered):
 
 
 @pytest.mark.parametrize("framework", LISTS)
-def test_what_checkov_has_no_check_for_is_listed(rendered, graded, framework: str):
+def test_types_without_a_checkov_check_are_listed(rendered, graded, framework: str):
     if framework == "kubernetes":
         bodies = [body for rendering in rendered.values() for body in manifests.read(rendering.manifests)]
         kinds = {as_deployment["kind"] for body in bodies for as_deployment in manifests.as_deployments(body)}
@@ -262,5 +262,5 @@ def broken(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("check", [*PODS, *RESOURCES])
-def test_what_is_broken_is_found(broken, check: str):
+def test_broken_renderings_are_found(broken, check: str):
     assert (check if check in PODS else "all", check) in broken

@@ -111,7 +111,7 @@ def test_every_action_is_pinned_by_a_commit_and_no_action_is_a_third_partys() ->
         assert re.fullmatch(r"- uses: actions/(checkout|upload-artifact)@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
 
 
-def test_what_runs_a_branchs_code_on_github_has_no_secret_and_may_only_read() -> None:
+def test_github_jobs_with_branch_code_have_no_secret_and_read_only_access() -> None:
     text = (CI / "github-preview.yml").read_text()
     workflow = yaml.safe_load(text)
     assert list(workflow[True]) == ["pull_request"]
@@ -124,7 +124,7 @@ def test_what_runs_a_branchs_code_on_github_has_no_secret_and_may_only_read() ->
         assert forbidden not in text
 
 
-def test_what_writes_the_comment_on_github_runs_the_default_branchs_script_alone() -> None:
+def test_the_github_comment_job_runs_only_the_script_of_the_default_branch() -> None:
     workflow = yaml.safe_load((CI / "github-comment.yml").read_text())
     (job,) = workflow["jobs"].values()
     checkout, script = job["steps"]
@@ -149,7 +149,7 @@ def test_nothing_is_changed_but_by_up_and_that_takes_the_approved_digest() -> No
     assert list(workflow[True]) == ["push"]
 
 
-def test_on_gitlab_a_merge_request_reaches_no_environment_token_or_runner_of_ours(tmp_path: Path) -> None:
+def test_on_gitlab_a_merge_request_reaches_no_protected_environment_token_or_runner(tmp_path: Path) -> None:
     jobs = yaml.safe_load(plain(CI / "gitlab.yml", tmp_path)[1].read_text())
     jobs_seen = []
     for name, job in jobs.items():

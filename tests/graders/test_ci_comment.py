@@ -148,7 +148,7 @@ def test_the_token_stays_with_the_server_when_an_artifact_lies_elsewhere(server:
         comment.Api("http://github.example", ("Authorization", "x"))
 
 
-def test_a_preview_of_a_commit_that_is_no_longer_the_head_is_told_to_nobody(server: Server) -> None:
+def test_a_preview_of_an_outdated_commit_is_not_commented(server: Server) -> None:
     env = on_github(server)
     server.answers["/repos/bank/estate/pulls?state=open&head=somebody%3Aa%2Fb%26state%3Dclosed"][0]["head"][
         "sha"
@@ -209,7 +209,7 @@ def on_gitlab(server: Server, **pipeline: Any) -> dict[str, str]:
     return {"CI_API_V4_URL": server.url, "PROJECT": "platform/estate", "ISTHMUS_COMMENT_TOKEN": "t"}
 
 
-def test_gitlab_gets_one_note_that_is_changed_only_when_it_says_something_new(server: Server) -> None:
+def test_gitlab_gets_one_note_that_is_updated_only_on_changes(server: Server) -> None:
     env = on_gitlab(server)
     notes = "/projects/platform%2Festate/merge_requests/3/notes"
     assert comment.gitlab(env) == ["!3"]
@@ -223,9 +223,7 @@ def test_gitlab_gets_one_note_that_is_changed_only_when_it_says_something_new(se
 
 
 @pytest.mark.parametrize("other_pipeline", [{"status": "running"}, {"project_id": 77}, {"source": "push"}])
-def test_a_pipeline_that_runs_still_or_is_another_projects_is_not_told_of(
-    server: Server, other_pipeline: Any
-) -> None:
+def test_a_running_or_foreign_pipeline_is_not_commented(server: Server, other_pipeline: Any) -> None:
     assert comment.gitlab(on_gitlab(server, **other_pipeline)) == []
     assert server.written == []
 

@@ -10,7 +10,7 @@ from tests.graders.examples import Rendering
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_what_is_rendered_is_as_its_sample_says(name: str, rendered: dict[str, Rendering]):
+def test_the_rendering_equals_its_sample(name: str, rendered: dict[str, Rendering]):
     folder = next(iter(rendered.values())).folder.parent
     lines = tables.differences(tables.read(name), RENDERED[name](folder))
     assert not lines, tables.complaint(name, lines)

@@ -131,7 +131,7 @@ def resolver(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFa
     front.close()
 
 
-def test_each_listed_name_is_answered_whatever_its_letters_case(resolver: Resolver) -> None:
+def test_each_listed_name_is_resolved_in_any_case(resolver: Resolver) -> None:
     assert len(resolver.listed) >= 3
     for name in resolver.listed:
         assert resolver.ask(name) == (NOERROR, 1), name

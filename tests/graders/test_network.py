@@ -56,12 +56,12 @@ def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, ways_found,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_leaves_a_cluster_goes_where_its_class_may(rendered, ways_found, name: str):
+def test_traffic_leaves_a_cluster_only_to_allowed_targets(rendered, ways_found, name: str):
     for site, connections in ways_found[name].items():
         assert network.beyond(connections, rendered[name].platform, site) == set()
 
 
-def test_what_fetches_weights_reaches_its_store_and_no_more(tmp_path: Path):
+def test_fetch_jobs_reach_only_their_store(tmp_path: Path):
     """By a job into a volume, and by a DaemonSet onto the machines' disks: no example has either."""
     overrides = lay(tmp_path, bank=True) / "Pulumi.bank-dev.yaml"
     file = YAML()

@@ -21,7 +21,7 @@ def test_a_rendering_has_something_to_grade(rendered, name: str):
     assert rendered[name].manifests or rendered[name].aws
 
 
-def test_every_chart_whose_pods_nobody_here_sees_is_named(rendered):
+def test_every_chart_without_graded_pods_is_listed(rendered):
     charts = {
         (body["metadata"]["name"], name)
         for name, rendering in rendered.items()

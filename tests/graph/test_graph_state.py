@@ -25,7 +25,7 @@ def entry(**more: Any) -> dict[str, Any]:
     return {"urn": urn, "type": "aws:ec2/vpc:Vpc", "custom": True, "id": "vpc-0123456789abcdef0", **more}
 
 
-def test_what_stands_says_what_the_rendering_said() -> None:
+def test_the_deployed_graph_has_the_references_of_the_rendered_one() -> None:
     """Every reference that the rendering has is there again, and nothing that a cloud gave is left."""
     rendered_by_urn = {resource.urn: resource for resource in rendered().resources if resource.made}
     deployed_by_urn = {
@@ -70,7 +70,7 @@ def test_a_provider_s_defaults_are_not_what_was_asked_for() -> None:
     assert resource.inputs == {"cidrBlock": "10.0.0.0/16"}
 
 
-def test_what_waits_to_be_deleted_does_not_stand_and_what_others_own_is_only_read() -> None:
+def test_resources_pending_deletion_are_ignored_and_foreign_ones_are_only_read() -> None:
     gone, read = entry(delete=True), entry(external=True)
     assert graph_state.from_state({"deployment": {"resources": [gone]}}) == []
     (resource,) = graph_state.from_state({"deployment": {"resources": [read]}})
@@ -78,7 +78,7 @@ def test_what_waits_to_be_deleted_does_not_stand_and_what_others_own_is_only_rea
     assert resource.options == {"read": "vpc-0123456789abcdef0"}
 
 
-def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
+def test_a_value_set_by_the_program_stays_unchanged() -> None:
     """A bucket that exists is named by the user, not by the resource that names it, too."""
     arn = "arn:aws:iam::123456789012:role/theirs"
     inputs = {"roleArn": arn}
@@ -92,7 +92,7 @@ def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     "export", [{}, {"deployment": None}, {"resources": [{}]}, {"version": 3, "deployment": {"resources": {}}}]
 )
-def test_what_is_no_state_is_refused(export: dict[str, Any]) -> None:
+def test_a_document_that_is_not_a_state_is_refused(export: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no stack's state"):
         graph_state.from_state(export)
 

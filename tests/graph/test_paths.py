@@ -105,7 +105,7 @@ def test_the_same_resources_give_the_same_paths_in_any_order() -> None:
     assert paths_of(reversed(resources())) == paths_of(resources())
 
 
-def test_what_stands_gives_the_paths_of_what_was_rendered() -> None:
+def test_the_deployed_graph_has_the_paths_of_the_rendered_one() -> None:
     """The paths before a change can be found in the state alone."""
     stands = from_state(deployed(resources()))
     assert data_paths(Graph(stands), bank.platform(), TODAY) == list(paths_of(resources()).values())
@@ -271,7 +271,7 @@ def test_a_route_or_a_model_that_leads_elsewhere(
     assert any(change[0] == verdict and reason in change[1] for change in changes.values()), changes
 
 
-def test_a_service_that_stands_for_a_name_outside() -> None:
+def test_a_service_with_an_external_name_is_a_path() -> None:
     host = "bedrock-runtime.eu-central-1.amazonaws.com"
 
     def outside(inputs: dict[str, Any]) -> None:
@@ -396,9 +396,7 @@ def test_without_a_platform_what_hangs_on_it_is_undecided_above_public() -> None
 @pytest.mark.parametrize(
     ("label", "message"), [("public", "labelled as of public work"), (None, "bears no label of its class")]
 )
-def test_a_namespace_whose_label_is_lowered_is_held_to_its_name_and_named(
-    label: str | None, message: str
-) -> None:
+def test_a_namespace_with_a_lowered_label_is_judged_by_its_name(label: str | None, message: str) -> None:
     def lower(inputs: dict[str, Any]) -> None:
         inputs["metadata"]["labels"]["isthmus.dev/class"] = label
 

@@ -32,12 +32,12 @@ def test_an_unknown_value_refers_to_what_its_property_depends_on() -> None:
     assert undecided(gateway.inputs["vpcId"])
 
 
-def test_it_is_found_within_lists_and_maps_too() -> None:
+def test_a_reference_is_found_within_lists_and_maps() -> None:
     reference = linked(gateway_attachment({"vpcId": [{"a": [UNKNOWN]}]}, [VPC.urn]))
     assert Graph([VPC, reference]).referred(reference.inputs) == [VPC]
 
 
-def test_what_is_known_stays_as_it_is() -> None:
+def test_a_known_value_stays_unchanged() -> None:
     known_reference = gateway_attachment({"vpcId": "${net.id}"}, [VPC.urn])
     assert linked(known_reference) is known_reference
     nothing = gateway_attachment({"vpcId": UNKNOWN}, [])
@@ -81,7 +81,7 @@ def test_references_of_a_stack_that_is_not_made_yet_are_found_by_what_its_proper
             assert names, known_resource.name
 
 
-def test_a_rule_that_meets_what_is_not_known_yet_says_so_and_accuses_nobody() -> None:
+def test_a_rule_that_meets_an_unknown_value_is_undecided() -> None:
     subject = Subject(Graph(first_preview()), platform())
     rules = [broken for rule in holding.RULES.values() for broken in rule.check(subject)]
     assert [finding.message for finding in rules if finding.verdict == "violated"] == []

@@ -30,14 +30,14 @@ def environment(folder: Path) -> Path:
 
 
 def test_the_virtual_environment_is_relative_to_the_root(tmp_path):
-    made = environment(tmp_path / ".venv")
+    created = environment(tmp_path / ".venv")
     root = tmp_path / "components"
     root.mkdir()
-    found = find_interpreter(root, {"virtualenv": "../.venv"})
-    assert found.python == str(made / "bin" / "python")
-    variables = found.environment({"EXTRA": "1"})
-    assert variables["VIRTUAL_ENV"] == str(made)
-    assert variables["PATH"].split(os.pathsep)[0] == str(made / "bin")
+    actual = find_interpreter(root, {"virtualenv": "../.venv"})
+    assert actual.python == str(created / "bin" / "python")
+    variables = actual.environment({"EXTRA": "1"})
+    assert variables["VIRTUAL_ENV"] == str(created)
+    assert variables["PATH"].split(os.pathsep)[0] == str(created / "bin")
     assert variables["EXTRA"] == "1"
 
 
@@ -48,8 +48,8 @@ def test_a_named_environment_that_is_missing_is_no_reason_to_take_another(tmp_pa
 
 def test_uv_means_the_usual_folder_and_no_option_means_our_own_interpreter(tmp_path):
     assert find_interpreter(tmp_path, {"toolchain": "uv"}).python == sys.executable
-    made = environment(tmp_path / ".venv")
-    assert find_interpreter(tmp_path, {"toolchain": "uv"}).python == str(made / "bin" / "python")
+    created = environment(tmp_path / ".venv")
+    assert find_interpreter(tmp_path, {"toolchain": "uv"}).python == str(created / "bin" / "python")
     assert find_interpreter(tmp_path, {}).python == sys.executable
 
 
@@ -120,8 +120,8 @@ def test_the_guard_calls_once_the_engines_address_is_dead_and_not_before():
 
 
 def test_one_refused_connection_is_not_the_end(monkeypatch):
-    asked = iter([False, False, True] * 100)
-    monkeypatch.setattr("sandbox.host.guard.is_listening", lambda _: next(asked))
+    request = iter([False, False, True] * 100)
+    monkeypatch.setattr("sandbox.host.guard.is_listening", lambda _: next(request))
     over = threading.Event()
     guard = Guard(over.set, interval_s=0.005)
     guard.start()
@@ -135,10 +135,10 @@ def test_without_an_address_to_ask_the_guard_asks_nobody(address):
 
 
 def program_info(folder: Path, **options: str) -> messages.ProgramInfo:
-    given = struct_pb2.Struct()
-    given.update(options)
+    values = struct_pb2.Struct()
+    values.update(options)
     return messages.ProgramInfo(
-        root_directory=str(folder), program_directory=str(folder), entry_point=".", options=given
+        root_directory=str(folder), program_directory=str(folder), entry_point=".", options=values
     )
 
 
@@ -157,9 +157,9 @@ def host(tmp_path):
         "json.dump({'arguments': sys.argv[1:], 'config': os.environ['PULUMI_CONFIG'],"
         " 'secret': os.environ['PULUMI_CONFIG_SECRET_KEYS']}, open('seen', 'w'))\n"
     )
-    made = LanguageHost(str(executor), "127.0.0.1:1", Children(), Guard(lambda: None))
-    yield made
-    made.children.end_all()
+    new_language_host = LanguageHost(str(executor), "127.0.0.1:1", Children(), Guard(lambda: None))
+    yield new_language_host
+    new_language_host.children.end_all()
 
 
 def test_the_handshake_moves_the_engines_address_and_the_guard_follows(host):
@@ -175,16 +175,16 @@ def test_a_program_gets_the_engines_words_and_its_configuration(host, tmp_path):
         config={"bank:a": "1"}, configSecretKeys=["bank:b"], info=program_info(tmp_path),
     )  # fmt: skip
     assert host.Run(request, Context()) == messages.RunResponse()
-    seen = json.loads((tmp_path / "seen").read_text())
-    pairs = dict(zip(seen["arguments"][::2], seen["arguments"][1::2], strict=False))
+    observed = json.loads((tmp_path / "seen").read_text())
+    pairs = dict(zip(observed["arguments"][::2], observed["arguments"][1::2], strict=False))
     assert pairs["--project"] == "bank"
     assert pairs["--monitor"] == "127.0.0.1:3"
     assert pairs["--engine"] == "127.0.0.1:1"
     assert pairs["--parallel"] == "7"
-    assert "--dry_run=true" in seen["arguments"]
-    assert seen["arguments"][-1] == f"{tmp_path}/."
-    assert json.loads(seen["config"]) == {"bank:a": "1"}
-    assert json.loads(seen["secret"]) == ["bank:b"]
+    assert "--dry_run=true" in observed["arguments"]
+    assert observed["arguments"][-1] == f"{tmp_path}/."
+    assert json.loads(observed["config"]) == {"bank:a": "1"}
+    assert json.loads(observed["secret"]) == ["bank:b"]
 
 
 def test_a_cancelled_run_ends_the_program(host, tmp_path):
@@ -223,13 +223,13 @@ def test_a_plugins_output_and_exit_code_are_streamed(host, tmp_path):
 
 
 def test_the_packages_of_a_program_are_listed(host, tmp_path):
-    asked = messages.GetProgramDependenciesRequest(info=program_info(tmp_path), transitiveDependencies=True)
+    request = messages.GetProgramDependenciesRequest(info=program_info(tmp_path), transitiveDependencies=True)
     every = {
-        entry.name: entry.version for entry in host.GetProgramDependencies(asked, Context()).dependencies
+        entry.name: entry.version for entry in host.GetProgramDependencies(request, Context()).dependencies
     }
     assert "pulumi" in every
-    asked.transitiveDependencies = False
-    direct = {entry.name for entry in host.GetProgramDependencies(asked, Context()).dependencies}
+    request.transitiveDependencies = False
+    direct = {entry.name for entry in host.GetProgramDependencies(request, Context()).dependencies}
     assert "grpcio" in every
     assert "grpcio" not in direct, "pulumi brings it"
 

@@ -71,7 +71,7 @@ FROM = {
 
 
 @pytest.mark.parametrize("part", ["isthmus", "components", "stacks", "policies"])
-def test_what_the_core_imports_is_installed_without_extras(part):
+def test_core_imports_are_installed_without_extras(part):
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     graph = grimp.build_graph(part, include_external_packages=True, cache_dir=None)
     modules = {name for name in graph.modules if graph.is_module_squashed(name)}

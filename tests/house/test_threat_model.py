@@ -41,7 +41,7 @@ def test_every_row_names_a_test(row: str):
     assert NAMED.findall(row.split("|")[-2]), f"nothing shows it: {row}"
 
 
-def test_whoever_is_named_has_what_is_left_said():
+def test_every_named_threat_has_its_remaining_risk_stated():
     sections = re.split(r"^## ", TEXT, flags=re.M)[1:]
     actors = [section for section in sections if "| shown by |" in section]
     assert len(actors) >= 10

@@ -20,7 +20,7 @@ def test_a_profile_s_price_holds_in_each_of_its_source_regions() -> None:
         assert region in call.destinations
 
 
-def test_where_aws_lists_a_price_by_source_region_that_one_holds() -> None:
+def test_a_price_by_source_region_is_preferred() -> None:
     prices = {region: bedrock.calls(LITE, region)[-1].price.input for region in ("eu-central-1", "eu-west-3")}
     assert prices == {"eu-central-1": 0.078, "eu-west-3": 0.088}
 
@@ -35,7 +35,7 @@ def test_a_model_that_goes_through_profiles_only_is_not_called_by_itself() -> No
     assert all(call.profile for call in bedrock.calls(HAIKU, "us-east-1"))
 
 
-def test_a_global_profile_is_no_way() -> None:
+def test_a_global_profile_is_not_an_option() -> None:
     assert not any(
         (call.profile or "").startswith("global.") for call in bedrock.calls(HAIKU, "eu-central-1")
     )

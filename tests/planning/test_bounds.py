@@ -41,7 +41,7 @@ def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
     assert endpoint_of(make(data, OFFERS), "internal").target == "bedrock"
 
 
-def test_what_overflows_counts_against_a_quota_by_its_part_of_the_peak() -> None:
+def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     plan = make(data, OFFERS)
     [over] = [placement for placement in plan.placements if placement.role == "overflow"]
@@ -84,7 +84,7 @@ def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
     assert plan.conflicts == ["frankfurt: the quotas of its account"]
 
 
-def test_what_an_account_may_run_of_instances_holds() -> None:
+def test_the_instance_quota_of_an_account_holds() -> None:
     def under(**quotas: float) -> Plan:
         return make({**cloud(quotas={QUOTAS[key]: value for key, value in quotas.items()}), "budget": None})
 
@@ -99,7 +99,7 @@ def test_what_an_account_may_run_of_instances_holds() -> None:
     assert "frankfurt: the quotas of its account" in none.conflicts
 
 
-def test_what_aws_gives_by_default_is_a_warning_where_nothing_is_stated() -> None:
+def test_an_unstated_quota_above_the_aws_default_is_a_warning() -> None:
     data = copy()
     workload(data, "campaign-copy")["traffic"].update(peak_rps=10, mean_rps=0.1)
     plan = make(data, OFFERS)
@@ -111,7 +111,7 @@ def test_what_aws_gives_by_default_is_a_warning_where_nothing_is_stated() -> Non
     assert not any("tokens" in warning for warning in make(data, OFFERS).warnings)
 
 
-def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
+def test_the_growth_report_names_the_endpoint_that_is_too_small_and_when() -> None:
     data = copy()
     assert make(data, OFFERS).stress is not None
     workload(data, "kyc-extraction")["traffic"]["growth_pct_month"] = 10

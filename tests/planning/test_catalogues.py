@@ -32,7 +32,7 @@ def test_every_row_has_its_source_and_its_day(file: str) -> None:
         evidence(row)
 
 
-def test_there_are_models_enough_of_each_task() -> None:
+def test_the_catalogue_has_enough_models_of_each_task() -> None:
     tasks = [row["task"] for row in models.rows()]
     assert len(tasks) >= 40
     assert {
@@ -43,7 +43,7 @@ def test_there_are_models_enough_of_each_task() -> None:
 
 
 @pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
-def test_a_model_says_what_it_may_be_served_in_and_by_whom_it_may_be_used(row: dict[str, Any]) -> None:
+def test_a_model_states_its_precisions_and_licence(row: dict[str, Any]) -> None:
     find = models.find_model(row["id"])
     assert find.precisions
     assert find.licence
@@ -102,7 +102,7 @@ def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(i
         (lambda: models.find_model("./nowhere/config.json"), "cannot be read as JSON"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest(ask: Any, message: str) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(ask: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ask()
 
@@ -124,7 +124,7 @@ def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path
         (" " * (1 << 20) + "{}", "over 1 MiB"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_a_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message):

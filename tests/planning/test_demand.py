@@ -46,14 +46,14 @@ def test_batch_work_is_done_in_time_and_has_no_goals_of_its_own() -> None:
     assert expected.rate == pytest.approx(0.1 * 24 / 8)
 
 
-def test_the_more_time_there_is_the_less_is_needed_and_never_less_than_the_mean() -> None:
+def test_more_time_needs_less_capacity_and_never_less_than_the_mean() -> None:
     peaky = tuple(6.0 if hour < 4 else 0.0 for hour in range(24))
     rates = [demand.batch_rate(peaky, 2.0, hours) for hours in (1, 4, 12, 24)]
     assert rates == sorted(rates, reverse=True)
     assert demand.batch_rate(FLAT, 2.0, 24) == pytest.approx(2.0)
 
 
-def test_what_overflows_is_what_comes_above_a_part_of_the_peak() -> None:
+def test_overflow_is_the_load_above_a_share_of_the_peak() -> None:
     data = bank()
     workload(data, "policy-assistant")["traffic"]["profile"] = [2, *[1] * 23]
     workload_found = read(data).workload("policy-assistant")

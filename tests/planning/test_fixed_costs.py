@@ -29,7 +29,7 @@ def test_a_region_with_a_price_of_its_own_is_priced_by_it() -> None:
     assert (price.usd, price.kind) == (0.012, "list-price")
 
 
-def test_a_region_without_a_price_is_an_estimate_that_says_how_to_replace_it() -> None:
+def test_a_region_without_a_price_is_an_estimate_with_a_fix() -> None:
     price = fixed_prices.unit_price("interface-endpoint", "eu-west-3", {})
     assert (price.usd, price.kind) == (0.0125, "estimated")
     assert "sites[].prices.interface-endpoint" in price.source

@@ -75,7 +75,7 @@ def endpoint_of(plan: Plan, class_: str) -> PlannedEndpoint:
 # -- AWS's instances
 
 
-def test_confidential_work_runs_on_instances_of_aws_where_there_is_no_site_of_our_own() -> None:
+def test_confidential_work_runs_on_aws_instances_without_an_own_site() -> None:
     plan = make(cloud())
     endpoint_found = endpoint_of(plan, "confidential")
     assert (endpoint_found.target, endpoint_found.region, endpoint_found.purchase) == (
@@ -163,7 +163,7 @@ def test_a_commitment_is_bought_only_where_its_term_is_allowed() -> None:
     assert endpoint_of(short, "confidential").purchase == "on-demand"
 
 
-def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
+def test_endpoints_that_survive_a_zone_loss_are_in_two_zones() -> None:
     data = cloud()
     workload(data, "kyc-extraction")["survive"] = "domain"
     endpoint_found = endpoint_of(make(data), "confidential")

@@ -35,13 +35,13 @@ def test_more_callers_than_the_cache_holds_are_served_no_faster() -> None:
     assert load.closed_loop_rate(STEPS, CHAT, 500, 50) == load.closed_loop_rate(STEPS, CHAT, 50, 50)
 
 
-def test_a_rate_that_is_not_carried_is_none() -> None:
+def test_an_unsustainable_rate_has_no_latency() -> None:
     top = load.capacity(STEPS, CHAT, 100)
     assert load.serve_workload(STEPS, CHAT, top * 0.9, 100) is not None
     assert load.serve_workload(STEPS, CHAT, top * 1.1, 100) is None
 
 
-def test_a_load_of_nearly_nothing_waits_for_nobody() -> None:
+def test_a_tiny_load_has_no_queueing_time() -> None:
     served = load.serve_workload(STEPS, CHAT, 1e-6, 100)
     assert served is not None
     assert served.tpot_mean == pytest.approx(STEPS.decode(1, 1), rel=0.01)
@@ -50,7 +50,7 @@ def test_a_load_of_nearly_nothing_waits_for_nobody() -> None:
     assert served.ttft_p95 > served.ttft_mean
 
 
-def test_what_the_cache_has_already_is_not_read_again() -> None:
+def test_cached_prompt_tokens_are_not_computed_again() -> None:
     cached = Lengths(3000, 300, 6000, 600, hit=0.5)
     assert load.prefill_ms(STEPS, 3000, 0.5) == pytest.approx(150)
     assert load.capacity(STEPS, cached, 100) > load.capacity(STEPS, CHAT, 100)
@@ -64,7 +64,7 @@ def test_bursts_lengthen_the_wait() -> None:
     assert burst.tpot_p95 > calm.tpot_p95
 
 
-def test_two_workloads_that_are_alike_are_as_one() -> None:
+def test_two_equal_workloads_cost_as_much_as_one_of_their_sum() -> None:
     halves = load.serve_shares(STEPS, [LoadShare(CHAT, 0.5), LoadShare(CHAT, 0.5)], 100)
     serve = load.serve_workload(STEPS, CHAT, 1.0, 100)
     assert halves is not None
@@ -84,7 +84,7 @@ def test_short_answers_beside_long_prompts_are_slowed_the_most() -> None:
     assert load.serve_shares(STEPS, [LoadShare(short, 1.0), LoadShare(long, 4.0)], 100) is None
 
 
-def test_what_writes_nothing_has_no_steps() -> None:
+def test_an_embedding_request_has_no_decode_steps() -> None:
     read = Lengths(300, 0, 300, 0)
     served = load.serve_workload(STEPS, read, 10, 256)
     assert served is not None
@@ -110,7 +110,7 @@ def test_long_prompts_take_more_than_their_part() -> None:
     assert square > mean**2
 
 
-def test_an_engine_whose_cache_its_swings_would_fill_is_not_trusted() -> None:
+def test_an_engine_with_a_cache_near_its_limit_is_not_trusted() -> None:
     served = load.serve_workload(STEPS, CHAT, 1.0, 100)
     assert served is not None
     assert load.serve_workload(STEPS, CHAT, 1.0, served.running * 1.2) is None
@@ -132,7 +132,7 @@ LENGTHS = st.builds(
 
 
 @given(LENGTHS, st.floats(0.01, 0.99), st.floats(1, 500))
-def test_a_heavier_load_is_never_answered_sooner(lengths: Lengths, part: float, most: float) -> None:
+def test_a_heavier_load_is_never_served_faster(lengths: Lengths, part: float, most: float) -> None:
     top = load.capacity(STEPS, lengths, most)
     lighter, heavier = (
         load.serve_workload(STEPS, lengths, top * part * factor, most) for factor in (0.5, 1.0)

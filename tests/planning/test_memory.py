@@ -104,7 +104,7 @@ def judged(row: dict[str, Any]) -> Memory:
 USED = [row for row in ROWS if left_out(row) is None]
 
 
-def test_there_are_rows_enough_and_each_has_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_catalogue_has_enough_rows_and_each_has_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     missing = collections.Counter(reason for row in ROWS if (reason := left_out(row)))
     fails = [row for row in USED if not row["starts"]]
     slices = [row for row in USED if row["mig_profile"]]
@@ -120,11 +120,11 @@ def test_there_are_rows_enough_and_each_has_its_source(capsys: pytest.CaptureFix
     assert all(row["evidence"]["source"] and row["evidence"]["as_of"] for row in ROWS)
 
 
-def test_nothing_that_failed_is_said_to_start() -> None:
+def test_no_failed_run_is_predicted_to_start() -> None:
     assert [row["id"] for row in USED if not row["starts"] and judged(row).starts] == []
 
 
-def test_what_started_is_said_to_start_but_for_one_in_twenty() -> None:
+def test_at_least_nineteen_of_twenty_started_runs_are_predicted_to_start() -> None:
     started = [row for row in USED if row["starts"]]
     missed = [row["id"] for row in started if not judged(row).starts]
     assert len(missed) <= 0.05 * len(started), missed
@@ -174,7 +174,7 @@ def llama(**changes: Any) -> Memory:
     return memory.measure_memory(LLAMA, **arguments)
 
 
-def test_what_does_not_fit_says_what_is_short() -> None:
+def test_a_model_that_does_not_fit_names_the_shortage() -> None:
     assert "the weights take 15.0 GiB of a GPU that has 9.8" in llama(usable_mib=9984).why
     assert "leave no cache on a GPU with 17.6 GiB" in llama(usable_mib=18000).why
     assert (

@@ -50,9 +50,7 @@ def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[
         ("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16", 12e9),
     ],
 )
-def test_what_a_token_passes_of_a_model_with_experts_is_what_its_publisher_says(
-    id: str, active: float
-) -> None:
+def test_the_active_parameters_of_an_expert_model_are_as_published(id: str, active: float) -> None:
     assert models.find_model(id).architecture.active == pytest.approx(active, rel=0.09)
 
 
@@ -87,7 +85,7 @@ def test_a_state_does_not_grow_with_the_sequence() -> None:
     assert long - short == 1000 * 6 * 2 * 2 * 128 * 2
 
 
-def test_a_window_that_the_engine_does_not_use_is_none() -> None:
+def test_a_window_that_the_engine_ignores_is_not_used() -> None:
     kinds = [cache.kind for cache in models.find_model("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
     assert kinds == ["full"]
 

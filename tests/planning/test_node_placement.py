@@ -43,7 +43,7 @@ def test_replicas_of_a_domain_are_spread_over_both() -> None:
     )
 
 
-def test_what_may_stand_anywhere_fills_what_is_begun() -> None:
+def test_replicas_without_spread_fill_started_nodes() -> None:
     gpu_column = column(1, "none")
     placed = node_placement.place_replicas(requirements(3, 1), {gpu_column: 4})[gpu_column]
     assert isinstance(placed, PlacedReplicas)

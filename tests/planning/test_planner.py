@@ -94,7 +94,7 @@ def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.PlanningResult) 
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 
 
-def test_the_source_and_the_day_of_given_prices_are_told_where_they_are_stated() -> None:
+def test_given_prices_are_reported_with_source_and_date() -> None:
     data = json.loads(json.dumps(bank()))
     data["sites"][0]["cost"].update(source="offer 4711", as_of="2026-10-02")
     data["links"][0].update(source="the carrier's contract", as_of="2026-09-01")
@@ -111,13 +111,13 @@ def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.PlanningRe
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
 
 
-def test_what_is_there_is_an_input_and_stays(bank_plan: planner.PlanningResult) -> None:
+def test_an_existing_plan_is_an_input_and_stays(bank_plan: planner.PlanningResult) -> None:
     again = make(bank(), before=bank_plan.plan)
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
     assert plan_differences.describe_differences(bank_plan.plan, again.plan) == []
 
 
-def test_what_moves_is_said(bank_plan: planner.PlanningResult) -> None:
+def test_moved_placements_are_reported(bank_plan: planner.PlanningResult) -> None:
     data = bank()
     workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
     data["workloads"] = [
@@ -131,7 +131,7 @@ def test_what_moves_is_said(bank_plan: planner.PlanningResult) -> None:
     assert any(line.startswith("the month costs ") for line in differences)
 
 
-def test_on_the_basis_of_cash_owned_hardware_is_sunk(bank_plan: planner.PlanningResult) -> None:
+def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.PlanningResult) -> None:
     planned = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
     names = [item.what for item in planned.plan.cost_items or []]
     assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
@@ -163,7 +163,7 @@ def overflowing() -> planner.PlanningResult:
     )
 
 
-def test_what_comes_above_the_base_load_overflows_where_a_workload_allows_it() -> None:
+def test_load_above_the_base_overflows_if_the_workload_allows_it() -> None:
     plan = overflowing().plan
     by_role = {
         placement.role: placement for placement in plan.placements if placement.workload == "policy-assistant"
@@ -195,7 +195,7 @@ def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     assert all(remedy.monthly_cost_usd > 0 for remedy in plan.ways_out)
 
 
-def test_that_restricted_work_stays_on_prem_is_never_to_be_relaxed() -> None:
+def test_the_on_prem_rule_for_restricted_work_is_never_relaxed() -> None:
     data = bank()
     data["sites"] = [site for site in data["sites"] if site["kind"] == "aws"]
     data["links"] = []
@@ -237,7 +237,7 @@ def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(
         ),
     ],
 )
-def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], message: str) -> None:
+def test_an_invalid_setting_is_named(change: Any, kind: type[Exception], message: str) -> None:
     data = json.loads(json.dumps(bank()))
     change(data)
     with pytest.raises(kind, match=message):
@@ -307,7 +307,7 @@ def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
         planner.make_plan(read(bank()), offers, TODAY, blueprint="pilto")
 
 
-def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left() -> None:
+def test_replicas_that_survive_a_node_loss_are_spread_over_nodes() -> None:
     """Seven replicas of two GPUs leave room for two small ones on one node of four only: those numbers do not pack."""
     from isthmus.planning.options.option import Column
     from isthmus.planning.solver import node_placement

@@ -42,20 +42,20 @@ def test_a_low_score_asked_of_bedrock_is_a_warning_with_what_to_do() -> None:
     ],
     ids=["by sample alone", "no review", "high impact", "a model server"],
 )
-def test_nothing_is_said_where_no_score_is_missed(change: Any) -> None:
+def test_without_missing_scores_there_is_no_warning(change: Any) -> None:
     data = copy()
     change(workload(data, ASSISTANT))
     assert review_warnings(data) == []
 
 
-def test_where_a_score_must_be_had_a_model_server_is_all_that_is_left() -> None:
+def test_a_required_score_leaves_only_model_servers() -> None:
     data = copy()
     workload(data, ASSISTANT)["impact"] = "material"
     (warning,) = review_warnings(data)
     assert warning.endswith("is set. Fix: Serve it with a model server of the platform")
 
 
-def test_of_what_overflows_the_part_that_does_is_named() -> None:
+def test_the_warning_names_the_overflowing_part() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
     (over,) = [placement for placement in make(data, OFFERS).placements if placement.role == "overflow"]
     workload(data, over.workload)["review"] = {"domain": "hr", "below_confidence": 0.5}
@@ -63,7 +63,7 @@ def test_of_what_overflows_the_part_that_does_is_named() -> None:
     assert "every answer of the overflow is held for review" in warning
 
 
-def test_in_a_cluster_in_aws_they_are_held_too() -> None:
+def test_in_eks_answers_are_held_too() -> None:
     data = json.loads(json.dumps(yaml_files.load(ROOT / "examples" / "cloud-private.requirements.yaml").data))
     (internal,) = [candidate for candidate in data["workloads"] if candidate["sensitivity"] == "internal"]
     internal["review"] = {"domain": "hr", "below_confidence": 0.5}

@@ -55,7 +55,7 @@ def test_the_banks_restricted_workload_needs_four_gpus() -> None:
     assert low < (answer.tpot_ms or 0) < high <= 60
 
 
-def test_a_card_that_nobody_measured_is_estimated_and_less_sure() -> None:
+def test_an_unmeasured_gpu_is_estimated_with_less_certainty() -> None:
     sure = size("meta-llama/Llama-3.1-8B-Instruct", "h100-sxm-80gb", precision="fp8", rate=1)
     less = size("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", precision="fp8", rate=1)
     assert (sure.evidence["kind"], less.evidence["kind"]) == ("interpolated", "estimated")
@@ -72,7 +72,7 @@ def test_weights_of_one_s_own_precision_are_estimated_for_any_model() -> None:
     assert answer.weights_gib == pytest.approx(18.4, rel=0.05)
 
 
-def test_a_model_that_does_not_fit_says_why_at_each_degree() -> None:
+def test_a_model_that_does_not_fit_has_a_reason_for_each_tensor_parallel_size() -> None:
     answer = size("meta-llama/Llama-3.1-405B-Instruct", "l4-24gb", precision="bf16")
     assert (answer.fits, answer.min_gpus, answer.throughput_tokens_per_s) == (False, None, None)
     assert [note.split(":")[0] for note in answer.notes] == [
@@ -80,7 +80,7 @@ def test_a_model_that_does_not_fit_says_why_at_each_degree() -> None:
     ]
 
 
-def test_targets_that_no_number_of_replicas_keeps_are_told_with_what_one_request_takes() -> None:
+def test_unreachable_targets_are_reported_with_the_time_of_one_request() -> None:
     answer = size(rate=1, ttft_ms=5)
     assert (answer.fits, answer.min_gpus) == (True, None)
     assert any("even a single request" in note for note in answer.notes)
@@ -98,7 +98,7 @@ def test_without_a_load_the_most_within_the_targets_is_told() -> None:
         assert low <= (answer.throughput_tokens_per_s or 0) <= high
 
 
-def test_an_embedding_model_writes_nothing_and_is_told_in_what_it_reads() -> None:
+def test_an_embedding_model_is_sized_by_its_input_tokens() -> None:
     answer = size("BAAI/bge-m3", "l4-24gb", output=0, output_p95=None, prompt_p95=None, prompt=300, rate=50)
     assert (answer.min_gpus, answer.tpot_ms, answer.kv_cache_tokens) == (1, None, 0)
     assert any("it reads 15,000 tokens a second" in note for note in answer.notes)

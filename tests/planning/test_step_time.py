@@ -60,7 +60,7 @@ def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
     assert case[1] in gpus.ids()
 
 
-def test_a_case_that_nobody_measured_is_not_found() -> None:
+def test_an_unmeasured_case_is_not_found() -> None:
     assert measured_steps.find_grid("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
 
 

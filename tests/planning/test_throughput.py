@@ -121,7 +121,7 @@ def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
     assert sum(too_much) / len(too_much) <= 0.05
 
 
-def test_the_first_token_s_spread_is_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_spread_of_the_first_token_time_is_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
     values = []
     for runs in inside().values():
         for run in runs:

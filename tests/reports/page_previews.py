@@ -90,7 +90,7 @@ def bank_data() -> dict[str, Any]:
             "eu-central-1",
             "eu-west-1",
             verdict="refused",
-            reason="restricted data may not leave the site frankfurt, and this path ends in eu-central-1 and eu-west-1.",
+            reason="restricted data may not leave the site frankfurt, and this path ends in eu-central-1 and eu-west-1.",  # noqa: E501
         ),
         before[2],
         path(

@@ -63,14 +63,14 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("class_", "target"), ALLOWED)
-def test_where_a_class_may_run_nothing_is_said(class_: str, target: str):
+def test_a_call_where_a_class_may_run_is_clean(class_: str, target: str):
     audit = report()
     audit.add(intent(class_, target))
     assert audit.clean
 
 
 @pytest.mark.parametrize(("class_", "target"), FORBIDDEN)
-def test_where_a_class_may_not_run_or_nobody_can_tell_it_is_a_violation(class_: str, target: str | None):
+def test_a_call_where_a_class_may_not_run_or_of_unknown_place_is_a_violation(class_: str, target: str | None):
     audit = report()
     audit.add(intent(class_, target))
     assert not audit.clean
@@ -118,7 +118,7 @@ def test_requests_are_counted_by_class_gateway_and_place_the_refused_ones_apart(
     assert (rows[2]["prompt_tokens"], rows[2]["completion_tokens"], rows[2]["usd"]) == (7, 5, 1.0)
 
 
-def test_changed_records_show_nothing_and_the_report_says_so():
+def test_altered_records_prove_nothing_and_are_reported():
     audit = report()
     audit.contradictions.append("s3://x: seals/000000000002.seal: its signature does not match")
     assert not audit.clean
@@ -126,7 +126,7 @@ def test_changed_records_show_nothing_and_the_report_says_so():
     assert "they show nothing" in as_text(audit)
 
 
-def test_all_forms_say_the_same_and_what_came_from_outside_stays_text():
+def test_all_formats_agree_and_escape_outside_text():
     audit = report()
     audit.add(outcome("restricted", "onprem-vllm", gateway="gw|`<b>\u202e"))
     audit.gaps.append("request r9 has no outcome")

@@ -29,7 +29,7 @@ APPROVED = [act("approve", "anna"), act("approve", "bert", "approved"), act("giv
 
 
 @pytest.mark.parametrize("order", permutations(range(3)))
-def test_an_answer_that_two_have_approved_is_as_it_must_be_in_whatever_order_it_is_read(order: Any):
+def test_an_answer_with_two_approvals_is_clean_in_any_order(order: Any):
     audit = report()
     audit.add(outcome("restricted", "onprem-vllm", held={"why": ["impact"], "sha256": ONE, "kept": True}))
     for at in order:
@@ -62,7 +62,7 @@ def test_an_answer_that_two_have_approved_is_as_it_must_be_in_whatever_order_it_
     ],
     ids=["one", "one twice", "other bytes", "another answer", "read only", "nobody"],
 )
-def test_an_answer_that_left_with_too_few_approvals_is_told_and_the_report_is_not_clean(
+def test_an_answer_released_with_too_few_approvals_is_reported(
     acts: list[dict[str, Any]],
 ):
     audit = report()
@@ -86,7 +86,7 @@ def test_a_correction_is_its_authors_approval_and_an_organisation_may_ask_for_mo
     assert not audit.clean
 
 
-def test_what_was_approved_before_the_reports_time_counts_and_is_not_counted():
+def test_earlier_approvals_are_valid_and_not_counted():
     audit = report()
     for record in APPROVED[:2]:
         audit.add({**record, "time": "2026-11-25T15:00:00.000Z"})
@@ -96,7 +96,7 @@ def test_what_was_approved_before_the_reports_time_counts_and_is_not_counted():
     assert audit.as_json()["reviews"][0]["given_out"] == 1
 
 
-def test_what_people_and_time_ended_is_counted_apart():
+def test_answers_ended_by_people_and_by_time_are_counted_separately():
     audit = report()
     audit.add(act("reject", "anna", "rejected", id="a"))
     audit.add(act("escalate", "", "escalated", id="b"))

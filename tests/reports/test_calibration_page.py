@@ -36,7 +36,7 @@ def picture(text: str) -> ElementTree.Element:
     return ElementTree.fromstring(drawn.group())  # noqa: S314
 
 
-def test_the_page_stands_alone_and_is_the_same_each_time():
+def test_the_page_is_self_contained_and_reproducible():
     text = page(FOUND)
     assert text == page(FOUND)
     assert "default-src 'none'" in text
@@ -49,7 +49,7 @@ def test_each_bin_is_a_point_where_its_score_and_share_say():
     assert "0.50 right (0.40 to 0.60), 300 judgements" in (points[0].findtext("title") or "")
 
 
-def test_the_threshold_is_a_line_of_the_picture_where_there_is_one():
+def test_a_threshold_is_drawn_as_a_line():
     def lines(reliability: Reliability) -> list[str | None]:
         return [match.get("d") for match in picture(page(reliability)).findall(".//path[@class='below']")]
 
@@ -57,7 +57,7 @@ def test_the_threshold_is_a_line_of_the_picture_where_there_is_one():
     assert lines(replace(FOUND, chosen=None)) == []
 
 
-def test_what_was_found_is_said_in_words():
+def test_the_result_is_described_in_sentences():
     error, sentence = calibration_sentences(FOUND)
     assert "error 0.021 (0.000 to 0.050, 95 %)" in error
     assert "Of 600 test answers, 400 pass, and 12 of these are wrong" in sentence

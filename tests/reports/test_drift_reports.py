@@ -43,9 +43,7 @@ FAILED = [Diagnostic(severity="error", message="no answer")]
         (drift(status="failed", diagnostics=FAILED), "FAILED"),
     ],
 )
-def test_a_verdict_is_one_word_and_no_part_that_was_not_seen_is_without_drift(
-    drift_report: Drift, expected: str
-):
+def test_a_verdict_is_one_word_and_unseen_parts_are_never_without_drift(drift_report: Drift, expected: str):
     assert drift_wording.verdict(drift_report) == expected
     assert expected in drift_text.text([drift_report]).splitlines()[0]
     assert expected in drift_markdown.comment([drift_report]).splitlines()[0]
@@ -55,7 +53,7 @@ def test_a_verdict_is_one_word_and_no_part_that_was_not_seen_is_without_drift(
     assert execution_successful is (drift_report.status == "complete")
 
 
-def test_every_format_says_what_who_when_and_why():
+def test_every_format_shows_what_who_when_and_why():
     drift_report = drift(
         drifted(), drifted("foreign", name="miner"), EXPECTED, unseen=[UNSEEN], status="partial"
     )
@@ -77,7 +75,7 @@ def test_every_format_says_what_who_when_and_why():
     assert "kubectl-edit" in results[0]["message"]["text"]
 
 
-def test_what_the_platform_asked_for_comes_last():
+def test_expected_drift_is_listed_last():
     text = drift_text.text([drift(drifted("gone"), EXPECTED)])
     assert text.index("gone Deployment server") < text.index("What the platform asked for")
 
@@ -125,13 +123,13 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("drift_report", "threshold", "reason"), WORDS)
-def test_a_threshold_is_met_by_what_nobody_asked_for(drift_report: Drift, threshold: Any, reason: str):
+def test_only_unexpected_drift_meets_a_threshold(drift_report: Drift, threshold: Any, reason: str):
     met = drift_thresholds.reasons_to_fail(
         [drift_report], drift_thresholds.parse(threshold or drift_thresholds.DEFAULT)
     )
     assert (reason in "; ".join(met)) if reason else (met == [])
 
 
-def test_a_threshold_that_there_is_not_is_named_with_the_nearest():
+def test_an_unknown_threshold_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="Did you mean `foreign`"):
         drift_thresholds.parse(["foreing"])

@@ -48,7 +48,7 @@ WHOLE = evidence(
 )
 
 
-def test_the_text_says_first_what_does_not_hold():
+def test_the_text_lists_failed_controls_first():
     lines = evidence_report.text(WHOLE).splitlines()
     assert (
         lines[0] == "dev, 2026-11-26: what its program asks for, 3 resources (sha256:d), files of commit abc."
@@ -62,7 +62,7 @@ def test_the_text_says_first_what_does_not_hold():
     assert "not checked  A person looks" in text
 
 
-def test_the_table_has_a_line_for_each_answer_and_says_what_was_looked_at_in_each():
+def test_the_table_has_a_row_for_each_result_with_its_evidence():
     lines = list(csv.DictReader(io.StringIO(evidence_report.table(WHOLE))))
     assert [line["result"] for line in lines] == [*(row.result for row in WHOLE.rows), "not checked here"]
     assert {(line["as_of"], line["commit"], line["looked_at"], line["digest"]) for line in lines} == {

@@ -61,13 +61,13 @@ def test_restricted_traffic_that_was_let_out_is_a_violation(tmp_path: Path, row:
 
 
 @pytest.mark.parametrize("row", [V2.replace("ACCEPT", "REJECT"), hubble(verdict="DROPPED")])
-def test_what_was_refused_is_counted_and_is_no_violation(tmp_path: Path, row: Any):
+def test_refused_traffic_is_counted_and_is_not_a_violation(tmp_path: Path, row: Any):
     judged_log = judged(*lines(tmp_path, row))
     assert judged_log.clean
     assert judged_log.egress == {("restricted", "52.94.1.1", 443): [0, 1, 0]}
 
 
-def test_what_was_let_out_after_it_was_refused_is_a_violation_told_once(tmp_path: Path):
+def test_traffic_allowed_after_a_refusal_is_one_violation(tmp_path: Path):
     judged_log = judged(*lines(tmp_path, V2.replace("ACCEPT", "REJECT"), V2, V2))
     assert len(judged_log.violations) == 1
     assert judged_log.egress == {("restricted", "52.94.1.1", 443): [2, 1, 16800]}
@@ -81,7 +81,7 @@ def test_what_was_let_out_after_it_was_refused_is_a_violation_told_once(tmp_path
         V2.replace(str(START), str(START - 86400)),
     ],
 )
-def test_what_stays_inside_or_was_another_day_is_none(tmp_path: Path, row: Any):
+def test_internal_traffic_and_other_days_are_not_violations(tmp_path: Path, row: Any):
     assert judged(*lines(tmp_path, row)).clean
 
 
@@ -96,7 +96,7 @@ def test_what_stays_inside_or_was_another_day_is_none(tmp_path: Path, row: Any):
         f"2 123456789012 eni-1 - - - - - - - {START} {START + 60} - NODATA",
     ],
 )
-def test_what_is_of_no_class_or_comes_in_is_left_out(tmp_path: Path, row: Any):
+def test_inbound_and_unclassified_traffic_is_ignored(tmp_path: Path, row: Any):
     assert lines(tmp_path, row) == []
 
 
@@ -109,7 +109,7 @@ def test_a_header_line_names_the_fields_and_the_packets_own_addresses_count(tmp_
     assert lines(tmp_path, header, row.replace("egress", "ingress")) == []
 
 
-def test_what_a_log_lost_is_a_gap(tmp_path: Path):
+def test_lost_log_records_are_a_gap(tmp_path: Path):
     skipped = f"2 123456789012 eni-1 - - - - - - - {START} {START + 60} - SKIPDATA"
     lost = {"lost_events": {"source": "HUBBLE_RING_BUFFER", "num_events_lost": "17"}, "node_name": "n1"}
     judged_log = judged(*lines(tmp_path, skipped, lost))
@@ -124,7 +124,7 @@ def test_what_a_log_lost_is_a_gap(tmp_path: Path):
     "row",
     ["2 1 2", "{", V2.replace(str(START), "soon"), {"flow": {"verdict": "FORWARDED", "IP": {}}}],
 )
-def test_what_is_no_record_is_refused_with_its_line(tmp_path: Path, row: Any):
+def test_an_invalid_record_is_refused_with_its_line(tmp_path: Path, row: Any):
     with pytest.raises(InputError, match=r"flows\.log:2: this line is neither"):
         lines(tmp_path, V2, row)
 

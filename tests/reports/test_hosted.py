@@ -121,7 +121,7 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
     assert [line for line in broken if "the public name" in line], broken
 
 
-def test_what_sagemaker_pulls_is_among_the_images() -> None:
+def test_sagemaker_images_are_listed() -> None:
     resources, platform = hosted_stack()
     inventory = images_inventory.list_images(
         resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images
@@ -131,7 +131,7 @@ def test_what_sagemaker_pulls_is_among_the_images() -> None:
     assert len(image.used_by) == 2, "the served model's and the shadow's"
 
 
-def test_the_summary_says_where_it_is_and_on_how_many_machines() -> None:
+def test_the_summary_shows_sites_and_machines() -> None:
     (endpoint,) = [endpoint for endpoint in hosted_stack()[1].endpoints if endpoint.id == HOSTED]
     assert stack_summary.describe_place(endpoint) == "frankfurt: Amazon SageMaker, its region"
     assert stack_summary.describe_size(endpoint) == "2 to 6 × ml.g6e.2xlarge"

@@ -63,7 +63,7 @@ def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
     assert len(named_images) == 6
 
 
-def test_each_image_says_who_runs_it(banks: Inventory):
+def test_each_image_lists_its_users(banks: Inventory):
     users = {image.name: image.used_by for image in banks.images}
     assert "isthmus-internal/internal-translator" in users["credential_helper"]
     assert f"isthmus-restricted/{bank.serving('transaction-narratives').id}" in users["vllm"]
@@ -95,7 +95,7 @@ def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_
     assert inventory.unresolved == {}
 
 
-def test_what_is_only_read_or_lies_in_aws_pulls_nothing():
+def test_read_only_and_aws_resources_pull_no_images():
     spec = {"containers": [{"image": OTHER}]}
     read = pods("read", spec)
     resources = [
@@ -114,7 +114,7 @@ def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_dige
     assert upstreams["translator"] is None
 
 
-def test_what_is_not_resolved_is_named_until_it_is(banks: Inventory):
+def test_unresolved_images_are_named(banks: Inventory):
     assert set(banks.unresolved) == {
         "vllm",
         "credential_helper",

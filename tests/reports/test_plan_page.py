@@ -72,7 +72,7 @@ def drawing(html: str) -> ElementTree.Element:
     return ElementTree.fromstring(match[0])  # noqa: S314  made by us a moment ago
 
 
-def test_the_parts_stand_in_the_order_of_a_meeting():
+def test_the_sections_are_in_the_order_of_a_review_meeting():
     order = "map placements predictions cost stress alternatives warnings evidence"
     assert sections(page_of(full())) == order
 
@@ -90,7 +90,7 @@ def test_mig_slices_are_not_called_gpus():
     assert "9 GPUs and 6 MIG slices in use" in text_of(page_of(data))
 
 
-def test_further_sentences_and_the_age_of_prices_are_said():
+def test_notes_and_the_age_of_prices_are_shown():
     text = text_of(page_of(full(), explained=["It moved."], age="Old prices."))
     assert "It moved." in text
     assert "Old prices." in text
@@ -115,7 +115,7 @@ def test_the_picture_is_xml_with_each_box_and_each_line():
     assert {"restricted", "confidential", "internal", "public"} <= text
 
 
-def test_the_picture_is_told_to_who_cannot_see_it():
+def test_the_picture_has_a_text_alternative():
     picture = drawing(page_of(full()))
     texts = {match.get("id"): match.text or "" for tag in ("title", "desc") for match in picture.findall(tag)}
     assert picture.get("aria-labelledby", "").split() == list(texts)
@@ -127,7 +127,7 @@ def test_the_picture_is_told_to_who_cannot_see_it():
     ("profile", "expected"),
     [("global.amazon.nova-2-lite-v1:0", "every commercial region"), ("eu.nobody.knows-v1:0", "not known")],
 )
-def test_a_route_that_is_open_or_unknown_is_said(profile: str, expected: str):
+def test_an_open_or_unknown_route_is_reported(profile: str, expected: str):
     data = full()
     data["endpoints"][3]["inference_profile"] = profile
     assert f"public-nova-lite may be served in {expected}" in (drawing(page_of(data)).findtext("desc") or "")
@@ -174,13 +174,13 @@ SAID = {
 
 
 @pytest.mark.parametrize("part", SAID)
-def test_a_part_says_what_the_plan_holds(part: str):
+def test_each_section_shows_the_values_of_the_plan(part: str):
     text = section(page_of(full()), part)
     assert [phrase for phrase in SAID[part] if phrase not in text] == []
     assert text.count(LIST["source"]) <= 1, "a source stands once"
 
 
-def test_goals_of_two_workloads_on_one_endpoint_are_told_apart():
+def test_goals_of_two_workloads_on_one_endpoint_are_listed_separately():
     data = full()
     data["placements"][3]["endpoint"] = "internal-haiku"
     text = section(page_of(data), "predictions")
@@ -194,7 +194,7 @@ def test_rows_marked_as_not_counted_are_not_added():
     assert "In all, of what is counted USD 14,007" in section(page_of(data), "cost")
 
 
-def test_a_total_that_is_not_the_plans_is_said():
+def test_a_total_that_differs_from_the_plan_is_reported():
     text = section(page_of(full() | {"monthly_cost_usd": 30000.0}), "cost")
     assert "The plan says USD 30,000 a month, and its parts come to USD 26,007." in text
     assert "its parts come to" not in section(page_of(full()), "cost")
@@ -283,7 +283,7 @@ def test_hostile_text_is_shown_as_it_is_written():
     assert "<script>alert('{{ 1 + 1 }}')</script>" in section(page_of(data, requirements), "warnings")
 
 
-def test_a_source_that_is_no_web_address_is_no_link():
+def test_a_source_without_web_address_is_not_a_link():
     data = full()
     data["endpoints"][0]["evidence"]["source"] = "javascript:alert(1)"
     assert ">javascript:alert(1)<" in (html := page_of(data))

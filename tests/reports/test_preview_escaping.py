@@ -94,7 +94,7 @@ def test_code_within_html_holds_no_sign_that_is_read(text: str):
     assert not re.search(r"[<>@`\[\]*_!~|]|(?<!&)#", inside)
 
 
-def test_a_terminal_is_told_nothing_by_a_value():
+def test_values_cannot_control_the_terminal():
     text = preview_text.text([hostile(EVIL)])
     assert hides(text) == set()
     assert "\\x1b" not in text

@@ -47,7 +47,7 @@ def with_(**more: Any) -> Preview:
     return Preview.model_validate({**previews.bank_data(), **more})
 
 
-def test_what_can_hurt_most_is_said_first() -> None:
+def test_the_most_dangerous_change_is_listed_first() -> None:
     text = text_of(previews.bank())
     places = [
         text.index(phrase)
@@ -112,11 +112,11 @@ def test_a_verdict_calls_a_preview_what_it_is(preview_shown: Preview, kind: str)
     assert ("nothing would change" in html) is (kind == "unchanged")
 
 
-def test_a_page_of_no_stack_is_no_pass() -> None:
+def test_a_page_without_stacks_does_not_pass() -> None:
     assert "Failed: nothing was previewed" in text_of()
 
 
-def test_what_a_failed_preview_does_not_say_is_not_called_nothing() -> None:
+def test_unknown_parts_of_a_failed_preview_are_not_reported_as_empty() -> None:
     text = text_of(with_(status="failed", changes=[], policy=[], data_paths={}))
     assert text.count("that the preview came to") == 2
     assert "No finding in what the preview came to" in text
@@ -136,7 +136,7 @@ def test_several_stacks_each_have_their_verdict_and_an_entry_at_the_top() -> Non
     assert len(ids) == len(set(ids))
 
 
-def test_every_way_of_a_data_path_to_become_another_is_told_apart() -> None:
+def test_every_change_of_a_data_path_has_its_own_label() -> None:
     refused = previews.onprem("internal", "one", "a") | {"verdict": "refused"}
     allowed = previews.onprem("internal", "one", "a")
     onprem = previews.onprem("internal", "two", "b")
@@ -229,7 +229,7 @@ def test_a_long_text_is_compared_by_its_lines_and_cut_where_it_is_too_long() -> 
     assert [line.text for line in lines(PropertyChange(path="x", new=1))] == ["not set", "1"]
 
 
-def test_what_cannot_be_seen_is_spelt_out() -> None:
+def test_invisible_characters_are_spelled_out() -> None:
     assert visible("a\u202eb\u200bc\x00\r\n\td\ud800\U000e0041é🏦") == (
         "a\\u202eb\\u200bc\\u0000\\u000d\n\td\\ud800\\U000e0041é🏦"
     )

@@ -81,7 +81,7 @@ def test_no_value_of_a_resource_becomes_a_script_a_request_or_a_link(browser: Br
     page.close()
 
 
-def test_what_the_policy_of_a_page_forbids_does_not_run_even_if_it_gets_in(browser: Browser) -> None:
+def test_the_content_security_policy_blocks_injected_scripts(browser: Browser) -> None:
     # The second wall: were escaping broken one day, this is what would stand in the page.
     spoilt = html("bank").replace("<main", "<script>alert(1)</script><img src=x onerror=alert(2)><main", 1)
     page = opened(browser, spoilt)
@@ -204,7 +204,7 @@ def test_a_phone_is_never_scrolled_sideways(browser: Browser, name: str) -> None
     page.close()
 
 
-def test_on_a_phone_the_picture_is_told_in_words(browser: Browser) -> None:
+def test_on_a_phone_the_picture_is_replaced_by_text(browser: Browser) -> None:
     page = opened(browser, html("bank"), viewport=PHONE)
     assert page.js("getComputedStyle(document.querySelector('.map')).display") == "none"
     js = page.js("document.querySelector('details.inwords[open]').innerText")
@@ -242,7 +242,7 @@ def test_two_thousand_changes_open_and_are_searched_within_two_seconds(browser: 
     page.close()
 
 
-def test_on_paper_all_that_hurts_is_there_and_no_search(browser: Browser) -> None:
+def test_a_printed_page_shows_all_risks_and_no_search(browser: Browser) -> None:
     page = opened(browser, html("bank"), colorScheme="dark")
     page.call("emulateMedia", {"media": "print"})
     assert page.js("getComputedStyle(document.getElementById('search')).display") == "none"

@@ -21,7 +21,7 @@ TITLES = re.compile(r"^### (.+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", goldens.SCENARIOS)
-def test_a_scenario_is_told_as_it_was_found_right(name: str):
+def test_a_scenario_report_equals_its_golden_file(name: str):
     for file, text in goldens.reports(name).items():
         assert text == (goldens.FOLDER / file).read_text("utf-8"), (
             "see `python -m tests.reports.goldens` and git diff"
@@ -37,7 +37,7 @@ def verdict_of(shown: Preview) -> str:
     return preview_markdown.comment([shown]).splitlines()[0]
 
 
-def test_each_outcome_has_a_word_of_its_own():
+def test_each_outcome_has_its_own_verdict():
     verdicts = {name: verdict_of(scenario(name)).split("**")[1] for name in goldens.SCENARIOS}
     assert verdicts == {
         "unchanged": "✅ UNCHANGED",
@@ -73,7 +73,7 @@ def test_a_class_that_is_lowered_to_leave_is_refused_by_what_it_was_before():
     assert "**high** | `change/sensitivity-lowered`" in shown
 
 
-def test_what_can_hurt_stands_before_the_rest():
+def test_dangerous_changes_are_listed_before_others():
     text = preview_markdown.comment([scenario("hostile")])
     assert TITLES.findall(text) == [
         "Rules and classes that change",
@@ -133,7 +133,7 @@ def test_several_stacks_are_one_comment_with_a_row_each():
     assert "| `bank-dev` | replace | `Key` `bank-frankfurt-key` | `multiRegion` | **yes** |" in text
 
 
-def test_what_two_stacks_of_an_estate_say_alike_is_told_once():
+def test_equal_findings_of_two_stacks_are_listed_once():
     slipped_in = scenario("slipped-in")
     two = preview_markdown.comment(
         [slipped_in, slipped_in.model_copy(update={"stack": "other", "changes": []})]
@@ -142,7 +142,7 @@ def test_what_two_stacks_of_an_estate_say_alike_is_told_once():
     assert two.count("**USD a month") == 1
 
 
-def test_noise_stands_together_below():
+def test_noise_is_listed_together_at_the_end():
     def tagged(inputs: dict[str, object]) -> None:
         inputs["tags"] = {"isthmus-platform": "other"}
 
@@ -167,7 +167,7 @@ def test_findings_for_code_scanning_keep_the_schema(name: str):
     assert run["invocations"][0]["executionSuccessful"] is (scenario(name).status == "complete")
 
 
-def test_the_schema_refuses_what_is_no_log():
+def test_the_schema_refuses_an_invalid_log():
     log = json.loads(preview_sarif.log([scenario("slipped-in")], goldens.FILES))
     log["runs"][0]["results"][0]["level"] = "critical"
     with pytest.raises(jsonschema.ValidationError):

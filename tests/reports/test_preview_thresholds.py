@@ -75,7 +75,7 @@ def test_a_threshold_is_met_or_is_not(threshold: str, shown: Preview, expected: 
     assert met(threshold, shown) is expected
 
 
-def test_what_nobody_knows_has_not_been_shown_to_be_less():
+def test_an_unknown_value_never_meets_a_threshold():
     assert (
         "not known"
         in preview_thresholds.reasons_to_fail(
@@ -90,6 +90,6 @@ def test_a_plan_that_stacks_of_an_estate_share_is_counted_once():
 
 
 @pytest.mark.parametrize("threshold", ["hihg", "cost", "cost>", "cost>ten%", "cost>-1%", ""])
-def test_a_word_that_there_is_not_is_refused_with_those_there_are(threshold: str):
+def test_an_unknown_threshold_is_refused_with_the_known_ones(threshold: str):
     with pytest.raises(InputError, match="critical, high, medium, replace, delete-stateful, cost>10%"):
         preview_thresholds.parse([threshold])

@@ -41,7 +41,7 @@ class Bank(Project):
         """The bank's own files, as they are in the checkout."""
         lay(self.root, bank=True)
 
-    def killed_after(self, said: str, *args: str) -> str:
+    def killed_after(self, line_start: str, *args: str) -> str:
         """`isthmus ARGS`, killed once a line of its progress begins so; what it said until then."""
         command = [sys.executable, "-m", "isthmus", *args, "--project", str(self.root)]
         lines: list[str] = []
@@ -51,14 +51,14 @@ class Bank(Project):
         ) as running:
             for line in running.stderr or ():
                 lines.append(line)
-                if line.strip().startswith(said):
+                if line.strip().startswith(line_start):
                     break
             # The engine with it, as when a machine goes down: alone it would work on.
             whole = psutil.Process(running.pid)
-            for one in [whole, *whole.children(recursive=True)]:
+            for process in [whole, *whole.children(recursive=True)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    one.kill()
-        assert lines[-1].strip().startswith(said), "".join(lines)[-3000:]
+                    process.kill()
+        assert lines[-1].strip().startswith(line_start), "".join(lines)[-3000:]
         return "".join(lines)
 
     def pods(self) -> list[dict[str, Any]]:
@@ -95,26 +95,26 @@ class Bank(Project):
 
     def in_aws(self) -> dict[str, set[str]]:
         """What came to AWS since this stack began, by type."""
-        found = aws.listed(self.aws)
-        return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
+        listed = aws.listed(self.aws)
+        return {kind: ids - self.before.get(kind, set()) for kind, ids in listed.items()}
 
 
 def gpus(pod: dict[str, Any]) -> int:
-    limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
+    limits = [container.get("resources", {}).get("limits", {}) for container in pod["spec"]["containers"]]
     return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
 
 
 def placed(pods: list[dict[str, Any]], pools: dict[str, str]) -> Counter[str]:
     """Pods of each endpoint, each on its pool; no other pod has a GPU."""
-    found: Counter[str] = Counter()
+    actual: Counter[str] = Counter()
     for pod in pods:
         endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
         if endpoint in pools:
             assert pod["spec"]["nodeName"].startswith(pools[endpoint] + "-"), pod["metadata"]["name"]
-            found[endpoint] += 1
+            actual[endpoint] += 1
         else:
             assert gpus(pod) == 0
-    return found
+    return actual
 
 
 def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
@@ -124,4 +124,4 @@ def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
         if gpus(pod):
             endpoint = pod["metadata"]["labels"]["isthmus.dev/endpoint"]
             nodes.setdefault(endpoint, Counter())[pod["spec"]["nodeName"]] += 1
-    return {endpoint: sorted(each.values()) for endpoint, each in nodes.items()}
+    return {endpoint: sorted(node.values()) for endpoint, node in nodes.items()}

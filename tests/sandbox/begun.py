@@ -33,16 +33,16 @@ class Begun(Project):
 
     @property
     def in_aws(self) -> bool:
-        wanted = requirements_of.load(self.requirements)
-        return any(site.kind == "aws" for site in wanted.sites)
+        expected = requirements_of.load(self.requirements)
+        return any(site.kind == "aws" for site in expected.sites)
 
     def override(self, **parts: list[dict[str, Any]]) -> None:
         """Lay further parts over the overrides, each merged with the part of its name."""
         from isthmus.contracts.platform import overrides
 
         data = yaml_files.load(self.settings).data
-        given = data["config"].setdefault("isthmus:overrides", {})
-        data["config"]["isthmus:overrides"] = overrides.merge(given, parts)
+        values = data["config"].setdefault("isthmus:overrides", {})
+        data["config"]["isthmus:overrides"] = overrides.merge(values, parts)
         yaml_files.dump(data, "", self.settings)
 
     def clusters(self) -> list[KubeClient]:
@@ -51,23 +51,23 @@ class Begun(Project):
 
     def objects(self) -> set[tuple[str, str, str]]:
         """All that is ours in its clusters."""
-        found: set[tuple[str, str, str]] = set()
+        actual: set[tuple[str, str, str]] = set()
         for client in self.clusters():
-            found |= cluster.objects(client)
+            actual |= cluster.objects(client)
             client.close()
-        return found
+        return actual
 
     def in_account(self) -> dict[str, set[str]]:
         """What came to AWS since before its first `up`, by type."""
         if not self.in_aws:
             return {}
-        found = aws.listed(aws.clients(self.env))
-        new = {kind: ids - self.aws_before.get(kind, set()) for kind, ids in found.items()}
+        listed = aws.listed(aws.clients(self.env))
+        new = {kind: ids - self.aws_before.get(kind, set()) for kind, ids in listed.items()}
         return {kind: ids for kind, ids in new.items() if ids}
 
 
 @contextmanager
 def begun(stack: str, requirements: Path, folder: Path, as_of: str = "2026-11-25") -> Iterator[Begun]:
     """The stack's files and its sandbox, which ends with it; nothing is up yet."""
-    with standing(lambda root, home: Begun(stack, requirements, root, home, as_of), folder) as made:
-        yield made
+    with standing(lambda root, home: Begun(stack, requirements, root, home, as_of), folder) as project:
+        yield project

@@ -49,15 +49,15 @@ class Sandbox:
 @pytest.fixture(scope="session", autouse=True)
 def toolchain() -> Iterator[dict[str, Path]]:
     """Every program by name, and on PATH. Missing ones fail the test: what was not run must not look green."""
-    found = {name: find(name) for name in (*BINARIES, *ENGINE)}
-    missing = [name for name, path in found.items() if path is None]
+    actual = {name: find(name) for name in (*BINARIES, *ENGINE)}
+    missing = [name for name, path in actual.items() if path is None]
     if missing:
         pytest.fail(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(
             "PATH", os.pathsep.join([*map(str, path_entries()), os.environ.get("PATH", os.defpath)])
         )
-        yield {name: path for name, path in found.items() if path is not None}
+        yield {name: path for name, path in actual.items() if path is not None}
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +72,11 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         with lock:
             _write(users, _living(users) | {os.getpid()})
             api.up(requirements, home=home)
-        found = Sandbox(home, requirements, inherited_variables() | api.environment(home))
+        actual = Sandbox(home, requirements, inherited_variables() | api.environment(home))
         try:
-            yield found
+            yield actual
         finally:
-            found.close()
+            actual.close()
     finally:
         with lock:
             left = _living(users) - {os.getpid()}

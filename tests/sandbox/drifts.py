@@ -37,20 +37,20 @@ def looked(bank: Bank, code: int) -> Drift:
 def none(bank: Bank) -> None:
     """Nothing has changed since the stack was brought up, whatever cluster and account have added to it."""
     state = bank.state()
-    found = looked(bank, 0)
-    assert (found.status, found.drifts, found.unseen, found.policy) == ("complete", [], [], [])
-    assert found.resources > 180
-    assert found.data_paths.before == found.data_paths.after
+    actual = looked(bank, 0)
+    assert (actual.status, actual.drifts, actual.unseen, actual.policy) == ("complete", [], [], [])
+    assert actual.resources > 180
+    assert actual.data_paths.before == actual.data_paths.after
     assert bank.state() == state, "a look has written the state"
 
 
 def found(bank: Bank) -> None:
     """Each change by others is found, ranked and masked, and nothing besides."""
     with _changed(bank) as gone:
-        said = looked(bank, 1)
+        output = looked(bank, 1)
     # Where confidential data may go cannot be told without its gateway's configuration.
-    assert (said.status, said.unseen, said.diagnostics) == ("partial", [], [])
-    told = {(each.what, each.type.rpartition(":")[2], each.severity): each for each in said.drifts}
+    assert (output.status, output.unseen, output.diagnostics) == ("partial", [], [])
+    told = {(drift.what, drift.type.rpartition(":")[2], drift.severity): drift for drift in output.drifts}
     assert sorted(told) == [
         ("added", "Deployment", "high"),
         ("changed", "BucketPolicy", "high"),
@@ -61,27 +61,27 @@ def found(bank: Bank) -> None:
         ("foreign", "s3", "medium"),
         ("gone", "ConfigMap", "medium"),
     ]
-    assert len(said.drifts) == len(told)
-    assert [each.severity for each in said.drifts] == ["high"] * 4 + ["medium"] * 4
+    assert len(output.drifts) == len(told)
+    assert [each.severity for each in output.drifts] == ["high"] * 4 + ["medium"] * 4
     sidecar = told["added", "Deployment", "high"]
-    assert (sidecar.by, [each.path for each in sidecar.properties]) == (
+    assert (sidecar.by, [prop.path for prop in sidecar.properties]) == (
         ["injector"],
         ['spec.template.spec.containers["side"]'],
     )
     scaled = told["changed", "Deployment", "medium"]
-    assert (scaled.by, [each.path for each in scaled.properties]) == (["kubectl-scale"], ["spec.replicas"])
+    assert (scaled.by, [prop.path for prop in scaled.properties]) == (["kubectl-scale"], ["spec.replicas"])
     assert told["changed", "NetworkPolicy", "high"].by == ["kubectl-edit"]
-    assert [each.path for each in told["foreign", "Secret", "medium"].properties] == ['data["key"]']
+    assert [key.path for key in told["foreign", "Secret", "medium"].properties] == ['data["key"]']
     assert told["foreign", "s3", "medium"].name == STRAY
     assert told["gone", "ConfigMap", "medium"].urn == gone
     # The policy lets restricted data out to anywhere.
-    opened = drift_wording.newly_open_paths(said.data_paths)
+    opened = drift_wording.newly_open_paths(output.data_paths)
     assert {(each.class_, each.verdict) for each in opened if each.verdict != "allowed"} == {
         ("restricted", "refused"),
         ("confidential", "undecided"),
     }
     assert {"audit/trail-out-of-reach", "network/policies-name-peers", "data-path/own-network"} <= {
-        each.policy for each in said.policy if each.severity == "critical"
+        finding.policy for finding in output.policy if finding.severity == "critical"
     }
 
 
@@ -92,7 +92,11 @@ def _changed(bank: Bank) -> Iterator[str]:
     state = bank.state()
     server = client.get(SERVER)
     client.call(
-        "PATCH", SCALED, body={"spec": {"replicas": 1}}, media=MERGE, params={"fieldManager": "kubectl-scale"}
+        "PATCH",
+        SCALED,
+        body={"spec": {"replicas": 1}},
+        content_type=MERGE,
+        params={"fieldManager": "kubectl-scale"},
     )
     box = copy.deepcopy(server["spec"]["template"]["spec"]["containers"][0])
     side = {key: box[key] for key in ("image", "resources", "securityContext")}
@@ -101,23 +105,23 @@ def _changed(bank: Bank) -> Iterator[str]:
     policy = f"{POLICIES}/{_of(state, 'NetworkPolicy', 'restricted-gateway-to-restricted-qwen3-32b')}"
     egress = client.get(policy)["spec"]["egress"]
     opened = {"spec": {"egress": [*egress, {}]}}
-    client.call("PATCH", policy, body=opened, media=MERGE, params={"fieldManager": "kubectl-edit"})
+    client.call("PATCH", policy, body=opened, content_type=MERGE, params={"fieldManager": "kubectl-edit"})
     spec = server["spec"] | {"replicas": 0, "selector": {"matchLabels": {"app": "miner"}}}
     spec["template"]["metadata"]["labels"]["app"] = "miner"
     client.apply(f"{SPACE}/deployments/miner", {**_deployment("miner", {}), "spec": spec}, manager="helm")
-    made = {
+    created = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "theirs"},
         "stringData": {"key": SECRET},
     }
-    client.create(SECRETS, made)
-    config = next(each for each in state if each["urn"].endswith("confidential-gateway-config"))
+    client.create(SECRETS, created)
+    config = next(resource for resource in state if resource["urn"].endswith("confidential-gateway-config"))
     client.delete(f"/api/v1/namespaces/isthmus-confidential/configmaps/{config['id'].rpartition('/')[2]}")
-    bucket = next(each["id"] for each in state if each["type"] == "aws:s3/bucket:Bucket")
-    said = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
-    said["Statement"][0]["Effect"] = "Allow"
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(said))
+    bucket = next(resource["id"] for resource in state if resource["type"] == "aws:s3/bucket:Bucket")
+    document = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    document["Statement"][0]["Effect"] = "Allow"
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
     where = {"LocationConstraint": bank.sandbox.env["AWS_REGION"]}
     s3.create_bucket(Bucket=STRAY, CreateBucketConfiguration=where)
     s3.put_bucket_tagging(Bucket=STRAY, Tagging={"TagSet": TAGS})
@@ -130,7 +134,7 @@ def _changed(bank: Bank) -> Iterator[str]:
         s3.delete_bucket(Bucket=STRAY)
         # The provider sees no rule more than the program said, so `isthmus up` would leave it.
         back = {"spec": {"egress": egress}}
-        client.call("PATCH", policy, body=back, media=MERGE, params={"fieldManager": "kubectl-edit"})
+        client.call("PATCH", policy, body=back, content_type=MERGE, params={"fieldManager": "kubectl-edit"})
 
 
 def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
@@ -140,5 +144,9 @@ def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
 
 def _of(state: list[dict[str, Any]], kind: str, name: str) -> str:
     """What the cluster calls one of the stack's objects."""
-    found = next(each for each in state if each["type"].endswith(f":{kind}") and each["urn"].endswith(name))
-    return found["id"].rpartition("/")[2]
+    actual = next(
+        resource
+        for resource in state
+        if resource["type"].endswith(f":{kind}") and resource["urn"].endswith(name)
+    )
+    return actual["id"].rpartition("/")[2]

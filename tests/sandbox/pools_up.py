@@ -149,13 +149,13 @@ class Pools(Alone):
         for path in ("/apis/nvidia.com/v1/clusterpolicies/cluster-policy", "/api/v1/namespaces/gpu-operator"):
             self.cluster.call("DELETE", path)
         gone = eventually(
-            lambda: self.cluster.find("/api/v1/namespaces/gpu-operator"), lambda found: found is None
+            lambda: self.cluster.find("/api/v1/namespaces/gpu-operator"), lambda pods: pods is None
         )
         assert gone is None
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
-        chosen = f"isthmus.dev/endpoint={endpoint}"
-        return self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
+        selector = f"isthmus.dev/endpoint={endpoint}"
+        return self.cluster.get(f"/api/v1/pods?labelSelector={selector}")["items"]
 
     def seen(self) -> list[pool_health.SignResult]:
         """What the stack says that healthy pools show, looked for in the cluster."""
@@ -168,5 +168,5 @@ class Pools(Alone):
     def product(self, node: str, says: str) -> None:
         """Have GPU Feature Discovery say another product of a machine."""
         body = {"metadata": {"labels": {"nvidia.com/gpu.product": says}}}
-        media = "application/merge-patch+json"
-        self.cluster.call("PATCH", f"/api/v1/nodes/{node}", body=body, media=media)
+        content_type = "application/merge-patch+json"
+        self.cluster.call("PATCH", f"/api/v1/nodes/{node}", body=body, content_type=content_type)

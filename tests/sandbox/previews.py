@@ -32,14 +32,14 @@ def nothing_to_change(bank: Bank) -> None:
     assert shown.cost.before == shown.cost.after
     assert shown.capacity.before == shown.capacity.after
     # What stands gives the same evidence as what was asked for, but where one of the two does not know what decides.
-    asked, stands = (_evidence(bank, of) for of in ("rendering", "state"))
+    rendered, deployed = (_evidence(bank, of) for of in ("rendering", "state"))
     differ = {
-        key: (said, asked.get(key))
-        for key, said in stands.items()
-        if said != asked.get(key) and key[0] not in KNOWN_TO_ONE
+        key: (result, rendered.get(key))
+        for key, result in deployed.items()
+        if result != rendered.get(key) and key[0] not in KNOWN_TO_ONE
     }
     assert differ == {}, differ
-    assert _known_to_both(stands) == _known_to_both(asked)
+    assert _known_to_both(deployed) == _known_to_both(rendered)
 
 
 def _known_to_both(rows: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
@@ -47,9 +47,9 @@ def _known_to_both(rows: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
 
 
 def _evidence(bank: Bank, of: str) -> dict[tuple[str, str], str]:
-    said = json.loads(bank.isthmus("evidence", "bank-dev", "--of", of, "--format", "json").stdout)
-    assert said["of"] == of
-    return {(each["check"], each["urn"]): each["result"] for each in said["rows"]}
+    document = json.loads(bank.isthmus("evidence", "bank-dev", "--of", of, "--format", "json").stdout)
+    assert document["of"] == of
+    return {(row["check"], row["urn"]): row["result"] for row in document["rows"]}
 
 
 def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
@@ -64,10 +64,10 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
         compared = preview_comparison.compare(was, bank.rendered())
     assert shown.status == "complete", shown.diagnostics
     assert SECRET not in shown.model_dump_json()
-    bare = [each for each in compared if SECRET not in each.model_dump_json()]
-    assert [each for each in shown.changes if not hides(each)] == bare
-    masked = {each.urn for each in shown.changes if hides(each)}
-    assert masked == {each.urn for each in compared} - {each.urn for each in bare}
+    bare = [entry for entry in compared if SECRET not in entry.model_dump_json()]
+    assert [change for change in shown.changes if not hides(change)] == bare
+    masked = {change.urn for change in shown.changes if hides(change)}
+    assert masked == {resource.urn for resource in compared} - {resource.urn for resource in bare}
     assert masked
 
 
@@ -79,13 +79,13 @@ def held_to_an_approval(bank: Bank) -> str:
     assert approved["digest"]
     before = bank.state()
 
-    def refused(given: object, code: int, words: str) -> None:
-        if isinstance(given, dict):
-            (other := file.with_name("other.json")).write_text(json.dumps(given))
-            given = other
-        done = bank.isthmus("up", "bank-dev", "--yes", "--approved", str(given))
+    def refused(values: object, code: int, fragments: str) -> None:
+        if isinstance(values, dict):
+            (other := file.with_name("other.json")).write_text(json.dumps(values))
+            values = other
+        done = bank.isthmus("up", "bank-dev", "--yes", "--approved", str(values))
         assert (done.returncode, done.stdout) == (code, ""), done.stderr[-3000:]
-        assert words in done.stderr
+        assert fragments in done.stderr
         assert "Traceback" not in done.stderr
 
     refused(
@@ -93,7 +93,7 @@ def held_to_an_approval(bank: Bank) -> str:
     )
     refused({**approved, "status": "partial", "digest": ""}, 1, "what was not seen whole cannot be approved")
     s3 = bank.aws("s3")
-    bucket = next(each["id"] for each in before if each["type"] == "aws:s3/bucket:Bucket")
+    bucket = next(resource["id"] for resource in before if resource["type"] == "aws:s3/bucket:Bucket")
     shut = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     opened = {**shut, "BlockPublicAcls": False}
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=opened)
@@ -106,4 +106,4 @@ def held_to_an_approval(bank: Bank) -> str:
 
 def hides(change: Change) -> bool:
     """Whether a secret of the change was masked."""
-    return any(each.secret for each in change.properties)
+    return any(prop.secret for prop in change.properties)

@@ -70,7 +70,9 @@ class Project:
 
     def held(self, stack: str = "") -> list[str]:
         """URNs of all that the stack's state holds but the stack itself."""
-        return [each["urn"] for each in self.state(stack) if each["type"] != "pulumi:pulumi:Stack"]
+        return [
+            resource["urn"] for resource in self.state(stack) if resource["type"] != "pulumi:pulumi:Stack"
+        ]
 
     def close(self) -> None:
         """Close what it keeps open."""
@@ -126,8 +128,8 @@ def standing(make: Callable[[Path, Path], P], folder: Path) -> Iterator[P]:
     root, home = folder / "project", folder / "home"
     root.mkdir()
     try:
-        made = make(root, home)
-        yield made
-        made.close()
+        created = make(root, home)
+        yield created
+        created.close()
     finally:
         api.down(home)

@@ -14,9 +14,9 @@ MODELS = {"confidential-kyc": "Qwen/Qwen3-8B", "restricted-reports": "Qwen/Qwen3
 
 
 def workload(endpoint: str) -> dict[str, Any]:
-    held, _, name = endpoint.partition("-")
+    sensitivity, _, name = endpoint.partition("-")
     return {
-        **{"name": name, "purpose": "Try", "sensitivity": held, "impact": "low", "task": "chat"},
+        **{"name": name, "purpose": "Try", "sensitivity": sensitivity, "impact": "low", "task": "chat"},
         "model": {
             "candidates": [{"id": MODELS[endpoint], "scores": {"fp8": 0.9}}],
             **{"min_score": 0.5, "context_tokens": 4096},

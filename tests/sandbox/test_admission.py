@@ -109,18 +109,18 @@ def with_variable(spec: dict[str, Any], where: str = "containers") -> dict[str, 
 
 
 @pytest.fixture(scope="module")
-def space(sandbox: Any) -> Iterator[Space]:
+def namespace(sandbox: Any) -> Iterator[Space]:
     client = sandbox.client("fra1")
-    made = Space(client, f"try-restricted-{time.time_ns()}")
+    new_space = Space(client, f"try-restricted-{time.time_ns()}")
     labels = {"isthmus.dev/class": "restricted", "pod-security.kubernetes.io/enforce": "restricted"}
-    client.create("/api/v1/namespaces", {"metadata": {"name": made.name, "labels": labels}})
+    client.create("/api/v1/namespaces", {"metadata": {"name": new_space.name, "labels": labels}})
     # Bound to this namespace only: other tests use the cluster at the same time.
-    only = {"matchLabels": {"kubernetes.io/metadata.name": made.name}}
-    kept = []
+    only = {"matchLabels": {"kubernetes.io/metadata.name": new_space.name}}
+    retained = []
     # The platform's own namespaces are known by name; here this one stands for them.
-    text = json.dumps(class_policies([KEYHOLDER], [])).replace("isthmus-restricted", made.name)
+    text = json.dumps(class_policies([KEYHOLDER], [])).replace("isthmus-restricted", new_space.name)
     for shape, spec in {**admission_policies([REGISTRY]), **json.loads(text)}.items():
-        called = f"{made.name}-{shape}"
+        called = f"{new_space.name}-{shape}"
         policy, binding = (
             f"{ADMISSION}/validatingadmissionpolicies",
             f"{ADMISSION}/validatingadmissionpolicybindings",
@@ -132,90 +132,90 @@ def space(sandbox: Any) -> Iterator[Space]:
             "matchResources": {"namespaceSelector": only},
         }
         client.create(binding, {"metadata": {"name": called}, "spec": bound})
-        kept += [f"{binding}/{called}", f"{policy}/{called}"]
+        retained += [f"{binding}/{called}", f"{policy}/{called}"]
     deadline = time.monotonic() + 30
     # Every policy takes force on its own, so each is waited for, not just the first.
     while not (
-        all(made.refused(kind, with_variable(pod())) for kind in KINDS)
-        and all(set_refused(made, part) for part in TEMPLATES)
-        and relabel_refused(made)
-        and made.refused("Pod", tagged(pod()))
-        and made.refused("Deployment", tagged(pod()))
-        and "opens a shell" in exec_answer(client, made.name, "nobody")
-        and label_answer(made, "", {"pod-security.kubernetes.io/enforce": "baseline"})
-        and debug_refused(made)
+        all(new_space.refused(kind, with_variable(pod())) for kind in KINDS)
+        and all(set_refused(new_space, part) for part in TEMPLATES)
+        and relabel_refused(new_space)
+        and new_space.refused("Pod", tagged(pod()))
+        and new_space.refused("Deployment", tagged(pod()))
+        and "opens a shell" in exec_answer(client, new_space.name, "nobody")
+        and label_answer(new_space, "", {"pod-security.kubernetes.io/enforce": "baseline"})
+        and debug_refused(new_space)
     ):
         assert time.monotonic() < deadline, "the policies are not enforced"
         time.sleep(0.2)
-    yield made
-    for path in kept:
+    yield new_space
+    for path in retained:
         client.delete(path)
-    client.delete(f"/api/v1/namespaces/{made.name}")
+    client.delete(f"/api/v1/namespaces/{new_space.name}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_harmless_pod_is_let_in(space: Space, kind: str) -> None:
-    assert space.refused(kind, pod()) == ""
+def test_a_harmless_pod_is_let_in(namespace: Space, kind: str) -> None:
+    assert namespace.refused(kind, pod()) == ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["containers", "initContainers"])
-def test_an_aws_variable_is_refused_by_its_name(space: Space, kind: str, where: str) -> None:
-    why = space.refused(kind, with_variable(pod(), where))
+def test_an_aws_variable_is_refused_by_its_name(namespace: Space, kind: str, where: str) -> None:
+    why = namespace.refused(kind, with_variable(pod(), where))
     assert f"{'main' if where == 'containers' else 'first'} sets AWS_ACCESS_KEY_ID" in why
     assert "HARMLESS" not in why
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_variables_from_elsewhere_are_refused(space: Space, kind: str) -> None:
+def test_variables_from_elsewhere_are_refused(namespace: Space, kind: str) -> None:
     spec = pod()
     spec["containers"][0]["envFrom"] = [{"secretRef": {"name": "aws"}}]
-    assert "allows no envFrom" in space.refused(kind, spec)
+    assert "allows no envFrom" in namespace.refused(kind, spec)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_image_of_an_unnamed_registry_is_refused(space: Space, kind: str) -> None:
+def test_an_image_of_an_unnamed_registry_is_refused(namespace: Space, kind: str) -> None:
     spec = pod()
     spec["initContainers"][0]["image"] = "registry.bank.example.evil.example/llm/edge"
-    assert "first runs registry.bank.example.evil.example/llm/edge" in space.refused(kind, spec)
+    assert "first runs registry.bank.example.evil.example/llm/edge" in namespace.refused(kind, spec)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_for_aws_is_refused(space: Space, kind: str) -> None:
+def test_a_token_for_aws_is_refused(namespace: Space, kind: str) -> None:
     spec = pod()
     token = {"serviceAccountToken": {"audience": "sts.amazonaws.com", "path": "token"}}
     spec["volumes"] = [{"name": "aws", "projected": {"sources": [token]}}]
-    assert "no service-account token for AWS" in space.refused(kind, spec)
+    assert "no service-account token for AWS" in namespace.refused(kind, spec)
 
 
-def test_weights_as_an_image_come_from_named_registries_too(space: Space) -> None:
+def test_weights_as_an_image_come_from_named_registries_too(namespace: Space) -> None:
     spec = pod()
     spec["volumes"] = [{"name": "weights", "image": {"reference": "quay.io/someone/llama"}}]
-    assert "weights mounts quay.io/someone/llama" in space.refused("Deployment", spec)
+    assert "weights mounts quay.io/someone/llama" in namespace.refused("Deployment", spec)
     spec["volumes"][0]["image"]["reference"] = f"{REGISTRY}llama@{DIGEST}"
-    assert space.refused("Deployment", spec) == ""
+    assert namespace.refused("Deployment", spec) == ""
 
 
-def test_an_ephemeral_container_is_refused_what_others_are(space: Space) -> None:
-    client = space.client
-    client.create(space.path("Pod"), {"metadata": {"name": "live"}, "spec": pod()})
+def test_an_ephemeral_container_is_refused_what_others_are(namespace: Space) -> None:
+    client = namespace.client
+    client.create(namespace.path("Pod"), {"metadata": {"name": "live"}, "spec": pod()})
     debug = {**pod()["containers"][0], "name": "debug", "image": "docker.io/library/busybox"}
     try:
         with pytest.raises(ApiError, match=r"debug runs docker\.io/library/busybox"):
             client.call(
                 "PATCH",
-                f"{space.path('Pod')}/live/ephemeralcontainers",
+                f"{namespace.path('Pod')}/live/ephemeralcontainers",
                 body={"spec": {"ephemeralContainers": [debug]}},
-                media="application/strategic-merge-patch+json",
+                content_type="application/strategic-merge-patch+json",
                 params={"dryRun": "All"},
                 # Others may add none at all.
                 headers={"Impersonate-User": KEYHOLDER, "Impersonate-Group": "system:masters"},
             )
     finally:
-        client.delete(f"{space.path('Pod')}/live")
+        client.delete(f"{namespace.path('Pod')}/live")
 
 
-def set_refused(space: Space, part: str | None) -> str:
+def set_refused(namespace: Space, part: str | None) -> str:
     """Why a LeaderWorkerSet is refused whose `part` has an AWS variable; empty where it is taken."""
     templates = {each: {"metadata": {}, "spec": pod()} for each in TEMPLATES}
     if part:
@@ -226,94 +226,98 @@ def set_refused(space: Space, part: str | None) -> str:
         "metadata": {"name": "x"},
         "spec": {"leaderWorkerTemplate": {"size": 2, **templates}},
     }
-    path = f"/apis/leaderworkerset.x-k8s.io/v1/namespaces/{space.name}/leaderworkersets"
+    path = f"/apis/leaderworkerset.x-k8s.io/v1/namespaces/{namespace.name}/leaderworkersets"
     try:
-        space.client.call("POST", path, body=body, params={"dryRun": "All"})
+        namespace.client.call("POST", path, body=body, params={"dryRun": "All"})
     except ApiError as error:
         return str(error)
     return ""
 
 
 @pytest.mark.parametrize("part", TEMPLATES)
-def test_both_templates_of_a_leader_worker_set_are_looked_at(space: Space, part: str) -> None:
-    assert "main sets AWS_ACCESS_KEY_ID" in set_refused(space, part)
+def test_both_templates_of_a_leader_worker_set_are_looked_at(namespace: Space, part: str) -> None:
+    assert "main sets AWS_ACCESS_KEY_ID" in set_refused(namespace, part)
 
 
-def test_a_harmless_leader_worker_set_is_let_in(space: Space) -> None:
-    assert set_refused(space, None) == ""
+def test_a_harmless_leader_worker_set_is_let_in(namespace: Space) -> None:
+    assert set_refused(namespace, None) == ""
 
 
-def relabel_refused(space: Space, value: str | None = "public") -> str:
+def relabel_refused(namespace: Space, value: str | None = "public") -> str:
     try:
-        relabel(space, {"isthmus.dev/class": value})
+        relabel(namespace, {"isthmus.dev/class": value})
     except ApiError as error:
         return str(error)
     return ""
 
 
 @pytest.mark.parametrize("value", [None, "public"])
-def test_a_namespaces_class_can_neither_be_changed_nor_taken_away(space: Space, value: str | None) -> None:
-    assert "cannot be changed or taken away: it is restricted" in relabel_refused(space, value)
+def test_a_namespaces_class_can_neither_be_changed_nor_taken_away(
+    namespace: Space, value: str | None
+) -> None:
+    assert "cannot be changed or taken away: it is restricted" in relabel_refused(namespace, value)
 
 
-def test_a_namespaces_other_labels_are_its_owners(space: Space) -> None:
-    relabel(space, {"team": "aml"})
+def test_a_namespaces_other_labels_are_its_owners(namespace: Space) -> None:
+    relabel(namespace, {"team": "aml"})
 
 
 @pytest.mark.parametrize("subresource", ["", "/status", "/finalize"])
 @pytest.mark.parametrize("value", [None, "public"])
 def test_no_way_to_write_a_namespace_changes_its_class(
-    space: Space, subresource: str, value: str | None
+    namespace: Space, subresource: str, value: str | None
 ) -> None:
-    why = label_answer(space, subresource, {"isthmus.dev/class": value})
+    why = label_answer(namespace, subresource, {"isthmus.dev/class": value})
     assert "cannot be changed or taken away: it is restricted" in why
 
 
 @pytest.mark.parametrize("subresource", ["", "/status", "/finalize"])
 @pytest.mark.parametrize("value", [None, "baseline", "privileged"])
 def test_no_way_to_write_a_namespace_lowers_its_pod_security(
-    space: Space, subresource: str, value: str | None
+    namespace: Space, subresource: str, value: str | None
 ) -> None:
-    why = label_answer(space, subresource, {"pod-security.kubernetes.io/enforce": value})
+    why = label_answer(namespace, subresource, {"pod-security.kubernetes.io/enforce": value})
     assert "its pods are held to the standard `restricted`" in why
 
 
-def test_an_older_version_of_the_standard_is_refused_too(space: Space) -> None:
-    why = label_answer(space, "", {"pod-security.kubernetes.io/enforce-version": "v1.20"})
+def test_an_older_version_of_the_standard_is_refused_too(namespace: Space) -> None:
+    why = label_answer(namespace, "", {"pod-security.kubernetes.io/enforce-version": "v1.20"})
     assert "enforce-version of this namespace stay" in why
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Deployment"])
 @pytest.mark.parametrize("where", ["containers", "initContainers"])
-def test_an_image_by_tag_is_refused(space: Space, kind: str, where: str) -> None:
-    why = space.refused(kind, tagged(pod(), where))
+def test_an_image_by_tag_is_refused(namespace: Space, kind: str, where: str) -> None:
+    why = namespace.refused(kind, tagged(pod(), where))
     assert f"{'main' if where == 'containers' else 'first'} runs {REGISTRY}edge:latest" in why
     assert "by digest" in why
 
 
-def test_a_volume_of_an_image_by_tag_is_refused(space: Space) -> None:
+def test_a_volume_of_an_image_by_tag_is_refused(namespace: Space) -> None:
     spec = pod()
     spec["volumes"] = [{"name": "weights", "image": {"reference": f"{REGISTRY}llama:v1"}}]
-    assert f"weights mounts {REGISTRY}llama:v1" in space.refused("Pod", spec)
+    assert f"weights mounts {REGISTRY}llama:v1" in namespace.refused("Pod", spec)
 
 
-@pytest.mark.parametrize("way", ["exec", "attach", "portforward"])
-def test_nobody_gets_into_a_running_pod_not_even_a_cluster_administrator(space: Space, way: str) -> None:
-    assert "opens a shell" in exec_answer(space.client, space.name, "admin@bank.example", way)
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+def test_nobody_gets_into_a_running_pod_not_even_a_cluster_administrator(
+    namespace: Space, subresource: str
+) -> None:
+    assert "opens a shell" in exec_answer(namespace.client, namespace.name, "admin@bank.example", subresource)
 
 
-def test_a_keyholder_of_the_emergency_access_is_not_refused_by_admission(space: Space) -> None:
-    answer = exec_answer(space.client, space.name, KEYHOLDER)
+def test_a_keyholder_of_the_emergency_access_is_not_refused_by_admission(namespace: Space) -> None:
+    answer = exec_answer(namespace.client, namespace.name, KEYHOLDER)
     # Past admission, the API server looks for the pod.
     assert "not found" in answer, answer
 
 
-def test_a_debug_container_is_refused(space: Space) -> None:
-    assert "opens a shell" in debug_refused(space)
+def test_a_debug_container_is_refused(namespace: Space) -> None:
+    assert "opens a shell" in debug_refused(namespace)
 
 
-def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(space: Space) -> None:
-    client, labeller = space.client, f"labeller-{time.time_ns()}@bank.example"
+def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(namespace: Space) -> None:
+    client, labeller = namespace.client, f"labeller-{time.time_ns()}@bank.example"
     role = f"labels-{time.time_ns()}"
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     allowed = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch", "create"]}]
@@ -323,8 +327,8 @@ def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(s
     client.create(
         f"{rbac}/clusterrolebindings", {"metadata": {"name": role}, "roleRef": ref, "subjects": [person]}
     )
-    plain = f"{space.name}-plain"
-    client.create("/api/v1/namespaces", {"metadata": {"name": plain, "labels": {"try": space.name}}})
+    plain = f"{namespace.name}-plain"
+    client.create("/api/v1/namespaces", {"metadata": {"name": plain, "labels": {"try": namespace.name}}})
     policy = f"{role}-policy"
     client.create(
         f"{ADMISSION}/validatingadmissionpolicies",
@@ -359,8 +363,8 @@ def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(s
         client.delete(f"/api/v1/namespaces/{plain}")
 
 
-def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(space: Space) -> None:
-    base = f"/apis/networking.k8s.io/v1/namespaces/{space.name}/networkpolicies"
+def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(namespace: Space) -> None:
+    base = f"/apis/networking.k8s.io/v1/namespaces/{namespace.name}/networkpolicies"
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -369,20 +373,22 @@ def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(spac
     applied = json.dumps({**body, "spec": CLOSED})
 
     def apply() -> None:
-        space.client.call(
+        namespace.client.call(
             "PATCH",
             f"{base}/default-deny",
             content=applied,
-            media="application/apply-patch+yaml",
+            content_type="application/apply-patch+yaml",
             params={"fieldManager": "isthmus-test", "force": "true"},
         )
 
     apply()
     opened = {"spec": {"egress": [{}]}}
-    space.client.call("PATCH", f"{base}/default-deny", body=opened, media="application/merge-patch+json")
-    assert space.client.get(f"{base}/default-deny")["spec"]["egress"] == [{}]
+    namespace.client.call(
+        "PATCH", f"{base}/default-deny", body=opened, content_type="application/merge-patch+json"
+    )
+    assert namespace.client.get(f"{base}/default-deny")["spec"]["egress"] == [{}]
     apply()
-    assert "egress" not in space.client.get(f"{base}/default-deny")["spec"]
+    assert "egress" not in namespace.client.get(f"{base}/default-deny")["spec"]
 
 
 def give_class(client: KubeClient, namespace: str, user: str) -> str:
@@ -398,63 +404,65 @@ def give_class(client: KubeClient, namespace: str, user: str) -> str:
     return "" if answer.status_code == 200 else answer.text
 
 
-def exec_answer(client: KubeClient, namespace: str, user: str, way: str = "exec") -> str:
+def exec_answer(client: KubeClient, namespace: str, user: str, rule: str = "exec") -> str:
     """What the API server says to a cluster administrator of this name who opens a way into a pod that is not there."""
     answer = client.request(
         "POST",
-        f"/api/v1/namespaces/{namespace}/pods/absent/{way}",
-        params={"command": "sh", "stdout": "true", "container": "main"} if way == "exec" else {"ports": "80"},
+        f"/api/v1/namespaces/{namespace}/pods/absent/{rule}",
+        params={"command": "sh", "stdout": "true", "container": "main"}
+        if rule == "exec"
+        else {"ports": "80"},
         headers={"Impersonate-User": user, "Impersonate-Group": "system:masters"},
     )
     return answer.text
 
 
-def label_answer(space: Space, subresource: str, labels: dict[str, str | None]) -> str:
+def label_answer(namespace: Space, subresource: str, labels: dict[str, str | None]) -> str:
     """Why labels of the namespace may not change by a write to this subresource; empty where they may."""
-    path = f"/api/v1/namespaces/{space.name}"
-    body = space.client.get(path)
+    path = f"/api/v1/namespaces/{namespace.name}"
+    body = namespace.client.get(path)
     for key, value in labels.items():
         body["metadata"]["labels"].pop(key, None)
         if value is not None:
             body["metadata"]["labels"][key] = value
-    answer = space.client.request("PUT", f"{path}{subresource}", body=body, params={"dryRun": "All"})
+    answer = namespace.client.request("PUT", f"{path}{subresource}", body=body, params={"dryRun": "All"})
     return "" if answer.status_code == 200 else answer.text
 
 
-def debug_refused(space: Space) -> str:
+def debug_refused(namespace: Space) -> str:
     """Why a debug container of a named registry, by digest, is refused; empty where it is let in."""
-    client = space.client
-    client.create(space.path("Pod"), {"metadata": {"name": "debugged"}, "spec": pod()})
+    client = namespace.client
+    client.create(namespace.path("Pod"), {"metadata": {"name": "debugged"}, "spec": pod()})
     try:
         client.call(
             "PATCH",
-            f"{space.path('Pod')}/debugged/ephemeralcontainers",
+            f"{namespace.path('Pod')}/debugged/ephemeralcontainers",
             body={"spec": {"ephemeralContainers": [{**pod()["containers"][0], "name": "debug"}]}},
-            media="application/strategic-merge-patch+json",
+            content_type="application/strategic-merge-patch+json",
             params={"dryRun": "All"},
         )
     except ApiError as error:
         return str(error)
     finally:
-        client.call("DELETE", f"{space.path('Pod')}/debugged", params={"gracePeriodSeconds": "0"})
+        client.call("DELETE", f"{namespace.path('Pod')}/debugged", params={"gracePeriodSeconds": "0"})
     return ""
 
 
-def relabel(space: Space, labels: dict[str, str | None]) -> None:
-    space.client.call(
+def relabel(namespace: Space, labels: dict[str, str | None]) -> None:
+    namespace.client.call(
         "PATCH",
-        f"/api/v1/namespaces/{space.name}",
+        f"/api/v1/namespaces/{namespace.name}",
         body={"metadata": {"labels": labels}},
-        media="application/merge-patch+json",
+        content_type="application/merge-patch+json",
         params={"dryRun": "All"},
     )
 
 
-def test_every_expression_is_of_the_right_type(space: Space) -> None:
+def test_every_expression_is_of_the_right_type(namespace: Space) -> None:
     for shape in (*SHAPES, "namespaces", *TOPICS):
-        path = f"{ADMISSION}/validatingadmissionpolicies/{space.name}-{shape}"
+        path = f"{ADMISSION}/validatingadmissionpolicies/{namespace.name}-{shape}"
         deadline = time.monotonic() + 30
-        while "typeChecking" not in (found := space.client.get(path).get("status", {})):
+        while "typeChecking" not in (actual := namespace.client.get(path).get("status", {})):
             assert time.monotonic() < deadline, f"{shape} was not checked"
             time.sleep(0.2)
-        assert found["typeChecking"].get("expressionWarnings", []) == [], shape
+        assert actual["typeChecking"].get("expressionWarnings", []) == [], shape

@@ -97,26 +97,32 @@ def program(retries: int = 4) -> Any:
 def counted(stack: Stack) -> dict[str, int]:
     """How many of each there are in AWS, whoever made them; AWS's own are not counted."""
     kms, ec2, iam = (stack.boto(service) for service in ("kms", "ec2", "iam"))
-    keys = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
-    roles = [each["RoleName"] for each in iam.list_roles()["Roles"]]
+    keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"]]
     tables = ec2.describe_route_tables()["RouteTables"]
-    found = {
-        "key": [each for each in keys if each["KeyState"] == "Enabled"],
-        "alias": [each for each in kms.list_aliases()["Aliases"] if each["AliasName"] == "alias/seal"],
+    actual = {
+        "key": [key for key in keys if key["KeyState"] == "Enabled"],
+        "alias": [alias for alias in kms.list_aliases()["Aliases"] if alias["AliasName"] == "alias/seal"],
         "bucket": stack.boto("s3").list_buckets()["Buckets"],
         "role": roles,
-        "inline": [each for role in roles for each in iam.list_role_policies(RoleName=role)["PolicyNames"]],
+        "inline": [
+            policy_name
+            for role in roles
+            for policy_name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        ],
         "log group": stack.boto("logs").describe_log_groups()["logGroups"],
-        "vpc": [each for each in ec2.describe_vpcs()["Vpcs"] if not each["IsDefault"]],
-        "route table": [each for each in tables if not any(one["Main"] for one in each["Associations"])],
+        "vpc": [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
+        "route table": [
+            table for table in tables if not any(association["Main"] for association in table["Associations"])
+        ],
         "group": [
-            each
-            for each in ec2.describe_security_groups()["SecurityGroups"]
-            if each["GroupName"] != "default"
+            security_group
+            for security_group in ec2.describe_security_groups()["SecurityGroups"]
+            if security_group["GroupName"] != "default"
         ],
         "guardrail": stack.boto("bedrock").list_guardrails()["guardrails"],
     }
-    return {what: len(each) for what, each in found.items() if each}
+    return {what: len(each) for what, each in actual.items() if each}
 
 
 def faulty(stack: Stack, *faults: dict[str, Any]) -> None:
@@ -126,7 +132,7 @@ def faulty(stack: Stack, *faults: dict[str, Any]) -> None:
 
 def each_of(calls: dict[str, tuple[str, ...]], *kinds: str, **more: Any) -> list[dict[str, Any]]:
     """A fault for each of the calls; of several kinds, one after the other."""
-    names = [(service, each) for service, operations in calls.items() for each in operations]
+    names = [(service, operation) for service, operations in calls.items() for operation in operations]
     return [
         {"service": service, "operation": operation, "kind": kind, "seconds": 0.2, **more}
         for (service, operation), kind in zip(names, itertools.cycle(kinds), strict=False)
@@ -136,12 +142,12 @@ def each_of(calls: dict[str, tuple[str, ...]], *kinds: str, **more: Any) -> list
 def left(stack: Stack) -> Any:
     """The faults that no call has met yet; all are taken away."""
     world = World(stack.url)
-    _, found = ask(world, "GET")
+    _, actual = ask(world, "GET")
     ask(world, "DELETE")
-    return found
+    return actual
 
 
-def whole(stack: Stack) -> None:
+def assert_complete(stack: Stack) -> None:
     """All is there once, and the state knows it as it is."""
     assert counted(stack) == ONCE
     after = stack.stack.preview(refresh=True, expect_no_changes=True)
@@ -160,7 +166,7 @@ def test_a_burst_on_every_call_is_outlasted_by_an_up_and_by_a_destroy(
     faulty(stack, *each_of(MAKING, *kinds, times=times), *each_of(LOOKING, *kinds))
     stack.up()
     assert left(stack) == [], "a fault was never met"
-    whole(stack)
+    assert_complete(stack)
     # What is throttled was not done; all else may have been, and its answer was lost.
     faulty(stack, *each_of(DELETING, *kinds, also_done="throttle" not in kinds))
     stack.stack.destroy()
@@ -187,7 +193,7 @@ def test_what_was_made_unheard_is_there_once_by_its_token_or_its_name(stack: Sta
     )
     stack.up()
     assert left(stack) == []
-    whole(stack)
+    assert_complete(stack)
 
 
 def test_failures_that_last_end_soon_name_calls_and_resources_and_the_next_run_completes(
@@ -205,20 +211,20 @@ def test_failures_that_last_end_soon_name_calls_and_resources_and_the_next_run_c
     with pytest.raises(auto.CommandError) as failed:
         stack.up()
     assert time.monotonic() - began < 60
-    said = str(failed.value)
+    message = str(failed.value)
     for resource, call in (
         ("aws:ec2:Vpc (net)", "aws:ec2/vpc:Vpc: create_vpc of ec2"),
         ("aws:bedrock:Guardrail (guard)", "aws:bedrock/guardrail:Guardrail: create_guardrail of bedrock"),
     ):
-        assert resource in said
-        assert f"{call} failed at each of 3 tries" in said
-    assert "Run the same command again" in said
+        assert resource in message
+        assert f"{call} failed at each of 3 tries" in message
+    assert "Run the same command again" in message
     assert [999 - fault["times"] for fault in left(stack)] == [3, 3]
     there = counted(stack)
     assert {"vpc", "guardrail"}.isdisjoint(there)
     assert set(there.values()) <= {1}
     stack.up()
-    whole(stack)
+    assert_complete(stack)
 
 
 def test_what_aws_cannot_tell_apart_is_named_once_kept_and_the_next_run_goes_on(stack: Stack) -> None:
@@ -234,8 +240,8 @@ def test_what_aws_cannot_tell_apart_is_named_once_kept_and_the_next_run_goes_on(
     ours = stack.outputs()["vpc"]
     ec2 = stack.boto("ec2")
     tagged = ec2.describe_vpcs(Filters=[{"Name": "tag:isthmus-stack", "Values": ["faults"]}])["Vpcs"]
-    others = [each["VpcId"] for each in tagged if each["VpcId"] != ours]
+    others = [vpc["VpcId"] for vpc in tagged if vpc["VpcId"] != ours]
     assert len(others) == 1
     assert f"Delete `{others[0]}` by hand" in str(failed.value)
     ec2.delete_vpc(VpcId=others[0])
-    whole(stack)
+    assert_complete(stack)

@@ -68,14 +68,14 @@ def test_the_bank_goes_up_through_an_aws_that_fails_and_nothing_is_there_twice(w
         done = world.isthmus("up")
         assert done.code == 0, done.error or done.said[-2000:]
         _, left = ask(Endpoint(url), "GET")
-        assert [f"{each['service']} {each['operation']}" for each in left] == [], (
+        assert [f"{entry['service']} {entry['operation']}" for entry in left] == [], (
             "faults that no call has met"
         )
         state = world.state()["resources"]
-        found = aws.listed(aws.clients(world.env))
-        wanted = aws.in_state(state)
-        assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
-        assert sum(len(ids) for ids in found.values()) > 80
-        assert not [each["urn"] for each in state if each.get("initErrors")]
+        listed = aws.listed(aws.clients(world.env))
+        expected = aws.in_state(state)
+        assert {kind: listed[kind] ^ ids for kind, ids in expected.items() if ids != listed[kind]} == {}
+        assert sum(len(ids) for ids in listed.values()) > 80
+        assert not [resource["urn"] for resource in state if resource.get("initErrors")]
     finally:
         world.close()

@@ -22,9 +22,9 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def stack(tmp_path: Path, url: str) -> Iterator[Stack]:
-    made = Stack(tmp_path, url)
-    yield made
-    made.stack.destroy()
+    new_stack = Stack(tmp_path, url)
+    yield new_stack
+    new_stack.stack.destroy()
 
 
 def store(aws: Any, opts: Any, *, days: int = 365, path: str = "/", lock: bool = False) -> None:
@@ -183,7 +183,7 @@ def test_a_bucket_with_objects_under_lock_says_why_it_stays(stack: Stack) -> Non
     stack.up(program)
     bucket = stack.outputs()["bucket"]
     until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
-    made = stack.boto("s3").put_object(
+    stored_object = stack.boto("s3").put_object(
         Bucket=bucket,
         Key="record",
         Body=b"x",
@@ -202,4 +202,4 @@ def test_a_bucket_with_objects_under_lock_says_why_it_stays(stack: Stack) -> Non
             for version in backend.buckets[bucket].keys.getlist("record"):
                 version.lock_until = None
                 version.lock_mode = None
-    assert made["VersionId"]
+    assert stored_object["VersionId"]

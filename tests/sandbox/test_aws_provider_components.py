@@ -16,9 +16,9 @@ pytestmark = pytest.mark.sandbox
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
-        yield made
-        made.stack.destroy()
+        new_stack = Stack(tmp_path, url)
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def platform(days: int = 400) -> None:

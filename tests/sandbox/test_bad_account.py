@@ -80,8 +80,8 @@ class Account:
     def access(self, agreement: str) -> None:
         self.put("bedrock/access", {"modelId": HAIKU_ID, "access": {"agreement": agreement}})
 
-    def put(self, page: str, given: dict[str, Any]) -> None:
-        body = {"region": REGION, **given}
+    def put(self, page: str, values: dict[str, Any]) -> None:
+        body = {"region": REGION, **values}
         url = f"{self.env['AWS_ENDPOINT_URL']}/isthmus/{page}"
         sent = urllib.request.Request(url, data=json.dumps(body).encode(), method="PUT")
         with urllib.request.urlopen(sent, timeout=10) as answer:
@@ -93,17 +93,17 @@ class Account:
         )
 
     def up(self) -> subprocess.CompletedProcess[str]:
-        words = ("-m", "isthmus", "up", "bank-dev", "--yes", "--project", str(self.root))
-        return self.run(sys.executable, *words)
+        command = ("-m", "isthmus", "up", "bank-dev", "--yes", "--project", str(self.root))
+        return self.run(sys.executable, *command)
 
     def held(self) -> dict[str, Any]:
         """Everything of ours, or that could be, at the endpoint and in the cluster."""
         policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-        found: dict[str, Any] = dict(aws.listed(self.boto))
-        found["namespaces"] = self.cluster.names("/api/v1/namespaces")
-        found["policies"] = self.cluster.names(policies)
-        found["deployments"] = self.cluster.names("/apis/apps/v1/deployments")
-        return found
+        listed: dict[str, Any] = dict(aws.listed(self.boto))
+        listed["namespaces"] = self.cluster.names("/api/v1/namespaces")
+        listed["policies"] = self.cluster.names(policies)
+        listed["deployments"] = self.cluster.names("/apis/apps/v1/deployments")
+        return listed
 
     def made(self) -> list[str]:
         """What the state holds but for the stack itself and its providers, which make nothing."""
@@ -111,7 +111,11 @@ class Account:
         assert exported.returncode == 0, exported.stderr
         deployment = json.loads(exported.stdout)["deployment"]
         assert not deployment.get("pending_operations")
-        return [one["type"] for one in deployment.get("resources") or [] if one["type"][:7] != "pulumi:"]
+        return [
+            resource["type"]
+            for resource in deployment.get("resources") or []
+            if resource["type"][:7] != "pulumi:"
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +123,9 @@ def running(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
     home = tmp_path_factory.mktemp("bad-account") / "home"
     try:
         api.up(ROOT / "stacks" / "bank-dev.requirements.yaml", home=home)
-        found = Account(home)
-        yield found
-        found.cluster.close()
+        actual = Account(home)
+        yield actual
+        actual.cluster.close()
     finally:
         api.down(home)
 
@@ -190,10 +194,10 @@ def vpc(account: Account, *, public: bool) -> tuple[str, list[str], str]:
     table = ec2.create_route_table(VpcId=id)["RouteTable"]["RouteTableId"]
     subnets = []
     for number, letter in enumerate("ab"):
-        made = ec2.create_subnet(
+        subnet = ec2.create_subnet(
             VpcId=id, CidrBlock=f"10.80.{number}.0/24", AvailabilityZone=f"{REGION}{letter}"
         )
-        subnets.append(made["Subnet"]["SubnetId"])
+        subnets.append(subnet["Subnet"]["SubnetId"])
         ec2.associate_route_table(RouteTableId=table, SubnetId=subnets[-1])
     if public:
         gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
@@ -203,8 +207,8 @@ def vpc(account: Account, *, public: bool) -> tuple[str, list[str], str]:
 
 
 def existing(account: Account, id: str, subnets: list[str], table: str) -> None:
-    named = {"mode": "existing", "vpc": id, "subnets": subnets, "route_tables": [table]}
-    account.override(networks=[{"name": "frankfurt", **named}])
+    names = {"mode": "existing", "vpc": id, "subnets": subnets, "route_tables": [table]}
+    account.override(networks=[{"name": "frankfurt", **names}])
 
 
 def a_vpc_without_private_subnets(account: Account) -> list[str]:
@@ -303,15 +307,15 @@ CASES: list[tuple[Callable[[Account], list[str]], int]] = [
 def test_what_is_wrong_is_told_in_one_paragraph_and_nothing_is_made(
     account: Account, wrong: Callable[[Account], list[str]], code: int
 ) -> None:
-    said = wrong(account)
+    expected = wrong(account)
     before = account.held()
     done = account.up()
     *_, last = done.stderr.strip().splitlines()
     assert done.returncode == code, done.stderr[-3000:]
     assert done.stdout == ""
     assert last.startswith("isthmus: ")
-    for words in said:
-        assert words in last
+    for fragment in expected:
+        assert fragment in last
     assert done.stderr.count("isthmus: ") == 1, f"more than a paragraph: {done.stderr}"
     assert "Traceback" not in done.stderr
     assert account.held() == before
@@ -319,13 +323,13 @@ def test_what_is_wrong_is_told_in_one_paragraph_and_nothing_is_made(
 
 
 def test_a_plain_preview_says_the_same(account: Account) -> None:
-    said = too_small_a_quota(account)
+    expected = too_small_a_quota(account)
     done = account.run("pulumi", "preview", "--stack", "bank-dev", "--non-interactive")
     assert done.returncode != 0
     told = " ".join((done.stdout + done.stderr).split())
     assert "error: refused: " in told
-    for words in said:
-        assert words in told
+    for fragment in expected:
+        assert fragment in told
     assert "Traceback" not in told
 
 
@@ -370,12 +374,12 @@ def test_a_region_without_the_plans_instance_type_is_named(account: Account, tmp
         kinds = ("-c", f"machines:kind={kind}")
         return account.run("pulumi", "preview", "--non-interactive", "--stack", "t", *kinds)
 
-    made = account.run("pulumi", "stack", "init", "t")
-    assert made.returncode == 0, made.stderr
+    created = account.run("pulumi", "stack", "init", "t")
+    assert created.returncode == 0, created.stderr
     offered = preview("g6e.12xlarge")
     assert offered.returncode == 0, offered.stdout
     done = preview("p9.48xlarge")
     assert done.returncode != 0
-    told = " ".join((done.stdout + done.stderr).split())
+    output = " ".join((done.stdout + done.stderr).split())
     says = f"the plan (endpoints at frankfurt): {REGION} does not offer p9.48xlarge. Choose another instance type"
-    assert f"InputError: {says}" in told
+    assert f"InputError: {says}" in output

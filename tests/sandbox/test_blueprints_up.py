@@ -34,25 +34,27 @@ def test_a_blueprint_goes_up_stays_changes_and_goes_down(
     with begun("tried", ROOT / f"{example}.requirements.yaml", tmp_path) as stack:
         stack.must("up", "tried", "--yes")
         stack.unchanged()
-        gateways = [each for each in stack.state() if each["type"] == "isthmus:index:InferenceGateway"]
+        gateways = [
+            resource for resource in stack.state() if resource["type"] == "isthmus:index:InferenceGateway"
+        ]
         assert gateways or blueprint == "cloud-managed"
-        before = {each["urn"]: each.get("id") for each in stack.state()}
+        before = {resource["urn"]: resource.get("id") for resource in stack.state()}
 
         # One change: every gateway gets a copy more. Nothing is made anew, and what is not a gateway's stays.
-        names = [each["name"] for each in platform(stack)["gateways"]]
+        names = [entry["name"] for entry in platform(stack)["gateways"]]
         stack.override(gateways=[{"name": name, "replicas": 3} for name in names])
-        said = stack.must("up", "tried", "--yes")
-        assert "replaces" not in said
-        after = {each["urn"]: each.get("id") for each in stack.state()}
+        output = stack.must("up", "tried", "--yes")
+        assert "replaces" not in output
+        after = {resource["urn"]: resource.get("id") for resource in stack.state()}
         assert {urn: after[urn] for urn in before} == before, "an id changed: something was made anew"
 
         stack.unchanged("--refresh")
-        said = stack.must("destroy", "tried", "--yes")
-        left = [each["urn"] for each in stack.state() if each["type"] != "pulumi:pulumi:Stack"]
+        output = stack.must("destroy", "tried", "--yes")
+        left = [resource["urn"] for resource in stack.state() if resource["type"] != "pulumi:pulumi:Stack"]
         assert left == []
-        assert eventually(stack.objects, lambda found: not found) == set()
+        assert eventually(stack.objects, lambda objects: not objects) == set()
         for ids in stack.in_account().values():
-            assert all(id.rpartition("/")[2] in said for id in ids), "destroy did not name it"
+            assert all(id.rpartition("/")[2] in output for id in ids), "destroy did not name it"
 
 
 def platform(stack: Any) -> dict[str, Any]:

@@ -34,28 +34,28 @@ def insurer(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def services(stack: Begun) -> dict[str, dict[str, Any]]:
     """ECS's services of the internal gateway, by their container's name."""
     ecs = aws.clients(stack.env)("ecs")
-    [cluster] = [each for each in ecs.list_clusters()["clusterArns"] if CLUSTER in each]
-    named = ecs.list_services(cluster=cluster)["serviceArns"]
-    found = ecs.describe_services(cluster=cluster, services=named)["services"]
+    [cluster] = [cluster_arn for cluster_arn in ecs.list_clusters()["clusterArns"] if CLUSTER in cluster_arn]
+    names = ecs.list_services(cluster=cluster)["serviceArns"]
+    answer = ecs.describe_services(cluster=cluster, services=names)["services"]
     return {
-        each["loadBalancers"][0]["containerName"] if each["loadBalancers"] else "sealer": each
-        for each in found
+        entry["loadBalancers"][0]["containerName"] if entry["loadBalancers"] else "sealer": entry
+        for entry in answer
     }
 
 
 def test_it_is_up_without_a_cluster(insurer: Begun):
     assert not api.status(insurer.home).clusters
-    found = services(insurer)
-    assert {name: each["desiredCount"] for name, each in found.items()} == {
+    actual = services(insurer)
+    assert {name: service["desiredCount"] for name, service in actual.items()} == {
         **{"edge": 2, "translator": 2, "sealer": 1}
     }
-    assert {each["launchType"] for each in found.values()} == {"FARGATE"}
+    assert {service["launchType"] for service in actual.values()} == {"FARGATE"}
     balancers = aws.clients(insurer.env)("elbv2").describe_load_balancers()["LoadBalancers"]
-    assert {each["Scheme"] for each in balancers} == {"internal"}
+    assert {balancer["Scheme"] for balancer in balancers} == {"internal"}
     state = insurer.state()
-    [stack] = [each for each in state if each["type"] == "pulumi:pulumi:Stack"]
-    assert {each["address"] for each in stack["outputs"]["gateways"]} == {
-        f"https://{held}-gateway.frankfurt.isthmus.internal" for held in ("internal", "public")
+    [stack] = [resource for resource in state if resource["type"] == "pulumi:pulumi:Stack"]
+    assert {gateway["address"] for gateway in stack["outputs"]["gateways"]} == {
+        f"https://{sensitivity}-gateway.frankfurt.isthmus.internal" for sensitivity in ("internal", "public")
     }
     assert not aws.strange(state)
     known = aws.in_state(state)
@@ -68,15 +68,17 @@ def test_records_lie_on_a_sealed_share_and_their_sealers_alone_put_into_the_stor
     efs, iam, s3 = client("efs"), client("iam"), client("s3")
     shares = efs.describe_file_systems()["FileSystems"]
     assert len(shares) == 2, "one for each class"
-    assert all(each["Encrypted"] and each["KmsKeyId"] for each in shares)
-    roles = {each["RoleName"]: each["Arn"] for each in iam.list_roles()["Roles"]}
+    assert all(share["Encrypted"] and share["KmsKeyId"] for share in shares)
+    roles = {role["RoleName"]: role["Arn"] for role in iam.list_roles()["Roles"]}
     sealer = next(arn for name, arn in roles.items() if "-internal-sealer-identity-role-" in name)
     edge = next(arn for name, arn in roles.items() if "-internal-gateway-records-role-" in name)
     tasks = {
-        name: client("ecs").describe_task_definition(taskDefinition=each["taskDefinition"])["taskDefinition"]
-        for name, each in services(insurer).items()
+        name: client("ecs").describe_task_definition(taskDefinition=service["taskDefinition"])[
+            "taskDefinition"
+        ]
+        for name, service in services(insurer).items()
     }
-    assert {name: each.get("taskRoleArn") for name, each in tasks.items() if name != "translator"} == {
+    assert {name: task.get("taskRoleArn") for name, task in tasks.items() if name != "translator"} == {
         **{"edge": edge, "sealer": sealer}
     }
     for name in ("edge", "sealer"):
@@ -85,22 +87,22 @@ def test_records_lie_on_a_sealed_share_and_their_sealers_alone_put_into_the_stor
             assert how["transitEncryption"] == "ENABLED"
             assert how["authorizationConfig"]["iam"] == "ENABLED"
     [share] = {each["efsVolumeConfiguration"]["fileSystemId"] for each in tasks["edge"]["volumes"]}
-    said = json.loads(efs.describe_file_system_policy(FileSystemId=share)["Policy"])["Statement"]
+    document = json.loads(efs.describe_file_system_policy(FileSystemId=share)["Policy"])["Statement"]
     writes = {
-        each["Sid"]: each["Principal"]["AWS"]
-        for each in said
-        if each["Effect"] == "Allow" and "elasticfilesystem:ClientWrite" in each["Action"]
+        statement["Sid"]: statement["Principal"]["AWS"]
+        for statement in document
+        if statement["Effect"] == "Allow" and "elasticfilesystem:ClientWrite" in statement["Action"]
     }
     assert writes == {"GatewayRecords": [edge], "SealerSeals": [sealer]}
-    stores = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    stores = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     [denied] = [
-        each
+        statement
         for bucket in stores
-        for each in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
-        if each["Sid"] == "SealersAlonePut"
+        for statement in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        if statement["Sid"] == "SealersAlonePut"
     ]
-    named = denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
-    assert {arn for arn in roles.values() if any(fnmatchcase(arn, each) for each in named)} == {
+    names = denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    assert {arn for arn in roles.values() if any(fnmatchcase(arn, each) for each in names)} == {
         arn for name, arn in roles.items() if "-sealer-identity-role-" in name
     }
 
@@ -112,9 +114,9 @@ def test_up_again_changes_nothing(insurer: Begun):
 def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(insurer: Begun):
     elb = aws.clients(insurer.env)("elbv2")
     [door] = [
-        each["LoadBalancerArn"]
-        for each in elb.describe_load_balancers()["LoadBalancers"]
-        if "-inter" in each["LoadBalancerName"]
+        load_balancer["LoadBalancerArn"]
+        for load_balancer in elb.describe_load_balancers()["LoadBalancers"]
+        if "-inter" in load_balancer["LoadBalancerName"]
     ]
     off: Any = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
     elb.modify_load_balancer_attributes(LoadBalancerArn=door, Attributes=off)
@@ -122,16 +124,16 @@ def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(ins
         gateways=[{"name": "internal-frankfurt", "replicas": 3}],
         budgets=[{"name": "internal-frankfurt", "monthly_usd": 900}],
     )
-    told = insurer.must("up", "insurer", "--yes")
-    assert "Resources: 4 updated, " in told, "two services, the budget, and the load balancer: " + told
-    counts = {name: each["desiredCount"] for name, each in services(insurer).items()}
+    output = insurer.must("up", "insurer", "--yes")
+    assert "Resources: 4 updated, " in output, "two services, the budget, and the load balancer: " + output
+    counts = {name: service["desiredCount"] for name, service in services(insurer).items()}
     assert counts == {"edge": 3, "translator": 3, "sealer": 1}, "of sealers there is never a second"
     attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
     assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in attributes
 
 
 def test_a_destroy_of_what_is_disposable_leaves_keys_that_wait_for_their_end_and_says_so(insurer: Begun):
-    told = insurer.must("destroy", "insurer", "--yes")
-    assert "Keys that AWS deletes after their waiting period:" in told
+    output = insurer.must("destroy", "insurer", "--yes")
+    assert "Keys that AWS deletes after their waiting period:" in output
     assert insurer.in_account() == {}
     assert not aws.clients(insurer.env)("ecs").list_task_definitions()["taskDefinitionArns"]

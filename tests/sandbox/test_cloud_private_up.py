@@ -96,20 +96,23 @@ class Private(Alone):
 
 @pytest.fixture(scope="module")
 def private(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
-    with standing(Private, tmp_path_factory.mktemp("private")) as made:
-        made.up()
-        yield made
+    with standing(Private, tmp_path_factory.mktemp("private")) as new_private:
+        new_private.up()
+        yield new_private
 
 
 def test_the_cluster_answers_inside_its_network_only_and_keeps_what_it_logs(private: Private) -> None:
     eks = private.boto("eks")
     (name,) = eks.list_clusters()["clusters"]
-    found = eks.describe_cluster(name=name)["cluster"]
-    inside = found["resourcesVpcConfig"]
+    answer = eks.describe_cluster(name=name)["cluster"]
+    inside = answer["resourcesVpcConfig"]
     assert (inside["endpointPrivateAccess"], inside["endpointPublicAccess"]) == (True, False)
-    assert found["encryptionConfig"][0]["resources"] == ["secrets"]
+    assert answer["encryptionConfig"][0]["resources"] == ["secrets"]
     logged = [
-        kind for each in found["logging"]["clusterLogging"] if each["enabled"] for kind in each["types"]
+        kind
+        for log_setup in answer["logging"]["clusterLogging"]
+        if log_setup["enabled"]
+        for kind in log_setup["types"]
     ]
     assert len(logged) == 5
     groups = private.boto("logs").describe_log_groups(logGroupNamePrefix=f"/aws/eks/{name}/cluster")[
@@ -128,17 +131,17 @@ def test_gpu_machines_are_a_group_for_each_zone_and_nothing_else_settles_on_them
     eks = private.boto("eks")
     (name,) = eks.list_clusters()["clusters"]
     groups = [
-        eks.describe_nodegroup(clusterName=name, nodegroupName=each)["nodegroup"]
-        for each in eks.list_nodegroups(clusterName=name)["nodegroups"]
+        eks.describe_nodegroup(clusterName=name, nodegroupName=nodegroup)["nodegroup"]
+        for nodegroup in eks.list_nodegroups(clusterName=name)["nodegroups"]
     ]
-    gpu = [each for each in groups if each["amiType"] == "AL2023_x86_64_NVIDIA"]
-    assert [each["scalingConfig"] for each in gpu] == [{"minSize": 1, "maxSize": 1, "desiredSize": 1}] * 2
-    assert len({tuple(each["subnets"]) for each in gpu}) == 2
-    for each in gpu:
-        assert each["labels"] == {"isthmus.dev/pool": POOL}
-        assert each["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}]
+    gpu = [group for group in groups if group["amiType"] == "AL2023_x86_64_NVIDIA"]
+    assert [entry["scalingConfig"] for entry in gpu] == [{"minSize": 1, "maxSize": 1, "desiredSize": 1}] * 2
+    assert len({tuple(group["subnets"]) for group in gpu}) == 2
+    for entry in gpu:
+        assert entry["labels"] == {"isthmus.dev/pool": POOL}
+        assert entry["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}]
         template = private.boto("ec2").describe_launch_template_versions(
-            LaunchTemplateId=each["launchTemplate"]["id"]
+            LaunchTemplateId=entry["launchTemplate"]["id"]
         )["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         assert template["InstanceType"] == "g7e.2xlarge"
         assert template["MetadataOptions"]["HttpTokens"] == "required"
@@ -152,11 +155,14 @@ def test_models_stand_on_the_machines_of_their_pool_in_two_zones(private: Privat
     assert all(pod["status"].get("phase") == "Running" for pod in pods)
     nodes = [private.cluster.get(f"/api/v1/nodes/{pod['spec']['nodeName']}") for pod in pods]
     labels = [node["metadata"]["labels"] for node in nodes]
-    assert {each["isthmus.dev/pool"] for each in labels} == {POOL}
-    assert {each["topology.kubernetes.io/zone"] for each in labels} == {"eu-central-1a", "eu-central-1b"}
+    assert {node_labels["isthmus.dev/pool"] for node_labels in labels} == {POOL}
+    assert {node_labels["topology.kubernetes.io/zone"] for node_labels in labels} == {
+        "eu-central-1a",
+        "eu-central-1b",
+    }
     queue = private.cluster.get(f"/apis/kueue.x-k8s.io/v1beta2/clusterqueues/{POOL}")
     (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
-    quota = {each["name"]: each["nominalQuota"] for each in flavor["resources"]}
+    quota = {entry["name"]: entry["nominalQuota"] for entry in flavor["resources"]}
     assert int(quota["nvidia.com/gpu"]) == 2
 
 
@@ -164,12 +170,12 @@ def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside
     pods = private.pods("translator")
     assert pods
     for pod in pods:
-        assert [each["name"] for each in pod["spec"]["containers"]] == ["translator"]
+        assert [container["name"] for container in pod["spec"]["containers"]] == ["translator"]
         assert not pod["spec"].get("initContainers")
     eks = private.boto("eks")
     (name,) = eks.list_clusters()["clusters"]
-    found = eks.list_pod_identity_associations(clusterName=name)["associations"]
-    assert {(each["namespace"], each["serviceAccount"]) for each in found} == {
+    actual = eks.list_pod_identity_associations(clusterName=name)["associations"]
+    assert {(entry["namespace"], entry["serviceAccount"]) for entry in actual} == {
         ("kube-system", "aws-node"),
         ("isthmus-internal", "internal-translator"),
         ("isthmus-internal-sealer", "internal-sealer"),
@@ -179,22 +185,24 @@ def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside
     policy = private.cluster.get(
         "/apis/networking.k8s.io/v1/namespaces/isthmus-internal/networkpolicies/internal-translator"
     )
-    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]]
-    assert ways == [("10.80.0.0/16", 443), ("169.254.170.23/32", 80)]
+    rules = [
+        (rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in policy["spec"]["egress"]
+    ]
+    assert rules == [("10.80.0.0/16", 443), ("169.254.170.23/32", 80)]
 
 
 def test_sealers_mount_their_own_folders_and_reach_the_store_at_its_addresses_alone(private: Private) -> None:
     efs = private.boto("efs")
     points = {
-        next(tag["Value"] for tag in each["Tags"] if tag["Key"] == "Name"): each
-        for each in efs.describe_access_points()["AccessPoints"]
+        next(tag["Value"] for tag in access_point["Tags"] if tag["Key"] == "Name"): access_point
+        for access_point in efs.describe_access_points()["AccessPoints"]
     }
     users = {
         name.rpartition("-confidential-records-")[2]: (
-            each["PosixUser"]["Uid"],
-            each["RootDirectory"]["Path"],
+            access_point["PosixUser"]["Uid"],
+            access_point["RootDirectory"]["Path"],
         )
-        for name, each in points.items()
+        for name, access_point in points.items()
         if "-confidential-" in name
     }
     assert users == {
@@ -203,50 +211,56 @@ def test_sealers_mount_their_own_folders_and_reach_the_store_at_its_addresses_al
         "sealer-records": (2001, "/records"),
         "sealer-seals": (2001, "/seals"),
     }
-    (pod,) = [each for each in private.pods("sealer") if "confidential" in each["metadata"]["namespace"]]
+    (pod,) = [pod for pod in private.pods("sealer") if "confidential" in pod["metadata"]["namespace"]]
     claims = [
-        each["persistentVolumeClaim"]["claimName"]
-        for each in pod["spec"]["volumes"]
-        if "persistentVolumeClaim" in each
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
     ]
-    space = "/api/v1/namespaces/isthmus-confidential-sealer"
+    namespace_path = "/api/v1/namespaces/isthmus-confidential-sealer"
     for claim in claims:
-        bound = private.cluster.get(f"{space}/persistentvolumeclaims/{claim}")
+        bound = private.cluster.get(f"{namespace_path}/persistentvolumeclaims/{claim}")
         assert bound["status"]["phase"] == "Bound"
         volume = private.cluster.get(f"/api/v1/persistentvolumes/{bound['spec']['volumeName']}")["spec"]
         handle = volume["csi"]["volumeHandle"].partition("::")[2]
-        assert handle in {each["AccessPointId"] for name, each in points.items() if "-sealer-" in name}
+        assert handle in {
+            access_point["AccessPointId"] for name, access_point in points.items() if "-sealer-" in name
+        }
         assert volume["mountOptions"] == ["tls", "iam"]
     policy = private.cluster.get(
         "/apis/networking.k8s.io/v1/namespaces/isthmus-confidential-sealer/networkpolicies/confidential-sealer"
     )
-    ways = {(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]}
-    aliases = {each["ip"] for each in pod["spec"]["hostAliases"]}
-    assert ways == {*((f"{each}/32", 443) for each in aliases), ("169.254.170.23/32", 80)}
+    rules = {
+        (rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in policy["spec"]["egress"]
+    }
+    aliases = {alias["ip"] for alias in pod["spec"]["hostAliases"]}
+    assert rules == {*((f"{alias}/32", 443) for alias in aliases), ("169.254.170.23/32", 80)}
     assert len(aliases) == 2, "in each zone one"
 
 
 def test_who_decides_upon_held_answers_stands_apart_on_the_gateways_folders(private: Private) -> None:
     pods = private.pods("reviews")
-    assert [each["metadata"]["namespace"] for each in pods] == ["isthmus-confidential-reviews"] * 2
+    assert [namespace["metadata"]["namespace"] for namespace in pods] == ["isthmus-confidential-reviews"] * 2
     assert all(pod["status"].get("phase") == "Running" for pod in pods)
     handles: dict[str, set[str]] = {}
-    for space, claims in (
+    for namespace, claims in (
         ("isthmus-confidential", ("confidential-gateway-records", "confidential-gateway-records-seals")),
         ("isthmus-confidential-reviews", ("records", "records-seals")),
     ):
         for claim in claims:
-            at = f"/api/v1/namespaces/{space}/persistentvolumeclaims/{claim}"
+            at = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}"
             bound = private.cluster.get(at)
             assert bound["status"]["phase"] == "Bound"
             volume = private.cluster.get(f"/api/v1/persistentvolumes/{bound['spec']['volumeName']}")["spec"]
-            handles.setdefault(space, set()).add(volume["csi"]["volumeHandle"])
+            handles.setdefault(namespace, set()).add(volume["csi"]["volumeHandle"])
     assert handles["isthmus-confidential"] == handles["isthmus-confidential-reviews"]
     policy = private.cluster.get(
         "/apis/networking.k8s.io/v1/namespaces/isthmus-confidential-reviews/networkpolicies/confidential-reviews"
     )
-    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]]
-    assert ways == [("10.80.40.21/32", 5432)]
+    rules = [
+        (rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in policy["spec"]["egress"]
+    ]
+    assert rules == [("10.80.40.21/32", 5432)]
 
 
 def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:
@@ -259,28 +273,28 @@ def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> Non
     plan["endpoints"][0] |= {"replicas": 4, "gpus": 4}
     private.plan(plan)
     api.up(private.requirements, home=private.home)  # machines that EKS would make
-    said = private.up()
-    assert "replace" not in said
+    output = private.up()
+    assert "replace" not in output
     pods = private.pods("model")
     assert len(pods) == 4
     assert before < {pod["metadata"]["uid"] for pod in pods}
     eks = private.boto("eks")
     (name,) = eks.list_clusters()["clusters"]
     sizes = [
-        eks.describe_nodegroup(clusterName=name, nodegroupName=each)["nodegroup"]["scalingConfig"]
-        for each in eks.list_nodegroups(clusterName=name)["nodegroups"]
-        if POOL in each
+        eks.describe_nodegroup(clusterName=name, nodegroupName=nodegroup)["nodegroup"]["scalingConfig"]
+        for nodegroup in eks.list_nodegroups(clusterName=name)["nodegroups"]
+        if POOL in nodegroup
     ]
-    assert [each["desiredSize"] for each in sizes] == [2, 2]
+    assert [size["desiredSize"] for size in sizes] == [2, 2]
 
 
 def test_destroy_leaves_what_it_says_and_nothing_in_the_cluster(private: Private) -> None:
-    said = json.loads(private.pulumi("stack", "output", "--json").stdout)["retained"]
+    document = json.loads(private.pulumi("stack", "output", "--json").stdout)["retained"]
     private.must("destroy", "insurer", "--yes")
-    assert eventually(lambda: cluster.objects(private.cluster), lambda found: not found) == set()
+    assert eventually(lambda: cluster.objects(private.cluster), lambda objects: not objects) == set()
     eks = private.boto("eks")
     assert eks.list_clusters()["clusters"] == []
     assert private.boto("ec2").describe_launch_templates()["LaunchTemplates"] == []
     groups = private.boto("logs").describe_log_groups()["logGroups"]
     assert groups == [], "a sandbox's platform is disposable: its records go with it"
-    assert not [each for each in said if "/aws/eks/" in each]
+    assert not [each for each in document if "/aws/eks/" in each]

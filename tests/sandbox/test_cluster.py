@@ -73,13 +73,13 @@ def test_the_pools_are_there_with_their_gpus_and_zones(sandbox):
 def test_a_pod_runs_on_the_pool_that_it_selects(sandbox, namespace):
     client = sandbox.client("fra1")
     client.create(f"{namespace}/pods", pod("model", "NVIDIA-L40S", 4))
-    found = eventually(
+    actual = eventually(
         lambda: client.get(f"{namespace}/pods/model"), lambda p: p["status"]["phase"] == "Running"
     )
-    assert found["status"]["phase"] == "Running", found["status"]
-    assert found["spec"]["nodeName"].startswith("fra1-l40s-48gb-")
-    assert all(entry["ready"] for entry in found["status"]["containerStatuses"])
-    assert len(found["status"]["containerStatuses"]) == 2
+    assert actual["status"]["phase"] == "Running", actual["status"]
+    assert actual["spec"]["nodeName"].startswith("fra1-l40s-48gb-")
+    assert all(entry["ready"] for entry in actual["status"]["containerStatuses"])
+    assert len(actual["status"]["containerStatuses"]) == 2
 
 
 def test_a_pod_that_asks_for_more_gpus_than_a_node_has_stays_pending(sandbox, namespace):
@@ -87,7 +87,7 @@ def test_a_pod_that_asks_for_more_gpus_than_a_node_has_stays_pending(sandbox, na
     client.create(f"{namespace}/pods", pod("greedy", "NVIDIA-L40S", 5))
     conditions = eventually(
         lambda: client.get(f"{namespace}/pods/greedy")["status"].get("conditions"),
-        lambda found: found and any(entry.get("reason") == "Unschedulable" for entry in found),
+        lambda pods: pods and any(entry.get("reason") == "Unschedulable" for entry in pods),
     )
     assert any(entry.get("reason") == "Unschedulable" for entry in conditions or []), conditions
 
@@ -107,8 +107,10 @@ def test_weights_are_claimed_again_after_their_claim_was_deleted(sandbox, namesp
     path = f"{namespace}/persistentvolumeclaims/weights"
     for attempt in ("first", "second"):
         client.create(f"{namespace}/persistentvolumeclaims", claim)
-        found = eventually(lambda: client.get(path), lambda c: c["status"].get("phase") == "Bound")
-        assert found["status"].get("phase") == "Bound", f"the {attempt} claim did not bind: {found['status']}"
+        actual = eventually(lambda: client.get(path), lambda c: c["status"].get("phase") == "Bound")
+        assert actual["status"].get("phase") == "Bound", (
+            f"the {attempt} claim did not bind: {actual['status']}"
+        )
         client.delete(path)
         eventually(lambda: client.find(path), lambda c: c is None)
     released = eventually(
@@ -161,22 +163,22 @@ def test_a_kueue_flavor_can_be_made(sandbox):
 
 
 def test_there_are_addresses_for_the_services_of_a_large_fleet(sandbox):
-    found = sandbox.client("fra1").get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
-    assert found["spec"]["cidrs"] == ["10.0.0.0/16"]
+    actual = sandbox.client("fra1").get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
+    assert actual["spec"]["cidrs"] == ["10.0.0.0/16"]
 
 
 def test_status_counts_what_is_there(sandbox):
-    found = api.status(sandbox.home)
-    assert found.up
-    assert found.kubeconfig == str(sandbox.home / "kubeconfig")
-    [cluster] = found.clusters
+    status = api.status(sandbox.home)
+    assert status.up
+    assert status.kubeconfig == str(sandbox.home / "kubeconfig")
+    [cluster] = status.clusters
     assert (cluster.context, cluster.gpus, cluster.nodes) == ("fra1", 24, 6)
     assert {pool.name: pool.gpus for pool in cluster.pools} == {"fra1-h100-sxm-80gb": 16, "fra1-l40s-48gb": 8}
     assert cluster.volumes >= 3
-    assert found.aws is not None
-    assert found.aws.running
-    assert found.aws.simulated
-    assert found.to_dict()["clusters"][0]["pools"][0]["product"] == "NVIDIA-H100-80GB-HBM3"
+    assert status.aws is not None
+    assert status.aws.running
+    assert status.aws.simulated
+    assert status.to_dict()["clusters"][0]["pools"][0]["product"] == "NVIDIA-H100-80GB-HBM3"
 
 
 def test_nobody_but_this_machine_and_this_user_gets_in(sandbox):
@@ -193,12 +195,12 @@ def test_nobody_but_this_machine_and_this_user_gets_in(sandbox):
 
 
 def test_a_second_command_waits_for_the_first_and_says_so(sandbox):
-    said: list[str] = []
+    lines: list[str] = []
     lock = FileLock(Home.at(sandbox.home).lock)
     with ThreadPoolExecutor(1) as pool:
         with lock:
-            second = pool.submit(api.up, sandbox.requirements, home=sandbox.home, progress=said.append)
-            eventually(lambda: said, bool)
+            second = pool.submit(api.up, sandbox.requirements, home=sandbox.home, progress=lines.append)
+            eventually(lambda: lines, bool)
             assert not second.done()
         assert second.result(timeout=60).up
-    assert "waiting for it" in said[0]
+    assert "waiting for it" in lines[0]

@@ -75,12 +75,12 @@ def few_crds(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(toolchain, requirements, few_crds, tmp_path_factory):
-    made = tmp_path_factory.mktemp("life") / "home"
+    created = tmp_path_factory.mktemp("life") / "home"
     try:
-        api.up(requirements, home=made, crds=few_crds)
-        yield made
+        api.up(requirements, home=created, crds=few_crds)
+        yield created
     finally:
-        api.down(made)
+        api.down(created)
 
 
 def owned(home: Path) -> list[psutil.Process]:
@@ -106,9 +106,9 @@ def listening() -> set[int]:
 
 
 def test_each_site_has_its_own_cluster_under_its_context(home):
-    found = api.status(home)
-    assert {cluster.context: cluster.gpus for cluster in found.clusters} == {"admin@north": 6, "south": 8}
-    assert len({cluster.address for cluster in found.clusters}) == 2
+    status = api.status(home)
+    assert {cluster.context: cluster.gpus for cluster in status.clusters} == {"admin@north": 6, "south": 8}
+    assert len({cluster.address for cluster in status.clusters}) == 2
     with KubeClient.from_kubeconfig(home / "kubeconfig", "admin@north") as client:
         assert "north-l4-24gb-2" in client.names(initial_objects.NODES)
 
@@ -129,8 +129,8 @@ def test_a_killed_component_is_named_and_the_next_up_mends_it_with_its_data(home
     with pytest.raises(EnvironmentFault, match=fault):
         api.environment(home)
     assert not api.status(home).up
-    found = api.up(requirements, home=home, crds=few_crds)
-    assert found.up
+    status = api.up(requirements, home=home, crds=few_crds)
+    assert status.up
     with KubeClient.from_kubeconfig(home / "kubeconfig", "south") as client:
         assert client.find("/api/v1/namespaces/default/configmaps/kept"), "the data was thrown away"
         assert "south-cpu-1" in client.names(initial_objects.NODES), "a node deleted by hand stays away"
@@ -141,16 +141,16 @@ def test_a_cluster_whose_data_are_damaged_is_made_anew(home, requirements, few_c
     for file in (Home.at(home).kwok / "clusters" / "isthmus-south" / "etcd").rglob("*"):
         if file.is_file():
             file.write_bytes(b"no data")
-    said: list[str] = []
-    found = api.up(requirements, home=home, crds=few_crds, progress=said.append)
-    assert found.up
-    assert any("creating a new one" in text for text in said), said
+    lines: list[str] = []
+    status = api.up(requirements, home=home, crds=few_crds, progress=lines.append)
+    assert status.up
+    assert any("creating a new one" in text for text in lines), lines
 
 
 def test_a_requirements_file_that_has_grown_adds_the_missing_nodes(home, requirements, few_crds):
     requirements.write_text(TWO_SITES.replace("nodes: 3", "nodes: 4"))
-    found = api.up(requirements, home=home, crds=few_crds)
-    assert {cluster.context: cluster.gpus for cluster in found.clusters}["admin@north"] == 8
+    status = api.up(requirements, home=home, crds=few_crds)
+    assert {cluster.context: cluster.gpus for cluster in status.clusters}["admin@north"] == 8
 
 
 def test_down_leaves_no_process_and_no_port_even_after_kills(home, requirements, few_crds):

@@ -36,6 +36,8 @@ def test_the_engine_reads_the_packages_schema(toolchain: dict[str, Path], tmp_pa
     assert run.returncode == 0, run.stderr
     schema = json.loads(run.stdout)
     assert schema["name"] == "isthmus"
-    described = {token.rsplit(":", 1)[-1]: each["description"] for token, each in schema["resources"].items()}
+    described = {
+        token.rsplit(":", 1)[-1]: resource["description"] for token, resource in schema["resources"].items()
+    }
     assert "GPU nodes" in described["GpuPool"]
     assert set(described) == set(components.__all__) - {"LlmPlatform"}, "LlmPlatform spans sites: Python only"

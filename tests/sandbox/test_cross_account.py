@@ -71,9 +71,9 @@ def theirs(stack: Stack, service: str) -> Any:
 def test_a_site_with_a_role_goes_up_in_the_role_s_account_and_comes_down_there(stack: Stack) -> None:
     stack.own(program(site(ROLE)))
     stack.up()
-    made = stack.outputs()
-    assert [arn.split(":")[4] for arn in made["arns"]] == [THEIRS, THEIRS]
-    assert [each["Name"] for each in theirs(stack, "s3").list_buckets()["Buckets"]] == [made["bucket"]]
+    outputs = stack.outputs()
+    assert [arn.split(":")[4] for arn in outputs["arns"]] == [THEIRS, THEIRS]
+    assert [bucket["Name"] for bucket in theirs(stack, "s3").list_buckets()["Buckets"]] == [outputs["bucket"]]
     assert stack.boto("s3").list_buckets()["Buckets"] == []
     again = stack.stack.preview(refresh=True, expect_no_changes=True)
     assert set(kinds(again.change_summary)) == {"same"}
@@ -97,11 +97,11 @@ def test_a_role_that_wants_another_external_id_is_one_clear_error_and_nothing_is
     stack.own(program(site(ROLE, external_id="bank-0815")))
     with pytest.raises(auto.CommandError) as refused:
         stack.up()
-    said = str(refused.value)
-    assert f"is not authorized to perform: sts:AssumeRole on resource: {ROLE} (AccessDenied)" in said
-    assert "Check the role's trust policy" in said
+    message = str(refused.value)
+    assert f"is not authorized to perform: sts:AssumeRole on resource: {ROLE} (AccessDenied)" in message
+    assert "Check the role's trust policy" in message
     assert theirs(stack, "s3").list_buckets()["Buckets"] == []
-    assert [each["RoleName"] for each in iam.list_roles()["Roles"]] == ["isthmus"]
+    assert [role["RoleName"] for role in iam.list_roles()["Roles"]] == ["isthmus"]
     stack.own(program(site(ROLE)))
     stack.up()
     assert len(theirs(stack, "s3").list_buckets()["Buckets"]) == 1

@@ -76,15 +76,19 @@ def test_everything_is_made_again_on_other_ports_and_no_provider_is_replaced(hom
         occupied.listen()
         api.up(REQUIREMENTS, home=home)
         assert environment(home)["AWS_ENDPOINT_URL"] != first["AWS_ENDPOINT_URL"]
-        said = up(project, home)
+        output = up(project, home)
         after = resources(project, home)
     providers = [
-        {one["urn"]: one["id"] for one in each if one["type"].startswith("pulumi:providers:")}
+        {
+            resource["urn"]: resource["id"]
+            for resource in each
+            if resource["type"].startswith("pulumi:providers:")
+        }
         for each in (before, after)
     ]
     assert providers[0] == providers[1], "a provider was replaced, and with it all that it made"
-    assert {one["urn"] for one in before} == {one["urn"] for one in after}
-    assert "The platform bank is up" in said
+    assert {resource["urn"] for resource in before} == {resource["urn"] for resource in after}
+    assert "The platform bank is up" in output
 
 
 def _belongs(process: psutil.Process, home: Path) -> bool:

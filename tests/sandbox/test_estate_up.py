@@ -46,19 +46,19 @@ class Up(Project):
         self.said = self.up()
 
     def in_aws(self) -> dict[str, set[str]]:
-        found = aws.listed(self.aws)
-        return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
+        listed = aws.listed(self.aws)
+        return {kind: ids - self.before.get(kind, set()) for kind, ids in listed.items()}
 
     def kept_in(self, stack: str) -> set[str]:
         """Kind and name of what a stack's state holds."""
         return {
-            f"{each['type'].rpartition(':')[2]} {each['urn'].rpartition('::')[2]}"
-            for each in self.state(stack)
+            f"{resource['type'].rpartition(':')[2]} {resource['urn'].rpartition('::')[2]}"
+            for resource in self.state(stack)
         }
 
     def says(self, stack: str) -> dict[str, Any]:
         """What a layer says of itself."""
-        (root,) = [each for each in self.state(stack) if each["type"] == "pulumi:pulumi:Stack"]
+        (root,) = [resource for resource in self.state(stack) if resource["type"] == "pulumi:pulumi:Stack"]
         return root["outputs"]["layer"]
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
@@ -79,8 +79,8 @@ def shared_volume(client: KubeClient) -> None:
 
 @pytest.fixture(scope="module")
 def estate(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with standing(Up, tmp_path_factory.mktemp("estate")) as made:
-        yield made
+    with standing(Up, tmp_path_factory.mktemp("estate")) as new_up:
+        yield new_up
 
 
 def test_the_layers_came_up_in_their_order_and_the_teams_stacks_side_by_side(estate: Up):
@@ -97,21 +97,24 @@ def test_the_layers_came_up_in_their_order_and_the_teams_stacks_side_by_side(est
 
 
 def test_a_gateway_that_asks_no_dns_knows_the_address_that_the_platform_gave_its_model(estate: Up):
-    space = "isthmus-restricted"
-    address = estate.cluster.get(f"/api/v1/namespaces/{space}/services/{MODEL}")["spec"]["clusterIP"]
-    gateway = estate.cluster.get(f"/apis/apps/v1/namespaces/{space}/deployments/restricted-gateway")
+    namespace = "isthmus-restricted"
+    address = estate.cluster.get(f"/api/v1/namespaces/{namespace}/services/{MODEL}")["spec"]["clusterIP"]
+    gateway = estate.cluster.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/restricted-gateway")
     known = {
         name: alias["ip"]
         for alias in gateway["spec"]["template"]["spec"]["hostAliases"]
         for name in alias["hostnames"]
     }
     # Beside it its database alone, which the bank names with its address.
-    assert known == {f"{MODEL}.{space}.svc": address, "postgres-restricted.fra1.bank.example": "10.40.0.21"}
-    slices = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
-    found = f"{slices}?labelSelector=kubernetes.io/service-name={MODEL}"
+    assert known == {
+        f"{MODEL}.{namespace}.svc": address,
+        "postgres-restricted.fra1.bank.example": "10.40.0.21",
+    }
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    actual = f"{slices}?labelSelector=kubernetes.io/service-name={MODEL}"
 
     def targets() -> int:
-        return sum(len(each.get("endpoints") or []) for each in estate.cluster.get(found)["items"])
+        return sum(len(entry.get("endpoints") or []) for entry in estate.cluster.get(actual)["items"])
 
     assert eventually(targets, lambda count: count == 6) == 6, "the serving stack's pods answer there"
 
@@ -121,58 +124,60 @@ def test_weights_came_by_a_way_that_the_platform_opened_and_by_a_job_of_the_stac
     assert f"Job bank-{FETCHED}-fetch" in estate.kept_in(ONBOARDING)
     (job,) = estate.cluster.get("/apis/batch/v1/namespaces/isthmus-confidential/jobs")["items"]
     assert job["status"]["completionTime"]
-    way = f"/apis/networking.k8s.io/v1/namespaces/isthmus-confidential/networkpolicies/{FETCHED}-fetch"
-    chosen = estate.cluster.get(way)["spec"]["podSelector"]["matchLabels"]
-    assert chosen.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    rule = f"/apis/networking.k8s.io/v1/namespaces/isthmus-confidential/networkpolicies/{FETCHED}-fetch"
+    selector = estate.cluster.get(rule)["spec"]["podSelector"]["matchLabels"]
+    assert selector.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_a_router_finds_the_pool_that_the_platform_made_and_the_pods_that_the_teams_stack_runs(estate: Up):
-    space = "/namespaces/isthmus-confidential/"
-    found = {
+    namespace_path = "/namespaces/isthmus-confidential/"
+    actual = {
         f"InferencePool bank-{FETCHED}-pool",
         "HTTPRoute bank-fra1-confidential-gateway-router-kyc-extraction",
     }
-    assert found <= estate.kept_in(PLATFORM)
-    pool = estate.cluster.get(f"/apis/inference.networking.k8s.io/v1{space}inferencepools/{FETCHED}")
-    chosen = pool["spec"]["selector"]["matchLabels"]
-    pods = [each for each in estate.pods(FETCHED) if chosen.items() <= each["metadata"]["labels"].items()]
+    assert actual <= estate.kept_in(PLATFORM)
+    pool = estate.cluster.get(f"/apis/inference.networking.k8s.io/v1{namespace_path}inferencepools/{FETCHED}")
+    selector = pool["spec"]["selector"]["matchLabels"]
+    pods = [pod for pod in estate.pods(FETCHED) if selector.items() <= pod["metadata"]["labels"].items()]
     assert len(pods) == 2
 
 
 def test_auditors_read_the_store_that_the_foundation_seals(estate: Up):
     sealed = estate.says(FOUNDATION)["records"]["frankfurt"]
     iam = estate.aws("iam")
-    (role,) = [each["RoleName"] for each in iam.list_roles()["Roles"] if "people-auditor" in each["RoleName"]]
+    (role,) = [role["RoleName"] for role in iam.list_roles()["Roles"] if "people-auditor" in role["RoleName"]]
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    said = json.dumps(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
-    assert sealed["bucket"] in said
-    assert sealed["key"] in said
+    document = json.dumps(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
+    assert sealed["bucket"] in document
+    assert sealed["key"] in document
     assert "RoleBinding bank-fra1-people-confidential-model-owner-binding" in estate.kept_in(PLATFORM)
 
 
 def test_a_model_on_sagemaker_has_the_names_by_which_the_platform_lets_it_in(estate: Up):
     names = estate.says(PLATFORM)["hosted"][HOSTED]
     assert f"Endpoint bank-{HOSTED}-endpoint" in estate.kept_in(ONBOARDING)
-    made = estate.aws("sagemaker").describe_endpoint(EndpointName=names["endpoint"])
-    assert made["EndpointStatus"] == "InService"
+    created = estate.aws("sagemaker").describe_endpoint(EndpointName=names["endpoint"])
+    assert created["EndpointStatus"] == "InService"
     (door,) = [
-        each
-        for each in estate.aws("ec2").describe_vpc_endpoints()["VpcEndpoints"]
-        if each["ServiceName"].endswith(".s3")
+        vpc_endpoint
+        for vpc_endpoint in estate.aws("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        if vpc_endpoint["ServiceName"].endswith(".s3")
     ]
     role = estate.aws("iam").get_role(RoleName=names["role"])["Role"]["Arn"]
     assert role in door["PolicyDocument"]
     configs = estate.cluster.get("/api/v1/namespaces/isthmus-internal/configmaps")["items"]
-    assert [each for each in configs if names["endpoint"] in json.dumps(each.get("data"))], "its translator's"
+    assert [config for config in configs if names["endpoint"] in json.dumps(config.get("data"))], (
+        "its translator's"
+    )
 
 
 def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(estate: Up):
     def release(overrides: dict[str, Any]) -> None:
-        (model,) = [each for each in overrides["endpoints"] if each["id"] == MODEL]
+        (model,) = [endpoint for endpoint in overrides["endpoints"] if endpoint["id"] == MODEL]
         model |= {"max_num_seqs": 32, "engine_args": ["--enable-prefix-caching"]}
-        for each in overrides["endpoints"]:
-            if each["id"] in (FETCHED, HOSTED):
-                each["weights"]["digest"] = "sha256:" + "e" * 64
+        for endpoint in overrides["endpoints"]:
+            if endpoint["id"] in (FETCHED, HOSTED):
+                endpoint["weights"]["digest"] = "sha256:" + "e" * 64
 
     change_overrides(estate.project, release)
     with ThreadPoolExecutor(2) as both:
@@ -180,8 +185,8 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
     previewed = estate.pulumi("preview", "--json", stack=INVESTIGATIONS)
     assert previewed.returncode == 0, previewed.stdout[-3000:]
     steps = json.loads(previewed.stdout)["steps"]
-    assert not [each["urn"] for each in steps if each["urn"].rsplit("::", 2)[1].endswith(NETWORK)]
-    changed = [each["urn"].rpartition("::")[2] for each in steps if each["op"] not in ("same", "read")]
+    assert not [step["urn"] for step in steps if step["urn"].rsplit("::", 2)[1].endswith(NETWORK)]
+    changed = [step["urn"].rpartition("::")[2] for step in steps if step["op"] not in ("same", "read")]
     assert sorted(changed) == [f"bank-{MODEL}", f"bank-{MODEL}-server"]
 
     before = {pod["metadata"]["uid"] for pod in estate.pods(MODEL)}
@@ -230,11 +235,11 @@ def test_a_layer_is_not_taken_from_under_another(estate: Up):
 
 def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estate: Up):
     assert estate.in_aws()["aws:ec2/vpc:Vpc"]
-    said = estate.must("destroy", ESTATE, "--yes")
-    ends = [line.split()[0] for line in said.splitlines() if line.split()[1:] == ["done"]]
+    output = estate.must("destroy", ESTATE, "--yes")
+    ends = [line.split()[0] for line in output.splitlines() if line.split()[1:] == ["done"]]
     assert set(ends[:2]) == {INVESTIGATIONS, ONBOARDING}
     assert ends[2:] == [PLATFORM, FOUNDATION]
-    assert eventually(lambda: cluster.objects(estate.cluster), lambda found: not found) == set()
+    assert eventually(lambda: cluster.objects(estate.cluster), lambda objects: not objects) == set()
     left = {kind for kind, ids in estate.in_aws().items() if ids}
     assert left == set(), "a stack of the sandbox is disposable"
     for stack in LAYERS:

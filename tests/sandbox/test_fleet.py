@@ -35,7 +35,7 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 ZONE = "topology.kubernetes.io/zone"
 # Shorter, to work on this file: ISTHMUS_FLEET=20,50.
 if os.environ.get("ISTHMUS_FLEET"):
-    ENDPOINTS, NODES = (int(each) for each in os.environ["ISTHMUS_FLEET"].split(","))
+    ENDPOINTS, NODES = (int(number) for number in os.environ["ISTHMUS_FLEET"].split(","))
 
 
 @dataclass
@@ -52,9 +52,9 @@ class Fleet:
 @pytest.fixture(scope="module")
 def applied(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    wanted = folder / "wanted.yaml"
-    yaml_files.dump(fleet.requirements_data(ENDPOINTS, NODES), "", wanted)
-    with begun("fleet", wanted, folder) as stack:
+    expected = folder / "wanted.yaml"
+    yaml_files.dump(fleet.requirements_data(ENDPOINTS, NODES), "", expected)
+    with begun("fleet", expected, folder) as stack:
         out = stack.root / "out"
         stack.must("render", "fleet", "-o", str(out))
         client = KubeClient.from_kubeconfig(stack.home / "kubeconfig", fleet.SITE)
@@ -69,43 +69,45 @@ def apply(client: KubeClient, folder: Path) -> None:
     An address that only the cluster knows stands as a placeholder that names the object, which has it by then.
     """
     kinds = collections(client)
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     left = [(path.read_text("utf-8"), path.name) for path in sorted(folder.rglob("*.yaml"))]
-    left.sort(key=lambda each: not each[1].startswith("namespace-"))
+    left.sort(key=lambda entry: not entry[1].startswith("namespace-"))
 
     def one(text: str) -> str | None:
         resource = text.partition("\n")[0].rpartition("::")[2]
-        text = PLACEHOLDER.sub(lambda found: given.get(found["name"], {}).get("clusterIP", found[0]), text)
+        text = PLACEHOLDER.sub(lambda value: values.get(value["name"], {}).get("clusterIP", value[0]), text)
         manifest = yaml_files.loads(text).data
         kind, meta = kinds[manifest["apiVersion"], manifest["kind"]], manifest["metadata"]
-        space = f"namespaces/{meta['namespace']}/" if "namespace" in meta else ""
+        namespace_path = f"namespaces/{meta['namespace']}/" if "namespace" in meta else ""
         root = "/api/v1" if manifest["apiVersion"] == "v1" else f"/apis/{manifest['apiVersion']}"
         try:
-            made = client.apply(f"{root}/{space}{kind}/{meta['name']}", manifest)
+            created = client.apply(f"{root}/{namespace_path}{kind}/{meta['name']}", manifest)
         except ApiError as error:
             return str(error)
-        given[resource] = made.get("spec", {})
+        values[resource] = created.get("spec", {})
         return None
 
     while left:
         with ThreadPoolExecutor(8) as pool:
-            faults = list(pool.map(lambda each: one(each[0]), left))
-        again = [each for each, fault in zip(left, faults, strict=True) if fault]
+            faults = list(pool.map(lambda entry: one(entry[0]), left))
+        again = [entry for entry, fault in zip(left, faults, strict=True) if fault]
         assert len(again) < len(left), [fault for fault in faults if fault][:5]
         left = again
 
 
 def collections(client: KubeClient) -> dict[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
+    actual: dict[tuple[str, str], str] = {}
     versions = ["v1"] + [
-        each["groupVersion"] for group in client.get("/apis")["groups"] for each in group["versions"]
+        group_version["groupVersion"]
+        for group in client.get("/apis")["groups"]
+        for group_version in group["versions"]
     ]
     for version in versions:
         root = "/api/v1" if version == "v1" else f"/apis/{version}"
         for kind in client.get(root)["resources"]:
             if "/" not in kind["name"]:
-                found[version, kind["kind"]] = kind["name"]
-    return found
+                actual[version, kind["kind"]] = kind["name"]
+    return actual
 
 
 def running(pods: list[dict[str, Any]]) -> Counter[str]:
@@ -118,10 +120,10 @@ def running(pods: list[dict[str, Any]]) -> Counter[str]:
 
 
 def test_every_pod_of_the_plan_is_scheduled_and_runs(applied: Fleet) -> None:
-    wanted = {each.id: each.replicas for each in applied.plan.endpoints}
-    assert len(wanted) == ENDPOINTS
-    found = eventually(lambda: running(applied.pods()), lambda seen: seen == wanted, seconds=300)
-    assert found == wanted
+    expected = {endpoint.id: endpoint.replicas for endpoint in applied.plan.endpoints}
+    assert len(expected) == ENDPOINTS
+    actual = eventually(lambda: running(applied.pods()), lambda observed: observed == expected, seconds=300)
+    assert actual == expected
 
 
 def test_no_queue_gives_out_more_than_its_quota(applied: Fleet) -> None:
@@ -136,16 +138,16 @@ def test_no_queue_gives_out_more_than_its_quota(applied: Fleet) -> None:
                 if name.startswith("nvidia.com/"):
                     taken[local["spec"]["clusterQueue"]][name] += int(amount)
     assert sum(amounts["nvidia.com/gpu"] for amounts in taken.values()) == sum(
-        each.gpus or 0 for each in applied.plan.endpoints
+        endpoint.gpus or 0 for endpoint in applied.plan.endpoints
     )
     for queue, amounts in taken.items():
         spec = applied.client.get(f"/apis/kueue.x-k8s.io/v1beta2/clusterqueues/{queue}")["spec"]
         quota = {
-            each["name"]: int(each["nominalQuota"]) + int(each.get("borrowingLimit") or 0)
+            resource["name"]: int(resource["nominalQuota"]) + int(resource.get("borrowingLimit") or 0)
             for group in spec["resourceGroups"]
             for flavor in group["flavors"]
-            for each in flavor["resources"]
-            if each["name"] in amounts
+            for resource in flavor["resources"]
+            if resource["name"] in amounts
         }
         assert all(amounts[name] <= quota[name] for name in amounts), (queue, amounts, quota)
 
@@ -156,13 +158,13 @@ def test_what_is_left_after_the_loss_of_a_failure_domain_carries_the_peak(applie
     whole = running(applied.pods())
     # By the books, for each domain; then one is taken away, with nowhere to go.
     for zone in sorted(set(zones.values())):
-        kept = Counter(
+        retained = Counter(
             pod["metadata"]["labels"]["isthmus.dev/endpoint"]
             for pod in applied.pods()
             if zones[pod["spec"]["nodeName"]] != zone
         )
         for endpoint in applied.plan.endpoints:
-            assert carried(endpoint, kept, whole) >= peak(endpoint), (zone, endpoint.id)
+            assert carried(endpoint, retained, whole) >= peak(endpoint), (zone, endpoint.id)
     gone = sorted(set(zones.values()))[0]
     for name, zone in zones.items():
         if zone != gone:
@@ -170,15 +172,15 @@ def test_what_is_left_after_the_loss_of_a_failure_domain_carries_the_peak(applie
                 "PATCH",
                 f"/api/v1/nodes/{name}",
                 body={"spec": {"unschedulable": True}},
-                media="application/merge-patch+json",
+                content_type="application/merge-patch+json",
             )
     for name, zone in zones.items():
         if zone == gone:
             applied.client.delete(f"/api/v1/nodes/{name}")
 
     def on_what_is_left() -> list[dict[str, Any]]:
-        found = [pod for pod in applied.pods() if pod["spec"].get("nodeName")]
-        return found if all(zones[pod["spec"]["nodeName"]] != gone for pod in found) else []
+        actual = [pod for pod in applied.pods() if pod["spec"].get("nodeName")]
+        return actual if all(zones[pod["spec"]["nodeName"]] != gone for pod in actual) else []
 
     left = running(eventually(on_what_is_left, bool, seconds=240))
     assert left
@@ -187,9 +189,9 @@ def test_what_is_left_after_the_loss_of_a_failure_domain_carries_the_peak(applie
         assert carried(endpoint, left, whole) >= peak(endpoint), endpoint.id
 
 
-def carried(endpoint: Any, kept: Counter[str], whole: Counter[str]) -> float:
+def carried(endpoint: Any, retained: Counter[str], whole: Counter[str]) -> float:
     """Requests a second of the replicas that are left, each at the rate that the plan holds one to sustain."""
-    return kept[endpoint.id] * endpoint.predicted.capacity_rps / whole[endpoint.id]
+    return retained[endpoint.id] * endpoint.predicted.capacity_rps / whole[endpoint.id]
 
 
 def peak(endpoint: Any) -> float:

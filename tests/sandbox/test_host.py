@@ -74,14 +74,14 @@ def project(root: Path, program: str, folder: str = "app") -> Path:
 
 def processes_under(root: Path) -> list[psutil.Process]:
     """Processes whose command line names something below `root`."""
-    found = []
+    actual = []
     for process in psutil.process_iter():
         try:
             if any(str(root) in word for word in process.cmdline()):
-                found.append(process)
+                actual.append(process)
         except psutil.Error:
             continue
-    return found
+    return actual
 
 
 def gone(root: Path, within: float) -> bool:

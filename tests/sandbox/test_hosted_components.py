@@ -27,11 +27,11 @@ OUTPUTS = {
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
+        new_stack = Stack(tmp_path, url)
         with (tmp_path / "Pulumi.yaml").open("a", encoding="utf-8") as file:
             file.write(f"\nplugins:\n  providers:\n    - {{name: isthmus, path: {ROOT / 'components'}}}\n")
-        yield made
-        made.stack.destroy()
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def maker() -> Callable[[str, dict[str, Any]], Any]:
@@ -58,8 +58,8 @@ def maker() -> Callable[[str, dict[str, Any]], Any]:
 
 def network(cidr: str = "10.60.0.0/16") -> dict[str, Any]:
     zones = [f"{REGION}a", f"{REGION}b"]
-    given = {"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": cidr, "zones": zones}
-    return {**given, "flowLogDays": 365}
+    values = {"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": cidr, "zones": zones}
+    return {**values, "flowLogDays": 365}
 
 
 def path() -> None:
@@ -69,7 +69,7 @@ def path() -> None:
     from tests import authority
 
     make = maker()
-    made = make("Network", network())
+    created = make("Network", network())
     anchor = make(
         "TrustAnchor",
         {"name": "bank", "region": REGION, "mode": "manage", "caCertificates": authority.pem()},
@@ -84,7 +84,7 @@ def path() -> None:
             "actions": ["bedrock:InvokeModel"],
             "resources": [f"arn:aws:bedrock:{REGION}::foundation-model/amazon.nova-lite-v1:0"],
             "sessionSeconds": 3600,
-            "sourceVpc": made.vpcId,
+            "sourceVpc": created.vpcId,
         },
     )
     endpoints = make(
@@ -92,9 +92,9 @@ def path() -> None:
         {
             "name": "frankfurt",
             "region": REGION,
-            "vpcId": made.vpcId,
-            "subnetIds": made.subnetIds,
-            "routeTableIds": made.routeTableIds,
+            "vpcId": created.vpcId,
+            "subnetIds": created.subnetIds,
+            "routeTableIds": created.routeTableIds,
             "sources": ["10.40.0.0/16"],
             "grants": [
                 {
@@ -113,11 +113,11 @@ def path() -> None:
             "kind": "vpn",
             "mode": "manage",
             "region": REGION,
-            "vpcId": made.vpcId,
+            "vpcId": created.vpcId,
             "vpcCidr": "10.60.0.0/16",
-            "subnetIds": made.subnetIds,
+            "subnetIds": created.subnetIds,
             # A list that is known, of what is not yet: a route is made in each.
-            "routeTableIds": [made.routeTableIds[0]],
+            "routeTableIds": [created.routeTableIds[0]],
             "sources": ["10.40.0.0/16"],
             "peerIp": "198.51.100.7",
             "siteAsn": 65010,
@@ -130,7 +130,7 @@ def path() -> None:
     )
     pulumi.export("gateway", link.transitGatewayId)
     pulumi.export("resolvers", link.inboundResolverIps)
-    pulumi.export("vpc", made.vpcId)
+    pulumi.export("vpc", created.vpcId)
     pulumi.export("role", identity.roleArn)
     pulumi.export("urls", endpoints.urls)
 
@@ -143,9 +143,9 @@ def test_components_made_by_the_plugin_feed_each_other_stay_unchanged_and_go(sta
     outputs = stack.outputs()
     assert outputs["vpc"] not in mine
     assert outputs["urls"]["bedrock-runtime"].startswith("https://vpce-")
-    (made,) = ec2.describe_vpc_endpoints()["VpcEndpoints"]
-    assert made["VpcId"] == outputs["vpc"]
-    assert outputs["role"] in made["PolicyDocument"]
+    (created,) = ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    assert created["VpcId"] == outputs["vpc"]
+    assert outputs["role"] in created["PolicyDocument"]
     (table,) = ec2.describe_route_tables(
         Filters=[{"Name": "route.destination-cidr-block", "Values": ["10.40.0.0/16"]}]
     )["RouteTables"]

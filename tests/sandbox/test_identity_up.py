@@ -30,9 +30,9 @@ BANK = Authority("Bank LLM identities")
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
-        yield made
-        made.stack.destroy()
+        new_stack = Stack(tmp_path, url)
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def site(strength: str = "medium", workloads: tuple[str, ...] = ("claims", "letters")) -> None:
@@ -83,7 +83,7 @@ def site(strength: str = "medium", workloads: tuple[str, ...] = ("claims", "lett
             "sensitivity": "internal",
             "role": identity.role_name,
             "models": [
-                *({**HAIKU, "workload": each} for each in workloads),  # type: ignore[typeddict-item]
+                *({**HAIKU, "workload": workload} for workload in workloads),  # type: ignore[typeddict-item]
                 {"id": "nova", "workload": "claims", "model": NOVA, "region": REGION},
             ],
             "provisioned": [{"name": "nova", "endpoint": "nova", "model_units": 1, "commitment": "none"}],
@@ -125,11 +125,11 @@ def policy(stack: Stack, role: str) -> dict[str, Any]:
     return iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
 
 
-def session(stack: Stack, made: dict[str, Any], common_name: str, by: Authority = BANK) -> int:
+def session(stack: Stack, created: dict[str, Any], common_name: str, by: Authority = BANK) -> int:
     arns = {
-        "trustAnchorArn": made["anchor"],
-        "profileArn": made["profile_arn"],
-        "roleArn": made["role_arn"],
+        "trustAnchorArn": created["anchor"],
+        "profileArn": created["profile_arn"],
+        "roleArn": created["role_arn"],
     }
     return create_session(stack.url, by.issue(common_name), arns)[0]
 
@@ -172,8 +172,12 @@ def test_an_identity_goes_up_serves_its_bearer_changes_its_guardrail_and_goes(st
         key: before[key] for key in before if key != "guardrail_version"
     }
     for version, strength in (("1", "MEDIUM"), ("2", "HIGH")):
-        kept = bedrock.get_guardrail(guardrailIdentifier=after["guardrail_id"], guardrailVersion=version)
-        (hate,) = [each for each in kept["contentPolicy"]["filters"] if each["type"] == "HATE"]
+        retained = bedrock.get_guardrail(guardrailIdentifier=after["guardrail_id"], guardrailVersion=version)
+        (hate,) = [
+            filter_entry
+            for filter_entry in retained["contentPolicy"]["filters"]
+            if filter_entry["type"] == "HATE"
+        ]
         assert hate["inputStrength"] == strength
     text = json.dumps(policy(stack, after["role_name"]))
     assert f"{after['guardrail_id']}:2" in text
@@ -203,9 +207,9 @@ def test_an_identity_goes_up_serves_its_bearer_changes_its_guardrail_and_goes(st
 def test_a_guardrail_edited_by_hand_is_set_back_and_its_version_never_knew(stack: Stack) -> None:
     stack.own(site)
     stack.up()
-    made, bedrock = stack.outputs(), stack.boto("bedrock")
+    outputs, bedrock = stack.outputs(), stack.boto("bedrock")
     bedrock.update_guardrail(
-        guardrailIdentifier=made["guardrail_id"],
+        guardrailIdentifier=outputs["guardrail_id"],
         name="weaker",
         blockedInputMessaging="no",
         blockedOutputsMessaging="no",
@@ -213,9 +217,9 @@ def test_a_guardrail_edited_by_hand_is_set_back_and_its_version_never_knew(stack
             "filtersConfig": [{"type": "PROMPT_ATTACK", "inputStrength": "LOW", "outputStrength": "NONE"}]
         },
     )
-    named = bedrock.get_guardrail(guardrailIdentifier=made["guardrail_id"], guardrailVersion="1")
-    assert len(named["contentPolicy"]["filters"]) == 6, "calls name the version, which nobody can edit"
+    names = bedrock.get_guardrail(guardrailIdentifier=outputs["guardrail_id"], guardrailVersion="1")
+    assert len(names["contentPolicy"]["filters"]) == 6, "calls name the version, which nobody can edit"
     stack.stack.up(refresh=True)
-    draft = bedrock.get_guardrail(guardrailIdentifier=made["guardrail_id"])
+    draft = bedrock.get_guardrail(guardrailIdentifier=outputs["guardrail_id"])
     assert len(draft["contentPolicy"]["filters"]) == 6
     assert stack.outputs()["guardrail_version"] == "1"

@@ -23,7 +23,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield Stack(tmp_path, url)
 
 
-def whole(lifecycle: str, imports: dict[str, str]) -> Any:
+def build_program(lifecycle: str, imports: dict[str, str]) -> Any:
     """A program: the store of a platform that is kept so and takes over these."""
 
     def program() -> None:
@@ -40,7 +40,7 @@ def whole(lifecycle: str, imports: dict[str, str]) -> Any:
         adopting = Adopting(platform)
         keeping = [Keeping("bank", platform).apply, adopting.apply]
         provider = providers.aws(site, {"isthmus-stack": "t"}, sandbox=True)
-        given: Any = {
+        values: Any = {
             "name": "f",
             "site": "frankfurt",
             "mode": "manage",
@@ -48,9 +48,9 @@ def whole(lifecycle: str, imports: dict[str, str]) -> Any:
             "retention_days": 1,
         }
         options = pulumi.ResourceOptions(providers=[provider], transformations=keeping)
-        made = AuditTrail("bank-f", given, options)
+        new_audit_trail = AuditTrail("bank-f", values, options)
         adopting.check()
-        pulumi.export("bucket", made.bucket)
+        pulumi.export("bucket", new_audit_trail.bucket)
 
     return program
 
@@ -77,31 +77,31 @@ def test_a_store_is_protected_then_left_then_taken_over_by_its_id_and_at_last_th
     import pulumi.automation as auto
 
     def buckets() -> set[str]:
-        return {each["Name"] for each in stack.boto("s3").list_buckets()["Buckets"]}
+        return {entry["Name"] for entry in stack.boto("s3").list_buckets()["Buckets"]}
 
-    stack.own(whole("durable", {}))
+    stack.own(build_program("durable", {}))
     stack.up()
     bucket = stack.outputs()["bucket"]
     with pytest.raises(auto.CommandError, match="because it is protected"):
         stack.stack.destroy(preview_only=True)
 
     engine: Any = Exported(stack)
-    said: list[str] = []
+    lines: list[str] = []
     left = retained_resources.describe_retained(
-        retained_resources.release_dropped(engine, engine.export(), tuple, said.append)["deployment"]
+        retained_resources.release_dropped(engine, engine.export(), tuple, lines.append)["deployment"]
     )
-    assert {each.name for each in left} == {"Bucket bank-f-bucket", "Key bank-f-key"}
-    assert len(said) == 2
+    assert {entry.name for entry in left} == {"Bucket bank-f-bucket", "Key bank-f-key"}
+    assert len(lines) == 2
     stack.stack.destroy()
     assert buckets() == {bucket}, "left, and no stack's"
 
-    taken = {each.name: each.known_as for each in left}
-    stack.own(whole("durable", taken))
+    taken = {entry.name: entry.known_as for entry in left}
+    stack.own(build_program("durable", taken))
     assert kinds(stack.up().summary.resource_changes)["import"] == 2
     assert (stack.outputs()["bucket"], buckets()) == (bucket, {bucket})
     assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
 
-    stack.own(whole("disposable", taken))
+    stack.own(build_program("disposable", taken))
     changes = kinds(stack.up().summary.resource_changes)
     assert not {"create", "delete", "replace"} & set(changes), "how it is kept is no change of it"
     stack.stack.destroy()

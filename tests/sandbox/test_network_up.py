@@ -42,9 +42,9 @@ VPN = {"kind": "vpn", "peer_ip": "198.51.100.7"}
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
-        yield made
-        made.stack.destroy()
+        new_stack = Stack(tmp_path, url)
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def path(sources: list[str] = SOURCES, zones: str = "abc", link: dict[str, Any] = VPN) -> None:
@@ -118,10 +118,12 @@ def path(sources: list[str] = SOURCES, zones: str = "abc", link: dict[str, Any] 
 
 def hops(ec2: Any, attachment_type: str) -> dict[str, str]:
     """The transit gateway's table of the one attachment of that type: each destination's state."""
-    found = ec2.describe_transit_gateway_attachments(
+    answer = ec2.describe_transit_gateway_attachments(
         Filters=[{"Name": "resource-type", "Values": [attachment_type]}]
     )["TransitGatewayAttachments"]
-    (table,) = {one["Association"]["TransitGatewayRouteTableId"] for one in found if one.get("Association")}
+    (table,) = {
+        entry["Association"]["TransitGatewayRouteTableId"] for entry in answer if entry.get("Association")
+    }
     routes = ec2.search_transit_gateway_routes(
         TransitGatewayRouteTableId=table, Filters=[{"Name": "type", "Values": ["static"]}]
     )["Routes"]
@@ -130,9 +132,9 @@ def hops(ec2: Any, attachment_type: str) -> dict[str, str]:
 
 def state_of(folder: Path) -> str:
     """Every file that the backend keeps, as one text."""
-    files = [each for each in (folder / "state").rglob("*") if each.is_file()]
+    files = [file for file in (folder / "state").rglob("*") if file.is_file()]
     assert files
-    return "\n".join(each.read_text(errors="replace") for each in files)
+    return "\n".join(file.read_text(errors="replace") for file in files)
 
 
 def test_the_private_path_goes_up_stays_unchanged_changes_and_goes(stack: Stack, tmp_path: Path) -> None:
@@ -218,7 +220,9 @@ def test_a_direct_connect_link_goes_up_stays_unchanged_and_goes(stack: Stack, tm
     (association,) = connect.describe_direct_connect_gateway_associations(
         directConnectGatewayId=interface["directConnectGatewayId"]
     )["directConnectGatewayAssociations"]
-    assert [each["cidr"] for each in association["allowedPrefixesToDirectConnectGateway"]] == ["10.60.0.0/16"]
+    assert [prefix["cidr"] for prefix in association["allowedPrefixesToDirectConnectGateway"]] == [
+        "10.60.0.0/16"
+    ]
     assert len(interface["authKey"]) >= 6
     assert interface["virtualInterfaceId"] in state_of(tmp_path)
     assert interface["authKey"] not in state_of(tmp_path), (
@@ -228,9 +232,9 @@ def test_a_direct_connect_link_goes_up_stays_unchanged_and_goes(stack: Stack, tm
     stack.stack.destroy()
     assert_only_records_stay(stack, before)
     living = [
-        each
-        for each in connect.describe_virtual_interfaces()["virtualInterfaces"]
-        if each["virtualInterfaceState"] not in ("deleting", "deleted")
+        virtual_interface
+        for virtual_interface in connect.describe_virtual_interfaces()["virtualInterfaces"]
+        if virtual_interface["virtualInterfaceState"] not in ("deleting", "deleted")
     ]
     assert not living
 
@@ -240,10 +244,10 @@ def assert_no_key(stack: Stack, outputs: dict[str, Any], folder: Path) -> None:
     secret = stack.boto("secretsmanager").get_secret_value(SecretId=outputs["preshared_key_arn"])
     keys = [value for value in json.loads(secret["SecretString"]).values() if len(str(value)) >= 8]
     assert len(keys) >= 2
-    kept = state_of(folder)
-    assert outputs["preshared_key_arn"] in kept, "the state that was searched is not this stack's"
+    retained = state_of(folder)
+    assert outputs["preshared_key_arn"] in retained, "the state that was searched is not this stack's"
     for key in keys:
-        assert str(key) not in kept
+        assert str(key) not in retained
 
 
 def assert_only_records_stay(stack: Stack, outputs: dict[str, Any]) -> None:
@@ -257,10 +261,10 @@ def assert_only_records_stay(stack: Stack, outputs: dict[str, Any]) -> None:
     for key in keys:
         assert stack.boto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     ec2 = stack.boto("ec2")
-    assert outputs["vpc_id"] not in [each["VpcId"] for each in ec2.describe_vpcs()["Vpcs"]]
+    assert outputs["vpc_id"] not in [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]]
     assert not [
-        each
-        for each in ec2.describe_vpn_connections()["VpnConnections"]
-        if each["State"] not in ("deleted", "deleting")
+        vpn_connection
+        for vpn_connection in ec2.describe_vpn_connections()["VpnConnections"]
+        if vpn_connection["State"] not in ("deleted", "deleting")
     ]
     assert stack.boto("iam").list_roles()["Roles"] == []

@@ -25,11 +25,11 @@ CORDON = {"key": "maintenance", "effect": "NoSchedule"}
 
 @pytest.fixture
 def client(sandbox: Any) -> Iterator[KubeClient]:
-    made = sandbox.client()
+    created = sandbox.client()
     body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, "spec": {"taints": [TEAM]}}
-    made.call("POST", kubernetes_nodes.NODES, body=body, params={"fieldManager": "others"})
-    yield made
-    made.call("DELETE", PATH)
+    created.call("POST", kubernetes_nodes.NODES, body=body, params={"fieldManager": "others"})
+    yield created
+    created.call("DELETE", PATH)
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def test_our_taint_comes_and_goes_and_those_of_others_stay(
     client: KubeClient, cluster: kubernetes_client.Cluster
 ) -> None:
     kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
-    assert [each["key"] for each in taints(client)] == ["team", "nvidia.com/gpu"]
+    assert [taint["key"] for taint in taints(client)] == ["team", "nvidia.com/gpu"]
     merged = {"spec": {"taints": [*taints(client), CORDON]}}
-    client.call("PATCH", PATH, body=merged, media="application/merge-patch+json")
+    client.call("PATCH", PATH, body=merged, content_type="application/merge-patch+json")
     kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
-    assert {each["key"] for each in taints(client)} == {"team", "nvidia.com/gpu", "maintenance"}
+    assert {taint["key"] for taint in taints(client)} == {"team", "nvidia.com/gpu", "maintenance"}
     kubernetes_nodes.remove_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
-    assert {each["key"] for each in taints(client)} == {"team", "maintenance"}
+    assert {taint["key"] for taint in taints(client)} == {"team", "maintenance"}
 
 
 def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
@@ -72,11 +72,11 @@ def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
             *("PATCH", PATH),
             body={"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, **spec},
             params={"fieldManager": "pulumi-kubernetes-1", "force": "true"},
-            media="application/apply-patch+yaml",
+            content_type="application/apply-patch+yaml",
         )
 
     apply({"spec": {"taints": [GPU_TAINT]}})
-    assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"], "it removed the others'"
+    assert [taint["key"] for taint in taints(client)] == ["nvidia.com/gpu"], "it removed the others'"
     kubernetes_nodes.set_taints(platform(NAME), {"fra1": cluster}, lambda _: None)
     apply({})
-    assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"]
+    assert [taint["key"] for taint in taints(client)] == ["nvidia.com/gpu"]

@@ -62,10 +62,11 @@ class Space:
         return {pod["spec"]["containers"][0]["image"] for pod in self.pods().values()}
 
     def available(self) -> bool:
-        made = self.client.get(self.path)
-        status = made.get("status", {})
-        return status.get("observedGeneration") == made["metadata"]["generation"] and any(
-            each["type"] == "Available" and each["status"] == "True" for each in status.get("conditions", [])
+        created = self.client.get(self.path)
+        status = created.get("status", {})
+        return status.get("observedGeneration") == created["metadata"]["generation"] and any(
+            resource["type"] == "Available" and resource["status"] == "True"
+            for resource in status.get("conditions", [])
         )
 
     def eventually(self, look: Callable[[], bool], seconds: float = 60) -> bool:
@@ -76,16 +77,16 @@ class Space:
 
 
 @pytest.fixture
-def space(sandbox: Any) -> Iterator[Space]:
-    made = Space(sandbox.client())
-    yield made
-    made.client.delete(f"/api/v1/namespaces/{made.name}")
+def namespace(sandbox: Any) -> Iterator[Space]:
+    new_space = Space(sandbox.client())
+    yield new_space
+    new_space.client.delete(f"/api/v1/namespaces/{new_space.name}")
 
 
-def test_groups_come_roll_recover_and_go_as_wholes(space: Space) -> None:
-    space.apply("one")
-    assert space.eventually(space.available)
-    pods = space.pods()
+def test_groups_come_roll_recover_and_go_as_wholes(namespace: Space) -> None:
+    namespace.apply("one")
+    assert namespace.eventually(namespace.available)
+    pods = namespace.pods()
     assert set(pods) == {f"model-{group}{place}" for group in (0, 1) for place in ("", "-1", "-2")}
     for name, pod in pods.items():
         _, group, *place = name.split("-")
@@ -94,56 +95,57 @@ def test_groups_come_roll_recover_and_go_as_wholes(space: Space) -> None:
     nodes = [pods[f"model-0{place}"]["spec"]["nodeName"] for place in ("", "-1", "-2")]
     assert len(set(nodes)) == SIZE, "the labels came too late for the scheduler's terms"
 
-    space.apply("two")
+    namespace.apply("two")
     least = SIZE
-    while not (space.available() and space.images() == {"two"}):
-        running = [pod for pod in space.pods().values() if pod["status"].get("phase") == "Running"]
+    while not (namespace.available() and namespace.images() == {"two"}):
+        running = [pod for pod in namespace.pods().values() if pod["status"].get("phase") == "Running"]
         least = min(least, len(running))
     assert least >= SIZE, "more than one group was away at once"
 
-    before = {name: pod["metadata"]["uid"] for name, pod in space.pods().items()}
-    space.client.delete(f"/api/v1/namespaces/{space.name}/pods/model-1-2")
+    before = {name: pod["metadata"]["uid"] for name, pod in namespace.pods().items()}
+    namespace.client.delete(f"/api/v1/namespaces/{namespace.name}/pods/model-1-2")
 
     def anew() -> bool:
-        uids = {name: pod["metadata"]["uid"] for name, pod in space.pods().items()}
+        uids = {name: pod["metadata"]["uid"] for name, pod in namespace.pods().items()}
         others = [name for name in before if name.startswith("model-0") and uids.get(name) != before[name]]
         mine = [name for name in before if name.startswith("model-1") and uids.get(name, "") != before[name]]
         assert others == [], "another group was touched"
-        return len(mine) == SIZE and space.available()
+        return len(mine) == SIZE and namespace.available()
 
-    assert space.eventually(anew), "the rest of the group would wait for a pod that never knew it"
+    assert namespace.eventually(anew), "the rest of the group would wait for a pod that never knew it"
 
-    space.client.delete(space.path)
-    assert space.eventually(lambda: not space.pods())
+    namespace.client.delete(namespace.path)
+    assert namespace.eventually(lambda: not namespace.pods())
     for kind in ("apis/apps/v1", "api/v1"):
         plural = "statefulsets" if "apps" in kind else "services"
-        assert space.eventually(lambda: not space.client.names(f"/{kind}/namespaces/{space.name}/{plural}"))  # noqa: B023
+        path = f"/{kind}/namespaces/{namespace.name}/{plural}"
+        assert namespace.eventually(lambda path=path: not namespace.client.names(path))
 
 
-def test_with_surge_a_new_group_comes_before_an_old_one_goes(space: Space) -> None:
-    space.apply("one", replicas=1, surge=1)
-    assert space.eventually(space.available)
-    space.apply("two", replicas=1, surge=1)
+def test_with_surge_a_new_group_comes_before_an_old_one_goes(namespace: Space) -> None:
+    namespace.apply("one", replicas=1, surge=1)
+    assert namespace.eventually(namespace.available)
+    namespace.apply("two", replicas=1, surge=1)
     names: set[str] = set()
-    while not (space.available() and space.images() == {"two"}):
-        running = {name for name, pod in space.pods().items() if pod["status"].get("phase") == "Running"}
+    while not (namespace.available() and namespace.images() == {"two"}):
+        running = {name for name, pod in namespace.pods().items() if pod["status"].get("phase") == "Running"}
         assert len(running) >= SIZE
         names |= running
     assert "model-1-1" in names
-    assert space.eventually(lambda: len(space.pods()) == SIZE)
+    assert namespace.eventually(lambda: len(namespace.pods()) == SIZE)
 
 
-def test_a_budget_over_a_groups_pods_lets_one_be_evicted(space: Space) -> None:
-    space.apply("one")
-    assert space.eventually(space.available)
-    budgets = f"/apis/policy/v1/namespaces/{space.name}/poddisruptionbudgets"
-    chosen = {"matchLabels": {"app": "model"}}
-    space.client.create(
-        budgets, {"metadata": {"name": "model"}, "spec": {"maxUnavailable": 1, "selector": chosen}}
+def test_a_budget_over_a_groups_pods_lets_one_be_evicted(namespace: Space) -> None:
+    namespace.apply("one")
+    assert namespace.eventually(namespace.available)
+    budgets = f"/apis/policy/v1/namespaces/{namespace.name}/poddisruptionbudgets"
+    selector = {"matchLabels": {"app": "model"}}
+    namespace.client.create(
+        budgets, {"metadata": {"name": "model"}, "spec": {"maxUnavailable": 1, "selector": selector}}
     )
 
     def counted() -> bool:
-        status = space.client.get(f"{budgets}/model").get("status", {})
+        status = namespace.client.get(f"{budgets}/model").get("status", {})
         return (status.get("currentHealthy"), status.get("disruptionsAllowed")) == (2 * SIZE, 1)
 
-    assert space.eventually(counted)
+    assert namespace.eventually(counted)

@@ -40,33 +40,33 @@ BESIDES: tuple[tuple[str, str], ...] = (
 USERS = {"ann": "oidc:ann@bank.example", "bob": "oidc:bob@bank.example"}
 
 
-def sign(folder: Path, who: str, text: str) -> str:
-    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(folder / who)]
+def sign(folder: Path, user: str, text: str) -> str:
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(folder / user)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def write_access(stack: Small, keys: Path, since: float, until: float) -> None:
     """Hours from now; signed by both."""
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         **{"id": "inc-4711", "requester": "ann", "approver": "bob", "site": "fra1", "class": "confidential"},
         "reason": "INC-4711: the model hangs while it loads",
         "since": (now + datetime.timedelta(hours=since)).isoformat(),
         "until": (now + datetime.timedelta(hours=until)).isoformat(),
     }
     file = emergency_access.file_of(stack.stacks, "small")
-    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", file)
+    yaml_files.dump({"isthmus": "v1", "accesses": [values]}, "", file)
     shown = stack.isthmus("break-glass", "small", "inc-4711")
-    assert shown.stdout == Record.model_validate(given).text("small"), shown.stderr
-    given["signatures"] = {who: sign(keys, who, shown.stdout) for who in ("ann", "bob")}
-    yaml_files.dump({"isthmus": "v1", "accesses": [given]}, "", file)
+    assert shown.stdout == Record.model_validate(values).text("small"), shown.stderr
+    values["signatures"] = {user: sign(keys, user, shown.stdout) for user in ("ann", "bob")}
+    yaml_files.dump({"isthmus": "v1", "accesses": [values]}, "", file)
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    for who in USERS:
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / who)], check=True)
+    for user in USERS:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / user)], check=True)
     return folder
 
 
@@ -84,25 +84,27 @@ def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
         "people": {"members": members, "break_glass": {"keyholders": holders}},
         "sites": [{"name": "fra1", "existing_namespaces": ["confidential"]}],
     }
-    with standing(lambda root, home: Small(root, home, overrides), tmp_path_factory.mktemp("people")) as made:
+    with standing(
+        lambda root, home: Small(root, home, overrides), tmp_path_factory.mktemp("people")
+    ) as project:
         body = {"apiVersion": "v1", "kind": "Namespace"}
         labels = {"team": "risk", "cost-center": "4711", "pod-security.kubernetes.io/enforce": "baseline"}
-        made.cluster.create("/api/v1/namespaces", {**body, "metadata": {"name": SPACE, "labels": labels}})
-        write_access(made, keys, -0.1, 2)
-        made.up()
-        yield made
+        project.cluster.create("/api/v1/namespaces", {**body, "metadata": {"name": SPACE, "labels": labels}})
+        write_access(project, keys, -0.1, 2)
+        project.up()
+        yield project
 
 
 def may(stack: Small, group: str, api_group: str, resource: str, verb: str, **more: str) -> bool:
     """The cluster's own answer."""
     plain, _, sub = resource.partition("/")
-    asked = {"group": api_group, "resource": plain, "subresource": sub, "verb": verb, **more}
+    request = {"group": api_group, "resource": plain, "subresource": sub, "verb": verb, **more}
     user = {"user": more.pop("user", "somebody"), "groups": [group, "system:authenticated"]}
-    asked = {key: value for key, value in asked.items() if value and key != "user"}
+    request = {key: value for key, value in request.items() if value and key != "user"}
     body = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {**user, "resourceAttributes": asked},
+        "spec": {**user, "resourceAttributes": request},
     }
     return stack.cluster.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=body)[
         "status"
@@ -112,9 +114,9 @@ def may(stack: Small, group: str, api_group: str, resource: str, verb: str, **mo
 def table(role: roles.RoleName, api_group: str, resource: str, verb: str, name: str) -> bool:
     """What the table says of one thing in the class's namespace, or in the cluster."""
     for thing, verbs in roles.GRANTS[role].items():
-        one = roles.THINGS[thing]
-        named = {"": name, "models": MINE, "gateway": "confidential-gateway"}[one.named]
-        if verb in verbs and named == name and any(api_group == g and resource in r for g, r in one.kinds):
+        entry = roles.THINGS[thing]
+        names = {"": name, "models": MINE, "gateway": "confidential-gateway"}[entry.named]
+        if verb in verbs and names == name and any(api_group == g and resource in r for g, r in entry.kinds):
             return True
     return False
 
@@ -123,21 +125,23 @@ def table(role: roles.RoleName, api_group: str, resource: str, verb: str, name: 
 def test_the_cluster_allows_every_role_what_the_table_says_and_nothing_else(
     stack: Small, role: roles.RoleName
 ) -> None:
-    things = {(group, each) for one in roles.THINGS.values() for group, kinds in one.kinds for each in kinds}
-    namespaced = {
-        (g, k) for one in roles.THINGS.values() if not one.cluster for g, ks in one.kinds for k in ks
+    things = {
+        (group, kind) for role in roles.THINGS.values() for group, kinds in role.kinds for kind in kinds
     }
-    wrong, asked = [], 0
+    namespaced = {
+        (g, k) for role in roles.THINGS.values() if not role.cluster for g, ks in role.kinds for k in ks
+    }
+    wrong, request = [], 0
     for (group, kind), verb in itertools.product(sorted(things | set(BESIDES)), VERBS):
         names = ("", MINE, "confidential-gateway") if verb in ("get", "patch", "update") else ("",)
         within = {"namespace": SPACE} if (group, kind) in namespaced | set(BESIDES) else {}
         for name in names:
-            asked += 1
-            said = may(stack, GROUPS[role], group, kind, verb, name=name, **within)
-            if said != table(role, group, kind, verb, name):
-                wrong.append(f"{verb} {kind}.{group} {name}: the cluster says {said}")
+            request += 1
+            output = may(stack, GROUPS[role], group, kind, verb, name=name, **within)
+            if output != table(role, group, kind, verb, name):
+                wrong.append(f"{verb} {kind}.{group} {name}: the cluster says {output}")
     assert wrong == []
-    assert asked > 300
+    assert request > 300
 
 
 def test_what_the_docs_promise_by_name_is_so(stack: Small) -> None:
@@ -169,7 +173,7 @@ def as_(stack: Small, group: str, method: str, path: str, body: Any) -> httpx.Re
 def test_a_models_owner_tunes_the_engine_and_cannot_bring_in_images_volumes_or_labels(stack: Small) -> None:
     path = f"/apis/apps/v1/namespaces/{SPACE}/deployments/{MINE}"
     pod = stack.cluster.get(path)["spec"]["template"]["spec"]
-    args = next(each for each in pod["containers"] if each["name"] == "vllm")["args"]
+    args = next(container for container in pod["containers"] if container["name"] == "vllm")["args"]
 
     def patched(body: Any, group: str = GROUPS["model-owner"]) -> int:
         return as_(stack, group, "PATCH", path, {"spec": body}).status_code
@@ -177,7 +181,7 @@ def test_a_models_owner_tunes_the_engine_and_cannot_bring_in_images_volumes_or_l
     def vllm(**change: Any) -> dict[str, Any]:
         return {"template": {"spec": {"containers": [{"name": "vllm", **change}]}}}
 
-    tuned = ["--max-model-len=2048" if each.startswith("--max-model-len=") else each for each in args]
+    tuned = ["--max-model-len=2048" if arg.startswith("--max-model-len=") else arg for arg in args]
     assert tuned != args
     assert patched({"replicas": 3}) == 200
     assert patched(vllm(args=tuned)) == 200
@@ -222,7 +226,7 @@ def binding(hours: float = 2, **change: Any) -> dict[str, Any]:
     notes |= change.pop("notes", {})
     name = "isthmus-break-glass-by-hand"
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "0"}
-    made = {
+    created = {
         "metadata": {
             "name": name,
             "annotations": {f"isthmus.dev/break-glass-{key}": value for key, value in notes.items()},
@@ -235,7 +239,7 @@ def binding(hours: float = 2, **change: Any) -> dict[str, Any]:
         "subjects": [{"kind": "User", "name": "a", "apiGroup": "rbac.authorization.k8s.io"}],
         **change,
     }
-    return made
+    return created
 
 
 @pytest.mark.parametrize(
@@ -282,11 +286,11 @@ def test_when_its_time_is_over_the_cluster_itself_ends_it(stack: Small) -> None:
     job = f"/apis/batch/v1/namespaces/{SPACE}/jobs/isthmus-break-glass-inc-4711"
     assert 7000 < stack.cluster.get(job)["spec"]["activeDeadlineSeconds"] <= 7200
     patch = {"spec": {"activeDeadlineSeconds": 1}}
-    stack.cluster.call("PATCH", job, body=patch, media="application/merge-patch+json")
+    stack.cluster.call("PATCH", job, body=patch, content_type="application/merge-patch+json")
     bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SPACE}/rolebindings"
     left = eventually(
         lambda: [name for name in stack.cluster.names(bindings) if "break-glass" in name],
-        lambda found: not found,
+        lambda value: not value,
     )
     assert left == []
     assert stack.cluster.find(job) is None
@@ -297,8 +301,8 @@ def test_up_again_gives_it_once_more_while_it_is_in_force_and_never_after(stack:
     stack.up()
     assert "isthmus-break-glass-inc-4711" in stack.cluster.names(bindings)
     write_access(stack, keys, -3, -0.1)
-    said = stack.up()
-    assert "emergency access inc-4711 of ann ended at" in said
+    output = stack.up()
+    assert "emergency access inc-4711 of ann ended at" in output
     assert "isthmus-break-glass-inc-4711" not in stack.cluster.names(bindings)
 
 
@@ -318,7 +322,7 @@ def test_an_organisations_namespace_keeps_its_labels_gets_its_rules_and_outlives
     assert "deletionTimestamp" not in after
     spaces = eventually(
         lambda: {name for name in stack.cluster.names("/api/v1/namespaces") if name.startswith("isthmus-")},
-        lambda found: found == {SPACE},
+        lambda value: value == {SPACE},
     )
     assert spaces == {SPACE}
     inside = stack.cluster.names(f"/apis/networking.k8s.io/v1/namespaces/{SPACE}/networkpolicies")

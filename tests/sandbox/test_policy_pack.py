@@ -31,18 +31,18 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 def previewed(stack: Stack, **options: Any) -> tuple[list[Any], str]:
     """Policy events by the pack, and why the preview ended, where it did."""
-    seen: list[Any] = []
+    observed: list[Any] = []
     failed = ""
 
     def take(event: Any) -> None:
         if event.policy_event:
-            seen.append(event.policy_event)
+            observed.append(event.policy_event)
 
     try:
         stack.stack.preview(policy_packs=[str(ROOT / "policies")], on_event=take, color="never", **options)
     except auto.CommandError as error:
         failed = str(error)
-    return seen, failed
+    return observed, failed
 
 
 def theirs(*, rotates: bool) -> None:
@@ -81,7 +81,7 @@ def test_a_fault_of_another_team_stops_their_preview_and_the_same_without_it_goe
 ):
     stack.own(lambda: theirs(rotates=False))
     events, failed = previewed(stack)
-    [event] = [each for each in events if each.policy_name == "encryption/keys-rotate"]
+    [event] = [event for event in events if event.policy_name == "encryption/keys-rotate"]
     assert event.enforcement_level == "mandatory"
     assert "theirs does not rotate" in event.message
     assert "KMS.4" in event.message
@@ -94,8 +94,8 @@ def test_a_fault_of_another_team_stops_their_preview_and_the_same_without_it_goe
     stack.own(lambda: theirs(rotates=True))
     events, failed = previewed(stack, policy_pack_configs=[str(levels)])
     assert failed == "", "what stands is as it should be, and what is not known yet is told only"
-    assert {each.policy_name for each in events} <= UNKNOWN_AT_FIRST
-    assert {each.enforcement_level for each in events} <= {"advisory"}
+    assert {event.policy_name for event in events} <= UNKNOWN_AT_FIRST
+    assert {event.enforcement_level for event in events} <= {"advisory"}
 
 
 def test_a_setting_that_there_is_not_ends_the_preview_with_its_name(stack: Stack):

@@ -29,9 +29,9 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture(scope="module")
 def pools(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pools]:
-    with standing(Pools, tmp_path_factory.mktemp("pools")) as made:
-        made.up()
-        yield made
+    with standing(Pools, tmp_path_factory.mktemp("pools")) as new_pools:
+        new_pools.up()
+        yield new_pools
 
 
 def test_helm_installed_the_operator_with_what_the_pools_need(pools: Pools) -> None:
@@ -48,22 +48,22 @@ def test_helm_installed_the_operator_with_what_the_pools_need(pools: Pools) -> N
 
 def test_each_pool_has_its_driver(pools: Pools) -> None:
     path = "/apis/nvidia.com/v1alpha1/nvidiadrivers"
-    found = {each["metadata"]["name"]: each["spec"] for each in pools.cluster.get(path)["items"]}
-    assert {name: (spec["version"], spec["usePrecompiled"]) for name, spec in found.items()} == {
+    actual = {manifest["metadata"]["name"]: manifest["spec"] for manifest in pools.cluster.get(path)["items"]}
+    assert {name: (spec["version"], spec["usePrecompiled"]) for name, spec in actual.items()} == {
         LARGE: ("595.91.07", False),
         SMALL: ("595", True),
     }
-    assert found[SMALL]["upgradePolicy"]["drain"]["enable"] is True
-    for name, spec in found.items():
-        chosen = ",".join(f"{key}={value}" for key, value in spec["nodeSelector"].items())
-        nodes = pools.cluster.get(f"/api/v1/nodes?labelSelector={chosen}")["items"]
+    assert actual[SMALL]["upgradePolicy"]["drain"]["enable"] is True
+    for name, spec in actual.items():
+        selector = ",".join(f"{key}={value}" for key, value in spec["nodeSelector"].items())
+        nodes = pools.cluster.get(f"/api/v1/nodes?labelSelector={selector}")["items"]
         assert {node["metadata"]["name"].rpartition("-")[0] for node in nodes} == {name}
 
 
 def test_the_pools_cohort_holds_a_queue_for_each_class_and_team(pools: Pools) -> None:
     queues = {
-        each["metadata"]["name"]: each["spec"]
-        for each in pools.cluster.get(f"{KUEUE}/clusterqueues")["items"]
+        manifest["metadata"]["name"]: manifest["spec"]
+        for manifest in pools.cluster.get(f"{KUEUE}/clusterqueues")["items"]
     }
     assert {name: spec.get("cohortName") for name, spec in queues.items()} == {
         f"{LARGE}-confidential-risk": f"{LARGE}-confidential",
@@ -71,13 +71,18 @@ def test_the_pools_cohort_holds_a_queue_for_each_class_and_team(pools: Pools) ->
         SMALL: None,
     }
     cohorts = {
-        each["metadata"]["name"]: each["spec"] for each in pools.cluster.get(f"{KUEUE}/cohorts")["items"]
+        manifest["metadata"]["name"]: manifest["spec"]
+        for manifest in pools.cluster.get(f"{KUEUE}/cohorts")["items"]
     }
     assert cohorts[f"{LARGE}-confidential"]["parentName"] == LARGE
 
     def gpus(spec: dict[str, Any]) -> int:
         listed = spec["resourceGroups"][0]["flavors"][0]["resources"]
-        return sum(int(each["nominalQuota"]) for each in listed if each["name"] == "nvidia.com/gpu")
+        return sum(
+            int(resource_quota["nominalQuota"])
+            for resource_quota in listed
+            if resource_quota["name"] == "nvidia.com/gpu"
+        )
 
     of_large = [spec for name, spec in {**queues, **cohorts}.items() if name.startswith(LARGE)]
     assert sum(gpus(spec) for spec in of_large) == 32, "every GPU is somebody's, once"
@@ -88,22 +93,22 @@ def test_the_pools_cohort_holds_a_queue_for_each_class_and_team(pools: Pools) ->
 
 def test_each_pod_waits_in_a_queue_that_is_there_and_by_a_priority_that_is(pools: Pools) -> None:
     queues = {
-        (each["metadata"]["namespace"], each["metadata"]["name"])
-        for each in pools.cluster.get(f"{KUEUE}/localqueues")["items"]
+        (manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        for manifest in pools.cluster.get(f"{KUEUE}/localqueues")["items"]
     }
     priorities = pools.cluster.names(f"{KUEUE}/workloadpriorityclasses")
-    named = []
+    queue_names = []
     for path in (
         "/apis/apps/v1/deployments",
         "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets",
     ):
-        for each in pools.cluster.get(f"{path}?labelSelector=isthmus.dev/role=model")["items"]:
-            meta = each["metadata"]
+        for manifest in pools.cluster.get(f"{path}?labelSelector=isthmus.dev/role=model")["items"]:
+            meta = manifest["metadata"]
             labels = meta["labels"]
-            named.append(labels["kueue.x-k8s.io/priority-class"])
+            queue_names.append(labels["kueue.x-k8s.io/priority-class"])
             assert (meta["namespace"], labels["kueue.x-k8s.io/queue-name"]) in queues
-    assert set(named) == {f"{LARGE}-confidential", f"{LARGE}-batch", f"{SMALL}-internal"}
-    assert set(named) <= set(priorities)
+    assert set(queue_names) == {f"{LARGE}-confidential", f"{LARGE}-batch", f"{SMALL}-internal"}
+    assert set(queue_names) <= set(priorities)
 
 
 def test_both_pods_of_the_group_are_told_where_they_belong(pools: Pools) -> None:
@@ -111,9 +116,9 @@ def test_both_pods_of_the_group_are_told_where_they_belong(pools: Pools) -> None
     assert running(pods)
     assert len(pods) == 2
     for pod in pods:
-        told = pod["metadata"]["annotations"]
-        assert told["kueue.x-k8s.io/podset-required-topology"] == ZONE
-        assert told["kueue.x-k8s.io/podset-group-name"] == "group"
+        output = pod["metadata"]["annotations"]
+        assert output["kueue.x-k8s.io/podset-required-topology"] == ZONE
+        assert output["kueue.x-k8s.io/podset-group-name"] == "group"
 
 
 def test_three_pods_of_one_class_run_on_shares_of_gpus_and_no_other_class_may(pools: Pools) -> None:
@@ -129,20 +134,20 @@ def test_three_pods_of_one_class_run_on_shares_of_gpus_and_no_other_class_may(po
 
 def test_the_cluster_shows_what_a_healthy_pool_shows_but_for_what_operators_would_write(pools: Pools) -> None:
     """They do not run here."""
-    seen = pools.seen()
-    assert {(each.object.split()[0], each.path) for each in seen if not each.well} == {
+    observed = pools.seen()
+    assert {(entry.object.split()[0], entry.path) for entry in observed if not entry.well} == {
         ("ClusterPolicy", "status › state"),
         ("NVIDIADriver", "status › state"),
         ("ClusterQueue", "status › conditions › Active"),
         ("LocalQueue", "status › conditions › Active"),
     }
-    assert len([each for each in seen if each.well and each.object.startswith("Node")]) > 10
+    assert len([entry for entry in observed if entry.well and entry.object.startswith("Node")]) > 10
 
 
 def test_one_machine_of_four_that_shows_another_product_is_told(pools: Pools) -> None:
     pools.product(f"{LARGE}-0", "another")
     try:
-        (ill,) = [each for each in pools.seen() if not each.well and each.object.startswith("Node")]
+        (ill,) = [entry for entry in pools.seen() if not entry.well and entry.object.startswith("Node")]
         assert (ill.path, ill.count, ill.shown, ill.instead) == (
             "metadata › labels › nvidia.com/gpu.product",
             *(4, 3, ("another",)),
@@ -183,37 +188,37 @@ def test_the_api_takes_claims_and_the_fabrics_objects_to_the_last_field(pools: P
         *("DeviceClass", "ResourceClaimTemplate", "ComputeDomain", "LeaderWorkerSet"),
         *("NVIDIADriver", "ConfigMap", "ClusterQueue", "ResourceFlavor", "LocalQueue"),
     )
-    tried = [made for made in engine.made if made.kind in kinds]
-    assert {made.kind for made in tried} == set(kinds)
-    for made in tried:
-        _dry_run(pools.cluster, made)
+    tried = [created for created in engine.made if created.kind in kinds]
+    assert {created.kind for created in tried} == set(kinds)
+    for created in tried:
+        _dry_run(pools.cluster, created)
 
 
-def _dry_run(client: KubeClient, made: Made) -> None:
-    group = made.type.removeprefix("kubernetes:").rpartition(":")[0].removeprefix("core/")
+def _dry_run(client: KubeClient, created: Made) -> None:
+    group = created.type.removeprefix("kubernetes:").rpartition(":")[0].removeprefix("core/")
     root = "/api/v1" if group == "v1" else f"/apis/{group}"
     served = [
         kind
         for kind in client.get(root)["resources"]
-        if kind["kind"] == made.kind and "/" not in kind["name"]
+        if kind["kind"] == created.kind and "/" not in kind["name"]
     ]
-    assert served, f"nothing serves {group} {made.kind}"
-    space = f"/namespaces/{made.meta['namespace']}" if served[0]["namespaced"] else ""
-    said = {key: value for key, value in made.inputs.items() if key not in ("apiVersion", "kind")}
+    assert served, f"nothing serves {group} {created.kind}"
+    namespace_path = f"/namespaces/{created.meta['namespace']}" if served[0]["namespaced"] else ""
+    output = {key: value for key, value in created.inputs.items() if key not in ("apiVersion", "kind")}
     # Whole numbers came over the wire as floats, which is the mocks' doing.
-    body = {"apiVersion": group, "kind": made.kind, **plain(said)}
+    body = {"apiVersion": group, "kind": created.kind, **plain(output)}
     client.call(
         "POST",
-        f"{root}{space}/{served[0]['name']}",
+        f"{root}{namespace_path}/{served[0]['name']}",
         body=body,
         params={"dryRun": "All", "fieldValidation": "Strict"},
     )
 
 
 def test_an_up_of_the_same_changes_nothing(pools: Pools) -> None:
-    said = pools.up()
-    assert "unchanged" in said
-    assert not re.search(r"\d+ (created|updated|replaced|deleted)", said), said[-2000:]
+    output = pools.up()
+    assert "unchanged" in output
+    assert not re.search(r"\d+ (created|updated|replaced|deleted)", output), output[-2000:]
     pools.unchanged()
 
 
@@ -230,13 +235,13 @@ def test_a_chart_that_is_not_the_one_pinned_is_not_installed(pools: Pools) -> No
 def test_destroy_leaves_no_object_and_every_gpu_whole(pools: Pools) -> None:
     pools.must("destroy", "pools", "--yes")
     client = pools.cluster
-    assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
+    assert eventually(lambda: cluster.objects(client), lambda objects: not objects) == set()
     assert client.find("/apis/nvidia.com/v1/clusterpolicies/cluster-policy") is None
     assert client.find("/api/v1/namespaces/gpu-operator") is None
     node = client.get(f"/api/v1/nodes/{SMALL}-1")
     shares = eventually(
         lambda: client.get(f"/api/v1/nodes/{SMALL}-1")["status"]["allocatable"],
-        lambda found: found["nvidia.com/gpu"] == "4" and "nvidia.com/gpu.shared" not in found,
+        lambda value: value["nvidia.com/gpu"] == "4" and "nvidia.com/gpu.shared" not in value,
     )
     assert shares["nvidia.com/gpu"] == "4"
     assert "nvidia.com/device-plugin.config" not in node["metadata"]["labels"]

@@ -33,9 +33,9 @@ class World:
         from isthmus.core import yaml_files
 
         self.folder, self.home = folder, folder / "home"
-        wanted = folder / "small.requirements.yaml"
-        yaml_files.dump(REQUIREMENTS, "", wanted)
-        api.up(wanted, home=self.home)
+        expected = folder / "small.requirements.yaml"
+        yaml_files.dump(REQUIREMENTS, "", expected)
+        api.up(expected, home=self.home)
         self.env = inherited_variables() | api.environment(self.home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.cluster = KubeClient.from_kubeconfig(self.home / "kubeconfig", "fra1")
 
@@ -78,9 +78,9 @@ class World:
 def world(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("programs")
     try:
-        made = World(folder)
-        yield made
-        made.cluster.close()
+        new_world = World(folder)
+        yield new_world
+        new_world.cluster.close()
     finally:
         api.down(folder / "home")
 
@@ -90,12 +90,12 @@ def new(world: World, template: str, name: str) -> Path:
     at = world.folder / name
     at.mkdir()
     template_folder = str(ROOT / "templates" / template)
-    said = world.run(
+    output = world.run(
         *("pulumi", "new", template_folder, "--generate-only", "--yes", "--non-interactive"),
         *("--name", name, "--description", "Made by a test"),
         at=at,
     )
-    assert "Your new project is ready" in said or "Created project" in said, said
+    assert "Your new project is ready" in output or "Created project" in output, output
     (at / ".venv").symlink_to(Path(sys.prefix))
     return at
 
@@ -128,7 +128,7 @@ def test_the_template_of_an_estate_is_planned_and_rendered_by_the_documented_com
     world.run(*isthmus, "plan", "stacks/dev.requirements.yaml", "-o", "stacks/dev.plan.yaml", at=at)
     world.run(*isthmus, "render", "dev", "-o", "out/dev", "--project", str(at), at=at)
     graph = json.loads((at / "out" / "dev" / "graph.json").read_text())
-    assert any("ModelServer" in each["urn"] for each in graph["resources"])
+    assert any("ModelServer" in resource["urn"] for resource in graph["resources"])
     # The engine takes the same program from the same three files.
     world.run("pulumi", "stack", "init", "dev", at=at)
     shown = world.run("pulumi", "preview", "--stack", "dev", at=at)

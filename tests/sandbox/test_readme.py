@@ -41,7 +41,7 @@ def checkout(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(sandbox, tmp_path_factory) -> list[str]:
+def outputs(sandbox, tmp_path_factory) -> list[str]:
     """What each block printed, the stack being up as after `make up`."""
     root = checkout(tmp_path_factory.mktemp("readme"))
     env = dict(sandbox.env) | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
@@ -68,38 +68,38 @@ def test_a_stack_is_there_for_plain_pulumi_once_its_sandbox_is_up(sandbox, tmp_p
     up = [*isthmus, "sandbox", "up", "stacks/by-hand.requirements.yaml"]
     done = subprocess.run(up, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    asked = subprocess.run(
+    request = subprocess.run(
         ["pulumi", "stack", "ls"], cwd=root, env=env, capture_output=True, text=True, check=False
     )
-    assert "by-hand" in asked.stdout, asked.stdout + asked.stderr
+    assert "by-hand" in request.stdout, request.stdout + request.stderr
 
 
-def printed(said: list[str], command: str) -> str:
+def printed(outputs: list[str], command: str) -> str:
     """What the block that holds `command` printed."""
-    return next(text for block, text in zip(blocks(), said, strict=True) if command in block)
+    return next(text for block, text in zip(blocks(), outputs, strict=True) if command in block)
 
 
-def test_the_data_paths_are_an_output_of_the_stack(said):
-    shown = printed(said, "stack output data_paths")
+def test_the_data_paths_are_an_output_of_the_stack(outputs):
+    shown = printed(outputs, "stack output data_paths")
     name = bank.serving("transaction-narratives").id
     assert f"transaction-narratives (restricted): fra1/{name} only; never AWS" in shown
 
 
-def test_one_replica_more_replaces_nothing(said):
-    shown = printed(said, "pulumi up")
+def test_one_replica_more_replaces_nothing(outputs):
+    shown = printed(outputs, "pulumi up")
     assert re.search(r"~ +4 to update", shown), shown
     assert "replace" not in shown.split("Resources:")[1].splitlines()[1]
 
 
-def test_destroy_names_what_is_left(said):
-    shown = printed(said, "isthmus destroy")
+def test_destroy_names_what_is_left(outputs):
+    shown = printed(outputs, "isthmus destroy")
     assert "Keys that AWS deletes after their waiting period:" in shown
     assert "arn:aws:kms:" in shown
     assert "arn:aws:s3:::" not in shown, "a sandbox is disposable"
 
 
-def test_the_architects_attempt_to_break_the_boundary_is_refused(said):
-    shown = printed(said, "out/refused")
+def test_the_architects_attempt_to_break_the_boundary_is_refused(outputs):
+    shown = printed(outputs, "out/refused")
     assert "refused with exit code 1" in shown, shown
     assert "restricted" in shown
     assert "bedrock" in shown
@@ -107,5 +107,5 @@ def test_the_architects_attempt_to_break_the_boundary_is_refused(said):
 
 def test_every_make_target_that_the_readme_names_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    named = set(re.findall(r"`?make ([a-z]+)`?", README))
-    assert named <= targets, f"not in the Makefile: {sorted(named - targets)}"
+    names = set(re.findall(r"`?make ([a-z]+)`?", README))
+    assert names <= targets, f"not in the Makefile: {sorted(names - targets)}"

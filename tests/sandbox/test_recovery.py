@@ -34,12 +34,12 @@ RESOURCES = 200
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("recovery"))
-    made.fresh()
+    new_world = World(tmp_path_factory.mktemp("recovery"))
+    new_world.fresh()
     try:
-        yield made
+        yield new_world
     finally:
-        made.close()
+        new_world.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,14 @@ def clean(world: World, intruders: dict[str, str]) -> Clean:
         second = world.isthmus(verb)
         intruders[verb] = f"{second.code}: {second.error}"
     intruders["pid"] = str(first.process.pid)
-    said = first.end()
-    assert first.process.returncode == 0, said[-2000:]
+    output = first.end()
+    assert first.process.returncode == 0, output[-2000:]
     world.built = True
     resources = world.state()["resources"]
     retained = Counter(
-        each["type"] for each in resources if each.get("retainOnDelete") and each["type"] in aws.LISTED
+        resource["type"]
+        for resource in resources
+        if resource.get("retainOnDelete") and resource["type"] in aws.LISTED
     )
     sizes: dict[str, int] = dict.fromkeys(matrix.PHASES, RESOURCES)
     return Clean(
@@ -151,8 +153,8 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
         shutil.copy(world.root / name, tmp_path)
     shutil.copytree(world.root / "stacks", tmp_path / "stacks")
 
-    def pulumi(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["pulumi", *words, "--stack", world.stack]
+    def pulumi(*fragments: str) -> subprocess.CompletedProcess[str]:
+        command = ["pulumi", *fragments, "--stack", world.stack]
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
     def urns() -> list[str]:
@@ -171,8 +173,8 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
     s3.put_object(Bucket=bucket, Key=key, Body=body[:20000])
     broken = pulumi("stack", "export")
     assert broken.returncode != 0
-    told = failures.failure([], broken.stderr, world.stack, None)
-    assert "cut off or damaged in its backend" in str(told)
+    output = failures.failure([], broken.stderr, world.stack, None)
+    assert "cut off or damaged in its backend" in str(output)
     s3.delete_object(Bucket=bucket, Key=key)
     assert pulumi("stack", "init").returncode == 0
     assert pulumi(*bring_back).returncode == 0

@@ -24,13 +24,13 @@ LONGEST_FIRST = ("cluster", "api-server", "cli", "moto", "provider", "aws-provid
 def test_every_kill_is_recovered_from(kill: str, tmp_path: Path) -> None:
     """At every fifth resource of up and destroy, and at two points of every other phase."""
     world, wrong = World(tmp_path), []
-    told = TOLD / f"{kill}.txt"
-    told.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(HEAD + "\n", "utf-8")
+    results_file = TOLD / f"{kill}.txt"
+    results_file.parent.mkdir(parents=True, exist_ok=True)
+    results_file.write_text(HEAD + "\n", "utf-8")
     try:
         clean = matrix.measure(world)
         for ok, line in results(world, clean, (kill,), matrix.PHASES, interval=5, points=2, rows=False):
-            with told.open("a", encoding="utf-8") as file:
+            with results_file.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
             wrong += [] if ok else [line]
     finally:

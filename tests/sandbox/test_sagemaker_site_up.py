@@ -38,17 +38,17 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
         if weights is not None:
             hosted_of(data)["weights"] = weights
         checked = CheckedPlatform.model_validate(data)
-        place = next(each for each in checked.sites if each.kind == "aws")
+        place = next(site for site in checked.sites if site.kind == "aws")
         provider = providers.aws(place, {"isthmus-platform": "hosted"}, sandbox=True)
 
         def at(name: str, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(providers=[provider], depends_on=after or [])
 
-        made = AwsSite("hosted", checked, place, at)
-        side = made.sides["confidential-frankfurt"]
+        new_aws_site = AwsSite("hosted", checked, place, at)
+        side = new_aws_site.sides["confidential-frankfurt"]
         pulumi.export("name", side.hosted[HOSTED])
         pulumi.export("url", side.hosted_url)
-        lists = pulumi.Output.all(*made.retained, *made.records)
+        lists = pulumi.Output.all(*new_aws_site.retained, *new_aws_site.records)
         pulumi.export("retained", lists.apply(lambda many: [one for each in many for one in each]))
 
     return program
@@ -57,10 +57,14 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
 def alarms(stack: Stack, state: str) -> None:
     """Both alarms of the endpoint, set by hand: nothing is measured here."""
     watch = stack.boto("cloudwatch")
-    named = [each for each in watch.describe_alarms()["MetricAlarms"] if each["Namespace"] == "AWS/SageMaker"]
-    assert len(named) == 2
-    for each in named:
-        watch.set_alarm_state(AlarmName=each["AlarmName"], StateValue=state, StateReason="a test")
+    names = [
+        metric_alarm
+        for metric_alarm in watch.describe_alarms()["MetricAlarms"]
+        if metric_alarm["Namespace"] == "AWS/SageMaker"
+    ]
+    assert len(names) == 2
+    for alarm in names:
+        watch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason="a test")
 
 
 def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_never_deleted(
@@ -70,14 +74,15 @@ def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_nev
 
     stack.own(site())
     stack.up()
-    made, sagemaker = stack.outputs(), stack.boto("sagemaker")
+    outputs, sagemaker = stack.outputs(), stack.boto("sagemaker")
     assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
-    before = sagemaker.describe_endpoint(EndpointName=made["name"])
+    before = sagemaker.describe_endpoint(EndpointName=outputs["name"])
     private = {
-        each["ServiceName"]: each for each in stack.boto("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        service["ServiceName"]: service
+        for service in stack.boto("ec2").describe_vpc_endpoints()["VpcEndpoints"]
     }
     runtime = private["com.amazonaws.eu-central-1.sagemaker.runtime"]
-    assert made["url"].removeprefix("https://").startswith(runtime["VpcEndpointId"])
+    assert outputs["url"].removeprefix("https://").startswith(runtime["VpcEndpointId"])
     assert before["EndpointArn"] in runtime["PolicyDocument"]
 
     # An alarm goes off while it is deployed: AWS takes it back, the run fails, and nothing that serves is deleted.
@@ -86,7 +91,7 @@ def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_nev
     with pytest.raises(auto.CommandError, match="AWS has taken the deployment back"):
         stack.up()
     assert (
-        sagemaker.describe_endpoint(EndpointName=made["name"])["EndpointConfigName"]
+        sagemaker.describe_endpoint(EndpointName=outputs["name"])["EndpointConfigName"]
         == before["EndpointConfigName"]
     )
     kept = sagemaker.describe_endpoint_config(EndpointConfigName=before["EndpointConfigName"])
@@ -98,7 +103,7 @@ def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_nev
     alarms(stack, "OK")
     changes = kinds(stack.up().summary.resource_changes)
     assert changes.get("update") == 1, changes
-    after = sagemaker.describe_endpoint(EndpointName=made["name"])
+    after = sagemaker.describe_endpoint(EndpointName=outputs["name"])
     assert after["CreationTime"] == before["CreationTime"], "the endpoint was made anew"
     (config,) = sagemaker.list_endpoint_configs()["EndpointConfigs"]
     assert config["EndpointConfigName"] == after["EndpointConfigName"] != before["EndpointConfigName"]

@@ -40,26 +40,26 @@ class Hosted(Alone):
     @property
     def endpoint(self) -> dict[str, Any]:
         sagemaker = self.boto("sagemaker")
-        (found,) = sagemaker.list_endpoints()["Endpoints"]
-        return sagemaker.describe_endpoint(EndpointName=found["EndpointName"])
+        (actual,) = sagemaker.list_endpoints()["Endpoints"]
+        return sagemaker.describe_endpoint(EndpointName=actual["EndpointName"])
 
     def config(self, name: str) -> dict[str, Any]:
         return self.boto("sagemaker").describe_endpoint_config(EndpointConfigName=name)
 
     def alarm(self, state: str) -> None:
         (name,) = [
-            each["AlarmName"]
-            for each in self.boto("cloudwatch").describe_alarms()["MetricAlarms"]
-            if each["MetricName"] == "Invocation5XXErrors"
+            metric_alarm["AlarmName"]
+            for metric_alarm in self.boto("cloudwatch").describe_alarms()["MetricAlarms"]
+            if metric_alarm["MetricName"] == "Invocation5XXErrors"
         ]
         self.boto("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
 
 
 @pytest.fixture(scope="module")
 def hosted(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    with standing(Hosted, tmp_path_factory.mktemp("hosted")) as made:
-        made.up()
-        yield made
+    with standing(Hosted, tmp_path_factory.mktemp("hosted")) as new_hosted:
+        new_hosted.up()
+        yield new_hosted
 
 
 def test_the_model_is_isolated_in_the_network_that_carries_its_class(hosted: Hosted) -> None:
@@ -68,20 +68,20 @@ def test_the_model_is_isolated_in_the_network_that_carries_its_class(hosted: Hos
     assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.g6e.2xlarge", 3)
     assert shadow["InitialVariantWeight"] == 0.05
     assert "KmsKeyId" not in config, "AWS takes no key for machines with disks of their own"
-    vpcs = {each["VpcId"] for each in hosted.boto("ec2").describe_vpcs()["Vpcs"] if not each["IsDefault"]}
-    for one in (variant, shadow):
-        model = hosted.boto("sagemaker").describe_model(ModelName=one["ModelName"])
+    vpcs = {vpc["VpcId"] for vpc in hosted.boto("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]}
+    for vpc_id in (variant, shadow):
+        model = hosted.boto("sagemaker").describe_model(ModelName=vpc_id["ModelName"])
         assert model["EnableNetworkIsolation"] is True
         subnets = hosted.boto("ec2").describe_subnets(SubnetIds=model["VpcConfig"]["Subnets"])["Subnets"]
-        assert {each["VpcId"] for each in subnets} == vpcs
-        assert len({each["AvailabilityZone"] for each in subnets}) == 2, "a zone's loss would take all"
+        assert {subnet["VpcId"] for subnet in subnets} == vpcs
+        assert len({vpc["AvailabilityZone"] for vpc in subnets}) == 2, "a zone's loss would take all"
         (group,) = hosted.boto("ec2").describe_security_groups(
             GroupIds=model["VpcConfig"]["SecurityGroupIds"]
         )["SecurityGroups"]
         assert group["IpPermissions"] == []
-        (way,) = group["IpPermissionsEgress"]
-        assert way["IpRanges"] == []
-        assert [each["PrefixListId"] for each in way["PrefixListIds"]] != []
+        (rule,) = group["IpPermissionsEgress"]
+        assert rule["IpRanges"] == []
+        assert [prefix_list["PrefixListId"] for prefix_list in rule["PrefixListIds"]] != []
 
 
 def test_what_is_captured_is_sealed_by_our_key_and_erased_in_time(hosted: Hosted) -> None:
@@ -108,20 +108,20 @@ def test_it_scales_between_two_and_six(hosted: Hosted) -> None:
 
 
 def test_its_translator_calls_it_by_the_private_endpoint(hosted: Hosted) -> None:
-    space = "/api/v1/namespaces/isthmus-confidential/configmaps"
+    namespace_path = "/api/v1/namespaces/isthmus-confidential/configmaps"
     (config,) = [
-        each["data"]["config.yaml"]
-        for each in hosted.cluster.get(space)["items"]
-        if each["metadata"]["name"].startswith("confidential-translator-config")
+        manifest["data"]["config.yaml"]
+        for manifest in hosted.cluster.get(namespace_path)["items"]
+        if manifest["metadata"]["name"].startswith("confidential-translator-config")
     ]
     (model,) = yaml_files.loads(config, "config").data["models"]
     assert model["provider"] == "sagemaker"
     assert model["endpoint"] == hosted.endpoint["EndpointName"]
     assert model["model"] == "Qwen/Qwen3-8B"
     (private,) = [
-        each
-        for each in hosted.boto("ec2").describe_vpc_endpoints()["VpcEndpoints"]
-        if each["ServiceName"].endswith(".sagemaker.runtime")
+        vpc_endpoint
+        for vpc_endpoint in hosted.boto("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        if vpc_endpoint["ServiceName"].endswith(".sagemaker.runtime")
     ]
     assert model["endpoint_url"].removeprefix("https://").startswith(private["VpcEndpointId"])
     assert hosted.endpoint["EndpointArn"] in private["PolicyDocument"]
@@ -166,14 +166,16 @@ def test_once_the_alarm_is_over_the_same_command_moves_the_same_endpoint(hosted:
 def test_destroy_of_a_sandbox_leaves_nothing_of_the_endpoint_and_names_its_dying_key(hosted: Hosted) -> None:
     """A sandbox's platform is disposable: captures go with it. What a durable one keeps is test_lifecycle_up's."""
     capture = hosted.config(hosted.endpoint["EndpointConfigName"])["DataCaptureConfig"]
-    said = hosted.must("destroy", "hosted", "--yes")
-    assert capture["KmsKeyId"].rsplit("/")[-1] in said, "its key dies slowly, and that is not named"
+    output = hosted.must("destroy", "hosted", "--yes")
+    assert capture["KmsKeyId"].rsplit("/")[-1] in output, "its key dies slowly, and that is not named"
     assert hosted.boto("s3").list_buckets()["Buckets"] == []
     assert hosted.boto("sagemaker").list_endpoints()["Endpoints"] == []
     scaling = hosted.boto("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     assert hosted.boto("iam").list_roles()["Roles"] == []
     assert hosted.boto("cloudwatch").describe_alarms()["MetricAlarms"] == []
-    groups = [each["logGroupName"] for each in hosted.boto("logs").describe_log_groups()["logGroups"]]
-    assert not [each for each in groups if each.startswith("/aws/sagemaker")]
+    groups = [
+        log_group["logGroupName"] for log_group in hosted.boto("logs").describe_log_groups()["logGroups"]
+    ]
+    assert not [group for group in groups if group.startswith("/aws/sagemaker")]
     assert hosted.held() == []

@@ -158,17 +158,17 @@ def volumes(client: KubeClient) -> None:
 @pytest.fixture(scope="module")
 def served(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     folder = tmp_path_factory.mktemp("serving")
-    with standing(lambda root, home: Mixed(root, home, REQUIREMENTS, PLAN, OVERRIDES), folder) as made:
-        volumes(made.cluster)
-        made.up()
-        yield made
+    with standing(lambda root, home: Mixed(root, home, REQUIREMENTS, PLAN, OVERRIDES), folder) as project:
+        volumes(project.cluster)
+        project.up()
+        yield project
 
 
 def load(served: Mixed, endpoint: str, replicas: int) -> None:
     """As the autoscaler does it."""
     path = f"/apis/apps/v1/namespaces/{SPACE}/deployments/{endpoint}/scale"
     body = {"spec": {"replicas": replicas}}
-    served.cluster.call("PATCH", path, body=body, media="application/merge-patch+json")
+    served.cluster.call("PATCH", path, body=body, content_type="application/merge-patch+json")
 
     def settled(pods: list[dict[str, Any]]) -> bool:
         return len(pods) == replicas and (not pods or running(pods))
@@ -191,20 +191,24 @@ def scaled(served: Mixed, endpoint: str) -> dict[str, Any]:
 
 def config(served: Mixed) -> str:
     """The gateway's file."""
-    made = served.cluster.get(f"/api/v1/namespaces/{SPACE}/configmaps")["items"]
-    (found,) = [each for each in made if each["metadata"]["name"].startswith("internal-gateway-config")]
-    return found["data"]["config.yaml"]
+    created = served.cluster.get(f"/api/v1/namespaces/{SPACE}/configmaps")["items"]
+    (actual,) = [
+        manifest for manifest in created if manifest["metadata"]["name"].startswith("internal-gateway-config")
+    ]
+    return actual["data"]["config.yaml"]
 
 
 def on_the_disks(served: Mixed, folder: str, digest: str) -> None:
     """One volume and claim for all machines of the pool, filled on each before the model's pod came there."""
     every = served.cluster.get("/api/v1/persistentvolumes")["items"]
     # Another one is for what the engine compiles.
-    (volume,) = [each for each in every if each["spec"].get("local", {}).get("path") == f"{folder}/internal"]
+    (volume,) = [
+        entry for entry in every if entry["spec"].get("local", {}).get("path") == f"{folder}/internal"
+    ]
     assert volume["status"]["phase"] == "Bound"
-    space = f"/api/v1/namespaces/{SPACE}"
-    claims = served.cluster.get(f"{space}/persistentvolumeclaims")["items"]
-    (claim,) = [each for each in claims if each["metadata"]["name"].startswith(f"{NEXT}-weights")]
+    namespace_path = f"/api/v1/namespaces/{SPACE}"
+    claims = served.cluster.get(f"{namespace_path}/persistentvolumeclaims")["items"]
+    (claim,) = [claim for claim in claims if claim["metadata"]["name"].startswith(f"{NEXT}-weights")]
     assert (claim["status"]["phase"], claim["spec"]["volumeName"]) == ("Bound", volume["metadata"]["name"])
     status = served.cluster.get(f"/apis/apps/v1/namespaces/{SPACE}/daemonsets/{NEXT}-fetch")["status"]
     assert (status["numberReady"], status["updatedNumberScheduled"]) == (2, 2)
@@ -215,7 +219,12 @@ def on_the_disks(served: Mixed, folder: str, digest: str) -> None:
     for pod in (*fetchers, model):
         assert claim["metadata"]["name"] in str(pod["spec"]["volumes"])
         assert f"--digest={digest}" in pod["spec"]["initContainers"][0]["args"]
-    ready = [each for pod in fetchers for each in pod["status"]["conditions"] if each["type"] == "Ready"]
+    ready = [
+        condition
+        for pod in fetchers
+        for condition in pod["status"]["conditions"]
+        if condition["type"] == "Ready"
+    ]
     assert max(each["lastTransitionTime"] for each in ready) <= model["metadata"]["creationTimestamp"]
     assert f"/models/{NEXT}/{digest.removeprefix('sha256:')}" == model["spec"]["containers"][0]["args"][0]
 
@@ -240,8 +249,8 @@ def test_weights_lie_on_every_machine_of_the_pool_before_a_pod_starts(served: Mi
 def test_keda_is_told_what_to_measure_and_the_api_server_took_it(served: Mixed) -> None:
     spec = scaled(served, CHAT)
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 4)
-    assert {each["name"] for each in spec["triggers"]} == {"waiting", "kv-cache", "in-batches"}
-    assert "asked-for" in {each["name"] for each in scaled(served, VECTORS)["triggers"]}
+    assert {entry["name"] for entry in spec["triggers"]} == {"waiting", "kv-cache", "in-batches"}
+    assert "asked-for" in {entry["name"] for entry in scaled(served, VECTORS)["triggers"]}
 
 
 def test_the_class_has_quota_for_the_most_replicas(served: Mixed) -> None:
@@ -287,15 +296,15 @@ def test_what_the_load_has_made_of_it_stays_through_a_change(served: Mixed) -> N
 def test_a_router_is_told_of_weights_and_pools_and_the_api_server_took_it(served: Mixed) -> None:
     api = f"/apis/gateway.networking.k8s.io/v1/namespaces/{SPACE}"
     route = served.cluster.get(f"{api}/httproutes/internal-router-assistant")["spec"]
-    refs = {each["name"]: (each["kind"], each["weight"]) for each in route["rules"][0]["backendRefs"]}
+    refs = {rule["name"]: (rule["kind"], rule["weight"]) for rule in route["rules"][0]["backendRefs"]}
     assert refs == {CHAT: ("InferencePool", 90_000), NEXT: ("Service", 10_000)}
     assert served.cluster.get(f"{api}/gateways/internal-router")["spec"]["gatewayClassName"] == "istio"
     pools = f"/apis/inference.networking.k8s.io/v1/namespaces/{SPACE}/inferencepools"
     spec = served.cluster.get(f"{pools}/{CHAT}")["spec"]
     assert spec["endpointPickerRef"]["failureMode"] == "FailClose"
-    chosen: dict[str, str] = spec["selector"]["matchLabels"]
+    selector: dict[str, str] = spec["selector"]["matchLabels"]
     every = served.cluster.get(f"/api/v1/namespaces/{SPACE}/pods")["items"]
-    picked = [pod for pod in every if chosen.items() <= pod["metadata"]["labels"].items()]
+    picked = [pod for pod in every if selector.items() <= pod["metadata"]["labels"].items()]
     assert {pod["metadata"]["labels"]["isthmus.dev/endpoint"] for pod in picked} == {CHAT}
     assert "percent" not in config(served), "the router splits now"
 
@@ -303,5 +312,5 @@ def test_a_router_is_told_of_weights_and_pools_and_the_api_server_took_it(served
 def test_destroy_leaves_nothing(served: Mixed) -> None:
     served.must("destroy", "mixed", "--yes")
     client = served.cluster
-    assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
+    assert eventually(lambda: cluster.objects(client), lambda objects: not objects) == set()
     assert served.held() == []

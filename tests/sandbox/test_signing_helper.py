@@ -39,9 +39,9 @@ def helper() -> Path:
         if not (shutil.which("cc") or shutil.which("gcc")):
             pytest.skip("aws_signing_helper is built with a C compiler, and there is none")
         install(tools=["signing-helper"])
-    found = find("aws_signing_helper")
-    assert found is not None
-    return found
+    actual = find("aws_signing_helper")
+    assert actual is not None
+    return actual
 
 
 @dataclass
@@ -107,7 +107,7 @@ def identity(folder: Path, authority: Authority, name: str = NAME) -> Path:
 
 def arguments(account: Account, mount: Path, port: int, command: str = "serve") -> list[str]:
     """The component's own command line, its mount and port put in place."""
-    made: AwsIdentity = {
+    created: AwsIdentity = {
         **account.arns,  # type: ignore[typeddict-item]
         "region": REGION,
         "session_seconds": 3600,
@@ -118,18 +118,18 @@ def arguments(account: Account, mount: Path, port: int, command: str = "serve") 
     import pulumi
 
     parts = credential_helper(
-        "t", "internal-translator", "isthmus-internal", {}, made, pulumi.ResourceOptions()
+        "t", "internal-translator", "isthmus-internal", {}, created, pulumi.ResourceOptions()
     )
-    said = [
+    output = [
         str(each).replace("/etc/isthmus/identity", str(mount)) for each in parts.containers[0]["command"][1:]
     ]
-    said[said.index("--port") + 1] = str(port)
+    output[output.index("--port") + 1] = str(port)
     if command == "credential-process":
         for option in ("--port", "--hop-limit"):
-            at = said.index(option)
-            del said[at : at + 2]
-        said[0] = command
-    return said
+            at = output.index(option)
+            del output[at : at + 2]
+        output[0] = command
+    return output
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_the_translator_calls_bedrock_with_a_session_that_its_certificate_got(
     key = sent["authorization"].partition("Credential=")[2].partition("/")[0]
     import boto3
 
-    who = boto3.client(
+    user = boto3.client(
         "sts",
         endpoint_url=account.url,
         region_name=REGION,
@@ -211,7 +211,7 @@ def test_the_translator_calls_bedrock_with_a_session_that_its_certificate_got(
         aws_session_token=sent["x-amz-security-token"],
     ).get_caller_identity()
     role = account.arns["role_arn"].rsplit("/", 1)[-1]
-    assert f"assumed-role/{role}/" in who["Arn"], who["Arn"]
+    assert f"assumed-role/{role}/" in user["Arn"], user["Arn"]
 
 
 def ask(helper: Path, account: Account, mount: Path) -> subprocess.CompletedProcess[str]:

@@ -134,12 +134,12 @@ class Mixed(Alone):
         self,
         root: Path,
         home: Path,
-        asked: dict[str, Any] = REQUIREMENTS,
+        request: dict[str, Any] = REQUIREMENTS,
         plan: dict[str, Any] = PLAN,
         overrides: dict[str, Any] = OVERRIDES,
     ) -> None:
         super().__init__(root, home, "mixed", files=("Pulumi.yaml",))
-        yaml_files.dump(asked, "", self.requirements)
+        yaml_files.dump(request, "", self.requirements)
         self.plan(plan)
         self.settle(overrides)
         self.begin("fra1")
@@ -159,9 +159,9 @@ class Mixed(Alone):
 
 @pytest.fixture(scope="module")
 def mixed(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    with standing(Mixed, tmp_path_factory.mktemp("mixed")) as made:
-        made.up()
-        yield made
+    with standing(Mixed, tmp_path_factory.mktemp("mixed")) as new_mixed:
+        new_mixed.up()
+        yield new_mixed
 
 
 def running(pods: list[dict[str, Any]]) -> bool:
@@ -176,13 +176,13 @@ def test_every_pod_of_both_groups_runs_on_a_machine_of_its_own_within_one_zone(m
     for pod in pods:
         zones.setdefault(pod["metadata"]["labels"][GROUP], set()).add(mixed.zone(pod))
     assert sorted(zones) == ["0", "1"]
-    assert all(len(each) == 1 for each in zones.values()), "a domain's loss would take both groups"
+    assert all(len(zone) == 1 for zone in zones.values()), "a domain's loss would take both groups"
     assert zones["0"] != zones["1"]
 
 
 def test_pod_security_and_admission_took_the_groups_pods_as_they_are(mixed: Mixed) -> None:
-    space = mixed.cluster.get("/api/v1/namespaces/isthmus-confidential")["metadata"]["labels"]
-    assert space["pod-security.kubernetes.io/enforce"] == "restricted"
+    namespace_path = mixed.cluster.get("/api/v1/namespaces/isthmus-confidential")["metadata"]["labels"]
+    assert namespace_path["pod-security.kubernetes.io/enforce"] == "restricted"
     for pod in mixed.pods(WIDE):
         assert pod["spec"]["securityContext"]["sysctls"]
         assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "8"
@@ -193,9 +193,11 @@ def test_the_service_leads_to_leaders_and_each_group_knows_its_own(mixed: Mixed)
 
     def targets(service: str) -> set[str]:
         slices = mixed.cluster.get(f"{path}?labelSelector=kubernetes.io/service-name={service}")["items"]
-        return {each["targetRef"]["name"] for one in slices for each in one.get("endpoints") or []}
+        return {
+            endpoint["targetRef"]["name"] for slice in slices for endpoint in slice.get("endpoints") or []
+        }
 
-    assert eventually(lambda: targets(WIDE), lambda found: len(found) == 2) == {
+    assert eventually(lambda: targets(WIDE), lambda value: len(value) == 2) == {
         f"{WIDE}-group-0",
         f"{WIDE}-group-1",
     }
@@ -221,8 +223,8 @@ def test_slices_are_advertised_where_the_layout_says_and_pods_have_them(mixed: M
             if key.startswith("nvidia.com/mig-")
         }
     assert sum(whole.values()) == 80 - 3, "two GPUs for the one that outlives a node, one that is shared"
-    assert sum(each.get("3g.40gb", 0) for each in slices.values()) == 4
-    assert sum(each.get("1g.10gb", 0) for each in slices.values()) == 7
+    assert sum(slice.get("3g.40gb", 0) for slice in slices.values()) == 4
+    assert sum(slice.get("1g.10gb", 0) for slice in slices.values()) == 7
     for endpoint, profile, count in ((SMALL, "3g.40gb", 4), (SHARED, "1g.10gb", 2)):
         pods = mixed.pods(endpoint)
         assert running(pods)
@@ -238,7 +240,9 @@ def test_the_queue_gives_out_what_there_is(mixed: Mixed) -> None:
     queue = mixed.cluster.get(f"/apis/kueue.x-k8s.io/v1beta2/clusterqueues/{POOL}")
     (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
     quota = {
-        each["name"]: int(each["nominalQuota"]) for each in flavor["resources"] if "nvidia" in each["name"]
+        resource["name"]: int(resource["nominalQuota"])
+        for resource in flavor["resources"]
+        if "nvidia" in resource["name"]
     }
     assert quota == {"nvidia.com/gpu": 77, "nvidia.com/mig-3g.40gb": 4, "nvidia.com/mig-1g.10gb": 7}
 
@@ -265,8 +269,8 @@ def test_one_group_more_touches_no_pod_that_runs(mixed: Mixed) -> None:
     plan = json.loads(json.dumps(PLAN))
     plan["endpoints"][0] |= {"replicas": 3, "gpus": 48, "replicas_by_domain": {"fra1-a": 2, "fra1-b": 1}}
     mixed.plan(plan)
-    said = mixed.up()
-    assert "replaces" not in said
+    output = mixed.up()
+    assert "replaces" not in output
     pods = mixed.pods(WIDE)
     assert running(pods)
     assert len(pods) == 6
@@ -276,12 +280,12 @@ def test_one_group_more_touches_no_pod_that_runs(mixed: Mixed) -> None:
 def test_destroy_leaves_nothing_and_the_gpus_whole(mixed: Mixed) -> None:
     mixed.must("destroy", "mixed", "--yes")
     client = mixed.cluster
-    assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
-    assert eventually(lambda: mixed.pods(WIDE), lambda found: not found) == []
+    assert eventually(lambda: cluster.objects(client), lambda objects: not objects) == set()
+    assert eventually(lambda: mixed.pods(WIDE), lambda objects: not objects) == []
 
     def gpus() -> list[str]:
         nodes = [client.get(f"/api/v1/nodes/{name}") for name in NODES]
         return [node["status"]["allocatable"]["nvidia.com/gpu"] for node in nodes]
 
-    assert eventually(gpus, lambda found: set(found) == {"8"}) == ["8"] * 10
+    assert eventually(gpus, lambda value: set(value) == {"8"}) == ["8"] * 10
     assert mixed.held() == []

@@ -19,9 +19,9 @@ ACCOUNT = "123456789012"
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
-        yield made
-        made.stack.destroy()
+        new_stack = Stack(tmp_path, url)
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def account(days: int = 400, monthly_usd: float = 4000) -> None:
@@ -97,40 +97,43 @@ def account(days: int = 400, monthly_usd: float = 4000) -> None:
 
 def settled(stack: Stack) -> None:
     """A refresh and a preview find nothing to change."""
-    found = stack.stack.preview(refresh=True, expect_no_changes=True)
-    assert set(kinds(found.change_summary)) == {"same"}
+    actual = stack.stack.preview(refresh=True, expect_no_changes=True)
+    assert set(kinds(actual.change_summary)) == {"same"}
 
 
 def left(stack: Stack) -> dict[str, list[str]]:
     """What the account holds, by kind."""
     kms, states = stack.boto("kms"), {}
     for key in kms.list_keys()["Keys"]:
-        found = kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"]
-        if found["KeyState"] == "Enabled" and found["KeyManager"] == "CUSTOMER":
-            states[key["KeyArn"]] = found["Description"]
+        answer = kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"]
+        if answer["KeyState"] == "Enabled" and answer["KeyManager"] == "CUSTOMER":
+            states[key["KeyArn"]] = answer["Description"]
     return {
         "keys": sorted(states),
-        "buckets": [each["Name"] for each in stack.boto("s3").list_buckets()["Buckets"]],
+        "buckets": [bucket["Name"] for bucket in stack.boto("s3").list_buckets()["Buckets"]],
         "log groups": [
-            each["logGroupName"] for each in stack.boto("logs").describe_log_groups()["logGroups"]
+            log_group["logGroupName"] for log_group in stack.boto("logs").describe_log_groups()["logGroups"]
         ],
-        "trails": [each["Name"] for each in stack.boto("cloudtrail").list_trails()["Trails"]],
-        "topics": [each["TopicArn"] for each in stack.boto("sns").list_topics()["Topics"]],
-        "rules": [each["Name"] for each in stack.boto("events").list_rules()["Rules"]],
-        "alarms": [each["AlarmName"] for each in stack.boto("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "trails": [trail["Name"] for trail in stack.boto("cloudtrail").list_trails()["Trails"]],
+        "topics": [topic["TopicArn"] for topic in stack.boto("sns").list_topics()["Topics"]],
+        "rules": [rule["Name"] for rule in stack.boto("events").list_rules()["Rules"]],
+        "alarms": [
+            metric_alarm["AlarmName"]
+            for metric_alarm in stack.boto("cloudwatch").describe_alarms()["MetricAlarms"]
+        ],
         "filters": [
-            each["filterName"] for each in stack.boto("logs").describe_metric_filters()["metricFilters"]
+            filter["filterName"] for filter in stack.boto("logs").describe_metric_filters()["metricFilters"]
         ],
-        "roles": [each["RoleName"] for each in stack.boto("iam").list_roles()["Roles"]],
+        "roles": [role["RoleName"] for role in stack.boto("iam").list_roles()["Roles"]],
         "policies": [
-            each["PolicyName"] for each in stack.boto("iam").list_policies(Scope="Local")["Policies"]
+            policy["PolicyName"] for policy in stack.boto("iam").list_policies(Scope="Local")["Policies"]
         ],
         "budgets": [
-            each["BudgetName"]
-            for each in stack.boto("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
+            budget["BudgetName"]
+            for budget in stack.boto("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
         ],
         "monitors": [
-            each["MonitorArn"] for each in stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
+            monitor["MonitorArn"] for monitor in stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
         ],
     }
 
@@ -149,10 +152,10 @@ def test_trail_and_budgets_go_up_are_mended_changed_and_leave_what_they_name(sta
     cloudtrail.stop_logging(Name=before["trail_arn"])
     narrow = [{"FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]}]
     cloudtrail.put_event_selectors(TrailName=before["trail_arn"], AdvancedEventSelectors=narrow)
-    rule = next(each["Name"] for each in events.list_rules()["Rules"] if "-trail-" in each["Name"])
+    rule = next(rule["Name"] for rule in events.list_rules()["Rules"] if "-trail-" in rule["Name"])
     events.disable_rule(Name=rule)
-    found = stack.stack.preview(refresh=True)
-    assert kinds(found.change_summary)["update"] == 2, "the trail and the rule"
+    actual = stack.stack.preview(refresh=True)
+    assert kinds(actual.change_summary)["update"] == 2, "the trail and the rule"
     stack.stack.up(refresh=True)
     assert_recording(stack, before)
     assert events.describe_rule(Name=rule)["State"] == "ENABLED"
@@ -169,8 +172,8 @@ def test_trail_and_budgets_go_up_are_mended_changed_and_leave_what_they_name(sta
 
     stack.stack.destroy()
     after = left(stack)
-    kept = [before["bucket"], before["log_group"]]
-    assert [*after.pop("buckets"), *after.pop("log groups")] == kept
+    retained = [before["bucket"], before["log_group"]]
+    assert [*after.pop("buckets"), *after.pop("log groups")] == retained
     assert after.pop("keys") == sorted(arn for arn in before["retained"] if ":kms:" in arn)
     assert {kind for kind, names in after.items() if names} == set(), after
     tags = stack.boto("ce").list_cost_allocation_tags(Status="Active")["CostAllocationTags"]
@@ -188,32 +191,36 @@ def assert_recording(stack: Stack, outputs: dict[str, Any]) -> None:
     selectors = cloudtrail.get_event_selectors(TrailName=outputs["trail_arn"])["AdvancedEventSelectors"]
     assert len(selectors) == 14
     policy = json.loads(stack.boto("s3").get_bucket_policy(Bucket=outputs["bucket"])["Policy"])
-    delivers = next(each for each in policy["Statement"] if each["Sid"] == "TrailDelivers")
+    delivers = next(statement for statement in policy["Statement"] if statement["Sid"] == "TrailDelivers")
     assert delivers["Condition"]["StringEquals"]["aws:SourceArn"] == outputs["trail_arn"]
     key = json.loads(
         stack.boto("kms").get_key_policy(KeyId=outputs["retained"][1], PolicyName="default")["Policy"]
     )
-    seals = next(each for each in key["Statement"] if each["Sid"] == "SealTheTrail")
+    seals = next(statement for statement in key["Statement"] if statement["Sid"] == "SealTheTrail")
     assert seals["Condition"]["StringEquals"]["aws:SourceArn"] == outputs["trail_arn"], (
         "the trail could not write: the name in its policies is not the one it got"
     )
     alarms = stack.boto("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert [each["AlarmActions"] for each in alarms] == [[outputs["alarm_topic"]]] * 2
-    told = stack.boto("sns").list_subscriptions_by_topic(TopicArn=outputs["alarm_topic"])["Subscriptions"]
-    assert [each["Endpoint"] for each in told] == ["soc@bank.example"]
+    assert [alarm["AlarmActions"] for alarm in alarms] == [[outputs["alarm_topic"]]] * 2
+    output = stack.boto("sns").list_subscriptions_by_topic(TopicArn=outputs["alarm_topic"])["Subscriptions"]
+    assert [endpoint["Endpoint"] for endpoint in output] == ["soc@bank.example"]
     tags = cloudtrail.list_tags(ResourceIdList=[outputs["trail_arn"]])["ResourceTagList"][0]["TagsList"]
     assert {"Key": "isthmus-platform", "Value": "bank"} in tags
 
 
 def assert_budgets(stack: Stack, outputs: dict[str, Any]) -> None:
     budgets = stack.boto("budgets")
-    found = {each["BudgetName"]: each for each in budgets.describe_budgets(AccountId=ACCOUNT)["Budgets"]}
-    assert len(found) == 2
-    name = next(each for each in found if each.startswith("bank-money-internal"))
-    assert found[name]["CostFilters"] == {"TagKeyValue": ["user:isthmus.dev/class$internal"]}
-    assert float(found[name]["BudgetLimit"]["Amount"]) == 4000
+    answer = {
+        budget["BudgetName"]: budget for budget in budgets.describe_budgets(AccountId=ACCOUNT)["Budgets"]
+    }
+    assert len(answer) == 2
+    name = next(alert for alert in answer if alert.startswith("bank-money-internal"))
+    assert answer[name]["CostFilters"] == {"TagKeyValue": ["user:isthmus.dev/class$internal"]}
+    assert float(answer[name]["BudgetLimit"]["Amount"]) == 4000
     alerts = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=name)["Notifications"]
-    assert sorted((each["NotificationType"], each["Threshold"]) for each in alerts) == [
+    assert sorted(
+        (notification["NotificationType"], notification["Threshold"]) for notification in alerts
+    ) == [
         ("ACTUAL", 80),
         ("ACTUAL", 100),
         ("FORECASTED", 100),
@@ -224,4 +231,4 @@ def assert_budgets(stack: Stack, outputs: dict[str, Any]) -> None:
     role = action["ExecutionRoleArn"].rpartition("/")[2]
     assert "PermissionsBoundary" in stack.boto("iam").get_role(RoleName=role)["Role"]
     monitors = stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
-    assert [each["MonitorSpecification"]["Tags"]["Values"] for each in monitors] == [["bank"]]
+    assert [value["MonitorSpecification"]["Tags"]["Values"] for value in monitors] == [["bank"]]

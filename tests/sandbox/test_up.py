@@ -24,7 +24,7 @@ from tests.sandbox.waiting import eventually
 pytestmark = pytest.mark.sandbox
 
 PLAN = requirements_and_plan()[1]
-SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
+SERVED = {endpoint.id: endpoint for endpoint in PLAN.endpoints if endpoint.gpu}
 MORE = serving("kyc-extraction")
 """The endpoint that gets one replica more, and is changed by others."""
 BASE_MODEL = "workloads: [{name: kyc-extraction, adapter: null}]"
@@ -33,35 +33,39 @@ BASE_MODEL = "workloads: [{name: kyc-extraction, adapter: null}]"
 
 @pytest.fixture(scope="module")
 def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    made = Bank(tmp_path_factory.mktemp("bank"), sandbox)
-    made.lay()
+    new_bank = Bank(tmp_path_factory.mktemp("bank"), sandbox)
+    new_bank.lay()
     # The first life is one whose records and models outlive it; the second is the sandbox's own, and does not.
-    made.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")
-    made.before = aws.listed(made.aws)
-    said = made.up()
-    assert "The platform bank is up" in said
-    assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
-    return made
+    new_bank.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")
+    new_bank.before = aws.listed(new_bank.aws)
+    output = new_bank.up()
+    assert "The platform bank is up" in output
+    assert "refuses AWS credentials and foreign images in isthmus-restricted" in output
+    return new_bank
 
 
-def made(state: list[dict[str, Any]]) -> dict[str, Any]:
+def inputs_by_urn(state: list[dict[str, Any]]) -> dict[str, Any]:
     """What the state has of clusters and accounts, as it was asked for."""
-    return {each["urn"]: each.get("inputs") for each in state if not each["type"].startswith("pulumi:")}
+    return {
+        resource["urn"]: resource.get("inputs")
+        for resource in state
+        if not resource["type"].startswith("pulumi:")
+    }
 
 
 def test_every_pod_runs_on_the_pool_that_the_plan_names(bank):
-    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
+    pods = eventually(bank.pods, lambda pods: all(pod["status"].get("phase") == "Running" for pod in pods))
     assert {pod["status"].get("phase") for pod in pods} == {"Running"}
-    assert placed(pods, {name: f"fra1-{each.gpu}" for name, each in SERVED.items()}) == {
-        name: each.replicas for name, each in SERVED.items()
+    assert placed(pods, {name: f"fra1-{condition.gpu}" for name, condition in SERVED.items()}) == {
+        name: endpoint.replicas for name, endpoint in SERVED.items()
     }
-    assert sum(gpus(pod) for pod in pods) == sum(each.gpus for each in SERVED.values())
+    assert sum(gpus(pod) for pod in pods) == sum(endpoint.gpus for endpoint in SERVED.values())
 
 
 def test_replicas_outlive_what_the_plan_says_they_must(bank):
     # Each of the site's two domains is one node of the pool.
     assert spread(bank.pods()) == {
-        name: sorted((each.replicas_by_domain or {}).values()) for name, each in SERVED.items()
+        name: sorted((endpoint.replicas_by_domain or {}).values()) for name, endpoint in SERVED.items()
     }
 
 
@@ -71,51 +75,53 @@ def test_a_preview_right_after_finds_nothing_to_change(bank):
 
 def test_the_policies_find_nothing_in_a_preview_of_what_stands(bank):
     done = bank.pulumi("preview", "--policy-pack", str(ROOT / "policies"))
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-4000:]
-    assert "isthmus@v" in said, "the pack did not run"
-    assert "[mandatory]" not in said
-    assert "[advisory]" not in said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-4000:]
+    assert "isthmus@v" in output, "the pack did not run"
+    assert "[mandatory]" not in output
+    assert "[advisory]" not in output
 
 
 def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
     state = bank.state()
     assert aws.strange(state) == set(), "a type that nobody counts"
-    wanted, found = aws.in_state(state), bank.in_aws()
-    assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
-    assert sum(len(ids) for ids in found.values()) > 80
+    expected, actual = aws.in_state(state), bank.in_aws()
+    assert {kind: actual[kind] ^ ids for kind, ids in expected.items() if ids != actual[kind]} == {}
+    assert sum(len(ids) for ids in actual.values()) > 80
 
 
 def test_every_resource_of_the_state_is_in_the_cluster_and_nothing_besides(bank):
     ours = {
         (
-            each["inputs"]["kind"],
-            each["inputs"]["metadata"].get("namespace", ""),
-            each["inputs"]["metadata"]["name"],
+            resource["inputs"]["kind"],
+            resource["inputs"]["metadata"].get("namespace", ""),
+            resource["inputs"]["metadata"]["name"],
         )
-        for each in bank.state()
-        if each["type"].startswith("kubernetes:") and not each["type"].endswith("Patch")
+        for resource in bank.state()
+        if resource["type"].startswith("kubernetes:") and not resource["type"].endswith("Patch")
         # The GPU operator's policy is read, not made.
-        if each["custom"] and not each.get("external")
+        if resource["custom"] and not resource.get("external")
     }
-    found = cluster.objects(bank.sandbox.client())
-    assert ours - found == set()
-    assert found - ours == set()
+    objects = cluster.objects(bank.sandbox.client())
+    assert ours - objects == set()
+    assert objects - ours == set()
     assert len(ours) > 80
 
 
 def test_what_bears_tags_says_whose_it_is(bank):
     tags = bank.aws("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
     ours = {
-        each["ResourceARN"]
-        for each in tags
-        if {"Key": "isthmus-stack", "Value": "isthmus/bank-dev"} in each["Tags"]
+        tag["ResourceARN"]
+        for tag in tags
+        if {"Key": "isthmus-stack", "Value": "isthmus/bank-dev"} in tag["Tags"]
     }
-    roles = [each["RoleName"] for each in bank.aws("iam").list_roles()["Roles"]]
+    roles = [role["RoleName"] for role in bank.aws("iam").list_roles()["Roles"]]
     for role in roles:
-        said = {each["Key"]: each["Value"] for each in bank.aws("iam").list_role_tags(RoleName=role)["Tags"]}
-        assert said["isthmus-stack"] == "isthmus/bank-dev"
-        assert said["isthmus-resource"].startswith("bank-")
+        output = {
+            each["Key"]: each["Value"] for each in bank.aws("iam").list_role_tags(RoleName=role)["Tags"]
+        }
+        assert output["isthmus-stack"] == "isthmus/bank-dev"
+        assert output["isthmus-resource"].startswith("bank-")
     assert roles
     assert any(":s3:::" in arn for arn in ours)
 
@@ -123,16 +129,16 @@ def test_what_bears_tags_says_whose_it_is(bank):
 def test_no_secret_stands_in_the_state_in_the_clear(bank):
     manager = bank.aws("secretsmanager")
     values = [
-        manager.get_secret_value(SecretId=each["ARN"])["SecretString"]
-        for each in manager.list_secrets()["SecretList"]
+        manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        for secret in manager.list_secrets()["SecretList"]
     ]
     keys = {part for value in values for part in re.findall(r"[A-Za-z0-9._]{16,}", value)}
     assert len(keys) >= 2, "two tunnels have a key each"
     backend = Path(bank.sandbox.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
-    files = [each for each in (backend / ".pulumi").rglob("*") if each.is_file()]
-    files += [each for each in (bank.root / "out").rglob("*") if each.is_file()]
-    assert any("bank-dev.json" in each.name for each in files)
-    assert [(each, key) for each in files for key in keys if key.encode() in each.read_bytes()] == []
+    files = [file for file in (backend / ".pulumi").rglob("*") if file.is_file()]
+    files += [file for file in (bank.root / "out").rglob("*") if file.is_file()]
+    assert any("bank-dev.json" in file.name for file in files)
+    assert [(file, key) for file in files for key in keys if key.encode() in file.read_bytes()] == []
 
 
 def test_a_second_up_changes_nothing(bank):
@@ -149,7 +155,7 @@ def test_what_others_did_is_found_ranked_and_masked_and_nothing_besides(bank):
 
 def test_up_finds_and_mends_what_others_changed(bank):
     s3 = bank.aws("s3")
-    bucket = next(each["id"] for each in bank.state() if each["type"] == "aws:s3/bucket:Bucket")
+    bucket = next(resource["id"] for resource in bank.state() if resource["type"] == "aws:s3/bucket:Bucket")
     before = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     s3.put_public_access_block(
         Bucket=bucket, PublicAccessBlockConfiguration={**before, "BlockPublicAcls": False}
@@ -159,10 +165,10 @@ def test_up_finds_and_mends_what_others_changed(bank):
 
     def engine() -> dict[str, Any]:
         containers = client.get(path)["spec"]["template"]["spec"]["containers"]
-        return next(each for each in containers if each["name"] == "vllm")
+        return next(container for container in containers if container["name"] == "vllm")
 
     args = engine()["args"]
-    changed = ["--max-model-len=4096" if each.startswith("--max-model-len=") else each for each in args]
+    changed = ["--max-model-len=4096" if arg.startswith("--max-model-len=") else arg for arg in args]
     assert changed != args
     client.apply(
         path,
@@ -175,40 +181,40 @@ def test_up_finds_and_mends_what_others_changed(bank):
         manager="someone-else",
     )
     assert engine()["args"] == changed
-    said = bank.up()
+    output = bank.up()
     # And what the test before has left changed.
-    assert "1 created, 4 updated" in said
+    assert "1 created, 4 updated" in output
     assert engine()["args"] == args
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == before
 
 
 def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
-    before = {each["urn"]: each.get("id") for each in bank.state()}
+    before = {resource["urn"]: resource.get("id") for resource in bank.state()}
     of_one = MORE.gpus // (MORE.replicas or 1)
     more = f"replicas: {(MORE.replicas or 0) + 1}\n        gpus: {MORE.gpus + of_one}"
     was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
     previews.held_to_a_comparison(bank, was)
-    said = previews.held_to_an_approval(bank)
-    changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
+    output = previews.held_to_an_approval(bank)
+    changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", output, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
-    allowed = {tuple(each.split()) for each in re.findall(r"`([^`]+)`", listed)}
-    assert changed == {("updated", *each) for each in allowed}
-    assert "replaces" not in said
-    after = {each["urn"]: each.get("id") for each in bank.state()}
+    allowed = {tuple(resource.split()) for resource in re.findall(r"`([^`]+)`", listed)}
+    assert changed == {("updated", *resource) for resource in allowed}
+    assert "replaces" not in output
+    after = {resource["urn"]: resource.get("id") for resource in bank.state()}
     assert after == before, "a resource was replaced, added or lost"
-    wanted = sum(each.gpus for each in SERVED.values()) + of_one
-    pods = eventually(bank.pods, lambda found: sum(gpus(pod) for pod in found) == wanted)
-    assert sum(gpus(pod) for pod in pods if pod["status"]["phase"] == "Running") == wanted
+    expected = sum(endpoint.gpus for endpoint in SERVED.values()) + of_one
+    pods = eventually(bank.pods, lambda pods: sum(gpus(pod) for pod in pods) == expected)
+    assert sum(gpus(pod) for pod in pods if pod["status"]["phase"] == "Running") == expected
 
 
 def test_a_replacement_says_which_property_forces_it(bank):
     # Another content is another configuration: an immutable ConfigMap of another name.
-    named = "- name: confidential-fra1\n"
-    bank.edit("Pulumi.bank-dev.yaml", named, f"{named}        {BASE_MODEL}\n")
-    said = bank.up()
-    assert "replaces ConfigMap bank-fra1-confidential-gateway-config, because of" in said
-    assert "metadata.name" in said
+    arguments = "- name: confidential-fra1\n"
+    bank.edit("Pulumi.bank-dev.yaml", arguments, f"{arguments}        {BASE_MODEL}\n")
+    output = bank.up()
+    assert "replaces ConfigMap bank-fra1-confidential-gateway-config, because of" in output
+    assert "metadata.name" in output
 
 
 def test_the_lock_of_a_dead_run_is_cleared(bank):
@@ -251,45 +257,45 @@ def test_a_plain_destroy_is_refused_for_what_is_protected(bank):
 
 
 def test_destroy_leaves_what_it_names_and_nothing_else(bank):
-    kept = [each for each in bank.state() if each["urn"].rpartition("::")[2] in RETAINED]
-    assert len(kept) == len(RETAINED)
+    retained = [resource for resource in bank.state() if resource["urn"].rpartition("::")[2] in RETAINED]
+    assert len(retained) == len(RETAINED)
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [each["id"] for each in kept if each["id"] not in done.stdout] == []
+    assert [entry["id"] for entry in retained if entry["id"] not in done.stdout] == []
     assert "audit records lie in it, locked until their time is over" in done.stdout
     assert len(re.findall(r"without it the records under it could never be read again", done.stdout)) == 5
     client = bank.sandbox.client()
     spaces = eventually(
         lambda: {name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")},
-        lambda found: len(found) == 2,
+        lambda value: len(value) == 2,
     )
     assert spaces == {"isthmus-confidential", "isthmus-restricted"}
     assert not [name for name in _policies(client) if name.startswith("isthmus-")]
     stay = {
-        (each["inputs"]["kind"], each["id"].rpartition("/")[2])
-        for each in kept
-        if "metadata" in each["inputs"]
+        (resource["inputs"]["kind"], resource["id"].rpartition("/")[2])
+        for resource in retained
+        if "metadata" in resource["inputs"]
     }
-    found = eventually(lambda: cluster.objects(client), lambda found: len(found) == len(stay))
-    assert {(kind, name) for kind, _, name in found} == stay
-    assert bank.in_aws() == aws.in_state(kept)
-    left = [each for each in bank.state() if each["type"] != "pulumi:pulumi:Stack"]
+    objects = eventually(lambda: cluster.objects(client), lambda objects: len(objects) == len(stay))
+    assert {(kind, name) for kind, _, name in objects} == stay
+    assert bank.in_aws() == aws.in_state(retained)
+    left = [resource for resource in bank.state() if resource["type"] != "pulumi:pulumi:Stack"]
     assert left == []
 
 
 def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
-    kept = bank.kept = bank.in_aws()
+    retained = bank.kept = bank.in_aws()
     spaces = "/api/v1/namespaces/isthmus-restricted"
     before = bank.sandbox.client().get(spaces)["metadata"]["uid"]
     by_hand.write(bank.root / "stacks")
     bank.up()
     assert bank.sandbox.client().get(spaces)["metadata"]["uid"] == before, "taken over, not made again"
-    wanted, found = aws.in_state(bank.state()), bank.in_aws()
-    assert {kind: found[kind] - kept[kind] for kind in found} == wanted
+    expected, actual = aws.in_state(bank.state()), bank.in_aws()
+    assert {kind: actual[kind] - retained[kind] for kind in actual} == expected
 
 
 def test_a_plan_by_hand_runs_on_both_pools_with_four_gpus_a_replica(bank):
-    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
+    pods = eventually(bank.pods, lambda pods: all(pod["status"].get("phase") == "Running" for pod in pods))
     assert {pod["status"].get("phase") for pod in pods} == {"Running"}
     assert placed(pods, by_hand.POOLS) == {"restricted-llama-70b": 2, "confidential-llama-8b": 6}
     assert {gpus(pod) for pod in pods} == {0, 1, 4}
@@ -325,13 +331,13 @@ def test_plain_pulumi_warns_of_it_in_the_preview_and_refuses_the_run(bank):
     assert done.returncode != 0
     assert "isthmus up bank-dev --replace-in-place" in done.stdout
     # What asked for the stack's outputs is a provider of the engine's own, and makes nothing.
-    assert made(bank.state()) == made(before)
+    assert inputs_by_urn(bank.state()) == inputs_by_urn(before)
 
 
 def test_a_move_that_is_cut_off_is_gone_on_with_by_the_same_command(bank):
     went = bank.killed_after("updated Deployment bank-restricted-llama-70b-server", *MOVE)
     assert "restricted-gateway" not in went, "the gateway was changed while nobody was there for it"
-    down = eventually(bank.pods, lambda found: placed(found, by_hand.POOLS) == {"confidential-llama-8b": 6})
+    down = eventually(bank.pods, lambda pods: placed(pods, by_hand.POOLS) == {"confidential-llama-8b": 6})
     assert placed(down, by_hand.POOLS) == {"confidential-llama-8b": 6}, "only what must go first may go"
     done = bank.isthmus(*MOVE)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -340,16 +346,16 @@ def test_a_move_that_is_cut_off_is_gone_on_with_by_the_same_command(bank):
 
 def test_where_both_fit_the_old_serve_until_the_new_are_ready_and_the_gateway_sends_there(bank):
     def line(text: str) -> int:
-        [found] = [at for at, each in enumerate(bank.moved.splitlines()) if each.strip().startswith(text)]
-        return found
+        [actual] = [at for at, entry in enumerate(bank.moved.splitlines()) if entry.strip().startswith(text)]
+        return actual
 
     new, old = "bank-confidential-llama-3-1-8b", "bank-confidential-llama-8b"
     # A Deployment and a Service are finished when pods are ready.
     ready = max(line(f"created Deployment {new}-server"), line(f"created Service {new}-service"))
-    way = line(f"created NetworkPolicy bank-fra1-confidential-gateway-to-{new.removeprefix('bank-')}")
+    rule = line(f"created NetworkPolicy bank-fra1-confidential-gateway-to-{new.removeprefix('bank-')}")
     switched = line("updated Deployment bank-fra1-confidential-gateway-server")
     assert ready < switched, "the gateway sent requests to a model that was not there"
-    assert way < switched
+    assert rule < switched
     for gone in (
         f"Deployment {old}-server",
         f"Service {old}-service",
@@ -363,17 +369,19 @@ def test_one_claim_serves_the_old_endpoint_and_the_new_one_of_a_model(bank):
     path = "/api/v1/namespaces/isthmus-confidential/persistentvolumeclaims"
     claims = bank.sandbox.client().get(path)["items"]
     own = ("confidential-gateway-records", "confidential-gateway-held-keys")
-    [claim] = [each for each in claims if each["metadata"]["name"] not in own]
+    [claim] = [claim for claim in claims if claim["metadata"]["name"] not in own]
     assert claim["metadata"]["name"] == "llama-3-1-8b-instruct"
     assert claim["status"]["phase"] == "Bound"
     assert "deletionTimestamp" not in claim["metadata"]
 
 
 def test_after_a_move_the_stack_is_as_its_plan_says_and_nothing_of_the_old_is_left(bank):
-    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
-    wanted = {name: each.replicas for name, each in SERVED.items()}
-    assert placed(pods, {name: f"fra1-{each.gpu}" for name, each in SERVED.items()}) == wanted
-    assert not [each["urn"] for each in bank.state() for old in by_hand.POOLS if old in each["urn"]]
+    pods = eventually(bank.pods, lambda pods: all(pod["status"].get("phase") == "Running" for pod in pods))
+    expected = {name: resource.replicas for name, resource in SERVED.items()}
+    assert placed(pods, {name: f"fra1-{resource.gpu}" for name, resource in SERVED.items()}) == expected
+    assert not [
+        resource["urn"] for resource in bank.state() for old in by_hand.POOLS if old in resource["urn"]
+    ]
     done = bank.pulumi("preview", "--expect-no-changes")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
@@ -381,7 +389,7 @@ def test_after_a_move_the_stack_is_as_its_plan_says_and_nothing_of_the_old_is_le
 def test_what_comes_of_a_move_goes_as_well_and_of_a_disposable_stack_nothing_stays(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert eventually(lambda: cluster.objects(bank.sandbox.client()), lambda found: not found) == set()
+    assert eventually(lambda: cluster.objects(bank.sandbox.client()), lambda objects: not objects) == set()
     assert bank.in_aws() == bank.kept, "what the first life left, and nothing of the second"
     assert "Bucket" not in done.stdout
 

@@ -18,9 +18,9 @@ OWN = "a_key.of.the.site.0123456789"
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with endpoint() as url:
-        made = Stack(tmp_path, url)
-        yield made
-        made.stack.destroy()
+        new_stack = Stack(tmp_path, url)
+        yield new_stack
+        new_stack.stack.destroy()
 
 
 def test_no_key_of_either_kind_stands_in_the_state_s_file_in_the_clear(stack: Stack, tmp_path: Path) -> None:
@@ -38,23 +38,23 @@ def test_no_key_of_either_kind_stands_in_the_state_s_file_in_the_clear(stack: St
         )
         gateway = aws.ec2transitgateway.TransitGateway("hub", opts=opts)
         ends: Any = {"type": "ipsec.1", "customer_gateway_id": peer.id, "transit_gateway_id": gateway.id}
-        kept = aws.ec2.VpnConnection("kept", preshared_key_storage="SecretsManager", opts=opts, **ends)
+        retained = aws.ec2.VpnConnection("kept", preshared_key_storage="SecretsManager", opts=opts, **ends)
         known = aws.ec2.VpnConnection("known", tunnel1_preshared_key=OWN, opts=opts, **ends)
-        pulumi.export("ids", [kept.id, known.id])
+        pulumi.export("ids", [retained.id, known.id])
 
     stack.own(program)
     stack.up()
     stack.stack.refresh()
-    ec2, files = stack.boto("ec2"), [each for each in (tmp_path / "state").rglob("*") if each.is_file()]
-    state = "\n".join(each.read_text(errors="replace") for each in files)
+    ec2, files = stack.boto("ec2"), [file for file in (tmp_path / "state").rglob("*") if file.is_file()]
+    state = "\n".join(file.read_text(errors="replace") for file in files)
     ids = stack.outputs()["ids"]
     assert all(id in state for id in ids), "the state that was searched is not this stack's"
-    told = ec2.describe_vpn_connections(VpnConnectionIds=ids)["VpnConnections"]
-    secret = next(each["PreSharedKeyArn"] for each in told if each.get("PreSharedKeyArn"))
+    output = ec2.describe_vpn_connections(VpnConnectionIds=ids)["VpnConnections"]
+    secret = next(entry["PreSharedKeyArn"] for entry in output if entry.get("PreSharedKeyArn"))
     hidden = json.loads(stack.boto("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
-    open_ = [tunnel["PreSharedKey"] for each in told for tunnel in each["Options"]["TunnelOptions"]]
-    found = {*hidden.values(), *open_} - {"REDACTED"}
-    assert OWN in found
-    assert len(found) == 4
-    assert not [key for key in found if key in state]
+    open_ = [tunnel["PreSharedKey"] for entry in output for tunnel in entry["Options"]["TunnelOptions"]]
+    actual = {*hidden.values(), *open_} - {"REDACTED"}
+    assert OWN in actual
+    assert len(actual) == 4
+    assert not [key for key in actual if key in state]
     assert "pre_shared_key" not in state, "the configuration for the site's device is in the clear"

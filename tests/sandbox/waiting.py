@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(look: Callable[[], Any], wanted: Callable[[Any], Any], seconds: float = 30) -> Any:
+def eventually(look: Callable[[], Any], expected: Callable[[Any], Any], seconds: float = 30) -> Any:
     """The first answer that is as wanted, else the last one."""
     deadline = time.monotonic() + seconds
-    while not wanted(found := look()) and time.monotonic() < deadline:
+    while not expected(actual := look()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return found
+    return actual

@@ -99,7 +99,7 @@ def ask(platform: Platform | None = None, **network: Any) -> list[str]:
     return account.check(built, plan, requirements, providers, datetime.date(2026, 11, 25))
 
 
-def test_an_account_that_has_everything_is_let_be_and_unknown_quotas_are_told(cloud: Cloud):
+def test_a_complete_account_is_accepted_and_unknown_quotas_are_reported(cloud: Cloud):
     warnings_told = ask()
     assert len(warnings_told) == 2
     assert "the plan's peak needs 2,457,000" in warnings_told[0]
@@ -157,7 +157,7 @@ def test_a_subnet_with_a_route_to_the_internet_is_not_private(cloud: Cloud):
     assert caught.value.fix == "vpc-0a1 has no private subnet: make some in two zones, or name another VPC"
 
 
-def test_a_vpc_that_is_not_there_is_named_where_it_stands(cloud: Cloud):
+def test_a_missing_vpc_is_reported_with_its_place(cloud: Cloud):
     cloud.fault["get_vpc"] = "reading EC2 VPC: no matching EC2 VPC found"
     with pytest.raises(InputError, match="the account has no VPC vpc-0a1") as caught:
         ask(**EXISTING)

@@ -19,7 +19,7 @@ from tests.components.conftest import Engine
 SITE = Site.model_validate({**private.data()["sites"][0], "assume_role": private.ADMIN})
 
 
-def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no_secret() -> None:
+def test_the_kubeconfig_requests_a_token_from_eks_and_holds_no_secret() -> None:
     engine = Engine()
     config: dict[str, Any] = {}
 

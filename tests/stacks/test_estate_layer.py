@@ -69,17 +69,17 @@ def referred(backend: Backend) -> Any:
     return estate_layer._referred("bank-foundation", "layer")
 
 
-def test_what_is_below_is_read_by_a_stack_reference():
+def test_lower_layers_are_read_by_a_stack_reference():
     backend = Backend({"layer": {"estate": "bank"}})
     assert referred(backend) == {"estate": "bank"}
     assert backend.asked == ["organization/isthmus/bank-foundation"]
 
 
-def test_a_stack_that_says_nothing_of_layers_gives_nothing():
+def test_a_stack_without_layer_has_no_layer_outputs():
     assert referred(Backend({"other": 1})) is None
 
 
-def test_a_stack_that_there_is_not_is_no_fault_of_the_backends_and_any_other_error_is():
+def test_a_missing_stack_is_not_a_backend_fault():
     assert referred(Backend(None, 'unknown stack "organization/isthmus/bank-foundation"')) is None
     with pytest.raises(EnvironmentFault, match=r"the stack below cannot be asked: .*access denied"):
         referred(Backend(None, "access denied"))
@@ -122,7 +122,7 @@ def test_plain_pulumi_up_is_refused_what_would_cut_a_model_off_and_its_preview_w
     assert begin(project, PLATFORM, monkeypatch, dry=False) == []
 
 
-def test_a_stack_makes_nothing_that_stands_in_another(
+def test_a_stack_creates_nothing_that_runs_in_another(
     project: Project, beside: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     beside[ONBOARDING] = {
@@ -150,9 +150,7 @@ class Cluster(mocks.Mocks):
 
 
 @pytest.mark.parametrize("names", [["good", "other"], ["good", "bad"]])
-def test_a_layer_says_what_it_is_when_all_of_it_is_there_and_nothing_before(
-    project: Project, names: list[str]
-):
+def test_a_layer_sets_its_outputs_after_all_its_resources(project: Project, names: list[str]):
     from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
     stack = project.stack(PLATFORM)

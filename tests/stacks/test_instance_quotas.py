@@ -27,15 +27,15 @@ def quota_warnings(monkeypatch: pytest.MonkeyPatch, answer: float | None) -> lis
     return instance_quotas.suffice(SimpleNamespace(site=site), checked_platform)  # type: ignore[arg-type]
 
 
-def test_a_quota_that_carries_a_rollout_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sufficient_rollout_quota_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert quota_warnings(monkeypatch, NEEDED) == []
 
 
-def test_a_quota_that_carries_no_rollout_is_answered_with_no(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_insufficient_rollout_quota_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match=f"is {NEEDED - 1}, and {NEEDED} are needed"):
         quota_warnings(monkeypatch, NEEDED - 1)
 
 
-def test_a_quota_that_aws_does_not_tell_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_quota_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = quota_warnings(monkeypatch, None)
     assert f"{NEEDED} are needed" in line

@@ -69,13 +69,13 @@ def ask(site: Site = SITE, *, sandbox: bool = False, **changes: Any) -> list[str
     return model_access.Account(site, sandbox).may_call(endpoint(**changes))
 
 
-def test_a_model_that_the_account_may_call_is_let_be(bedrock: Bedrock) -> None:
+def test_a_callable_model_is_accepted(bedrock: Bedrock) -> None:
     assert ask() == []
     assert bedrock.asked == [("eu-central-1", MODEL)]
 
 
 @pytest.mark.parametrize("status", ["NOT_AVAILABLE", "ERROR", "SOMETHING_NEW"])
-def test_terms_that_nobody_agreed_to_are_the_answer_no(bedrock: Bedrock, status: str) -> None:
+def test_unaccepted_model_terms_are_refused(bedrock: Bedrock, status: str) -> None:
     bedrock.agreement = {"status": status, "errorMessage": "no valid payment method"}
     with pytest.raises(Refused, match=rf"has not agreed to the terms of {MODEL}: {status}") as caught:
         ask()
@@ -107,7 +107,7 @@ def test_a_region_that_has_not_the_model_is_refused_unless_a_profile_leads_elsew
         ask(inference_profile=None)
 
 
-def test_an_authorization_that_may_be_the_deployers_own_is_told_and_no_more(bedrock: Bedrock) -> None:
+def test_an_ambiguous_authorization_error_is_only_a_warning(bedrock: Bedrock) -> None:
     bedrock.rest["authorizationStatus"] = "NOT_AUTHORIZED"
     [warning] = ask()
     assert warning.startswith(f"AWS says NOT_AUTHORIZED of {MODEL} in the account of frankfurt, eu-central-1")

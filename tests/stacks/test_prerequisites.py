@@ -71,7 +71,7 @@ def test_a_sandbox_stack_refuses_a_cluster_elsewhere(tmp_path: Path):
         check(kubeconfig(tmp_path, "https://kube.bank.example"), AWS)
 
 
-def test_a_stack_that_is_no_sandbox_may_reach_what_it_names(tmp_path: Path):
+def test_a_stack_outside_the_sandbox_may_reach_named_services(tmp_path: Path):
     check(kubeconfig(tmp_path, "https://kube.bank.example"), {}, sandbox=False)
 
 

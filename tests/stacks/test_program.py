@@ -62,7 +62,7 @@ def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: render
     assert "secretKey" in aws
 
 
-def test_the_stack_says_what_it_is(rendered: rendering.Rendered):
+def test_the_stack_outputs_describe_it(rendered: rendering.Rendered):
     outputs = rendered.outputs
     assert set(outputs) == {
         "gateways",

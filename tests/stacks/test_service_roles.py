@@ -36,7 +36,7 @@ def ask(**cluster: Any) -> list[str]:
     return service_roles.exist(platform.sites[0], platform)
 
 
-def test_an_account_without_the_role_is_told_the_command_that_creates_it(iam: Any) -> None:
+def test_a_missing_service_role_is_reported_with_the_command_that_creates_it(iam: Any) -> None:
     with pytest.raises(EnvironmentFault, match="has no role AWSServiceRoleForAutoScaling") as caught:
         ask()
     assert "aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com" in str(

@@ -69,13 +69,13 @@ def test_plain_pulumi_refuses_the_run_and_warns_in_the_preview(
     assert "`pulumi up` will refuse this" in warnings[0]
 
 
-def test_plain_pulumi_is_told_that_quotas_stay_wide_for_a_run(stood: dict[str, Any], warnings: list[str]):
+def test_plain_pulumi_warns_that_quotas_stay_wide_for_one_run(stood: dict[str, Any], warnings: list[str]):
     stood[moves.STANDING] = [OLD.model_copy(update={"gpus": 2}).model_dump()]
     assert [move.id for move in stack_migration.going(bank.platform(), "bank-dev")] == ["restricted-old"]
     assert "until the next run" in warnings[0]
 
 
-def test_what_isthmus_up_tells_is_not_asked_again(
+def test_outputs_passed_by_isthmus_up_are_not_read_again(
     stood: dict[str, Any], warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     stood[moves.STANDING] = [OLD.model_dump()]
@@ -88,7 +88,7 @@ def test_what_isthmus_up_tells_is_not_asked_again(
     assert warnings == []
 
 
-def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
+def test_making_room_scales_the_same_object_to_zero(
     monkeypatch: pytest.MonkeyPatch,
 ):
     body = {"kind": "Deployment", "metadata": {"name": "old"}, "spec": {"replicas": 2, "template": {"a": 1}}}

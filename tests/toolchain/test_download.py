@@ -97,8 +97,8 @@ def no_internet(cache_root, monkeypatch):
 
 def test_official_releases_are_fetched_and_found_without_go(releases, no_internet):
     done = {entry.name: entry for entry in toolchain.install("download")}
-    wanted = [name for tool in table.TOOLS if tool.wanted for name in tool.programs]
-    assert {done[name].source for name in wanted} == {"downloaded"}
+    expected = [name for tool in table.TOOLS if tool.wanted for name in tool.programs]
+    assert {done[name].source for name in expected} == {"downloaded"}
     assert done["etcd"].version == "1.36.3"
     assert "/kubectl" not in releases.asked, "what is not needed is not fetched"
     assert (cache.download_folder() / "bin" / "pulumi-resource-aws").exists()

@@ -91,8 +91,8 @@ def test_a_plugin_that_pulumi_installed_is_found_and_the_newest_wins(go, tmp_pat
         folder = tmp_path / "pulumi-home" / "plugins" / f"resource-kubernetes-v{version}"
         folder.mkdir(parents=True)
         go.program(folder / "pulumi-resource-kubernetes")
-    found = next(entry for entry in toolchain.status() if entry.name == "pulumi-resource-kubernetes")
-    assert (found.source, found.version) == ("official", "4.34.2")
+    actual = next(entry for entry in toolchain.status() if entry.name == "pulumi-resource-kubernetes")
+    assert (actual.source, actual.version) == ("official", "4.34.2")
 
 
 def test_from_build_does_not_count_what_is_on_path(go, cache_root):
@@ -170,8 +170,8 @@ def test_two_at_once_do_not_clash_and_build_once(go):
 
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(toolchain.install, tools=["engine"], progress=Heard()) for _ in range(2)]
-        for one in both:
-            assert next(entry for entry in one.result() if entry.name == "pulumi").source == "built"
+        for entry in both:
+            assert next(entry for entry in entry.result() if entry.name == "pulumi").source == "built"
     assert len(go.builds) == 1
     assert notes.count("another install is building engine; waiting for it") == 1
 
@@ -230,10 +230,10 @@ def test_the_time_of_a_build_is_noted(go):
 
 
 def test_the_progress_says_what_and_how_far(go):
-    told = io.StringIO()
+    output = io.StringIO()
     go.mode("slow")
-    toolchain.install(tools=["engine", "cluster"], progress=LineProgress(told, interval_s=0.4))
-    lines = told.getvalue().splitlines()
+    toolchain.install(tools=["engine", "cluster"], progress=LineProgress(output, interval_s=0.4))
+    lines = output.getvalue().splitlines()
     assert any(line.startswith("[1/2] engine 3.274.1") for line in lines)
     assert any(line.startswith("[2/2] cluster 1.36.3") for line in lines)
     assert any("10 packages, linking" in line and "remaining in total" in line for line in lines), lines

@@ -21,11 +21,11 @@ def requirements(tool: table.Tool) -> dict[str, str]:
 
 @pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
 def test_a_module_is_committed_whole(tool):
-    kept = subprocess.run(
+    retained = subprocess.run(
         ["git", "ls-files", "--", str(tool.module)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if kept.returncode == 0 and kept.stdout:
-        names = {Path(line).name for line in kept.stdout.splitlines()}
+    if retained.returncode == 0 and retained.stdout:
+        names = {Path(line).name for line in retained.stdout.splitlines()}
         assert {"go.mod", "go.sum"} <= names
     for name in ("go.mod", "go.sum"):
         assert (tool.module / name).read_text().strip()
@@ -57,7 +57,7 @@ def test_the_three_large_builds_share_the_versions_of_what_they_share():
 
 @pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
 def test_the_tables_version_is_the_modules(tool):
-    wanted = {
+    expected = {
         "engine": ("github.com/pulumi/pulumi/pkg/v3", f"v{table.PULUMI}"),
         "cluster": ("k8s.io/kubernetes", f"v{table.KUBERNETES}"),
         "language-yaml": ("github.com/pulumi/pulumi-yaml", f"v{table.YAML}"),
@@ -66,8 +66,8 @@ def test_the_tables_version_is_the_modules(tool):
         "registry": ("github.com/distribution/distribution/v3", f"v{table.REGISTRY}"),
         "kubernetes-provider": ("github.com/pulumi/pulumi-kubernetes/provider/v4", None),
     }[tool.name]
-    found = requirements(tool)[wanted[0]]
-    assert found == wanted[1] if wanted[1] else found.endswith(tool.version.rpartition("-")[2])
+    actual = requirements(tool)[expected[0]]
+    assert actual == expected[1] if expected[1] else actual.endswith(tool.version.rpartition("-")[2])
 
 
 @pytest.mark.sandbox

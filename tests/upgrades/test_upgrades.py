@@ -145,7 +145,7 @@ def nothing_is_lost(shown: dict[str, Any], resources: int) -> None:
     [snapshot for snapshot in SNAPSHOTS if stack_of(snapshot) == BANK],
     ids=lambda snapshot: snapshot.name,
 )
-def test_an_upgrade_loses_nothing_stateful_but_what_a_migration_says(
+def test_an_upgrade_loses_no_stateful_resource_without_a_migration(
     snapshot: Path, sandbox: Any, tmp_path: Path
 ) -> None:
     nothing_is_lost(*previewed(snapshot, sandbox.env, tmp_path))
@@ -158,7 +158,9 @@ def test_an_upgrade_loses_nothing_stateful_but_what_a_migration_says(
     [snapshot for snapshot in SNAPSHOTS if stack_of(snapshot) != BANK],
     ids=lambda snapshot: snapshot.name,
 )
-def test_so_does_an_upgrade_of_an_example(snapshot: Path, toolchain: Any, tmp_path: Path) -> None:
+def test_an_upgrade_of_an_example_loses_no_stateful_resource_without_a_migration(
+    snapshot: Path, toolchain: Any, tmp_path: Path
+) -> None:
     """In a sandbox of its own, with the clusters that its own requirements name."""
     home, folder = tmp_path / "home", tmp_path / "project"
     folder.mkdir()
@@ -173,7 +175,7 @@ def step(op: str, kind: str, name: str) -> dict[str, Any]:
     return {"op": op, "urn": f"urn:pulumi:bank-dev::isthmus::isthmus:index:LlmPlatform${kind}::{name}"}
 
 
-def test_a_lost_key_is_seen_and_a_replaced_configmap_is_none() -> None:
+def test_a_lost_key_is_reported_and_a_replaced_configmap_is_not() -> None:
     key, bucket = "aws:kms/key:Key", "aws:s3/bucket:Bucket"
     steps = [
         step("create", key, "new"),
@@ -191,7 +193,7 @@ def test_a_lost_key_is_seen_and_a_replaced_configmap_is_none() -> None:
     }
 
 
-def test_a_migration_is_for_one_resource_and_says_why_and_how() -> None:
+def test_a_migration_covers_one_resource_with_reason_and_steps() -> None:
     entry = {
         "since": "0.2.0",
         "type": "aws:kms/key:Key",

@@ -50,10 +50,10 @@ def find_route_table(request: ServiceRequest, id: str) -> Any:
 def requested_tags(request: ServiceRequest, resource: str) -> dict[str, str]:
     """Return the tags of a creating request for a new `resource` (`transit-gateway`, …)."""
     specifications = request.params.get("TagSpecifications", ())
-    mine = [spec for spec in specifications if spec.get("ResourceType") == resource]
-    if len(mine) != len(specifications):
+    own_specifications = [spec for spec in specifications if spec.get("ResourceType") == resource]
+    if len(own_specifications) != len(specifications):
         raise Refused("InvalidParameterValue", 400, f"Only tags of a {resource} can be given here.")
-    return {tag["Key"]: tag["Value"] for spec in mine for tag in spec.get("Tags", ())}
+    return {tag["Key"]: tag["Value"] for spec in own_specifications for tag in spec.get("Tags", ())}
 
 
 def describe_tags(resource: Any) -> list[dict[str, str]]:

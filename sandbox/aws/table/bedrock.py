@@ -1,4 +1,4 @@
-"""Amazon Bedrock: guardrails and their versions, application inference profiles, provisioned throughput, invocation logs."""
+"""Amazon Bedrock: guardrails, their versions, application inference profiles, throughput, invocation logs."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def _inline_unless_empty(rules: Any) -> str:
 
 def _empty(call: Callable[..., Any], scope: Scope) -> None:
     """Remove all rules of a group."""
-    mine = [{"Name": "group-id", "Values": [scope["id"]]}]
-    rules = call("describe_security_group_rules", Filters=mine)["SecurityGroupRules"]
+    filters = [{"Name": "group-id", "Values": [scope["id"]]}]
+    rules = call("describe_security_group_rules", Filters=filters)["SecurityGroupRules"]
     for operation, egress in (
         ("revoke_security_group_ingress", False),
         ("revoke_security_group_egress", True),

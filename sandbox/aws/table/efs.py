@@ -199,12 +199,12 @@ MOUNT_TARGET = Type(
 def _twin(call: Any, scope: Scope) -> str | None:
     """Return the id of the file system's only mount target in this subnet: AWS allows one in each zone."""
     mount_targets = call("describe_mount_targets", FileSystemId=scope["fileSystemId"])["MountTargets"]
-    mine = [
+    matching_ids = [
         mount_target["MountTargetId"]
         for mount_target in mount_targets
         if mount_target["SubnetId"] == scope["subnetId"]
     ]
-    return mine[0] if len(mine) == 1 else None
+    return matching_ids[0] if len(matching_ids) == 1 else None
 
 
 ACCESS_POINT = Type(

@@ -100,14 +100,16 @@ def _same_secret(expected: Any, actual: Any) -> bool:
 
 def _move(call: Callable[..., Any], scope: Scope) -> None:
     """Move the wanted labels to this version from other versions, and remove the others."""
-    secret, mine = scope["secretArn"], scope["versionId"]
+    secret, version_id = scope["secretArn"], scope["versionId"]
     new_stages = set(scope.get("versionStages") or ["AWSCURRENT"])
     holders = {stage: version for version, stage in _labels(call, secret)}
-    for stage in sorted(new_stages - {stage for version, stage in _labels(call, secret) if version == mine}):
+    for stage in sorted(
+        new_stages - {stage for version, stage in _labels(call, secret) if version == version_id}
+    ):
         previous_holder = {"RemoveFromVersionId": holders[stage]} if stage in holders else {}
-        move = {"SecretId": secret, "VersionStage": stage, "MoveToVersionId": mine}
+        move = {"SecretId": secret, "VersionStage": stage, "MoveToVersionId": version_id}
         call("update_secret_version_stage", **move, **previous_holder)
-    _take_off(call, secret, mine, new_stages)
+    _take_off(call, secret, version_id, new_stages)
 
 
 def _labels(call: Callable[..., Any], secret: str) -> list[tuple[str, str]]:
@@ -116,11 +118,11 @@ def _labels(call: Callable[..., Any], secret: str) -> list[tuple[str, str]]:
     return [(version, stage) for version, stages in versions.items() for stage in stages]
 
 
-def _take_off(call: Callable[..., Any], secret: str, mine: str, kept_stages: set[str]) -> None:
+def _take_off(call: Callable[..., Any], secret: str, version_id: str, kept_stages: set[str]) -> None:
     """Remove labels that are not kept. AWSCURRENT stays, since AWS only allows moving it."""
     for version, stage in _labels(call, secret):
-        if version == mine and stage not in {*kept_stages, "AWSCURRENT"}:
-            gone = {"SecretId": secret, "VersionStage": stage, "RemoveFromVersionId": mine}
+        if version == version_id and stage not in {*kept_stages, "AWSCURRENT"}:
+            gone = {"SecretId": secret, "VersionStage": stage, "RemoveFromVersionId": version_id}
             call("update_secret_version_stage", **gone)
 
 

@@ -29,7 +29,7 @@ def _rule(world: World) -> str:
 def _filters(world: World, inputs: Inputs) -> list[dict[str, Any]]:
     answer = found(lambda: world.boto("logs").describe_metric_filters(logGroupName=inputs["logGroupName"]))
     filters = (answer or {}).get("metricFilters", [])
-    return [each for each in filters if each["filterName"] == inputs["name"]]
+    return [filter_entry for filter_entry in filters if filter_entry["filterName"] == inputs["name"]]
 
 
 def _filter_behind(world: World, inputs: Inputs) -> str:
@@ -75,14 +75,14 @@ def _target_behind(world: World, inputs: Inputs) -> str:
 
 def _target_left(world: World, inputs: Inputs) -> bool:
     answer = found(lambda: world.boto("events").list_targets_by_rule(Rule=inputs["rule"]))
-    return any(each["Id"] == inputs.get("targetId") for each in (answer or {}).get("Targets", []))
+    return any(entry["Id"] == inputs.get("targetId") for entry in (answer or {}).get("Targets", []))
 
 
 def _policy_name(world: World) -> str:
     """AWS and moto take ten policies in a region: those of other tests go."""
     logs = world.boto("logs")
-    for each in logs.describe_resource_policies()["resourcePolicies"]:
-        logs.delete_resource_policy(policyName=each["policyName"])
+    for resource_policy in logs.describe_resource_policies()["resourcePolicies"]:
+        logs.delete_resource_policy(policyName=resource_policy["policyName"])
     return world.name("logs")
 
 
@@ -93,7 +93,7 @@ def _policy_behind(world: World, inputs: Inputs) -> str:
 
 def _policy_left(world: World, inputs: Inputs) -> bool:
     policies = world.boto("logs").describe_resource_policies()["resourcePolicies"]
-    return any(each["policyName"] == inputs["policyName"] for each in policies)
+    return any(policy["policyName"] == inputs["policyName"] for policy in policies)
 
 
 def _topic_behind(world: World, inputs: Inputs) -> str:
@@ -105,7 +105,7 @@ def _topic_behind(world: World, inputs: Inputs) -> str:
 
 def _topic_left(world: World, inputs: Inputs) -> bool:
     topics = world.boto("sns").list_topics()["Topics"]
-    return any(each["TopicArn"].endswith(f":{inputs['name']}") for each in topics)
+    return any(topic["TopicArn"].endswith(f":{inputs['name']}") for topic in topics)
 
 
 def _topic_policy_behind(world: World, inputs: Inputs) -> str:
@@ -128,8 +128,8 @@ def _subscription_behind(world: World, inputs: Inputs) -> str:
 def _subscription_left(world: World, inputs: Inputs) -> bool:
     subscriptions = world.boto("sns").list_subscriptions()["Subscriptions"]
     return any(
-        each["TopicArn"] == inputs["topic"] and each["Endpoint"] == inputs["endpoint"]
-        for each in subscriptions
+        subscription["TopicArn"] == inputs["topic"] and subscription["Endpoint"] == inputs["endpoint"]
+        for subscription in subscriptions
     )
 
 

@@ -33,13 +33,13 @@ _PII = {
 
 def _guardrail(world: World) -> str:
     """The ARN of one that another hand made."""
-    made = world.boto("bedrock").create_guardrail(
+    guardrail = world.boto("bedrock").create_guardrail(
         name=world.name("g"),
         blockedInputMessaging="no",
         blockedOutputsMessaging="no",
         wordPolicyConfig={"wordsConfig": [{"text": "word"}]},
     )
-    return made["guardrailArn"]
+    return guardrail["guardrailArn"]
 
 
 def _guardrail_behind(world: World, inputs: Inputs) -> str:
@@ -92,13 +92,18 @@ def _tagged_behind(property: str) -> Any:
 
 def _profile_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("bedrock").list_inference_profiles(typeEquals="APPLICATION")
-    arns = [one["inferenceProfileArn"] for one in listed["inferenceProfileSummaries"]]
+    arns = [
+        inference_profile["inferenceProfileArn"] for inference_profile in listed["inferenceProfileSummaries"]
+    ]
     return inputs.get("arn") in arns
 
 
 def _provisioned_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("bedrock").list_provisioned_model_throughputs()["provisionedModelSummaries"]
-    return any(one["provisionedModelName"] == inputs["provisionedModelName"] for one in listed)
+    return any(
+        provisioned_model["provisionedModelName"] == inputs["provisionedModelName"]
+        for provisioned_model in listed
+    )
 
 
 def _logging(world: World) -> Inputs:
@@ -177,7 +182,7 @@ CASES: dict[str, Case] = {
         replace=changed(region="eu-west-1"),
         behind=_guardrail_behind,
         left=lambda world, inputs: any(
-            one["name"] == inputs["name"] for one in world.boto("bedrock").list_guardrails()["guardrails"]
+            entry["name"] == inputs["name"] for entry in world.boto("bedrock").list_guardrails()["guardrails"]
         ),
     ),
     "aws:bedrock/guardrailVersion:GuardrailVersion": Case(

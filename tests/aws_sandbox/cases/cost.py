@@ -24,7 +24,9 @@ def _notice(percent: int, *mails: str, kind: str = "ACTUAL", **more: Any) -> dic
 
 
 def _filter(*workloads: str) -> list[dict[str, Any]]:
-    return [{"name": "TagKeyValue", "values": [f"user:isthmus.dev/workload${each}" for each in workloads]}]
+    return [
+        {"name": "TagKeyValue", "values": [f"user:isthmus.dev/workload${workload}" for workload in workloads]}
+    ]
 
 
 def _budget(world: World) -> Inputs:
@@ -154,7 +156,7 @@ def _subscription_behind(world: World, inputs: Inputs) -> str:
 
 def _subscription_left(world: World, inputs: Inputs) -> bool:
     subscriptions = world.boto("ce").get_anomaly_subscriptions()["AnomalySubscriptions"]
-    return any(each["SubscriptionName"] == inputs["name"] for each in subscriptions)
+    return any(subscription["SubscriptionName"] == inputs["name"] for subscription in subscriptions)
 
 
 def _tag_behind(world: World, inputs: Inputs) -> str:
@@ -211,7 +213,7 @@ CASES: dict[str, Case] = {
         change=lambda world, inputs: {**inputs, "name": world.name("renamed"), "tags": {"new": "1"}},
         replace=changed(monitorSpecification=_counted("isthmus.dev/class", "internal")),
         behind=_monitor_behind,
-        left=lambda world, inputs: inputs["name"] in [each["MonitorName"] for each in _monitors(world)],
+        left=lambda world, inputs: inputs["name"] in [monitor["MonitorName"] for monitor in _monitors(world)],
     ),
     "aws:costexplorer/anomalySubscription:AnomalySubscription": Case(
         make=lambda world: {

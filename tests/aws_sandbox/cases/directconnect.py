@@ -10,10 +10,10 @@ from tests.aws_sandbox.driver import World
 
 
 def _gateway(world: World) -> str:
-    made = world.boto("directconnect").create_direct_connect_gateway(
+    gateway = world.boto("directconnect").create_direct_connect_gateway(
         directConnectGatewayName=world.name("dx"), amazonSideAsn=64700
     )
-    return made["directConnectGateway"]["directConnectGatewayId"]
+    return gateway["directConnectGateway"]["directConnectGatewayId"]
 
 
 def _id(inputs: Inputs) -> str:
@@ -29,14 +29,19 @@ def _renamed(world: World, inputs: Inputs) -> str:
 
 def _left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("directconnect").describe_direct_connect_gateways()["directConnectGateways"]
-    return any(one["directConnectGatewayId"] == _id(inputs) for one in listed)
+    return any(
+        direct_connect_gateway["directConnectGatewayId"] == _id(inputs) for direct_connect_gateway in listed
+    )
 
 
 def _associations(world: World, inputs: Inputs) -> list[str]:
     listed = world.boto("directconnect").describe_direct_connect_gateway_associations(
         directConnectGatewayId=inputs["dxGatewayId"]
     )
-    return [one["associationId"] for one in listed["directConnectGatewayAssociations"]]
+    return [
+        direct_connect_gateway_association["associationId"]
+        for direct_connect_gateway_association in listed["directConnectGatewayAssociations"]
+    ]
 
 
 def _more_prefixes(world: World, inputs: Inputs) -> str:
@@ -67,7 +72,7 @@ def _smaller_frames(world: World, inputs: Inputs) -> str:
 
 def _interface_left(world: World, inputs: Inputs) -> bool:
     listed = found(lambda: world.boto("directconnect").describe_virtual_interfaces())
-    return any(one["virtualInterfaceId"] == _id(inputs) for one in listed["virtualInterfaces"])
+    return any(entry["virtualInterfaceId"] == _id(inputs) for entry in listed["virtualInterfaces"])
 
 
 CASES: dict[str, Case] = {

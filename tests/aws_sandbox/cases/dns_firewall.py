@@ -15,20 +15,20 @@ def _id(inputs: Inputs) -> str:
 
 def make_list(world: World, *domains: str) -> str:
     resolver = world.boto("route53resolver")
-    made = resolver.create_firewall_domain_list(
+    domain_list = resolver.create_firewall_domain_list(
         CreatorRequestId=world.name("token"), Name=world.name("names")
     )
-    id = made["FirewallDomainList"]["Id"]
+    id = domain_list["FirewallDomainList"]["Id"]
     if domains:
         resolver.update_firewall_domains(FirewallDomainListId=id, Operation="ADD", Domains=list(domains))
     return id
 
 
 def make_group(world: World) -> str:
-    made = world.boto("route53resolver").create_firewall_rule_group(
+    group = world.boto("route53resolver").create_firewall_rule_group(
         CreatorRequestId=world.name("token"), Name=world.name("group")
     )
-    return made["FirewallRuleGroup"]["Id"]
+    return group["FirewallRuleGroup"]["Id"]
 
 
 def _list_inputs(world: World) -> Inputs:
@@ -48,7 +48,7 @@ def _list_behind(world: World, inputs: Inputs) -> str:
 
 def _list_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_firewall_domain_lists()["FirewallDomainLists"]
-    return any(each["Arn"] == inputs["arn"] for each in listed)
+    return any(summary["Arn"] == inputs["arn"] for summary in listed)
 
 
 def _group_inputs(world: World) -> Inputs:
@@ -62,7 +62,7 @@ def _group_behind(world: World, inputs: Inputs) -> str:
 
 def _group_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_firewall_rule_groups()["FirewallRuleGroups"]
-    return any(each["Arn"] == inputs["arn"] for each in listed)
+    return any(summary["Arn"] == inputs["arn"] for summary in listed)
 
 
 def _rule_inputs(world: World) -> Inputs:
@@ -94,7 +94,9 @@ def _rule_left(world: World, inputs: Inputs) -> bool:
         )
     )
     rules = listed["FirewallRules"] if listed else []
-    return any(each["FirewallDomainListId"] == inputs["firewallDomainListId"] for each in rules)
+    return any(
+        firewall_rule["FirewallDomainListId"] == inputs["firewallDomainListId"] for firewall_rule in rules
+    )
 
 
 def _association_inputs(world: World) -> Inputs:
@@ -117,7 +119,7 @@ def _association_behind(world: World, inputs: Inputs) -> str:
 
 def _association_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_firewall_rule_group_associations()
-    return any(each["Arn"] == inputs["arn"] for each in listed["FirewallRuleGroupAssociations"])
+    return any(entry["Arn"] == inputs["arn"] for entry in listed["FirewallRuleGroupAssociations"])
 
 
 def _config_inputs(world: World) -> Inputs:
@@ -133,7 +135,7 @@ def _config_behind(world: World, inputs: Inputs) -> str:
 
 def _config_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_firewall_configs()["FirewallConfigs"]
-    return any(each["ResourceId"] == inputs["resourceId"] for each in listed)
+    return any(resource["ResourceId"] == inputs["resourceId"] for resource in listed)
 
 
 def _log_inputs(world: World) -> Inputs:
@@ -151,17 +153,17 @@ def _log_behind(world: World, inputs: Inputs) -> str:
 
 def _log_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_resolver_query_log_configs()["ResolverQueryLogConfigs"]
-    return any(each["Arn"] == inputs["arn"] for each in listed)
+    return any(summary["Arn"] == inputs["arn"] for summary in listed)
 
 
 def _log_association_inputs(world: World) -> Inputs:
-    made = world.boto("route53resolver").create_resolver_query_log_config(
+    config = world.boto("route53resolver").create_resolver_query_log_config(
         CreatorRequestId=world.name("token"),
         Name=world.name("queries"),
         DestinationArn="arn:aws:logs:eu-central-1:123456789012:log-group:queries",
     )
     return {
-        "resolverQueryLogConfigId": made["ResolverQueryLogConfig"]["Id"],
+        "resolverQueryLogConfigId": config["ResolverQueryLogConfig"]["Id"],
         "resourceId": vpc(world)[0],
     }
 
@@ -176,7 +178,8 @@ def _unlogged(world: World, inputs: Inputs) -> str:
 def _logged(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_resolver_query_log_config_associations()
     return any(
-        each["ResourceId"] == inputs["resourceId"] for each in listed["ResolverQueryLogConfigAssociations"]
+        resource["ResourceId"] == inputs["resourceId"]
+        for resource in listed["ResolverQueryLogConfigAssociations"]
     )
 
 

@@ -50,8 +50,8 @@ def _elsewhere(world: World, inputs: Inputs) -> Inputs:
 
 
 def _other_groups(world: World, inputs: Inputs) -> Inputs:
-    found = world.boto("ec2").describe_subnets(SubnetIds=[inputs["subnetId"]])["Subnets"][0]
-    return {**inputs, "securityGroups": [group(world, found["VpcId"])]}
+    answer = world.boto("ec2").describe_subnets(SubnetIds=[inputs["subnetId"]])["Subnets"][0]
+    return {**inputs, "securityGroups": [group(world, answer["VpcId"])]}
 
 
 def _files_behind(world: World, inputs: Inputs) -> str:
@@ -64,7 +64,7 @@ def _id(world: World, inputs: Inputs) -> str:
     if "subnetId" not in inputs:
         return inputs["arn"].rpartition("/")[2]
     every = world.boto("efs").describe_mount_targets(FileSystemId=inputs["fileSystemId"])["MountTargets"]
-    return next((each["MountTargetId"] for each in every if each["SubnetId"] == inputs["subnetId"]), "")
+    return next((entry["MountTargetId"] for entry in every if entry["SubnetId"] == inputs["subnetId"]), "")
 
 
 def _gone(operation: str, name: str, listed: str) -> Any:

@@ -60,10 +60,10 @@ def _cluster(world: World) -> tuple[str, list[str]]:
 
 
 def _template(world: World) -> str:
-    made = world.boto("ec2").create_launch_template(
+    template = world.boto("ec2").create_launch_template(
         LaunchTemplateName=world.name("machines"), LaunchTemplateData={"InstanceType": "g6.12xlarge"}
     )
-    return made["LaunchTemplate"]["LaunchTemplateId"]
+    return template["LaunchTemplate"]["LaunchTemplateId"]
 
 
 def _group_inputs(world: World) -> Inputs:
@@ -150,17 +150,17 @@ def _entry_inputs(world: World) -> Inputs:
     }
 
 
-def _who(inputs: Inputs) -> dict[str, str]:
+def _entry_key(inputs: Inputs) -> dict[str, str]:
     return {"clusterName": inputs["clusterName"], "principalArn": inputs["principalArn"]}
 
 
 def _entry_behind(world: World, inputs: Inputs) -> str:
-    world.boto("eks").update_access_entry(**_who(inputs), kubernetesGroups=["others"])
+    world.boto("eks").update_access_entry(**_entry_key(inputs), kubernetesGroups=["others"])
     return "kubernetesGroups"
 
 
 def _entry_left(world: World, inputs: Inputs) -> bool:
-    return found(lambda: world.boto("eks").describe_access_entry(**_who(inputs))) is not None
+    return found(lambda: world.boto("eks").describe_access_entry(**_entry_key(inputs))) is not None
 
 
 VIEWS = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
@@ -168,21 +168,21 @@ VIEWS = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
 
 def _policy_inputs(world: World) -> Inputs:
     entry = _entry_inputs(world)
-    world.boto("eks").create_access_entry(**_who(entry))
+    world.boto("eks").create_access_entry(**_entry_key(entry))
     return {
-        **_who(entry),
+        **_entry_key(entry),
         "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
         "accessScope": {"type": "cluster"},
     }
 
 
 def _policies(world: World, inputs: Inputs) -> list[str]:
-    told = found(lambda: world.boto("eks").list_associated_access_policies(**_who(inputs)))
-    return [each["policyArn"] for each in (told or {}).get("associatedAccessPolicies", [])]
+    answer = found(lambda: world.boto("eks").list_associated_access_policies(**_entry_key(inputs)))
+    return [policy["policyArn"] for policy in (answer or {}).get("associatedAccessPolicies", [])]
 
 
 def _policy_behind(world: World, inputs: Inputs) -> str:
-    world.boto("eks").disassociate_access_policy(**_who(inputs), policyArn=inputs["policyArn"])
+    world.boto("eks").disassociate_access_policy(**_entry_key(inputs), policyArn=inputs["policyArn"])
     return ""
 
 
@@ -248,8 +248,8 @@ def _template_behind(world: World, inputs: Inputs) -> str:
 
 def _template_left(world: World, inputs: Inputs) -> bool:
     names = [inputs["name"]]
-    told = found(lambda: world.boto("ec2").describe_launch_templates(LaunchTemplateNames=names))
-    return bool((told or {}).get("LaunchTemplates"))
+    answer = found(lambda: world.boto("ec2").describe_launch_templates(LaunchTemplateNames=names))
+    return bool((answer or {}).get("LaunchTemplates"))
 
 
 CASES: dict[str, Case] = {

@@ -42,7 +42,7 @@ def _cluster_behind(world: World, inputs: Inputs) -> str:
 
 def _active(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ecs").describe_clusters(clusters=[inputs["arn"]])["clusters"]
-    return any(one["status"] != "INACTIVE" for one in listed)
+    return any(service["status"] != "INACTIVE" for service in listed)
 
 
 def task(world: World) -> Inputs:
@@ -151,17 +151,17 @@ def _targets_behind(world: World, inputs: Inputs) -> str:
 
 
 def _group_of(world: World, network: str) -> str:
-    made = world.boto("elbv2").create_target_group(
+    group = world.boto("elbv2").create_target_group(
         Name=world.name("t"), Protocol="TCP", Port=8443, VpcId=network, TargetType="ip"
     )
-    return made["TargetGroups"][0]["TargetGroupArn"]
+    return group["TargetGroups"][0]["TargetGroupArn"]
 
 
 def balancer_of(world: World, subnets: list[str]) -> str:
-    made = world.boto("elbv2").create_load_balancer(
+    balancer = world.boto("elbv2").create_load_balancer(
         Name=world.name("d"), Type="network", Scheme="internal", Subnets=subnets
     )
-    return made["LoadBalancers"][0]["LoadBalancerArn"]
+    return balancer["LoadBalancers"][0]["LoadBalancerArn"]
 
 
 def listener(world: World) -> Inputs:
@@ -215,10 +215,10 @@ def service(world: World) -> Inputs:
 
 
 def _revision(world: World) -> str:
-    made = world.boto("ecs").register_task_definition(
+    definition = world.boto("ecs").register_task_definition(
         family=world.name("edge"), containerDefinitions=json.loads(containers()), cpu="1024", memory="2048"
     )
-    return made["taskDefinition"]["taskDefinitionArn"]
+    return definition["taskDefinition"]["taskDefinitionArn"]
 
 
 def _service_behind(world: World, inputs: Inputs) -> str:
@@ -227,9 +227,9 @@ def _service_behind(world: World, inputs: Inputs) -> str:
 
 
 def _served(world: World, inputs: Inputs) -> bool:
-    asked = {"cluster": inputs["cluster"], "services": [inputs["arn"]]}
-    answer = found(lambda: world.boto("ecs").describe_services(**asked))
-    return any(one["status"] != "INACTIVE" for one in (answer or {}).get("services", []))
+    request = {"cluster": inputs["cluster"], "services": [inputs["arn"]]}
+    answer = found(lambda: world.boto("ecs").describe_services(**request))
+    return any(service["status"] != "INACTIVE" for service in (answer or {}).get("services", []))
 
 
 CASES: dict[str, Case] = {

@@ -26,26 +26,26 @@ def hub(world: World, default_tables: str = "disable") -> str:
         "DefaultRouteTableAssociation": default_tables,
         "DefaultRouteTablePropagation": default_tables,
     }
-    made = world.boto("ec2").create_transit_gateway(Options=options)
-    return made["TransitGateway"]["TransitGatewayId"]
+    gateway = world.boto("ec2").create_transit_gateway(Options=options)
+    return gateway["TransitGateway"]["TransitGatewayId"]
 
 
 def table(world: World, gateway: str) -> str:
-    made = world.boto("ec2").create_transit_gateway_route_table(TransitGatewayId=gateway)
-    return made["TransitGatewayRouteTable"]["TransitGatewayRouteTableId"]
+    table = world.boto("ec2").create_transit_gateway_route_table(TransitGatewayId=gateway)
+    return table["TransitGatewayRouteTable"]["TransitGatewayRouteTableId"]
 
 
 def attachment(world: World, gateway: str) -> str:
     id, subnets = vpc(world)
-    made = world.boto("ec2").create_transit_gateway_vpc_attachment(
+    attachment = world.boto("ec2").create_transit_gateway_vpc_attachment(
         TransitGatewayId=gateway, VpcId=id, SubnetIds=subnets
     )
-    return made["TransitGatewayVpcAttachment"]["TransitGatewayAttachmentId"]
+    return attachment["TransitGatewayVpcAttachment"]["TransitGatewayAttachmentId"]
 
 
 def site(world: World) -> str:
-    made = world.boto("ec2").create_customer_gateway(Type="ipsec.1", IpAddress="192.0.2.9", BgpAsn=65010)
-    return made["CustomerGateway"]["CustomerGatewayId"]
+    gateway = world.boto("ec2").create_customer_gateway(Type="ipsec.1", IpAddress="192.0.2.9", BgpAsn=65010)
+    return gateway["CustomerGateway"]["CustomerGatewayId"]
 
 
 def _id(inputs: Inputs) -> str:
@@ -67,7 +67,7 @@ def _hub_behind(world: World, inputs: Inputs) -> str:
 
 def _hub_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ec2").describe_transit_gateways()["TransitGateways"]
-    return any(one["TransitGatewayArn"] == inputs["arn"] for one in listed)
+    return any(summary["TransitGatewayArn"] == inputs["arn"] for summary in listed)
 
 
 def _attachment_inputs(world: World) -> Inputs:
@@ -99,12 +99,18 @@ def _attachment_behind(world: World, inputs: Inputs) -> str:
 
 def _attachment_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ec2").describe_transit_gateway_vpc_attachments()["TransitGatewayVpcAttachments"]
-    return any(one["TransitGatewayAttachmentId"] == _id(inputs) for one in listed)
+    return any(
+        transit_gateway_attachment["TransitGatewayAttachmentId"] == _id(inputs)
+        for transit_gateway_attachment in listed
+    )
 
 
 def _table_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ec2").describe_transit_gateway_route_tables()["TransitGatewayRouteTables"]
-    return any(one["TransitGatewayRouteTableId"] == _id(inputs) for one in listed)
+    return any(
+        transit_gateway_route_table["TransitGatewayRouteTableId"] == _id(inputs)
+        for transit_gateway_route_table in listed
+    )
 
 
 def _joined_inputs(world: World) -> Inputs:
@@ -173,7 +179,7 @@ def _route_left(world: World, inputs: Inputs) -> bool:
 
 def _site_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ec2").describe_customer_gateways()["CustomerGateways"]
-    return any(one["CustomerGatewayId"] == _id(inputs) for one in listed)
+    return any(customer_gateway["CustomerGatewayId"] == _id(inputs) for customer_gateway in listed)
 
 
 def log_group(world: World) -> str:
@@ -238,7 +244,7 @@ def _vpn_behind(world: World, inputs: Inputs) -> str:
 
 def _vpn_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("ec2").describe_vpn_connections()["VpnConnections"]
-    return any(one["VpnConnectionId"] == _id(inputs) for one in listed)
+    return any(vpn_connection["VpnConnectionId"] == _id(inputs) for vpn_connection in listed)
 
 
 CASES: dict[str, Case] = {

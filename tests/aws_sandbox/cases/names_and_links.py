@@ -36,11 +36,11 @@ def _zone_left(world: World, inputs: Inputs) -> bool:
 
 def record(world: World) -> Inputs:
     name = f"{world.name('gateway')}.isthmus.internal"
-    made = world.boto("route53").create_hosted_zone(
+    zone = world.boto("route53").create_hosted_zone(
         Name=name, CallerReference=world.name("ref"), VPC={"VPCRegion": REGION, "VPCId": vpc(world)}
     )
     return {
-        "zoneId": made["HostedZone"]["Id"].rpartition("/")[2],
+        "zoneId": zone["HostedZone"]["Id"].rpartition("/")[2],
         "name": name,
         "type": "A",
         "aliases": [
@@ -51,10 +51,10 @@ def record(world: World) -> Inputs:
 
 def _sets(world: World, inputs: Inputs, action: str, target: str) -> None:
     alias = {"HostedZoneId": "Z1", "DNSName": target, "EvaluateTargetHealth": True}
-    named: Any = {"Name": inputs["name"], "Type": "A", "AliasTarget": alias}
+    record_set: Any = {"Name": inputs["name"], "Type": "A", "AliasTarget": alias}
     world.boto("route53").change_resource_record_sets(
         HostedZoneId=inputs["zoneId"],
-        ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": named}]},  # type: ignore[list-item]
+        ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record_set}]},  # type: ignore[list-item]
     )
 
 
@@ -65,7 +65,7 @@ def _record_behind(world: World, inputs: Inputs) -> str:
 
 def _record_left(world: World, inputs: Inputs) -> bool:
     answer = world.boto("route53").list_resource_record_sets(HostedZoneId=inputs["zoneId"])
-    return any(one["Type"] == "A" for one in answer["ResourceRecordSets"])
+    return any(entry["Type"] == "A" for entry in answer["ResourceRecordSets"])
 
 
 def endpoint_service(world: World) -> Inputs:
@@ -90,12 +90,12 @@ def _in_another_region(world: World, inputs: Inputs) -> Inputs:
         ec2.create_subnet(VpcId=network, CidrBlock=f"10.30.{at}.0/24", AvailabilityZone=region + zone)
         for at, zone in ((1, "a"), (2, "b"))
     ]
-    ids = [each["Subnet"]["SubnetId"] for each in subnets]
-    made = elb.create_load_balancer(Name=world.name("d"), Type="network", Subnets=ids)
+    ids = [subnet["Subnet"]["SubnetId"] for subnet in subnets]
+    balancer = elb.create_load_balancer(Name=world.name("d"), Type="network", Subnets=ids)
     return {
         **inputs,
         "region": region,
-        "networkLoadBalancerArns": [made["LoadBalancers"][0]["LoadBalancerArn"]],
+        "networkLoadBalancerArns": [balancer["LoadBalancers"][0]["LoadBalancerArn"]],
     }
 
 
@@ -107,8 +107,10 @@ def _endpoint_service_behind(world: World, inputs: Inputs) -> str:
 
 
 def _endpoint_service_left(world: World, inputs: Inputs) -> bool:
-    asked = {"ServiceIds": [id_of(inputs)]}
-    return found(lambda: world.boto("ec2").describe_vpc_endpoint_service_configurations(**asked)) is not None
+    request = {"ServiceIds": [id_of(inputs)]}
+    return (
+        found(lambda: world.boto("ec2").describe_vpc_endpoint_service_configurations(**request)) is not None
+    )
 
 
 CASES: dict[str, Case] = {

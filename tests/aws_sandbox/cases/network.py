@@ -26,8 +26,10 @@ def vpc(world: World, cidr: str = "10.20.0.0/16", dns: bool = False) -> str:
 
 
 def subnet(world: World, network: str, cidr: str, zone: str = "a") -> str:
-    made = world.boto("ec2").create_subnet(VpcId=network, CidrBlock=cidr, AvailabilityZone=f"{REGION}{zone}")
-    return made["Subnet"]["SubnetId"]
+    subnet = world.boto("ec2").create_subnet(
+        VpcId=network, CidrBlock=cidr, AvailabilityZone=f"{REGION}{zone}"
+    )
+    return subnet["Subnet"]["SubnetId"]
 
 
 def route_table(world: World, network: str) -> str:
@@ -35,8 +37,8 @@ def route_table(world: World, network: str) -> str:
 
 
 def group(world: World, network: str) -> str:
-    named = {"GroupName": world.name("group"), "Description": "test"}
-    return world.boto("ec2").create_security_group(VpcId=network, **named)["GroupId"]
+    arguments = {"GroupName": world.name("group"), "Description": "test"}
+    return world.boto("ec2").create_security_group(VpcId=network, **arguments)["GroupId"]
 
 
 def internet_gateway(world: World, network: str) -> str:
@@ -46,7 +48,7 @@ def internet_gateway(world: World, network: str) -> str:
     return id
 
 
-def _there(world: World, operation: str, **by: Any) -> bool:
+def _exists(world: World, operation: str, **by: Any) -> bool:
     """Whether a `describe_…` by id finds anything."""
     answer = found(lambda: getattr(world.boto("ec2"), operation)(**by)) or {}
     return any(value for name, value in answer.items() if name != "ResponseMetadata")
@@ -98,8 +100,8 @@ def _interface(world: World, network: str) -> str:
 
 
 def _other_target(world: World, inputs: Inputs) -> Inputs:
-    kept = {name: value for name, value in inputs.items() if name != "networkInterfaceId"}
-    return {**kept, "gatewayId": internet_gateway(world, _network_of(world, inputs["routeTableId"]))}
+    retained = {name: value for name, value in inputs.items() if name != "networkInterfaceId"}
+    return {**retained, "gatewayId": internet_gateway(world, _network_of(world, inputs["routeTableId"]))}
 
 
 def _route_behind(world: World, inputs: Inputs) -> str:
@@ -125,7 +127,7 @@ def _association_inputs(world: World) -> Inputs:
 def _association(world: World, inputs: Inputs) -> dict[str, Any] | None:
     tables = world.boto("ec2").describe_route_tables()["RouteTables"]
     every = [association for table in tables for association in table.get("Associations", [])]
-    return next((each for each in every if each.get("SubnetId") == inputs["subnetId"]), None)
+    return next((subnet for subnet in every if subnet.get("SubnetId") == inputs["subnetId"]), None)
 
 
 def _association_behind(world: World, inputs: Inputs) -> str:
@@ -158,9 +160,9 @@ def _rule_inputs(world: World) -> Inputs:
 
 def _other_peer(world: World, inputs: Inputs) -> Inputs:
     """Another kind of peer: a group in place of a network."""
-    kept = {name: value for name, value in inputs.items() if name != "cidrIpv4"}
+    retained = {name: value for name, value in inputs.items() if name != "cidrIpv4"}
     peer = {"referencedSecurityGroupId": inputs["securityGroupId"], "description": "each other"}
-    return {**kept, **peer, "fromPort": 80, **NEW_TAGS}
+    return {**retained, **peer, "fromPort": 80, **NEW_TAGS}
 
 
 def _rule_behind(world: World, inputs: Inputs) -> str:
@@ -177,7 +179,7 @@ _RULE = Case(
     change=_other_peer,
     replace=lambda world, inputs: {**inputs, "securityGroupId": group(world, vpc(world))},
     behind=_rule_behind,
-    left=lambda world, inputs: _there(
+    left=lambda world, inputs: _exists(
         world, "describe_security_group_rules", SecurityGroupRuleIds=[id_of(inputs)]
     ),
 )
@@ -193,7 +195,7 @@ CASES: dict[str, Case] = {
         ),
         replace=changed(cidrBlock="10.21.0.0/16"),
         behind=_vpc_behind,
-        left=lambda world, inputs: _there(world, "describe_vpcs", VpcIds=[id_of(inputs)]),
+        left=lambda world, inputs: _exists(world, "describe_vpcs", VpcIds=[id_of(inputs)]),
     ),
     "aws:ec2/subnet:Subnet": Case(
         make=lambda world: {
@@ -211,14 +213,14 @@ CASES: dict[str, Case] = {
         ),
         replace=changed(cidrBlock="10.20.2.0/24", availabilityZone=f"{REGION}c"),
         behind=_subnet_behind,
-        left=lambda world, inputs: _there(world, "describe_subnets", SubnetIds=[id_of(inputs)]),
+        left=lambda world, inputs: _exists(world, "describe_subnets", SubnetIds=[id_of(inputs)]),
     ),
     "aws:ec2/internetGateway:InternetGateway": Case(
         make=lambda world: {"vpcId": vpc(world), **TAGS},
         change=lambda world, inputs: {**inputs, "vpcId": vpc(world), **NEW_TAGS},
         replace=changed(region="eu-west-1", vpcId=None),
         behind=_gateway_behind,
-        left=lambda world, inputs: _there(
+        left=lambda world, inputs: _exists(
             world, "describe_internet_gateways", InternetGatewayIds=[id_of(inputs)]
         ),
     ),
@@ -227,7 +229,7 @@ CASES: dict[str, Case] = {
         change=changed(**NEW_TAGS),
         replace=lambda world, inputs: {**inputs, "vpcId": vpc(world)},
         behind=tagged_behind,
-        left=lambda world, inputs: _there(world, "describe_route_tables", RouteTableIds=[id_of(inputs)]),
+        left=lambda world, inputs: _exists(world, "describe_route_tables", RouteTableIds=[id_of(inputs)]),
     ),
     "aws:ec2/route:Route": Case(
         make=_route_inputs,
@@ -259,14 +261,14 @@ CASES: dict[str, Case] = {
         change=changed(**NEW_TAGS),
         replace=changed(description="something else"),
         behind=tagged_behind,
-        left=lambda world, inputs: _there(world, "describe_security_groups", GroupIds=[id_of(inputs)]),
+        left=lambda world, inputs: _exists(world, "describe_security_groups", GroupIds=[id_of(inputs)]),
     ),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": Case(
         make=lambda world: {"vpcId": vpc(world), **TAGS},
         change=changed(**NEW_TAGS),
         replace=lambda world, inputs: {**inputs, "vpcId": vpc(world)},
         behind=_let_in,
-        left=lambda world, inputs: _there(world, "describe_security_groups", GroupIds=[id_of(inputs)]),
+        left=lambda world, inputs: _exists(world, "describe_security_groups", GroupIds=[id_of(inputs)]),
         stays=True,
     ),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _RULE,

@@ -12,19 +12,22 @@ from tests.aws_sandbox.driver import World
 def _room(world: World) -> None:
     """Four endpoints are a region's quota, here too: those of earlier tests go."""
     resolver = world.boto("route53resolver")
-    for one in resolver.list_resolver_rule_associations()["ResolverRuleAssociations"]:
-        resolver.disassociate_resolver_rule(VPCId=one["VPCId"], ResolverRuleId=one["ResolverRuleId"])
-    for one in resolver.list_resolver_rules()["ResolverRules"]:
-        resolver.delete_resolver_rule(ResolverRuleId=one["Id"])
-    for one in resolver.list_resolver_endpoints()["ResolverEndpoints"]:
-        resolver.delete_resolver_endpoint(ResolverEndpointId=one["Id"])
+    for resolver_rule_association in resolver.list_resolver_rule_associations()["ResolverRuleAssociations"]:
+        resolver.disassociate_resolver_rule(
+            VPCId=resolver_rule_association["VPCId"],
+            ResolverRuleId=resolver_rule_association["ResolverRuleId"],
+        )
+    for resolver_rule in resolver.list_resolver_rules()["ResolverRules"]:
+        resolver.delete_resolver_rule(ResolverRuleId=resolver_rule["Id"])
+    for resolver_endpoint in resolver.list_resolver_endpoints()["ResolverEndpoints"]:
+        resolver.delete_resolver_endpoint(ResolverEndpointId=resolver_endpoint["Id"])
 
 
 def _group(world: World, id: str) -> str:
-    made = world.boto("ec2").create_security_group(
+    group = world.boto("ec2").create_security_group(
         GroupName=world.name("dns"), Description="DNS of the site", VpcId=id
     )
-    return made["GroupId"]
+    return group["GroupId"]
 
 
 def _endpoint_inputs(world: World) -> Inputs:
@@ -44,18 +47,18 @@ def _endpoint_inputs(world: World) -> Inputs:
 def _elsewhere(world: World, inputs: Inputs) -> Inputs:
     """The first address stays, the second moves to another subnet."""
     ec2 = world.boto("ec2")
-    kept = inputs["ipAddresses"]
-    there = ec2.describe_subnets(SubnetIds=[kept[0]["subnetId"]])["Subnets"][0]["VpcId"]
+    retained = inputs["ipAddresses"]
+    there = ec2.describe_subnets(SubnetIds=[retained[0]["subnetId"]])["Subnets"][0]["VpcId"]
     filters: Any = [{"Name": "vpc-id", "Values": [there]}]
-    known = {each["subnetId"] for each in kept}
+    known = {address["subnetId"] for address in retained}
     free = [
-        each["SubnetId"]
-        for each in ec2.describe_subnets(Filters=filters)["Subnets"]
-        if each["SubnetId"] not in known
+        subnet["SubnetId"]
+        for subnet in ec2.describe_subnets(Filters=filters)["Subnets"]
+        if subnet["SubnetId"] not in known
     ]
     return {
         **inputs,
-        "ipAddresses": [{"subnetId": free[0]}, kept[0]],
+        "ipAddresses": [{"subnetId": free[0]}, retained[0]],
         "name": world.name("renamed"),
         "tags": {"class": "internal"},
     }
@@ -74,19 +77,19 @@ def _endpoint_behind(world: World, inputs: Inputs) -> str:
 
 def _endpoint_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_resolver_endpoints()["ResolverEndpoints"]
-    return any(one["Arn"] == inputs["arn"] for one in listed)
+    return any(summary["Arn"] == inputs["arn"] for summary in listed)
 
 
 def _outbound(world: World) -> str:
     id, subnets = vpc(world)
     places: Any = [{"SubnetId": subnet} for subnet in subnets]
-    made = world.boto("route53resolver").create_resolver_endpoint(
+    endpoint = world.boto("route53resolver").create_resolver_endpoint(
         CreatorRequestId=world.name("request"),
         Direction="OUTBOUND",
         SecurityGroupIds=[_group(world, id)],
         IpAddresses=places,
     )
-    return made["ResolverEndpoint"]["Id"]
+    return endpoint["ResolverEndpoint"]["Id"]
 
 
 def _rule_inputs(world: World) -> Inputs:
@@ -109,19 +112,19 @@ def _rule_behind(world: World, inputs: Inputs) -> str:
 
 def _rule_left(world: World, inputs: Inputs) -> bool:
     listed = world.boto("route53resolver").list_resolver_rules()["ResolverRules"]
-    return any(one["Arn"] == inputs["arn"] for one in listed)
+    return any(summary["Arn"] == inputs["arn"] for summary in listed)
 
 
 def _association_inputs(world: World) -> Inputs:
     _room(world)
-    made = world.boto("route53resolver").create_resolver_rule(
+    rule = world.boto("route53resolver").create_resolver_rule(
         CreatorRequestId=world.name("request"),
         RuleType="FORWARD",
         DomainName="fra1.bank.example",
         ResolverEndpointId=_outbound(world),
         TargetIps=[{"Ip": "10.10.0.53", "Port": 53}],
     )
-    return {"name": "bank", "resolverRuleId": made["ResolverRule"]["Id"], "vpcId": vpc(world)[0]}
+    return {"name": "bank", "resolverRuleId": rule["ResolverRule"]["Id"], "vpcId": vpc(world)[0]}
 
 
 def _parted(world: World, inputs: Inputs) -> str:
@@ -133,7 +136,7 @@ def _parted(world: World, inputs: Inputs) -> str:
 
 def _joined(world: World, inputs: Inputs) -> bool:
     listed = found(lambda: world.boto("route53resolver").list_resolver_rule_associations())
-    return any(one["VPCId"] == inputs["vpcId"] for one in listed["ResolverRuleAssociations"])
+    return any(entry["VPCId"] == inputs["vpcId"] for entry in listed["ResolverRuleAssociations"])
 
 
 CASES: dict[str, Case] = {

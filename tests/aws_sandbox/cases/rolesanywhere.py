@@ -31,7 +31,7 @@ def _last(world: World, operation: str, member: str, inputs: Inputs) -> str | No
     """The id of the one with the ARN of `inputs`."""
     arn, id = f"{member}Arn", f"{member}Id"
     listed = getattr(world.boto("rolesanywhere"), operation)()[f"{member}s"]
-    return next((one[id] for one in listed if one[arn] == inputs.get("arn")), None)
+    return next((entry[id] for entry in listed if entry[arn] == inputs.get("arn")), None)
 
 
 def _anchor_behind(world: World, inputs: Inputs) -> str:

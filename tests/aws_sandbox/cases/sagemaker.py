@@ -140,8 +140,8 @@ def _endpoint_behind(world: World, inputs: Inputs) -> str:
             },
             "AutoRollbackConfiguration": {
                 "Alarms": [
-                    {"AlarmName": each["alarmName"]}
-                    for each in inputs["deploymentConfig"]["autoRollbackConfiguration"]["alarms"]
+                    {"AlarmName": alarm["alarmName"]}
+                    for alarm in inputs["deploymentConfig"]["autoRollbackConfiguration"]["alarms"]
                 ]
             },
         },
@@ -236,8 +236,8 @@ def _policy_behind(world: World, inputs: Inputs) -> str:
 
 def _policy_left(world: World, inputs: Inputs) -> bool:
     scaling = world.boto("application-autoscaling")
-    named = {"ResourceId": inputs["resourceId"], "PolicyNames": [inputs["name"]]}
-    return bool(scaling.describe_scaling_policies(**_CALL, **named)["ScalingPolicies"])
+    arguments = {"ResourceId": inputs["resourceId"], "PolicyNames": [inputs["name"]]}
+    return bool(scaling.describe_scaling_policies(**_CALL, **arguments)["ScalingPolicies"])
 
 
 CASES: dict[str, Case] = {

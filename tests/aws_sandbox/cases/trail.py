@@ -51,9 +51,9 @@ def _make(world: World) -> Inputs:
 
 
 def _change(world: World, inputs: Inputs) -> Inputs:
-    kept = ("name", "s3BucketName", "isMultiRegionTrail", "region")
+    retained = ("name", "s3BucketName", "isMultiRegionTrail", "region")
     return {
-        **{name: inputs[name] for name in kept if name in inputs},
+        **{name: inputs[name] for name in retained if name in inputs},
         "enableLogging": False,
         "eventSelectors": [{"readWriteType": "WriteOnly", "includeManagementEvents": True}],
         "tags": {"new": "1"},

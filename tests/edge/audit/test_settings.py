@@ -44,7 +44,10 @@ def test_content_is_kept_no_longer_than_the_handling_says():
 
 @pytest.mark.parametrize(
     ("class_", "days", "says"),
-    [("confidential", 31, "keeps content at most 30 days"), ("internal", 1, "keeps content not")],
+    [
+        ("confidential", 31, "allows content for at most 30 days"),
+        ("internal", 1, "allows content for no time"),
+    ],
 )
 def test_a_class_that_keeps_less_content_refuses_more(class_: str, days: int, says: str):
     content = {**audit()["content"], "days": {"claims": days}}
@@ -62,7 +65,7 @@ def test_how_long_a_record_may_wait_for_its_seal_follows_from_the_class(class_: 
     assert read.audit is not None
     assert read.audit.limit_s(class_) == limit
     if limit is not None:
-        with pytest.raises(ConfigError, match=f"takes {limit} or less"):
+        with pytest.raises(ConfigError, match=f"allows {limit} or less"):
             check(gateway(audit={**plain, "max_unsealed_s": limit + 1}, **{"class": class_}), FILE)
 
 
@@ -79,7 +82,7 @@ def test_a_store_is_spoken_to_under_tls_and_holds_no_credentials_in_its_address(
 def test_restricted_records_are_sealed_on_prem(endpoint: str | None):
     config = documented()[1]
     elsewhere = {**config, "store": {**config["store"], "endpoint": endpoint}}
-    with pytest.raises(ConfigError, match="sealed on-prem"):
+    with pytest.raises(ConfigError, match="must stay on-prem"):
         check(elsewhere, FILE)
     assert isinstance(check({**elsewhere, "class": "confidential"}, FILE), SealerConfig)
 

@@ -53,19 +53,22 @@ def test_the_documentations_files_are_accepted():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (gateway("confidential", keep_days=31), "reviews.keep_days: class confidential takes 30 or less"),
-        (gateway("internal", keep_days=8), "reviews.keep_days: class internal takes 7 or less"),
-        (gateway(keep_days=1), "deleted before decide_h and escalated_h are over"),
-        (gateway(keys="/elsewhere"), "reviews.keys must be those of audit.content"),
-        (gateway(workload={"impact": None}), "states no impact"),
+        (gateway("confidential", keep_days=31), "reviews.keep_days: class confidential allows 30 or less"),
+        (gateway("internal", keep_days=8), "reviews.keep_days: class internal allows 7 or less"),
+        (gateway(keep_days=1), "must be at least decide_h and escalated_h together"),
+        (gateway(keys="/elsewhere"), "must equal those of audit.content"),
+        (gateway(workload={"impact": None}), "has no impact"),
         (gateway(workload={"review": None}), "needs review.below_confidence"),
         (
             gateway("public", {"review": None, "impact": "material"}, keep_days=7),
             "needs review.below_confidence",
         ),
-        (gateway(workload={"name": "else"}), "workloads lacks 'transaction-narratives'"),
-        ({**gateway(), "reviews": None}, "reviews is needed: answers of 'transaction-narratives'"),
-        ({**gateway(), "audit": None}, "who decided is in the audit record"),
+        (
+            gateway(workload={"name": "else"}),
+            "workload 'transaction-narratives' of a route is not in `workloads`",
+        ),
+        ({**gateway(), "reviews": None}, "reviews is needed: 'transaction-narratives'"),
+        ({**gateway(), "audit": None}, "reviews needs `database`"),
         (gateway(decide_h=0), "decide_h"),
     ],
 )
@@ -83,13 +86,13 @@ def test_of_a_public_gateway_without_reviews_nothing_more_is_asked():
     ("changes", "says"),
     [
         ({"reviewers": [{"name": "Erika", "client": "e.bank"}]}, "reviewers.0.name"),
-        ({"reviewers": [{"name": "e", "client": "*.bank"}]}, "is no whole name"),
+        ({"reviewers": [{"name": "e", "client": "*.bank"}]}, "must not have a wildcard"),
         (
             {"reviewers": [{"name": "a", "client": "e.bank"}, {"name": "b", "client": "e.bank"}]},
-            "one certificate would speak for two people",
+            "two people have the same client",
         ),
         ({"audit": audit()}, "audit.content"),
-        ({"database": {**documented()[1]["database"], "host": "x.amazonaws.com"}}, "out of the site"),
+        ({"database": {**documented()[1]["database"], "host": "x.amazonaws.com"}}, "must stay on the site"),
         ({"routes": []}, "routes: this key is unknown"),
         ({"mode": "review"}, "sealer, detector or reviews"),
     ],

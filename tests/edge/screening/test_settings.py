@@ -55,7 +55,7 @@ def test_a_file_may_demand_more_and_not_less():
 
 
 def test_a_guard_that_wants_people_wants_reviews():
-    with pytest.raises(ConfigError, match="reviews is needed: answers of 'g' are to be looked at"):
+    with pytest.raises(ConfigError, match="reviews is needed: 'g' asks for human review"):
         check(screening(guards=[{**GUARD, "then": "review"}]), FILE)
 
 
@@ -72,17 +72,29 @@ def test_the_documentations_files_are_accepted():
         (screening(detector="http://10.0.0.1:8460"), "must be http:// on a loopback address"),
         (screening(detector="https://127.0.0.1:8460"), "must be http:// on a loopback address"),
         (screening(limit_s=0), "screening.limit_s"),
-        (screening(guards=[GUARD, GUARD]), "'g' is taken"),
-        (screening(guards=[{**GUARD, "name": "secrets-in-outputs"}]), "is taken"),
-        (screening(guards=[{**GUARD, "max_characters": 5}]), "one of the three"),
-        (screening(guards=[{"name": "g", "on": "both"}]), "one of the three"),
-        (screening(guards=[{**GUARD, "on": "prompts", "then": "redact"}]), "only entities in outputs"),
-        (screening(guards=[{"name": "g", "on": "both", "max_characters": 5}]), "is of outputs"),
+        (screening(guards=[GUARD, GUARD]), "the name 'g' is used twice or reserved"),
+        (screening(guards=[{**GUARD, "name": "secrets-in-outputs"}]), "is used twice or reserved"),
+        (
+            screening(guards=[{**GUARD, "max_characters": 5}]),
+            "exactly one of entities, max_characters and model",
+        ),
+        (
+            screening(guards=[{"name": "g", "on": "both"}]),
+            "exactly one of entities, max_characters and model",
+        ),
+        (
+            screening(guards=[{**GUARD, "on": "prompts", "then": "redact"}]),
+            "needs entities and `on: outputs`",
+        ),
+        (
+            screening(guards=[{"name": "g", "on": "both", "max_characters": 5}]),
+            "max_characters needs `on: outputs`",
+        ),
         (
             screening(
                 guards=[{"name": "g", "on": "both", "model": {**MODEL, "url": "https://api.openai.com"}}]
             ),
-            "guard g: nothing of restricted requests goes out of the site",
+            "guard g: restricted data must stay on the site",
         ),
         (detector(listen={"host": "0.0.0.0", "port": 8460}), "must be a loopback address"),  # noqa: S104
         (detector(rules={"patterns": [{"entity": "OWN", "pattern": "a+"}]}), "longer than 512"),
