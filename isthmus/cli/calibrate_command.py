@@ -71,7 +71,7 @@ def calibrate(
             fix="Give more than 0 and less than 1",
         )
     day = price_age.parse_day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
-    made, found = calibration.calibrate(judged_answers.read(answers), str(answers), max_error, day)
+    made, found = calibration.calibrate(judged_answers.read_answers(answers), str(answers), max_error, day)
     refusal = calibration.refusal(found, str(answers))
     if format is Format.json:
         console.print_json(_data(found, usable=refusal is None))

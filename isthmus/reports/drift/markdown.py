@@ -1,4 +1,4 @@
-"""A look for drift as a comment or an issue: the gravest first, every difference folded below, cut where it is long."""
+"""Drift as Markdown for a comment or an issue: the most severe first, differences folded, cut if too long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNS = {
 
 
 def comment(drifts: Sequence[Drift], full_report: str = "", limit: int = LIMIT) -> str:
-    """The comment. `whole`: the name of the file that has all of it, where this has not."""
+    """Return the comment. `full_report`: name of the file with the full report, mentioned if the comment is cut."""
     previews = [words.as_preview(drift) for drift in drifts]
     head = "\n\n".join([_verdict(drifts), *failures(previews, limit // 4)])
     sections = [
@@ -35,12 +35,12 @@ def comment(drifts: Sequence[Drift], full_report: str = "", limit: int = LIMIT) 
 
 
 def needs_rest(drifts: Sequence[Drift]) -> bool:
-    """Whether a comment leaves something out."""
+    """Whether the comment leaves something out."""
     return too_long(full_comment(drifts))
 
 
 def full_comment(drifts: Sequence[Drift]) -> str:
-    """All of it, however long."""
+    """Return the full report, however long."""
     return comment(drifts, limit=1_000_000_000)
 
 

@@ -1,4 +1,4 @@
-"""A look for drift as SARIF 2.1.0: what nobody asked for, beside the findings and ways of data that it brought."""
+"""Drift as SARIF 2.1.0: unexpected changes, with the findings and data paths that they cause."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RULES: dict[What, tuple[str, str]] = {
 
 
 def log(drifts: Sequence[Drift], files: Mapping[str, str]) -> str:
-    """The log, JSON. `files`: the source file of each stack, from the repository's root."""
+    """Return the log as JSON. `files`: the source file of each stack, relative to the repository's root."""
     more = [
         (_rule(drifted.what), _result(drift.stack, drifted, files.get(drift.stack, "")))
         for drift in drifts

@@ -1,4 +1,4 @@
-"""A look for drift for a terminal: what opens a way first, then what was changed, what was asked for last."""
+"""Drift as text for a terminal: new data paths first, then unexpected changes, then expected ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _STYLES = {
 
 
 def text(drifts: Sequence[Drift]) -> str:
-    """As plain text, for a file or a pipe."""
+    """Return plain text, for a file or a pipe."""
     return shared.render_plain(renderables(drifts))
 
 
 def renderables(drifts: Sequence[Drift]) -> Iterator[RenderableType]:
-    """What is printed, one after the other."""
+    """Yield the parts to print."""
     for drift in drifts:
         yield from _verdict_lines(drift)
     previews = [words.as_preview(drift) for drift in drifts]

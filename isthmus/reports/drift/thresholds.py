@@ -1,4 +1,4 @@
-"""What of a look for drift stops a pipeline: `--fail-on`, in words."""
+"""Thresholds of `isthmus drift --fail-on` that fail a pipeline."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ALLOWED = f"{', '.join(WORDS[:-1])} and {WORDS[-1]}"
 
 
 def parse(values: Iterable[str]) -> list[str]:
-    """The words, each once; `InputError` for one that there is not."""
+    """Return the distinct words of `--fail-on`. Raises `InputError` for an unknown word."""
     return list(dict.fromkeys(preview_thresholds.check_word(value, WORDS, _ALLOWED) for value in values))
 
 
 def reasons_to_fail(drifts: Sequence[Drift], words: Iterable[str]) -> list[str]:
-    """Why it stops, a clause each."""
+    """Return a clause for each threshold that is met."""
     return [reason for word in words if (reason := _reason_to_fail(drifts, word))]
 
 

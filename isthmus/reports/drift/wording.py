@@ -1,4 +1,4 @@
-"""What a look for drift amounts to, in words that every report of it has alike."""
+"""Wording that all drift reports share: verdict, counts, labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.contracts.reports.preview import DataPath, DataPaths, Preview
 from isthmus.reports.preview import wording as preview_wording
 
 Verdict = Literal["FAILED", "REFUSED", "DRIFT", "PARTIAL", "NO DRIFT"]
-"""In the order of what can hurt. PARTIAL: none was found, and not all could be looked at."""
+"""Most severe first. PARTIAL: no drift was found, but some resources could not be checked."""
 VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "DRIFT", "PARTIAL", "NO DRIFT")
 LABELS = {
     "gone": "gone",
@@ -21,7 +21,7 @@ LABELS = {
 
 
 def verdict(drift: Drift) -> Verdict:
-    """The one word. Refused: data may go where it must not, or a critical finding has come."""
+    """Return the verdict. REFUSED: a data path is refused, or a critical finding is new."""
     opened = newly_open_paths(drift.data_paths)
     if any(path.verdict == "refused" for path in opened) or any(
         finding.severity == "critical" and finding.verdict == "violated"
@@ -36,19 +36,19 @@ def verdict(drift: Drift) -> Verdict:
 
 
 def worst(drifts: Iterable[Drift]) -> Verdict:
-    """Of several."""
+    """Return the most severe verdict."""
     verdicts: list[Verdict] = [verdict(drift) for drift in drifts]
     return min(verdicts, key=VERDICTS.index) if verdicts else "NO DRIFT"
 
 
 def newly_open_paths(paths: DataPaths) -> list[DataPath]:
-    """The ways that data may take now and might not before, and those of which the answer is another now."""
+    """Return the data paths that are new, or whose verdict changed."""
     before = {_path_key(path) for path in paths.before or []}
     return [path for path in paths.after or [] if _path_key(path) not in before]
 
 
 def counts(drifts: Sequence[Drift]) -> str:
-    """`1 gone, 2 changed, 1 not ours, 1 asked for by the platform`."""
+    """`1 gone, 2 changed, 1 foreign, 1 expected by the platform`."""
     clauses = []
     for kind in WHATS:
         number = sum(drift.summary.get(kind, 0) for drift in drifts)
@@ -66,10 +66,7 @@ def counts(drifts: Sequence[Drift]) -> str:
 
 
 def as_preview(drift: Drift) -> Preview:
-    """The parts that drift and a preview have alike, for the reports that both share.
-
-    Ways of data that stand as they did are left out: what is to be said of those, a preview says.
-    """
+    """Return the drift as a preview, for the reports that both share. Unchanged data paths are left out."""
     paths = drift.data_paths
     before, after = ({_path_key(path) for path in side or []} for side in (paths.before, paths.after))
     unchanged = before & after
@@ -94,13 +91,13 @@ def _path_key(path: DataPath) -> tuple[str, str, str]:
 
 
 def describe_author(drifted: Drifted) -> str:
-    """`by kubectl-edit, 2026-11-26T15:00:00Z`; empty where nobody says."""
+    """`by kubectl-edit, 2026-11-26T15:00:00Z`; empty if unknown."""
     managers = f"by {', '.join(drifted.by)}" if drifted.by else ""
     return ", ".join(part for part in (managers, drifted.since) if part)
 
 
 def describe_resource(drifted: Drifted) -> str:
-    """`Deployment bank-server of bank`, and where it stands."""
+    """`Deployment bank-server of bank`, with its place."""
     owner = f" of {drifted.component}" if drifted.component else ""
     place = f" ({drifted.where})" if drifted.where else ""
     return f"{preview_wording.resource_type(drifted)} {drifted.name}{owner}{place}"

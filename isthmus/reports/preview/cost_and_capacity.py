@@ -1,4 +1,4 @@
-"""What a plan costs and what GPUs it takes, as a preview sets before beside after."""
+"""Cost and GPU capacity of a plan, as a preview compares before and after."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from isthmus.contracts.vocabulary import ON_PREM_TARGETS
 
 
 def plan_cost(plan: Plan, *, prices_apply: bool = True) -> Cost:
-    """By the plan's prices. A plan that states no sum, or whose parts are not its sum, has no cost that is known.
+    """Return the cost by the plan's prices. It is unknown if the plan has no sum, or its items do not add up to it.
 
-    `known`: false where what is built is not what the plan prices.
+    `prices_apply`: false if something else is built than the plan prices.
     """
     counted = [item for item in plan.cost_items or [] if item.counted]
     total = plan.monthly_cost_usd
@@ -43,10 +43,10 @@ def plan_cost(plan: Plan, *, prices_apply: bool = True) -> Cost:
 def plan_capacity(
     plan: Plan, requirements: Requirements | None, standings: Sequence[Standing] | None = None
 ) -> list[PoolCapacity]:
-    """GPUs of each pool, and of each kind that is rented: of those there are as many as are used.
+    """Return the GPUs of each pool, and of each rented kind, of which there are as many as are used.
 
-    `requirements`: those that the plan was made from; without them nobody knows how large the pools were. `built`:
-    what stands of it, where an override says another number than the plan; of what follows the load, the most.
+    `requirements`: those of the plan; without them the size of pools is unknown. `standings`: what is built, if an
+    override sets another number than the plan; with autoscaling, the maximum.
     """
     used = _used_gpus(plan, {standing.id: standing for standing in standings or []})
     pools: dict[tuple[str, str], PoolCapacity] = {}
@@ -67,12 +67,12 @@ def plan_capacity(
 
 
 def prices_match(plan: Plan, gpus: Mapping[str, int]) -> bool:
-    """Whether the plan's prices are of what is built. `gpus`: by endpoint, overrides laid over the plan."""
+    """Whether the plan's prices apply to what is built. `gpus`: by endpoint, with overrides applied."""
     return all(gpus.get(endpoint.id, endpoint.gpus) == endpoint.gpus for endpoint in plan.endpoints)
 
 
 def _used_gpus(plan: Plan, standings: Mapping[str, Standing]) -> dict[tuple[str, str, bool], float]:
-    """GPUs by site, kind and whether they are owned. Of a cut GPU a slice is its share of those that the GPU gives."""
+    """Return the GPUs by site, kind and ownership. A MIG slice counts as its share of the GPU."""
     used: dict[tuple[str, str, bool], float] = {}
     for endpoint in plan.endpoints:
         standing = standings.get(endpoint.id)

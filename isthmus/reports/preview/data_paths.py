@@ -1,4 +1,4 @@
-"""The data paths of a preview, each with what became of it."""
+"""Compares the data paths of a preview before and after the change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.contracts.vocabulary import SENSITIVITIES
 
 Mark = Literal["refused", "undecided", "allowed", "added", "removed", "same"]
 MARKS: tuple[Mark, ...] = ("refused", "undecided", "allowed", "added", "removed", "same")
-"""In the order of what can hurt. `allowed`: it was refused or undecided before, and no longer is."""
+"""Most severe first. `allowed`: the path was refused or undecided before."""
 SIGNS: dict[str, str] = {
     "refused": "×",
     "undecided": "?",
@@ -33,7 +33,7 @@ WORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class ComparedPath:
-    """A data path, its worst mark, and all that is to be said of it."""
+    """A data path with its most severe mark and a description."""
 
     path: DataPath
     mark: Mark
@@ -41,7 +41,7 @@ class ComparedPath:
 
 
 def compare_paths(paths: DataPaths) -> list[ComparedPath]:
-    """All paths of before and after, the worst first. Where nothing is known of before, none is called new."""
+    """Return all paths before and after, the most severe first. If the state before is unknown, none is called new."""
     before = {_key(path): path for path in paths.before or []}
     after = {_key(path): path for path in paths.after or []}
     compared = [_compare(path, before.get(key), paths.before is not None) for key, path in after.items()]

@@ -1,7 +1,7 @@
-"""Previews as one comment of a pull request: what can hurt comes first, all changes are folded below.
+"""Previews as one pull request comment: the most dangerous first, all changes folded below.
 
-A comment is cut at the end of a row or a resource, and names the file that has the rest. Values are in code spans,
-fenced blocks and `<code>` only, where no link, mention or tag is read.
+A comment is cut at the end of a row or a resource, and names the file with the rest. Values appear only in code spans,
+fenced blocks and `<code>`, where no link, mention or tag is read.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _SIGNS = {
     "UNCHANGED": "✅ UNCHANGED",
 }
 _ROOM = 400
-"""Kept for the line that says what was cut."""
+"""Reserved for the line about what was cut."""
 
 
 def comment(previews: Sequence[Preview], full_report: str = "", limit: int = LIMIT) -> str:
-    """The comment. `whole`: the name of the file that has all of it, where this has not."""
+    """Return the comment. `full_report`: name of the file with the full report, mentioned if the comment is cut."""
     head = "\n\n".join([_verdict(previews), *failures(previews, limit // 4)])
     return fit_comment(head, sections(previews), details(previews), full_report, limit, "that change")
 
@@ -47,7 +47,7 @@ def fit_comment(
     left = limit - len(head) - _ROOM
     where = f"the rest is in {code(full_report)}" if full_report else "the rest is left out"
     for section in sections:
-        # No section takes the room of those behind it, however long it is.
+        # A long section does not take the room of later ones.
         text = section.text(min(section.share * limit // 100, left - 2), where)
         if text:
             texts.append(text)
@@ -61,17 +61,17 @@ def fit_comment(
 
 
 def needs_rest(previews: Sequence[Preview], limit: int = LIMIT) -> bool:
-    """Whether a comment leaves something out."""
+    """Whether the comment leaves something out."""
     return too_long(full_comment(previews), limit)
 
 
 def too_long(text: str, limit: int = LIMIT) -> bool:
-    """Whether the whole of a comment is more than a comment takes."""
+    """Whether the full text is longer than a comment may be."""
     return len(text) > limit - _ROOM
 
 
 def full_comment(previews: Sequence[Preview]) -> str:
-    """All of it, however long."""
+    """Return the full report, however long."""
     return comment(previews, limit=1_000_000_000)
 
 
@@ -108,7 +108,7 @@ def _verdict(previews: Sequence[Preview]) -> str:
 
 
 def failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
-    """What went wrong, at once below the verdict."""
+    """Yield the diagnostics, directly below the verdict."""
     rows = []
     for preview in previews:
         prefix = f"{code(preview.stack)}: " if len(previews) > 1 else ""
@@ -125,7 +125,7 @@ def failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
 
 
 def _fit_blocks(blocks: Iterable[Block], room: int) -> tuple[list[str], int]:
-    """The folded changes that there is room for, and how many resources are left out."""
+    """Return the folded changes that fit, and how many resources are left out."""
     texts: list[str] = []
     missing = 0
     for block in blocks:

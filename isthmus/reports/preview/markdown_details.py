@@ -1,4 +1,4 @@
-"""The folded part of a preview's comment: every change, by component, old and new; what is noise stands together."""
+"""The folded part of a preview's comment: all changes by component, with old and new values. Noise is grouped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Block:
         return len(self.texts)
 
     def fitted(self, room: int) -> tuple[str, int]:
-        """As many resources as there is room for, and how many are left out."""
+        """Return the resources that fit, and how many are left out."""
         top, bottom = f"<details><summary>{self.summary}</summary>", "</details>"
         left = room - len(top) - len(bottom) - 6
         shown: list[str] = []
@@ -46,7 +46,7 @@ class Block:
 
 
 def blocks(previews: Sequence[Preview]) -> Iterator[Block]:
-    """By stack, then by component, what can hurt first; resources of which only noise changes come last."""
+    """Yield blocks by stack and component, the most dangerous first, those with only noise last."""
     several = len(previews) > 1
     for preview in previews:
         stack = f"{html_code(preview.stack)} " if several else ""
@@ -65,7 +65,7 @@ def blocks(previews: Sequence[Preview]) -> Iterator[Block]:
 
 
 def is_noise_only(change: Change) -> bool:
-    """Whether nothing but noise changes in it."""
+    """Whether the change is only noise: tags, checksums and the like."""
     return (
         change.op == "update"
         and bool(change.properties)
@@ -77,7 +77,7 @@ def _changes_by_component(changes: Sequence[Change]) -> list[tuple[str, list[Cha
     by_component: dict[str, list[Change]] = {}
     for change in changes:
         by_component.setdefault(change.component, []).append(change)
-    # The changes are in the order of what can hurt, so a component stands where its worst one does.
+    # Changes are sorted by danger, so a component appears where its most dangerous change does.
     return list(by_component.items())
 
 
@@ -124,7 +124,7 @@ def _path_list(paths: Sequence[str], most: int = 6) -> str:
 
 
 def difference_lines(change: PropertyChange) -> list[str]:
-    """Old and new, each on a line; of a text of many lines those that differ."""
+    """Return old and new values, one line each; for texts of many lines, only the lines that differ."""
     path = cut(visible(change.path), _LONGEST)
     old, new = change.old, change.new
     if change.secret and old == new:

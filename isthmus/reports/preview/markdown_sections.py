@@ -1,4 +1,4 @@
-"""The open part of a preview's comment: rules, what goes or is made anew, data paths, findings, cost, capacity."""
+"""The visible part of a preview's comment: rules, deletions and replacements, data paths, findings, cost, capacity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Section:
     """A table's first two lines."""
 
     def text(self, room: int, where: str) -> str:
-        """As many rows as there is room for, and how many there are besides; nothing where there are none."""
+        """Return the rows that fit and how many are left out; an empty string if there are no rows."""
         if not self.rows:
             return ""
         top = [f"### {self.title}", "", *self.head]
@@ -41,7 +41,7 @@ class Section:
 
 
 def sections(previews: Sequence[Preview]) -> list[Section]:
-    """In the order of what can hurt."""
+    """Return the sections, the most dangerous first."""
     return [
         _rules_section(previews),
         _dangerous_section(previews),
@@ -94,7 +94,7 @@ def _dangerous_section(previews: Sequence[Preview]) -> Section:
 
 
 def paths_section(previews: Sequence[Preview]) -> Section:
-    """The ways of data that are not as they were."""
+    """Return the section of data paths that change."""
     rows = []
     for changed_path in words.changed_paths(previews):
         verdict_before = changed_path.before.verdict if changed_path.before else "none"
@@ -122,14 +122,14 @@ def paths_section(previews: Sequence[Preview]) -> Section:
 
 
 def describe_path(path: DataPath) -> str:
-    """The way as a line: `kyc` → `confidential-gateway` at `fra1` → …"""
+    """Return the path as a line: `kyc` → `confidential-gateway` at `fra1` → …"""
     return " → ".join(
         f"{hop.kind} {code(hop.name)}" + (f" at {code(hop.where)}" if hop.where else "") for hop in path.hops
     )
 
 
 def policy_section(previews: Sequence[Preview]) -> Section:
-    """What the policies find, the worst first."""
+    """Return the section of policy findings, the most severe first."""
     rows = [_finding_cells(finding) for finding in words.unique_findings(previews)]
     return table("Policy findings", 20, ["severity", "finding", "resource", "supports", "fix"], rows)
 

@@ -1,4 +1,4 @@
-"""The paths of a plan that may not be: no resource is rendered of it, and a reviewer wants to see which way it was."""
+"""The refused data paths of a plan that cannot be rendered, so that a reviewer sees which path was refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.contracts.requirements.document import Requirements
 
 
 def refused_paths(plan: Plan, requirements: Requirements) -> list[DataPath]:
-    """The way of each placement's data, where its class may not run on what the plan places it on; sorted by id."""
+    """Return the data path of each placement whose class may not run on its target, sorted by id."""
     table = handling.stricter_only(requirements.handling)
     workloads = {workload.name: workload for workload in requirements.workloads}
     paths = {}

@@ -1,4 +1,4 @@
-"""Findings of previews as SARIF 2.1.0, for a code scanning that shows them beside the source."""
+"""Findings of previews as SARIF 2.1.0, for code scanning that shows them beside the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.reports.preview import wording as words
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
 SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.0", "low": "2.0"}
-"""`security-severity`, by whose ranges GitHub names them again."""
+"""`security-severity`. GitHub derives its levels from these ranges."""
 _PATHS = "data-path/where-data-may-go"
 
 
@@ -133,7 +133,7 @@ def _path_result(stack: str, path: DataPath, file: str) -> dict[str, Any]:
 
 
 def location(file: str, name: str, urn: str) -> dict[str, Any]:
-    """At a file's first line; a resource's name and URN beside it."""
+    """Return a location: the first line of a file, and a resource's name and URN."""
     location: dict[str, Any] = {}
     if file:
         location["physicalLocation"] = {"artifactLocation": {"uri": _uri(file)}, "region": {"startLine": 1}}
@@ -150,12 +150,12 @@ def _uri(file: str) -> str:
 
 
 def fingerprint(*parts: str) -> str:
-    """What a result is known by the next time."""
+    """Return the fingerprint by which code scanning recognises a result."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _invocation(previews: Sequence[Preview], extra_notes: Sequence[str]) -> dict[str, Any]:
-    """A preview that failed, or was seen in part, is no run without findings."""
+    """Return the invocation. A failed or partial preview is not a successful run."""
     notes = [
         {
             "level": diagnostic.severity,

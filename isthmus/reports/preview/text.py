@@ -1,4 +1,4 @@
-"""Previews for a terminal: what can hurt first, every change below, nothing that a value could do to the terminal."""
+"""Previews as text for a terminal: the most dangerous first. Values are escaped, so they cannot control it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _STYLES = {
 
 
 def text(previews: Sequence[Preview]) -> str:
-    """As plain text, for a file or a pipe."""
+    """Return plain text, for a file or a pipe."""
     return render_plain(renderables(previews))
 
 
 def render_plain(renderables: Iterable[RenderableType]) -> str:
-    """What would be printed, as text: no line is folded, whatever the terminal's width."""
+    """Return the printed text without folding lines, whatever the terminal's width."""
     import io
 
     from rich.console import Console
@@ -47,7 +47,7 @@ def render_plain(renderables: Iterable[RenderableType]) -> str:
 
 
 def renderables(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """What is printed, one after the other."""
+    """Yield the parts to print."""
     for preview in previews:
         yield from _verdict_lines(preview)
     yield from _rules_lines(previews)
@@ -60,14 +60,14 @@ def renderables(previews: Sequence[Preview]) -> Iterator[RenderableType]:
 
 
 def line(text: str, style: str = "") -> Any:
-    """One line, with nothing in it that a value could do to a terminal."""
+    """Return one line, with control characters escaped."""
     from rich.text import Text
 
     return Text(visible(text), style=style)
 
 
 def title(text: str) -> Any:
-    """The heading of a part."""
+    """Return the heading of a part."""
     from rich.text import Text
 
     return Text.assemble("\n", (visible(text), "bold"))
@@ -124,7 +124,7 @@ def _dangerous_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
 
 
 def paths_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """The ways of data that are not as they were."""
+    """Yield the data paths that change."""
     unknown = [
         preview.stack
         for preview in previews
@@ -152,7 +152,7 @@ def paths_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
 
 
 def findings_lines(previews: Sequence[Preview]) -> Iterator[RenderableType]:
-    """What the policies find, the worst first."""
+    """Yield the policy findings, the most severe first."""
     unique = words.unique_findings(previews)
     if unique:
         yield title("Policy findings")
@@ -217,7 +217,7 @@ def _change_lines(change: Change) -> Iterator[RenderableType]:
     owner = f" of {change.component}" if change.component else ""
     yield line(f"  {effect} {words.resource_type(change)} {change.name}{owner}", _STYLES.get(effect, ""))
     if change.op in ("create", "import", "delete", "read"):
-        # What is new is told by --format json or markdown; here its name is enough.
+        # Properties of new resources are in --format json and markdown.
         return
     for property_change in change.properties:
         if not property_change.noise:

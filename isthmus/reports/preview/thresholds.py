@@ -1,4 +1,4 @@
-"""What of a preview stops a pipeline: `--fail-on`, in words."""
+"""Thresholds of `isthmus preview --fail-on` that fail a pipeline."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ALLOWED = f"{', '.join(WORDS[:-1])}, cost>10% (any number) and {WORDS[-1]}"
 
 @dataclass(frozen=True)
 class Threshold:
-    """One word of `--fail-on`."""
+    """A threshold of `--fail-on`."""
 
     word: str
     percent: float = 0.0
-    """Of `cost`."""
+    """Allowed rise of the cost, for `cost`."""
 
 
 def parse(values: Iterable[str]) -> list[Threshold]:
-    """The thresholds; `InputError` for a word that there is not."""
+    """Return the thresholds. Raises `InputError` for an unknown word."""
     thresholds = []
     for value in values:
         cost = _COST.fullmatch(value.replace(" ", ""))
@@ -40,7 +40,7 @@ def parse(values: Iterable[str]) -> list[Threshold]:
 
 
 def check_word(word: str, allowed_words: Sequence[str], description: str) -> str:
-    """A word of `--fail-on`; `InputError` naming those that there are."""
+    """Return a word of `--fail-on`. Raises `InputError` that lists the allowed words."""
     if word not in allowed_words:
         raise InputError(
             f"`{word}` is nothing to fail on",
@@ -51,7 +51,7 @@ def check_word(word: str, allowed_words: Sequence[str], description: str) -> str
 
 
 def reasons_to_fail(previews: Sequence[Preview], thresholds: Iterable[Threshold]) -> list[str]:
-    """Why it stops, a clause each; a severity stands for those above it, too."""
+    """Return a clause for each threshold that is met. A severity includes more severe ones."""
     return [
         reason for threshold in dict.fromkeys(thresholds) if (reason := _reason_to_fail(previews, threshold))
     ]
@@ -68,7 +68,7 @@ def _reason_to_fail(previews: Sequence[Preview], threshold: Threshold) -> str:
 
 
 def describe_undecided(previews: Sequence[Preview]) -> str:
-    """What cannot be decided, in a clause."""
+    """Return a clause about undecided findings and data paths; empty if there are none."""
     findings = [
         finding
         for finding in words.unsilenced_findings(words.unique_findings(previews))
@@ -81,12 +81,12 @@ def describe_undecided(previews: Sequence[Preview]) -> str:
 
 
 def severities_from(severity: str) -> tuple[Severity, ...]:
-    """A severity, and those that are graver."""
+    """Return a severity and the more severe ones."""
     return SEVERITIES[: SEVERITIES.index(severity) + 1]  # type: ignore[arg-type]
 
 
 def describe_grave(previews: Sequence[Preview], severity: str) -> str:
-    """Findings of a severity or above, and refused data paths, in a clause."""
+    """Return a clause about findings of a severity or above, and refused data paths."""
     levels = severities_from(severity)
     findings = [
         finding
@@ -121,7 +121,7 @@ def _describe_changes(previews: Sequence[Preview], word: str) -> str:
 
 
 def _describe_cost(previews: Sequence[Preview], percent: float) -> str:
-    """By the sum over all stacks; what is not known has not been shown to be less."""
+    """Return a clause if the sum over all stacks rises by more than `percent`, or is unknown."""
     deltas = [words.cost_delta(costs) for _, costs in words.costs_of(previews)]
     if any(delta.usd is None for delta in deltas):
         return "how much more it costs is not known"

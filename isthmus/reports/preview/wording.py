@@ -1,4 +1,4 @@
-"""What a preview amounts to, in words that every report of it has alike."""
+"""Wording that all preview reports share: verdict, counts, cost, data paths."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from isthmus.contracts.reports.findings import SEVERITIES, Finding
 from isthmus.contracts.reports.preview import OPS, Change, Cost, Costs, DataPath, Preview
 
 Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
-"""In the order of what can hurt."""
+"""Most severe first."""
 VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED")
 
 
 def verdict(preview: Preview) -> Verdict:
-    """The one word. Refused: data would go where it must not, or a critical finding stands that nobody answers for."""
+    """Return the verdict. REFUSED: a data path is refused, or a critical finding is not silenced."""
     if refused_paths(preview) or any(
         finding.severity == "critical" and finding.verdict == "violated"
         for finding in unsilenced_findings(preview.policy)
@@ -30,7 +30,7 @@ def verdict(preview: Preview) -> Verdict:
 
 
 def worst(previews: Iterable[Preview]) -> Verdict:
-    """Of several."""
+    """Return the most severe verdict."""
     verdicts: list[Verdict] = [verdict(preview) for preview in previews]
     return min(verdicts, key=VERDICTS.index) if verdicts else "UNCHANGED"
 
@@ -57,7 +57,7 @@ def changes_line(previews: Sequence[Preview]) -> str:
 
 
 def unsilenced_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that nobody answers for."""
+    """Return the findings that are not silenced."""
     return [finding for finding in findings if finding.silenced is None]
 
 
@@ -81,7 +81,7 @@ def findings_line(previews: Sequence[Preview]) -> str:
 
 
 def data_paths_line(previews: Sequence[Preview]) -> str:
-    """`1 refused data path`; empty where all are allowed."""
+    """`1 refused data path`; empty if all are allowed."""
     clauses = []
     for verdict in ("refused", "undecided"):
         ids = {
@@ -96,7 +96,7 @@ def data_paths_line(previews: Sequence[Preview]) -> str:
 
 
 def unique_findings(previews: Sequence[Preview]) -> list[Finding]:
-    """Worst first; one of a whole estate is told by each of its stacks, and is one."""
+    """Return the findings, most severe first. A finding about a whole estate, reported by each stack, counts once."""
     by_key = {}
     for preview in previews:
         for finding in preview.policy:
@@ -124,7 +124,7 @@ def unique_findings(previews: Sequence[Preview]) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Delta:
-    """A month's cost before and after; None: nobody knows."""
+    """Monthly cost before and after; None: unknown."""
 
     before: float | None
     after: float | None
@@ -135,7 +135,7 @@ class Delta:
 
     @property
     def percent(self) -> float | None:
-        """Of what it was; None where that is not known, or nothing came from nothing."""
+        """Change in per cent of the cost before; None if that is unknown or zero."""
         if self.usd is None or self.before is None:
             return None
         if self.before == 0:
@@ -152,7 +152,7 @@ def _monthly_usd(cost: Cost | None) -> float | None:
 
 
 def costs_of(previews: Sequence[Preview]) -> list[tuple[str, Costs]]:
-    """Costs by the stacks that they are of: the layers of an estate share one plan, which counts once."""
+    """Return the costs by stacks. The layers of an estate share one plan, which counts once."""
     by_cost: dict[str, tuple[list[str], Costs]] = {}
     for preview in previews:
         key = preview.cost.model_dump_json()
@@ -161,7 +161,7 @@ def costs_of(previews: Sequence[Preview]) -> list[tuple[str, Costs]]:
 
 
 def cost_line(previews: Sequence[Preview]) -> str:
-    """`USD 28,521 a month, +999 (+3.6 %)`; what is not known is said not to be."""
+    """`USD 28,521 a month, +999 (+3.6 %)`, or that the cost is unknown."""
     deltas = [cost_delta(costs) for _, costs in costs_of(previews)]
     if not deltas or any(delta.after is None for delta in deltas):
         return "cost not known"
@@ -174,7 +174,7 @@ def cost_line(previews: Sequence[Preview]) -> str:
 
 
 def cost_change(difference: Delta) -> str:
-    """`+999 (+3.6 %)`, or `as before`."""
+    """`+999 (+3.6 %)`, or `unchanged`."""
     if difference.usd is None:
         return "not known"
     if difference.usd == 0:
@@ -196,7 +196,7 @@ def commit_line(previews: Sequence[Preview], format_id: Callable[[str], str] = s
 
 
 def dangerous_changes(preview: Preview) -> list[Change]:
-    """What goes, or is made anew, or may be; what holds state first."""
+    """Return the changes that delete, replace or may replace a resource; those that hold state first."""
     dangerous = [
         change for change in preview.changes if change.op in ("delete", "replace") or change.may_replace
     ]
@@ -204,13 +204,13 @@ def dangerous_changes(preview: Preview) -> list[Change]:
 
 
 def replacement_reasons(change: Change) -> str:
-    """Why it is made anew or may be, as a list of properties."""
+    """Return the properties that cause the (possible) replacement."""
     return ", ".join(change.replaces_because or change.may_replace)
 
 
 @dataclass(frozen=True)
 class ChangedPath:
-    """A data path that is not what it was."""
+    """A data path that changes, or that is not allowed."""
 
     what: Literal["added", "removed", "changed", "stands"]
     before: DataPath | None
@@ -224,7 +224,10 @@ class ChangedPath:
 
 
 def changed_paths(previews: Sequence[Preview]) -> list[ChangedPath]:
-    """Paths that come, go or get another verdict, refused ones first; and those that are not allowed and stand."""
+    """Return data paths that are added, removed or get another verdict, and existing ones that are not allowed.
+
+    Refused ones come first.
+    """
     changed: dict[tuple[str, str], ChangedPath] = {}
     for preview in previews:
         paths = preview.data_paths
@@ -256,7 +259,7 @@ def changed_paths(previews: Sequence[Preview]) -> list[ChangedPath]:
 
 
 def refused_paths(preview: Preview) -> list[DataPath]:
-    """Paths that may not be, after the change."""
+    """Return the refused data paths after the change."""
     return [path for path in preview.data_paths.after or [] if path.verdict == "refused"]
 
 
@@ -271,7 +274,7 @@ def effect_word(change: Change) -> str:
 
 
 def state_loss(change: Change) -> str:
-    """Whether state is lost with it."""
+    """Return whether state is lost with the resource, in words."""
     if not change.stateful:
         return "no"
     return "yes; the old one stays" if change.retained else "yes"
