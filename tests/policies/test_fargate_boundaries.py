@@ -225,10 +225,10 @@ def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
 
 
 def test_the_picture_shows_who_reaches_whom():
-    drawn = network_diagram.network(Graph(rendered().resources), platform())
+    drawn = network_diagram.draw_network(Graph(rendered().resources), platform())
     door, edge = "insurer_frankfurt_internal_gateway_door", "insurer_frankfurt_internal_gateway_edge_service"
     assert f'10_20_0_0_16 -->|"443"| {door}' in drawn
     assert f'{door} -->|"8443"| {edge}' in drawn
     assert f'{edge} -->|"8444"| {door}' in drawn
     assert "edge: 2 tasks on Fargate" in drawn
-    assert drawn == network_diagram.network(Graph(reversed(rendered().resources)), platform())
+    assert drawn == network_diagram.draw_network(Graph(reversed(rendered().resources)), platform())

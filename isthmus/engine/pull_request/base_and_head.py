@@ -73,7 +73,7 @@ def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
 
     if base_side.requirements is None or head_side.requirements is None or head_side.plan is None:
         return []
-    return refused_paths.of_plan(
+    return refused_paths.refused_paths(
         head_side.plan, _with_base_rules(base_side.requirements, head_side.requirements)
     )
 
