@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.blueprints import emergency_access
 from isthmus.contracts.platform.checked import CheckedPlatform
-from isthmus.contracts.platform.model.emergency_access import NAMESPACE, Record
+from isthmus.contracts.platform.model.emergency_access import SIGNATURE_NAMESPACE, Record
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.core import ssh_signatures, yaml_files
 from isthmus.core.errors import InputError, Refused
@@ -45,7 +45,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def signed(keys: Path, name: str, text: str, namespace: str = NAMESPACE) -> str:
+def signed(keys: Path, name: str, text: str, namespace: str = SIGNATURE_NAMESPACE) -> str:
     command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(keys / name)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
@@ -132,7 +132,7 @@ def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path
 def test_a_wrong_truncated_or_missing_signature_is_refused(keys: Path) -> None:
     key = (keys / "ann.pub").read_text().strip()
     good = signed(keys, "ann", "text\n")
-    ssh_signatures.verify(good, "text\n", NAMESPACE, key)
+    ssh_signatures.verify(good, "text\n", SIGNATURE_NAMESPACE, key)
     lines = good.splitlines()
     for bad, message in (
         (signed(keys, "ann", "text\n", "git"), "signed for `git`"),
@@ -142,6 +142,6 @@ def test_a_wrong_truncated_or_missing_signature_is_refused(keys: Path) -> None:
         ("\n".join([lines[0], "!" + lines[1][1:], *lines[2:]]), "cut off or changed"),
     ):
         with pytest.raises(InputError, match=message):
-            ssh_signatures.verify(bad, "text\n", NAMESPACE, key)
+            ssh_signatures.verify(bad, "text\n", SIGNATURE_NAMESPACE, key)
     with pytest.raises(InputError, match="another text"):
-        ssh_signatures.verify(good, "text", NAMESPACE, key)
+        ssh_signatures.verify(good, "text", SIGNATURE_NAMESPACE, key)

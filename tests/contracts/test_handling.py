@@ -40,7 +40,7 @@ def test_the_handling_table_equals_the_design():
 
 def test_an_unknown_class_may_run_nowhere():
     with pytest.raises(InputError, match="Did you mean `restricted`"):
-        handling.of("restrcted")
+        handling.handling_of("restrcted")
 
 
 @given(st.sampled_from(SENSITIVITIES), st.sampled_from(TARGETS))

@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts.hardware import aws_instances as instances
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
 from isthmus.contracts.plan import aws_machines
-from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key, reached_sites
+from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key, sites_with_known_api_server
 from isthmus.core.errors import InputError, Refused
 from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
@@ -82,13 +82,13 @@ def one_domain(data: dict[str, Any]) -> None:
 def test_a_platform_in_aws_alone_is_valid_and_its_cluster_has_a_provider_of_its_own():
     checked = parse(private.data())
     assert [provider_key(site) for site in kubernetes_sites(checked)] == ["frankfurt/kubernetes"]
-    assert reached_sites(checked) == [], "no context leads to a cluster that is made here"
+    assert sites_with_known_api_server(checked) == [], "no context leads to a cluster that is made here"
 
 
 def test_a_cluster_of_the_organisations_is_reached_by_its_context():
     data = private.data()
     existing(data)
-    assert [site.kube_context for site in reached_sites(parse(data))] == ["eks-llm"]
+    assert [site.kube_context for site in sites_with_known_api_server(parse(data))] == ["eks-llm"]
     del data["sites"][0]["kube_context"]
     with pytest.raises(InputError, match="reached by its site's kube_context, and there is none"):
         parse(data)
@@ -200,8 +200,8 @@ def test_the_contract_and_the_planner_share_one_table_of_machines():
 
 
 def test_a_replica_gets_its_share_of_a_machine_and_the_system_the_rest():
-    assert aws_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
-    cpu, memory = aws_machines.share(instances.INSTANCES["g6.xlarge"], 1)
+    assert aws_machines.replica_share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
+    cpu, memory = aws_machines.replica_share(instances.INSTANCES["g6.xlarge"], 1)
     assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
 
 

@@ -44,7 +44,7 @@ def by_proxy(url: str) -> Any:
 
 
 def check(change: Any) -> None:
-    boundary_rules.proxies_are_the_sites_and_for_few(change(parse(platform_data())))
+    boundary_rules.proxies_are_allowed(change(parse(platform_data())))
 
 
 def test_an_internal_translator_may_have_authorities_and_no_proxy():
@@ -88,4 +88,4 @@ def test_a_gateway_without_a_translator_needs_no_proxy():
     built = by_proxy(PROXY["url"])(parse(platform_data()))
     bare = [gateway.model_copy(update={"identity": None}) for gateway in built.gateways]
     with pytest.raises(FieldError, match="nothing behind gateway internal-fra1 leaves the site"):
-        boundary_rules.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))
+        boundary_rules.proxies_are_allowed(built.model_copy(update={"gateways": bare}))

@@ -173,9 +173,11 @@ def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
 
 def test_review_limits_equal_those_of_the_edge_and_of_handling() -> None:
     limits = {sensitivity: days for sensitivity, days in edge.KEEP_DAYS.items() if days is not None}
-    assert limits == platform_reviews.KEEP_DAYS
-    assert set(platform_reviews.SCORED) == {
-        sensitivity for sensitivity in SENSITIVITIES if handling.of(sensitivity).review_low_confidence
+    assert limits == platform_reviews.MAX_KEEP_DAYS
+    assert set(platform_reviews.SCORED_CLASSES) == {
+        sensitivity
+        for sensitivity in SENSITIVITIES
+        if handling.handling_of(sensitivity).review_low_confidence
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, most_instances, takes_key
+from isthmus.contracts.platform.model.aws.sagemaker import SageMaker, has_disks, peak_instances, takes_key
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.test_platform_model import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
@@ -178,4 +178,4 @@ def test_which_machines_have_disks_of_their_own(kind: str, disks: bool):
 
 def test_a_rollout_has_all_instances_twice_and_the_shadows_too():
     settings = SageMaker.model_validate(endpoint(platform())["sagemaker"])
-    assert most_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}
+    assert peak_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}

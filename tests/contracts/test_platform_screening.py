@@ -91,9 +91,9 @@ def test_answers_are_screened_even_if_no_prompt_leaves() -> None:
     stays = checked.gateways[INTERNAL].model_copy(update={"workloads": [], "screening": None})
     message = "class internal demands that secrets in answers are redacted, and gateway internal-fra1 has no detector"
     with pytest.raises(Exception, match=message):
-        screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [stays]}))
+        screening_rules.answers_are_screened(checked.model_copy(update={"gateways": [stays]}))
     empty = stays.model_copy(update={"screening": platform_screening.Screening()})
-    screening_rules.answers_are_looked_through(checked.model_copy(update={"gateways": [empty]}))
+    screening_rules.answers_are_screened(checked.model_copy(update={"gateways": [empty]}))
 
 
 def test_a_stricter_organisation_needs_redaction_of_confidential_answers() -> None:
@@ -126,14 +126,16 @@ def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
 def test_a_gateway_at_the_site_of_its_model_sends_no_prompt_away() -> None:
     gateway = overrides.validate(platform_data()).gateways[INTERNAL]
     (haiku,) = [e for e in overrides.validate(platform_data()).endpoints if e.id == "internal-haiku"]
-    assert lookups_gateways.leaves(gateway, haiku)
-    assert not lookups_gateways.leaves(gateway.model_copy(update={"site": "frankfurt"}), haiku)
+    assert lookups_gateways.leaves_site(gateway, haiku)
+    assert not lookups_gateways.leaves_site(gateway.model_copy(update={"site": "frankfurt"}), haiku)
 
 
 def test_the_organisations_own_handling_counts() -> None:
     data = platform_data()
     internal(data)["redacted"] = ["leaving-class"]
-    assert "leaving-class" in lookups_gateways.demanded(overrides.validate(data).gateways[INTERNAL])
+    assert "leaving-class" in lookups_gateways.required_redactions(
+        overrides.validate(data).gateways[INTERNAL]
+    )
 
 
 def test_a_guard_model_runs_in_the_cluster_of_the_gateway() -> None:
@@ -179,7 +181,7 @@ def test_on_fargate_a_hosted_model_has_no_guardrail() -> None:
     hosted = checked.endpoints[0].model_copy(update={"target": "sagemaker"})
     hosting = checked.model_copy(update={"endpoints": [hosted]})
     with pytest.raises(Exception, match="without a detector, and internal-haiku is none of Bedrock's"):
-        screening_rules.answers_are_looked_through(hosting)
+        screening_rules.answers_are_screened(hosting)
 
 
 def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
@@ -190,7 +192,7 @@ def test_prompts_may_not_leave_fargate_because_it_cannot_redact() -> None:
     moved = checked.endpoints[0].model_copy(update={"site": "elsewhere"})
     beyond = checked.model_copy(update={"endpoints": [moved]})
     with pytest.raises(Exception, match="nothing redacts them on Fargate"):
-        screening_rules.what_leaves_is_redacted(beyond)
+        screening_rules.prompts_leaving_the_site_are_redacted(beyond)
 
 
 def test_a_missing_model_is_requested_with_a_trusted_example() -> None:
@@ -213,7 +215,7 @@ def fields(model: Any) -> set[str]:
 def test_the_contract_states_what_the_edge_takes() -> None:
     identifiers = {place for identifier in IDENTIFIERS for place in identifier.jurisdictions}
     assert identifiers == set(Jurisdiction.__args__)
-    assert SECRETS == screening_rules.OWN_GUARD
+    assert SECRETS == screening_rules.CLASS_GUARD_NAME
     assert fields(platform_screening.ScreeningPattern) == fields(OwnPattern)
     assert fields(platform_screening.ScreeningTopic) == fields(Topic)
     assert fields(platform_screening.EntityModel) == fields(ModelFile)

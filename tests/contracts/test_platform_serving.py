@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.lookups.serving import at_most
+from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration import capacity as migration_capacity
 from isthmus.core.errors import InputError, Refused
 from tests.contracts.bank import platform_data
@@ -95,7 +95,7 @@ def test_servable_settings_are_accepted(change: Change) -> None:
 
 
 def test_quotas_and_pools_hold_the_most_replicas() -> None:
-    most = at_most(parse(changed(scale)))
+    most = at_max_replicas(parse(changed(scale)))
     assert {endpoint.id: (endpoint.replicas, endpoint.gpus) for endpoint in most.endpoints}[LLAMA] == (8, 8)
     message = refused(InputError, lambda data: scale(data, max_replicas=9))
     assert "do not fit pool l40s (9 GPUs of 8 usable" in message
@@ -103,14 +103,15 @@ def test_quotas_and_pools_hold_the_most_replicas() -> None:
 
 def test_a_move_leaves_room_for_the_most_replicas() -> None:
     stands = {
-        endpoint.id: endpoint.replicas for endpoint in migration_capacity.standing(parse(changed(scale)))
+        endpoint.id: endpoint.replicas
+        for endpoint in migration_capacity.built_endpoints(parse(changed(scale)))
     }
     assert stands[LLAMA] == 8
 
 
 def test_a_platform_without_scaling_is_unchanged() -> None:
     platform = parse(platform_data())
-    assert at_most(platform) is platform
+    assert at_max_replicas(platform) is platform
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ZONES = ["eu-central-1a", "eu-central-1b"]
 
 
 def size_of(platform: Platform) -> Size:
-    return platform_system_nodes.sized(platform, platform.clusters[0])
+    return platform_system_nodes.system_nodes_size(platform, platform.clusters[0])
 
 
 def test_kubelet_and_daemons_leave_less_than_the_type_says() -> None:

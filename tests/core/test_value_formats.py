@@ -23,14 +23,14 @@ PATTERNS = sorted(
 
 def test_every_pattern_of_the_contracts_has_a_description():
     assert len(PATTERNS) > 15
-    assert set(PATTERNS) == set(value_formats.FORMS)
+    assert set(PATTERNS) == set(value_formats.DESCRIPTIONS)
 
 
 @pytest.mark.parametrize(
-    "pattern", [pattern for pattern in PATTERNS if "like" in value_formats.FORMS[pattern]]
+    "pattern", [pattern for pattern in PATTERNS if "like" in value_formats.DESCRIPTIONS[pattern]]
 )
 def test_the_examples_are_of_the_form(pattern: str):
-    for example in re.findall(r"`([^`]+)`", value_formats.FORMS[pattern]):
+    for example in re.findall(r"`([^`]+)`", value_formats.DESCRIPTIONS[pattern]):
         assert re.fullmatch(pattern, example), f"{example} is not of the form {pattern}"
 
 

@@ -55,7 +55,12 @@ def denies(*calls: str) -> dict[str, Any]:
     return {"Effect": "Deny", "Action": list(calls), "Resource": "*"}
 
 
-EVERY = (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
+EVERY = (
+    *aws_actions.STOP_TRAIL_ACTIONS,
+    *aws_actions.STOP_MONITORING_ACTIONS,
+    *aws_actions.DISABLE_KEY_ACTIONS,
+    *aws_actions.OTHER_IDENTITY_ACTIONS,
+)
 BOUND = resource_of("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
 ADMITS = resource_of(
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.policy_settings import Off, Settings, joined, parse
+from isthmus.contracts.policy_settings import Off, Settings, merge, parse
 from isthmus.contracts.reports.findings import Silence
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
@@ -105,7 +105,7 @@ def test_a_stacks_settings_come_on_top_of_the_organisations():
     own = Settings.model_validate(
         {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
     )
-    combined = joined(organisation, own)
+    combined = merge(organisation, own)
     assert (combined.figures.log_days_min, combined.figures.replicas_min, len(combined.off)) == (365, 1, 1)
 
 
