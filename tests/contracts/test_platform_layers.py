@@ -153,14 +153,16 @@ def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
 def test_a_platform_layer_without_cluster_addresses_is_refused_as_another_version():
     platform = private.platform()
     gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
-    with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
+    with pytest.raises(
+        EnvironmentFault, match="the stack was deployed by another version of Isthmus: its output lacks the"
+    ):
         platform_layers.read_output(gives, platform, "bank", "platform", "bank-platform")
 
 
 def test_a_platform_layer_without_hosted_model_names_is_refused_as_another_version():
     platform = CheckedPlatform.model_validate(hosted.platform())
     gives = layer_outputs(layer="platform", digest=platform_layers.digest(platform, "platform"))
-    with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
+    with pytest.raises(EnvironmentFault, match=f"its output lacks the names of {hosted.HOSTED} on SageMaker"):
         platform_layers.read_output(gives, platform, "bank", "platform", "bank-platform")
 
 
@@ -195,15 +197,18 @@ def test_a_matching_layer_output_is_read_with_its_types():
 @pytest.mark.parametrize(
     ("gives", "wrong"),
     [
-        (None, r"layer foundation of estate bank is not up.*Run `isthmus up bank-foundation` first"),
-        ({}, "is not up"),
-        (layer_outputs(digest="sha256:" + "0" * 64), "stands as another plan or other overrides say"),
+        (
+            None,
+            r"layer foundation of estate bank has not been deployed.*Run `isthmus up bank-foundation` first",
+        ),
+        ({}, "layer foundation of estate bank has not been deployed"),
+        (layer_outputs(digest="sha256:" + "0" * 64), "was deployed from another plan or other overrides"),
         (layer_outputs(estate="other"), "was built as layer foundation of estate other"),
         (layer_outputs(layer="platform"), "was built as layer platform of estate bank"),
         (layer_outputs(isthmus="v0"), "another version of Isthmus"),
         (layer_outputs(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
         (layer_outputs(more=1), "another version of Isthmus"),
-        (layer_outputs(records={}), "another version of Isthmus: it does not give the records of frankfurt"),
+        (layer_outputs(records={}), "another version of Isthmus: its output lacks the records of frankfurt"),
         ("text", "another version of Isthmus"),
     ],
 )

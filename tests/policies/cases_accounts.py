@@ -149,8 +149,7 @@ CASES = [
     Case(
         "identity/from-our-networks",
         [granted(MODELS, ELSEWHERE), borne(TASKS)],
-        fails=[
-            # Held where it is made, and in a destination not to a profile, or not in each of them.
+        fails=[  # Held where it is made, and in a destination not to a profile, or not in each of them.
             {"policy": policy(MODELS, BUT_ROUTED)},
             {"policy": policy(MODELS, PAST_THE_PROFILE)},
             {

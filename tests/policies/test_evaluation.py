@@ -86,7 +86,7 @@ def test_a_rule_that_stumbles_has_not_been_kept():
         ("off:\n- rule: encryption/keys-rotate\n  owner: a", "`reason` is missing", 3),
         (
             f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b\n  until: soon",
-            "`soon` is not allowed: .*date",
+            "`soon` is not valid: .*date",
             7,
         ),
         (f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b", "`until` is missing", 3),

@@ -35,8 +35,10 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
     [
         (_to({"ipBlock": {"cidr": "10.80.0.0/16"}}), "holds addresses of AWS"),
         ({**_to({"ipBlock": {"cidr": "::/0"}}), "policyTypes": ["Egress"]}, "reaches ::/0 port any, outside"),
-        (_to({"ipBlock": {"cidr": "2001:db8::/32"}}), "outside the on-prem sites"),
-        # Matches a pod of the graph; pods of other namespaces match too.
+        (
+            _to({"ipBlock": {"cidr": "2001:db8::/32"}}),
+            "outside the on-prem sites",
+        ),  # Matches a pod of the graph; pods of other namespaces match too.
         (
             _to(
                 {"namespaceSelector": {}, "podSelector": {"matchLabels": {"isthmus.dev/class": "restricted"}}}

@@ -34,9 +34,9 @@ def scope(project: Project, stack: str, layer_outputs: Any) -> Any:
 
 
 def test_a_layer_without_the_one_below_it_is_refused(project: Project):
-    with pytest.raises(EnvironmentFault, match="the layer foundation of estate bank is not up"):
+    with pytest.raises(EnvironmentFault, match="layer foundation of estate bank has not been deployed"):
         scope(project, PLATFORM, {FOUNDATION: {}})
-    with pytest.raises(EnvironmentFault, match="the layer platform of estate bank is not up"):
+    with pytest.raises(EnvironmentFault, match="layer platform of estate bank has not been deployed"):
         scope(project, ONBOARDING, {PLATFORM: {"gateways": []}})
     assert scope(project, FOUNDATION, {}).serves == frozenset()
 
