@@ -13,7 +13,6 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
-    from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -119,7 +118,6 @@ def make_plan(
 def offers() -> list[Offer]:
     """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
-    from isthmus.planning.planner import BlueprintOffer
 
     return [
         Offer(

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.serving.model_network import addressable_groups
 from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
