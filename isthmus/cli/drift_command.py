@@ -84,7 +84,7 @@ def _write_report(
     def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.drift import text as drift_text
 
-        return drift_text.parts(drifts)
+        return drift_text.renderables(drifts)
 
     is_text = format is Format.text
     previews.write_or_print(

@@ -13,7 +13,7 @@ from isthmus.cli.options import ProjectDir, StackName
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
     from isthmus.engine.images.lock_update import Outcome
-    from isthmus.reports.images.inventory import Inventory, Item
+    from isthmus.reports.images.inventory import Inventory, InventoryItem
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -178,7 +178,7 @@ def _table(inventory: Inventory) -> None:
             console.out().print(table)
 
 
-def _lines(item: Item) -> list[str]:
+def _lines(item: InventoryItem) -> list[str]:
     return [
         item.upstream or "set in the overrides",
         item.digest or "not resolved",

@@ -13,7 +13,7 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
-    from isthmus.planning.planner import Offer, Planned
+    from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -91,7 +91,9 @@ def planning_day(as_of: str | None) -> str:
     from isthmus.planning.catalogues import price_age
 
     return (
-        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+        price_age.parse_day(as_of).isoformat()
+        if as_of
+        else datetime.datetime.now(datetime.UTC).date().isoformat()
     )
 
 
@@ -109,7 +111,7 @@ def make_plan(
     from isthmus.planning import planner
 
     try:
-        return planner.plan(requirements, offers(), today, blueprint=blueprint, before=before)
+        return planner.make_plan(requirements, offers(), today, blueprint=blueprint, before=before)
     except InputError as error:
         raise requirements_of.locate(error, path) from None
 
@@ -117,7 +119,7 @@ def make_plan(
 def offers() -> list[Offer]:
     """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
-    from isthmus.planning.planner import Offer
+    from isthmus.planning.planner import BlueprintOffer
 
     return [
         Offer(
@@ -219,14 +221,14 @@ def _plan_lines(planned: Planned) -> list[str]:
             lines += ["", f"{name}: options that were ruled out"] + [f"  - {reason}" for reason in why]
         return lines
     lines = [
-        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
+        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.hardware_in_use(plan)} in use",
         "",
     ]
     for placement in plan.placements:
         endpoint = plan.endpoint(placement.endpoint)
         if endpoint is None:
             continue
-        size = plan_page.size(endpoint) if endpoint.gpu else endpoint.target
+        size = plan_page.describe_size(endpoint) if endpoint.gpu else endpoint.target
         part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
         lines.append(
             f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "

@@ -101,7 +101,7 @@ def _write_report(report: Report, previews: Sequence[Preview], files: Mapping[st
     def renderables() -> Iterable[RenderableType]:
         from isthmus.reports.preview import text as preview_text
 
-        return preview_text.parts(previews)
+        return preview_text.renderables(previews)
 
     plain = report.format is Format.text
     write_or_print(

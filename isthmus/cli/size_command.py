@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.planning.sizing.size import Answer
+    from isthmus.planning.sizing.size import SizeAnswer
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 

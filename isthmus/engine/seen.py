@@ -125,7 +125,7 @@ def _fill(description: Seen, project: Project, rendered: dict[str, list[Resource
     from policies.evaluation import settings as policy_settings_files
 
     if not description.there:
-        description.settings = policy_settings_files.settings(project.root)
+        description.settings = policy_settings_files.load_settings(project.root)
         return
     stack = project.stack(description.stack)
     description.settings = policy_evaluation.settings([stack])

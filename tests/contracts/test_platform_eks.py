@@ -195,7 +195,7 @@ def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
 def test_the_contract_and_the_planner_share_one_table_of_machines():
     assert {
         instance.type: (instance.gpu, instance.gpus, instance.vcpus, instance.memory_gib)
-        for instance in priced.every()
+        for instance in priced.all_instances()
     } == instances.INSTANCES
 
 

@@ -84,7 +84,7 @@ class _DriftDraft:
             key=lambda item: (item.where, item.what, item.why),
         )
         has_undecided = any(finding.verdict == "undecided" for finding in self.policy) or any(
-            path.verdict == "undecided" for path in drift_wording.opened(self.paths)
+            path.verdict == "undecided" for path in drift_wording.newly_open_paths(self.paths)
         )
         errors = any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
         partial = bool(unseen) or has_undecided or errors

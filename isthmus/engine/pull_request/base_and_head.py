@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Finding]:
     """Findings of both commits without duplicates, the worst first. Silenced only if no commit has it open."""
-    from policies.evaluation.evaluation import PAST, order
+    from policies.evaluation.evaluation import EXPIRED_SILENCE, sort_key
 
     open_: dict[tuple[str, ...], Finding] = {}
     silent: dict[tuple[str, ...], Finding] = {}
@@ -33,13 +33,13 @@ def merge_findings(base: Iterable[Finding], head: Iterable[Finding]) -> list[Fin
             finding.urn,
             finding.resource,
             finding.verdict,
-            finding.message.partition(PAST)[0],
+            finding.message.partition(EXPIRED_SILENCE)[0],
         )
         previous = (open_ if finding.silenced is None else silent).setdefault(key, finding)
         if finding.silenced is None and len(finding.message) > len(previous.message):
             # The longer message also says that a silence has ended.
             open_[key] = finding
-    return sorted(({**silent, **open_}).values(), key=order)
+    return sorted(({**silent, **open_}).values(), key=sort_key)
 
 
 def judge_rule_changes(settings: Settings, changes: Sequence[RuleChange], stack: str) -> list[Finding]:
@@ -73,7 +73,7 @@ def _refused_plan_paths(base_side: Side, head_side: Side) -> list[DataPath]:
 
     if base_side.requirements is None or head_side.requirements is None or head_side.plan is None:
         return []
-    return refused_paths.of_plan(
+    return refused_paths.refused_paths(
         head_side.plan, _with_base_rules(base_side.requirements, head_side.requirements)
     )
 

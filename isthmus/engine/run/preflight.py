@@ -53,7 +53,7 @@ def check_boundaries(
     """Raise `Refused` for findings that forbid the run and are not silenced."""
     from policies.evaluation import evaluation
 
-    broken = evaluation.forbidding(evaluation.judge(resources, platform, settings, today=today))
+    broken = evaluation.forbidding_findings(evaluation.judge(resources, platform, settings, today=today))
     if broken:
         violations = dict.fromkeys(f"{finding.message} ({finding.policy})" for finding in broken)
         raise Refused(
