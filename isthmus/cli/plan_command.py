@@ -13,6 +13,7 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from isthmus.contracts.plan.document import Plan
     from isthmus.contracts.requirements.document import Requirements
+    from isthmus.planning.planner import BlueprintOffer, PlanningResult
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 

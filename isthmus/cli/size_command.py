@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from isthmus.planning.sizing.size import SizeAnswer
+
     pass
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from components.aws.common.names import logical_name
 from sandbox.aws.table import TYPES
 from sandbox.aws.validation import check
 from tests.components.conftest import Engine, build

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.aws.common.ip_addresses import ipv4_network, ipv4_networks, public_address
+from components.aws.common.ip_addresses import cidr_label, ipv4_network, ipv4_networks, public_address
 from isthmus.core.errors import InputError
 
 ADDRESSES = st.ip_addresses(v=4)

@@ -7,7 +7,7 @@ import pytest
 
 from components.aws.eks.mapping import ClusterAccess
 from components.base.stack_scope import Scope
-from components.serving.model_network import ModelDoor
+from components.serving.model_network import ModelDoor, addressable_groups
 from components.serving.model_server import ModelServer
 from isthmus.contracts.platform.checked import CheckedPlatform
 from isthmus.contracts.platform.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven

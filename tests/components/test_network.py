@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import Network
-from components.aws.common.log_group import RETENTIONS
+from components.aws.common.log_group import RETENTIONS, retention_period
 from components.aws.common.names import aws_name
 from components.aws.network.network import subnet_plan
 from isthmus.core.errors import InputError

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.serving.placement import group_placement, placement
+from components.serving.placement import group_placement, placement, spread_over_domains
 
 CHOSEN = {"app.kubernetes.io/name": "llama"}
 

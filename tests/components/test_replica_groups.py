@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
+from components.serving.model_network import addressable_groups
 from isthmus.contracts.reference import vllm_flags
 from isthmus.core.errors import InputError
 from tests.components.conftest import Engine
