@@ -80,7 +80,7 @@ def images(
             if len(selected) > 1
             else [rendering.render(sandboxed)]
         )
-    inventory = images_inventory.of(
+    inventory = images_inventory.list_images(
         [resource for rendered in rendered_stacks for resource in rendered.resources], lock, image_settings
     )
     if resolve:
@@ -93,7 +93,7 @@ def images(
     elif format is Format.text:
         _table(inventory)
     else:
-        write_list = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        write_list = mirror_lists.hauler_manifest if format is Format.hauler else mirror_lists.zarf_package
         print(write_list(inventory, lock, stack), end="")
 
 

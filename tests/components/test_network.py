@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import Network
-from components.aws.common.log_group import RETENTIONS
+from components.aws.common.log_group import RETENTIONS, retention_period
 from components.aws.common.names import aws_name
 from components.aws.network.network import subnet_plan
 from isthmus.core.errors import InputError
@@ -238,7 +238,7 @@ def test_another_zone_or_order_moves_no_subnet(size: int, letters: list[str]) ->
 
 @given(days=st.integers(min_value=1, max_value=5000))
 def test_logs_are_kept_for_the_next_longer_period(days: int) -> None:
-    period = retention(days, "days")
+    period = retention_period(days, "days")
     if period == 0:
         assert days > max(RETENTIONS), "kept for ever, where AWS knows a period"
     else:

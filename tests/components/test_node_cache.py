@@ -300,7 +300,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
     assert pool.nodes > 1
     after = quota(checked)
     assert after["pods"] - before["pods"] == pool.nodes
-    fetch_request = fetching(checked, checked.endpoints[1])
+    fetch_request = fetching_of(checked, checked.endpoints[1])
     assert (fetch_request.pods, fetch_request.cpu, fetch_request.most_cpu) == (
         pool.nodes,
         pool.nodes / Decimal(4),

@@ -357,5 +357,5 @@ def test_the_deployer_is_not_admitted_to_model_endpoints(engine: Engine) -> None
     build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
     assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
     assert [statement["Sid"] for statement in statements(engine, "rolesanywhere")] == ["Grant0"]
-    with pytest.raises(InputError, match="'bedrock-runtime' makes no infrastructure"):
+    with pytest.raises(InputError, match="'bedrock-runtime' is not a service that deployments call"):
         build(engine, STORE, deployers=[DEPLOYER], deployment_services=["bedrock-runtime"])

@@ -170,7 +170,7 @@ def test_names_fit_what_aws_takes(engine: Engine) -> None:
 
 @given(st.lists(st.emails(), min_size=1, max_size=10))
 def test_real_addresses_are_taken_each_once(addresses_given: list[str]) -> None:
-    unique = addresses([*addresses_given, *addresses_given], "x", "nobody")
+    unique = check_emails([*addresses_given, *addresses_given], "x", "nobody")
     assert unique == sorted(set(addresses_given))
 
 
