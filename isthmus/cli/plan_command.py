@@ -119,6 +119,7 @@ def make_plan(
 def offers() -> list[BlueprintOffer]:
     """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
+    from isthmus.planning.planner import BlueprintOffer
 
     return [
         BlueprintOffer(
