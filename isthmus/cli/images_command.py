@@ -87,7 +87,7 @@ def images(
         lock = _resolve_lock(lock, inventory, file, registry, update=update)
         inventory = inventory.with_digests(lock, image_settings)
     if inventory.unresolved and not first_stack.sandbox:
-        raise images_lock.unresolved(inventory.unresolved, file, stack)
+        raise images_lock.unresolved_error(inventory.unresolved, file, stack)
     if format is Format.json:
         console.print_json(mirror_lists.as_data(inventory))
     elif format is Format.text:

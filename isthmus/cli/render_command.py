@@ -73,7 +73,7 @@ def _write(
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import files as render_files
     from isthmus.engine.render import gitops, rendering
-    from isthmus.graph.resources.resources import Graph, joined
+    from isthmus.graph.resources.resources import Graph, join_layers
     from isthmus.reports.stack import network_diagram
 
     root = projects.find_project(project)
@@ -112,7 +112,7 @@ def _write(
         console.err().print(f"{custom} resources, {len(text_by_path)} files in {folder}", markup=False)
         for line in notes:
             console.err().print(line, markup=False)
-    all_resources = joined(*(rendered_stack.resources for rendered_stack in rendered.values()))
+    all_resources = join_layers(*(rendered_stack.resources for rendered_stack in rendered.values()))
     findings = judged.judge_stacks(selected, settings, all_resources.resources, platform)
     judged.print_findings(findings)
     judged.refuse_if_violated(findings, str(target))

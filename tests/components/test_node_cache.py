@@ -316,7 +316,9 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
 
 def test_endpoints_of_an_earlier_plan_count_until_they_leave(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
-    stands = next(move for move in migration_capacity.standing(checked) if move.id == checked.endpoints[1].id)
+    stands = next(
+        move for move in migration_capacity.built_endpoints(checked) if move.id == checked.endpoints[1].id
+    )
     assert stands.fetchers > 1
     old = stands.model_copy(update={"id": "old", "replicas": 0})
     more, less = quota(checked, [old]), quota(checked, [old.model_copy(update={"fetchers": 0})])

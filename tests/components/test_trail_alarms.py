@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components import AuditTrail
 from components.aws.common.topic import check_emails
-from components.aws.identity.boundary import TRAIL as NEVER
+from components.aws.identity.boundary import STOP_TRAIL_ACTIONS as NEVER
 from components.aws.records import trail_alarms
 from isthmus.core.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine

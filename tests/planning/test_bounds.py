@@ -49,7 +49,7 @@ def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
     assert over.peak_share > over.share
     [need] = [
         need
-        for need in bedrock_quotas.needs(plan, read(data))
+        for need in bedrock_quotas.quota_needs(plan, read(data))
         if need.kind == "requests" and plan.endpoints[need.endpoint].id == over.endpoint
     ]
     rate = workload(data, over.workload)["traffic"]["peak_rps"]
