@@ -174,9 +174,8 @@ def test_a_late_grant_that_is_too_wide_or_empty_is_refused(later: dict[str, list
             key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"
         }
         outputs = {key: [pulumi.Output.from_input(item) for item in value] for key, value in later.items()}
-        return await endpoint_policy(
-            "bedrock-runtime", [{**BEDROCK, **outputs, **resources_later}], REGION
-        ).future()  # type: ignore[list-item]
+        grants: Any = [{**BEDROCK, **outputs, **resources_later}]
+        return await endpoint_policy("bedrock-runtime", grants, REGION).future()
 
     with pytest.raises(InputError, match=message):
         asyncio.run(document())
