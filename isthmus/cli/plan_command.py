@@ -187,7 +187,7 @@ def _show(planned: PlanningResult, requirements: Requirements, format: Format, a
 
         print(
             plan_page.page(
-                planned.plan, requirements, explained=planned.told, age=age, rejected=planned.rejected
+                planned.plan, requirements, explained=planned.notes, age=age, rejected=planned.rejected
             ),
             end="",
         )
@@ -265,5 +265,5 @@ def _plan_lines(planned: PlanningResult) -> list[str]:
             "",
             f"blueprint {alternative.blueprint} was not chosen: {cost}{'; '.join(alternative.rejected_because)}",
         ]
-    lines += ["", *planned.told, *(f"warning: {warning}" for warning in plan.warnings)]
+    lines += ["", *planned.notes, *(f"warning: {warning}" for warning in plan.warnings)]
     return lines
