@@ -30,7 +30,7 @@ from components.sites.gateways import make_gateways
 from components.sites.people import make_account, make_cluster
 from components.sites.record_sealing import Sealed, sealers_of
 from isthmus.contracts.platform.checked import CheckedPlatform
-from isthmus.contracts.platform.layers import GIVES
+from isthmus.contracts.platform.layers import OUTPUT_PARTS
 from isthmus.contracts.platform.lookups.aws import kubernetes_sites, provider_key
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.migration.capacity import Standing
@@ -113,7 +113,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
-        self.gives: dict[str, dict[str, Any]] = {layer_output: {} for layer_output in GIVES}
+        self.gives: dict[str, dict[str, Any]] = {layer_output: {} for layer_output in OUTPUT_PARTS}
         """What the layers above are given (`isthmus.contracts.platform.layers.Given`)."""
         self._provider_by_key = dict(providers)
         self._connect = connect

@@ -23,10 +23,12 @@ def check_sensitivity(value: str, where: str) -> str:
 
 def may_use_aws(value: str, where: str, exception: str = "", target: Target = "bedrock") -> None:
     """Raise `Refused` for a class whose prompts must not reach `target`. A recorded `exception` allows some."""
-    class_handling = handling.of(value)
+    class_handling = handling.handling_of(value)
     if target not in class_handling.targets and not (target in class_handling.by_exception and exception):
         permitted_classes = [
-            sensitivity for sensitivity in SENSITIVITIES if target in handling.of(sensitivity).targets
+            sensitivity
+            for sensitivity in SENSITIVITIES
+            if target in handling.handling_of(sensitivity).targets
         ]
         raise Refused(
             f"the {value} class may not have an AWS identity: its prompts must not reach AWS",

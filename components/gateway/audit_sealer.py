@@ -23,7 +23,7 @@ from components.cluster.pod_defaults import (
 from components.gateway.records import SharedFolders, ShareParts, create_share
 from components.gateway.translator.translator import ROLE_ANNOTATION, NamedDestination, destination_egress
 from components.observability.pod_monitor import create_pod_monitor, metrics_ingress
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.core.errors import Refused
 
 USER = 2001
@@ -310,4 +310,8 @@ def _destinations(store: SealerStore, port: int, *, agent: bool) -> list[NamedDe
     destinations: list[NamedDestination] = [
         {"name": "store", "cidr": f"{address}/32", "port": port} for address in addresses_of(store)
     ]
-    return [*destinations, {"name": "pod-identity", "cidr": AGENT, "port": 80}] if agent else destinations
+    return (
+        [*destinations, {"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}]
+        if agent
+        else destinations
+    )

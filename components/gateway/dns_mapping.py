@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from components.aws.common.names import domain
 from components.aws.network.network import vpc_names
-from isthmus.contracts.platform.lookups.records import sealed_in_aws
+from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.aws.eks import Cluster
 from isthmus.contracts.platform.model.platform import Gateway, Platform
@@ -52,7 +52,7 @@ def needed_names(platform: Platform, network: Network) -> list[str]:
         names.append(f"*.elb.{region}.{suffix}")
     if services & {"ecr.api", "ecr.dkr"}:
         services.add("s3")
-    mounted = {writing_gateways.name for writing_gateways in sealed_in_aws(platform, network.site)}
+    mounted = {writing_gateways.name for writing_gateways in gateways_sealed_in_aws(platform, network.site)}
     if any(gateway.name in mounted for gateway in gateways_here):
         services.add("s3")
         names.append(f"*.efs.{region}.{suffix}")

@@ -9,7 +9,7 @@ from components.cluster.objects import SERVING_PORT, metadata
 from components.cluster.pod_defaults import edge_container, edge_volumes, health_probe, pod_spec
 from components.observability.pod_monitor import create_pod_monitor
 from components.serving.placement import ZONE, spread_over_domains
-from isthmus.contracts.platform.lookups.gateway_size import USED
+from isthmus.contracts.platform.lookups.gateway_size import TARGET_UTILISATION
 
 _START_S = 120
 
@@ -161,7 +161,10 @@ def _scale(
     """Copies by their CPU, up at once and down slowly: an ending copy first finishes its answers."""
     from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
 
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": round(100 * USED)}}
+    cpu = {
+        "name": "cpu",
+        "target": {"type": "Utilization", "averageUtilization": round(100 * TARGET_UTILISATION)},
+    }
     spec: Any = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service},
         "minReplicas": min_replicas,

@@ -13,9 +13,9 @@ from components.gateway.translator.translator import TranslatorSettings
 from components.reviews.mapping import held_args, review_route_args
 from components.serving.mapping import dns_peers, resolver_args, shared_arguments, spread_arguments
 from components.serving.scaling_mapping import place_args, route_args
-from components.serving.vllm_arguments import WRITES
+from components.serving.vllm_arguments import TEXT_TASKS
 from components.sites.record_sealing import Sealed
-from isthmus.contracts.platform.lookups.records import prefix_of, sealed_at
+from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
 from isthmus.contracts.vocabulary import CALLED_TARGETS
 from isthmus.core.errors import InputError
@@ -119,12 +119,12 @@ def gateway_args(
 
 def sealer_args(platform: Platform, gateway: Gateway, sealed: Sealed | None = None) -> AuditSealerArgs | None:
     """The sealer of a gateway's records; None where it writes none. `sealed`: at an AWS site, where they go."""
-    audit, store = gateway.audit, sealed_at(platform, gateway)
+    audit, store = gateway.audit, audit_store_of(platform, gateway)
     if audit is None or store is None:
         return None
     store_arguments: dict[str, Any] = {
         **_store_of(platform, gateway, store, sealed),
-        "prefix": prefix_of(gateway),
+        "prefix": seal_prefix(gateway),
         "retention_days": store.retention_days,
     }
     if audit.content is not None:
@@ -172,7 +172,7 @@ def on_prem_networks(platform: Platform) -> list[str]:
 
 def _overflow(workload: Workload, endpoints: dict[str, Endpoint], places: dict[str, Any]) -> Any:
     """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
-    if not workload.overflow or endpoints[workload.endpoint].task not in WRITES:
+    if not workload.overflow or endpoints[workload.endpoint].task not in TEXT_TASKS:
         return {}
     first, *others = workload.overflow
     if others or endpoints[first].target not in CALLED_TARGETS:

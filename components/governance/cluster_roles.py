@@ -80,13 +80,13 @@ class ClusterRoles(pulumi.ComponentResource):
         granted: list[str] = []
         for role in roles.ROLES:
             cluster_groups = _groups(members, role, None)
-            if cluster_groups and (rules := roles.in_cluster(role)):
+            if cluster_groups and (rules := roles.cluster_rules(role)):
                 self._cluster_role(name, role, rules, cluster_groups)
                 granted.append(f"{role} in the cluster: {', '.join(cluster_groups)}")
             for class_at_site in args["classes"]:
                 namespace = class_namespace(check_sensitivity(class_at_site["sensitivity"], name))
                 groups = _groups(members, role, class_at_site["sensitivity"])
-                rules = roles.in_namespace(role, class_at_site["models"], class_at_site["gateway"])
+                rules = roles.namespace_rules(role, class_at_site["models"], class_at_site["gateway"])
                 if groups and rules:
                     self._role(
                         f"{name}-{class_at_site['sensitivity']}-{role}", role, namespace, rules, groups

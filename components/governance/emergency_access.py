@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import pulumi
 
 from components.cluster.objects import class_namespace, common_labels, create_admission_policy, metadata
-from isthmus.contracts.platform.model.emergency_access import LONGEST_H
+from isthmus.contracts.platform.model.emergency_access import MAX_HOURS
 
 ROLE = "isthmus-break-glass"
 _NOTES = "isthmus.dev/break-glass-"
@@ -207,9 +207,9 @@ def binding_policy() -> dict[str, Any]:
             (
                 f"{is_update_or_noted}timestamp({note('until')}) > timestamp(object.metadata.creationTimestamp) &&"
                 f" timestamp({note('until')}) - timestamp(object.metadata.creationTimestamp) <="
-                f" duration('{LONGEST_H}h'))"
+                f" duration('{MAX_HOURS}h'))"
             ),
-            f"an emergency access that has ended, or lasts more than {LONGEST_H} hours",
+            f"an emergency access that has ended, or lasts more than {MAX_HOURS} hours",
         ),
         (
             (

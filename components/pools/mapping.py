@@ -68,7 +68,7 @@ def placement_arguments(pool: Pool, endpoint: Endpoint) -> dict[str, Any]:
     """Arguments of an endpoint: how its pods get GPUs, and the fabric of its groups."""
     arguments: dict[str, Any] = {}
     if endpoint.time_sliced:
-        arguments |= {"time_sliced": True, "failure_domains": platform_slicing.domains(pool)}
+        arguments |= {"time_sliced": True, "failure_domains": platform_slicing.sharing_domains(pool)}
     if pool.allocation == "dra":
         arguments["device_class"] = device_class_name(pool.name)
     if endpoint.nodes_per_replica < 2:

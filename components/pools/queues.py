@@ -25,7 +25,7 @@ from components.cluster.objects import (
 from components.pools.arguments import ClassShare, GpuPoolArgs, PoolSharing, TeamShare
 from components.pools.device_plugin import SHARED_GPU
 from components.pools.mig import slices_by_resource
-from isthmus.contracts.platform.model.pools import unless_said
+from isthmus.contracts.platform.model.pools import default_borrow_and_lend
 from isthmus.core.errors import InputError
 
 KUEUE = "kueue.x-k8s.io/v1beta2"
@@ -123,7 +123,7 @@ class Queues:
         plan.cohorts.append(self._cohort(self.pool, quota))
         for share in sharing["classes"]:
             sensitivity, devices = share["sensitivity"], dict(share.get("devices", {}))
-            default_limit = unless_said(sensitivity)
+            default_limit = default_borrow_and_lend(sensitivity)
             borrow, lend = share.get("borrow", default_limit), share.get("lend", default_limit)
             weight = {"fairSharing": {"weight": share.get("weight", 1)}}
             selector = {"namespaceSelector": {"matchLabels": {CLASS_LABEL: sensitivity}}}

@@ -34,7 +34,7 @@ from isthmus.contracts.hardware.gpus import GPUS
 from isthmus.contracts.platform.layers import DoorGiven
 from isthmus.contracts.platform.lookups import mig as platform_mig
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.lookups.serving import at_most
+from isthmus.contracts.platform.lookups.serving import at_max_replicas
 from isthmus.contracts.platform.migration.capacity import Standing
 from isthmus.contracts.platform.model.platform import AuditStore, Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform.model.pools import ZONE_LABEL
@@ -83,7 +83,7 @@ def namespace_args(
 
     `retained`: models of an earlier plan, which count until their successors serve.
     """
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
@@ -321,7 +321,7 @@ def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
     """The MIG cuts of a pool, by machine and owner."""
     if not pool.mig:
         return []
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
     layout = platform_mig.layout(platform, pool) or []
     return [
@@ -351,7 +351,7 @@ def _slice_arguments(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict
     """Arguments of an endpoint on MIG slices: the owner of its slices, and how they are spread."""
     if not endpoint.mig_profile:
         return {}
-    platform = at_most(platform)
+    platform = at_max_replicas(platform)
     owner = mig.owner_of(platform_mig.sliced(endpoint))
     cut = next(cut for cut in platform_mig.cuts(platform, pool) if cut.owner == owner)
     instances_per_gpu = mig.instances(pool.gpu, cut.profile)

@@ -22,7 +22,7 @@ from components.serving.model_network import ADDRESS, create_network_policy, cre
 from components.serving.replica_groups import LEADER_LABELS, check_nodes_per_replica
 from components.serving.weights import cache as weight_cache
 from components.serving.weights.claims import create_claim
-from isthmus.contracts.platform.rules.serving import DEVELOPED_WITH
+from isthmus.contracts.platform.rules.serving import CPU_CLASSES
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.vocabulary import SURVIVES
 from isthmus.core.errors import InputError, Refused
@@ -174,7 +174,7 @@ def _check_hardware(args: ModelServerArgs, sensitivity: str) -> None:
                 "no GPU product is set", where=f"{args['id']}.product", fix="Set product, or engine: cpu"
             )
         return
-    if sensitivity not in DEVELOPED_WITH:
+    if sensitivity not in CPU_CLASSES:
         raise Refused(
             f"{sensitivity} work may not be served by a CPU engine, which is for development",
             where=where,

@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from components.cluster.quantities import amount
-from components.serving.vllm_arguments import WRITES
+from components.serving.vllm_arguments import TEXT_TASKS
 from components.serving.weights.cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from isthmus.contracts.hardware import mig
 from isthmus.contracts.platform.lookups.node_cache import fetchers
-from isthmus.contracts.platform.lookups.serving import scaled
+from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
 from isthmus.contracts.vocabulary import VLLM_TARGETS
 
@@ -20,7 +20,7 @@ def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
     """Of `ModelServerArgs`: what the engine is told beyond the usual, how it is scaled, what fetches its weights."""
     arguments = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
     arguments |= _router(platform, endpoint)
-    scaling = scaled(platform).get(endpoint.id)
+    scaling = scaled_endpoints(platform).get(endpoint.id)
     if scaling is not None:
         arguments["scaling"] = {
             **scaling.model_dump(exclude={"endpoint"}, exclude_none=True),
@@ -140,7 +140,7 @@ def route_args(
     `addresses`: the gateway asks no cluster DNS."""
     endpoint = endpoints[workload.endpoint]
     arguments: dict[str, Any] = {}
-    if endpoint.task not in WRITES:
+    if endpoint.task not in TEXT_TASKS:
         arguments["task"] = endpoint.task
     if endpoint.prefix_cache == "salted":
         # A team's name and a workload's of the same letters are two salts.

@@ -10,10 +10,10 @@ from components.cluster.objects import ENGINE_PORT
 from components.serving.arguments import LoraAdapter, ModelServerArgs
 from components.serving.weights.node_cache import node_path
 from isthmus.contracts.platform.model.serving import CHAT_TEMPLATE
-from isthmus.contracts.platform.rules.serving import GUESSES_BY_WEIGHTS, WRITES
+from isthmus.contracts.platform.rules.serving import METHODS_WITH_WEIGHTS, TEXT_TASKS
 from isthmus.contracts.reference import model_profiles
 from isthmus.contracts.reference.vllm_flags import VERSION, check_engine_args, name_of
-from isthmus.contracts.vocabulary import WHILE_LOADING
+from isthmus.contracts.vocabulary import PRECISIONS_MADE_WHILE_LOADING
 from isthmus.core.errors import FieldError, InputError
 
 MODELS = "/models"
@@ -90,7 +90,7 @@ def parser_flags(settings: Mapping[str, Any], model: str, root: str, where: str)
     that does not exist.
     """
     task = settings.get("task", "chat")
-    if task not in WRITES:
+    if task not in TEXT_TASKS:
         return []
     tools, reasoning = settings.get("tool_call_parser"), settings.get("reasoning_parser")
     template = settings.get("chat_template")
@@ -144,7 +144,7 @@ def precision_flags(served: str | None, stored: str, where: str) -> list[str]:
     """How weights stored in one precision are served in the one that is wanted; None: as they are stored."""
     if served is None or served == stored:
         return ["--dtype=bfloat16"] if served == "bf16" else []
-    if stored == "bf16" and served in WHILE_LOADING:
+    if stored == "bf16" and served in PRECISIONS_MADE_WHILE_LOADING:
         return [f"--quantization={served}"]
     raise InputError(
         f"weights stored in {stored} cannot be served in {served}",
@@ -157,7 +157,7 @@ def _task(settings: ModelServerArgs, where: str) -> list[str]:
     """How the engine is run for what it is asked, and whose prefixes it keeps."""
     task = check_choice(settings.get("task", "chat"), TASKS, f"{where}.task")
     cache = check_choice(settings.get("prefix_cache", "shared"), PREFIX_CACHES, f"{where}.prefix_cache")
-    is_pooling = task not in WRITES
+    is_pooling = task not in TEXT_TASKS
     if is_pooling and cache == "salted":
         raise InputError(
             f"a request for {task} cannot have a cache salt",
@@ -182,7 +182,7 @@ def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
         return []
     method = check_choice(speculation["method"], GUESSES, f"{place}.method")
     path = speculation.get("path")
-    if settings.get("task", "chat") not in WRITES:
+    if settings.get("task", "chat") not in TEXT_TASKS:
         raise InputError(
             "speculative decoding needs a task that writes text", where=place, fix="Remove speculative"
         )
@@ -192,7 +192,7 @@ def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
             where=place,
             fix="Remove speculative, or set nodes_per_replica to 1",
         )
-    if (method in GUESSES_BY_WEIGHTS) != (path is not None):
+    if (method in METHODS_WITH_WEIGHTS) != (path is not None):
         problem = "needs the path of its own weights" if path is None else "has no weights of its own"
         raise InputError(f"{method} {problem}", where=f"{place}.path")
     if speculation["tokens"] < 1:

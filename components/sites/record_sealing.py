@@ -18,15 +18,15 @@ from components.aws.network.network import subnet_plan
 from components.aws.records.sealing_endpoint import sealing_addresses
 from isthmus.contracts.platform.lookups.aws import network_of
 from isthmus.contracts.platform.lookups.records import (
-    endpoint_is_made,
-    prefix_of,
-    sealed_at,
-    sealed_in_aws,
-    share_is_made,
+    audit_store_of,
+    gateways_sealed_in_aws,
+    has_managed_s3_endpoint,
+    has_managed_share,
+    seal_prefix,
 )
 from isthmus.contracts.platform.model.aws.account import Network
 from isthmus.contracts.platform.model.platform import Gateway, Platform, Site
-from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_PUT, SEALS_LISTED
+from isthmus.contracts.platform.model.records import SEAL_LIST, SEAL_LOCK, SEAL_PUT, SEAL_READ
 from isthmus.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def sealers_of(name: str, platform: Platform, site: str) -> list[str]:
     """Patterns of the names of the roles that may put seals into a site's store, whichever layer makes them."""
     return [
         aws_name_of_any_stack(f"{sealer_name(name, gateway)}-identity-role", 64)
-        for gateway in sealed_in_aws(platform, site)
+        for gateway in gateways_sealed_in_aws(platform, site)
     ]
 
 
@@ -95,7 +95,7 @@ class SealingSite:
         `records`: ARNs of bucket and key of the site's store, as far as they are made here."""
         self._name, self._platform, self._site, self._at = name, platform, site, options_at
         self._network_of, self._networks, self._records = network_of_class, networks, records
-        self._gateways = sealed_in_aws(platform, site.name)
+        self._gateways = gateways_sealed_in_aws(platform, site.name)
         self.sealed_records: dict[str, Sealed] = {}
         """By gateway's name."""
         self.retained: list[Any] = []
@@ -146,7 +146,7 @@ class SealingSite:
         for gateway in self._gateways:
             role, mounts = self._roles[gateway.name]
             share = None
-            if share_is_made(gateway):
+            if has_managed_share(gateway):
                 opts = self._at(self._site.name)
                 args = self._share(gateway, cluster, role, mounts)
                 share = RecordsShare(f"{self._name}-{gateway.site}-{gateway.class_}-records", args, opts)
@@ -166,10 +166,10 @@ class SealingSite:
         """Where sealers in the cluster reach S3, and what was made for it."""
         if not gateways or cluster_settings is None:
             return [], []
-        store = sealed_at(self._platform, gateways[0])
+        store = audit_store_of(self._platform, gateways[0])
         if store is not None and store.address is not None:
             return [store.address], []
-        assert endpoint_is_made(self._platform, self._site.name)
+        assert has_managed_s3_endpoint(self._platform, self._site.name)
         from components.aws.records.sealing_endpoint import SealingEndpoint
 
         network = network_of(self._platform, cluster_settings)
@@ -226,22 +226,22 @@ class SealingSite:
             {
                 "service": "s3",
                 "principals": [role],
-                "actions": [*SEAL_PUT, *READ_BACK],
+                "actions": [*SEAL_PUT, *SEAL_READ],
                 "resources": [objects],
             },
             {
                 "service": "s3",
                 "principals": [role],
-                "actions": [*SEALS_LISTED, *SEAL_LOCK],
+                "actions": [*SEAL_LIST, *SEAL_LOCK],
                 "resources": [bucket["arn"]],
             },
         ]
 
     def _bucket(self, gateway: Gateway) -> dict[str, Any]:
         """The store as a sealer's role is told it: as it is made here, or by the name that the platform states."""
-        store = sealed_at(self._platform, gateway)
+        store = audit_store_of(self._platform, gateway)
         assert store is not None
-        bucket: dict[str, Any] = {"prefix": prefix_of(gateway)}
+        bucket: dict[str, Any] = {"prefix": seal_prefix(gateway)}
         if store.mode == "existing":
             aws_partition = partition(region_at(self._platform, self._site.name))
             bucket["arn"] = f"arn:{aws_partition}:s3:::{store.bucket}"

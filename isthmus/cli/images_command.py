@@ -80,20 +80,20 @@ def images(
             if len(selected) > 1
             else [rendering.render(sandboxed)]
         )
-    inventory = images_inventory.of(
+    inventory = images_inventory.list_images(
         [resource for rendered in rendered_stacks for resource in rendered.resources], lock, image_settings
     )
     if resolve:
         lock = _resolve_lock(lock, inventory, file, registry, update=update)
         inventory = inventory.with_digests(lock, image_settings)
     if inventory.unresolved and not first_stack.sandbox:
-        raise images_lock.unresolved(inventory.unresolved, file, stack)
+        raise images_lock.unresolved_error(inventory.unresolved, file, stack)
     if format is Format.json:
         console.print_json(mirror_lists.as_data(inventory))
     elif format is Format.text:
         _table(inventory)
     else:
-        write_list = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        write_list = mirror_lists.hauler_manifest if format is Format.hauler else mirror_lists.zarf_package
         print(write_list(inventory, lock, stack), end="")
 
 

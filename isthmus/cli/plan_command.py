@@ -69,10 +69,10 @@ def plan(
         # A new plan must pass the same checks as a plan file.
         plan_rules.check(planned.plan, parsed)
     err = console.err()
-    price_note, is_old = age.told(planned.plan.prices_as_of, today)
+    price_note, is_old = age.describe_price_age(planned.plan.prices_as_of, today)
     err.print(f"{'warning: ' if is_old else ''}{price_note}", markup=False)
     for line in (
-        plan_differences.differences(before, planned.plan)
+        plan_differences.describe_differences(before, planned.plan)
         if before is not None and planned.plan.feasible
         else []
     ):
@@ -104,7 +104,7 @@ def make_plan(
     *,
     blueprint: str | None = None,
     before: Plan | None = None,
-) -> Planned:
+) -> PlanningResult:
     """Plan the requirements of a file. Raises `InputError` with the line in the file."""
     from isthmus.contracts.requirements import document as requirements_of
     from isthmus.core.errors import InputError
@@ -116,13 +116,13 @@ def make_plan(
         raise requirements_of.locate(error, path) from None
 
 
-def offers() -> list[Offer]:
+def offers() -> list[BlueprintOffer]:
     """The blueprints of the catalogue in the planner's form."""
     from isthmus import blueprints
     from isthmus.planning.planner import BlueprintOffer
 
     return [
-        Offer(
+        BlueprintOffer(
             blueprint.name,
             blueprint.header.classes,
             blueprint.header.scale.gpus_from,
@@ -175,7 +175,7 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     console.err().print(f"{path} is written", markup=False)
 
 
-def _show(planned: Planned, requirements: Requirements, format: Format, age: str) -> None:
+def _show(planned: PlanningResult, requirements: Requirements, format: Format, age: str) -> None:
     from isthmus.cli import console
 
     if format is Format.json:
@@ -187,7 +187,7 @@ def _show(planned: Planned, requirements: Requirements, format: Format, age: str
 
         print(
             plan_page.page(
-                planned.plan, requirements, explained=planned.told, age=age, rejected=planned.rejected
+                planned.plan, requirements, explained=planned.notes, age=age, rejected=planned.rejected
             ),
             end="",
         )
@@ -195,12 +195,12 @@ def _show(planned: Planned, requirements: Requirements, format: Format, age: str
         show_text(planned)
 
 
-def show_text(planned: Planned) -> None:
+def show_text(planned: PlanningResult) -> None:
     """Print the decisions and their reasons to stdout."""
     print("\n".join(_plan_lines(planned)))
 
 
-def _plan_lines(planned: Planned) -> list[str]:
+def _plan_lines(planned: PlanningResult) -> list[str]:
     """Text of a plan: blueprint, placements with reasons, cost, stress test, alternatives, warnings."""
     from isthmus.reports import plan_page
 
@@ -265,5 +265,5 @@ def _plan_lines(planned: Planned) -> list[str]:
             "",
             f"blueprint {alternative.blueprint} was not chosen: {cost}{'; '.join(alternative.rejected_because)}",
         ]
-    lines += ["", *planned.told, *(f"warning: {warning}" for warning in plan.warnings)]
+    lines += ["", *planned.notes, *(f"warning: {warning}" for warning in plan.warnings)]
     return lines

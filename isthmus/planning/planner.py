@@ -399,7 +399,7 @@ def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
         warnings.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
     instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
     if endpoint.target == "eks-vllm" and instance is not None:
-        cpus, least = aws_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
+        cpus, least = aws_machines.replica_share(instance, gpus)[0], model_profiles.min_cpus(gpus)
         if cpus < least:
             warnings.append(
                 f"{endpoint.id}: a replica has {cpus} CPUs of {endpoint.instance_type}, and vLLM runs {least} "

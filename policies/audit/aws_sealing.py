@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.graph.iam.permissions import MOUNT, Role, covers, roles
-from isthmus.graph.resources.resources import Resource, listed
+from isthmus.graph.resources.resources import Resource, as_list
 from isthmus.graph.workloads.sealers import seal_alone, sealers
 from policies.audit.gateway_records import TASK, edge_configurations
 from policies.data_path.paths import violations_from_faults
@@ -93,7 +93,7 @@ def _check_share_policy(
     denied = [statement for statement in document if statement.get("Effect") == "Deny"]
     if not any(
         str(at(statement, "Condition.Bool.aws:SecureTransport")).lower() == "false"
-        and set(MOUNT) <= set(listed(statement.get("Action")))
+        and set(MOUNT) <= set(as_list(statement.get("Action")))
         for statement in denied
     ):
         yield Violation(f"{files.name} can also be mounted without TLS", files)
@@ -108,9 +108,9 @@ def _check_share_policy(
             yield Violation(
                 f"{sid} of {files.name} names no access point, so it allows mounting every folder", files
             )
-        if not set(listed(statement.get("Action"))) <= set(MOUNT):
+        if not set(as_list(statement.get("Action"))) <= set(MOUNT):
             yield Violation(f"{sid} of {files.name} allows root access", files)
-        if _WRITE in listed(statement.get("Action")):
+        if _WRITE in as_list(statement.get("Action")):
             for point in named_points:
                 folder, user = at(point.inputs, "rootDirectory.path"), at(point.inputs, "posixUser.uid")
                 writers.setdefault(str(folder), set()).add(str(user))
@@ -157,15 +157,15 @@ def _check_role_policies(
 
 def _names_action(statement: dict[str, Any], action: str) -> bool:
     if "NotAction" in statement:
-        return not any(covers(pattern, action) for pattern in listed(statement["NotAction"]))
-    return any(covers(pattern, action) for pattern in listed(statement.get("Action")))
+        return not any(covers(pattern, action) for pattern in as_list(statement["NotAction"]))
+    return any(covers(pattern, action) for pattern in as_list(statement.get("Action")))
 
 
 def _role_allows(subject: Subject, statement: dict[str, Any], action: str, files: Resource) -> bool:
     """Whether a role's own statement allows an action on a file system, if its conditions hold."""
     if statement.get("Effect") != "Allow" or not _names_action(statement, action):
         return False
-    for resource in listed(statement.get("Resource")):
+    for resource in as_list(statement.get("Resource")):
         kind = resource.split(":", 5)[-1]
         if files in subject.graph.referred(resource) or kind in ("*", "file-system/*"):
             return True
@@ -211,8 +211,8 @@ def _condition_holds(
         matches = point is not None and point in subject.graph.referred(value)
         return {"StringEquals": matches, "StringNotEquals": not matches}.get(operator, False)
     if key == "aws:PrincipalArn":
-        matches = _is_named(subject, listed(value), role)
-        wildcard = any("*" in name for name in listed(value))
+        matches = _is_named(subject, as_list(value), role)
+        wildcard = any("*" in name for name in as_list(value))
         return {
             "ArnEquals": matches,
             "ArnNotEquals": not matches and not wildcard,

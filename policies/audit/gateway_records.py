@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 from isthmus.contracts.platform.model.platform import AuditStore
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.network.reachability import POLICY
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads import sealers as sealing
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.isolation import IN_NAMESPACE, RBAC, intruders, is_single_allowed_address, pods_with_role
@@ -87,7 +87,7 @@ def _check_cluster_roles(subject: Subject) -> Iterator[Violation]:
     """Reports cluster roles that can change pods in every namespace, including the sealers'."""
     bound = {str(at(binding.inputs, "roleRef.name")) for binding in subject.graph.of(_CLUSTER_ROLE_BINDING)}
     for role in subject.graph.of(_CLUSTER_ROLE):
-        if place(role)[0] not in bound:
+        if name_and_namespace(role)[0] not in bound:
             continue
         for rule in role.inputs.get("rules") or []:
             reached = _POD_CONTROLS & set(at(rule, "resources") or [])
@@ -102,7 +102,7 @@ def _check_folder_read_only(
     subject: Subject, mode: str, config: Resource, folder: str
 ) -> Iterator[Violation]:
     """Reports pods with this configuration that mount the folder writable."""
-    name, namespace = place(config)
+    name, namespace = name_and_namespace(config)
     for pod in pods(subject.graph):
         if pod.namespace != namespace or not _uses_config(pod, mode, name):
             continue
@@ -146,7 +146,11 @@ def _check_sealed_at_home(subject: Subject) -> Iterator[Violation]:
                     f"{resource.name} seals into {value}, but the store of {site} is S3", resource
                 )
         days = at(config, "store.retention_days")
-        least = handling.of(sensitivity).records_months_min * 365 // 12 if sensitivity in SENSITIVITIES else 0
+        least = (
+            handling.handling_of(sensitivity).records_months_min * 365 // 12
+            if sensitivity in SENSITIVITIES
+            else 0
+        )
         if is_unknown(days):
             yield Violation(
                 f"store.retention_days of {resource.name} is not known yet", resource, "undecided"
@@ -157,8 +161,8 @@ def _check_sealed_at_home(subject: Subject) -> Iterator[Violation]:
                 resource,
             )
         if resource.type == _CONFIG:
-            yield from _check_sealer_egress(subject, place(resource)[1], store)
-    for resource in sealing.unread(subject.graph):
+            yield from _check_sealer_egress(subject, name_and_namespace(resource)[1], store)
+    for resource in sealing.unread_pods(subject.graph):
         yield Violation(
             f"the configuration of {resource.name} is not known before it is created", resource, "undecided"
         )
@@ -191,19 +195,19 @@ def _check_sealer_egress(subject: Subject, namespace: str, store: AuditStore | N
     S3 endpoint that the stack creates, and the pod identity agent of the node.
     """
     endpoint_addresses = {
-        name for endpoint in subject.graph.of(_ENDPOINT) for name in sealing.fixed(endpoint)
+        name for endpoint in subject.graph.of(_ENDPOINT) for name in sealing.fixed_addresses(endpoint)
     }
     identity_namespaces = {
-        place(sealer.resource)[1] for sealer in sealing.sealers(subject.graph) if sealer.role
+        name_and_namespace(sealer.resource)[1] for sealer in sealing.sealers(subject.graph) if sealer.role
     }
     for policy in subject.graph.of(POLICY):
-        if place(policy)[1] != namespace:
+        if name_and_namespace(policy)[1] != namespace:
             continue
         for rule in at(policy.inputs, "spec.egress") or []:
             ports = [at(port, "port") for port in at(rule, "ports") or []]
             for peer in at(rule, "to") or []:
                 block = at(peer, "ipBlock.cidr")
-                if block == AGENT and ports == [80] and namespace in identity_namespaces:
+                if block == POD_IDENTITY_AGENT_CIDR and ports == [80] and namespace in identity_namespaces:
                     continue
                 is_endpoint_address = (
                     isinstance(block, str) and block.removesuffix("/32") in endpoint_addresses
@@ -229,7 +233,7 @@ def sealer_apart_scope(subject: Subject) -> Iterator[Resource]:
     """Resources that can break the sealer's isolation: pods beside it or with its folders, and RBAC roles."""
     namespaces = {pod.namespace for pod in sealer_pods(subject)}
     configs = [
-        (mode, *place(resource))
+        (mode, *name_and_namespace(resource))
         for mode in _READ_ONLY_FOLDERS
         for resource, _ in edge_configurations(subject, mode)
         if resource.type == _CONFIG
@@ -240,17 +244,19 @@ def sealer_apart_scope(subject: Subject) -> Iterator[Resource]:
             namespace == pod.namespace and _uses_config(pod, mode, name) for mode, name, namespace in configs
         ):
             yield pod.resource
-    yield from (grant for grant in subject.graph.of(*IN_NAMESPACE) if place(grant)[1] in namespaces)
+    yield from (
+        grant for grant in subject.graph.of(*IN_NAMESPACE) if name_and_namespace(grant)[1] in namespaces
+    )
     yield from subject.graph.of(_CLUSTER_ROLE) if namespaces else ()
 
 
 def sealed_at_home_scope(subject: Subject) -> Iterator[Resource]:
     """Configurations of sealers, and network policies of their namespaces."""
     sealer_configs = [resource for resource, _ in edge_configurations(subject, "sealer")]
-    namespaces = {place(resource)[1] for resource in sealer_configs if resource.type == _CONFIG}
+    namespaces = {name_and_namespace(resource)[1] for resource in sealer_configs if resource.type == _CONFIG}
     yield from sealer_configs
-    yield from sealing.unread(subject.graph)
-    yield from (policy for policy in subject.graph.of(POLICY) if place(policy)[1] in namespaces)
+    yield from sealing.unread_pods(subject.graph)
+    yield from (policy for policy in subject.graph.of(POLICY) if name_and_namespace(policy)[1] in namespaces)
 
 
 RULES = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.contracts.platform.model.platform import Gateway, Workload
 from isthmus.graph.network.reachability import CLASS, POLICY
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.isolation import (
@@ -138,9 +138,9 @@ def _check_reviews_apart(subject: Subject) -> Iterator[Violation]:
     yield from intruders(subject, "reviews", "the review service", "its")
     namespaces = _review_namespaces(subject)
     for policy in subject.graph.of(POLICY):
-        if place(policy)[1] in namespaces:
+        if name_and_namespace(policy)[1] in namespaces:
             gateways = _review_gateways(
-                subject, namespace_sensitivities(subject.graph).get(place(policy)[1], "")
+                subject, namespace_sensitivities(subject.graph).get(name_and_namespace(policy)[1], "")
             )
             yield from _check_egress(policy, gateways)
             yield from _check_ingress(subject, policy, gateways)
@@ -209,7 +209,9 @@ def reviews_apart_scope(subject: Subject) -> Iterator[Resource]:
     namespaces = _review_namespaces(subject)
     yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in namespaces)
     yield from (
-        resource for resource in subject.graph.of(*IN_NAMESPACE, POLICY) if place(resource)[1] in namespaces
+        resource
+        for resource in subject.graph.of(*IN_NAMESPACE, POLICY)
+        if name_and_namespace(resource)[1] in namespaces
     )
 
 

@@ -113,7 +113,7 @@ def record_buckets(graph: Graph) -> list[Resource]:
 def _minimum_days(platform: Platform | None, sensitivity: str = "") -> int:
     """Minimum days to keep the records of a class, or of the strictest AWS store if no class is given."""
     if sensitivity:
-        months = handling.of(sensitivity).records_months_min
+        months = handling.handling_of(sensitivity).records_months_min
     elif platform is not None:
         kinds = {site.name: site.kind for site in platform.sites}
         stores = [store.retention_days for store in platform.audit if kinds.get(store.site) == "aws"]
@@ -245,7 +245,8 @@ def _regions_with_content(platform: Platform | None) -> set[str]:
         site = platform.site(logging.site)
         classes = {endpoint.class_ for endpoint in platform.endpoints if endpoint.site == logging.site}
         if logging.text and all(
-            handling.of(sensitivity).content_days_max != 0 and not handling.of(sensitivity).content_on_prem
+            handling.handling_of(sensitivity).content_days_max != 0
+            and not handling.handling_of(sensitivity).content_on_prem
             for sensitivity in classes
         ):
             regions.add(str(site.region))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from isthmus.contracts.platform.lookups.system_nodes import sized
+from isthmus.contracts.platform.lookups.system_nodes import system_nodes_size
 from isthmus.contracts.platform.model.platform import Platform, Pool
 from isthmus.graph.resources.resources import Resource
 from policies.cost.capacity import Usage, number, sum_usage
@@ -34,7 +34,7 @@ def _expected_instance_types(platform: Platform, resource: Resource) -> set[str]
         return {pool.node_group.instance_type}
     if tag(resource, _POOL) == _SYSTEM:
         return {
-            sized(platform, cluster).instance_type
+            system_nodes_size(platform, cluster).instance_type
             for cluster in platform.clusters
             if cluster.mode == "manage"
         }
@@ -122,7 +122,9 @@ def _maximum_nodes(platform: Platform, name: str) -> int | None:
     """Maximum machines of a pool, or of the clusters' system nodes; None if the platform has no such pool."""
     if name == _SYSTEM:
         return sum(
-            sized(platform, cluster).nodes for cluster in platform.clusters if cluster.mode == "manage"
+            system_nodes_size(platform, cluster).nodes
+            for cluster in platform.clusters
+            if cluster.mode == "manage"
         )
     pool = next(
         (candidate for candidate in platform.pools if candidate.name == name and candidate.node_group), None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import namespace_sensitivities
 from policies.inputs.pods import POD_KINDS, Pod, pods
 from policies.inputs.values import at, is_unknown
@@ -26,7 +26,7 @@ def _quotas(subject: Subject) -> dict[str, Mapping[str, Any]]:
     quotas: dict[str, dict[str, Any]] = {}
     for quota in subject.graph.of(_QUOTA):
         hard = at(quota.inputs, "spec.hard")
-        namespace_quota = quotas.setdefault(place(quota)[1], {})
+        namespace_quota = quotas.setdefault(name_and_namespace(quota)[1], {})
         for key, value in hard.items() if isinstance(hard, Mapping) else ():
             current, new = number(namespace_quota.get(key)), number(value)
             if key not in namespace_quota or (new is not None and (current is None or new < current)):
@@ -45,7 +45,11 @@ def number(value: Any) -> Fraction | None:
 def class_namespaces(subject: Subject) -> list[Resource]:
     """Namespaces that belong to a class."""
     sensitivities = namespace_sensitivities(subject.graph)
-    return [namespace for namespace in subject.graph.of(_NAMESPACE) if sensitivities.get(place(namespace)[0])]
+    return [
+        namespace
+        for namespace in subject.graph.of(_NAMESPACE)
+        if sensitivities.get(name_and_namespace(namespace)[0])
+    ]
 
 
 def gpu_namespaces(subject: Subject) -> list[Resource]:
@@ -61,7 +65,7 @@ def _check_gpu_quota(subject: Subject) -> Iterator[Violation]:
     """Reports class namespaces without a quota of whole GPUs, whether or not a pod requests them today."""
     quotas = _quotas(subject)
     for namespace in gpu_namespaces(subject):
-        name = place(namespace)[0]
+        name = name_and_namespace(namespace)[0]
         hard = quotas.get(name, {})
         kinds = {kind for pod in pods(subject.graph) if pod.namespace == name for kind in requested_gpus(pod)}
         for kind in sorted(kinds | {_GPU}):
@@ -132,7 +136,7 @@ def requested_resources(subject: Subject) -> tuple[list[Resource], dict[tuple[st
 def _unreadable_quotas(subject: Subject, keys: Iterable[tuple[str, str]]) -> Iterator[Resource]:
     """Quotas that workloads use and whose limit is not known, or is no number."""
     for quota in subject.graph.of(_QUOTA):
-        hard, namespace = at(quota.inputs, "spec.hard"), place(quota)[1]
+        hard, namespace = at(quota.inputs, "spec.hard"), name_and_namespace(quota)[1]
         own_keys = [key for quota_namespace, key in keys if quota_namespace == namespace]
         if (own_keys and is_unknown(hard)) or any(
             key in hard and number(hard[key]) is None for key in own_keys
@@ -168,13 +172,13 @@ def _maximum_replicas(subject: Subject) -> dict[tuple[str, str], Any]:
     for scaler in subject.graph.of(*_SCALERS):
         target = at(scaler.inputs, "spec.scaleTargetRef.name")
         key = "spec.maxReplicas" if scaler.type.endswith(_SCALERS[0]) else "spec.maxReplicaCount"
-        maximums[place(scaler)[1], str(target)] = at(scaler.inputs, key)
+        maximums[name_and_namespace(scaler)[1], str(target)] = at(scaler.inputs, key)
     return maximums
 
 
 def _pod_count(pod: Pod, most: Mapping[tuple[str, str], Any]) -> Fraction | None:
     """The maximum number of pods of a template; None if it is not known."""
-    inputs, (name, namespace) = pod.resource.inputs, place(pod.resource)
+    inputs, (name, namespace) = pod.resource.inputs, name_and_namespace(pod.resource)
     if pod.resource.type.endswith((":Deployment", ":StatefulSet", ":ReplicaSet", ":LeaderWorkerSet")):
         replicas = at(inputs, "spec.replicas")
         scaled = most.get((namespace, name))

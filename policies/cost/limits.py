@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import POD_KINDS, Pod, container_undecided, container_violation, pods
 from policies.inputs.values import at, is_unknown
@@ -36,9 +36,12 @@ def _check_limits(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_namespace_quota(subject: Subject) -> Iterator[Violation]:
-    quotas = {place(quota)[1]: at(quota.inputs, "spec.hard") for quota in subject.graph.of(":ResourceQuota")}
+    quotas = {
+        name_and_namespace(quota)[1]: at(quota.inputs, "spec.hard")
+        for quota in subject.graph.of(":ResourceQuota")
+    }
     for namespace in used_namespaces(subject):
-        name = place(namespace)[0]
+        name = name_and_namespace(namespace)[0]
         hard = quotas.get(name)
         if is_unknown(hard):
             yield Violation(f"the quota of {namespace.name} is not known yet", namespace, "undecided")
@@ -57,7 +60,7 @@ def used_namespaces(subject: Subject) -> Iterator[Resource]:
     used = {pod.namespace for pod in pods(subject.graph)}
     for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
         labels = at(namespace.inputs, "metadata.labels")
-        if place(namespace)[0] in used or not isinstance(labels, Mapping) or CLASS in labels:
+        if name_and_namespace(namespace)[0] in used or not isinstance(labels, Mapping) or CLASS in labels:
             yield namespace
 
 
@@ -66,8 +69,11 @@ def _check_gpus_bounded(subject: Subject) -> Iterator[Violation]:
     for quota in subject.graph.of(":ResourceQuota"):
         hard = at(quota.inputs, "spec.hard")
         if isinstance(hard, Mapping):
-            bounded.setdefault(place(quota)[1], set()).update(map(str, hard))
-    queues = {(place(queue)[1], place(queue)[0]) for queue in subject.graph.of(":LocalQueue")}
+            bounded.setdefault(name_and_namespace(quota)[1], set()).update(map(str, hard))
+    queues = {
+        (name_and_namespace(queue)[1], name_and_namespace(queue)[0])
+        for queue in subject.graph.of(":LocalQueue")
+    }
     reported: set[tuple[str, str]] = set()
     for pod in pods(subject.graph):
         queue = _queue_name(pod)
@@ -103,7 +109,10 @@ def gpu_resources(pod: Pod) -> set[str]:
 
 
 def _check_gpus_queued(subject: Subject) -> Iterator[Violation]:
-    queues = {(place(queue)[1], place(queue)[0]) for queue in subject.graph.of(":LocalQueue")}
+    queues = {
+        (name_and_namespace(queue)[1], name_and_namespace(queue)[0])
+        for queue in subject.graph.of(":LocalQueue")
+    }
     if not queues:
         return
     reported: set[str] = set()

@@ -35,7 +35,7 @@ def _check_trails_made(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_tasks_hardened(subject: Subject) -> Iterator[Violation]:
-    return violations_from_faults(fargate_tasks.bare(subject.graph))
+    return violations_from_faults(fargate_tasks.bare_tasks(subject.graph))
 
 
 def _check_tagged(subject: Subject) -> Iterator[Violation]:

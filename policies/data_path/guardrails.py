@@ -10,7 +10,7 @@ from typing import Any
 
 from isthmus.core.errors import InputError
 from isthmus.graph.resources.resources import Resource
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.resources.texts import load_config
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.links import referenced_resources
 from policies.inputs.values import at, is_unknown
@@ -126,7 +126,7 @@ def _check_proxies(subject: Subject) -> Iterator[Violation]:
 
 def _check_proxy(resource: Resource, text: str) -> Iterator[Violation]:
     try:
-        config = loaded(text)
+        config = load_config(text)
     except InputError:
         yield Violation(f"the proxy's configuration in {resource.name} cannot be read", resource, "undecided")
         return

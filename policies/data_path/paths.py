@@ -16,7 +16,7 @@ from isthmus.graph.data_path.paths import Finder, Found
 from isthmus.graph.data_path.verdicts import Judge
 from isthmus.graph.network import private_endpoints, routes, sagemaker_isolation
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Fault, Graph, Resource, place
+from isthmus.graph.resources.resources import Fault, Graph, Resource, name_and_namespace
 from isthmus.graph.resources.sites import Places
 from isthmus.graph.workloads import bedrock_calls, fargate_tasks, internet_exposure
 from policies.inputs.declared import tag
@@ -32,7 +32,7 @@ _ROUTES: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = 
 def _find_routes(subject: Subject) -> tuple[Finder, list[Found]]:
     cached = _ROUTES.get(subject.graph)
     if cached is None or cached[0] is not subject.platform or cached[1] != subject.raised_sensitivities:
-        finder = Finder(subject.graph, subject.platform, held=subject.raised_sensitivities)
+        finder = Finder(subject.graph, subject.platform, stricter_classes=subject.raised_sensitivities)
         cached = _ROUTES[subject.graph] = (
             subject.platform,
             subject.raised_sensitivities,
@@ -98,7 +98,9 @@ def _check_private_endpoints(subject: Subject) -> Iterator[Violation]:
     deployers = {role for network in networks for role in network.deployers}
     has_platform = subject.platform is not None
     return violations_from_faults(
-        private_endpoints.loose(subject.graph, known_networks, stated=has_platform, deployers=deployers)
+        private_endpoints.overly_open_endpoints(
+            subject.graph, known_networks, networks_are_known=has_platform, deployers=deployers
+        )
     )
 
 
@@ -106,7 +108,7 @@ def _check_calls(subject: Subject) -> Iterator[Violation]:
     yield from violations_from_faults(
         bedrock_calls.called_through_our_endpoints(subject.graph, subject.platform)
     )
-    yield from violations_from_faults(fargate_tasks.identities(subject.graph))
+    yield from violations_from_faults(fargate_tasks.identity_faults(subject.graph))
 
 
 def _check_internet(subject: Subject) -> Iterator[Violation]:
@@ -122,7 +124,7 @@ def _check_fargate(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_hosted_models(subject: Subject) -> Iterator[Violation]:
-    return violations_from_faults(sagemaker_isolation.models_are_shut_in(subject.graph))
+    return violations_from_faults(sagemaker_isolation.models_are_isolated(subject.graph))
 
 
 _GUARDRAIL = "aws:bedrock/guardrail:Guardrail"
@@ -159,7 +161,7 @@ def _check_guardrail_regions(subject: Subject) -> Iterator[Violation]:
             problem = f"{name} is evaluated by {profile}, whose countries are not known"
             yield Violation(problem, guardrail, "undecided")
             continue
-        if home and not jurisdictions.within(home, geography):
+        if home and not jurisdictions.is_within(home, geography):
             yield Violation(f"{name} is in {home}, but is evaluated in {geography}", guardrail)
         if sensitivity:
             verdict = judge.residency(sensitivity, "", {geography: name})  # type: ignore[arg-type]
@@ -169,7 +171,7 @@ def _check_guardrail_regions(subject: Subject) -> Iterator[Violation]:
 
 def _jurisdiction_of_region(resource: Resource) -> str:
     try:
-        return jurisdictions.of_region(str(resource.inputs.get("region")))
+        return jurisdictions.region_jurisdiction(str(resource.inputs.get("region")))
     except IsthmusError:
         return ""
 
@@ -180,7 +182,7 @@ def _check_clients(subject: Subject) -> Iterator[Violation]:
         if at(config, "mode") not in ("sidecar", "translator"):
             continue
         in_cluster, sensitivity = resource.type.startswith("kubernetes:"), str(at(config, "class"))
-        namespace = place(resource)[1] if in_cluster else ""
+        namespace = name_and_namespace(resource)[1] if in_cluster else ""
         allowed_names = _gateway_names(subject, sensitivity, namespace)
         for client in at(config, "allowed_clients") or []:
             if in_cluster and subject.platform is None:

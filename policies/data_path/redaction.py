@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus.contracts.platform.lookups.gateways import demanded
+from isthmus.contracts.platform.lookups.gateways import required_redactions
 from isthmus.contracts.platform.model.platform import Gateway
-from isthmus.contracts.platform.model.screening import LEAVING, SECRETS
+from isthmus.contracts.platform.model.screening import PROMPTS_LEAVING_SITE, SECRETS_IN_OUTPUTS
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
 from isthmus.graph.resources.resources import Resource
@@ -67,10 +67,10 @@ def _find_gateway(subject: Subject, sensitivity: str, site: Any) -> Gateway | No
 def _required_redactions(sensitivity: str, gateway: Gateway | None) -> frozenset[str]:
     """The redactions that a class requires; for an unknown class, those of all classes."""
     if gateway is not None:
-        return demanded(gateway)
+        return required_redactions(gateway)
     sensitivities = [sensitivity] if sensitivity in SENSITIVITIES else SENSITIVITIES
     return frozenset(
-        redaction for sensitivity in sensitivities for redaction in handling.of(sensitivity).redacted
+        redaction for sensitivity in sensitivities for redaction in handling.handling_of(sensitivity).redacted
     )
 
 
@@ -90,11 +90,11 @@ def _detector_for(config: Any, redaction: handling.Redaction) -> Any:
 
 
 def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
-    for resource, config in redacting_gateways(subject, LEAVING):
+    for resource, config in redacting_gateways(subject, PROMPTS_LEAVING_SITE):
         if config is None or is_unknown(at(config, "routes")):
             yield Violation(f"the redaction of {resource.name} is not known yet", resource, "undecided")
             continue
-        detector = _detector_for(config, LEAVING)
+        detector = _detector_for(config, PROMPTS_LEAVING_SITE)
         for name, stated_outside, is_outside in _located_destinations(subject, resource, config):
             if is_outside and stated_outside is False:
                 yield Violation(
@@ -113,8 +113,8 @@ def _check_prompts_redacted(subject: Subject) -> Iterator[Violation]:
 
 
 def _check_answers_redacted(subject: Subject) -> Iterator[Violation]:
-    for resource, config in redacting_gateways(subject, SECRETS):
-        detector = _detector_for(config, SECRETS)
+    for resource, config in redacting_gateways(subject, SECRETS_IN_OUTPUTS):
+        detector = _detector_for(config, SECRETS_IN_OUTPUTS)
         if config is None or is_unknown(detector):
             yield Violation(
                 f"the detector for answers of {resource.name} is not known yet", resource, "undecided"

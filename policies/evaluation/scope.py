@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Graph, Resource, place
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace
 from policies.audit import storage as audit_storage
 from policies.cost import limits as limit_rules
 from policies.encryption import at_rest as encryption_at_rest
@@ -99,7 +99,8 @@ def _resources_where(condition: Callable[[Resource], Any], *kinds: str) -> Calla
 def _namespaces(subject: Subject) -> Iterator[Resource]:
     """Namespaces, or a pod of each namespace that the stack does not create. Operators' namespaces are left out."""
     by_namespace = {
-        place(resource)[0]: resource for resource in subject.graph.of("kubernetes:core/v1:Namespace")
+        name_and_namespace(resource)[0]: resource
+        for resource in subject.graph.of("kubernetes:core/v1:Namespace")
     }
     for pod in pods(subject.graph):
         by_namespace.setdefault(pod.namespace, pod.resource)
@@ -408,7 +409,7 @@ _APPLICABLE: dict[str, Callable[[Subject], Applicable]] = {
     "workload/namespaces-restricted": lambda subject: [
         namespace
         for namespace in subject.graph.of("kubernetes:core/v1:Namespace")
-        if place(namespace)[0] not in stated_operators.operator_namespaces(subject)
+        if name_and_namespace(namespace)[0] not in stated_operators.operator_namespaces(subject)
     ],
     "workload/admission-denies": _admission_objects,
     "cost/limits": _pods_where(_has_containers),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from isthmus.graph.network.reachability import POLICY
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.audit import alarms as audit_alarms
 from policies.audit import aws_sealing, gateway_records
 from policies.audit import reviews as review_rules
@@ -102,7 +102,7 @@ def _ingress_policies(subject: Subject) -> Iterator[Resource]:
     for policy in subject.graph.of(POLICY):
         kinds, rules = (at(policy.inputs, f"spec.{part}") for part in ("policyTypes", "ingress"))
         # A policy without policyTypes applies to ingress.
-        if sensitivities.get(place(policy)[1]) and (rules or not kinds or "Ingress" in kinds):
+        if sensitivities.get(name_and_namespace(policy)[1]) and (rules or not kinds or "Ingress" in kinds):
             yield policy
 
 
@@ -213,10 +213,12 @@ APPLICABLE: dict[str, Callable[[Subject], Applicable]] = {
     "data-path/lets-in-own-class": _ingress_policies,
     "data-path/stated-workloads": _pods_in_class_namespaces,
     "data-path/redacts-what-leaves": lambda subject: (
-        resource for resource, _ in redaction_rules.redacting_gateways(subject, redaction_rules.LEAVING)
+        resource
+        for resource, _ in redaction_rules.redacting_gateways(subject, redaction_rules.PROMPTS_LEAVING_SITE)
     ),
     "data-path/redacts-secrets-in-answers": lambda subject: (
-        resource for resource, _ in redaction_rules.redacting_gateways(subject, redaction_rules.SECRETS)
+        resource
+        for resource, _ in redaction_rules.redacting_gateways(subject, redaction_rules.SECRETS_IN_OUTPUTS)
     ),
     "data-path/own-resolvers": lambda subject: (
         pod.resource for pod, _ in cluster_network.pods_without_cloud(subject)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.graph.iam.permissions import covers, roles
-from isthmus.graph.resources.resources import Resource, listed
+from isthmus.graph.resources.resources import Resource, as_list
 from policies.inputs.documents import actions, conditions, principals, resources, statements
 from policies.inputs.values import is_unknown, require
 from policies.rules import frameworks as fw
@@ -84,7 +84,7 @@ def _check_actions(subject: Subject) -> Iterator[Violation]:
     for resource, name, statement in _allow_statements(subject):
         if "NotAction" in statement:
             yield Violation(
-                f"{name} allows all actions except {', '.join(listed(statement['NotAction']))}", resource
+                f"{name} allows all actions except {', '.join(as_list(statement['NotAction']))}", resource
             )
         for action in actions(statement):
             # `ec2:Describe*` only reads.
@@ -111,7 +111,7 @@ def _check_resources(subject: Subject) -> Iterator[Violation]:
 
 def _needs_no_resource(action: str, statement: dict[str, Any]) -> bool:
     """Whether an action takes no resource, only reads a list, or is limited by a namespace condition instead."""
-    if action in UNSCOPED or (_READ_ACTION.match(action) and not action.startswith("s3:")):
+    if action in UNSCOPED_ACTIONS or (_READ_ACTION.match(action) and not action.startswith("s3:")):
         return True
     keys = {key for _, key, _ in conditions(statement)}
     return action == "cloudwatch:PutMetricData" and "cloudwatch:namespace" in keys
@@ -138,7 +138,7 @@ def _boundary_only_policies(subject: Subject) -> Iterator[str]:
 def _is_unnamed(arn: str) -> bool:
     """Whether an ARN names no single resource. A wildcard below one of our resources (a log group's streams) does."""
     before, _, _ = arn.partition("*")
-    return any_resource(arn) and not re.search(r"\$\{(?!aws\.)[^{}]+\}[:/]$", before)
+    return is_open_resource(arn) and not re.search(r"\$\{(?!aws\.)[^{}]+\}[:/]$", before)
 
 
 def _reaches_other_accounts(arn: str) -> bool:
@@ -162,7 +162,7 @@ def _check_managed_policies(subject: Subject) -> Iterator[Violation]:
     for resource in subject.graph.resources:
         if not resource.type.startswith("aws:iam/"):
             continue
-        arns = [resource.inputs.get("policyArn"), *listed(resource.inputs.get("managedPolicyArns"))]
+        arns = [resource.inputs.get("policyArn"), *as_list(resource.inputs.get("managedPolicyArns"))]
         for arn in arns:
             match = _WIDE_POLICY.match(str(arn or ""))
             if match:
@@ -190,7 +190,7 @@ def _check_trust(subject: Subject) -> Iterator[Violation]:
             federated = statement.get("Principal")
             if isinstance(federated, dict) and federated.get("Federated") and not keys:
                 yield Violation(
-                    f"every user of {listed(federated['Federated'])[0]} may assume {role.name}", role
+                    f"every user of {as_list(federated['Federated'])[0]} may assume {role.name}", role
                 )
 
 
@@ -268,7 +268,7 @@ def _check_resource_policies(subject: Subject) -> Iterator[Violation]:
 def _names_caller(key: str, value: Any) -> bool:
     """Whether a condition limits who the caller is."""
     is_caller_key = key.lower().startswith(("aws:principal", "aws:source", "kms:calleraccount"))
-    return is_caller_key and not any(allowed in ("*", "") for allowed in listed(value))
+    return is_caller_key and not any(allowed in ("*", "") for allowed in as_list(value))
 
 
 _LEAST_PRIVILEGE = (

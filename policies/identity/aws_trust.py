@@ -12,7 +12,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reference import aws_actions
 from isthmus.graph.iam.permissions import Role, covers, roles
 from isthmus.graph.network.reachability import CLASS
-from isthmus.graph.resources.resources import Graph, Resource, listed
+from isthmus.graph.resources.resources import Graph, Resource, as_list
 from policies.identity.aws_permissions import RESOURCE_POLICY_KEYS
 from policies.inputs.declared import IDENTITY, tag
 from policies.inputs.documents import actions, conditions, principals, resources, statements
@@ -35,7 +35,12 @@ _AGREEMENT_KEYS = ("sts:externalid", "aws:principalorgid", "aws:principalorgpath
 _ADMIN_ASSOCIATION = "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"
 _DENIED_CALLS = tuple(
     call
-    for call in (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
+    for call in (
+        *aws_actions.STOP_TRAIL_ACTIONS,
+        *aws_actions.STOP_MONITORING_ACTIONS,
+        *aws_actions.DISABLE_KEY_ACTIONS,
+        *aws_actions.OTHER_IDENTITY_ACTIONS,
+    )
     if "*" not in call
 )
 """Calls that every boundary must deny. Calls on records may be denied on the records' buckets only."""
@@ -214,14 +219,14 @@ def _is_bound_by_profile(document: list[dict[str, Any]], call: str) -> bool:
             and keys & set(_NETWORK_KEYS)
             and all(operator == "StringNotEquals" for operator, _ in tested)
         ):
-            outside |= set(listed(tested.get(("StringNotEquals", "aws:requestedregion"))))
-        profiles = listed(tested.get(("ArnNotLike", "bedrock:inferenceprofilearn")))
+            outside |= set(as_list(tested.get(("StringNotEquals", "aws:requestedregion"))))
+        profiles = as_list(tested.get(("ArnNotLike", "bedrock:inferenceprofilearn")))
         if (
             len(tested) == 2
             and profiles
             and all(":application-inference-profile/" in arn for arn in profiles)
         ):
-            routed |= set(listed(tested.get(("StringEquals", "aws:requestedregion"))))
+            routed |= set(as_list(tested.get(("StringEquals", "aws:requestedregion"))))
     return bool(outside) and outside <= routed
 
 

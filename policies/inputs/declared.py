@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from isthmus.contracts.platform.model.platform import Endpoint, Identity, Platform
 from isthmus.graph.network.reachability import CLASS
 from isthmus.graph.resources.resources import Graph, Resource
-from isthmus.graph.workloads.servers import ENDPOINT, classes, known
+from isthmus.graph.workloads.servers import ENDPOINT, known_class, namespace_classes
 from policies.inputs.pods import Pod
 from policies.rules.rule import Subject
 
@@ -25,13 +25,13 @@ def namespace_sensitivities(graph: Graph) -> dict[str, str]:
     """The class of each namespace by name; empty if it is not known."""
     sensitivities = _SENSITIVITIES.get(graph)
     if sensitivities is None:
-        sensitivities = _SENSITIVITIES[graph] = classes(graph)
+        sensitivities = _SENSITIVITIES[graph] = namespace_classes(graph)
     return sensitivities
 
 
 def pod_sensitivity(graph: Graph, pod: Pod) -> str:
     """The class of a pod: of its namespace, which the pod cannot choose; otherwise of its own label."""
-    return namespace_sensitivities(graph).get(pod.namespace) or known(pod.labels.get(CLASS))
+    return namespace_sensitivities(graph).get(pod.namespace) or known_class(pod.labels.get(CLASS))
 
 
 def tag(resource: Resource, key: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.core.errors import InputError
-from isthmus.graph.resources.resources import Graph, Resource, listed
-from isthmus.graph.resources.texts import loaded
+from isthmus.graph.resources.resources import Graph, Resource, as_list
+from isthmus.graph.resources.texts import load_config
 from policies.inputs.values import is_unknown
 
 
@@ -30,19 +30,19 @@ def statements(value: Any) -> list[dict[str, Any]] | None:
 
 
 def actions(statement: Mapping[str, Any]) -> list[str]:
-    return listed(statement.get("Action"))
+    return as_list(statement.get("Action"))
 
 
 def resources(statement: Mapping[str, Any]) -> list[str]:
-    return listed(statement.get("Resource"))
+    return as_list(statement.get("Resource"))
 
 
 def principals(statement: Mapping[str, Any]) -> list[str]:
     """The principals of a statement, of every kind; `*` for everybody."""
     principal = statement.get("Principal")
     if isinstance(principal, Mapping):
-        return [name for kind in principal.values() for name in listed(kind)]
-    return listed(principal)
+        return [name for kind in principal.values() for name in as_list(kind)]
+    return as_list(principal)
 
 
 def conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -91,6 +91,6 @@ def gateway_configurations(graph: Graph) -> Iterator[tuple[Resource, str, dict[s
 
 def _parse_yaml(text: Any) -> dict[str, Any] | None:
     try:
-        return loaded(str(text))
+        return load_config(str(text))
     except InputError:
         return None

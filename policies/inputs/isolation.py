@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.pods import Pod, pods
 from policies.inputs.values import at, is_unknown, list_or_empty
 from policies.rules.rule import Subject, Violation
@@ -35,8 +35,10 @@ def intruders(subject: Subject, role: str, victim: str, owner: str) -> Iterator[
                 pod.resource,
             )
     for grant in subject.graph.of(*IN_NAMESPACE):
-        if place(grant)[1] in namespaces:
-            yield Violation(f"{grant.name} grants permissions over {victim} in {place(grant)[1]}", grant)
+        if name_and_namespace(grant)[1] in namespaces:
+            yield Violation(
+                f"{grant.name} grants permissions over {victim} in {name_and_namespace(grant)[1]}", grant
+            )
 
 
 def peers(policy: Resource, direction: str, key: str) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.graph.resources.resources import Graph, Resource, boxes, place
+from isthmus.graph.resources.resources import Graph, Resource, name_and_namespace, pod_containers
 from policies.inputs.values import is_unknown
 from policies.rules.rule import Violation
 
@@ -37,7 +37,7 @@ class Pod:
 
     @property
     def namespace(self) -> str:
-        return place(self.resource)[1]
+        return name_and_namespace(self.resource)[1]
 
     @property
     def role(self) -> str:
@@ -46,7 +46,9 @@ class Pod:
 
     @property
     def containers(self) -> list[Mapping[str, Any]]:
-        return [container for container in boxes({"spec": self.spec}) if isinstance(container, Mapping)]
+        return [
+            container for container in pod_containers({"spec": self.spec}) if isinstance(container, Mapping)
+        ]
 
 
 _PODS: WeakKeyDictionary[Graph, list[Pod]] = WeakKeyDictionary()

@@ -7,9 +7,9 @@ from typing import Any
 
 from isthmus.contracts.reference import handling
 from isthmus.contracts.vocabulary import SENSITIVITIES
-from isthmus.graph.network.reachability import CLASS, POLICY, chosen, namespaces
-from isthmus.graph.resources.resources import Resource, place
-from isthmus.graph.workloads.servers import known
+from isthmus.graph.network.reachability import CLASS, POLICY, namespaces, select_namespaces
+from isthmus.graph.resources.resources import Resource, name_and_namespace
+from isthmus.graph.workloads.servers import known_class
 from policies.inputs.declared import namespace_sensitivities, pod_sensitivity
 from policies.inputs.isolation import peers
 from policies.inputs.pods import POD_KINDS, Pod, pods
@@ -29,7 +29,7 @@ def _check_ingress_class(subject: Subject) -> Iterator[Violation]:
     all_namespaces = namespaces(subject.graph)
     by_namespace = namespace_sensitivities(subject.graph)
     for policy in subject.graph.of(POLICY):
-        sensitivity = by_namespace.get(place(policy)[1], "")
+        sensitivity = by_namespace.get(name_and_namespace(policy)[1], "")
         for peer in peers(policy, "ingress", "from") if sensitivity else ():
             where = at(peer, "namespaceSelector")
             if peer is None:
@@ -45,7 +45,9 @@ def _check_ingress_class(subject: Subject) -> Iterator[Violation]:
             sensitivities = _named_sensitivities(where)
             if isinstance(where, Mapping):
                 sensitivities |= {
-                    by_namespace[name] for name in chosen(all_namespaces, where) if by_namespace.get(name)
+                    by_namespace[name]
+                    for name in select_namespaces(all_namespaces, where)
+                    if by_namespace.get(name)
                 }
             for other_class in sorted(sensitivities - {sensitivity}):
                 yield Violation(
@@ -71,7 +73,7 @@ def _named_sensitivities(where: Any) -> set[str]:
             sensitivities |= set(list_or_empty(at(expression, "values")))
         elif at(expression, "key") == CLASS and at(expression, "operator") == "NotIn":
             sensitivities |= set(SENSITIVITIES) - set(list_or_empty(at(expression, "values")))
-    return {known(str(sensitivity)) for sensitivity in sensitivities}
+    return {known_class(str(sensitivity)) for sensitivity in sensitivities}
 
 
 def _check_services_lead_inside(subject: Subject) -> Iterator[Violation]:
@@ -151,7 +153,7 @@ def _check_workloads_stated(subject: Subject) -> Iterator[Violation]:
     for pod in pods(subject.graph):
         sensitivity, (name, _) = (
             namespace_sensitivities(subject.graph).get(pod.namespace, ""),
-            place(pod.resource),
+            name_and_namespace(pod.resource),
         )
         if not sensitivity or pod.resource.urn in reported or (sensitivity, name) in expected:
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.encryption.at_rest import BUCKETS, attached
 from policies.inputs import operators as stated_operators
 from policies.inputs.links import referenced_resources
@@ -32,7 +32,7 @@ _BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBala
 def _check_default_deny(subject: Subject) -> Iterator[Violation]:
     by_namespace: dict[str, Resource] = {}
     for namespace in subject.graph.of("kubernetes:core/v1:Namespace"):
-        by_namespace[place(namespace)[0]] = namespace
+        by_namespace[name_and_namespace(namespace)[0]] = namespace
     for pod in pods(subject.graph):
         by_namespace.setdefault(pod.namespace, pod.resource)
     for name, resource in sorted(by_namespace.items()):
@@ -41,7 +41,7 @@ def _check_default_deny(subject: Subject) -> Iterator[Violation]:
         closed: set[str] = set()
         for policy in subject.graph.of(_POLICY):
             spec = at(policy.inputs, "spec")
-            if place(policy)[1] != name or not isinstance(spec, Mapping):
+            if name_and_namespace(policy)[1] != name or not isinstance(spec, Mapping):
                 continue
             selector = spec.get("podSelector")
             if selector is None or (isinstance(selector, Mapping) and not any(selector.values())):

@@ -12,10 +12,10 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from isthmus.contracts.policy_settings import joined
+from isthmus.contracts.policy_settings import merge
 from isthmus.contracts.reports.findings import Finding
 from isthmus.core.errors import InputError, IsthmusError
-from isthmus.graph.resources.state import named
+from isthmus.graph.resources.state import with_names
 from policies.evaluation import settings as policy_settings_files
 from policies.evaluation.evaluation import BLOCKING_SEVERITIES, judge
 from policies.plugin import resources as engine_resources
@@ -37,7 +37,7 @@ class StackAnalysis:
         stack_settings = config.get(key) or config.get(f"{project}:{policy_settings_files.KEY}")
         self._settings = policy_settings_files.load_settings(folder.parent)
         if stack_settings:
-            self._settings = joined(
+            self._settings = merge(
                 self._settings,
                 policy_settings_files.parse_stack_settings(stack_settings, f"stack {stack} ({key})"),
             )
@@ -53,7 +53,9 @@ class StackAnalysis:
         Raises `InputError` where the platform among them cannot be read.
         """
         # Outputs of earlier runs are values from AWS. Rules expect the name of the resource instead.
-        resources = named((self._preview_resource(resource), _cloud_outputs(resource)) for resource in shown)
+        resources = with_names(
+            (self._preview_resource(resource), _cloud_outputs(resource)) for resource in shown
+        )
         try:
             platform = engine_resources.platform(resources)
         except (ValueError, IsthmusError) as error:

@@ -89,4 +89,4 @@ def platform(resources: Sequence[PreviewResource]) -> Platform | None:
     platforms = [
         component for component in resources if component.type == PLATFORM and CONTRACT in component.inputs
     ]
-    return policy_view.read(platforms[0].inputs[CONTRACT]) if platforms else None
+    return policy_view.parse(platforms[0].inputs[CONTRACT]) if platforms else None

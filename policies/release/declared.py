@@ -9,8 +9,8 @@ from typing import Any
 
 from isthmus.contracts.platform.lookups.serving import claim_of
 from isthmus.contracts.platform.model.platform import Endpoint, Platform, Workload
-from isthmus.contracts.vocabulary import CALLED_TARGETS, WHILE_LOADING
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.contracts.vocabulary import CALLED_TARGETS, PRECISIONS_MADE_WHILE_LOADING
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from policies.inputs.declared import find_endpoint, has_weights_digest, namespace_sensitivities, tag
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import Pod, command_line, container_undecided, container_violation, pods
@@ -112,7 +112,7 @@ def bound_claims(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
     """Claims of stated weights, the volume that each is bound to, and the volumes that the platform states."""
     volumes_by_claim = _stated_volumes(subject.platform) if subject.platform else {}
     for claim in subject.graph.of(_CLAIM):
-        name, namespace = place(claim)
+        name, namespace = name_and_namespace(claim)
         expected = volumes_by_claim.get((namespace_sensitivities(subject.graph).get(namespace, ""), name))
         if expected is not None:
             yield claim, at(claim.inputs, "spec.volumeName"), expected
@@ -201,7 +201,7 @@ def _check_precisions(subject: Subject) -> Iterator[Violation]:
             after for before, after in itertools.pairwise(arguments) if before in ("--quantization", "-q")
         ]
         # A stored precision needs no flag; a precision that vLLM makes while loading needs one.
-        needed_flag = expected if expected != stored and expected in WHILE_LOADING else None
+        needed_flag = expected if expected != stored and expected in PRECISIONS_MADE_WHILE_LOADING else None
         precision = values[-1] if values else None
         if is_unknown(precision) or (precision is None and any(map(is_unknown, arguments))):
             yield container_undecided(pod, container, "its precision")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import place
+from isthmus.graph.resources.resources import name_and_namespace
 from policies.inputs.documents import gateway_configurations
 from policies.inputs.pods import Pod, command_line, container_violation, pods
 from policies.inputs.values import at, is_unknown
@@ -61,7 +61,7 @@ def _check_weights_pinned(subject: Subject) -> Iterator[Violation]:
 def _check_weights_agree(subject: Subject) -> Iterator[Violation]:
     """Compares the digest of a model pod with the digest of its claim."""
     claims = {
-        place(claim)[::-1]: at(claim.inputs, "metadata.annotations")
+        name_and_namespace(claim)[::-1]: at(claim.inputs, "metadata.annotations")
         for claim in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
     for pod in model_pods(subject):

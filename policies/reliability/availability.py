@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, name_and_namespace
 from isthmus.graph.workloads.sealers import sealers
 from policies.encryption.at_rest import BUCKETS
 from policies.inputs.pods import Pod, container_violation, pods
@@ -118,7 +118,11 @@ def pods_with_budgets(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
         if has_several_replicas(pod):
             yield (
                 pod,
-                [budget for budget in budgets if place(budget)[1] == pod.namespace and _selects(budget, pod)],
+                [
+                    budget
+                    for budget in budgets
+                    if name_and_namespace(budget)[1] == pod.namespace and _selects(budget, pod)
+                ],
             )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.platform.lookups.pools import failure_domain_label
-from isthmus.contracts.platform.lookups.serving import scaled
+from isthmus.contracts.platform.lookups.serving import scaled_endpoints
 from isthmus.contracts.platform.model.pools import HOST_LABEL, ZONE_LABEL
-from isthmus.graph.resources.resources import place
+from isthmus.graph.resources.resources import name_and_namespace
 from policies.inputs.declared import find_endpoint, has_weights_digest, pod_sensitivity
 from policies.inputs.pods import Pod, container_undecided, container_violation, pods
 from policies.inputs.values import at, is_unknown
@@ -68,7 +68,7 @@ def _minimum_replicas(subject: Subject, pod: Pod) -> int:
     if platform is None or not pod.role:
         return 0 if platform is None and not pod.role else 1
     if endpoint is not None:
-        scaling = scaled(platform).get(endpoint.id)
+        scaling = scaled_endpoints(platform).get(endpoint.id)
         return scaling.min_replicas if scaling is not None else endpoint.replicas
     sensitivity = pod_sensitivity(subject.graph, pod)
     gateways = [
@@ -288,7 +288,9 @@ def _check_monitored(subject: Subject) -> Iterator[Violation]:
     monitors: dict[str, list[Mapping[str, Any]]] = {}
     for monitor in subject.graph.of(":PodMonitor", ":ServiceMonitor"):
         selector = at(monitor.inputs, "spec.selector")
-        monitors.setdefault(place(monitor)[1], []).append(selector if isinstance(selector, Mapping) else {})
+        monitors.setdefault(name_and_namespace(monitor)[1], []).append(
+            selector if isinstance(selector, Mapping) else {}
+        )
     for pod in pods_to_measure(subject):
         if not any(_selects(selector, pod) for selector in monitors.get(pod.namespace, [])):
             yield Violation(f"no PodMonitor collects the metrics of {pod.resource.name}", pod.resource)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources.resources import place
+from isthmus.graph.resources.resources import name_and_namespace
 from policies.cost.capacity import class_namespaces
 from policies.inputs import operators as stated_operators
 from policies.inputs.pods import POD_KINDS, Pod, container_violation, pods
@@ -150,9 +150,9 @@ def _check_namespaces_restricted(subject: Subject) -> Iterator[Violation]:
                 namespace,
                 "undecided",
             )
-        elif level != "restricted" and place(namespace)[0] not in stated_operators.operator_namespaces(
-            subject
-        ):
+        elif level != "restricted" and name_and_namespace(namespace)[
+            0
+        ] not in stated_operators.operator_namespaces(subject):
             state = (
                 f"enforces the Pod Security Standard `{level}`"
                 if level
@@ -166,9 +166,11 @@ def _check_default_limits(subject: Subject) -> Iterator[Violation]:
     ranges: dict[str, list[Any]] = {}
     for limit_range in subject.graph.of("kubernetes:core/v1:LimitRange"):
         limits = at(limit_range.inputs, "spec.limits")
-        ranges.setdefault(place(limit_range)[1], []).extend(limits if isinstance(limits, list) else [limits])
+        ranges.setdefault(name_and_namespace(limit_range)[1], []).extend(
+            limits if isinstance(limits, list) else [limits]
+        )
     for namespace in class_namespaces(subject):
-        name = place(namespace)[0]
+        name = name_and_namespace(namespace)[0]
         own_limits = ranges.get(name, [])
         defaults = [
             at(limit, "default")

@@ -174,7 +174,15 @@ def test_a_policy_too_long_for_aws_is_named_before_aws_says_so() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(boundary.TRAIL + boundary.WATCH + boundary.RECORDS + boundary.KEYS), min_size=1),
+    st.lists(
+        st.sampled_from(
+            boundary.STOP_TRAIL_ACTIONS
+            + boundary.STOP_MONITORING_ACTIONS
+            + boundary.DELETE_RECORD_ACTIONS
+            + boundary.DISABLE_KEY_ACTIONS
+        ),
+        min_size=1,
+    ),
     st.data(),
 )
 def test_no_statement_that_is_accepted_can_switch_a_safeguard_off(actions: list[str], data: Any) -> None:

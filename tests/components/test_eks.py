@@ -10,7 +10,7 @@ from components.aws.eks.roles import CNI_CHANGES
 from components.llm_platform import LlmPlatform
 from isthmus.contracts.hardware.system_nodes import ADDONS, OPERATORS
 from isthmus.contracts.platform.checked import CheckedPlatform
-from isthmus.contracts.platform.lookups.system_nodes import sized, system_pods
+from isthmus.contracts.platform.lookups.system_nodes import system_nodes_size, system_pods
 from isthmus.core.errors import InputError
 from isthmus.core.quantities import amount
 from tests import private
@@ -313,7 +313,7 @@ def test_system_nodes_are_sized_from_the_pods_that_are_rendered() -> None:
         if system_pod not in (*ADDONS, *OPERATORS)
     }
     assert rendered_pods(engine) == counted
-    size = sized(platform, platform.clusters[0])
+    size = system_nodes_size(platform, platform.clusters[0])
     groups = [node_group for node_group in engine.all("NodeGroup") if "-system-" in node_group.name]
     assert sum(group.inputs["scalingConfig"]["desiredSize"] for group in groups) == size.nodes
 

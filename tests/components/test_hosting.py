@@ -22,11 +22,11 @@ def inputs(kind: str) -> dict[str, Any]:
 
 def test_whole_numbers_are_whole_wherever_they_stand() -> None:
     inputs_given = {"siteAsn": 65010.0, "amazonAsn": 64512.0, "name": "x", "classes": ["internal"]}
-    assert repr(whole(inputs_given, inputs("SiteLink"), SCHEMA["types"])) == repr(
+    assert repr(restore_integers(inputs_given, inputs("SiteLink"), SCHEMA["types"])) == repr(
         {"siteAsn": 65010, "amazonAsn": 64512, "name": "x", "classes": ["internal"]}
     )
     budget = {"alertPct": [80.0, 100.0], "monthlyUsd": 500.0}
-    converted = whole({"budgets": [budget], "anomalyUsd": 5.0}, inputs("Budgets"), SCHEMA["types"])
+    converted = restore_integers({"budgets": [budget], "anomalyUsd": 5.0}, inputs("Budgets"), SCHEMA["types"])
     assert repr(converted) == repr(
         {"budgets": [{"alertPct": [80, 100], "monthlyUsd": 500.0}], "anomalyUsd": 5.0}
     ), "dollars are no whole numbers, percents are"
@@ -34,7 +34,7 @@ def test_whole_numbers_are_whole_wherever_they_stand() -> None:
 
 def test_late_outputs_are_converted_to_whole_numbers() -> None:
     async def later() -> Any:
-        later = whole(
+        later = restore_integers(
             {"retentionDays": pulumi.Output.from_input(400.0)}, inputs("AuditTrail"), SCHEMA["types"]
         )
         return await later["retentionDays"].future()
@@ -44,7 +44,7 @@ def test_late_outputs_are_converted_to_whole_numbers() -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()))
 def test_a_fractional_number_is_left_to_the_component(number: float) -> None:
-    assert whole(number, INTEGER, {}) == number
+    assert restore_integers(number, INTEGER, {}) == number
 
 
 @given(st.integers(min_value=-(2**53), max_value=2**53))

@@ -64,4 +64,4 @@ def test_an_address_is_public_or_a_documentations_or_refused(address: ipaddress.
 
 @given(first=NETWORKS, second=NETWORKS)
 def test_two_networks_have_two_labels(first: ipaddress.IPv4Network, second: ipaddress.IPv4Network) -> None:
-    assert (label(str(first)) == label(str(second))) == (first == second)
+    assert (cidr_label(str(first)) == cidr_label(str(second))) == (first == second)

@@ -238,7 +238,7 @@ def test_another_zone_or_order_moves_no_subnet(size: int, letters: list[str]) ->
 
 @given(days=st.integers(min_value=1, max_value=5000))
 def test_logs_are_kept_for_the_next_longer_period(days: int) -> None:
-    period = retention(days, "days")
+    period = retention_period(days, "days")
     if period == 0:
         assert days > max(RETENTIONS), "kept for ever, where AWS knows a period"
     else:

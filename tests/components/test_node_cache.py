@@ -300,7 +300,7 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
     assert pool.nodes > 1
     after = quota(checked)
     assert after["pods"] - before["pods"] == pool.nodes
-    fetch_request = fetching(checked, checked.endpoints[1])
+    fetch_request = fetching_of(checked, checked.endpoints[1])
     assert (fetch_request.pods, fetch_request.cpu, fetch_request.most_cpu) == (
         pool.nodes,
         pool.nodes / Decimal(4),
@@ -316,7 +316,9 @@ def test_the_quota_holds_a_pod_on_each_machine(engine: Engine, platform: dict[st
 
 def test_endpoints_of_an_earlier_plan_count_until_they_leave(platform: dict[str, Any]) -> None:
     checked = on_disks(platform)
-    stands = next(move for move in migration_capacity.standing(checked) if move.id == checked.endpoints[1].id)
+    stands = next(
+        move for move in migration_capacity.built_endpoints(checked) if move.id == checked.endpoints[1].id
+    )
     assert stands.fetchers > 1
     old = stands.model_copy(update={"id": "old", "replicas": 0})
     more, less = quota(checked, [old]), quota(checked, [old.model_copy(update={"fetchers": 0})])

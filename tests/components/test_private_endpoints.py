@@ -174,9 +174,8 @@ def test_a_late_grant_that_is_too_wide_or_empty_is_refused(later: dict[str, list
             key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"
         }
         outputs = {key: [pulumi.Output.from_input(item) for item in value] for key, value in later.items()}
-        return await endpoint_policy(
-            "bedrock-runtime", [{**BEDROCK, **outputs, **resources_later}], REGION
-        ).future()  # type: ignore[list-item]
+        grants: Any = [{**BEDROCK, **outputs, **resources_later}]
+        return await endpoint_policy("bedrock-runtime", grants, REGION).future()
 
     with pytest.raises(InputError, match=message):
         asyncio.run(document())
@@ -357,5 +356,5 @@ def test_the_deployer_is_not_admitted_to_model_endpoints(engine: Engine) -> None
     build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
     assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
     assert [statement["Sid"] for statement in statements(engine, "rolesanywhere")] == ["Grant0"]
-    with pytest.raises(InputError, match="'bedrock-runtime' makes no infrastructure"):
+    with pytest.raises(InputError, match="'bedrock-runtime' is not a service that deployments call"):
         build(engine, STORE, deployers=[DEPLOYER], deployment_services=["bedrock-runtime"])

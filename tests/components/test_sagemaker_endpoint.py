@@ -267,7 +267,7 @@ def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
 
 
 def test_a_rolled_back_deployment_is_an_error() -> None:
-    from components.aws.sagemaker.endpoint import _moved
+    from components.aws.sagemaker.endpoint import _check_moved
 
     assert _check_moved("new", "new", "endpoints.qwen") == "new"
     with pytest.raises(EnvironmentFault, match="old still serves, not new"):

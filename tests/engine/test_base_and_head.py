@@ -86,8 +86,8 @@ def graph() -> Graph:
 
 
 def refused(before: Platform) -> dict[str, str]:
-    declared = declared_policy.of(before, bank.platform())
-    paths = data_paths(graph(), declared.platform, held=declared.held)
+    declared = declared_policy.with_declared_before(before, bank.platform())
+    paths = data_paths(graph(), declared.platform, stricter_classes=declared.held)
     return {path.workload: path.why for path in paths if path.verdict == "refused"}
 
 
@@ -119,7 +119,9 @@ def test_a_residency_that_was_narrower_still_binds():
 
 
 def test_the_rules_draw_the_way_that_is_refused():
-    declared = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
+    declared = declared_policy.with_declared_before(
+        changed({"policy-assistant": "restricted"}), bank.platform()
+    )
     findings = judge(
         bank.rendered().resources, declared.platform, stack=bank.STACK, raised_sensitivities=declared.held
     )

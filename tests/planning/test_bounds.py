@@ -49,7 +49,7 @@ def test_overflow_counts_against_a_quota_by_its_share_of_the_peak() -> None:
     assert over.peak_share > over.share
     [need] = [
         need
-        for need in bedrock_quotas.needs(plan, read(data))
+        for need in bedrock_quotas.quota_needs(plan, read(data))
         if need.kind == "requests" and plan.endpoints[need.endpoint].id == over.endpoint
     ]
     rate = workload(data, over.workload)["traffic"]["peak_rps"]
@@ -191,10 +191,14 @@ def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     assert [alternative.rejected_because for alternative in same.alternatives or []] == [
         ["its best plan costs the same, but it builds more components than regulated-hybrid"]
     ]
-    assert alternatives["large"].rejected_because == ["it needs a plan of at least 64 GPUs, and 10 are needed"]
+    assert alternatives["large"].rejected_because == [
+        "it needs a plan of at least 64 GPUs, and 10 are needed"
+    ]
     assert alternatives["large"].monthly_cost_usd == plan.monthly_cost_usd
     assert alternatives["tiny"].rejected_because == ["it supports at most 2 GPUs, and more are needed"]
-    assert alternatives["cloud"].rejected_because == ["it does not support confidential, restricted workloads"]
+    assert alternatives["cloud"].rejected_because == [
+        "it does not support confidential, restricted workloads"
+    ]
     assert alternatives["cloud"].monthly_cost_usd is None
 
 

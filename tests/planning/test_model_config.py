@@ -98,7 +98,10 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "llamma"}, r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?"),
+        (
+            {"model_type": "llamma"},
+            r"`model_type` is `llamma`, which Isthmus cannot size. Fix: Did you mean `llama`\?",
+        ),
         ({"model_type": None}, "`model_type` is ``"),
         ({"hidden_size": None}, "`hidden_size` is missing"),
         ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),

@@ -136,7 +136,7 @@ def test_owned_hardware_is_a_sunk_cost_on_a_cash_basis(bank_plan: planner.Planni
     names = [item.what for item in planned.plan.cost_items or []]
     assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
     assert (planned.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
-    assert "owned hardware is a sunk cost" in planned.told[0]
+    assert "owned hardware is a sunk cost" in planned.notes[0]
 
 
 def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:

@@ -232,4 +232,6 @@ def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data:
         if workload.sensitivity == "restricted":
             assert endpoint.target == "onprem-vllm"
         for region in plan_rules.destinations(endpoint, requirements):
-            assert jurisdictions.meets(jurisdictions.of_region(region), list(workload.residency or []))
+            assert jurisdictions.meets_residency(
+                jurisdictions.region_jurisdiction(region), list(workload.residency or [])
+            )

@@ -114,13 +114,19 @@ def test_a_slice_is_slower_than_its_card() -> None:
     ("changes", "message"),
     [
         ({"precision": "fp7"}, r"--precision: `fp7` is not a known precision\. Fix: Did you mean `fp8`\?"),
-        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not support nvfp4\. Fix: Choose one of: bf16"),
+        (
+            {"precision": "nvfp4"},
+            r"--precision: h100-sxm-80gb does not support nvfp4\. Fix: Choose one of: bf16",
+        ),
         (
             {"precision": "mxfp4"},
             "--precision: meta-llama/Llama-3.3-70B-Instruct is not published in mxfp4",
         ),
         ({"prompt": 200_000, "prompt_p95": None}, "--prompt-tokens: prompt and answer have 200,450 tokens"),
-        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Fix: Choose one of: 1, 2, 4, 8"),
+        (
+            {"tensor_parallel": 3},
+            r"--tp: 64 attention heads do not divide by 3\. Fix: Choose one of: 1, 2, 4, 8",
+        ),
         ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model cannot be spread over MIG slices"),
         ({"rate": 1.0, "callers": 2.0}, "--concurrency: --rps and --concurrency both set the load"),
         ({"rate": -1.0}, "--rps: -1 is not above 0"),

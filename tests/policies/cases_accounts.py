@@ -55,7 +55,12 @@ def denies(*calls: str) -> dict[str, Any]:
     return {"Effect": "Deny", "Action": list(calls), "Resource": "*"}
 
 
-EVERY = (*aws_actions.TRAIL, *aws_actions.WATCH, *aws_actions.KEYS, *aws_actions.ONWARD)
+EVERY = (
+    *aws_actions.STOP_TRAIL_ACTIONS,
+    *aws_actions.STOP_MONITORING_ACTIONS,
+    *aws_actions.DISABLE_KEY_ACTIONS,
+    *aws_actions.OTHER_IDENTITY_ACTIONS,
+)
 BOUND = resource_of("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
 ADMITS = resource_of(
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
@@ -144,8 +149,7 @@ CASES = [
     Case(
         "identity/from-our-networks",
         [granted(MODELS, ELSEWHERE), borne(TASKS)],
-        fails=[
-            # Held where it is made, and in a destination not to a profile, or not in each of them.
+        fails=[  # Held where it is made, and in a destination not to a profile, or not in each of them.
             {"policy": policy(MODELS, BUT_ROUTED)},
             {"policy": policy(MODELS, PAST_THE_PROFILE)},
             {

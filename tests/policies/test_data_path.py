@@ -11,7 +11,7 @@ from isthmus.contracts.platform.model.platform import Platform
 from isthmus.contracts.reports.findings import Finding
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources.tags import BARE, bears_tags
+from isthmus.graph.resources.tags import TYPES_WITHOUT_TAGS, bears_tags
 from policies.evaluation.evaluation import judge
 from policies.rules.rule import Subject
 from tests.policies import holding
@@ -143,7 +143,7 @@ def test_ways_are_found_anew_for_another_platform(rendered: rendering.Rendered, 
 
 
 def test_the_types_that_are_said_to_bear_no_tags_bear_none() -> None:
-    assert [type_ for type_ in sorted(BARE) if bears_tags(type_)] == []
+    assert [type_ for type_ in sorted(TYPES_WITHOUT_TAGS) if bears_tags(type_)] == []
 
 
 def _graph(resources: Any) -> Any:

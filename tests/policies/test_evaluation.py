@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from isthmus.contracts.policy_settings import Off, Settings, joined, parse
+from isthmus.contracts.policy_settings import Off, Settings, merge, parse
 from isthmus.contracts.reports.findings import Silence
 from isthmus.core import yaml_files
 from isthmus.core.errors import InputError
@@ -86,7 +86,7 @@ def test_a_rule_that_stumbles_has_not_been_kept():
         ("off:\n- rule: encryption/keys-rotate\n  owner: a", "`reason` is missing", 3),
         (
             f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b\n  until: soon",
-            "`soon` is not allowed: .*date",
+            "`soon` is not valid: .*date",
             7,
         ),
         (f"silences:\n- policy: {ROTATE}\n  resource: x\n  owner: a\n  reason: b", "`until` is missing", 3),
@@ -105,7 +105,7 @@ def test_a_stacks_settings_come_on_top_of_the_organisations():
     own = Settings.model_validate(
         {"figures": {"replicas_min": 1}, "off": [{"rule": "a/b", "owner": "c", "reason": "d"}]}
     )
-    combined = joined(organisation, own)
+    combined = merge(organisation, own)
     assert (combined.figures.log_days_min, combined.figures.replicas_min, len(combined.off)) == (365, 1, 1)
 
 

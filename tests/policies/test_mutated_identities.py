@@ -29,8 +29,14 @@ CALLS = {
 
 
 def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
-    named_calls = set(permissions.SWITCHING_OFF)
-    denied = {*boundary.TRAIL, *boundary.WATCH, *boundary.RECORDS, *boundary.KEYS, *boundary.ONWARD}
+    named_calls = set(permissions.TRAIL_THREATS)
+    denied = {
+        *boundary.STOP_TRAIL_ACTIONS,
+        *boundary.STOP_MONITORING_ACTIONS,
+        *boundary.DELETE_RECORD_ACTIONS,
+        *boundary.DISABLE_KEY_ACTIONS,
+        *boundary.OTHER_IDENTITY_ACTIONS,
+    }
     watched = {
         f"{service}:{CALLS.get(call, call) if service == 's3' else call}"
         for service, calls in {
@@ -49,7 +55,7 @@ def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
         for call in sorted(denied | watched)
         if not any(permissions.covers(call, pattern) for pattern in named_calls)
     ] == []
-    assert len(named_calls) == len(permissions.SWITCHING_OFF)
+    assert len(named_calls) == len(permissions.TRAIL_THREATS)
 
 
 ROLE = "internal-frankfurt-identity-role"

@@ -35,8 +35,10 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
     [
         (_to({"ipBlock": {"cidr": "10.80.0.0/16"}}), "holds addresses of AWS"),
         ({**_to({"ipBlock": {"cidr": "::/0"}}), "policyTypes": ["Egress"]}, "reaches ::/0 port any, outside"),
-        (_to({"ipBlock": {"cidr": "2001:db8::/32"}}), "outside the on-prem sites"),
-        # Matches a pod of the graph; pods of other namespaces match too.
+        (
+            _to({"ipBlock": {"cidr": "2001:db8::/32"}}),
+            "outside the on-prem sites",
+        ),  # Matches a pod of the graph; pods of other namespaces match too.
         (
             _to(
                 {"namespaceSelector": {}, "podSelector": {"matchLabels": {"isthmus.dev/class": "restricted"}}}
@@ -104,11 +106,11 @@ def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform
 
 
 def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
-    assert not reachability.within("::/0", ["10.0.0.0/8"])
-    assert not reachability.within("10.0.0.0/8", ["::/0"])
+    assert not reachability.is_within("::/0", ["10.0.0.0/8"])
+    assert not reachability.is_within("10.0.0.0/8", ["::/0"])
     assert not reachability.overlaps("::/0", ["10.0.0.0/8"])
-    assert reachability.within("2001:db8::/64", ["2001:db8::/32"])
-    assert not reachability.within("${vpc.cidr}", ["0.0.0.0/0"])
+    assert reachability.is_within("2001:db8::/64", ["2001:db8::/32"])
+    assert not reachability.is_within("${vpc.cidr}", ["0.0.0.0/0"])
     assert reachability.overlaps("${vpc.cidr}", ["10.0.0.0/8"])
 
 

@@ -89,6 +89,6 @@ def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
         Thing("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
         Thing("aws:eks/cluster:Cluster", "llm"),
     ]
-    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.identities(
+    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.draw_identities(
         Graph(resources)
     )

@@ -86,7 +86,7 @@ class AwsRoles(pulumi.ComponentResource):
         child, tags = pulumi.ResourceOptions(parent=self), args.get("tags", {})
         records, aws_partition = args["records"], partition(args["region"])
         suffix = "amazonaws.com.cn" if aws_partition == "aws-cn" else "amazonaws.com"
-        statements = roles.in_account(
+        statements = roles.iam_statements(
             role,
             roles.Records(
                 **{key: _empty_to_none(records.get(key)) for key in ("log_group", "bucket", "key")},
@@ -96,7 +96,7 @@ class AwsRoles(pulumi.ComponentResource):
         iam_role = Role(
             f"{name}-role",
             name=aws_name(name, 64),
-            description=f"Isthmus {role}: {roles.ABOUT[role]}"[:1000],
+            description=f"Isthmus {role}: {roles.DESCRIPTIONS[role]}"[:1000],
             assume_role_policy=pulumi.Output.json_dumps(
                 trust_policy(aws_partition, args["account"], sets, args.get("saml_provider"), name)
             ),

@@ -275,7 +275,7 @@ def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
     settings = args.get("guardrail")
     if settings is None or settings["mode"] != "manage" or settings.get("tier") != "standard":
         return ()
-    return guardrail_tiers.profile(args["models"][0]["region"])[1]
+    return guardrail_tiers.guardrail_profile(args["models"][0]["region"])[1]
 
 
 def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None:
@@ -293,7 +293,7 @@ def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None
     vpc = None if args.get("source_vpc") is None else f"vpc-{0:017}"
     profiles: list[str] = []
     for region in _guardrail_regions(args):
-        profile = guardrail_tiers.profile(region)[0]
+        profile = guardrail_tiers.guardrail_profile(region)[0]
         profiles.append(str(bedrock_arn(region, account, f"guardrail-profile/{profile}")))
     condition = args.get("network_condition", "own-region")
     policy = call_policy(

@@ -184,7 +184,7 @@ def guardrail(
     cross_region: dict[str, Any] = {}
     profiles: tuple[pulumi.Input[str], ...] = ()
     if guardrail_settings.get("tier") == "standard":
-        profile, regions = guardrail_tiers.profile(region)
+        profile, regions = guardrail_tiers.guardrail_profile(region)
         profile_arns = [
             arn_in(profile_region, f"guardrail-profile/{profile}") for profile_region in (region, *regions)
         ]

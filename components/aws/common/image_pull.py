@@ -1,7 +1,7 @@
 """The permissions that pulling an image from Amazon ECR needs."""
 
 from components.aws.common.names import partition
-from isthmus.contracts.platform.rules.aws.fargate import ECR
+from isthmus.contracts.platform.rules.aws.fargate import ECR_IMAGE
 from isthmus.core.errors import InputError
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -10,7 +10,7 @@ PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownload
 
 def repository_arn(image: str, where: str) -> str:
     """ARN of the repository of an image in Amazon ECR; `InputError` for an image from elsewhere."""
-    match = ECR.match(image)
+    match = ECR_IMAGE.match(image)
     if match is None:
         raise InputError(
             f"'{image}' is not in Amazon ECR by digest, and no other registry can be reached from there",

@@ -16,8 +16,8 @@ from components.aws.identity.pod_identity import PodIdentity
 from components.aws.network.private_endpoints import EndpointGrant
 from components.cluster.objects import class_namespace, sealer_namespace
 from isthmus.contracts.hardware.system_nodes import nodes_by_zone
-from isthmus.contracts.platform.lookups.records import sealed_in_aws, share_is_made
-from isthmus.contracts.platform.lookups.system_nodes import sized
+from isthmus.contracts.platform.lookups.records import gateways_sealed_in_aws, has_managed_share
+from isthmus.contracts.platform.lookups.system_nodes import system_nodes_size
 from isthmus.contracts.platform.model.aws.eks import Cluster
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClust
 
 def shares_at(platform: Platform, cluster: Cluster) -> list[Gateway]:
     """Gateways in the cluster whose share of records is made here."""
-    gateways = sealed_in_aws(platform, cluster.site)
-    return [gateway for gateway in gateways if gateway.runs_on == "kubernetes" and share_is_made(gateway)]
+    gateways = gateways_sealed_in_aws(platform, cluster.site)
+    return [gateway for gateway in gateways if gateway.runs_on == "kubernetes" and has_managed_share(gateway)]
 
 
 def repositories(platform: Platform) -> list[str]:
@@ -89,7 +89,7 @@ def system_args(
     platform: Platform, cluster: Cluster, cluster_resource: Any, subnets: dict[str, Any]
 ) -> EksNodeGroupArgs:
     """Machines without GPUs, in every zone of the network, and the addons that need machines."""
-    size = sized(platform, cluster)
+    size = system_nodes_size(platform, cluster)
     nodes = nodes_by_zone(size.nodes, list(subnets))
     zones = [zone for zone, count in nodes.items() if count]
     addon_names = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]

@@ -7,7 +7,13 @@ from typing import Any
 
 import pulumi
 
-from isthmus.contracts.reference.aws_actions import KEYS, ONWARD, RECORDS, TRAIL, WATCH
+from isthmus.contracts.reference.aws_actions import (
+    DELETE_RECORD_ACTIONS,
+    DISABLE_KEY_ACTIONS,
+    OTHER_IDENTITY_ACTIONS,
+    STOP_MONITORING_ACTIONS,
+    STOP_TRAIL_ACTIONS,
+)
 from isthmus.core.errors import InputError, Refused
 
 POLICY_CHARACTERS = 6144
@@ -42,14 +48,14 @@ def boundary_policy(
     for index, statement in enumerate(allow_statements):
         _check(statement, f"boundary.statements.{index}", bool(role_policies), record_patterns)
     denials: list[dict[str, Any]] = [
-        _deny("KeepTheTrail", TRAIL),
-        _deny("KeepTheWatch", WATCH),
-        _deny("KeepTheRecords", RECORDS, record_patterns),
-        _deny("KeepTheKeys", KEYS),
+        _deny("KeepTheTrail", STOP_TRAIL_ACTIONS),
+        _deny("KeepTheWatch", STOP_MONITORING_ACTIONS),
+        _deny("KeepTheRecords", DELETE_RECORD_ACTIONS, record_patterns),
+        _deny("KeepTheKeys", DISABLE_KEY_ACTIONS),
         # Creating access keys is part of it, named too so that a search for it finds it.
         *_iam_denials(list(role_policies)),
         _deny("NoAccessKey", ["iam:CreateAccessKey", "iam:CreateServiceSpecificCredential"]),
-        _deny("NoOtherIdentity", ONWARD),
+        _deny("NoOtherIdentity", OTHER_IDENTITY_ACTIONS),
     ]
     if bedrock_regions:
         condition = {"StringNotEquals": {"aws:RequestedRegion": sorted(set(bedrock_regions))}}
@@ -141,7 +147,9 @@ def _check(
     resources = statement["Resource"]
     resource_list = resources if isinstance(resources, list | tuple) else [resources]
     record_actions = (
-        RECORDS if all(_is_record_resource(resource, record_patterns) for resource in resource_list) else []
+        DELETE_RECORD_ACTIONS
+        if all(_is_record_resource(resource, record_patterns) for resource in resource_list)
+        else []
     )
     for action in action_names:
         service = action.partition(":")[0]
@@ -151,7 +159,13 @@ def _check(
                 where=where,
                 fix="List each action by its full name",
             )
-        denied_actions = (*TRAIL, *WATCH, *KEYS, *ONWARD, *record_actions)
+        denied_actions = (
+            *STOP_TRAIL_ACTIONS,
+            *STOP_MONITORING_ACTIONS,
+            *DISABLE_KEY_ACTIONS,
+            *OTHER_IDENTITY_ACTIONS,
+            *record_actions,
+        )
         is_denied = action in denied_actions or service in ("organizations", "account")
         if is_denied or (service == "iam" and not allows_iam):
             raise Refused(

@@ -238,7 +238,7 @@ def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tup
     )
     if guardrail is None or guardrail.mode != "manage" or tier_of(platform, guardrail) != "standard":
         return "", ()
-    return guardrail_tiers.profile(region_at(platform, guardrail.site))
+    return guardrail_tiers.guardrail_profile(region_at(platform, guardrail.site))
 
 
 def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) -> BedrockAccessArgs:

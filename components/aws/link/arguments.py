@@ -112,7 +112,7 @@ def _check_classes(classes: Sequence[str], where: str) -> None:
     if not classes:
         raise InputError("the link carries no class", where=where, fix="Add the classes that may use it")
     for index, sensitivity in enumerate(classes):
-        class_handling = handling.of(check_sensitivity(sensitivity, f"{where}.{index}"))
+        class_handling = handling.handling_of(check_sensitivity(sensitivity, f"{where}.{index}"))
         if "bedrock" not in (*class_handling.targets, *class_handling.by_exception):
             raise Refused(
                 f"the link would carry {sensitivity} work, which must stay on-prem",

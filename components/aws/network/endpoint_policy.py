@@ -11,7 +11,7 @@ import pulumi
 
 from components.aws.common.names import partition
 from isthmus.contracts.platform.model.aws.account import CONTROL_SERVICES, SERVICES
-from isthmus.contracts.reference.aws_actions import UNSCOPED, any_resource
+from isthmus.contracts.reference.aws_actions import UNSCOPED_ACTIONS, is_open_resource
 from isthmus.core.errors import InputError
 
 PREFIX = {
@@ -91,9 +91,9 @@ def _check_resources(grant: EndpointGrant, resources: Sequence[str], where: str)
             fix="Set principals, actions and resources of the grant",
         )
     for index, resource in enumerate(resources):
-        if resource == "*" and all(action in UNSCOPED for action in grant["actions"]):
+        if resource == "*" and all(action in UNSCOPED_ACTIONS for action in grant["actions"]):
             continue
-        if any_resource(resource):
+        if is_open_resource(resource):
             raise InputError(
                 f"'{resource}' matches any resource of {grant['service']}",
                 where=f"{where}.{index}",

@@ -10,7 +10,7 @@ from components.aws.identity.boundary import boundary_policy
 from components.aws.identity.pod_identity import PodIdentity, create_association, pod_trust
 from components.aws.identity.task_role import task_trust
 from components.base.argument_checks import check_choice, check_sensitivity
-from isthmus.contracts.platform.model.records import READ_BACK, SEAL_LOCK, SEAL_OPEN, SEAL_PUT, SEALS_LISTED
+from isthmus.contracts.platform.model.records import SEAL_LIST, SEAL_LOCK, SEAL_PUT, SEAL_READ, SEAL_USE_KEY
 from isthmus.core.errors import InputError, Refused
 
 BEARERS = ("gateway", "sealer")
@@ -116,12 +116,12 @@ def sealer_statements(bucket: SealedBucket, region: str, vpc: pulumi.Input[str])
 
     statements = [
         allow("Seal", SEAL_PUT, objects, vpc_condition),
-        allow("ReadBack", READ_BACK, objects, vpc_condition),
-        allow("Look", SEALS_LISTED, bucket["arn"], {**vpc_condition, "StringLike": {"s3:prefix": prefixes}}),
+        allow("ReadBack", SEAL_READ, objects, vpc_condition),
+        allow("Look", SEAL_LIST, bucket["arn"], {**vpc_condition, "StringLike": {"s3:prefix": prefixes}}),
         allow("SeeTheLock", SEAL_LOCK, bucket["arn"], vpc_condition),
     ]
     if "key" in bucket:
         # S3 opens the key in the caller's name, from its own network: no VPC is asked for.
         via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
-        statements.append(allow("SealUnderTheKey", SEAL_OPEN, bucket["key"], via_s3))
+        statements.append(allow("SealUnderTheKey", SEAL_USE_KEY, bucket["key"], via_s3))
     return statements

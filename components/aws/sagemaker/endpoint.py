@@ -12,7 +12,7 @@ from components.aws.sagemaker.role import execution_role, role_name, statements
 from components.aws.sagemaker.rollout import SHADOW, VARIANT, alarms, deployment, scale
 from components.aws.sagemaker.storage import bucket_name, capture_bucket, container_log, sealing_key
 from components.base.argument_checks import MODES, check_choice, check_sensitivity, may_use_aws
-from isthmus.contracts.platform.model.aws.sagemaker import LONGEST_START_S, has_disks
+from isthmus.contracts.platform.model.aws.sagemaker import MAX_START_S, has_disks
 from isthmus.contracts.reference import handling
 from isthmus.core.errors import EnvironmentFault, InputError, Refused
 
@@ -287,7 +287,7 @@ def _check(args: SageMakerEndpointArgs, where: str) -> None:
     """What a program of one's own could get wrong; the platform's contract says more."""
     key, capture = args.get("key", {"mode": "manage"}), args.get("capture")
     check_choice(key["mode"], MODES, f"{where}.key.mode")
-    class_handling = handling.of(args["sensitivity"])
+    class_handling = handling.handling_of(args["sensitivity"])
     if key["mode"] == "existing" and not key.get("arn"):
         raise InputError(
             "the existing key has no arn", where=f"{where}.key.arn", fix="Set arn to the key's ARN"
@@ -313,9 +313,9 @@ def _check(args: SageMakerEndpointArgs, where: str) -> None:
             where=f"{where}.weights",
             fix="Write it like s3://BUCKET/PREFIX/",
         )
-    if args.get("load_timeout_s", 0) > LONGEST_START_S:
+    if args.get("load_timeout_s", 0) > MAX_START_S:
         raise InputError(
-            f"SageMaker waits at most {LONGEST_START_S} s",
+            f"SageMaker waits at most {MAX_START_S} s",
             where=f"{where}.load_timeout_s",
             fix="Lower load_timeout_s",
         )

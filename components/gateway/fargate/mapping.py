@@ -22,7 +22,7 @@ from components.base.platform_lookups import exception_arguments, model_name
 from components.gateway.fargate.execution_role import LOG, TaskExecutionArgs
 from components.gateway.fargate.gateway import FargateGatewayArgs
 from components.sites.record_sealing import Sealed
-from isthmus.contracts.platform.lookups.records import prefix_of, sealed_at
+from isthmus.contracts.platform.lookups.records import audit_store_of, seal_prefix
 from isthmus.contracts.platform.model.aws.fargate import Fargate
 from isthmus.contracts.platform.model.platform import Gateway, Identity, Platform
 from isthmus.core.errors import InputError
@@ -174,7 +174,7 @@ def fargate_args(
 
 def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, Any]:
     """Of `FargateGatewayArgs`: its records."""
-    store, share = sealed_at(platform, gateway), sealed.share
+    store, share = audit_store_of(platform, gateway), sealed.share
     assert (
         gateway.audit is not None
     )  # the contract has seen to it, and to the store; the share is always made
@@ -190,7 +190,7 @@ def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, An
         },
         "store": {
             "bucket": sealed.bucket,
-            "prefix": prefix_of(gateway),
+            "prefix": seal_prefix(gateway),
             "retention_days": store.retention_days,
         },
         "task_role": sealed.gateway_role,

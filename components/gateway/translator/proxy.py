@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 from components.base.argument_checks import parse_network
-from isthmus.contracts.platform.rules.boundaries import NAMED_WAYS_ONLY
+from isthmus.contracts.platform.rules.boundaries import NAMED_DESTINATIONS_ONLY
 from isthmus.core.errors import InputError, Refused
 
 AUTHORITIES = "/etc/isthmus/authorities"
@@ -50,7 +50,7 @@ def outbound_way(
     """Raises `Refused` for a class that may have neither, `InputError` for a proxy without an address."""
     if proxy is None and ca_bundle is None:
         return NO_PROXY
-    if sensitivity in NAMED_WAYS_ONLY:
+    if sensitivity in NAMED_DESTINATIONS_ONLY:
         raise Refused(
             f"the {sensitivity} class may not have a proxy or a CA bundle",
             where=where,

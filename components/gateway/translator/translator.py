@@ -22,7 +22,7 @@ from components.gateway.translator.credential_helper import NO_HELPER, AwsIdenti
 from components.gateway.translator.proxy import TranslatorProxy, outbound_way
 from components.observability.pod_monitor import metrics_ingress
 from components.serving.placement import ZONE
-from isthmus.contracts.platform.model.aws.eks import AGENT
+from isthmus.contracts.platform.model.aws.eks import POD_IDENTITY_AGENT_CIDR
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
 """Of pods in an EKS cluster: the role that they bear by their service account."""
@@ -165,7 +165,7 @@ def create_translator(
         else NO_HELPER
     )
     # Of an identity by pod identity the pods say nothing: EKS knows it by their service account.
-    agent: NamedDestination = {"name": "pod-identity", "cidr": AGENT, "port": 80}
+    agent: NamedDestination = {"name": "pod-identity", "cidr": POD_IDENTITY_AGENT_CIDR, "port": 80}
     has_pod_identity = "pod_identity" in settings
     first: dict[str, Any] = {"initContainers": helper.containers} if helper.containers else {}
     create_edge_workload(

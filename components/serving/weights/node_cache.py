@@ -20,7 +20,7 @@ import pulumi
 from components.cluster.objects import class_namespace, metadata
 from components.serving.arguments import ModelServerArgs
 from components.serving.node_selection import node_selector
-from isthmus.contracts.platform.model.serving import CACHE_TODO, FOLDER_TODO, NO_FOLDER, is_folder
+from isthmus.contracts.platform.model.serving import CACHE_FIX, FOLDER_FIX, NOT_A_FOLDER, is_folder
 from isthmus.core.errors import InputError
 
 COMPILED = ".compiled"
@@ -44,13 +44,13 @@ def check(args: ModelServerArgs) -> None:
         raise InputError(
             f"the cache names {' and '.join(stated_keys) or 'neither storage_class nor node_path'}",
             where=where,
-            fix=CACHE_TODO,
+            fix=CACHE_FIX,
         )
     folder = cache.get("node_path")
     if folder is None:
         return
     if not is_folder(folder):
-        raise InputError(f"`{folder}` {NO_FOLDER}", where=f"{where}.node_path", fix=FOLDER_TODO)
+        raise InputError(f"`{folder}` {NOT_A_FOLDER}", where=f"{where}.node_path", fix=FOLDER_FIX)
     if args.get("engine", "gpu") == "cpu" or not args.get("pool"):
         raise InputError(
             "node_path needs GPU machines of a pool whose disks hold the weights",

@@ -43,7 +43,7 @@ def settings(stacks: Sequence[Stack]) -> Settings:
 
     Raises `InputError` for an unknown rule or key.
     """
-    from isthmus.contracts.policy_settings import joined
+    from isthmus.contracts.policy_settings import merge
     from policies.evaluation import settings as policy_settings_files
 
     merged = policy_settings_files.load_settings(stacks[0].project.root)
@@ -51,5 +51,5 @@ def settings(stacks: Sequence[Stack]) -> Settings:
         key = f"{stack.project.name}:{policy_settings_files.KEY}"
         if key in stack.config:
             where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
-            merged = joined(merged, policy_settings_files.parse_stack_settings(stack.config[key], where))
+            merged = merge(merged, policy_settings_files.parse_stack_settings(stack.config[key], where))
     return merged

@@ -130,7 +130,7 @@ def side_of_files(stack: Stack, platform: Platform, resources: Iterable[Resource
         files.plan,
         files.requirements,
         paths.data_paths(Graph(resources), platform),
-        tuple(moves.standing(platform)),
+        tuple(moves.built_endpoints(platform)),
         prices_match(files.plan, {endpoint.id: endpoint.gpus for endpoint in platform.endpoints}),
     )
 
@@ -194,7 +194,7 @@ def _deployed_endpoints(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, 
     records = [
         record
         for state in states
-        for record in estate_migration.stack_outputs(state).get(moves.STANDING) or []
+        for record in estate_migration.stack_outputs(state).get(moves.STANDING_OUTPUT) or []
     ]
     try:
         return tuple(moves.Standing.model_validate(record) for record in records)

@@ -54,9 +54,9 @@ def worst_paths(
     base: Platform, base_side: Side, head: Platform, head_side: Side, resources: Iterable[Resource]
 ) -> list[DataPath]:
     """The branch's data paths with the worse of both verdicts, plus paths of its plan that the base refuses."""
-    declared = declared_policy.of(base, head)
+    declared = declared_policy.with_declared_before(base, head)
     paths_by_id = {path.id: path for path in head_side.data_paths or []}
-    for path in ways.data_paths(Graph(resources), declared.platform, held=declared.held):
+    for path in ways.data_paths(Graph(resources), declared.platform, stricter_classes=declared.held):
         head_path = paths_by_id.get(path.id)
         if head_path is None or WORDS.index(path.verdict) > WORDS.index(head_path.verdict):
             paths_by_id[path.id] = path

@@ -33,7 +33,7 @@ def check_files(
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()
-    for line in aws_account_rules.authorities_hold(platform, day, file):
+    for line in aws_account_rules.expiring_authorities(platform, day, file):
         say(line)
     # Boundaries span the whole platform, whichever stack builds which part.
     rendered = rendering.render_estate(stack)

@@ -50,7 +50,9 @@ def _find_at_site(case: Case, model: str, site: AwsSite) -> None:
     best: OnApi | None = None
     for call in calls:
         label = f"{call.profile or case.id} from {site.region}"
-        if why := case.outside([(region, jurisdictions.of_region(region)) for region in call.destinations]):
+        if why := case.outside(
+            [(region, jurisdictions.region_jurisdiction(region)) for region in call.destinations]
+        ):
             case.reject(f"{label}: {why}")
             continue
         if call.context < workload.model.context_tokens and case.holds("context_tokens"):
@@ -102,6 +104,8 @@ def call_needs(
     requirements: Requirements, workload: Workload, call: Call, peak_share: float
 ) -> Iterator[tuple[str, float]]:
     """Yield the tokens and the requests a minute that `peak_share` of the workload's peak needs."""
-    requests_per_minute = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * peak_share
-    yield "tokens", requests_per_minute * bedrock_quotas.tokens_of(workload, call.model)
+    requests_per_minute = (
+        bedrock_quotas.requests_per_minute(workload, requirements.planning.headroom) * peak_share
+    )
+    yield "tokens", requests_per_minute * bedrock_quotas.tokens_per_request(workload, call.model)
     yield "requests", requests_per_minute

@@ -78,7 +78,7 @@ def _raise_unknown_model(id: str, where: str) -> None:
 def _check_quota_names(site: AwsSite, where: str) -> None:
     """Raises `InputError` for a Bedrock quota of an unknown model, which would have no effect."""
     for name in site.quotas:
-        quota = bedrock_quotas.quota(name)
+        quota = bedrock_quotas.parse_quota_name(name)
         if quota and not any(
             quota.holds_for(model, quota.kind, crossing=quota.crossing) for model in bedrock.ids()
         ):

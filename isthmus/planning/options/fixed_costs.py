@@ -258,7 +258,7 @@ class FixedCosts:
         """
         pods = [*ADDONS, *OPERATORS]
         for sensitivity in self._sensitivities():
-            handled = handling.of(sensitivity)
+            handled = handling.handling_of(sensitivity)
             if "eks-vllm" not in handled.targets:
                 continue
             workloads = [
@@ -272,7 +272,7 @@ class FixedCosts:
                 reviews=GATEWAY_REPLICAS if any(workload.review is not None for workload in workloads) else 0,
             )
         size = smallest(pods, [str(zone) for zone in range(zones)])
-        return size or Size(system_nodes.TYPES[-1], system_nodes.MOST_NODES)
+        return size or Size(system_nodes.TYPES[-1], system_nodes.MAX_NODES)
 
     def _link(self, link: Link) -> Iterator[FixedCost]:
         ends = [self.requirements.site(name) for name in (link.from_, link.to)]

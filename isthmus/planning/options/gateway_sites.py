@@ -21,12 +21,12 @@ def home_site(requirements: Requirements, sensitivity: str) -> str | None:
     ]
 
     def allowed(jurisdiction: str) -> bool:
-        return all(jurisdictions.meets(jurisdiction, residency) for residency in residencies)
+        return all(jurisdictions.meets_residency(jurisdiction, residency) for residency in residencies)
 
     sites = [(site.name, site.jurisdiction) for site in requirements.sites if isinstance(site, OnPremSite)]
     if sensitivity != "restricted":
         sites += [
-            (site.name, jurisdictions.of_region(site.region))
+            (site.name, jurisdictions.region_jurisdiction(site.region))
             for site in requirements.sites
             if not isinstance(site, OnPremSite)
         ]

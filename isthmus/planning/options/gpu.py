@@ -66,7 +66,7 @@ def _licence_exclusion(model: models.Model, requirements: Requirements) -> str |
     if "non-commercial" in codes:
         return f"its licence ({model.licence}) does not allow commercial use"
     if "eu-domiciled-multimodal" in codes and any(
-        jurisdictions.within(site.jurisdiction, "eu") for site in requirements.sites
+        jurisdictions.is_within(site.jurisdiction, "eu") for site in requirements.sites
     ):
         return f"its licence ({model.licence}) excludes users domiciled in the EU"
     return None
@@ -134,7 +134,7 @@ def _try_aws(case: Case, target: Target) -> None:
         case.reject(f"{case.label} on {target}: {reason}")
         return
     for site in sites:
-        if reason := case.outside([(site.region, jurisdictions.of_region(site.region))]):
+        if reason := case.outside([(site.region, jurisdictions.region_jurisdiction(site.region))]):
             case.reject(f"{case.label} at {site.name}: {reason}")
             continue
         reason, transfer_usd = case.over_link(site)

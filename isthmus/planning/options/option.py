@@ -167,7 +167,7 @@ class Case:
             return None
         residency = list(self.workload.residency or [])
         for destination, jurisdiction in destinations:
-            if not jurisdictions.meets(jurisdiction, residency):
+            if not jurisdictions.meets_residency(jurisdiction, residency):
                 allowed = ", ".join(residency)
                 return f"its data could reach {destination} in `{jurisdiction}`, outside its residency ({allowed})"
         return None

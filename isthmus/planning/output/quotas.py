@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def quota_warnings(plan: Plan, requirements: Requirements) -> list[str]:
     """Warn where the plan needs more than AWS's default quota and the site does not state its quota."""
     sentences = []
-    for need in bedrock_quotas.needs(plan, requirements):
+    for need in bedrock_quotas.quota_needs(plan, requirements):
         site = requirements.site(need.site)
         stated_quotas = (
-            [bedrock_quotas.quota(name) for name in site.quotas] if isinstance(site, AwsSite) else []
+            [bedrock_quotas.parse_quota_name(name) for name in site.quotas]
+            if isinstance(site, AwsSite)
+            else []
         )
         if any(
             quota and quota.holds_for(need.model, need.kind, crossing=need.crossing)

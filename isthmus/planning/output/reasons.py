@@ -84,7 +84,7 @@ def describe_cost_basis(requirements: Requirements, options: Options, solution: 
     exceptions = [
         workload.name
         for workload in requirements.workloads
-        if handling.of(workload.sensitivity).by_exception
+        if handling.handling_of(workload.sensitivity).by_exception
         and isinstance(solution.choices[workload.name].option, OnApi)
     ]
     if exceptions:

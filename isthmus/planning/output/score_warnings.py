@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts.platform.model.reviews import SCORED
+from isthmus.contracts.platform.model.reviews import SCORED_CLASSES
 from isthmus.planning.options import gateway_sites
 
 if TYPE_CHECKING:
@@ -49,6 +49,6 @@ def _is_held_by_score(workload: Workload) -> bool:
 
 def _advice(workload: Workload) -> str:
     own_server = "serve it with a model server of the platform"
-    if workload.sensitivity in SCORED or workload.impact == "material":
+    if workload.sensitivity in SCORED_CLASSES or workload.impact == "material":
         return own_server.capitalize()
     return f"Remove `review.below_confidence` and set `review.sample_rate` instead, or {own_server}"

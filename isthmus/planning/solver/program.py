@@ -265,7 +265,7 @@ class _Program:
             if not isinstance(site, AwsSite) or not self.problem.quotas(site.name):
                 continue
             for name, amount in site.quotas.items():
-                if quota := bedrock_quotas.quota(name):
+                if quota := bedrock_quotas.parse_quota_name(name):
                     self.rows.at_most(self._asked_of(site.name, quota), amount)
 
     def _asked_of(self, site: str, quota: bedrock_quotas.Quota) -> dict[int, float]:

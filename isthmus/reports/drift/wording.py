@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from isthmus.contracts.reports.drift import WHATS, Drift, Drifted
+from isthmus.contracts.reports.drift import KINDS_OF_DRIFT, Drift, Drifted
 from isthmus.contracts.reports.preview import DataPath, DataPaths, Preview
 from isthmus.reports.preview import wording as preview_wording
 
@@ -50,7 +50,7 @@ def newly_open_paths(paths: DataPaths) -> list[DataPath]:
 def counts(drifts: Sequence[Drift]) -> str:
     """`1 gone, 2 changed, 1 foreign, 1 expected by the platform`."""
     clauses = []
-    for kind in WHATS:
+    for kind in KINDS_OF_DRIFT:
         number = sum(drift.summary.get(kind, 0) for drift in drifts)
         if number:
             clauses.append(f"{number:,} {LABELS[kind]}")

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.contracts.images_lock import IMAGES, Image, ImagesLock
 from isthmus.contracts.platform.model.platform import Images
 from isthmus.core import image_references
-from isthmus.graph.resources.resources import Resource, boxes, place, templates
+from isthmus.graph.resources.resources import Resource, name_and_namespace, pod_containers, templates
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def list_images(resources: Iterable[Resource], lock: ImagesLock, images_setting:
                 users.setdefault(str(box["image"]), set()).add(f"fargate/{resource.name}")
         if not resource.made or not resource.type.startswith("kubernetes:"):
             continue
-        name, namespace = place(resource)
+        name, namespace = name_and_namespace(resource)
         group = resource.type.split(":")[1].rpartition("/")[0]
         if group == "helm.sh":
             # Named by the chart that it installs, whatever the chart provides.
@@ -130,7 +130,7 @@ def list_images(resources: Iterable[Resource], lock: ImagesLock, images_setting:
 
 
 def _container_images(template: Mapping[str, Any]) -> list[str]:
-    return [str(box["image"]) for box in boxes(template) if box.get("image")]
+    return [str(box["image"]) for box in pod_containers(template) if box.get("image")]
 
 
 def _image_volumes(template: Mapping[str, Any]) -> list[str]:
@@ -141,7 +141,9 @@ def _image_volumes(template: Mapping[str, Any]) -> list[str]:
 
 
 def _requested_resources(template: Mapping[str, Any]) -> list[str]:
-    return [key for box in boxes(template) for key in (box.get("resources") or {}).get("limits") or {}]
+    return [
+        key for box in pod_containers(template) for key in (box.get("resources") or {}).get("limits") or {}
+    ]
 
 
 def _image_item(

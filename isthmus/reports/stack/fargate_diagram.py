@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from isthmus.graph.resources.resources import Graph, Resource
-from isthmus.graph.workloads.fargate_tasks import BALANCER, SERVICE, rules
+from isthmus.graph.workloads.fargate_tasks import BALANCER, SERVICE, security_group_rules
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 
@@ -55,10 +55,10 @@ def draw_edges(graph: Graph, drawing: Drawing, vpc: Resource) -> None:
     for resource in resources:
         groups = _security_groups(graph, resource)
         node = drawing.node(resource.name)
-        for rule in rules(graph, "Ingress", groups):
+        for rule in security_group_rules(graph, "Ingress", groups):
             if cidr := rule.inputs.get("cidrIpv4"):
                 drawing.edge(drawing.node(str(cidr), str(cidr)), node, str(rule.inputs.get("fromPort")))
-        for rule in rules(graph, "Egress", groups):
+        for rule in security_group_rules(graph, "Egress", groups):
             port = str(rule.inputs.get("fromPort"))
             for endpoint in graph.referred(rule.inputs.get("prefixListId"), ":VpcEndpoint"):
                 drawing.edge(node, drawing.node(endpoint.name), port)

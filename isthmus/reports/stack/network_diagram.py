@@ -13,7 +13,7 @@ from isthmus.contracts.platform.lookups.aws import kubernetes_sites
 from isthmus.contracts.platform.model.platform import Platform
 from isthmus.graph.iam.permissions import roles
 from isthmus.graph.network.reachability import Network, Pods, overlaps
-from isthmus.graph.resources.resources import Graph, Resource, listed, statements
+from isthmus.graph.resources.resources import Graph, Resource, as_list, statements
 from isthmus.reports.stack import fargate_diagram
 
 
@@ -204,7 +204,7 @@ def _services_allowed(boundary: list[dict[str, Any]]) -> str:
         action.split(":")[0]
         for statement in boundary
         if statement.get("Effect") == "Allow"
-        for action in listed(statement.get("Action"))
+        for action in as_list(statement.get("Action"))
     }
     return ", ".join(sorted(allowed)) or "nothing"
 
@@ -213,13 +213,13 @@ def _trusted_principals(graph: Graph, statement: dict[str, Any]) -> list[tuple[s
     """Who may take a role: a certificate's name under an anchor, or a service of AWS."""
     condition = statement.get("Condition") or {}
     names = [
-        value for test in condition.values() for value in listed(test.get("aws:PrincipalTag/x509Subject/CN"))
+        value for test in condition.values() for value in as_list(test.get("aws:PrincipalTag/x509Subject/CN"))
     ]
     if names:
         anchors = graph.referred(condition, "aws:rolesanywhere/trustAnchor:TrustAnchor")
         vouched = f"vouched for by {', '.join(resource.name for resource in anchors) or 'the named anchor'}"
         return [(name, ("certificate", name, vouched)) for name in names]
-    services = listed((statement.get("Principal") or {}).get("Service"))
+    services = as_list((statement.get("Principal") or {}).get("Service"))
     equal = condition.get("StringEquals") or {}
     account = equal.get("aws:RequestTag/kubernetes-service-account")
     if services == ["pods.eks.amazonaws.com"] and account:
@@ -231,7 +231,7 @@ def _trusted_principals(graph: Graph, statement: dict[str, Any]) -> list[tuple[s
 
 
 def _draw_permissions(graph: Graph, drawing: Drawing, role: str, statement: dict[str, Any]) -> None:
-    actions = sorted({action.split(":")[0] for action in listed(statement.get("Action"))})
+    actions = sorted({action.split(":")[0] for action in as_list(statement.get("Action"))})
     actions_text = ", ".join(f"{service}: {_action_names(statement, service)}" for service in actions)
     condition = statement.get("Condition") or {}
     profiles = [profile.name for profile in graph.referred(condition, ":InferenceProfile")]
@@ -246,7 +246,7 @@ def _draw_permissions(graph: Graph, drawing: Drawing, role: str, statement: dict
 def _action_names(statement: dict[str, Any], service: str) -> str:
     actions = [
         action.split(":", 1)[1]
-        for action in listed(statement.get("Action"))
+        for action in as_list(statement.get("Action"))
         if action.startswith(f"{service}:")
     ]
     return " ".join(sorted(actions))

@@ -62,9 +62,9 @@ def pool_usage(platform: Platform) -> list[tuple[str, str, int, int]]:
 
     rows = []
     for pool in platform.pools:
-        requested = sum(slice_group.gpus for slice_group in platform_mig.whole(platform, pool)) + sum(
-            cut.gpus for cut in pool.mig
-        )
+        requested = sum(
+            slice_group.gpus for slice_group in platform_mig.endpoints_on_whole_gpus(platform, pool)
+        ) + sum(cut.gpus for cut in pool.mig)
         requested += len(pool.time_slicing.nodes) * pool.gpus_per_node if pool.time_slicing else 0
         rows.append((pool.name, pool.gpu, requested, pool.nodes * pool.gpus_per_node))
     return rows
